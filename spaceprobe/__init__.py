@@ -1,0 +1,1 @@
+"""Space folding and Layer Matrix Decomposition of ReLU networks."""

@@ -1,0 +1,11 @@
+"""The one kind of error that a user is meant to see."""
+
+
+class SpaceprobeError(Exception):
+    """Something that a user can cause and mend: shown as one sentence, without a traceback.
+
+    Attributes:
+        exit_code: what the command ends with: 1 where work failed, 2 for a wrong call or setting.
+    """
+
+    exit_code: int = 1

@@ -1,0 +1,18 @@
+"""Annotated shapes are checked while the tests run."""
+
+import os
+
+import torch
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# One thread: 1 and 2 threads give different last bits, and the suite runs on all cores already.
+torch.set_num_threads(1)
+
+# The compiled walk stays outside: the hook's wrappers break numba's njit.
+CHECKED = ["analysis", "data", "folding.counts", "lmd", "networks"]
+install_import_hook([f"spaceprobe.{name}" for name in CHECKED], "beartype.beartype")
+
+# The machine's speed is not what these tests are about; the same examples everywhere are.
+settings.register_profile("spaceprobe", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("spaceprobe")

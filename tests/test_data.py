@@ -1,0 +1,88 @@
+"""MNIST: embedded, unpacked once, never believed unchecked."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from spaceprobe.data import datasets, idx_files
+from spaceprobe.data.endpoints import ClassPair, class_members, walked_pairs
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A user cache of its own, and no split remembered from another test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    datasets.load_mnist.cache_clear()
+    yield tmp_path / "cache" / "spaceprobe"
+    datasets.load_mnist.cache_clear()
+
+
+def test_mnist_is_what_was_published(cache):
+    train, test = datasets.load_mnist(None, train=True), datasets.load_mnist(None, train=False)
+    assert train.images.shape == (60_000, 784)
+    assert test.images.shape == (10_000, 784)
+    assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
+    assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert train.images.dtype == torch.float32
+    assert (float(train.images.min()), float(train.images.max())) == (0, 1)
+    # mean and deviation of the training pixels, as everybody knows them, to their four digits
+    assert round(float(train.images.double().mean()), 4) == 0.1307
+    assert round(float(train.images.double().std()), 4) == 0.3081
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", b"x" * 10_008])
+def test_damaged_cache_is_rebuilt(cache, damage):
+    folder = idx_files.embedded_root() / idx_files.RAW_FOLDER
+    assert folder.is_relative_to(cache)
+    (folder / "t10k-labels-idx1-ubyte").write_bytes(damage)
+    idx_files.embedded_root()
+    assert (
+        idx_files.md5_sum(folder / "t10k-labels-idx1-ubyte") == idx_files.MD5_SUMS["t10k-labels-idx1-ubyte"]
+    )
+
+
+def test_two_processes_at_once(cache):
+    code = "from spaceprobe.data import idx_files; print(idx_files.embedded_root())"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    assert {process.communicate(timeout=60)[0].strip() for process in processes} == {str(cache)}
+    names = sorted(path.name for path in (cache / idx_files.RAW_FOLDER).iterdir())
+    assert names == sorted(idx_files.MD5_SUMS)  # and no temporary file is left
+
+
+def test_cache_that_cannot_be_written(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    root = idx_files.embedded_root()
+    assert len(caplog.messages) == 1
+    assert f"MNIST is unpacked to {root}" in caplog.text
+    for name, md5 in idx_files.MD5_SUMS.items():
+        assert idx_files.md5_sum(root / idx_files.RAW_FOLDER / name) == md5
+
+
+def test_own_folder(cache, tmp_path):
+    root = idx_files.embedded_root()
+    assert idx_files.digest(root) == idx_files.digest(None)
+    with pytest.raises(idx_files.DataError, match=r"MNIST/raw lacks train-images-idx3-ubyte, train-labels"):
+        datasets.load_mnist(tmp_path / "empty", train=True)
+    (root / idx_files.RAW_FOLDER / "t10k-images-idx3-ubyte").write_bytes(b"not IDX")
+    assert idx_files.digest(root) != idx_files.digest(None)
+    with pytest.raises(idx_files.DataError, match="torchvision cannot read"):
+        datasets.load_mnist(root, train=False)
+
+
+def test_members_are_the_first_of_each_class():
+    labels = np.array([1, 0, 1, 1, 0])
+    assert {label: list(index) for label, index in class_members(labels, 2).items()} == {
+        0: [1, 4],
+        1: [0, 2],
+    }
+    assert list(class_members(labels, None)[1]) == [0, 2, 3]
+
+
+def test_each_pair_is_walked_once():
+    assert walked_pairs([ClassPair(8, 3), ClassPair(3, 8), ClassPair(2, 2)]) == [(2, 2), (3, 8)]
