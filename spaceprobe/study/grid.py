@@ -1,0 +1,180 @@
+"""Expands a study into its runs.
+
+A run is identified by the settings of the stages that say so (data, network, training); those
+of the others, the probes, vary within a run, so that a folding axis retrains nothing.
+"""
+
+import hashlib
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from spaceprobe.study.config import Study, all_stages
+from spaceprobe.study.stage import RunStage, Sections, Settings, Stage
+
+HASH_LENGTH = 6
+"""Characters of a name's end (chosen: 16 million; where two runs meet, theirs are longer)."""
+
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network to train and probe.
+
+    Attributes:
+        name: its label and a hash of its identity, such as ``2x30-s4-1f3a9c``.
+        sections: the settings that identify it.
+        identity: those that differ from their defaults, by dotted key.
+        axes: its values of the swept settings among them, by dotted key.
+        probes: the settings of the other stages, the same for all runs of a study.
+    """
+
+    name: str
+    sections: Sections
+    identity: Mapping[str, object]
+    axes: Mapping[str, object]
+    probes: "Probes" = field(repr=False, compare=False)
+
+    def variants(self, stage: Stage) -> list[Sections]:
+        """Returns the settings that a stage has on this run: one for each value of its own axes.
+
+        Beside the run's sections each holds those of the stage and of the stages that it needs. An
+        axis of any other stage makes no variant.
+        """
+        return [{**self.sections, **variant} for variant in self.probes.variants(stage)]
+
+
+class Probes:
+    """The settings of the stages that do not identify a run, and the axes among them."""
+
+    def __init__(self, study: Study, stages: Sequence[Stage]) -> None:
+        self._study = study
+        self._stages = {stage.name: stage for stage in stages}
+        self._identity = _identity_sections(stages)
+        self._variants: dict[str, list[Sections]] = {}
+
+    def variants(self, stage: Stage) -> list[Sections]:
+        """Returns the settings that a stage has on every run, without the run's own."""
+        if stage.name not in self._variants:
+            points = _Points(self._study, self._sections(stage))
+            self._variants[stage.name] = [sections for _, sections in points]
+        return self._variants[stage.name]
+
+    def varying(self, stage: Stage) -> tuple[str, ...]:
+        """Returns the dotted keys that tell a stage's variants apart."""
+        sections = self._sections(stage)
+        return tuple(key for key in self._study.axes if key.split(".")[0] in sections)
+
+    def _sections(self, stage: Stage) -> list[str]:
+        """Returns the sections of a stage, and of what it needs, that do not identify a run."""
+        names = [name for name in stage.sections if name not in self._identity]
+        for need in stage.needs:
+            names += [n for n in self._sections(self._stages[need]) if n not in names]
+        return names
+
+
+def expand(study: Study, stages: Iterable[Stage] | None = None) -> list[Run]:
+    """Returns the runs of a study, the first axis of the file varying slowest.
+
+    Args:
+        study: a loaded study.
+        stages: those it was loaded with; all stages if None.
+    """
+    stages = all_stages(stages)
+    probes = Probes(study, stages)
+    points = list(_Points(study, _identity_sections(stages)))
+    identities = [_identity(sections) for _, sections in points]
+    labels = [_label(sections, stages) for _, sections in points]
+    names = _unique_names(labels, [_digest(identity) for identity in identities])
+    return [
+        Run(name, sections, identity, axes, probes)
+        for name, identity, (axes, sections) in zip(names, identities, points, strict=True)
+    ]
+
+
+def varying_probe_settings(runs: Sequence[Run], stage: Stage) -> tuple[str, ...]:
+    """Returns the dotted keys that tell a stage's variants apart: key columns of its tables."""
+    return runs[0].probes.varying(stage)
+
+
+def value_of(sections: Sections, key: str) -> object:
+    """Returns the plain value of a setting by its dotted key."""
+    section, name = key.split(".", 1)
+    return sections[section].model_dump(mode="json", include={name})[name]
+
+
+class _Points:
+    """The product of the axes of some sections; each is validated once for each of its values."""
+
+    def __init__(self, study: Study, sections: Sequence[str]) -> None:
+        self._base = {name: study.sections[name] for name in sections}
+        self._axes = {k: v for k, v in study.axes.items() if k.split(".")[0] in self._base}
+        self._made: dict[str, dict[tuple[int, ...], Settings]] = {name: {} for name in sections}
+
+    def __iter__(self) -> Iterator[tuple[dict[str, object], Sections]]:
+        """Yields the swept values by dotted key and the sections of each point."""
+        homes = [key.split(".", 1)[0] for key in self._axes]
+        own = {name: [i for i, h in enumerate(homes) if h == name] for name in self._base}
+        ranges = [range(len(values)) for values in self._axes.values()]
+        for point in itertools.product(*ranges):
+            swept = {key: self._axes[key][i] for key, i in zip(self._axes, point, strict=True)}
+            yield (
+                swept,
+                {name: self._section(name, tuple(point[i] for i in own[name]), swept) for name in self._base},
+            )
+
+    def _section(self, name: str, at: tuple[int, ...], swept: Mapping[str, object]) -> Settings:
+        made = self._made[name]
+        if at not in made:
+            base = self._base[name]
+            values = base.model_dump(mode="json")
+            prefix = f"{name}."
+            values |= {k.removeprefix(prefix): v for k, v in swept.items() if k.startswith(prefix)}
+            made[at] = type(base).model_validate_json(json.dumps(values))
+        return made[at]
+
+
+def _identity_sections(stages: Iterable[Stage]) -> list[str]:
+    return list(dict.fromkeys(name for s in stages if s.is_identity for name in s.sections))
+
+
+def _identity(sections: Sections) -> dict[str, object]:
+    return {
+        f"{section}.{name}": value
+        for section, settings in sections.items()
+        for name, value in settings.key().items()
+    }
+
+
+def _label(sections: Sections, stages: Iterable[Stage]) -> str:
+    """Returns the readable part of a name, which a stage gives.
+
+    Raises:
+        ValueError: if it could not name a folder.
+    """
+    label = next(s.label(sections) for s in stages if isinstance(s, RunStage) and s.label)
+    if not _LABEL.fullmatch(label):
+        raise ValueError(f"{label!r} cannot name a run: letters, digits, . _ - are allowed")
+    return label
+
+
+def _digest(identity: Mapping[str, object]) -> str:
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _unique_names(labels: Sequence[str], digests: Sequence[str]) -> list[str]:
+    """Returns a name for each run; where two are equal, both get more of their hashes."""
+    names = [f"{label}-{digest[:HASH_LENGTH]}" for label, digest in zip(labels, digests, strict=True)]
+    for length in range(HASH_LENGTH + 1, 65):
+        counts = Counter(names)
+        if len(counts) == len(names):
+            return names
+        for i, name in enumerate(names):
+            if counts[name] > 1:
+                names[i] = f"{labels[i]}-{digests[i][:length]}"
+    raise ValueError("two runs have the same settings")

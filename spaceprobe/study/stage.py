@@ -1,0 +1,208 @@
+"""What a stage declares: its settings, its tables, what it reads, and the functions that do its work.
+
+A stage is one file in `spaceprobe.study.stages`. Configuration, results and the command line compose what
+stages declare and know none of them by name, so a new stage is a new file and one line in
+`spaceprobe.study.stages.STAGES`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOT_IN_KEY = "not in key"
+"""Annotates a field that selects what is computed, or how fast, but changes no number."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Annotates a field that is also a flag of its stage's command.
+
+    Attributes:
+        name: the flag, such as ``--per-class``.
+        bare: the value of the flag given without one; None where a value is required.
+    """
+
+    name: str
+    bare: str | None = None
+
+
+class Settings(BaseModel):
+    """One section of a study file. Strict: no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    def key(self) -> dict[str, Any]:
+        """Returns the settings that a number depends on and that differ from their defaults.
+
+        Leaving out defaults keeps the names and keys of old results when a new defaulted field arrives.
+        """
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in self.model_dump(mode="json", exclude_defaults=True).items()
+            if NOT_IN_KEY not in fields[name].metadata
+        }
+
+
+Sections = Mapping[str, Settings]
+"""The sections of a study file by name, such as ``training``."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One CSV of a study.
+
+    Attributes:
+        name: the file's name without ``.csv``.
+        key: the columns that identify a row; rows are sorted by them.
+        columns: all columns but the run, in their order in the file.
+        settings_after: the column after which a run's other swept settings stand; None for nowhere.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    settings_after: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The smallest piece of a stage's results that is written at once and skipped when up to date.
+
+    Attributes:
+        path: its file, relative to the run's folder; ``.json``, or ``.npz`` where it holds arrays.
+        key: everything its numbers depend on: the settings that matter and its inputs' digests.
+        amount: how much work it is, in the stage's unit, for the progress bar.
+    """
+
+    path: str
+    key: Mapping[str, Any]
+    amount: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a part holds.
+
+    Attributes:
+        record: small facts and rows of tables, as JSON values.
+        arrays: numpy arrays by name.
+        files: SHA-256 of the files beside the part that it vouches for, by path relative to the run's
+            folder; the part is out of date when one of them differs.
+        error: why there is no result, where that is itself the result (training diverged); else None.
+    """
+
+    record: Mapping[str, Any]
+    arrays: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+Inputs = Mapping[str, Sequence[Content]]
+"""The finished parts of the stages that a stage needs, by stage name."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage on one run: what `RunStage.compute` is given.
+
+    Attributes:
+        stage: the stage's name.
+        run: the run's name.
+        folder: the run's folder.
+        sections: the settings of the run and of the stage.
+        inputs: the finished parts of the stages that it needs.
+        parts: the parts to compute, in order.
+    """
+
+    stage: str
+    run: str
+    folder: Path
+    sections: Sections
+    inputs: Inputs
+    parts: Sequence[Part]
+
+
+Advance = Callable[[int], None]
+"""Called with the amount of work just done, in the stage's unit."""
+
+WriteFile = Callable[[str, bytes], str]
+"""Writes a file beside the parts, whole or not at all, and returns its SHA-256; the path is relative."""
+
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Rows of tables, by the table's name."""
+
+Frames = Mapping[str, "pd.DataFrame"]
+"""Tables by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What every stage declares.
+
+    Attributes:
+        name: its name and the command that runs it.
+        summary: one line for ``--help``.
+        example: a command line for ``--help``.
+        sections: its sections of the study file and their models.
+        tables: the CSVs that it fills.
+        needs: the stages whose results it reads.
+        present: returns what the command prints, from the study's tables.
+    """
+
+    name: str
+    summary: str
+    example: str
+    sections: Mapping[str, type[Settings]]
+    tables: tuple[Table, ...]
+    needs: tuple[str, ...]
+    present: Callable[[Frames], str]
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether its settings, and only such stages' settings, tell runs apart."""
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStage(Stage):
+    """A stage that computes parts for each run.
+
+    Attributes:
+        unit: what its progress counts, in the singular.
+        label: the readable start of a run's name; given by the stages whose settings tell runs apart.
+        check: raises a `SpaceprobeError` where this machine cannot do what the settings ask for.
+        plan: lists the parts that the settings ask for; cheap, and without torch.
+        compute: yields each part of a job with its content, in the job's order.
+        tabulate: returns the rows of each table from the finished parts of one run; the ``run`` column
+            and those of swept settings are added by the caller.
+    """
+
+    unit: str
+    label: Callable[[Sections], str] | None = None
+    check: Callable[[Sections], None] | None = None
+    plan: Callable[[Sections, Inputs], list[Part]]
+    compute: Callable[[Job, Advance, WriteFile], Iterator[tuple[Part, Content]]]
+    tabulate: Callable[[Sections, Sequence[tuple[Part, Content]]], Rows]
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether its settings, and only such stages' settings, tell runs apart."""
+        return self.label is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyStage(Stage):
+    """A stage that computes tables of a study from the tables of other stages.
+
+    Attributes:
+        reduce: returns its tables.
+    """
+
+    reduce: Callable[[Sections, Frames], Frames]
