@@ -1,1 +1,31 @@
-"""Space folding and Layer Matrix Decomposition of ReLU networks."""
+"""Space folding and Layer Matrix Decomposition of ReLU networks.
+
+The public face, imported where it is first used, since torch takes seconds:
+
+- `walk_paths`: the folding of a batch of straight paths through a torch module;
+- `decompose`: the five factors of a weight matrix;
+- `read_tables`: the tables of a study as DataFrames.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spaceprobe.folding import space_folding, walk_paths
+    from spaceprobe.lmd import decompose
+    from spaceprobe.study.tables import read_tables
+
+__all__ = ["decompose", "read_tables", "space_folding", "walk_paths"]
+
+_HOMES = {
+    "decompose": "spaceprobe.lmd",
+    "read_tables": "spaceprobe.study.tables",
+    "space_folding": "spaceprobe.folding",
+    "walk_paths": "spaceprobe.folding",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'spaceprobe' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -86,7 +86,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     "unknown setting": (
         "fit:\n  epoch: 3\n  sed: 1\n",
         [
-            ("2:3: fit.epoch", "allowed: epochs, rate, decay, seed or shuffle", "mean probe.epoch"),
+            ("2:3: fit.epoch", "allowed: epochs, rate, decay, seed or shuffle", "mean epochs or probe.epoch"),
             ("3:3: fit.sed", "no such setting", ", did you mean seed"),
         ],
     ),

@@ -10,6 +10,7 @@ from spaceprobe.study.problems import (
     describe,
     did_you_mean,
     listed,
+    nearest,
 )
 from spaceprobe.study.stage import Settings
 from spaceprobe.study.strict_yaml import Document, KeyPath, dotted
@@ -154,7 +155,8 @@ def _draft_section(draft: Draft, document: Document, section: str, values: Mappi
         message = f"found no such setting, allowed: {listed(names)}"
         homes = [key for key in draft.all_keys() if key.endswith(f".{name}")]
         if homes:
-            draft.add(place, f"{section}.{name}", f"{message}, did you mean {listed(homes)}")
+            meant = listed([*nearest(name, names), *homes])
+            draft.add(place, f"{section}.{name}", f"{message}, did you mean {meant}")
         else:
             draft.add(place, dotted(path), message, name, names)
 

@@ -123,8 +123,13 @@ def listed(words: Sequence[str], last: str = "or") -> str:
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
     """Returns ``, did you mean …`` for the choice nearest to a mistyped word, or nothing."""
+    near = nearest(word, choices)
+    return f", did you mean {near[0]}" if near else ""
+
+
+def nearest(word: object, choices: Iterable[str]) -> list[str]:
+    """Returns the choice nearest to a mistyped word, or none."""
     if not isinstance(word, str) or len(word) > _MAX_GUESSED:
-        return ""
+        return []
     exact = {choice.casefold(): choice for choice in choices}
-    near = difflib.get_close_matches(word.casefold(), exact, n=1)
-    return f", did you mean {exact[near[0]]}" if near else ""
+    return [exact[near] for near in difflib.get_close_matches(word.casefold(), exact, n=1)]
