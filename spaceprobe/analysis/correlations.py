@@ -1,0 +1,246 @@
+"""correlations.csv: does folding grow with depth, is it training, is it only accuracy, how sure?
+
+For every predictor and response, trained, initial and their difference, plain and given the test
+accuracy, over all runs and over accurate ones (design.md, section 2): one row a seed, and three
+rows over all seeds that differ in ``interval``:
+
+- ``t over seeds``, the headline: the mean over seeds of atanh(r), back-transformed, and the mean
+  slope, both with t intervals over seeds (what they cover: `spaceprobe.analysis.over_seeds`);
+- ``bootstrap``: the same means with the percentile bootstrap over seeds;
+- ``Fisher z``: all runs pooled into one sample, as if they were independent.
+
+Spearman's correlation has no interval; over seeds it is the plain mean.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+from spaceprobe.analysis.aggregates import STATES
+from spaceprobe.analysis.association import Association, associate, is_perfect
+from spaceprobe.analysis.over_seeds import bootstrap_interval, mean_correlation, t_interval
+from spaceprobe.analysis.samples import (
+    ACCURACY,
+    FOLDING_RESPONSES,
+    Sample,
+    predictors,
+    take_sample,
+)
+
+PRIMARY_RESPONSE = "chi_row_max_median"
+"""The response closest to «the aggregated median of maxima of non-zero space folding»
+(arXiv 2502.09954)."""
+
+MIN_ACCURACIES = (0.0, 0.9)
+"""All runs, and those that learned MNIST (design.md)."""
+
+CORRELATION_COLUMNS = (
+    "predictor",
+    "response",
+    "state",
+    "given",
+    "min_accuracy",
+    "seed",
+    "num_runs",
+    "num_seeds",
+    "pearson",
+    "pearson_low",
+    "pearson_high",
+    "spearman",
+    "slope",
+    "slope_low",
+    "slope_high",
+    "interval",
+    "note",
+)
+
+NUMBER_COLUMNS = CORRELATION_COLUMNS[CORRELATION_COLUMNS.index("pearson") : -2]
+
+Row = dict[str, Any]
+
+
+def correlation_table(
+    aggregates: pd.DataFrame,
+    runs: pd.DataFrame,
+    min_accuracies: Sequence[float] = MIN_ACCURACIES,
+) -> pd.DataFrame:
+    """Returns correlations.csv.
+
+    Predictors are depth, width and every numeric swept setting that varies. Responses are the
+    aggregates `FOLDING_RESPONSES`, and the trained test accuracy itself. ``given`` test_accuracy
+    means partial correlation, rank correlation and slope, with the test accuracy of the run's
+    **trained** network held fixed, whatever the state; ``min_accuracy`` is about the same accuracy,
+    and 0 filters nothing. Slopes are per unit of the predictor: per layer for depth.
+
+    Below five runs (`association.MIN_RUNS`), or with a constant column, the numbers are empty and
+    ``note`` has the reason; the means over seeds leave such a seed out. Where |r| = 1 there is no
+    interval, since atanh(r) is infinite. Runs that failed or lack a value are left out and counted
+    in ``note``.
+
+    Args:
+        aggregates: the result of `aggregate_runs`.
+        runs: runs.csv, for failed runs and swept settings.
+        min_accuracies: least test accuracies to filter by; 0 for no filter.
+
+    Returns:
+        The columns `CORRELATION_COLUMNS`. Where paths were read in several ways, the probe keys
+        that vary stand in front as further key columns. ``seed`` is a text: a number or ``all``.
+        The slope interval of the ``Fisher z`` rows is the t interval of least squares.
+    """
+    keys = [key for key in _key_columns(aggregates) if aggregates[key].nunique(dropna=False) > 1]
+    groups = aggregates.groupby(keys, dropna=False, sort=True) if keys else [((), aggregates)]
+    rows = [
+        {**dict(zip(keys, key, strict=True)), **row}
+        for key, table in groups
+        for row in _rows_of_one_reading(table, runs, min_accuracies)
+    ]
+    table = pd.DataFrame(rows, columns=[*keys, *CORRELATION_COLUMNS])
+    # A column without any number would be of objects otherwise.
+    return table.astype(dict.fromkeys(NUMBER_COLUMNS, float))
+
+
+def _rows_of_one_reading(
+    table: pd.DataFrame, runs: pd.DataFrame, min_accuracies: Sequence[float]
+) -> Iterator[Row]:
+    """Yields all rows of the aggregates of one way of reading paths."""
+    samples = {
+        (state, min_accuracy): take_sample(table, runs, state, min_accuracy)
+        for state in STATES
+        for min_accuracy in min_accuracies
+    }
+    for predictor in predictors(runs):
+        for response in (*FOLDING_RESPONSES, ACCURACY):
+            for (state, min_accuracy), sample in samples.items():
+                for given in ("none", ACCURACY):
+                    # The table holds one test accuracy a run, the trained network's.
+                    if response == ACCURACY and (state != "trained" or given == ACCURACY):
+                        continue
+                    for row in _rows_of_one_question(sample, predictor, response, given):
+                        yield {"state": state, "min_accuracy": min_accuracy, **row}
+
+
+def _rows_of_one_question(sample: Sample, predictor: str, response: str, given: str) -> Iterator[Row]:
+    """Yields the row of each seed, then the three rows of all seeds."""
+    x, y = sample.columns[predictor], sample.columns[response]
+    z = None if given == "none" else sample.columns[given]
+    is_known = np.isfinite(x) & np.isfinite(y) & (True if z is None else np.isfinite(z))
+
+    def among(chosen: Bool[np.ndarray, "runs"]) -> Association | str:
+        chosen = chosen & is_known
+        return associate(x[chosen], y[chosen], None if z is None else z[chosen])
+
+    question = {"predictor": predictor, "response": response, "given": given}
+    notes = sample.notes_on(response)
+    by_seed = {}
+    for seed in sample.seeds:
+        is_seed = sample.seed == seed
+        by_seed[seed] = among(is_seed)
+        yield {
+            **question,
+            "seed": str(seed),
+            "num_runs": int(np.sum(is_seed & is_known)),
+            "num_seeds": 1,
+            **_sample_columns(by_seed[seed]),
+            "note": _note(
+                *_reason(by_seed[seed]),
+                *_left_out(sample.num_failed.get(seed, 0), int(np.sum(is_seed & ~is_known))),
+                *notes,
+            ),
+        }
+    notes = [*_left_out(sum(sample.num_failed.values()), int(np.sum(~is_known))), *notes]
+    for row in _rows_over_seeds(by_seed, notes):
+        yield {**question, "seed": "all", **row}
+    pooled = among(np.ones_like(is_known))
+    yield {
+        **question,
+        "seed": "all",
+        "num_runs": int(np.sum(is_known)),
+        "num_seeds": len(np.unique(sample.seed[is_known])),
+        **_sample_columns(pooled),
+        "note": _note("runs of all seeds pooled", *_reason(pooled), *notes),
+    }
+
+
+def _rows_over_seeds(by_seed: dict[Any, Association | str], notes: list[str]) -> Iterator[Row]:
+    """Yields the means over seeds, with the t and with the bootstrap interval."""
+    used = [found for found in by_seed.values() if isinstance(found, Association)]
+    reasons = [found for found in by_seed.values() if isinstance(found, str)]
+    notes = [
+        *(
+            f"{reasons.count(reason)} of {len(by_seed)} seeds left out: {reason}"
+            for reason in dict.fromkeys(reasons)
+        ),
+        *(["1 seed: an interval over seeds needs 2"] if len(used) == 1 else []),
+        *notes,
+    ]
+    correlations = np.array([found.pearson for found in used], dtype=np.float64)
+    spearman = [found.spearman for found in used if found.spearman is not None]
+    if used and len(spearman) < len(used):
+        notes.append(f"Spearman from {len(spearman)} of {len(used)} seeds")
+    slopes = np.array([found.slope for found in used], dtype=np.float64)
+    for name, interval in (("t over seeds", t_interval), ("bootstrap", bootstrap_interval)):
+        pearson = mean_correlation(correlations, interval)
+        perfect = [f"|r| = 1 in {_count(pearson.num_perfect, 'seed')}: no interval of r"]
+        yield {
+            "num_runs": sum(found.num_runs for found in used),
+            "num_seeds": len(used),
+            "pearson": pearson.value,
+            **_limits("pearson", pearson.interval),
+            "spearman": float(np.mean(spearman)) if spearman else None,
+            "slope": float(np.mean(slopes)) if used else None,
+            **_limits("slope", interval(slopes)),
+            "interval": name,
+            "note": _note(*(perfect if pearson.num_perfect else []), *notes),
+        }
+
+
+def _sample_columns(found: Association | str) -> Row:
+    """Returns the numbers of one sample, empty where there is only a reason."""
+    row: Row = {"interval": "Fisher z"}
+    if isinstance(found, Association):
+        row |= {"pearson": found.pearson, **_limits("pearson", found.pearson_interval)}
+        row |= {"spearman": found.spearman}
+        row |= {"slope": found.slope, **_limits("slope", found.slope_interval)}
+    return row
+
+
+def _limits(name: str, interval: tuple[float, float] | None) -> Row:
+    """Returns the two columns of an interval, empty where there is none."""
+    low, high = interval if interval is not None else (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _reason(found: Association | str) -> list[str]:
+    """Returns why numbers of one sample are empty, if any are."""
+    if isinstance(found, str):
+        return [found]
+    return [
+        *(["|r| = 1: no interval of r"] if is_perfect(found.pearson) else []),
+        *(["given determines ranks: no Spearman"] if found.spearman is None else []),
+    ]
+
+
+def _left_out(num_failed: int, num_unknown: int) -> list[str]:
+    """Returns what was left out of a sample."""
+    return [
+        *([f"{_count(num_failed, 'failed run')} left out"] if num_failed else []),
+        *([f"{_count(num_unknown, 'run')} without a value left out"] if num_unknown else []),
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _note(*notes: str) -> str:
+    """Returns the text of the column ``note``, empty where there is nothing to say."""
+    return "; ".join(notes)
+
+
+def _key_columns(aggregates: pd.DataFrame) -> list[str]:
+    """Returns the probe keys: the columns of aggregates between state and num_pairs."""
+    columns = [*aggregates.columns]
+    return columns[columns.index("state") + 1 : columns.index("num_pairs")]

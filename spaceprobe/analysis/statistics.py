@@ -1,0 +1,131 @@
+"""Statistics of a class pair from its counts, without the list of its paths.
+
+A pair of classes has up to a million paths, but length and reach are small integers. How many paths
+share each (length, reach), and the largest value of each source over its targets, give every column
+of design.md, section 2, exactly as the list of all paths would.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+Statistic = int | float | None
+"""A value of a column; None where nothing qualifies, an empty cell of the CSV."""
+
+QUANTILE_PERCENTS = (5, 25, 50, 75, 95)
+"""Percentages of the reported quantiles. Integers, so that ranks are exact."""
+
+STATISTIC_COLUMNS = (
+    "num_paths",
+    "num_sources",
+    "num_targets",
+    "zero_length",
+    "folded",
+    "mean",
+    "max",
+    *(f"q{percent:02d}" for percent in QUANTILE_PERCENTS),
+    "row_max_median",
+)
+"""The columns that `folding_statistics` fills, in their order in folding.csv."""
+
+
+def count_zero_length(cells: Int64[np.ndarray, "cells 3"]) -> int:
+    """Returns the number of paths of length 0 in the counts of χ.
+
+    Args:
+        cells: rows (length, reach, number of paths) of χ, not of peak folding.
+    """
+    return int(cells[cells[:, 0] == 0, 2].sum())
+
+
+def folding_statistics(
+    cells: Int64[np.ndarray, "cells 3"],
+    row_max: Float64[np.ndarray, "sources"],
+    num_sources: int,
+    num_targets: int,
+    num_zero_length: int | None = None,
+) -> dict[str, Statistic]:
+    """Returns the columns `STATISTIC_COLUMNS` of one class pair and one measure.
+
+    The folding of a path is (length - reach) / length, rounded once, and 0 for length 0. Compute
+    ``row_max`` by the same expression, or ``max`` is one of its entries only up to the last bit.
+
+    For peak folding the cells hold length and reach of the best prefix, which are (0, 0) for a path
+    that never folds, so they cannot tell it from a path of length 0. ``zero_length`` means the same
+    for both measures: give ``num_zero_length``, counted in the cells of χ (`count_zero_length`).
+
+    Args:
+        cells: rows (length, reach, number of paths); any order, a (length, reach) may be repeated.
+        row_max: the largest folding of each source over its targets, in [0, 1); 0 for a source
+            without a folded path, which the median leaves out.
+        num_sources: points of the source class.
+        num_targets: points of the target class.
+        num_zero_length: paths of length 0; None counts them in ``cells``, right for χ only.
+
+    Returns:
+        Shares and foldings in [0, 1). Without paths num_paths is 0 and every share, mean, maximum
+        and quantile None; without folded paths quantiles and row_max_median are None and the
+        maximum is 0. Quantiles are inverted-CDF quantiles over folded paths, hence foldings that
+        occur; the median of the row maxima is the middle one or the mean of the two middle ones.
+
+    Raises:
+        ValueError: if a row is no (length, reach, count) with 0 ≤ reach ≤ length and count ≥ 0.
+    """
+    length, reach, count = cells.T
+    is_wrong = (reach < 0) | (reach > length) | (count < 0)
+    if is_wrong.any():
+        raise ValueError(
+            f"cells: {cells[is_wrong][0].tolist()} is no (length, reach, count) "
+            "with 0 <= reach <= length and 0 <= count"
+        )
+    num_paths = int(count.sum())
+    statistics: dict[str, Statistic] = dict.fromkeys(STATISTIC_COLUMNS)
+    statistics |= {"num_paths": num_paths, "num_sources": num_sources, "num_targets": num_targets}
+    if num_paths == 0:
+        return statistics
+
+    if num_zero_length is None:
+        num_zero_length = count_zero_length(cells)
+    is_folded = (reach < length) & (count > 0)
+    length, reach, count = length[is_folded], reach[is_folded], count[is_folded]
+    folding = (length - reach) / length
+    statistics["zero_length"] = num_zero_length / num_paths
+    statistics["folded"] = int(count.sum()) / num_paths
+    statistics["mean"] = _total_folding(length, reach, count) / num_paths
+    statistics["max"] = float(folding.max(initial=0.0))
+    statistics |= _quantiles(folding, count)
+    folded_rows = row_max[row_max > 0]
+    if folded_rows.size:
+        statistics["row_max_median"] = float(np.median(folded_rows))
+    return statistics
+
+
+def _total_folding(
+    length: Int64[np.ndarray, "folded"],
+    reach: Int64[np.ndarray, "folded"],
+    count: Int64[np.ndarray, "folded"],
+) -> float:
+    """Returns Σ count·(length - reach)/length, whatever the order of the cells."""
+    # Per length the sum is an integer over that length: one rounding each, then an exact sum.
+    lengths, group = np.unique(length, return_inverse=True)
+    flips_lost = np.zeros(len(lengths), dtype=np.int64)
+    np.add.at(flips_lost, group, count * (length - reach))
+    return math.fsum(flips_lost / lengths)
+
+
+def _quantiles(
+    folding: Float64[np.ndarray, "folded"], count: Int64[np.ndarray, "folded"]
+) -> dict[str, Statistic]:
+    """Returns the inverted-CDF quantiles, the ⌈q·n⌉-th smallest of n values.
+
+    Hyndman and Fan, Sample Quantiles in Statistical Packages, 1996, definition 1.
+    """
+    if not folding.size:
+        return {}
+    order = np.argsort(folding, kind="stable")
+    num_up_to = np.cumsum(count[order])
+    # ⌈percent·n / 100⌉ in integers, so that no rounding decides which path is meant.
+    ranks = [-(-percent * int(num_up_to[-1]) // 100) for percent in QUANTILE_PERCENTS]
+    values = folding[order][np.searchsorted(num_up_to, ranks)]
+    return {f"q{p:02d}": float(v) for p, v in zip(QUANTILE_PERCENTS, values, strict=True)}

@@ -1,0 +1,185 @@
+"""Aggregates of networks and architectures from small folding tables with known answers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spaceprobe.analysis.aggregates import aggregate_runs, architecture_table, probe_keys
+from spaceprobe.analysis.statistics import STATISTIC_COLUMNS
+
+# Means and differences of two or three numbers near 1: one rounding each.
+TOLERANCE = 4 * np.finfo(float).eps
+
+
+def make_runs(*rows, **columns):
+    """Returns runs.csv with a row for each (run, architecture, seed, test accuracy, status)."""
+    table = pd.DataFrame(rows, columns=["run", "architecture", "seed", "test_accuracy", "status"])
+    shape = table["architecture"].str.split("x", expand=True).astype(int)
+    table["depth"], table["width"] = shape[0], shape[1]
+    table["activation"], table["dataset"] = "relu", "mnist"
+    table["num_parameters"] = 784 * table["width"]
+    for column in ("train_loss", "train_accuracy", "test_loss"):
+        table[column] = 0.5
+    table["error"] = ""
+    return table.assign(**columns)
+
+
+def make_folding(cells, method="exact", num_points=None):
+    """Returns folding.csv from {(run, epoch, pair, measure): statistics}; the rest is constant."""
+    rows = []
+    for (run, epoch, pair, measure), statistics in cells.items():
+        source, target = map(int, pair.split("-"))
+        rows.append(
+            {
+                "run": run,
+                "epoch": epoch,
+                "source_class": source,
+                "target_class": target,
+                "measure": measure,
+                "method": method,
+                "num_points": num_points,
+                **dict.fromkeys(STATISTIC_COLUMNS, 0.25),
+                "num_paths": 20,
+                "num_sources": 4,
+                "num_targets": 5,
+                **statistics,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+PAIRS = ("3-8", "8-3", "1-7")
+
+
+@pytest.fixture
+def runs():
+    return make_runs(("a", "2x30", 0, 0.9, "done"), ("b", "3x20", 1, 0.8, "done"))
+
+
+@pytest.fixture
+def folding():
+    cells = {}
+    for run, shift in (("b", 0.1), ("a", 0.0)):
+        for epoch, growth in ((30, 0.2), (7, 0.9), (0, 0.0)):
+            for measure, factor in (("chi", 1), ("peak", 2)):
+                for pair, value in zip(PAIRS, (0.1, 0.2, 0.6), strict=True):
+                    folded = factor * value / 2 + shift
+                    cells[run, epoch, pair, measure] = {"max": value + growth, "folded": folded}
+    return make_folding(cells)
+
+
+def test_medians_over_pairs_in_every_state(runs, folding):
+    table = aggregate_runs(runs, folding)
+    assert table["run"].tolist() == ["a"] * 3 + ["b"] * 3
+    assert table["state"].tolist() == ["initial", "trained", "difference"] * 2
+    assert table["chi_max"].tolist() == pytest.approx([0.2, 0.4, 0.2] * 2, abs=TOLERANCE)
+    trained = table[table["state"] == "trained"]
+    assert trained["chi_folded"].tolist() == pytest.approx([0.1, 0.2], abs=TOLERANCE)
+    assert trained["chi_folded_mean"].tolist() == pytest.approx([0.15, 0.25], abs=TOLERANCE)
+    assert trained["peak_folded_mean"].tolist() == pytest.approx([0.3, 0.4], abs=TOLERANCE)
+    assert table["num_pairs"].tolist() == [3] * 6
+    assert table["num_targets"].tolist() == [5] * 6
+    assert table["test_accuracy"].tolist() == [0.9] * 3 + [0.8] * 3
+    assert table["note"].tolist() == [""] * 6
+
+
+def test_the_columns_in_their_order(runs, folding):
+    table = aggregate_runs(runs.assign(learning_rate=1e-3), folding)
+    assert [*table.columns[:16]] == [
+        *("run", "architecture", "depth", "width", "activation", "dataset", "seed"),
+        *("learning_rate", "num_parameters", "test_accuracy", "state", "method", "num_points"),
+        *("num_pairs", "num_sources", "num_targets"),
+    ]
+    chi = [c for c in table.columns if c.startswith("chi_")]
+    assert chi[:5] == ["chi_zero_length", "chi_folded", "chi_folded_mean", "chi_mean", "chi_max"]
+    assert chi[-1] == "chi_row_max_median"
+    assert [c.replace("chi", "peak") for c in chi] == [c for c in table if c.startswith("peak_")]
+    assert table.columns[-1] == "note"
+
+
+def test_one_epoch_gives_one_state(runs, folding):
+    initial = aggregate_runs(runs, folding[folding["epoch"] == 0])
+    assert initial["state"].tolist() == ["initial", "initial"]
+    trained = aggregate_runs(runs, folding[folding["epoch"] == 30])
+    assert trained["state"].tolist() == ["trained", "trained"]
+
+
+def test_pairs_without_a_value_are_left_out_and_none_at_all_is_empty(runs, folding):
+    folding = folding.assign(row_max_median=None)
+    folding.loc[(folding["run"] == "a") & (folding["source_class"] == 3), "row_max_median"] = 0.5
+    table = aggregate_runs(runs, folding)
+    trained = table[table["state"] == "trained"].set_index("run")["chi_row_max_median"]
+    assert trained["a"] == 0.5
+    assert np.isnan(trained["b"])
+
+
+def test_other_pairs_in_another_run_are_noted(runs, folding):
+    is_gap = (folding["run"] == "b") & (folding["epoch"] == 0) & (folding["source_class"] == 8)
+    table = aggregate_runs(runs, folding[~is_gap]).set_index(["run", "state"])
+    assert table.loc[("b", "initial"), "num_pairs"] == 2
+    assert table["note"].to_dict() == {
+        ("a", "initial"): "",
+        ("a", "trained"): "",
+        ("a", "difference"): "",
+        ("b", "initial"): "2 of 3 class pairs",
+        ("b", "trained"): "",
+        ("b", "difference"): "2 of 3 class pairs",
+    }
+
+
+def test_ways_of_reading_paths_stay_apart(runs, folding):
+    coarse = folding.assign(method="sampled", num_points=11)
+    fine = folding.assign(method="sampled", num_points=100, max=0.75)
+    few_pairs = fine[fine["source_class"] != 8]
+    both = pd.concat([folding, coarse, few_pairs], ignore_index=True)
+    assert probe_keys(both) == ["method", "num_points"]
+    table = aggregate_runs(runs, both)
+    rows = table[(table["run"] == "a") & (table["state"] == "trained")]
+    assert rows["method"].tolist() == ["exact", "sampled", "sampled"]
+    assert rows["num_points"].isna().tolist() == [True, False, False]
+    assert rows["num_points"].tolist()[1:] == [11, 100]
+    assert rows["chi_max"].tolist() == pytest.approx([0.4, 0.4, 0.75], abs=TOLERANCE)
+    assert rows["note"].tolist() == ["", "", ""]
+
+
+def test_failed_and_unfolded_runs_are_left_out(folding):
+    runs = make_runs(
+        ("b", "3x20", 1, np.nan, "failed"),
+        ("c", "2x30", 1, 0.9, "done"),
+        ("a", "2x30", 0, 0.9, "done"),
+    )
+    assert set(aggregate_runs(runs, folding)["run"]) == {"a"}
+
+
+def test_no_run_gives_an_empty_table_with_all_columns(runs, folding):
+    nothing = aggregate_runs(runs.assign(status="failed"), folding)
+    assert nothing.empty
+    assert [*nothing.columns] == [*aggregate_runs(runs, folding).columns]
+    assert architecture_table(nothing).empty
+    no_rows = pd.DataFrame({column: pd.Series([], dtype=object) for column in folding.columns})
+    assert [*aggregate_runs(runs, no_rows).columns] == [*nothing.columns]
+
+
+def test_architectures_by_depth_with_mean_and_standard_deviation(folding):
+    runs = make_runs(
+        ("b", "10x6", 0, 0.8, "done"),
+        ("a", "2x30", 0, 0.90, "done"),
+        ("c", "2x30", 1, 0.94, "done"),
+    )
+    third = folding[folding["run"] == "a"].assign(run="c", max=0.9)
+    aggregates = aggregate_runs(runs, pd.concat([folding, third], ignore_index=True))
+    table = architecture_table(aggregates)
+    assert table["architecture"].tolist() == ["2x30", "10x6"]
+    assert table["num_seeds"].tolist() == [2, 1]
+    assert table["test_accuracy_mean"].tolist() == pytest.approx([0.92, 0.8], abs=TOLERANCE)
+    assert table["test_accuracy_sd"][0] == pytest.approx(np.std([0.9, 0.94], ddof=1), abs=TOLERANCE)
+    assert table["chi_max_mean"].tolist() == pytest.approx([0.65, 0.4], abs=TOLERANCE)
+    assert np.isnan(table["chi_max_sd"][1])
+    assert architecture_table(aggregates, "initial")["chi_max_mean"][1] == pytest.approx(0.2)
+
+
+def test_architectures_are_kept_apart_by_swept_settings(runs, folding):
+    runs = make_runs(("a", "2x30", 0, 0.9, "done"), ("b", "2x30", 0, 0.8, "done"), learning_rate=[0.1, 1])
+    table = architecture_table(aggregate_runs(runs, folding))
+    assert table["learning_rate"].tolist() == [0.1, 1.0]
+    assert table["test_accuracy_mean"].tolist() == [0.9, 0.8]

@@ -1,0 +1,278 @@
+"""correlations.csv from small aggregate tables."""
+
+import math
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from spaceprobe.analysis.aggregates import aggregate_runs
+from spaceprobe.analysis.correlations import (
+    CORRELATION_COLUMNS,
+    PRIMARY_RESPONSE,
+    correlation_table,
+)
+from spaceprobe.analysis.samples import FOLDING_RESPONSES, predictors
+from tests.test_analysis_aggregates import make_folding, make_runs
+
+ARCHITECTURES = ("2x30", "3x20", "4x15", "5x12", "6x10")
+TOLERANCE = 1e-12
+# CPU time: the table of 25 runs takes 0.4 s, with every shape checked 0.9 s; the rest is for slower
+# machines.
+MAX_DURATION_S = 4.0
+NUMBERS = ["pearson", "pearson_low", "pearson_high", "spearman", "slope", "slope_low", "slope_high"]
+
+
+def make_study(num_seeds=3, architectures=ARCHITECTURES, **columns):
+    """Returns runs.csv and folding.csv: folding grows with depth by .1 a layer, plus noise."""
+    rng = np.random.default_rng(11)
+    rows, cells = [], {}
+    for seed in range(num_seeds):
+        for architecture in architectures:
+            depth = int(architecture.split("x")[0])
+            run = f"{architecture}-s{seed}"
+            accuracy = 0.99 - 0.01 * depth + 0.012 * rng.random()
+            rows.append((run, architecture, seed, accuracy, "done"))
+            for epoch in (0, 30):
+                for measure in ("chi", "peak"):
+                    for pair in ("3-8", "8-3", "1-7"):
+                        growth = 0.1 * depth * (epoch > 0)
+                        cells[run, epoch, pair, measure] = {
+                            "row_max_median": growth + 0.1 * rng.random(),
+                            "max": growth + 0.1 * rng.random(),
+                            "folded": rng.random(),
+                        }
+    return make_runs(*rows, **columns), make_folding(cells)
+
+
+def correlate(runs, folding, **options):
+    return correlation_table(aggregate_runs(runs, folding), runs, **options)
+
+
+def select(table, **wanted):
+    """Returns the rows of a table with the wanted values; the primary question by default."""
+    question = {
+        "predictor": "depth",
+        "response": PRIMARY_RESPONSE,
+        "state": "trained",
+        "given": "none",
+        "min_accuracy": 0.0,
+    }
+    for column, value in (question | wanted).items():
+        table = table[table[column] == value]
+    return table
+
+
+@pytest.fixture(scope="module")
+def table():
+    """correlations.csv of the default study."""
+    return correlate(*make_study())
+
+
+def test_one_row_a_seed_then_three_over_all_seeds(table):
+    rows = select(table)
+    assert rows["seed"].tolist() == ["0", "1", "2", "all", "all", "all"]
+    kinds = ["t over seeds", "bootstrap", "Fisher z"]
+    assert rows["interval"].tolist() == ["Fisher z"] * 3 + kinds
+    assert rows["num_runs"].tolist() == [5, 5, 5, 15, 15, 15]
+    assert rows["num_seeds"].tolist() == [1, 1, 1, 3, 3, 3]
+    assert rows["note"].tolist() == [""] * 5 + ["runs of all seeds pooled"]
+
+
+def test_the_numbers_of_every_row(table):
+    aggregates = aggregate_runs(*make_study())
+    trained = aggregates[aggregates["state"] == "trained"]
+    rows = select(table).reset_index(drop=True)
+    by_seed = [group for _, group in trained.groupby("seed")]
+    lines = [stats.linregress(group["depth"], group[PRIMARY_RESPONSE]) for group in by_seed]
+    for row, line, group in zip(rows.itertuples(), lines, by_seed, strict=False):
+        assert row.pearson == pytest.approx(line.rvalue, rel=TOLERANCE)
+        assert row.slope == pytest.approx(line.slope, rel=TOLERANCE)
+        rho = stats.spearmanr(group["depth"], group[PRIMARY_RESPONSE]).statistic
+        assert row.spearman == pytest.approx(rho, rel=TOLERANCE)
+
+    headline, bootstrap, pooled = (row for row in rows.iloc[3:].itertuples())
+    z = np.arctanh([line.rvalue for line in lines])
+    slopes = np.array([line.slope for line in lines])
+    assert headline.pearson == pytest.approx(np.tanh(z.mean()), rel=TOLERANCE)
+    low, high = stats.t.interval(0.95, 2, z.mean(), stats.sem(z))
+    expected = pytest.approx((math.tanh(low), math.tanh(high)), rel=1e-9)
+    assert (headline.pearson_low, headline.pearson_high) == expected
+    assert headline.slope == pytest.approx(slopes.mean(), rel=TOLERANCE)
+    expected = stats.t.interval(0.95, 2, slopes.mean(), stats.sem(slopes))
+    assert (headline.slope_low, headline.slope_high) == pytest.approx(expected, rel=1e-9)
+    assert headline.spearman == pytest.approx(rows["spearman"][:3].mean(), rel=TOLERANCE)
+
+    assert (bootstrap.pearson, bootstrap.slope) == (headline.pearson, headline.slope)
+    assert headline.pearson_low < bootstrap.pearson_low < bootstrap.pearson
+    assert bootstrap.pearson < bootstrap.pearson_high < headline.pearson_high
+    everything = stats.pearsonr(trained["depth"], trained[PRIMARY_RESPONSE])
+    assert pooled.pearson == pytest.approx(everything.statistic, rel=TOLERANCE)
+    expected = pytest.approx(tuple(everything.confidence_interval(0.95)), rel=1e-9)
+    assert (pooled.pearson_low, pooled.pearson_high) == expected
+
+
+def test_questions_that_are_asked(table):
+    assert [*table.columns] == [*CORRELATION_COLUMNS]
+    asked = table.drop_duplicates(["predictor", "response", "state", "given", "min_accuracy"])
+    # 10 foldings × 3 states × 2 given × 2 filters, and accuracy itself: trained, none, 2 filters.
+    assert asked.groupby("predictor", sort=False).size().to_dict() == {"depth": 122, "width": 122}
+    assert set(asked["response"]) == {*FOLDING_RESPONSES, "test_accuracy"}
+    key = [*CORRELATION_COLUMNS[:6], "interval"]
+    assert not table.duplicated(key).any()
+    # Folding grows with depth because the trained state was made so; noise alone does not.
+    assert select(table, interval="t over seeds")["pearson"].item() > 0.9
+    assert select(table, interval="t over seeds")["slope"].item() == pytest.approx(0.1, abs=0.03)
+    assert abs(select(table, interval="t over seeds", state="initial")["slope"].item()) < 0.03
+
+
+def test_given_accuracy_is_the_trained_networks_in_every_state(table):
+    aggregates = aggregate_runs(*make_study())
+    for state in ("initial", "difference"):
+        group = aggregates[(aggregates["state"] == state) & (aggregates["seed"] == 1)]
+        x, y, z = (group[c] for c in ("depth", PRIMARY_RESPONSE, "test_accuracy"))
+        left = [v - np.polyval(np.polyfit(z, v, 1), z) for v in (x, y)]
+        row = select(table, state=state, given="test_accuracy", seed="1")
+        assert row["pearson"].item() == pytest.approx(np.corrcoef(*left)[0, 1], rel=1e-9)
+
+
+def test_the_accuracy_filter_and_its_reasons():
+    runs, folding = make_study()
+    runs.loc[runs["run"] == "6x10-s1", "test_accuracy"] = 0.42
+    rows = select(correlate(runs, folding), min_accuracy=0.9).set_index(["seed", "interval"])
+    assert rows["num_runs"].tolist() == [5, 4, 5, 10, 10, 14]
+    assert rows["num_seeds"].tolist() == [1, 1, 1, 2, 2, 3]
+    assert rows.loc[("1", "Fisher z"), "note"] == "fewer than 5 runs"
+    assert rows.loc[("1", "Fisher z"), NUMBERS].isna().all()
+    expected = "1 of 3 seeds left out: fewer than 5 runs"
+    assert rows.loc[("all", "t over seeds"), "note"] == expected
+    assert rows.loc[("all", "t over seeds"), NUMBERS].notna().all()
+
+
+def test_no_accuracy_at_all_filters_nothing_at_zero():
+    runs, folding = make_study()
+    table = correlate(runs.assign(test_accuracy=np.nan), folding)
+    assert select(table, seed="0")["num_runs"].item() == 5
+    assert select(table, seed="0", min_accuracy=0.9)["num_runs"].item() == 0
+    row = select(table, seed="0", given="test_accuracy")
+    assert row["note"].item() == "fewer than 5 runs; 5 runs without a value left out"
+
+
+def test_failed_runs_and_runs_without_a_value_are_counted():
+    runs, folding = make_study(architectures=(*ARCHITECTURES, "8x8", "9x7"))
+    runs.loc[runs["run"] == "9x7-s2", "status"] = "failed"
+    is_gap = (folding["run"] == "8x8-s2") & (folding["epoch"] == 30)
+    folding.loc[is_gap, "row_max_median"] = None
+    rows = select(correlate(runs, folding)).set_index(["seed", "interval"])
+    expected = "1 failed run left out; 1 run without a value left out"
+    assert rows.loc[("2", "Fisher z"), "note"] == expected
+    assert rows.loc[("0", "Fisher z"), "note"] == ""
+    assert rows["num_runs"].tolist() == [7, 7, 5, 19, 19, 19]
+    assert rows.loc[("all", "bootstrap"), "note"] == expected
+
+
+def test_one_seed_has_no_interval_over_seeds():
+    rows = select(correlate(*make_study(num_seeds=1))).set_index(["seed", "interval"])
+    row = rows.loc[("all", "t over seeds")]
+    assert row["note"] == "1 seed: an interval over seeds needs 2"
+    assert row[["pearson", "slope"]].notna().all()
+    assert row[["pearson_low", "pearson_high", "slope_low", "slope_high"]].isna().all()
+
+
+def test_few_architectures_leave_only_the_pooled_row():
+    rows = select(correlate(*make_study(num_seeds=2, architectures=("2x30", "4x15", "6x10"))))
+    assert rows["pearson"].notna().tolist() == [False] * 4 + [True]
+    assert rows["num_runs"].tolist() == [3, 3, 0, 0, 6]
+    assert rows["note"].iloc[2] == "2 of 2 seeds left out: fewer than 5 runs"
+
+
+def test_constant_columns_are_empty_with_the_reason():
+    runs, folding = make_study(architectures=("2x30", "3x30", "4x30", "5x30", "6x30"))
+    table = correlate(runs, folding)
+    assert select(table, predictor="width", seed="0")["note"].item() == "constant predictor"
+    row = select(table, response="chi_mean", seed="0")
+    assert row["note"].item() == "constant response"
+    assert row[NUMBERS].isna().all(axis=None)
+
+
+def test_a_perfect_seed_is_said_to_have_no_interval():
+    runs, folding = make_study()
+    depth = folding["run"].str.extract(r"^(\d+)x", expand=False).astype(float)
+    is_perfect = folding["run"].str.endswith("s0") & (folding["epoch"] == 30)
+    folding.loc[is_perfect, "row_max_median"] = depth / 16
+    rows = select(correlate(runs, folding)).set_index(["seed", "interval"])
+    assert rows.loc[("0", "Fisher z"), "note"] == "|r| = 1: no interval of r"
+    headline = rows.loc[("all", "t over seeds")]
+    assert headline["note"] == "|r| = 1 in 1 seed: no interval of r"
+    assert headline["pearson"] == 1
+    assert np.isnan(headline["pearson_low"])
+    assert headline["slope_low"] < headline["slope"] < headline["slope_high"]
+
+
+def test_swept_settings_that_vary_are_predictors_or_noted():
+    runs, folding = make_study(num_seeds=2)
+    runs = runs.assign(rate=[1e-3, 1e-2] * 5, epochs=3, order=["sorted", "random"] * 5, activation="relu")
+    assert predictors(runs) == ["depth", "width", "rate"]
+    table = correlate(runs, folding)
+    row = select(table, predictor="rate", seed="all", interval="Fisher z")
+    assert row["note"].item() == "runs of all seeds pooled; runs differ in order"
+    assert row["pearson"].notna().item()
+
+
+def test_unequal_pairs_and_targets_are_noted():
+    runs, folding = make_study()
+    is_gap = (folding["run"] == "2x30-s0") & (folding["source_class"] == 8)
+    table = correlate(runs, folding[~is_gap])
+    row = select(table, interval="t over seeds")
+    assert row["note"].item() == "class pairs differ between runs"
+    folding.loc[folding["run"] == "2x30-s0", "num_targets"] = 6
+    table = correlate(runs, folding)
+    row = select(table, interval="t over seeds")
+    assert row["note"].item() == "num_targets differs between runs"
+    assert select(table, interval="t over seeds", response="chi_max")["note"].item() == ""
+
+
+def test_runs_without_folding_are_counted():
+    runs, folding = make_study(num_seeds=1, architectures=(*ARCHITECTURES, "8x8"))
+    rows = select(correlate(runs, folding[folding["run"] != "8x8-s0"]), seed="0")
+    assert rows["note"].item() == "runs without folding left out: 1"
+    assert rows["num_runs"].item() == 5
+
+
+def test_several_ways_of_reading_paths_are_key_columns(table):
+    runs, folding = make_study()
+    sampled = folding.assign(method="sampled", num_points=100)
+    folding = pd.concat([folding, sampled], ignore_index=True)
+    # Nullable integers, as a study's tables hold them.
+    both = correlate(runs, folding.astype({"num_points": "Int64", "num_targets": "Int64"}))
+    assert [*both.columns] == ["method", "num_points", *CORRELATION_COLUMNS]
+    for method in ("exact", "sampled"):
+        assert set(both.loc[both["method"] == "sampled", "num_points"]) == {100}
+        part = both[both["method"] == method].drop(columns=["method", "num_points"])
+        pd.testing.assert_frame_equal(part.reset_index(drop=True), table)
+
+
+def test_the_same_bytes_whatever_the_order_of_the_folding_table(table):
+    runs, folding = make_study()
+    again = correlate(runs, folding.sample(frac=1, random_state=3))
+    assert again.to_csv(index=False) == table.to_csv(index=False)
+
+
+def test_nothing_done_gives_rows_with_reasons_only():
+    runs, folding = make_study()
+    table = correlate(runs.assign(status="failed"), folding)
+    assert set(table["seed"]) == {"all"}
+    assert table[NUMBERS].isna().all(axis=None)
+    assert {dtype.kind for dtype in table[NUMBERS].dtypes} == {"f"}
+    assert "15 failed runs left out" in table["note"].iloc[0]
+
+
+def test_the_depth_sweep_is_quick():
+    runs, folding = make_study(num_seeds=5)
+    aggregates = aggregate_runs(runs, folding)
+    correlation_table(aggregates, runs)
+    start = time.process_time()
+    correlation_table(aggregates, runs)
+    assert time.process_time() - start < MAX_DURATION_S
