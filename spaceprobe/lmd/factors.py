@@ -1,0 +1,274 @@
+"""The five factors of a weight matrix, and their certificate.
+
+Layer Matrix Decomposition, arXiv 2309.05968, as made precise in design.md, section 4. With the
+singular value decomposition W = U Σ Vᵀ cut to rank r, symmetric positive definite G_in and G_out,
+and the singular value decomposition G_out^½ Σ_r G_in^-½ = P S' Qᵀ,
+
+    W_r = U · O_dist · diag(S') · I_dist · Vᵀ,    O_dist = G_out^-½ P,    I_dist = Qᵀ G_in^½.
+
+So I_distᵀ I_dist = G_in, and S'² are the eigenvalues of the pencil (Σ_r G_out Σ_r, G_in).
+
+Everything is computed by LAPACK in float64 on the CPU. Results are the same bytes on the same machine
+with one thread (`torch.set_num_threads(1)`, the caller's business); more threads change last bits.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from spaceprobe.lmd.metrics import METRICS, Gram, LatentMetric
+
+SYMMETRY_TOLERANCE = 1e-12
+"""Chosen: a Gram matrix from a float64 product is symmetric to some 1e-15 of its largest entry."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The Layer Matrix Decomposition of an m × n matrix, cut to rank r.
+
+    Attributes:
+        U: left singular vectors, the columns orthonormal.
+        O_dist: output distance, G_out^-½ P.
+        S_prime: separation S', descending, ≥ 0.
+        I_dist: input distance, Qᵀ G_in^½.
+        Vh: right singular vectors, the rows orthonormal; the entry of largest magnitude of each row
+            (the first of several) is positive.
+        singular_values: all min(m, n) singular values of the matrix, descending.
+    """
+
+    U: Float64[Tensor, "outputs rank"]
+    O_dist: Float64[Tensor, "rank rank"]
+    S_prime: Float64[Tensor, "rank"]
+    I_dist: Float64[Tensor, "rank rank"]
+    Vh: Float64[Tensor, "rank inputs"]
+    singular_values: Float64[Tensor, "values"]
+
+    @property
+    def rank(self) -> int:
+        """The number r of kept components."""
+        return len(self.S_prime)
+
+    def product(self) -> Float64[Tensor, "outputs inputs"]:
+        """Returns W_r, the product of the five factors."""
+        return self.U @ (self.O_dist * self.S_prime) @ self.I_dist @ self.Vh
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How well factors fulfil their equations, and the norms of the matrix.
+
+    Attributes:
+        num_outputs: rows m of the matrix.
+        num_inputs: columns n.
+        rank: kept components r.
+        frobenius_norm: √Σσ².
+        spectral_norm: σ₁.
+        stable_rank: ‖W‖_F² / σ₁²; 0 for a zero matrix.
+        truncation_error: ‖W - W_r‖_F, from the five factors.
+        truncation_gap: how far it is from √Σσ² over the values cut off, its value in exact
+            arithmetic (Eckart and Young 1936); relative to ‖W‖_F.
+        reconstruction_error: ‖W V Vᵀ - U O_dist S' I_dist Vᵀ‖_F / ‖W‖_F. In exact arithmetic
+            W V Vᵀ = W_r, so the factors are held against the matrix itself.
+        isometry_error_u: largest entry of |UᵀU - 1|.
+        isometry_error_v: largest entry of |VᵀV - 1|.
+        condition_in: condition number of G_in = I_distᵀ I_dist; 1 for rank 0.
+        condition_out: condition number of G_out = (O_dist O_distᵀ)^-1; 1 for rank 0.
+        num_dead_inputs: columns that are zero, so inputs that the layer ignores.
+    """
+
+    num_outputs: int
+    num_inputs: int
+    rank: int
+    frobenius_norm: float
+    spectral_norm: float
+    stable_rank: float
+    truncation_error: float
+    truncation_gap: float
+    reconstruction_error: float
+    isometry_error_u: float
+    isometry_error_v: float
+    condition_in: float
+    condition_out: float
+    num_dead_inputs: int
+
+
+def decompose(weight: Any, rank: int | None = None, metric: str | LatentMetric = "identity") -> Factors:
+    """Returns the five factors of a weight matrix.
+
+    Args:
+        weight: a torch tensor or an array of shape (outputs, inputs), as in `torch.nn.Linear`.
+        rank: how many components to keep, from 0 to min(outputs, inputs); None keeps all. With equal
+            singular values across the cut, which of their directions stay is arbitrary.
+        metric: the latent metric, a name in `spaceprobe.lmd.metrics.METRICS` or a function; without
+            naming one the factorisation is not identifiable.
+
+    Returns:
+        The factors, float64 tensors on the CPU. A zero matrix has S' = 0 and arbitrary orthonormal U
+        and V. One row or one column: one component.
+
+    Raises:
+        ValueError: if the weight is no finite real matrix with at least one entry, the rank is out
+            of range, the metric's name unknown, or a Gram matrix is not symmetric positive definite.
+    """
+    W = _as_matrix(weight)
+    max_rank = min(W.shape)
+    if rank is None:
+        rank = max_rank
+    if not 0 <= rank <= max_rank:
+        shape = " × ".join(map(str, W.shape))
+        raise ValueError(f"rank: {rank} is out of range for a {shape} matrix, 0 to {max_rank}")
+    if isinstance(metric, str):
+        if metric not in METRICS:
+            raise ValueError(f"metric: {metric!r} is unknown, known are {', '.join(METRICS)}")
+        metric = METRICS[metric]
+
+    U, values, Vh = _signed_svd(W)
+    U, kept, Vh = U[:, :rank].contiguous(), values[:rank], Vh[:rank]
+    gram_in, gram_out = metric(U, kept, Vh)
+    O_dist, S_prime, I_dist = latent_factors(kept, gram_in, gram_out)
+    return Factors(U, O_dist, S_prime, I_dist, Vh, values)
+
+
+def latent_factors(
+    singular_values: Float64[Tensor, "rank"], gram_in: Gram, gram_out: Gram
+) -> tuple[Float64[Tensor, "rank rank"], Float64[Tensor, "rank"], Float64[Tensor, "rank rank"]]:
+    """Returns O_dist, S' and I_dist for the given latent metrics.
+
+    The product O_dist S' I_dist is diag(singular_values) up to rounding of the order of
+    √(condition of G_in · condition of G_out).
+
+    Args:
+        singular_values: the kept ones, descending.
+        gram_in: G_in, None for the identity.
+        gram_out: G_out, None for the identity.
+
+    Raises:
+        ValueError: if a Gram matrix is not symmetric positive definite.
+    """
+    if gram_in is None and gram_out is None:
+        one = torch.eye(len(singular_values), dtype=torch.float64)
+        return one, singular_values.clone(), one.clone()
+    root_in, inverse_root_in = _roots(gram_in, "gram_in", len(singular_values))
+    root_out, inverse_root_out = _roots(gram_out, "gram_out", len(singular_values))
+    P, S_prime, Qh = _signed_svd((root_out * singular_values) @ inverse_root_in)
+    return inverse_root_out @ P, S_prime, Qh @ root_in
+
+
+def certify(weight: Any, factors: Factors) -> Certificate:
+    """Returns how well the factors of a weight fulfil their equations, and the weight's norms.
+
+    Args:
+        weight: the matrix that was decomposed.
+        factors: its factors, with any metric.
+
+    Raises:
+        ValueError: as `decompose` about the weight; or if the factors are of another shape.
+    """
+    W = _as_matrix(weight)
+    if W.shape != (len(factors.U), factors.Vh.shape[1]):
+        raise ValueError(
+            f"factors: of a {len(factors.U)} × {factors.Vh.shape[1]} matrix, "
+            f"the weight is {W.shape[0]} × {W.shape[1]}"
+        )
+    norm = frobenius_norm(W)
+    spectral_norm = float(factors.singular_values[0])
+    left = factors.U @ (factors.O_dist * factors.S_prime) @ factors.I_dist
+    truncation_error = frobenius_norm(W - left @ factors.Vh)
+    tail = frobenius_norm(factors.singular_values[factors.rank :])
+    # A zero matrix is reproduced exactly; dividing its errors, all 0, by any scale says so.
+    scale = norm if norm > 0 else 1.0
+    return Certificate(
+        num_outputs=W.shape[0],
+        num_inputs=W.shape[1],
+        rank=factors.rank,
+        frobenius_norm=norm,
+        spectral_norm=spectral_norm,
+        stable_rank=(norm / spectral_norm) ** 2 if spectral_norm > 0 else 0.0,
+        truncation_error=truncation_error,
+        truncation_gap=abs(truncation_error - tail) / scale,
+        reconstruction_error=frobenius_norm((W @ factors.Vh.T - left) @ factors.Vh) / scale,
+        isometry_error_u=_isometry_error(factors.U),
+        isometry_error_v=_isometry_error(factors.Vh.T),
+        condition_in=_condition(factors.I_dist),
+        condition_out=_condition(factors.O_dist),
+        num_dead_inputs=int((W == 0).all(dim=0).sum()),
+    )
+
+
+def frobenius_norm(values: Float64[Tensor, "..."]) -> float:
+    """Returns the square root of the sum of squares, without overflow; 0 for no values."""
+    scale = float(values.abs().max()) if values.numel() else 0.0
+    return scale * float(torch.linalg.vector_norm(values / scale)) if scale > 0 else 0.0
+
+
+def _as_matrix(weight: Any) -> Float64[Tensor, "outputs inputs"]:
+    """Returns a weight as a float64 tensor on the CPU, or says what is wrong with it."""
+    # A copy of what is no tensor: torch warns about arrays that it may not write to.
+    W = weight.detach() if isinstance(weight, Tensor) else torch.from_numpy(np.array(weight))
+    if W.ndim != 2 or W.numel() == 0:
+        raise ValueError(f"weight: of shape {tuple(W.shape)}, a matrix with entries is needed")
+    if W.is_complex():
+        raise ValueError("weight: complex, a real matrix is needed")
+    W = W.to(device="cpu", dtype=torch.float64)
+    num_bad = int((~W.isfinite()).sum())
+    if num_bad:
+        raise ValueError(
+            f"weight: {num_bad} of {W.numel()} entries are NaN or infinite; the run diverged "
+            "or the file is damaged"
+        )
+    return W
+
+
+def _signed_svd(
+    A: Float64[Tensor, "rows columns"],
+) -> tuple[Float64[Tensor, "rows values"], Float64[Tensor, "values"], Float64[Tensor, "values columns"]]:
+    """Returns the thin SVD; the largest entry in magnitude of each row of Vh is positive.
+
+    Entries that differ by rounding only tie for largest; then rounding decides the sign.
+    """
+    U, values, Vh = torch.linalg.svd(A, full_matrices=False)
+    largest = Vh.gather(1, Vh.abs().argmax(dim=1, keepdim=True))
+    sign = torch.where(largest < 0, -1.0, 1.0).to(torch.float64)
+    return U * sign.T, values, Vh * sign
+
+
+def _roots(
+    gram: Gram, name: str, size: int
+) -> tuple[Float64[Tensor, "size size"], Float64[Tensor, "size size"]]:
+    """Returns the symmetric square root of a Gram matrix and its inverse."""
+    if gram is None:
+        one = torch.eye(size, dtype=torch.float64)
+        return one, one
+    if gram.shape != (size, size):
+        raise ValueError(f"{name}: of shape {tuple(gram.shape)}, rank {size} is needed")
+    asymmetry = float((gram - gram.T).abs().max()) if size else 0.0
+    # Not «>»: NaN must not pass.
+    if not asymmetry <= SYMMETRY_TOLERANCE * (float(gram.abs().max()) if size else 0.0):
+        raise ValueError(f"{name}: not symmetric, entries differ by up to {asymmetry:.3g}")
+    eigenvalues, vectors = torch.linalg.eigh((gram + gram.T) / 2)
+    if size and not eigenvalues[0] > size * torch.finfo(torch.float64).eps * eigenvalues[-1]:
+        raise ValueError(
+            f"{name}: not positive definite, eigenvalues from {eigenvalues[0]:.3g} to "
+            f"{eigenvalues[-1]:.3g}; add a multiple of the identity"
+        )
+    root = eigenvalues.sqrt()
+    return (vectors * root) @ vectors.T, (vectors / root) @ vectors.T
+
+
+def _isometry_error(columns: Float64[Tensor, "rows rank"]) -> float:
+    """Returns the largest entry of |CᵀC - 1|; 0 without columns."""
+    one = torch.eye(columns.shape[1], dtype=torch.float64)
+    error = (columns.T @ columns - one).abs()
+    return float(error.max()) if error.numel() else 0.0
+
+
+def _condition(factor: Float64[Tensor, "rank rank"]) -> float:
+    """Returns the condition number of the Gram matrix of a factor; 1 without components."""
+    if not factor.numel():
+        return 1.0
+    values = torch.linalg.svdvals(factor)
+    return float((values[0] / values[-1]) ** 2)
