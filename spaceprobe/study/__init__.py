@@ -1,0 +1,1 @@
+"""Studies: settings, runs, stages and results."""

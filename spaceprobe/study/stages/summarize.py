@@ -1,0 +1,138 @@
+"""Summarize: aggregates of every network, and their correlation with depth, width and swept settings."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from spaceprobe.study.stage import Frames, Sections, StudyStage, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STATES = {"trained": "trained", "initial": "untrained", "difference": "trained minus untrained"}
+
+
+def architecture_lines(runs: "pd.DataFrame", folding: "pd.DataFrame") -> str:
+    """Returns a table for the terminal: mean ± standard deviation over seeds for each architecture."""
+    import pandas as pd
+
+    from spaceprobe.analysis.aggregates import aggregate_runs, architecture_table
+
+    blocks = []
+    aggregates = aggregate_runs(runs, folding)
+    for state, title in STATES.items():
+        table = architecture_table(aggregates, state)
+        if table.empty or state == "difference":
+            continue
+        shown = pd.DataFrame({"": table["architecture"], "seeds": table["num_seeds"]})
+        if state == "trained":
+            shown["test accuracy"] = _with_deviation(table, "test_accuracy", 3)
+        shown["folded"] = _with_deviation(table, "chi_folded_mean", 2)
+        shown["max"] = _with_deviation(table, "chi_max", 3)
+        shown["row maxima"] = _with_deviation(table, "chi_row_max_median", 3)
+        for column in ("method", "num_points"):
+            if column in table and table[column].nunique(dropna=False) > 1:
+                shown[column] = table[column]
+        blocks.append(f"{title}\n{shown.to_string(index=False, justify='left')}")
+    return "\n".join([*blocks, *_why_flat(runs, folding)])
+
+
+def _with_deviation(table: "pd.DataFrame", column: str, digits: int) -> "list[str]":
+    """Returns ``mean ± standard deviation``; the deviation is left out for a single seed."""
+    pairs = zip(table[f"{column}_mean"], table[f"{column}_sd"], strict=True)
+    return [
+        "-" if mean != mean else f"{mean:.{digits}f}" + (f" ± {sd:.{digits}f}" if sd == sd else "")
+        for mean, sd in pairs
+    ]
+
+
+def _why_flat(runs: "pd.DataFrame", folding: "pd.DataFrame") -> Iterator[str]:
+    """Yields why no path folds, where none does."""
+    chi = folding[folding["measure"] == "chi"]
+    if chi.empty or (chi["folded"] > 0).any():
+        return
+    if (runs["depth"] == 1).all():
+        yield "every χ is 0: with one hidden layer each unit flips at most once on a straight line"
+    elif (chi["zero_length"] == 1).all():
+        yield "every χ is 0: no path crosses the boundary of a linear region"
+    else:
+        yield "every χ is 0: no path turns back; try deeper or wider networks, or longer training"
+
+
+def _reduce(sections: Sections, frames: Frames) -> Frames:
+    del sections
+    from spaceprobe.analysis.aggregates import aggregate_runs
+    from spaceprobe.analysis.correlations import correlation_table
+
+    runs, folding = frames["runs"], frames["folding"]
+    return {"correlations": correlation_table(aggregate_runs(runs, folding), runs)}
+
+
+def _present(frames: Frames) -> str:
+    runs, folding, correlations = frames["runs"], frames["folding"], frames["correlations"]
+    if folding.empty:
+        return "no folding measured yet: `spaceprobe fold` comes first"
+    lines = [architecture_lines(runs, folding)]
+    varying = [name for name in ("depth", "width") if runs[name].nunique() > 1]
+    for predictor in varying[:1]:  # at a fixed number of units width says the same as depth
+        lines += _correlation_lines(correlations, predictor)
+    return "\n".join(lines)
+
+
+def _correlation_lines(correlations: "pd.DataFrame", predictor: str) -> list[str]:
+    """Returns a table: a line for each state, plain and given the accuracy; a column for each filter."""
+    import pandas as pd
+
+    from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
+
+    asked = (correlations["response"] == PRIMARY_RESPONSE) & (correlations["seed"] == "all")
+    rows = correlations[asked & (correlations["predictor"] == predictor)]
+    probes = [*rows.columns[: rows.columns.get_loc("predictor")]]
+    table: dict[str, dict[str, str]] = {}
+    notes: dict[str, None] = {}
+    for key, some in rows.groupby([*probes, "state", "given", "min_accuracy"], sort=False, dropna=False):
+        *probe, state, given, min_accuracy = key
+        label = " ".join([*(str(value) for value in probe), STATES[state]])
+        label += " given test accuracy" if given != "none" else ""
+        column = f"test accuracy ≥ {min_accuracy:.2f}" if min_accuracy else "all runs"
+        shown, note = _describe({row["interval"]: row for row in some.to_dict("records")})
+        table.setdefault(label, {})[column] = shown
+        notes |= {f"- ({column}): {note}": None} if note else {}
+    title = f"r of {predictor} and row maxima of χ"
+    frame = pd.DataFrame.from_dict(table, orient="index").rename_axis(title, axis="columns")
+    return [frame.to_string(justify="left"), *notes]
+
+
+def _describe(by_interval: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
+    """Returns the correlation over seeds, else the pooled one, with its interval; or why there is none."""
+    over_seeds, pooled = by_interval["t over seeds"], by_interval["Fisher z"]
+    for row, what in (
+        (over_seeds, f"{over_seeds['num_seeds']} seeds"),
+        (pooled, f"{pooled['num_runs']} runs pooled"),
+    ):
+        r, low, high = (row[name] for name in ("pearson", "pearson_low", "pearson_high"))
+        if r is not None and r == r:
+            has_interval = low is not None and low == low
+            return f"{r:.3f}" + (f" [{low:.3f}, {high:.3f}]" if has_interval else "") + f" ({what})", ""
+    return "-", str(over_seeds["note"])
+
+
+STAGE = StudyStage(
+    name="summarize",
+    summary="Aggregate the folding of every network and correlate it with depth and width.",
+    example="spaceprobe summarize depth-sweep",
+    sections={},
+    tables=(
+        Table(
+            "correlations",
+            key=(),
+            columns=(
+                *("predictor", "response", "state", "given", "min_accuracy", "seed"),
+                *("num_runs", "num_seeds", "pearson", "pearson_low", "pearson_high", "spearman"),
+                *("slope", "slope_low", "slope_high", "interval", "note"),
+            ),
+        ),
+    ),
+    needs=("train", "fold"),
+    present=_present,
+    reduce=_reduce,
+)

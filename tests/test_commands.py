@@ -1,0 +1,317 @@
+"""Whole commands on a small study of real MNIST."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+
+from spaceprobe.cli import main
+
+STUDY = """\
+data: {train_images: 600}
+training: {epochs: 2}
+folding: {per_class: 3}
+sweep:
+  network.architecture: [2x8, 3x6]
+  training.seed: [0, 1]
+"""
+TABLES = {
+    "runs": "run,architecture,depth,width,activation,dataset,seed,num_parameters,train_loss,train_accuracy,"
+    "test_loss,test_accuracy,status,error",
+    "training": "run,epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy",
+    "folding": "run,epoch,source_class,target_class,measure,method,num_points,num_paths,num_sources,"
+    "num_targets,zero_length,folded,mean,max,q05,q25,q50,q75,q95,row_max_median",
+    "lmd_spectrum": "run,epoch,layer,basis,index,value,energy,cumulative_energy,initial_value,kept",
+    "lmd_ranks": "run,epoch,layer,rule,rank,value,valid,reason,default",
+    "lmd_layers": "run,epoch,layer,num_outputs,num_inputs,metric,rank,rule,frobenius_norm,spectral_norm,"
+    "stable_rank,truncation_error,reconstruction_error,isometry_error_u,isometry_error_v,condition_in,"
+    "condition_out,num_components,num_dead_inputs",
+    "correlations": "predictor,response,state,given,min_accuracy,seed,num_runs,num_seeds,pearson,"
+    "pearson_low,pearson_high,spearman,slope,slope_low,slope_high,interval,note",
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "tiny.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(study, tmp_path_factory):
+    """A results folder in which the whole study was run."""
+    results = tmp_path_factory.mktemp("finished")
+    outcome = call("run", study, "--results", results)
+    assert outcome.exit_code == 0, outcome.output
+    return results
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished results, to spoil."""
+    shutil.copytree(finished, tmp_path / "results")
+    return tmp_path / "results"
+
+
+def call(*arguments):
+    """Runs a command in this process; an unexpected exception fails the test with its traceback."""
+    return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False)
+
+
+def tables(results):
+    """Returns the bytes of every CSV but the wall-clock times."""
+    found = {path.name: path.read_bytes() for path in (results / "tiny").glob("*.csv")}
+    found.pop("timings.csv", None)
+    return found
+
+
+def parts(results):
+    """Returns when each part was written."""
+    files = [path for path in (results / "tiny" / "runs").rglob("*") if path.suffix in {".npz", ".json"}]
+    return {path.relative_to(results): path.stat().st_mtime_ns for path in files}
+
+
+def test_tables_have_the_columns_that_are_promised(finished):
+    folder = finished / "tiny"
+    for name, columns in TABLES.items():
+        assert (folder / f"{name}.csv").read_text().splitlines()[0] == columns
+    folding = pd.read_csv(folder / "folding.csv")
+    assert len(folding) == 4 * 2 * 100 * 2  # runs, epochs, class pairs, measures
+    is_same_class = folding["source_class"] == folding["target_class"]
+    assert set(folding[is_same_class]["num_paths"]) == {6}
+    assert set(folding[~is_same_class]["num_paths"]) == {9}
+    key = ["run", "epoch", "source_class", "target_class", "measure"]
+    assert folding[key].equals(folding[key].sort_values(key, ignore_index=True))
+    assert not folding.duplicated(key).any()
+
+
+def test_run_prints_what_came_out(study, finished):
+    outcome = call("run", study, "--results", finished)
+    assert outcome.exit_code == 0
+    assert outcome.stdout.startswith("tiny: 4 runs")
+    assert "2x8" in outcome.stdout
+    assert "row maxima" in outcome.stdout
+    assert f"{finished}/tiny/*.csv" in outcome.stdout
+    assert "nothing was computed" in outcome.stderr
+
+
+def test_second_run_computes_nothing(study, copied):
+    before, written = tables(copied), parts(copied)
+    assert call("run", study, "--results", copied).exit_code == 0
+    assert parts(copied) == written
+    assert tables(copied) == before
+
+
+def test_two_processes_give_the_same_bytes(study, finished, tmp_path):
+    outcome = call("run", study, "--results", tmp_path, "--jobs", 2)
+    assert outcome.exit_code == 0, outcome.output
+    assert tables(tmp_path) == tables(finished)
+
+
+def test_killed_and_started_again(study, finished, tmp_path):
+    """kill -9 while folding: what was finished is not done again, and the bytes are the same."""
+    command = [sys.executable, "-m", "spaceprobe", "run", study, "--results", tmp_path]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.rglob("epoch*.npz"))) < 60:
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    written = parts(tmp_path)
+    assert len(written) >= 60
+    assert call("run", study, "--results", tmp_path).exit_code == 0
+    now = parts(tmp_path)
+    assert {path: now[path] for path in written} == written
+    assert tables(tmp_path) == tables(finished)
+
+
+def test_flags_select_pairs_and_epoch(study, copied):
+    outcome = call("fold", study, "--results", copied, "--pairs", "3-8,8-3", "--epoch", "last")
+    assert outcome.exit_code == 0
+    folding = pd.read_csv(copied / "tiny" / "folding.csv")
+    assert set(zip(folding["source_class"], folding["target_class"], strict=True)) == {(3, 8), (8, 3)}
+    assert set(folding["epoch"]) == {2}
+    # nothing is lost: all pairs come back without a walk
+    written = parts(copied)
+    assert call("fold", study, "--results", copied, "--pairs").exit_code == 0
+    assert parts(copied) == written
+    assert len(pd.read_csv(copied / "tiny" / "folding.csv")) == 4 * 2 * 100 * 2
+
+
+def test_sampled_is_another_measurement(study, copied):
+    before = parts(copied)
+    flags = ("--method", "sampled", "--points", 7, "--pairs", "3-8")
+    assert call("fold", study, "--results", copied, *flags).exit_code == 0
+    folding = pd.read_csv(copied / "tiny" / "folding.csv")
+    assert set(folding["num_points"]) == {7}
+    assert set(folding["method"]) == {"sampled"}
+    assert {path: time for path, time in parts(copied).items() if path in before} == before
+
+
+def test_one_run_only(study, tmp_path):
+    name = "2x8-s1-"
+    listed = call("train", study, "--results", tmp_path, "--run", "nobody")
+    assert listed.exit_code == 1
+    assert "--run nobody: no run of tiny; its runs are 2x8-s0-" in listed.stderr
+    name = next(word.strip(",\n") for word in listed.stderr.split() if word.startswith(name))
+    assert call("train", study, "--results", tmp_path, "--run", name).exit_code == 0
+    assert list(pd.read_csv(tmp_path / "tiny" / "runs.csv")["run"]) == [name]
+
+
+def test_a_probe_axis_retrains_nothing(study, copied):
+    trained = {path: when for path, when in parts(copied).items() if path.name == "train.json"}
+    sweep = 'sweep.folding.method=["exact", "sampled"]'
+    outcome = call("fold", study, "--results", copied, "--set", sweep, "--pairs", "1-7")
+    assert outcome.exit_code == 0, outcome.output
+    folding = pd.read_csv(copied / "tiny" / "folding.csv")
+    assert set(folding["method"]) == {"exact", "sampled"}
+    assert {path: when for path, when in parts(copied).items() if path in trained} == trained
+
+
+def test_a_diverging_run_does_not_stop_the_others(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(
+        "data: {train_images: 600}\ntraining: {epochs: 1}\nfolding: {per_class: 2, pairs: [1-7]}\n"
+        "network: {architecture: 6x10}\nsweep: {training.learning_rate: [1000.0, 0.001]}\n"
+    )
+    outcome = call("run", path, "--results", tmp_path)
+    assert outcome.exit_code == 1
+    assert "training diverged" in outcome.stderr
+    runs = pd.read_csv(tmp_path / "tiny" / "runs.csv").set_index("learning_rate")
+    assert runs["status"].to_dict() == {1000.0: "failed", 0.001: "done"}
+    assert "not finite after epoch 1" in runs.loc[1000.0, "error"]
+    folding = pd.read_csv(tmp_path / "tiny" / "folding.csv")
+    assert set(folding["run"]) == {runs.loc[0.001, "run"]}
+    # a second start knows it and says it again
+    assert call("run", path, "--results", tmp_path).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--pairs", "3-11"), 2, "--pairs 3-11: '3-11' is no class pair"),
+        (("--pairs", "x"), 2, "--pairs x: 'x' is no class pair"),
+        (("--per-class", "0"), 2, "--per-class 0"),
+        (("--points", "1"), 2, "--points 1"),
+        (("--epoch", "3"), 2, "--epoch 3"),
+        (("--set", "folding.pear=3"), 2, "per_class"),
+    ],
+)
+def test_wrong_flags_get_one_clear_sentence(study, tmp_path, arguments, code, words):
+    outcome = call("fold", study, "--results", tmp_path, *arguments)
+    assert outcome.exit_code == code
+    assert words in outcome.stderr
+    assert "Traceback" not in outcome.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_after_bare_pairs_gets_the_right_order(tmp_path):
+    outcome = call("fold", "--pairs", "depth-sweep", "--results", tmp_path)
+    assert outcome.exit_code == 2
+    assert "spaceprobe fold STUDY --pairs 3-8" in outcome.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_where_there_is_none(study, copied):
+    outcome = call("fold", study, "--results", copied, "--device", "cuda")
+    assert outcome.exit_code == 1
+    assert "no CUDA device" in outcome.stderr
+
+
+def test_folding_before_training(study, tmp_path):
+    outcome = call("fold", study, "--results", tmp_path)
+    assert outcome.exit_code == 1
+    assert "train.json is not there yet: `spaceprobe train" in outcome.stderr
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_a_damaged_checkpoint_is_refused_then_redone(study, copied, damage):
+    path = next(path for path in copied.rglob("model.safetensors"))
+    good = path.read_bytes()
+    if damage == "flip":
+        path.write_bytes(good[:-5] + bytes([good[-5] ^ 4]) + good[-4:])
+    elif damage == "truncate":
+        path.write_bytes(good[:1000])
+    else:
+        path.unlink()
+    outcome = call("fold", study, "--results", copied, "--pairs", "0-0")
+    assert outcome.exit_code == 1
+    expected = "is missing" if damage == "remove" else "is damaged"
+    assert f"model.safetensors {expected}" in outcome.stderr
+    assert "`spaceprobe train" in outcome.stderr
+    assert call("train", study, "--results", copied).exit_code == 0
+    assert path.read_bytes() == good
+
+
+def test_a_damaged_part_is_redone(study, copied, finished):
+    path = next(copied.rglob("epoch0-2-7.npz"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 16
+    path.write_bytes(data)
+    assert call("fold", study, "--results", copied).exit_code == 0
+    assert tables(copied) == tables(finished)
+
+
+def test_results_that_cannot_be_written(study, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    outcome = call("train", study, "--results", tmp_path / "file")
+    assert outcome.exit_code == 1
+    assert "cannot be written" in outcome.stderr
+    assert "--results" in outcome.stderr
+
+
+def test_results_on_a_read_only_mount(study, tmp_path):
+    """Root may write into any folder, but not onto a read-only mount."""
+    script = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path} && "
+    script += f"{sys.executable} -m spaceprobe train {study} --results {tmp_path}/results"
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, "-m", "true"], capture_output=True).returncode:
+        pytest.skip("no private mount namespace can be made here")
+    done = subprocess.run([unshare, "-m", "sh", "-c", script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cannot be written (Read-only file system)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_torch_is_imported_only_where_it_is_used(study, finished):
+    code = (
+        "import sys; from click.testing import CliRunner; from spaceprobe.cli import main; "
+        "CliRunner().invoke(main, sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    )
+    for words in (["--help"], ["fold", "--help"], ["validate", study], ["summarize", study]):
+        done = subprocess.run([sys.executable, "-c", code, *map(str, words)], cwd=finished)
+        assert done.returncode == 0, words
+
+
+def test_every_command_has_help_with_an_example():
+    for name, command in main.commands.items():
+        outcome = call(name, "--help")
+        assert outcome.exit_code == 0
+        assert f"Example: spaceprobe {name}" in " ".join(outcome.output.split())
+        assert command.get_short_help_str()
+
+
+def test_nothing_is_drawn_without_a_terminal(study, tmp_path):
+    command = [sys.executable, "-m", "spaceprobe", "train", study, "--results", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_parts_say_what_they_hold(finished):
+    path = next(Path(finished).rglob("train.json"))
+    fields = json.loads(path.read_text())
+    assert set(fields["files"]) == {"model.safetensors", "model-epoch0.safetensors"}
+    assert fields["key"]["training"]["epochs"] == 2
