@@ -184,7 +184,7 @@ def test_a_diverging_run_does_not_stop_the_others(tmp_path):
     path = tmp_path / "tiny.yaml"
     path.write_text(
         "data: {train_images: 600}\ntraining: {epochs: 1}\nfolding: {per_class: 2, pairs: [1-7]}\n"
-        "network: {architecture: 6x10}\nsweep: {training.learning_rate: [1000.0, 0.001]}\n"
+        "network: {architecture: 20x10}\nsweep: {training.learning_rate: [1000.0, 0.001]}\n"
     )
     outcome = call("run", path, "--results", tmp_path)
     assert outcome.exit_code == 1
