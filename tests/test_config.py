@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.config import dump_study, load_study, section_models
-from spaceprobe.study.config_files import find_config, shipped_configs
-from spaceprobe.study.explain import allowed
-from spaceprobe.study.problems import ConfigError
-from spaceprobe.study.strict_yaml import parse
-from spaceprobe.study.yaml_text import resolve_scalar
+from spaceprobe.study.config.explain import allowed
+from spaceprobe.study.config.finding import find_config, shipped_configs
+from spaceprobe.study.config.problems import ConfigError
+from spaceprobe.study.config.strict_yaml import parse
+from spaceprobe.study.config.yaml_text import resolve_scalar
 from tests.study_stages import FIT, PROBE, STAGES, ReportSettings, make_stage
 
 

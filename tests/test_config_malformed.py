@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from spaceprobe.study.config import load_study
-from spaceprobe.study.problems import ConfigError
-from spaceprobe.study.yaml_text import MAX_BYTES
+from spaceprobe.study.config.problems import ConfigError
+from spaceprobe.study.config.yaml_text import MAX_BYTES
 from tests.study_stages import STAGES
 
 JARGON = re.compile(r"pydantic|https?:|Input should|Settings|<class|Error|yaml\.|\\u0")
@@ -308,7 +308,7 @@ HOSTILE = {
 MEASURED = """
 import sys, time
 from spaceprobe.study.config import load_study
-from spaceprobe.study.problems import ConfigError
+from spaceprobe.study.config.problems import ConfigError
 from tests.study_stages import STAGES
 from pathlib import Path
 start = time.process_time()

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from spaceprobe.study.draft import SWEEP, Draft, Entry, add_axis
-from spaceprobe.study.problems import Place, listed, shorten
-from spaceprobe.study.strict_yaml import parse
-from spaceprobe.study.yaml_text import check_characters, resolve_scalar
+from spaceprobe.study.config.draft import SWEEP, Draft, Entry, add_axis
+from spaceprobe.study.config.problems import Place, listed, shorten
+from spaceprobe.study.config.strict_yaml import parse
+from spaceprobe.study.config.yaml_text import check_characters, resolve_scalar
 
 _MAX_WORD = 80  # characters of the command line that a message repeats (chosen)
 

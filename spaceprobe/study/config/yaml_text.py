@@ -7,7 +7,7 @@ and ``12:30`` are text, ``010`` is ten.
 import math
 import re
 
-from spaceprobe.study.problems import MAX_SHOWN, Place, Problem
+from spaceprobe.study.config.problems import MAX_SHOWN, Place, Problem
 
 MAX_BYTES = 256 * 1024
 """The longest file (chosen: it parses in half a second at most; a study has one or two kB)."""

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import yaml
 
-from spaceprobe.study.check import Axes, check
-from spaceprobe.study.config_files import check_name, find_config, read_document
-from spaceprobe.study.draft import SWEEP, Models, draft_file
-from spaceprobe.study.overrides import apply_overrides
-from spaceprobe.study.problems import ConfigError, Place
+from spaceprobe.study.config.check import Axes, check
+from spaceprobe.study.config.draft import SWEEP, Models, draft_file
+from spaceprobe.study.config.finding import check_name, find_config, read_document
+from spaceprobe.study.config.overrides import apply_overrides
+from spaceprobe.study.config.problems import ConfigError, Place
+from spaceprobe.study.config.yaml_text import resolve_scalar
 from spaceprobe.study.stage import RunStage, Sections, Settings, Stage
-from spaceprobe.study.yaml_text import resolve_scalar
 
 _HEADER = "# The study as it was resolved: every setting, defaults and command line included.\n"
 

@@ -2,7 +2,7 @@
 
 import yaml
 
-from spaceprobe.study.problems import Place, shorten
+from spaceprobe.study.config.problems import Place, shorten
 
 _MISPLACED = (
     "found what does not belong here, allowed: lines that belong together indented alike, and "

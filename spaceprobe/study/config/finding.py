@@ -6,9 +6,9 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from spaceprobe.study.problems import ConfigError, Place, Problem, describe, did_you_mean, listed
-from spaceprobe.study.strict_yaml import Document, parse
-from spaceprobe.study.yaml_text import MAX_BYTES, decode
+from spaceprobe.study.config.problems import ConfigError, Place, Problem, describe, did_you_mean, listed
+from spaceprobe.study.config.strict_yaml import Document, parse
+from spaceprobe.study.config.yaml_text import MAX_BYTES, decode
 
 HERE = "spaceprobe.yaml"
 """The study of the current folder, taken where no other is named."""
@@ -67,7 +67,7 @@ def shipped_configs(package: Path | None = None) -> dict[str, Path]:
     Args:
         package: the folder of the package; this one if None.
     """
-    package = package or Path(__file__).resolve().parents[1]
+    package = package or Path(__file__).resolve().parents[2]
     folder = package / "configs"
     if not folder.is_dir() and (package.parent / "pyproject.toml").is_file():
         folder = package.parent / "configs"

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from spaceprobe.study.problems import (
+from spaceprobe.study.config.problems import (
     MAX_SHOWN,
     Place,
     Problem,
@@ -12,8 +12,8 @@ from spaceprobe.study.problems import (
     listed,
     nearest,
 )
+from spaceprobe.study.config.strict_yaml import Document, KeyPath, dotted
 from spaceprobe.study.stage import Settings
-from spaceprobe.study.strict_yaml import Document, KeyPath, dotted
 
 SWEEP = "sweep"
 """The section that lists the axes."""

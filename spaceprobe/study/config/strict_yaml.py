@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import yaml
 from yaml import events as ev
 
-from spaceprobe.study.problems import Place, Problem, describe, printable, shorten
-from spaceprobe.study.yaml_syntax import explain_syntax
-from spaceprobe.study.yaml_text import check_characters, resolve_scalar
+from spaceprobe.study.config.problems import Place, Problem, describe, printable, shorten
+from spaceprobe.study.config.yaml_syntax import explain_syntax
+from spaceprobe.study.config.yaml_text import check_characters, resolve_scalar
 
 MAX_DEPTH = 10
 """The deepest nesting (chosen; a study needs four levels)."""
