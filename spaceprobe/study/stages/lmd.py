@@ -111,7 +111,10 @@ def _decompose(
 
 
 def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
-    return [{name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+    names = [str(name) for name in frame.columns]
+    return [
+        dict(zip(names, map(_plain, row), strict=True)) for row in frame.itertuples(index=False, name=None)
+    ]
 
 
 def _plain(value: Any) -> Any:
@@ -131,11 +134,11 @@ def _present(tables: Frames) -> str:
     if layers.empty:
         return "no weight matrix was decomposed"
     default = ranks.loc[ranks["default"], ["run", "epoch", "layer", "value"]]
-    shown = layers.merge(default, on=["run", "epoch", "layer"])
     runs = tables["runs"][["run", "architecture"]]
-    shown = shown.merge(runs, on="run").groupby(["architecture", "epoch", "layer"], as_index=False)
-    columns = ["spectral_norm", "stable_rank", "value"]
-    means = shown[columns].mean().rename(columns={"value": "participation"})
+    shown = layers.merge(default, on=["run", "epoch", "layer"]).merge(runs, on="run")
+    shown = shown.rename(columns={"value": "participation"})
+    columns = ["spectral_norm", "stable_rank", "participation"]
+    means = shown.groupby(["architecture", "epoch", "layer"])[columns].mean().reset_index()
     worst = layers["reconstruction_error"].max()
     table = means.to_string(index=False, float_format=lambda number: f"{number:.2f}")
     return f"mean over seeds\n{table}\nlargest reconstruction error {worst:.1e}"

@@ -1,7 +1,7 @@
 """Summarize: aggregates of every network, and their correlation with depth, width and swept settings."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 from spaceprobe.study.stage import Frames, Sections, StudyStage, Table
 
@@ -87,14 +87,14 @@ def _correlation_lines(correlations: "pd.DataFrame", predictor: str) -> list[str
     asked = (correlations["response"] == PRIMARY_RESPONSE) & (correlations["seed"] == "all")
     rows = correlations[asked & (correlations["predictor"] == predictor)]
     probes = [*rows.columns[: rows.columns.get_loc("predictor")]]
-    table: dict[str, dict[str, str]] = {}
+    table: dict[str, dict[Any, str]] = {}
     notes: dict[str, None] = {}
     for key, some in rows.groupby([*probes, "state", "given", "min_accuracy"], sort=False, dropna=False):
-        *probe, state, given, min_accuracy = key
+        *probe, state, given, min_accuracy = cast("tuple[Any, ...]", key)
         label = " ".join([*(str(value) for value in probe), STATES[state]])
         label += " given test accuracy" if given != "none" else ""
         column = f"test accuracy ≥ {min_accuracy:.2f}" if min_accuracy else "all runs"
-        shown, note = _describe({row["interval"]: row for row in some.to_dict("records")})
+        shown, note = _describe(some.set_index("interval").astype(object))
         table.setdefault(label, {})[column] = shown
         notes |= {f"- ({column}): {note}": None} if note else {}
     title = f"r of {predictor} and row maxima of χ"
@@ -102,17 +102,19 @@ def _correlation_lines(correlations: "pd.DataFrame", predictor: str) -> list[str
     return [frame.to_string(justify="left"), *notes]
 
 
-def _describe(by_interval: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
+def _describe(by_interval: "pd.DataFrame") -> tuple[str, str]:
     """Returns the correlation over seeds, else the pooled one, with its interval; or why there is none."""
-    over_seeds, pooled = by_interval["t over seeds"], by_interval["Fisher z"]
+    import pandas as pd
+
+    over_seeds, pooled = by_interval.loc["t over seeds"], by_interval.loc["Fisher z"]
     for row, what in (
         (over_seeds, f"{over_seeds['num_seeds']} seeds"),
         (pooled, f"{pooled['num_runs']} runs pooled"),
     ):
         r, low, high = (row[name] for name in ("pearson", "pearson_low", "pearson_high"))
-        if r is not None and r == r:
-            has_interval = low is not None and low == low
-            return f"{r:.3f}" + (f" [{low:.3f}, {high:.3f}]" if has_interval else "") + f" ({what})", ""
+        if not pd.isna(r):
+            interval = "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"
+            return f"{r:.3f}{interval} ({what})", ""
     return "-", str(over_seeds["note"])
 
 
