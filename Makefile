@@ -3,17 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= results
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 
-.PHONY: quickstart test lint format bench depth-sweep clean
+.PHONY: quickstart test lint format bench depth-sweep depth-sweep-full clean
 
 quickstart: $(VENV)/installed  ## train, fold, decompose and summarize three small networks on MNIST
-	$(BIN)/spaceprobe run quickstart --results $(RESULTS)
+	$(BIN)/spaceprobe run quickstart --results $(RESULTS) --jobs $(JOBS)
 
 depth-sweep: $(VENV)/installed  ## the experiment of the folding paper: 25 networks, five depths
-	$(BIN)/spaceprobe run depth-sweep --results $(RESULTS)
+	$(BIN)/spaceprobe run depth-sweep --results $(RESULTS) --jobs $(JOBS)
+
+depth-sweep-full: $(VENV)/installed  ## the same with the whole MNIST test set: 10^8 paths for each network and epoch
+	$(BIN)/spaceprobe run depth-sweep --results $(RESULTS)/full --jobs $(JOBS) --set folding.per_class=all
 
 test: $(VENV)/installed-dev  ## the whole suite
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(JOBS)
 
 lint: $(VENV)/installed-dev  ## formatting, style, types, and the direction of imports
 	$(BIN)/ruff format --check .

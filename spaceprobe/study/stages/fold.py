@@ -80,14 +80,20 @@ class FoldingSettings(Settings):
     per_class: Annotated[Literal["all"] | Annotated[int, Field(ge=1, le=10_000)], Flag("--per-class")] = (
         Field(150, description="the first N test images of each class, or all")
     )
-    method: Annotated[Literal["exact", "sampled", "jvp"], Flag("--method")] = Field(
-        "exact", description="every linear region, or evenly spaced points; jvp forces that engine"
+    method: Annotated[Literal["exact", "sampled", "jvp", "kernel"], Flag("--method")] = Field(
+        "exact", description="every linear region, or evenly spaced points; jvp and kernel force an engine"
     )
     num_points: Annotated[int, Flag("--points")] = Field(
         100, ge=2, le=1_000_000, description="points of a sampled path, both ends included"
     )
     epoch: Annotated[Literal["0", "last", "both"], Flag("--epoch"), NOT_IN_KEY] = Field(
         "both", description="the untrained network, the trained one, or both"
+    )
+    threads: Annotated[int | None, Flag("--threads"), NOT_IN_KEY] = Field(
+        None, ge=1, le=4096, description="of the kernel; by default OMP_NUM_THREADS, else all cores"
+    )
+    precision: Literal["float64", "float32"] = Field(
+        "float64", description="of the kernel; close calls are always decided in float64"
     )
     device: Annotated[Literal["auto", "cpu", "cuda"], Flag("--device"), NOT_IN_KEY] = Field(
         "auto", description="where paths are walked; auto takes a CUDA device where there is one"
@@ -147,7 +153,7 @@ def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
                 },
                 **{"epoch": epoch, "pair": list(pair)},
             },
-            amount=num_images**2 * (2 if pair.source != pair.target else 1),
+            amount=num_images * (2 * num_images if pair.source != pair.target else num_images - 1),
         )
         for epoch, name in _checkpoints(sections).items()
         for pair in walked_pairs(settings.directed_pairs())
@@ -182,6 +188,8 @@ def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tupl
                 method=settings.method,
                 num_points=settings.num_points,
                 device=device,
+                threads=settings.threads,
+                precision=settings.precision,
                 progress=advance,
             )
             record = {"device": device, "num_violations": folding.num_violations}

@@ -1,0 +1,254 @@
+"""The two entry points, and a third for a single path; which engine takes them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor, nn
+
+from spaceprobe.folding.blocks import (
+    DEFAULT_TOLERANCE,
+    Method,
+    Precision,
+    blocks,
+    check_options,
+    join,
+    make_engine,
+)
+from spaceprobe.folding.counts import GridFolding, PathFolding, PathTrace
+from spaceprobe.folding.guards import check_device, check_images, check_network, check_same_shape
+from spaceprobe.folding.layers import Layer, mlp_layers
+from spaceprobe.folding.measure import space_folding
+from spaceprobe.folding.tally import Tally
+
+
+def walk_paths(
+    network: nn.Module,
+    a: Tensor,
+    b: Tensor,
+    *,
+    method: Method = "exact",
+    num_points: int = 100,
+    device: str | torch.device = "cpu",
+    tolerance: float = DEFAULT_TOLERANCE,
+    threads: int | None = None,
+    precision: Precision = "float64",
+) -> PathFolding:
+    """Returns the folding of the straight paths from a to b, read from both ends.
+
+    Every ReLU of the module counts, under whichever name it is called. All is computed in float64.
+
+    Args:
+        network: for ``sampled`` any module with ReLUs, for the others a piecewise-linear one.
+        a: starts, of shape ``(num_paths, *input shape)``.
+        b: ends, of the same shape.
+        method: ``exact`` sees every linear region that the open segment crosses; ``sampled`` sees
+            `num_points` evenly spaced points, both ends included, as in the folding paper. Two
+            engines are exact and agree: ``kernel``, compiled for MLPs on the CPU, and ``jvp``, for any
+            module on any device; ``exact`` takes the first where it can.
+        num_points: for ``sampled``, at least 2.
+        device: where to walk, such as ``"cuda"``.
+        tolerance: for the exact engines, see `DEFAULT_TOLERANCE`.
+        threads: of the kernel; None for OMP_NUM_THREADS where it is set, else all cores.
+        precision: of the kernel; with ``float32`` close calls are still decided in float64.
+
+    Raises:
+        ValueError: if the arguments do not fit together, or the module has no ReLU or is random.
+        TypeError: if an exact walk is asked for through a function that is not piecewise linear.
+    """
+    check_options(method, num_points, tolerance)
+    check_images("a", a)
+    check_images("b", b)
+    check_same_shape(("a", "b"), a.shape, b.shape)
+    mlp = mlp_for_kernel(network, a, method, device, precision)
+    if mlp is not None:
+        from spaceprobe.folding import kernel_walk
+
+        return kernel_walk.walk_paths(
+            *mlp, as_points(a), as_points(b), threads=threads, precision=precision, tolerance=tolerance
+        )
+    engine = make_engine(network, a, method, num_points, device, tolerance)
+    foldings = []
+    for block in blocks(len(a), engine.block_size):
+        ends = (engine.network.ends(images[block]) for images in (a, b))
+        foldings.append(engine.fold(*ends))
+    return join(foldings)
+
+
+def fold_grid(
+    network: nn.Module,
+    sources: Tensor,
+    targets: Tensor | None = None,
+    *,
+    method: Method = "exact",
+    num_points: int = 100,
+    device: str | torch.device = "cpu",
+    tolerance: float = DEFAULT_TOLERANCE,
+    threads: int | None = None,
+    precision: Precision = "float64",
+    progress: Callable[[int], None] | None = None,
+) -> GridFolding:
+    """Returns the folding of every path between two groups of points, as counts, in both directions.
+
+    Each pair of points is walked once, and its path read from both ends. Memory does not grow with
+    the number of paths.
+
+    Args:
+        network: see `walk_paths`.
+        sources: of shape ``(num_sources, *input shape)``.
+        targets: of shape ``(num_targets, *input shape)``; None for the paths among the sources
+            themselves, the path from a point to itself left out. There, both directions are the same.
+        method: see `walk_paths`.
+        num_points: see `walk_paths`.
+        device: see `walk_paths`.
+        tolerance: see `walk_paths`.
+        threads: see `walk_paths`; counts do not depend on it.
+        precision: see `walk_paths`.
+        progress: told, now and then, how many more directed paths are done.
+
+    Raises:
+        ValueError: see `walk_paths`.
+        TypeError: see `walk_paths`.
+    """
+    check_options(method, num_points, tolerance)
+    check_images("sources", sources)
+    if targets is not None:
+        check_images("targets", targets)
+        check_same_shape(("a source", "a target"), sources.shape[1:], targets.shape[1:])
+    mlp = mlp_for_kernel(network, sources, method, device, precision)
+    if mlp is not None:
+        from spaceprobe.folding import kernel_walk
+
+        return kernel_walk.fold_grid(
+            *mlp,
+            as_points(sources),
+            None if targets is None else as_points(targets),
+            threads=threads,
+            precision=precision,
+            tolerance=tolerance,
+            progress=progress,
+        )
+    engine = make_engine(network, sources, method, num_points, device, tolerance)
+    source_ends = engine.network.ends(sources)
+    target_ends = source_ends if targets is None else engine.network.ends(targets)
+    num_sources, num_targets = len(source_ends.value), len(target_ends.value)
+    chi, peak = Tally(num_sources), Tally(num_sources)
+    chi_back, peak_back = (chi, peak) if targets is None else (Tally(num_targets), Tally(num_targets))
+    num_pairs = num_sources * (num_sources - 1) // 2 if targets is None else num_sources * num_targets
+    num_violations = 0
+    for block in blocks(num_pairs, engine.block_size):
+        number = np.arange(block.start, block.stop)
+        i, j = pair_among(number, num_sources) if targets is None else np.divmod(number, num_targets)
+        folding = engine.fold(
+            source_ends.take(torch.from_numpy(i).to(engine.network.device)),
+            target_ends.take(torch.from_numpy(j).to(engine.network.device)),
+        )
+        chi.add(folding.length, folding.reach_from_a, i)
+        chi_back.add(folding.length, folding.reach_from_b, j)
+        peak.add(folding.peak_length_from_a, folding.peak_reach_from_a, i)
+        peak_back.add(folding.peak_length_from_b, folding.peak_reach_from_b, j)
+        num_violations += int(folding.num_violations.sum())
+        if progress is not None:
+            progress(2 * len(number))
+    return GridFolding(
+        chi=chi.result(),
+        peak=peak.result(),
+        chi_back=chi_back.result(),
+        peak_back=peak_back.result(),
+        num_paths=num_pairs * 2 if targets is None else num_pairs,
+        num_violations=num_violations,
+    )
+
+
+def trace_path(
+    network: nn.Module,
+    a: Tensor,
+    b: Tensor,
+    *,
+    method: Method = "exact",
+    num_points: int = 100,
+    device: str | torch.device = "cpu",
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> PathTrace:
+    """Returns a single path step by step.
+
+    Args:
+        network: see `walk_paths`.
+        a: start, of the input's shape, without a batch dimension.
+        b: end, of the same shape.
+        method: see `walk_paths`. An exact trace has one step for the start and one for each event, a
+            sampled one a step for each point.
+        num_points: see `walk_paths`.
+        device: see `walk_paths`.
+        tolerance: see `walk_paths`.
+
+    Raises:
+        ValueError: see `walk_paths`.
+        TypeError: see `walk_paths`.
+    """
+    a, b = a[None], b[None]
+    check_options(method, num_points, tolerance)
+    check_images("a", a)
+    check_images("b", b)
+    check_same_shape(("a", "b"), a.shape[1:], b.shape[1:])
+    engine = make_engine(network, a, method, num_points, device, tolerance)
+    history = engine.walk(engine.network.ends(a), engine.network.ends(b))
+    t, length, from_a = (rows[:, 0].cpu().numpy() for rows in (history.t, history.length, history.from_a))
+    is_step = np.full(len(t), fill_value=True)
+    if method != "sampled":
+        is_step[1:] = np.diff(length) > 0
+    length, distance = length[is_step].astype(np.int64), from_a[is_step].astype(np.int64)
+    chi = space_folding(length, np.maximum.accumulate(distance))
+    return PathTrace(t=t[is_step], distance=distance, length=length, chi=chi)
+
+
+def mlp_for_kernel(
+    network: nn.Module,
+    images: Tensor,
+    method: Method,
+    device: str | torch.device,
+    precision: Precision,
+) -> tuple[list[Layer], bool] | None:
+    """Returns the layers of a network that the compiled walk takes, and whether a ReLU ends it.
+
+    None where another engine walks: that was asked for, the network is no MLP, or it is on a GPU.
+
+    Raises:
+        ValueError: if the compiled walk is asked for, or float32, where it cannot be had.
+    """
+    mlp = None
+    if method in ("exact", "kernel") and check_device(device).type == "cpu":
+        check_network(network)
+        mlp = mlp_layers(network, images.ndim)
+    if mlp is None and method == "kernel":
+        raise ValueError('method is "kernel": it walks MLPs on the CPU only; use "exact" for other networks')
+    if mlp is None and precision != "float64":
+        raise ValueError(f"precision is {precision!r}: only the kernel has it, for MLPs on the CPU")
+    if mlp is not None and images.shape[1:].numel() != (num_inputs := mlp[0][0][0].shape[1]):
+        raise ValueError(
+            f"the network does not take inputs of shape {tuple(images.shape[1:])}: it has {num_inputs} inputs"
+        )
+    return mlp
+
+
+def as_points(images: Tensor) -> Float64[np.ndarray, "points inputs"]:
+    """Returns images as rows of float64."""
+    points: np.ndarray = images.detach().cpu().double().flatten(1).numpy()
+    return points
+
+
+def pair_among(
+    number: Int64[np.ndarray, " pairs"], num_points: int
+) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]]:
+    """Returns i and j of the numbered pairs i < j, counted row by row.
+
+    >>> pair_among(np.arange(6), 4)
+    (array([0, 0, 0, 1, 1, 2]), array([1, 2, 3, 2, 3, 3]))
+    """
+    row = np.arange(num_points)
+    first_of_row = row * num_points - row * (row + 1) // 2
+    i = np.searchsorted(first_of_row, number, side="right") - 1
+    # the last point has no row of its own, though it starts where the row before it ends
+    i = np.minimum(i, max(num_points - 2, 0))
+    return i, number - first_of_row[i] + i + 1

@@ -1,0 +1,57 @@
+"""How the kernel walk is compiled: without the interpreter lock, and kept on disk where one may write.
+
+Two things that numba leaves to its user. A cached function is compiled again only when its own file
+changes, not when a file that it calls does: so the functions that Python calls are built by a factory
+around the digest of all files here, which numba makes part of the cache key. And where no folder can
+be written, numba refuses to decorate: then we compile in memory, at every start, and say so once.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+logger = logging.getLogger(__name__)
+
+# no fastmath: an infinity means «never» here, and a NaN has to fail every check
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+# neither Python nor C calls them: their wrappers took a tenth of the compilation
+_INNER_OPTIONS: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+inner: Any = njit(**_INNER_OPTIONS)
+"""For functions that only compiled code calls; they are cached as part of their caller."""
+
+
+def cached(function: Callable[..., Any]) -> Any:
+    """Compile ``function``, which Python calls, and keep the machine code on disk if possible."""
+    try:
+        return njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError as error:  # numba: "cannot cache function ...: no locator available"
+        if "no locator" not in str(error):
+            raise
+        _say_uncached()
+        return njit(**_OPTIONS)(function)
+
+
+_said: list[bool] = []
+
+
+def _say_uncached() -> None:
+    if not _said:
+        _said.append(True)
+        logger.warning(
+            "the compiled kernel walk cannot be kept: no writable cache folder, so every start "
+            "compiles again (seconds); set NUMBA_CACHE_DIR to a writable folder"
+        )
+
+
+def sources_digest() -> int:
+    """Digest of every source file of the kernels; a number, which costs a caller nothing to hold."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return int.from_bytes(digest.digest()[:7])

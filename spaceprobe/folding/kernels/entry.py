@@ -1,0 +1,144 @@
+"""The loops that Python calls: forward passes, a batch of paths, rows of a grid of paths.
+
+All memory belongs to Python. A loop that runs out of it returns the place where it stopped, and is
+called again from there with more.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spaceprobe.folding.kernels.careful import walk_carefully
+from spaceprobe.folding.kernels.compiling import cached, inner, sources_digest
+from spaceprobe.folding.kernels.network import (
+    Images,
+    Network,
+    see_image,
+    view_image,
+    view_images,
+    view_network,
+)
+from spaceprobe.folding.kernels.reading import NUM_VALUES, read_walk
+from spaceprobe.folding.kernels.slopes import starting_slopes
+from spaceprobe.folding.kernels.sweep import FULL, UNSURE, walk
+from spaceprobe.folding.kernels.tally import Tally, count_path, is_full, view_tally
+from spaceprobe.folding.kernels.vectors import pointer, shift
+from spaceprobe.folding.kernels.workspace import view_workspace
+
+BLOCK = 16  # targets whose first slopes are computed together; chosen
+
+
+class Plan(NamedTuple):
+    """What a walk needs to know, whatever its ends."""
+
+    tag: tuple[Any, ...]  # its type says the precision of the fast walk and the units in a group
+    tile: tuple[Any, ...]  # the first units of the tag, no more than `product.TILE`
+    fast: Network
+    exact_tag: tuple[float, ...]  # the same for float64
+    exact: Network  # the same in float64; the same object unless the fast walk is in float32
+    fast_tolerance: float
+    tolerance: float
+
+
+@inner
+def _walk_fast(tag, tile, net, work, a, b, slopes, tolerance, zero, out):
+    """Walk from image ``a`` to ``b`` into ``out``; negative, `UNSURE` or `FULL`, if it could not."""
+    sure = True
+    for layer in range(net.depth):
+        zero[layer] = tolerance * max(a.scale[layer], b.scale[layer])
+        sure &= min(a.margin[layer], b.margin[layer]) > zero[layer]
+    if not sure:
+        return UNSURE
+    num_flips, knots = walk(tag, tile, net, work, a.z_fast, b.z_fast, a.states, b.states, slopes, zero)
+    if num_flips >= 0:
+        read_walk(work, num_flips, knots, out)
+    return num_flips
+
+
+def _build() -> tuple[Any, Any, Any]:
+    """Compile the loops; the digest makes them part of a new cache when any file here changes."""
+    digest = sources_digest()
+
+    def see(plan: Plan, inputs: np.ndarray, images: Images, first: int, last: int, scale: np.ndarray):
+        """Forward passes of ``inputs[first:last]`` into ``images``; ``scale`` is room for one row."""
+        digest  # noqa: B018
+        net = view_network(plan.exact)
+        first_image = view_images(images)
+        for i in range(first, last):
+            image = view_image(first_image, net, i)
+            see_image(plan.exact_tag, net, pointer(inputs[i]), image, pointer(scale))
+
+    def paths(plan, sources, targets, first, last, room, out):
+        """Walk from source i to target i into ``out[i]``; where it stopped, and how many carefully."""
+        digest  # noqa: B018
+        tag = plan.tag
+        tile = plan.tile
+        lanes = len(tag)
+        tolerance = plan.tolerance
+        fast_tolerance = plan.fast_tolerance
+        net = view_network(plan.fast)
+        exact = view_network(plan.exact)
+        first_source = view_images(sources)
+        first_target = view_images(targets)
+        work = view_workspace(net, lanes, room, first_source.states)
+        slopes = pointer(room.slopes)
+        zero = pointer(room.zero)
+        num_careful = 0
+        for i in range(first, last):
+            a = view_image(first_source, net, i)
+            b = view_image(first_target, net, i)
+            values = shift(pointer(out), i * NUM_VALUES)
+            starting_slopes(tag, tile, net, a, first_target, i, i + 1, slopes)
+            result = _walk_fast(tag, tile, net, work, a, b, slopes, fast_tolerance, zero, values)
+            if result == FULL:
+                return i, num_careful
+            if result == UNSURE:
+                walk_carefully(lanes, exact, a, b, tolerance, values)
+                num_careful += 1
+        return last, num_careful
+
+    def grid(plan, sources, targets, row, column, last, triangle, room, tally: Tally):
+        """Walk from each source to all targets, or the later ones if ``triangle``, into ``tally``.
+
+        Begins at ``row`` and ``column`` and goes on to row ``last``; the row and column where it stopped.
+        """
+        digest  # noqa: B018
+        tag = plan.tag
+        tile = plan.tile
+        lanes = len(tag)
+        tolerance = plan.tolerance
+        fast_tolerance = plan.fast_tolerance
+        net = view_network(plan.fast)
+        exact = view_network(plan.exact)
+        first_source = view_images(sources)
+        first_target = view_images(targets)
+        work = view_workspace(net, lanes, room, first_source.states)
+        slopes = pointer(room.slopes)
+        zero = pointer(room.zero)
+        values = pointer(room.values)
+        counts = view_tally(tally)
+        num_targets = len(targets.z)
+        for i in range(row, last):
+            a = view_image(first_source, net, i)
+            begin = max(column, i + 1 if triangle else 0)
+            for block in range(begin, num_targets, BLOCK):
+                block_end = min(block + BLOCK, num_targets)
+                starting_slopes(tag, tile, net, a, first_target, block, block_end, slopes)
+                for j in range(block, block_end):
+                    if is_full(counts):
+                        return i, j
+                    b = view_image(first_target, net, j)
+                    slope = shift(slopes, (j - block) * net.num_units)
+                    result = _walk_fast(tag, tile, net, work, a, b, slope, fast_tolerance, zero, values)
+                    if result == FULL:
+                        return i, j
+                    if result == UNSURE:
+                        walk_carefully(lanes, exact, a, b, tolerance, values)
+                    count_path(counts, i, j, values, result == UNSURE)
+            column = 0
+        return last, 0
+
+    return cached(see), cached(paths), cached(grid)
+
+
+see_images, walk_batch, walk_rows = _build()

@@ -1,0 +1,60 @@
+"""The ReLUs of a module, taken out of its hands; and the patterns that their units make."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812, the name that every torch user knows
+from jaxtyping import Bool
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from spaceprobe.folding.ray import overwrite
+
+RELU_IN_PLACE = {F.relu_, torch.relu_, Tensor.relu_}
+RELU_FUNCTIONS = {F.relu, torch.relu, Tensor.relu, *RELU_IN_PLACE}
+
+
+class Relus(TorchFunctionMode):
+    """Calls `visit` in place of every ReLU that runs inside ``with``, under whichever of its names."""
+
+    def __init__(self, visit: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.visit = visit
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Runs a function of torch, or `visit` where it is a ReLU."""
+        kwargs = kwargs or {}
+        if func not in RELU_FUNCTIONS:
+            return func(*args, **kwargs)
+        z = args[0] if args else kwargs["input"]
+        output = self.visit(z)
+        if func in RELU_IN_PLACE or kwargs.get("inplace", False) or args[1:] == (True,):
+            return overwrite(z, output)
+        return output
+
+
+def empty_patterns(
+    num_rows: int, num_units: Iterable[int], device: torch.device
+) -> Bool[Tensor, "rows padded"]:
+    """Returns patterns of zeros, one bit a unit, padded with zeros to whole words of eight.
+
+    The padding lets `hamming_distance` count eight units at a time.
+    """
+    padded = -(-sum(num_units) // 8) * 8
+    return torch.zeros((num_rows, padded), dtype=torch.bool, device=device)
+
+
+def unit_columns(num_units: Iterable[int]) -> list[slice]:
+    """Returns the columns of each ReLU's units in a pattern."""
+    columns, start = [], 0
+    for count in num_units:
+        columns.append(slice(start, start + count))
+        start += count
+    return columns
