@@ -11,10 +11,11 @@ import pytest
 from numba.core.caching import CacheImpl
 
 from spaceprobe.folding import kernel_walk
-from spaceprobe.folding.counts import GridFolding, PathFolding
+from spaceprobe.folding.counts import FoldingCounts, GridFolding, PathFolding
 from spaceprobe.folding.kernel_walk import fold_grid, walk_paths
 from spaceprobe.folding.kernels import compiling, entry, tally
 from spaceprobe.folding.kernels.workspace import FIRST_CAPACITY
+from spaceprobe.folding.measure import space_folding
 from tests.degenerate_networks import degenerate_cases, tent_map
 from tests.plain_walk import plain_folding
 from tests.rational_oracle import fold_exactly
@@ -123,9 +124,9 @@ def grid_by_hand(layers, sources, targets) -> GridFolding:
 
     def counts(length: np.ndarray, reach: np.ndarray, row: np.ndarray, num_rows: int):
         row_max = np.zeros(num_rows)
-        np.maximum.at(row_max, row, 1 - reach / np.maximum(length, 1) * (length > 0) - (length == 0))
+        np.maximum.at(row_max, row, space_folding(length, reach))
         pairs, numbers = np.unique(np.stack([length, reach]), axis=1, return_counts=True)
-        return tally_cells(np.vstack([pairs, numbers]).T, row_max)
+        return FoldingCounts(np.vstack([pairs, numbers]).T, row_max)
 
     forward = (i, len(sources))
     back = (j, len(targets))
@@ -134,10 +135,6 @@ def grid_by_hand(layers, sources, targets) -> GridFolding:
     chi_back = counts(found.length, found.reach_from_b, *back)
     peak_back = counts(found.peak_length_from_b, found.peak_reach_from_b, *back)
     return GridFolding(chi, peak, chi_back, peak_back, len(i), 0)
-
-
-def tally_cells(cells: np.ndarray, row_max: np.ndarray):
-    return kernel_walk.FoldingCounts(cells, row_max)
 
 
 @pytest.mark.parametrize("among", [False, True])
@@ -150,7 +147,8 @@ def test_grid_equals_the_list_of_its_paths(shape: str, among: bool, monkeypatch:
     by_hand = grid_by_hand(layers, sources, targets)
     assert by_hand.chi.cells[:, 2].sum() == by_hand.num_paths
     for threads, paths_per_task, slots in ((1, 10**6, 2048), (2, 1, 2), (3, 50, 16)):
-        monkeypatch.setattr(kernel_walk, "PATHS_PER_TASK", paths_per_task)
+        monkeypatch.setattr(kernel_walk, "WEIGHTS_PER_TASK", 0)
+        monkeypatch.setattr(kernel_walk, "MIN_PATHS_PER_TASK", paths_per_task)
         monkeypatch.setattr(tally, "FIRST_SLOTS", slots)
         told: list[int] = []
         found = fold_grid(layers, True, sources, targets, threads=threads, progress=told.append)
@@ -240,7 +238,8 @@ def test_compiles_where_nothing_can_be_kept(
 
 
 def test_error_in_a_thread_stops_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_walk, "PATHS_PER_TASK", 1)
+    monkeypatch.setattr(kernel_walk, "WEIGHTS_PER_TASK", 0)
+    monkeypatch.setattr(kernel_walk, "MIN_PATHS_PER_TASK", 1)
     started = []
 
     def fail(*_: object) -> None:

@@ -23,7 +23,7 @@ from spaceprobe.folding.kernels import entry
 from spaceprobe.folding.kernels.network import Images, empty_images, lanes_for, pack
 from spaceprobe.folding.kernels.product import TILE
 from spaceprobe.folding.kernels.reading import NUM_VALUES
-from spaceprobe.folding.kernels.tally import VIOLATIONS, Tally, cells, grown, is_full, new_tally
+from spaceprobe.folding.kernels.tally import VIOLATIONS, Tally, cells, grown, is_crowded, new_tally
 from spaceprobe.folding.kernels.workspace import FIRST_CAPACITY, Room, new_room
 
 Layers = Sequence[tuple[Float64[np.ndarray, "outputs inputs"], Float64[np.ndarray, " outputs"]]]
@@ -38,8 +38,15 @@ some 1e-15, and below the closest breakpoints seen, 5e-9. The jvp walk uses the 
 FLOAT32_TOLERANCE = 1e-5
 """Chosen: the same for the fast walk in float32, which leaves closer calls to the careful walk."""
 
-PATHS_PER_TASK = 1 << 13
-"""Chosen: some milliseconds for a 2x30, a second for a 10x60; also how often progress is told."""
+WEIGHTS_PER_TASK = 1 << 23
+"""Chosen: paths times hidden weights of a task, which then takes some milliseconds of a 2x30; progress is
+told after each."""
+
+MIN_PATHS_PER_TASK = 1 << 9
+"""Chosen: where there are many weights; then a task takes some hundredths of a second."""
+
+IMAGES_PER_TASK = 1 << 8
+"""Chosen: the same for forward passes."""
 
 
 def default_threads() -> int:
@@ -81,7 +88,7 @@ def walk_paths(
         raise ValueError(f"a has shape {a.shape} and b {b.shape}; a path needs one row of each")
     values = np.zeros((len(a), NUM_VALUES), np.int64)
     plan = _plan(layers, relu_at_end, precision, tolerance)
-    sources, targets = _see(plan, a), _see(plan, b)
+    sources, targets = _see(plan, a, threads), _see(plan, b, threads)
 
     def walk(first: int, last: int) -> None:
         room = _room(plan, 1)
@@ -90,7 +97,7 @@ def walk_paths(
             if first < last:
                 room = _room(plan, 1, 2 * room.capacity)
 
-    for _ in _deal(walk, _tasks([1] * len(a)), threads):
+    for _ in _deal(walk, _tasks(plan, [1] * len(a)), threads):
         pass
     return PathFolding(*(np.ascontiguousarray(column) for column in values.T))
 
@@ -127,8 +134,8 @@ def fold_grid(
     ends = {"sources": sources} if targets is None else {"sources": sources, "targets": targets}
     _check(layers, ends, tolerance, threads)
     plan = _plan(layers, relu_at_end, precision, tolerance)
-    seen = _see(plan, sources)
-    seen_targets = seen if targets is None else _see(plan, targets)
+    seen = _see(plan, sources, threads)
+    seen_targets = seen if targets is None else _see(plan, targets, threads)
     num_targets = len(seen_targets.z)
     idle: SimpleQueue[tuple[Room, Tally]] = SimpleQueue()
     for _ in range(threads or default_threads()):
@@ -136,17 +143,19 @@ def fold_grid(
 
     def walk(first: int, last: int) -> None:
         room, tally = idle.get()
-        row, column = first, 0
-        while row < last:
-            row, column = entry.walk_rows(plan, seen, seen_targets, row, column, last, among, room, tally)
-            if row < last and is_full(tally):
-                tally = grown(tally)
-            elif row < last:
-                room = _room(plan, entry.BLOCK, 2 * room.capacity)
-        idle.put((room, tally))
+        try:
+            row, column = first, 0
+            while row < last:
+                row, column = entry.walk_rows(plan, seen, seen_targets, row, column, last, among, room, tally)
+                if row < last and is_crowded(tally):
+                    tally = grown(tally)
+                elif row < last:
+                    room = _room(plan, entry.BLOCK, 2 * room.capacity)
+        finally:  # whoever waits for a room gets one, even after an error
+            idle.put((room, tally))
 
     paths_of_row = [num_targets - 1 - i if among else num_targets for i in range(len(sources))]
-    for first, last in _deal(walk, _tasks(paths_of_row), threads):
+    for first, last in _deal(walk, _tasks(plan, paths_of_row), threads):
         if progress is not None:
             progress(2 * sum(paths_of_row[first:last]))
     num_paths = 2 * sum(paths_of_row) if among else sum(paths_of_row)
@@ -194,12 +203,17 @@ def _plan(layers: Layers, relu_at_end: bool, precision: Precision, tolerance: fl
     )
 
 
-def _see(plan: entry.Plan, points: np.ndarray) -> Images:
+def _see(plan: entry.Plan, points: np.ndarray, threads: int | None = None) -> Images:
     """Returns the forward passes of the points."""
     images = empty_images(plan.exact, len(points), plan.fast.weights.dtype)
     inputs = np.ascontiguousarray(points, np.float64)
-    scratch = np.empty(len(plan.exact.biases))
-    entry.see_images(plan, inputs, images, 0, len(points), scratch)
+
+    def see(first: int, last: int) -> None:
+        entry.see_images(plan, inputs, images, first, last, np.empty(len(plan.exact.biases)))
+
+    starts = range(0, len(points), IMAGES_PER_TASK)
+    for _ in _deal(see, [(i, min(i + IMAGES_PER_TASK, len(points))) for i in starts], threads):
+        pass
     return images
 
 
@@ -207,13 +221,15 @@ def _room(plan: entry.Plan, block: int, capacity: int = FIRST_CAPACITY) -> Room:
     return new_room(plan.fast, len(plan.tag), block, capacity)
 
 
-def _tasks(paths_of_row: list[int]) -> list[tuple[int, int]]:
-    """Returns ranges of rows of about `PATHS_PER_TASK` paths; from shapes alone."""
+def _tasks(plan: entry.Plan, paths_of_row: list[int]) -> list[tuple[int, int]]:
+    """Returns ranges of rows, so many that a task is worth a thread's while; from shapes alone."""
+    num_weights = int((plan.exact.widths * plan.exact.fan_in)[1:].sum())
+    enough = max(WEIGHTS_PER_TASK // max(num_weights, 1000), MIN_PATHS_PER_TASK)
     tasks = []
     first = num_paths = 0
     for row, more in enumerate(paths_of_row):
         num_paths += more
-        if num_paths >= PATHS_PER_TASK or row + 1 == len(paths_of_row):
+        if num_paths >= enough or row + 1 == len(paths_of_row):
             tasks.append((first, row + 1))
             first, num_paths = row + 1, 0
     return tasks

@@ -23,6 +23,7 @@ from spaceprobe.folding.kernels.product import four_products
 from spaceprobe.folding.kernels.reading import MONOTONE, UP_FROM_A, UP_FROM_B
 from spaceprobe.folding.kernels.vectors import (
     add,
+    choose,
     greater,
     keep,
     load,
@@ -177,6 +178,8 @@ def _sweep(
         start = state
         end = states_b[network.group_start[layer] + group]
         columns = shift(network.weights, network.weight_start[layer] + group * network.fan_in[layer] * lanes)
+        # a unit that is on stays so above `plus`; one that is off may have changed above `minus`
+        threshold = choose(state, plus, minus)
         z = load(tag, a, at)
         slope = load(tag, slopes, at)
         past = 0.0
@@ -184,19 +187,19 @@ def _sweep(
         while True:
             time = times[i]
             moved = multiply_add(slope, spread(tag, time - past), z)
-            above = greater(moved, plus)
-            if above | greater(minus, moved) != every:
-                return UNSURE, 0
-            changed = above ^ state
+            changed = greater(moved, threshold) ^ state
             if changed:
+                if (greater(moved, plus) | greater(minus, moved)) & changed != changed:
+                    return UNSURE, 0
                 if num_knots + num_new + lanes > work.capacity:
                     return FULL, 0
                 store(work.crossing, 0, z)
                 store(work.crossing, lanes, moved)
-                while changed:
-                    lane = lowest(changed)
+                left = changed
+                while left:
+                    lane = lowest(left)
                     bit = np.uint64(lane)
-                    changed &= changed - np.uint64(1)
+                    left &= left - np.uint64(1)
                     height = np.float64(work.crossing[lane])
                     fall = height - np.float64(work.crossing[lanes + lane])
                     from_a = np.int64(((state ^ start) >> bit) & np.uint64(1))
@@ -210,7 +213,8 @@ def _sweep(
                     work.flip_interval[new] = i
                     num_back += from_a
                     num_new += 1
-                state = above
+                state ^= changed
+                threshold = choose(state, plus, minus)
             work.before[i] = num_new
             z = moved
             past = time

@@ -50,9 +50,14 @@ def new_tally(num_sources: int, num_targets: int) -> Tally:
     )
 
 
+def is_crowded(tally: Tally) -> bool:
+    """Whether a table is more than half full."""
+    return bool(2 * tally.used.max() > tally.tables.shape[1])
+
+
 def grown(tally: Tally) -> Tally:
-    """The same counts in tables twice as large."""
-    num_slots = 2 * tally.tables.shape[1]
+    """The same counts in larger tables; eight times, as this is not compiled."""
+    num_slots = 8 * tally.tables.shape[1]
     tables = np.zeros((NUM_TABLES, num_slots, 2), np.int64)
     for old, new in zip(tally.tables, tables, strict=True):
         for key, count in old[old[:, 1] > 0]:
@@ -99,7 +104,7 @@ def view_tally(tally):
 
 @inner
 def is_full(tally):
-    """Whether a table is more than half full, so that it should grow before the next path."""
+    """`is_crowded`, compiled: a table should grow before the next path."""
     fullest = 0
     for which in range(NUM_TABLES):
         fullest = max(fullest, tally.used[which])

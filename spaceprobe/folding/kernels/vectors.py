@@ -201,6 +201,16 @@ def greater(_: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def choose(_: Any, bits: Any, a: Any, b: Any) -> Any:
+    """The lanes of ``a`` whose bit is 1, and the others of ``b``."""
+
+    def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(_lanes_of(builder, args[0], a.lanes), args[1], args[2])
+
+    return signature(a, types.uint64, a, a), build
+
+
+@intrinsic
 def keep(_: Any, vector: Any, bits: Any) -> Any:
     """The lanes whose bit is 1; the others become 0."""
 
