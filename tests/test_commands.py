@@ -30,6 +30,7 @@ TABLES = {
     "training": "run,epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy",
     "folding": "run,epoch,source_class,target_class,measure,method,num_points,num_paths,num_sources,"
     "num_targets,zero_length,folded,mean,max,q05,q25,q50,q75,q95,row_max_median",
+    "folding_checks": "run,epoch,source_class,target_class,method,device,num_walks,num_violations",
     "lmd_spectrum": "run,epoch,layer,basis,index,value,energy,cumulative_energy,initial_value,kept",
     "lmd_ranks": "run,epoch,layer,rule,rank,value,valid,reason,default",
     "lmd_layers": "run,epoch,layer,num_outputs,num_inputs,metric,rank,rule,frobenius_norm,spectral_norm,"
@@ -90,6 +91,10 @@ def test_tables_have_the_columns_that_are_promised(finished):
     is_same_class = folding["source_class"] == folding["target_class"]
     assert set(folding[is_same_class]["num_paths"]) == {6}
     assert set(folding[~is_same_class]["num_paths"]) == {9}
+    checks = pd.read_csv(folder / "folding_checks.csv")
+    assert len(checks) == 4 * 2 * 55  # each unordered pair is walked once
+    assert checks["num_walks"].sum() == 4 * 2 * (45 * 9 + 10 * 3)
+    assert checks["num_violations"].sum() == 0
     key = ["run", "epoch", "source_class", "target_class", "measure"]
     assert folding[key].equals(folding[key].sort_values(key, ignore_index=True))
     assert not folding.duplicated(key).any()

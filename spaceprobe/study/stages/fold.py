@@ -192,7 +192,12 @@ def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tupl
                 precision=settings.precision,
                 progress=advance,
             )
-            record = {"device": device, "num_violations": folding.num_violations}
+            record = {
+                "method": settings.method,
+                "device": device,
+                "num_walks": folding.num_paths // (2 if pair.source == pair.target else 1),
+                "num_violations": folding.num_violations,
+            }
             yield part, Content(record, arrays=_to_arrays(pair, folding, members))
 
 
@@ -215,8 +220,11 @@ def _tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows
     asked = set(settings.directed_pairs())
     sampled = settings.method == "sampled"
     rows: list[dict[str, Any]] = []
+    checks: list[dict[str, Any]] = []
     for part, content in parts:
         source, target = part.key["pair"]
+        walked = {"epoch": part.key["epoch"], "source_class": source, "target_class": target}
+        checks.append({**walked, **content.record})
         for pair in sorted({(source, target), (target, source)} & asked):
             for row in _rows(content.arrays, *pair):
                 rows.append(
@@ -229,7 +237,7 @@ def _tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows
                         **row,
                     }
                 )
-    return {"folding": rows}
+    return {"folding": rows, "folding_checks": checks}
 
 
 def _rows(arrays: Mapping[str, Any], source: int, target: int) -> Iterator[dict[str, Any]]:
@@ -262,7 +270,14 @@ def _present(tables: Frames) -> str:
 
     if tables["folding"].empty:
         return "no paths were measured"
-    return architecture_lines(tables["runs"], tables["folding"])
+    checks = tables["folding_checks"]
+    walks = f"{checks['num_walks'].sum():,} walks, each read from both ends"
+    if (checks["method"] == "sampled").all():
+        check = "sampled paths have no regions to check"
+    else:
+        num_violations = int(checks["num_violations"].sum())
+        check = f"region check: {num_violations or 'no'} violation{'s' * (num_violations != 1)}"
+    return f"{architecture_lines(tables['runs'], tables['folding'])}\n{walks}; {check}"
 
 
 STAGE = RunStage(
@@ -270,7 +285,14 @@ STAGE = RunStage(
     summary="Measure the space folding of trained networks.",
     example="spaceprobe fold depth-sweep --pairs 3-8,8-3 --method exact",
     sections={"folding": FoldingSettings},
-    tables=(Table("folding", key=KEY, columns=(*KEY, *STATISTICS)),),
+    tables=(
+        Table("folding", key=KEY, columns=(*KEY, *STATISTICS)),
+        Table(
+            "folding_checks",
+            key=(*KEY[:3], "method"),
+            columns=(*KEY[:3], "method", "device", "num_walks", "num_violations"),
+        ),
+    ),
     needs=("train",),
     unit="path",
     check=_check,

@@ -33,7 +33,8 @@ def architecture_lines(runs: "pd.DataFrame", folding: "pd.DataFrame") -> str:
             if column in table and table[column].nunique(dropna=False) > 1:
                 shown[column] = table[column]
         blocks.append(f"{title}\n{shown.to_string(index=False, justify='left')}")
-    return "\n".join([*blocks, *_why_flat(runs, folding)])
+    legend = "medians over class pairs (folded: means), then mean ± standard deviation over seeds"
+    return "\n".join([*blocks, legend, *_why_flat(runs, folding)])
 
 
 def _with_deviation(table: "pd.DataFrame", column: str, digits: int) -> "list[str]":
