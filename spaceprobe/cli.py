@@ -105,13 +105,14 @@ def _take_through(
 
     runner = Runner(study, results, only_runs, num_jobs)
     failures: dict[str, str] = {}
-    num_computed = 0
+    num_computed = num_kept = 0
     for stage in stages:
         outcome = runner.execute(stage)
-        failures |= outcome.failures
+        failures = outcome.failures | failures  # the first cause, not what follows from it
         num_computed += outcome.num_computed
+        num_kept += outcome.num_kept
     click.echo(runner.closing(stages[-1]))
-    if not num_computed and not failures:
+    if num_kept and not num_computed and not failures:
         click.echo("everything was there already: nothing was computed", err=True)
     runs_of: dict[str, list[str]] = {}
     for run, reason in failures.items():

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import torch
 from click.testing import CliRunner
 
 from spaceprobe.cli import main
+from spaceprobe.study.results import Stale, read_part
+from spaceprobe.study.stage import Part
 
 STUDY = """\
 data: {train_images: 600}
@@ -168,7 +171,7 @@ def test_sampled_is_another_measurement(study, copied):
 def test_one_run_only(study, tmp_path):
     name = "2x8-s1-"
     listed = call("train", study, "--results", tmp_path, "--run", "nobody")
-    assert listed.exit_code == 1
+    assert listed.exit_code == 2
     assert "--run nobody: no run of tiny; its runs are 2x8-s0-" in listed.stderr
     name = next(word.strip(",\n") for word in listed.stderr.split() if word.startswith(name))
     assert call("train", study, "--results", tmp_path, "--run", name).exit_code == 0
@@ -267,6 +270,33 @@ def test_a_damaged_part_is_redone(study, copied, finished):
     path.write_bytes(data)
     assert call("fold", study, "--results", copied).exit_code == 0
     assert tables(copied) == tables(finished)
+
+
+def test_every_flipped_bit_of_a_part_is_found(finished):
+    """A digest over the whole part is checked before anything of it is parsed."""
+    for name in ("epoch0-3-8.npz", "train.json"):
+        path = next(Path(finished).rglob(name))
+        part = Part(path.name, {}, 0)
+        data = path.read_bytes()
+        found = read_part(path.parent, part)
+        assert isinstance(found, Stale)
+        assert "other settings" in found.reason  # whole, but not what was asked for
+        with tempfile.TemporaryDirectory() as folder:
+            for position in range(0, len(data), 11):
+                bad = data[:position] + bytes([data[position] ^ 1 << position % 8]) + data[position + 1 :]
+                (Path(folder) / name).write_bytes(bad)
+                found = read_part(Path(folder), part)
+                assert isinstance(found, Stale)
+                assert "is damaged" in found.reason, position
+
+
+def test_a_full_disk_stops_the_study(study, tmp_path):
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "runs").write_text("in the way")
+    outcome = call("run", study, "--results", tmp_path)
+    assert outcome.exit_code == 1
+    assert "cannot be written" in outcome.stderr
+    assert "comes first" not in outcome.stderr
 
 
 def test_results_that_cannot_be_written(study, tmp_path):

@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study.results import write_part, write_whole
+from spaceprobe.study.results import ResultsError, write_part, write_whole
 from spaceprobe.study.stage import Advance, Job, RunStage
 from spaceprobe.study.stages import stage_named
 
@@ -94,6 +94,8 @@ def run_job(job: Job, advance: Advance) -> Outcome:
             now = time.perf_counter()
             write_part(job.folder, part, content, now - start)
             num_parts, problem, start = num_parts + 1, content.error or problem, now
+    except ResultsError:
+        raise  # a full disk is full for every run: the study stops before it computes in vain
     except SpaceprobeError as error:
         problem = str(error)
     return Outcome(job, num_parts, problem)

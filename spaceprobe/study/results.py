@@ -1,4 +1,4 @@
-"""Results on disk: whole files only, and parts that hold their own keys.
+"""Results on disk: whole files only, and parts that hold their own keys and digests.
 
 A part is one file that holds its own key, so it is finished exactly when it is there: it is written under a
 temporary name, flushed to the disk and renamed. There is no index beside the parts that could disagree.
@@ -9,8 +9,7 @@ import io
 import json
 import os
 import tempfile
-import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,17 +65,16 @@ def write_part(folder: Path, part: Part, content: Content, duration_s: float) ->
         "error": content.error,
         "duration_s": round(duration_s, 3),
     }
-    text = json.dumps(fields, indent=1, sort_keys=True, allow_nan=False).encode()
     path = folder / part.path
     if path.suffix == ".json":
-        write_whole(path, text + b"\n")
+        write_whole(path, _to_json({**fields, "sha256": hashlib.sha256(_to_json(fields)).hexdigest()}))
         return
     import numpy as np
 
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {**content.arrays, RECORD: np.frombuffer(text, np.uint8)}
+    arrays: dict[str, Any] = {**content.arrays, RECORD: np.frombuffer(_to_json(fields), np.uint8)}
     np.savez_compressed(buffer, **arrays)
-    write_whole(path, buffer.getvalue())
+    write_whole(path, _sealed(buffer.getvalue()))
 
 
 @dataclass(frozen=True)
@@ -121,15 +119,7 @@ def read_part(folder: Path, part: Part) -> StoredPart | Stale:
         key, files = fields["key"], fields["files"]
         content = Content(fields["record"], arrays, files, fields["error"])
         stored = StoredPart(part, content, fields["duration_s"])
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         return Stale(part, f"{path.name} is damaged ({type(error).__name__})")
     if key != json.loads(json.dumps(part.key)):
         return Stale(part, f"{path.name} was made with other settings or inputs")
@@ -143,13 +133,46 @@ def read_part(folder: Path, part: Part) -> StoredPart | Stale:
 
 
 def _read_fields(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns what a part holds, after its digest was found right.
+
+    Raises:
+        ValueError: the digest is wrong, or there is none.
+    """
+    data = path.read_bytes()
     if path.suffix == ".json":
-        return json.loads(path.read_bytes()), {}
+        fields = json.loads(data)
+        digest = fields.pop("sha256")
+        if hashlib.sha256(_to_json(fields)).hexdigest() != digest:
+            raise ValueError("the digest is wrong")
+        return fields, {}
     import numpy as np
 
-    with np.load(path, allow_pickle=False) as archive:
+    with np.load(io.BytesIO(_unsealed(data)), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     return json.loads(arrays.pop(RECORD).tobytes()), arrays
+
+
+def _to_json(fields: Mapping[str, Any]) -> bytes:
+    return json.dumps(fields, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n"
+
+
+def _sealed(archive: bytes) -> bytes:
+    """Returns a zip archive with its own SHA-256 as its comment; every zip reader still opens it."""
+    digest = hashlib.sha256(archive).hexdigest().encode()
+    # The archive ends with the length of its comment, in two bytes, and the comment, so far empty.
+    return archive[:-2] + len(digest).to_bytes(2, "little") + digest
+
+
+def _unsealed(data: bytes) -> bytes:
+    """Returns the archive as it was before it was sealed; nothing of it is parsed before it is believed.
+
+    Raises:
+        ValueError: the digest is wrong.
+    """
+    archive, digest = data[:-66] + bytes(2), data[-64:]
+    if hashlib.sha256(archive).hexdigest().encode() != digest or data[-66:-64] != b"\x40\0":
+        raise ValueError("the digest is wrong")
+    return archive
 
 
 def file_digest(path: Path) -> str | None:

@@ -30,6 +30,12 @@ class StageOutcome:
     failures: dict[str, str] = field(default_factory=dict)
 
 
+class UnknownRunError(SpaceprobeError):
+    """A run was named that the study does not have."""
+
+    exit_code = 2
+
+
 class Runner:
     """One study in one folder of results."""
 
@@ -43,7 +49,7 @@ class Runner:
             num_jobs: how many runs are computed at once.
 
         Raises:
-            SpaceprobeError: one of ``only_runs`` is no run of the study.
+            UnknownRunError: one of ``only_runs`` is no run of the study.
         """
         self.study = study
         self.folder = results / study.name
@@ -54,7 +60,7 @@ class Runner:
         for name in only_runs:
             if name not in names:
                 shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-                raise SpaceprobeError(f"--run {name}: no run of {study.name}; its runs are {shown}")
+                raise UnknownRunError(f"--run {name}: no run of {study.name}; its runs are {shown}")
         self._selected = [run for run in self.runs if not only_runs or run.name in only_runs]
 
     def execute(self, stage: Stage) -> StageOutcome:

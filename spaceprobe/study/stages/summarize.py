@@ -8,6 +8,7 @@ from spaceprobe.study.stage import Frames, Sections, StudyStage, Table
 if TYPE_CHECKING:
     import pandas as pd
 
+SHAPE = ("architecture", "depth", "width")  # the architecture says them all
 STATES = {"trained": "trained", "initial": "untrained", "difference": "trained minus untrained"}
 
 
@@ -23,15 +24,16 @@ def architecture_lines(runs: "pd.DataFrame", folding: "pd.DataFrame") -> str:
         table = architecture_table(aggregates, state)
         if table.empty or state == "difference":
             continue
-        shown = pd.DataFrame({"": table["architecture"], "seeds": table["num_seeds"]})
+        shown = pd.DataFrame({"": table["architecture"]})
+        for column in table.columns[: table.columns.get_loc("num_seeds")]:
+            if column not in SHAPE and table[column].nunique(dropna=False) > 1:
+                shown[str(column)] = table[column].astype(str)
+        shown["seeds"] = table["num_seeds"]
         if state == "trained":
             shown["test accuracy"] = _with_deviation(table, "test_accuracy", 3)
         shown["folded"] = _with_deviation(table, "chi_folded_mean", 2)
         shown["max"] = _with_deviation(table, "chi_max", 3)
         shown["row maxima"] = _with_deviation(table, "chi_row_max_median", 3)
-        for column in ("method", "num_points"):
-            if column in table and table[column].nunique(dropna=False) > 1:
-                shown[column] = table[column]
         blocks.append(f"{title}\n{shown.to_string(index=False, justify='left')}")
     legend = "medians over class pairs (folded: means), then mean ± standard deviation over seeds"
     return "\n".join([*blocks, legend, *_why_flat(runs, folding)])
@@ -71,10 +73,11 @@ def _reduce(sections: Sections, frames: Frames) -> Frames:
 def _present(frames: Frames) -> str:
     runs, folding, correlations = frames["runs"], frames["folding"], frames["correlations"]
     if folding.empty:
-        return "no folding measured yet: `spaceprobe fold` comes first"
+        return "there is no folding to summarize"
     lines = [architecture_lines(runs, folding)]
-    varying = [name for name in ("depth", "width") if runs[name].nunique() > 1]
-    for predictor in varying[:1]:  # at a fixed number of units width says the same as depth
+    # The one that the study varies more: at a fixed number of units width says the same as depth.
+    predictor = max(("depth", "width"), key=lambda name: len(runs[name].unique()))
+    if runs[predictor].nunique() > 1:
         lines += _correlation_lines(correlations, predictor)
     return "\n".join(lines)
 
