@@ -76,8 +76,9 @@ def _present(frames: Frames) -> str:
         return "there is no folding to summarize"
     lines = [architecture_lines(runs, folding)]
     # The one that the study varies more: at a fixed number of units width says the same as depth.
-    predictor = max(("depth", "width"), key=lambda name: len(runs[name].unique()))
-    if runs[predictor].nunique() > 1:
+    num_depths, num_widths = runs["depth"].nunique(), runs["width"].nunique()
+    predictor = "width" if num_widths > num_depths else "depth"
+    if max(num_depths, num_widths) > 1:
         lines += _correlation_lines(correlations, predictor)
     return "\n".join(lines)
 
