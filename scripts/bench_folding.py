@@ -23,7 +23,7 @@ from spaceprobe.networks.training import train
 NETWORKS = ("2x30", "6x10", "2x300", "10x60")
 NUM_POINTS = 100
 NUM_ROUNDS = 5
-SECONDS_A_MEASUREMENT = 1.0  # chosen: long against the clock's noise, short against the machine's moods
+SECONDS_A_MEASUREMENT = 0.5  # chosen: long against the noise of a clock, short against that of a machine
 DEPTHS = ("1x60", "2x30", "3x20", "4x15", "5x12", "6x10", "10x6")
 WIDTHS = ("2x15", "2x30", "2x60", "2x120", "2x300")
 
