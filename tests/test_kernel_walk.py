@@ -243,7 +243,8 @@ def test_error_in_a_thread_stops_the_rest(monkeypatch: pytest.MonkeyPatch) -> No
     started = []
 
     def fail(*_: object) -> None:
-        started.append(time.monotonic())
+        started.append(True)
+        time.sleep(0.02)  # so that the first error is seen before the last task
         raise KeyboardInterrupt
 
     monkeypatch.setattr(entry, "walk_rows", fail)

@@ -36,7 +36,7 @@ TOLERANCE = 1e-12
 some 1e-15, and below the closest breakpoints seen, 5e-9. The jvp walk uses the same."""
 
 FLOAT32_TOLERANCE = 1e-5
-"""Chosen: the same for the fast walk in float32, which leaves closer calls to the careful walk."""
+"""Chosen: the same for the fast walk in float32, which leaves closer calls to one in float64."""
 
 WEIGHTS_PER_TASK = 1 << 23
 """Chosen: paths times hidden weights of a task, which then takes some milliseconds of a 2x30; progress is
@@ -195,11 +195,11 @@ def _plan(layers: Layers, relu_at_end: bool, precision: Precision, tolerance: fl
     tag = (0.0,) * lanes
     tile = tag[:TILE]
     if precision == "float64":
-        return entry.Plan(tag, tile, exact, tag, exact, tolerance, tolerance)
+        return entry.Plan(tag, tile, exact, tag, tile, exact, tolerance, tolerance)
     fast_tag = (np.float32(0),) * lanes
     fast = pack(hidden, lanes, np.float32)
     return entry.Plan(
-        fast_tag, fast_tag[:TILE], fast, tag, exact, max(tolerance, FLOAT32_TOLERANCE), tolerance
+        fast_tag, fast_tag[:TILE], fast, tag, tile, exact, max(tolerance, FLOAT32_TOLERANCE), tolerance
     )
 
 

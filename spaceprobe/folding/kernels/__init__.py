@@ -1,6 +1,8 @@
 """Compiled rooms of the kernel walk; the public face is `spaceprobe.folding.kernel_walk`.
 
-`vectors` gives numba SIMD vectors; `network` holds a packed network and what belongs to an image;
-`sweep` walks a path layer by layer; `careful` walks the few paths that come close to a tie; `reading`
-turns a walk into length, reach and peak; `entry` has the two loops that Python calls.
+`entry` has the loops that Python calls. `network` holds a packed network and what belongs to an image,
+`workspace` the memory of a walking thread. `sweep` walks a path layer by layer, with `slopes` (where it
+starts), `flips` (their lists) and `product` (the sums that deep networks spend their time on); `careful`
+walks the few paths that come close to a tie. `reading` turns a walk into length, reach and peak, `tally`
+counts them. `vectors` and `compiling` are what numba lacks.
 """

@@ -13,6 +13,7 @@ from spaceprobe.folding.kernels.compiling import cached, inner, sources_digest
 from spaceprobe.folding.kernels.network import (
     Images,
     Network,
+    exactly,
     see_image,
     view_image,
     view_images,
@@ -20,10 +21,10 @@ from spaceprobe.folding.kernels.network import (
 )
 from spaceprobe.folding.kernels.reading import NUM_VALUES, read_walk
 from spaceprobe.folding.kernels.slopes import starting_slopes
-from spaceprobe.folding.kernels.sweep import FULL, UNSURE, walk
+from spaceprobe.folding.kernels.sweep import walk
 from spaceprobe.folding.kernels.tally import Tally, count_path, is_full, view_tally
 from spaceprobe.folding.kernels.vectors import pointer, shift
-from spaceprobe.folding.kernels.workspace import view_workspace
+from spaceprobe.folding.kernels.workspace import FULL, UNSURE, view_workspace
 
 BLOCK = 16  # targets whose first slopes are computed together; chosen
 
@@ -34,8 +35,9 @@ class Plan(NamedTuple):
     tag: tuple[Any, ...]  # its type says the precision of the fast walk and the units in a group
     tile: tuple[Any, ...]  # the first units of the tag, no more than `product.TILE`
     fast: Network
-    exact_tag: tuple[float, ...]  # the same for float64
-    exact: Network  # the same in float64; the same object unless the fast walk is in float32
+    exact_tag: tuple[float, ...]  # these three in float64; the same unless the fast walk is in float32
+    exact_tile: tuple[float, ...]
+    exact: Network
     fast_tolerance: float
     tolerance: float
 
@@ -53,6 +55,20 @@ def _walk_fast(tag, tile, net, work, a, b, slopes, tolerance, zero, out):
     if num_flips >= 0:
         read_walk(work, num_flips, knots, out)
     return num_flips
+
+
+@inner
+def _walk_again(tag, tile, net, work, a, first_target, j, slopes, tolerance, is_new, zero, out):
+    """Decide in float64 what the fast walk left open: fast, where that ``is_new``, then carefully."""
+    a = exactly(a)
+    b = view_image(first_target, net, j)
+    if is_new:
+        starting_slopes(tag, tile, net, a, exactly(first_target), j, j + 1, slopes)
+        result = _walk_fast(tag, tile, net, work, a, exactly(b), slopes, tolerance, zero, out)
+        if result != UNSURE:
+            return result
+    walk_carefully(len(tag), net, a, b, tolerance, out)
+    return UNSURE
 
 
 def _build() -> tuple[Any, Any, Any]:
@@ -81,6 +97,11 @@ def _build() -> tuple[Any, Any, Any]:
         first_source = view_images(sources)
         first_target = view_images(targets)
         work = view_workspace(net, lanes, room, first_source.states)
+        exact_tag = plan.exact_tag
+        exact_tile = plan.exact_tile
+        exact_work = view_workspace(exact, lanes, room, first_source.states)  # the same memory
+        exact_slopes = pointer(room.exact_slopes)
+        is_new = plan.fast.weights.itemsize < plan.exact.weights.itemsize
         slopes = pointer(room.slopes)
         zero = pointer(room.zero)
         num_careful = 0
@@ -90,11 +111,14 @@ def _build() -> tuple[Any, Any, Any]:
             values = shift(pointer(out), i * NUM_VALUES)
             starting_slopes(tag, tile, net, a, first_target, i, i + 1, slopes)
             result = _walk_fast(tag, tile, net, work, a, b, slopes, fast_tolerance, zero, values)
+            if result == UNSURE:
+                result = _walk_again(
+                    exact_tag, exact_tile, exact, exact_work, a, first_target, i,
+                    exact_slopes, tolerance, is_new, zero, values,
+                )  # fmt: skip
             if result == FULL:
                 return i, num_careful
-            if result == UNSURE:
-                walk_carefully(lanes, exact, a, b, tolerance, values)
-                num_careful += 1
+            num_careful += np.int64(result == UNSURE)
         return last, num_careful
 
     def grid(plan, sources, targets, row, column, last, triangle, room, tally: Tally):
@@ -113,6 +137,11 @@ def _build() -> tuple[Any, Any, Any]:
         first_source = view_images(sources)
         first_target = view_images(targets)
         work = view_workspace(net, lanes, room, first_source.states)
+        exact_tag = plan.exact_tag
+        exact_tile = plan.exact_tile
+        exact_work = view_workspace(exact, lanes, room, first_source.states)  # the same memory
+        exact_slopes = pointer(room.exact_slopes)
+        is_new = plan.fast.weights.itemsize < plan.exact.weights.itemsize
         slopes = pointer(room.slopes)
         zero = pointer(room.zero)
         values = pointer(room.values)
@@ -130,10 +159,13 @@ def _build() -> tuple[Any, Any, Any]:
                     b = view_image(first_target, net, j)
                     slope = shift(slopes, (j - block) * net.num_units)
                     result = _walk_fast(tag, tile, net, work, a, b, slope, fast_tolerance, zero, values)
+                    if result == UNSURE:
+                        result = _walk_again(
+                            exact_tag, exact_tile, exact, exact_work, a, first_target, j,
+                            exact_slopes, tolerance, is_new, zero, values,
+                        )  # fmt: skip
                     if result == FULL:
                         return i, j
-                    if result == UNSURE:
-                        walk_carefully(lanes, exact, a, b, tolerance, values)
                     count_path(counts, i, j, values, result == UNSURE)
             column = 0
         return last, 0

@@ -19,6 +19,7 @@ What remains is certified: in each interval every unit has at both ends the sign
 import numpy as np
 
 from spaceprobe.folding.kernels.compiling import inner
+from spaceprobe.folding.kernels.flips import first_flips, merge_flips, order_flips
 from spaceprobe.folding.kernels.product import four_products
 from spaceprobe.folding.kernels.reading import MONOTONE, UP_FROM_A, UP_FROM_B
 from spaceprobe.folding.kernels.vectors import (
@@ -30,18 +31,15 @@ from spaceprobe.folding.kernels.vectors import (
     lowest,
     multiply,
     multiply_add,
-    popcount,
     prefetch,
     shift,
     spread,
     store,
     subtract,
 )
+from spaceprobe.folding.kernels.workspace import FULL, LINE, UNSURE
 
-UNSURE = -1  # a tie, a touch or an end on a boundary: walk carefully
 AHEAD = 6  # knots; chosen: how early weights are fetched from the second-level cache
-_LINE = 8  # numbers of a cache line
-FULL = -2  # more flips than the workspace holds: walk again with a larger one
 
 
 @inner
@@ -55,7 +53,7 @@ def walk(tag, tile, network, work, a, b, states_a, states_b, slopes, tolerance):
     relative to nothing: what counts as zero, one number a layer.
     """
     depth = network.depth
-    num_knots = _first_layer(tag, network, work, a, b, states_a, states_b, tolerance[0])
+    num_knots = first_flips(tag, network, work, a, b, states_a, states_b, tolerance[0])
     times, knots = work.times, work.knots
     other_times, other_knots = work.other_times, work.other_knots
     jumps, other_jumps = work.jumps, work.other_jumps
@@ -73,88 +71,18 @@ def walk(tag, tile, network, work, a, b, states_a, states_b, slopes, tolerance):
         num_back += back
         if layer + 1 == depth and num_back == 0:
             return num_knots + num_new + MONOTONE, knots
-        if not _order_flips(network, work, layer, num_knots, num_new, tolerance[layer]):
+        if not order_flips(network, work, layer, num_knots, num_new, tolerance[layer]):
             return UNSURE, knots
         if layer + 1 < depth:
             _carry_jumps(tag, tile, network, work, layer + 1, knots, num_knots, num_new, jumps, other_jumps)
             jumps, other_jumps = other_jumps, jumps
-        _merge(work, times, knots, num_knots, num_new, other_times, other_knots)
+        merge_flips(work, times, knots, num_knots, num_new, other_times, other_knots)
         times, other_times = other_times, times
         knots, other_knots = other_knots, knots
         num_knots += num_new
     if depth == 1 and num_knots >= 0:
         num_knots += MONOTONE
     return num_knots, knots
-
-
-@inner
-def _first_layer(tag, network, work, a, b, states_a, states_b, tolerance):
-    """Flips of the first layer in order of t; their number, or `UNSURE`, or `FULL`."""
-    lanes = len(tag)
-    num_flips = np.int64(0)
-    for group in range(network.groups[0]):
-        changed = states_a[group] ^ states_b[group]
-        if num_flips + popcount(changed) > work.capacity:
-            return FULL
-        while changed:
-            unit = group * lanes + lowest(changed)
-            changed &= changed - np.uint64(1)
-            start = np.float64(a[unit])
-            slope = np.float64(b[unit]) - start
-            work.raw_time[num_flips] = -start / slope
-            work.raw_speed[num_flips] = abs(slope)
-            work.raw_unit[num_flips] = 4 * unit + UP_FROM_A + UP_FROM_B
-            num_flips += 1
-    _sort_by_time(work, num_flips)
-    unsure = False
-    for i in range(num_flips):
-        work.times[i] = work.flip_time[i]
-        work.knots[i] = i
-        if i > 0:
-            gap = work.flip_time[i] - work.flip_time[i - 1]
-            unsure |= not gap * min(work.flip_speed[i], work.flip_speed[i - 1]) > tolerance
-    return UNSURE if unsure else num_flips
-
-
-@inner
-def _sort_by_time(work, num_flips):
-    """Sort flips spread over (0, 1): into as many bins as flips, then by insertion."""
-    bins = work.before
-    for i in range(num_flips + 1):
-        bins[i] = 0
-    for i in range(num_flips):
-        place = int(work.raw_time[i] * num_flips)
-        place = min(max(place, 0), num_flips - 1)
-        work.raw_interval[i] = place
-        bins[place + 1] += 1
-    for i in range(num_flips):
-        bins[i + 1] += bins[i]
-    for i in range(num_flips):
-        place = bins[work.raw_interval[i]]
-        bins[work.raw_interval[i]] += 1
-        work.flip_time[place] = work.raw_time[i]
-        work.flip_speed[place] = work.raw_speed[i]
-        work.flip_unit[place] = work.raw_unit[i]
-    _insertion_sort(work, 0, num_flips)
-
-
-@inner
-def _insertion_sort(work, first, last):
-    """Sort flips ``first`` to ``last`` by time; quick where they nearly are."""
-    for i in range(first + 1, last):
-        time = work.flip_time[i]
-        if time < work.flip_time[i - 1]:
-            speed = work.flip_speed[i]
-            unit = work.flip_unit[i]
-            j = i
-            while j > first and work.flip_time[j - 1] > time:
-                work.flip_time[j] = work.flip_time[j - 1]
-                work.flip_speed[j] = work.flip_speed[j - 1]
-                work.flip_unit[j] = work.flip_unit[j - 1]
-                j -= 1
-            work.flip_time[j] = time
-            work.flip_speed[j] = speed
-            work.flip_unit[j] = unit
 
 
 @inner
@@ -225,7 +153,7 @@ def _sweep(
             if below_first:
                 if groups > 1:  # too many weights for the first-level cache
                     ahead = (work.flip_unit[min(i + AHEAD, num_knots - 1)] >> 2) * lanes
-                    for line in range(0, lanes, _LINE):
+                    for line in range(0, lanes, LINE):
                         prefetch(columns, ahead + line)
                 weight = load(tag, columns, (work.flip_unit[knot] >> 2) * lanes)
                 speed = spread(tag, work.flip_speed[knot])
@@ -244,61 +172,6 @@ def _sweep(
         if greater(plus, error) & greater(error, minus) != every:
             return UNSURE, 0
     return num_new, num_back
-
-
-@inner
-def _order_flips(network, work, layer, num_knots, num_new, tolerance):
-    """Order a layer's flips by t; False where two of them are too close to tell their order."""
-    if network.groups[layer] > 1:
-        _collect_groups(work, num_knots, num_new)
-    last = num_knots + num_new
-    _insertion_sort(work, num_knots, last)
-    sure = True
-    for i in range(num_knots + 1, last):
-        gap = work.flip_time[i] - work.flip_time[i - 1]
-        sure &= gap * min(work.flip_speed[i], work.flip_speed[i - 1]) > tolerance
-    return sure
-
-
-@inner
-def _collect_groups(work, num_knots, num_new):
-    """Order a layer's flips, found group by group, by their interval; count them by interval."""
-    before = work.before
-    for i in range(num_knots + 1):
-        before[i] = 0
-    for i in range(num_new):
-        new = num_knots + i
-        before[work.flip_interval[new]] += 1
-        work.raw_time[i] = work.flip_time[new]
-        work.raw_speed[i] = work.flip_speed[new]
-        work.raw_unit[i] = work.flip_unit[new]
-        work.raw_interval[i] = work.flip_interval[new]
-    total = 0
-    for i in range(num_knots + 1):
-        total += before[i]
-        before[i] = total - before[i]
-    for i in range(num_new):
-        interval = work.raw_interval[i]
-        place = num_knots + before[interval]
-        before[interval] += 1  # ends as the number of flips up to this knot
-        work.flip_time[place] = work.raw_time[i]
-        work.flip_speed[place] = work.raw_speed[i]
-        work.flip_unit[place] = work.raw_unit[i]
-        work.flip_interval[place] = interval
-
-
-@inner
-def _merge(work, times, knots, num_knots, num_new, into_times, into_knots):
-    """Put a layer's flips among the knots; every place is known, so nothing is compared."""
-    for i in range(num_knots):
-        place = i + work.before[i]
-        into_times[place] = times[i]
-        into_knots[place] = knots[i]
-    for i in range(num_new):
-        new = num_knots + i
-        place = work.flip_interval[new] + i
-        into_times[place] = work.flip_time[new]
-        into_knots[place] = new
 
 
 @inner

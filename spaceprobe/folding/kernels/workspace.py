@@ -10,7 +10,10 @@ from spaceprobe.folding.kernels.reading import NUM_VALUES
 from spaceprobe.folding.kernels.vectors import pointer, recast, shift
 
 FIRST_CAPACITY = 256  # flips; chosen: a trained 10x60 crosses 169 regions a path
-_LINE = 8  # doubles of a cache line: a vector that crosses one is read twice
+LINE = 8  # doubles of a cache line: a vector that crosses one is read twice
+
+UNSURE = -1  # instead of a number of flips: a tie, a touch or an end on a boundary; walk carefully
+FULL = -2  # the same: more flips than the workspace holds; walk again with a larger one
 
 
 class Workspace(NamedTuple):
@@ -46,6 +49,7 @@ class Room(NamedTuple):
     capacity: int
     knots: np.ndarray
     slopes: np.ndarray  # first slopes of a block of targets
+    exact_slopes: np.ndarray  # those of one target, in float64
     zero: np.ndarray  # by layer: what counts as zero
     values: np.ndarray  # of one path
 
@@ -54,11 +58,12 @@ def new_room(network: Network, lanes: int, block: int, capacity: int) -> Room:
     """Room for paths of ``capacity`` flips; jumps only where a third layer reads them."""
     rows = capacity if len(network.widths) > 2 else 0
     widest = int(network.groups.max())
-    row = -(-(capacity + 1) // _LINE) * _LINE
+    row = -(-(capacity + 1) // LINE) * LINE
     return Room(
         capacity,
         aligned_zeros((13 * row + 2 * rows * widest * lanes + 2 * lanes + rows * widest,), float),
         aligned_zeros((block * len(network.biases),), network.biases.dtype),
+        aligned_zeros((len(network.biases),), np.float64),
         np.zeros(len(network.widths)),
         np.zeros(NUM_VALUES, np.int64),
     )
@@ -69,7 +74,7 @@ def view_workspace(network, lanes, room, states):
     """Pointers into ``room``, which the caller keeps; ``states`` is any pointer to states."""
     start = pointer(room.knots)
     integers = recast(start, network.widths)
-    row = -(-(room.capacity + 1) // _LINE) * _LINE
+    row = -(-(room.capacity + 1) // LINE) * LINE
     rows = room.capacity if network.depth > 2 else 0
     size = rows * network.widest * lanes
     jumps = shift(start, 13 * row)
