@@ -94,7 +94,6 @@ def engines() -> list[Engine]:
         ("sampled", "float64", 30),
         ("jvp", "float64", 30),
         ("kernel", "float64", 100),
-        ("kernel", "float32", 100),
     ):
         for threads in (1, 2):
             walk = functools.partial(grid, method=name, threads=threads, precision=precision)
