@@ -93,7 +93,7 @@ class FoldingSettings(Settings):
         None, ge=1, le=4096, description="of the kernel; by default OMP_NUM_THREADS, else all cores"
     )
     precision: Literal["float64", "float32"] = Field(
-        "float64", description="of the kernel; close calls are always decided in float64"
+        "float64", description="of the kernel; float32 leaves close calls to float64, slowly in wide networks"
     )
     device: Annotated[Literal["auto", "cpu", "cuda"], Flag("--device"), NOT_IN_KEY] = Field(
         "auto", description="where paths are walked; auto takes a CUDA device where there is one"
