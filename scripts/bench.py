@@ -5,7 +5,6 @@ from pathlib import Path
 
 import bench_folding
 import bench_training
-import bench_whole
 
 
 def main() -> None:
@@ -15,7 +14,6 @@ def main() -> None:
     out = parser.parse_args().out
     bench_training.main()
     bench_folding.main(out)
-    bench_whole.main()
 
 
 if __name__ == "__main__":
