@@ -26,6 +26,7 @@ class StudyTables:
         self._study = study
         self._folder = folder
         self._runs = runs
+        self._read: dict[str, dict[str, pd.DataFrame]] = {}  # by stage: parts are read once, not per use
 
     def run_folder(self, run: Run) -> Path:
         """Returns the folder of a run."""
@@ -53,29 +54,40 @@ class StudyTables:
         return needed | self._run_frames(run_stage_named(stage.name))
 
     def write(self, stage: Stage) -> None:
-        """Writes the tables of a stage.
+        """Reads the parts of a stage anew and writes its tables.
 
         Raises:
             ResultsError: one cannot be written.
         """
+        self._read.pop(stage.name, None)
         frames = self.frames(stage)
         for table in stage.tables:
             _write_csv(self._folder / f"{table.name}.csv", frames[table.name])
         if isinstance(stage, RunStage):
-            rows = [row for s in STAGES if isinstance(s, RunStage) for row in self._timings(s)]
-            _write_csv(self._folder / f"{TIMINGS.name}.csv", build_frame(TIMINGS, rows))
+            timed = [s for s in STAGES if isinstance(s, RunStage)]
+            frame = pd.concat([self._run_frames(s)[TIMINGS.name] for s in timed], ignore_index=True)
+            frame = frame.sort_values(["run", *TIMINGS.key], kind="stable", ignore_index=True)
+            _write_csv(self._folder / f"{TIMINGS.name}.csv", frame)
 
     def _run_frames(self, stage: RunStage) -> dict[str, pd.DataFrame]:
+        if stage.name not in self._read:
+            self._read[stage.name] = self._read_frames(stage)
+        return self._read[stage.name]
+
+    def _read_frames(self, stage: RunStage) -> dict[str, pd.DataFrame]:
+        timings: list[Mapping[str, Any]] = []
         rows: dict[str, list[Mapping[str, Any]]] = {table.name: [] for table in stage.tables}
         varying = varying_probe_settings(self._runs, stage)
         for run, sections, finished in self._finished(stage):
             settings = {column_name(key): value for key, value in run.axes.items()}
             variant = {column_name(key): value_of(sections, key) for key in varying}
+            where = {"run": run.name, "stage": stage.name}
+            timings += [{**where, "part": p.part.path, "duration_s": p.duration_s} for p in finished]
             tabulated = stage.tabulate(sections, [(part.part, part.content) for part in finished])
             for name, some in tabulated.items():
                 rows[name].extend({"run": run.name, **settings, **variant, **row} for row in some)
         swept = [column_name(key) for key in self._runs[0].axes]
-        return {
+        frames = {
             table.name: build_frame(
                 table,
                 rows[table.name],
@@ -84,6 +96,7 @@ class StudyTables:
             )
             for table in stage.tables
         }
+        return {**frames, TIMINGS.name: build_frame(TIMINGS, timings)}
 
     def _finished(self, stage: RunStage) -> Iterator[tuple[Run, Sections, list[StoredPart]]]:
         for run in self._runs:
@@ -91,12 +104,6 @@ class StudyTables:
                 parts = [p for p in self.stored(stage, run, sections) if isinstance(p, StoredPart)]
                 if parts:
                     yield run, sections, parts
-
-    def _timings(self, stage: RunStage) -> Iterator[dict[str, Any]]:
-        for run, _, parts in self._finished(stage):
-            for part in parts:
-                where = {"run": run.name, "stage": stage.name, "part": part.part.path}
-                yield {**where, "duration_s": part.duration_s}
 
 
 def read_tables(folder: str | Path) -> dict[str, pd.DataFrame]:
