@@ -20,7 +20,7 @@ def _parse_pairs(value: object) -> object:
         return value
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list):
-        raise ValueError("write all, or pairs such as 3-8,8-3")  # noqa: TRY004
+        raise ValueError("write all, or pairs such as 3-8,8-3")  # noqa: TRY004 - pydantic takes ValueError only
     for item in items:
         if not isinstance(item, str) or len(item) != 3 or item[1] != "-":
             raise ValueError(f"{item!r} is no class pair: write source-target, such as 3-8")

@@ -29,9 +29,9 @@ LatentMetric = Callable[
 
 
 def identity(
-    U: Float64[Tensor, "outputs rank"],  # noqa: ARG001
-    singular_values: Float64[Tensor, "rank"],  # noqa: ARG001
-    Vh: Float64[Tensor, "rank inputs"],  # noqa: ARG001
+    U: Float64[Tensor, "outputs rank"],  # noqa: ARG001 - every metric is given these
+    singular_values: Float64[Tensor, "rank"],  # noqa: ARG001 - every metric is given these
+    Vh: Float64[Tensor, "rank inputs"],  # noqa: ARG001 - every metric is given these
 ) -> tuple[Gram, Gram]:
     """Returns Euclidean latent spaces: S' is Σ, and both distance matrices are the identity."""
     return None, None

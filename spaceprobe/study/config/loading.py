@@ -124,7 +124,7 @@ def _fixed_sections(stages: Iterable[Stage]) -> set[str]:
 class _Dumper(yaml.SafeDumper):
     """Quotes text that YAML 1.2 would read as something else, and writes lists on one line."""
 
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature of PyYAML
         """Returns that nothing is written as an alias, which the reader refuses."""
         return True
 
