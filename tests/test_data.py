@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from spaceprobe.data import datasets, idx_files
+from spaceprobe.data import datasets, digests, idx_files
 from spaceprobe.data.endpoints import ClassPair, class_members, walked_pairs
 
 
@@ -15,9 +15,9 @@ from spaceprobe.data.endpoints import ClassPair, class_members, walked_pairs
 def cache(tmp_path, monkeypatch):
     """A user cache of its own, and no split remembered from another test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    datasets.load_mnist.cache_clear()
+    datasets._read_split.cache_clear()
     yield tmp_path / "cache" / "spaceprobe"
-    datasets.load_mnist.cache_clear()
+    datasets._read_split.cache_clear()
 
 
 def test_mnist_is_what_was_published(cache):
@@ -73,6 +73,23 @@ def test_own_folder(cache, tmp_path):
     assert idx_files.digest(root) != idx_files.digest(None)
     with pytest.raises(idx_files.DataError, match="torchvision cannot read"):
         datasets.load_mnist(root, train=False)
+
+
+def test_the_digest_is_the_one_of_old_results(cache):
+    # Results on disk are found by it: the literal value of the first release.
+    expected = "a8e3f54eaa00ca3d4fa0e749a48e43b5e72c46456a7ad7fdbc4376b3ba16d270"
+    assert idx_files.digest(None) == digests.digest("mnist") == expected
+    assert digests.digest("mnist", download=True) == expected
+    assert not cache.exists()  # nothing was unpacked for it
+
+
+def test_mnist_as_a_dataset_shares_its_memory(cache):
+    mnist = datasets.load_image_dataset("mnist")
+    assert (mnist.num_inputs, mnist.num_outputs, mnist.is_classification) == (784, 10, True)
+    for split, train in [(mnist.train, True), (mnist.test, False)]:
+        images = datasets.load_mnist(None, train=train)
+        assert images.images.data_ptr() == split.inputs.data_ptr()
+        assert images.labels.data_ptr() == split.targets.data_ptr()
 
 
 def test_members_are_the_first_of_each_class():
