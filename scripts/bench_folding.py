@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from spaceprobe.data.datasets import load_mnist
 from spaceprobe.folding import fold_grid
 from spaceprobe.networks.mlp import mlp
-from spaceprobe.networks.training import train
+from spaceprobe.networks.training import Recipe, train
 
 NETWORKS = ("2x30", "6x10", "2x300", "10x60")
 NUM_POINTS = 100
@@ -128,11 +128,9 @@ def make_network(architecture: str, state: str) -> nn.Sequential:
         train(
             network,
             *(images.images, images.labels, test.images, test.labels),
-            epochs=2,
-            learning_rate=1e-3,
-            batch_size=128,
+            recipe=Recipe(epochs=2, learning_rate=1e-3, batch_size=128),
             generator=generator,
-            on_epoch=lambda metrics: None,
+            on_epoch=lambda epoch: None,
         )
     return network
 

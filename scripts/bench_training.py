@@ -11,7 +11,7 @@ from torchvision.transforms import ToTensor
 from spaceprobe.data.datasets import load_mnist
 from spaceprobe.data.idx_files import embedded_root
 from spaceprobe.networks.mlp import mlp
-from spaceprobe.networks.training import train
+from spaceprobe.networks.training import Recipe, train
 
 WIDTHS = [784, 30, 30, 10]
 BATCH_SIZE = 128
@@ -43,11 +43,9 @@ def our_epoch() -> float:
         images.labels,
         test.images,
         test.labels,
-        epochs=1,
-        learning_rate=LEARNING_RATE,
-        batch_size=BATCH_SIZE,
+        recipe=Recipe(epochs=1, learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE),
         generator=generator,
-        on_epoch=lambda metrics: times.append(time.perf_counter()),
+        on_epoch=lambda epoch: times.append(time.perf_counter()),
     )
     return times[1] - times[0]
 

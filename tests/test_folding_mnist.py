@@ -5,7 +5,7 @@ import torch
 
 from spaceprobe.data.datasets import load_mnist
 from spaceprobe.networks.mlp import mlp
-from spaceprobe.networks.training import train
+from spaceprobe.networks.training import Recipe, train
 from tests.region_check import check_regions
 
 
@@ -16,7 +16,7 @@ def test_no_violation_on_20_000_mnist_paths(widths):
     network = mlp([784, *widths, 10], generator)
     train(
         network, training.images, training.labels, test.images, test.labels,
-        epochs=2, learning_rate=1e-3, batch_size=128, generator=generator, on_epoch=lambda _: None,
+        recipe=Recipe(2, 1e-3, 128), generator=generator, on_epoch=lambda _: None,
     )  # fmt: skip
     checked = check_regions(network, test.images, test.labels, 20_000)
     assert (checked.num_paths, checked.num_violations) == (20_000, 0)

@@ -1,13 +1,17 @@
 """Networks, training and checkpoints."""
 
 import hashlib
+import math
 
 import pytest
 import torch
 
 from spaceprobe.networks import checkpoints
+from spaceprobe.networks.activations import ACTIVATIONS, ExponentialPolynomial
+from spaceprobe.networks.layers import pass_through
 from spaceprobe.networks.mlp import count_parameters, mlp
-from spaceprobe.networks.training import DivergenceError, evaluate, train
+from spaceprobe.networks.objective import evaluate, full_batch
+from spaceprobe.networks.training import DivergenceError, Recipe, train
 
 
 def make_data(num_images, seed=0):
@@ -16,18 +20,16 @@ def make_data(num_images, seed=0):
     return images, (images[:, 0] * 3).long()
 
 
-def train_small(seed=0, learning_rate=1e-2, epochs=3):
+def train_small(seed=0, activation="relu", **recipe):
     generator = torch.Generator().manual_seed(seed)
-    network, curve = mlp([12, 7, 5, 3], generator), []
+    network, curve = mlp([12, 7, 5, 3], generator, activation), []
     train(
         network,
         *make_data(100),
         *make_data(40, seed=1),
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=32,
+        recipe=Recipe(**{"epochs": 3, "learning_rate": 1e-2, "batch_size": 32, **recipe}),
         generator=generator,
-        on_epoch=curve.append,
+        on_epoch=lambda epoch: curve.append(epoch.metrics),
     )
     return network, curve
 
@@ -145,3 +147,122 @@ def test_missing_and_huge_checkpoints(saved):
     path.unlink()
     with pytest.raises(checkpoints.CheckpointError, match="cannot be read"):
         checkpoints.load_into(network, path, digest)
+
+
+def test_full_batch_is_the_evaluation_with_the_gradient():
+    network, _ = train_small()
+    inputs, labels = torch.rand(4321, 12, generator=torch.Generator().manual_seed(5)), make_data(4321)[1]
+    found = full_batch(network, inputs, labels)
+    assert (found.loss, found.accuracy) == evaluate(network, inputs, labels)
+    network.zero_grad()
+    torch.nn.functional.cross_entropy(network(inputs), labels).backward()
+    gradient = torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+    assert found.gradient_norm == pytest.approx(float(gradient.norm()), rel=1e-4)  # float32 sums
+    with torch.no_grad():
+        torch.testing.assert_close(found.outputs, network(inputs))
+
+
+def test_full_batch_leaves_gradients_alone():
+    network, _ = train_small()
+    before = [parameter.grad.clone() for parameter in network.parameters()]
+    full_batch(network, *make_data(50))
+    for old, parameter in zip(before, network.parameters(), strict=True):
+        assert torch.equal(old, parameter.grad)
+
+
+@pytest.mark.parametrize("activation", [*ACTIVATIONS])
+def test_every_activation_learns(activation):
+    network, curve = train_small(activation=activation, epochs=100)
+    assert curve[-1].train_loss < 0.8 * curve[0].train_loss
+    with torch.no_grad():
+        assert torch.isfinite(network(make_data(30)[0])).all()
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_polynomials_are_taylors_of_the_exponential(degree):
+    x = torch.linspace(-3, 2, 7, dtype=torch.float64, requires_grad=True)
+    expected = sum(x**power / math.factorial(power) for power in range(1, degree + 1))
+    found = ExponentialPolynomial(degree)(x)
+    torch.testing.assert_close(found, expected)
+    for _ in range(degree):  # a polynomial of this degree: the last derivative is constant
+        (found,) = torch.autograd.grad(found.sum(), x, create_graph=True)
+    torch.testing.assert_close(found, torch.ones_like(x))
+
+
+def test_polynomial_of_degree_0_and_unknown_activation_are_refused():
+    with pytest.raises(ValueError, match=r"degree is 0.*at least 1"):
+        ExponentialPolynomial(0)
+    with pytest.raises(ValueError, match=r"activation 'swish' is unknown, known are relu, .*polynomial-3"):
+        mlp([3, 2], torch.Generator(), "swish")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({}, [0.02] * 5),
+        ({"schedule": "linear"}, [0.02, 0.02, 0.015, 0.01, 0.005]),
+        ({"schedule": "cosine"}, [0.02, *(0.01 * (1 + math.cos(math.pi * k / 4)) for k in range(4))]),
+        ({"schedule": "step", "milestones": (1, 3), "decay": 0.5}, [0.02, 0.02, 0.01, 0.01, 0.005]),
+    ],
+)
+def test_schedules(schedule, expected):
+    """Epoch 0 shows the first epoch's rate; epoch e then trains with the rate of the e-th."""
+    _, curve = train_small(epochs=4, learning_rate=0.02, **schedule)
+    assert [metrics.learning_rate for metrics in curve] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "reference"),
+    [
+        ("sgd", lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.8, weight_decay=0.01, fused=False)),
+        ("adamw", lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.01, fused=False)),
+    ],
+)
+def test_optimizers_against_a_literal_loop(optimizer, reference):
+    generator = torch.Generator().manual_seed(0)
+    network = mlp([12, 7, 5, 3], generator)
+    images, labels = make_data(100)
+    slow = reference(network.parameters())
+    for _ in range(2):
+        for batch in torch.randperm(100, generator=generator).split(32):
+            slow.zero_grad()
+            torch.nn.functional.cross_entropy(network(images[batch]), labels[batch]).backward()
+            slow.step()
+    fast, _ = train_small(epochs=2, optimizer=optimizer, learning_rate=0.05, momentum=0.8, weight_decay=0.01)
+    for found, expected in zip(fast.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)  # 8 steps of float32
+
+
+@pytest.mark.parametrize("recipe", [{"optimizer": "lion"}, {"schedule": "warm"}])
+def test_unknown_recipes_are_refused(recipe):
+    with pytest.raises(ValueError, match="is unknown, known are"):
+        train_small(**recipe)
+
+
+def test_regression_has_a_loss_and_no_accuracy():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.rand(200, 3, generator=generator)
+    values = torch.stack([inputs.sum(1), inputs[:, 0] * inputs[:, 1]], 1)
+    network, curve = mlp([3, 16, 2], generator), []
+    train(
+        network, inputs[:150], values[:150], inputs[150:], values[150:],
+        recipe=Recipe(40, 1e-2, 25), generator=generator, on_epoch=lambda epoch: curve.append(epoch.metrics),
+    )  # fmt: skip
+    assert curve[-1].test_accuracy is None
+    assert curve[-1].test_loss < 0.1 * curve[0].test_loss
+    with torch.no_grad():
+        expected = ((network(inputs[150:]) - values[150:]) ** 2).mean()
+    assert curve[-1].test_loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_layers_of_a_pass_finish_as_the_network_does():
+    network = mlp([12, 7, 5, 3], torch.Generator().manual_seed(2), "tanh").double()
+    inputs = make_data(20)[0].double()
+    passes = pass_through(network, inputs)
+    assert [tuple(layer.linear.weight.shape) for layer in passes] == [(7, 12), (5, 7), (3, 5)]
+    assert torch.equal(passes[0].inputs, inputs)
+    torch.testing.assert_close(passes[1].inputs, torch.tanh(passes[0].outputs))
+    for layer in passes:
+        torch.testing.assert_close(layer.linear(layer.inputs), layer.outputs)
+        torch.testing.assert_close(layer.finish(layer.outputs), network(inputs))
+        assert not layer.finish(layer.outputs).requires_grad

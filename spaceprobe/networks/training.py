@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR
 
-EVALUATION_BATCH = 2_000  # chosen: activations stay in the cache; fixed, so that sums keep their last bits
+from spaceprobe.networks.objective import FullBatch, Inputs, Targets, evaluate, full_batch, mean_loss
 
 
 class DivergenceError(RuntimeError):
@@ -16,94 +17,154 @@ class DivergenceError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class EpochMetrics:
-    """The network after an epoch (0: before training), on all training and test images.
+class Recipe:
+    """How a network is trained.
 
     Attributes:
-        epoch: number of passes over the training images so far.
-        train_loss: mean cross-entropy in nats.
-        train_accuracy: share of images classified rightly, in [0, 1].
+        epochs: passes over the training points.
+        learning_rate: in the first epoch.
+        batch_size: points a step; the last batch of an epoch may be smaller.
+        optimizer: ``adam``, ``adamw`` or ``sgd``, torch's.
+        momentum: of SGD, in [0, 1).
+        weight_decay: of torch's optimizers: added to the gradient, or decoupled for AdamW.
+        schedule: of the learning rate, stepped after each epoch: ``constant``; ``cosine`` and
+            ``linear`` fall towards 0 over the epochs; ``step`` is multiplied by ``decay`` after each
+            of ``milestones``.
+        milestones: epochs, for ``step``.
+        decay: factor, for ``step``.
+    """
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    optimizer: str = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    milestones: tuple[int, ...] = ()
+    decay: float = 0.1
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """The network after an epoch (0: before training), on all training and test points.
+
+    Attributes:
+        epoch: number of passes over the training points so far.
+        learning_rate: in this epoch; before training, in the first.
+        train_loss: mean cross-entropy in nats, or mean squared error.
+        train_accuracy: share of points classified rightly, in [0, 1]; None for a regression.
         test_loss: as ``train_loss``.
         test_accuracy: as ``train_accuracy``.
     """
 
     epoch: int
+    learning_rate: float
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     test_loss: float
-    test_accuracy: float
+    test_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What a callback is given after an epoch.
+
+    Attributes:
+        metrics: losses and accuracies.
+        training: the network on all training points: outputs, and the gradient of the loss.
+    """
+
+    metrics: EpochMetrics
+    training: FullBatch
 
 
 def train(
     network: nn.Module,
-    train_images: Float32[Tensor, "images pixels"],
-    train_labels: Int64[Tensor, "images"],
-    test_images: Float32[Tensor, "test_images pixels"],
-    test_labels: Int64[Tensor, "test_images"],
+    train_inputs: Inputs,
+    train_targets: Targets,
+    test_inputs: Float32[Tensor, "test_points features"],
+    test_targets: Int64[Tensor, "test_points"] | Float32[Tensor, "test_points values"],
     *,
-    epochs: int,
-    learning_rate: float,
-    batch_size: int,
+    recipe: Recipe,
     generator: torch.Generator,
-    on_epoch: Callable[[EpochMetrics], None],
+    on_epoch: Callable[[Epoch], None],
 ) -> None:
-    """Trains a network in place with Adam on the cross-entropy.
+    """Trains a network in place: cross-entropy for classes, squared error for values.
 
-    The same network, data, settings and generator state give the same bits on the same machine with the
+    The same network, data, recipe and generator state give the same bits on the same machine with the
     same number of torch threads.
 
     Args:
-        network: from pixels to one logit a class.
-        train_images: in memory, as one tensor.
-        train_labels: classes.
-        test_images: evaluated after each epoch, never trained on.
-        test_labels: classes.
-        epochs: passes over the training images.
-        learning_rate: of Adam.
-        batch_size: images a step; the last batch of an epoch may be smaller.
-        generator: draws the order of the images in each epoch.
+        network: from inputs to one logit a class, or to the values.
+        train_inputs: in memory, as one tensor.
+        train_targets: classes, or values.
+        test_inputs: evaluated after each epoch, never trained on.
+        test_targets: as ``train_targets``.
+        recipe: how it is trained.
+        generator: draws the order of the points in each epoch.
         on_epoch: called before training and after each epoch.
 
     Raises:
-        DivergenceError: the loss after an epoch is not finite.
+        DivergenceError: after an epoch the loss or a weight is not finite.
+        ValueError: the recipe names an unknown optimizer or schedule.
     """
+    optimizer = _optimizer(network, recipe)
+    schedule = _schedule(optimizer, recipe)
 
-    def measure(epoch: int) -> None:
-        metrics = EpochMetrics(
-            epoch,
-            *evaluate(network, train_images, train_labels),
-            *evaluate(network, test_images, test_labels),
-        )
-        if not all(torch.isfinite(torch.tensor([metrics.train_loss, metrics.test_loss]))):
-            raise DivergenceError(f"the loss is not finite after epoch {epoch}; try a smaller learning rate")
-        on_epoch(metrics)
+    def measure(epoch: int, learning_rate: float) -> None:
+        training = full_batch(network, train_inputs, train_targets)
+        test_loss, test_accuracy = evaluate(network, test_inputs, test_targets)
+        values = [torch.tensor([training.loss, test_loss]), *network.parameters()]
+        if not all(bool(value.isfinite().all()) for value in values):
+            raise DivergenceError(
+                f"the loss or a weight is not finite after epoch {epoch}; try a smaller learning rate"
+            )
+        trained = (training.loss, training.accuracy)
+        on_epoch(Epoch(EpochMetrics(epoch, learning_rate, *trained, test_loss, test_accuracy), training))
 
-    # One fused step costs a fifth of the plain loop over parameters, with the same arithmetic.
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
-    batch = train_images.new_empty(min(batch_size, len(train_images)), train_images.shape[1])
-    measure(0)
-    for epoch in range(1, epochs + 1):
-        order = torch.randperm(len(train_images), generator=generator)
-        labels = train_labels[order]
-        for indices, batch_labels in zip(order.split(batch_size), labels.split(batch_size), strict=True):
-            images = batch[: len(indices)]
-            torch.index_select(train_images, 0, indices, out=images)  # no new memory: 3x an indexing
+    batch = train_inputs.new_empty(min(recipe.batch_size, len(train_inputs)), train_inputs.shape[1])
+    measure(0, recipe.learning_rate)
+    for epoch in range(1, recipe.epochs + 1):
+        learning_rate = float(optimizer.param_groups[0]["lr"])
+        order = torch.randperm(len(train_inputs), generator=generator)
+        targets = train_targets[order]
+        for indices, some_targets in zip(
+            order.split(recipe.batch_size), targets.split(recipe.batch_size), strict=True
+        ):
+            inputs = batch[: len(indices)]
+            torch.index_select(train_inputs, 0, indices, out=inputs)  # no new memory: 3x an indexing
             optimizer.zero_grad(set_to_none=True)
-            cross_entropy(network(images), batch_labels).backward()
+            mean_loss(network(inputs), some_targets).backward()
             optimizer.step()
-        measure(epoch)
+        if schedule is not None:
+            schedule.step()
+        measure(epoch, learning_rate)
 
 
-@torch.no_grad()
-def evaluate(
-    network: nn.Module, images: Float32[Tensor, "images pixels"], labels: Int64[Tensor, "images"]
-) -> tuple[float, float]:
-    """Returns the mean cross-entropy (nats) and the accuracy in [0, 1]."""
-    loss, num_right = 0.0, 0
-    for some_images, some_labels in zip(
-        images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True
-    ):
-        logits = network(some_images)
-        loss += float(cross_entropy(logits, some_labels, reduction="sum"))
-        num_right += int((logits.argmax(1) == some_labels).sum())
-    return loss / len(images), num_right / len(images)
+def _optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
+    # One fused step costs a fifth of the plain loop over parameters, with the same arithmetic.
+    parameters, rate, decay = network.parameters(), recipe.learning_rate, recipe.weight_decay
+    match recipe.optimizer:
+        case "adam":
+            return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
+        case "sgd":
+            return torch.optim.SGD(
+                parameters, lr=rate, momentum=recipe.momentum, weight_decay=decay, fused=True
+            )
+    raise ValueError(f"optimizer {recipe.optimizer!r} is unknown, known are adam, adamw and sgd")
+
+
+def _schedule(optimizer: Optimizer, recipe: Recipe) -> LRScheduler | None:
+    match recipe.schedule:
+        case "constant":
+            return None
+        case "cosine":
+            return CosineAnnealingLR(optimizer, T_max=recipe.epochs)
+        case "linear":
+            return LambdaLR(optimizer, lambda epoch: 1 - epoch / recipe.epochs)
+        case "step":
+            return MultiStepLR(optimizer, milestones=list(recipe.milestones), gamma=recipe.decay)
+    raise ValueError(f"schedule {recipe.schedule!r} is unknown, known are constant, cosine, linear and step")

@@ -1,0 +1,96 @@
+"""What a network is trained for: classes by cross-entropy, or numbers by squared error.
+
+Which of the two is said by the targets: integers are classes, floating-point rows are values.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, mse_loss
+
+EVALUATION_BATCH = 2_000  # chosen: activations stay in the cache; fixed, so that sums keep their last bits
+
+Inputs = Float32[Tensor, "points features"]
+Targets = Int64[Tensor, "points"] | Float32[Tensor, "points values"]
+"""Classes, or values to regress on."""
+
+
+def is_classification(targets: Targets) -> bool:
+    """Returns whether targets are classes."""
+    return not targets.dtype.is_floating_point
+
+
+def mean_loss(outputs: Tensor, targets: Targets) -> Tensor:
+    """Returns the mean cross-entropy in nats, or the mean squared error over points and values."""
+    return cross_entropy(outputs, targets) if is_classification(targets) else mse_loss(outputs, targets)
+
+
+@dataclass(frozen=True)
+class FullBatch:
+    """A network on all points of a set.
+
+    Attributes:
+        loss: mean over the points.
+        accuracy: share of points classified rightly, in [0, 1]; None for a regression, which has none.
+        gradient_norm: Euclidean norm of the gradient of the mean loss, over all parameters.
+        outputs: the network's, one row a point.
+    """
+
+    loss: float
+    accuracy: float | None
+    gradient_norm: float
+    outputs: Float32[Tensor, "points outputs"]
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, inputs: Inputs, targets: Targets) -> tuple[float, float | None]:
+    """Returns the mean loss, and the accuracy in [0, 1]; None for a regression, which has none."""
+    loss, num_right = 0.0, 0
+    for some_inputs, some_targets in _batches(inputs, targets):
+        outputs = network(some_inputs)
+        loss += _summed_loss(outputs, some_targets).item()
+        num_right += _num_right(outputs, some_targets)
+    return loss / len(inputs), num_right / len(inputs) if is_classification(targets) else None
+
+
+def full_batch(network: nn.Module, inputs: Inputs, targets: Targets) -> FullBatch:
+    """Returns what `evaluate` does, bit for bit, with the gradient and the outputs: 1.7 times its time.
+
+    The parameters' own gradients (`Parameter.grad`) are left alone.
+    """
+    parameters = list(network.parameters())
+    total = [torch.zeros_like(parameter) for parameter in parameters]
+    loss, num_right, outputs = 0.0, 0, []
+    for some_inputs, some_targets in _batches(inputs, targets):
+        some_outputs = network(some_inputs)
+        some_loss = _summed_loss(some_outputs, some_targets)
+        for summed, gradient in zip(total, torch.autograd.grad(some_loss, parameters), strict=True):
+            summed += gradient
+        loss += some_loss.item()
+        num_right += _num_right(some_outputs, some_targets)
+        outputs.append(some_outputs.detach())
+    norms = torch.stack([torch.linalg.vector_norm(gradient.double()) for gradient in total])
+    return FullBatch(
+        loss / len(inputs),
+        num_right / len(inputs) if is_classification(targets) else None,
+        float(torch.linalg.vector_norm(norms)) / len(inputs),
+        torch.cat(outputs),
+    )
+
+
+def _num_right(outputs: Tensor, targets: Targets) -> int:
+    return int((outputs.argmax(1) == targets).sum()) if is_classification(targets) else 0
+
+
+def _summed_loss(outputs: Tensor, targets: Targets) -> Tensor:
+    """Returns the loss summed over points."""
+    if is_classification(targets):
+        return cross_entropy(outputs, targets, reduction="sum")
+    return mse_loss(outputs, targets, reduction="sum") / targets.shape[1]
+
+
+def _batches(inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(inputs.split(EVALUATION_BATCH), targets.split(EVALUATION_BATCH), strict=True)
