@@ -10,7 +10,7 @@ import click
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.config import load_study
-from spaceprobe.study.stage import Flag, Stage
+from spaceprobe.study.stage import FileInput, Flag, Stage
 from spaceprobe.study.stages import STAGES
 
 INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
@@ -91,7 +91,7 @@ def _work_parameters() -> list[click.Parameter]:
 
 
 def _take_through(
-    stages: tuple[Stage, ...],
+    stages: tuple[Stage, ...] | None,
     flags: dict[str, tuple[str, str]],
     config: str | None,
     overrides: tuple[str, ...],
@@ -99,8 +99,13 @@ def _take_through(
     only_runs: tuple[str, ...],
     num_jobs: int,
 ) -> None:
-    """Takes a study through stages, prints what came out, and exits with 1 where a run failed."""
+    """Takes a study through stages, prints what came out, and exits with 1 where a run failed.
+
+    Without stages they are the study's own.
+    """
     study = load_study(config, overrides, flags)
+    if stages is None:
+        stages = tuple(stage for stage in STAGES if stage.name in study.stages)
     from spaceprobe.study.runner import Runner
 
     runner = Runner(study, results, only_runs, num_jobs)
@@ -136,8 +141,13 @@ def _stage_command(stage: Stage) -> click.Command:
                 bare: dict[str, Any] = {"is_flag": False, "flag_value": flag.bare} if flag.bare else {}
                 help_text = f"{info.description} [{section}.{field}]"
                 options.append(click.Option([flag.name, name], help=help_text, metavar="VALUE", **bare))
+    of_file = _file_parameters(stage.file_input) if stage.file_input else []
 
     def callback(**values: Any) -> None:
+        file_values = {str(option.name): values.pop(str(option.name)) for option in of_file}
+        if stage.file_input and any(value is not None for value in file_values.values()):
+            _work_on_file(stage.file_input, file_values, values)
+            return
         given = {keys[name]: values.pop(name) for name in list(values) if name in keys}
         flags = {key: (flag, value) for (key, flag), value in given.items() if value is not None}
         _take_through((stage,), flags, **values)
@@ -145,18 +155,50 @@ def _stage_command(stage: Stage) -> click.Command:
     return click.Command(
         stage.name,
         callback=callback,
-        params=[*_study_parameters(), *options, *_work_parameters()],
+        params=[*_study_parameters(), *options, *_work_parameters(), *of_file],
         help=f"{stage.summary}\n\nExample: {stage.example}",
     )
 
 
+def _file_parameters(file_input: FileInput) -> list[click.Option]:
+    """Returns the flag that names a file, and those that go with it."""
+    path = click.Path(path_type=Path)
+    named = click.Option([file_input.flag, "file"], type=path, metavar="FILE", help=file_input.summary)
+    numbers = [
+        click.Option([option.name], type=click.IntRange(min=1), metavar="N", help=option.summary)
+        for option in file_input.options
+    ]
+    return [named, *numbers]
+
+
+def _work_on_file(file_input: FileInput, given: dict[str, Any], study: dict[str, Any]) -> None:
+    """Works on a file instead of a study, prints what came out, and exits with 1 where something failed."""
+    path = given.pop("file")
+    if path is None:
+        needless = next(name for name, value in given.items() if value is not None)
+        raise click.UsageError(f"--{needless} goes with {file_input.flag} FILE")
+    context = click.get_current_context()
+    for name in study:
+        source = context.get_parameter_source(name)
+        if name != "results" and source is not click.core.ParameterSource.DEFAULT:
+            parameter = next(p for p in context.command.params if p.name == name)
+            shown = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.opts[0].upper()
+            raise click.UsageError(f"{shown} belongs to a study; {file_input.flag} takes a file without one")
+    outcome = file_input.work(path, study["results"], given)
+    click.echo(outcome.text)
+    for name, reason in outcome.failures.items():
+        click.echo(f"Error: {name}: {reason}", err=True)
+    if outcome.failures:
+        sys.exit(1)
+
+
 @click.command(params=[*_study_parameters(), *_work_parameters()])
 def run(**values: Any) -> None:
-    """Take a study through all stages; what is up to date is skipped.
+    """Take a study through its stages; what is up to date is skipped.
 
     Example: spaceprobe run depth-sweep --jobs 2
     """
-    _take_through(STAGES, {}, **values)
+    _take_through(None, {}, **values)
 
 
 @click.command(params=_study_parameters())

@@ -2,6 +2,8 @@
 
 import os
 
+import jaxtyping
+import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -17,3 +19,11 @@ install_import_hook([f"spaceprobe.{name}" for name in CHECKED], "beartype.bearty
 # The machine's speed is not what these tests are about; the same examples everywhere are.
 settings.register_profile("spaceprobe", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("spaceprobe")
+
+
+@pytest.fixture
+def unchecked_shapes():
+    """As for a user: jaxtyping checks shapes only while tests run."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -118,11 +118,34 @@ def test_a_required_setting(load):
 
 def test_sections_that_stages_share():
     again = make_stage("again", {"fit": FIT.sections["fit"]})
-    assert list(section_models([FIT, again])) == ["model", "fit"]
+    assert list(section_models([FIT, again])) == ["model", "fit", "study"]
     with pytest.raises(ValueError, match="stage clash cannot declare the section fit"):
         section_models([FIT, make_stage("clash", {"fit": ReportSettings})])
     with pytest.raises(ValueError, match="cannot declare the section sweep"):
         section_models([make_stage("clash", {"sweep": ReportSettings})])
+    with pytest.raises(ValueError, match="cannot declare the section study"):
+        section_models([make_stage("clash", {"study": ReportSettings})])
+
+
+def test_stages_of_a_study(load):
+    assert load("{}", stages=None).stages == ("train", "fold", "lmd", "summarize")
+    study = load("study: {stages: [lmd, train, lmd]}", stages=None)
+    assert study.stages == ("train", "lmd")
+    assert load(dump_study(study), stages=None).stages == study.stages
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("study: {stages: [lmd]}", "1:17: study.stages: .*lmd reads what train writes: list it as well"),
+        ("study: {stages: []}", "1:17: study.stages: .*a list of at least 1"),
+        ("study: {stages: [train, trian]}", "1:25: study.stages.*train, fold, lmd or summarize"),
+        ("sweep: {study.stages: [[train]]}", "belongs to the study as a whole"),
+    ],
+)
+def test_stages_that_do_not_work(load, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load(text, stages=None)
 
 
 def test_what_a_setting_may_be():
@@ -272,7 +295,7 @@ def test_a_config_that_is_not_there(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="found no such file and no shipped study of") as caught:
         find_config(name)
-    assert "a path to a YAML file or one of depth-sweep, quickstart or width-sweep" in str(caught.value)
+    assert "a path to a YAML file or one of depth-sweep, lmd-activations, " in str(caught.value)
     assert ("did you mean quickstart" in str(caught.value)) == ("uickstart" in name or name[0:1] == "q")
 
 
@@ -372,4 +395,4 @@ def test_loading_needs_no_torch():
 
 def test_probe_is_known_by_no_name(load):
     study = load("probe: {method: sampled}\n", stages=[PROBE])
-    assert list(study.sections) == ["probe"]
+    assert list(study.sections) == ["probe", "study"]

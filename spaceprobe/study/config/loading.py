@@ -1,14 +1,17 @@
 """Loads a study: a YAML file and words of the command line, checked in one pass.
 
-A study has one section for each that a stage declares, and ``sweep``, which lists values of dotted
-keys; the study's runs are their product. No stage is known here by name.
+A study has one section for each that a stage declares; ``study``, which lists its stages; and ``sweep``,
+which lists values of dotted keys: the study's runs are their product. No stage is known here by name.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import AfterValidator, Field, create_model
 
 from spaceprobe.study.config.check import Axes, check
 from spaceprobe.study.config.draft import SWEEP, Models, draft_file
@@ -17,6 +20,9 @@ from spaceprobe.study.config.overrides import apply_overrides
 from spaceprobe.study.config.problems import ConfigError, Place
 from spaceprobe.study.config.yaml_text import resolve_scalar
 from spaceprobe.study.stage import RunStage, Sections, Settings, Stage
+
+STUDY = "study"
+"""The section that says what belongs to the study as a whole."""
 
 _HEADER = "# The study as it was resolved: every setting, defaults and command line included.\n"
 
@@ -36,6 +42,12 @@ class Study:
     source: Path | None = field(compare=False)
     sections: Sections
     axes: Axes
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages that `spaceprobe run` takes it through."""
+        names: tuple[str, ...] = self.sections[STUDY].model_dump()["stages"]
+        return names
 
     def resolved(self) -> dict[str, dict[str, object]]:
         """Returns the study as plain values: what its file would say if it left nothing out."""
@@ -92,17 +104,41 @@ def dump_study(study: Study) -> str:
 
 
 def section_models(stages: Iterable[Stage] | None = None) -> Models:
-    """Returns the model of each section, in the order of the stages.
+    """Returns the model of each section, in the order of the stages, then that of the study.
 
     Raises:
-        ValueError: if two stages declare one section differently, or one calls it ``sweep``.
+        ValueError: if two stages declare one section differently, or one calls it ``study`` or ``sweep``.
     """
+    stages = all_stages(stages)
     models: dict[str, type[Settings]] = {}
-    for stage in all_stages(stages):
+    for stage in stages:
         for section, model in stage.sections.items():
-            if section == SWEEP or models.setdefault(section, model) is not model:
+            if section in (STUDY, SWEEP) or models.setdefault(section, model) is not model:
                 raise ValueError(f"stage {stage.name} cannot declare the section {section}")
+    models[STUDY] = study_model(tuple((stage.name, stage.needs) for stage in stages))
     return models
+
+
+@lru_cache  # one class for one list of stages: settings are equal only within a class
+def study_model(stages: tuple[tuple[str, tuple[str, ...]], ...]) -> type[Settings]:
+    """Returns the model of the section ``study``.
+
+    Args:
+        stages: the name of each stage and the stages that it needs.
+    """
+    names = tuple(name for name, _ in stages)
+
+    def check_needs(chosen: tuple[str, ...]) -> tuple[str, ...]:
+        for name, needs in stages:
+            if name in chosen and not {*needs} <= {*chosen}:
+                lacking = ", ".join(need for need in needs if need not in chosen)
+                raise ValueError(f"{name} reads what {lacking} writes: list it as well")
+        return tuple(name for name in names if name in chosen)
+
+    name_type: Any = Literal[names]
+    chosen: Any = Annotated[tuple[name_type, ...], AfterValidator(check_needs)]
+    field = Field(names, min_length=1, description="what `spaceprobe run` does")
+    return create_model("StudySettings", __base__=Settings, stages=(chosen, field))
 
 
 def all_stages(stages: Iterable[Stage] | None = None) -> tuple[Stage, ...]:
@@ -118,7 +154,7 @@ def _fixed_sections(stages: Iterable[Stage]) -> set[str]:
     """Returns the sections that no stage reads for a single run, so that sweeping them is void."""
     stages = tuple(stages)
     of_runs = {name for stage in stages if isinstance(stage, RunStage) for name in stage.sections}
-    return {name for stage in stages for name in stage.sections if name not in of_runs}
+    return {STUDY} | {name for stage in stages for name in stage.sections if name not in of_runs}
 
 
 class _Dumper(yaml.SafeDumper):
