@@ -1,0 +1,184 @@
+"""Attention blocks in a state dict: found by the names of their weights, split into heads."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+PACKED = (
+    # block, query + key + value in one, output, neighbours that are stored inputs first where the block is
+    ("", "in_proj_weight", ("out_proj.weight",), ()),  # torch.nn.MultiheadAttention
+    (
+        "attn",
+        "attn.c_attn.weight",
+        ("attn.c_proj.weight",),
+        ("mlp.c_fc.weight", "mlp.c_proj.weight"),
+    ),  # GPT-2
+)
+SEPARATE = (
+    # block, query, key, value, output
+    ("", "q_proj_weight", "k_proj_weight", "v_proj_weight", ("out_proj.weight",)),  # MultiheadAttention, kdim
+    (
+        "",
+        "q_proj.weight",
+        "k_proj.weight",
+        "v_proj.weight",
+        ("o_proj.weight", "out_proj.weight"),
+    ),  # LLaMA, OPT
+    (
+        "attention",  # BERT
+        "attention.self.query.weight",
+        "attention.self.key.weight",
+        "attention.self.value.weight",
+        ("attention.output.dense.weight",),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The weights of one head of attention, d its dimension.
+
+    Attributes:
+        query: d × query inputs.
+        key: d × key inputs.
+        value: value dimension × value inputs.
+        output: outputs × value dimension; None where the file holds no output projection.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    output: Tensor | None
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The weights of an attention block, outputs × inputs whichever way the file holds them.
+
+    Attributes:
+        name: the part before the weights' own names; empty where there is none.
+        query_name: the tensor that holds the query's weights; that of key and value too if packed.
+        is_packed: whether one tensor holds query, key and value.
+        transposed: tensors that the file holds inputs first.
+        query: heads · d rows.
+        key: key heads · d rows.
+        value: key heads · value dimension rows.
+        output: heads · value dimension columns; None where the file holds none.
+    """
+
+    name: str
+    query_name: str
+    is_packed: bool
+    transposed: tuple[str, ...]
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    output: Tensor | None
+
+    def split(self, heads: int) -> list[Head]:
+        """Returns the heads in their order, as views; neighbouring query heads may share key and value.
+
+        Raises:
+            ValueError: the rows of query, key and value or the output's columns do not divide into heads.
+        """
+        where = f"heads: {heads} does not fit {self.query_name}"
+        way_out = "give the number of query heads of the network"
+        rows, key_rows, value_rows = len(self.query), len(self.key), len(self.value)
+        if rows % heads:
+            raise ValueError(f"{where}: its query {_size(self.query)} has {rows} rows; {way_out}")
+        dimension = rows // heads
+        groups = key_rows // dimension
+        if key_rows % dimension or groups == 0 or heads % groups or value_rows % groups:
+            raise ValueError(
+                f"{where}: {heads} heads of dimension {dimension} cannot share key {_size(self.key)} and "
+                f"value {_size(self.value)}; {way_out}"
+            )
+        width = value_rows // groups
+        if self.output is not None and self.output.shape[1] != heads * width:
+            raise ValueError(
+                f"{where}: its output {_size(self.output)} has {self.output.shape[1]} columns, {heads} heads "
+                f"of dimension {width} need {heads * width}; {way_out}"
+            )
+        shares = heads // groups
+        queries, keys, values = (
+            self.query.split(dimension),
+            self.key.split(dimension),
+            self.value.split(width),
+        )
+        outputs = [None] * heads if self.output is None else self.output.split(width, dim=1)
+        return [
+            Head(queries[head], keys[head // shares], values[head // shares], outputs[head])
+            for head in range(heads)
+        ]
+
+
+def find_attention(tensors: Mapping[str, Tensor]) -> list[Attention]:
+    """Returns the attention blocks among tensors, in the order of their queries.
+
+    Known by their names and shapes: torch.nn.MultiheadAttention (``in_proj_weight`` of 3E × E, or
+    ``q_proj_weight``, ``k_proj_weight``, ``v_proj_weight``), ``q_proj``, ``k_proj``, ``v_proj`` with
+    ``o_proj`` or ``out_proj`` (LLaMA, OPT and others), BERT's ``attention.self.query`` and so on, and
+    ``attn.c_attn`` with ``attn.c_proj``: E × 3E as in GPT-2, which stores inputs first, or 3E × E. A block
+    whose key or value is missing, or whose packed weights are of another shape, is none.
+
+    Args:
+        tensors: by name; those of other than two sides are looked over.
+    """
+    tables = {name: tensor for name, tensor in tensors.items() if tensor.ndim == 2}
+    return [block for name in tables for block in (*_packed(name, tables), *_separate(name, tables))]
+
+
+def _packed(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:
+    for block, suffix, outputs, neighbours in PACKED:
+        prefix = _prefix(name, suffix)
+        if prefix is None:
+            continue
+        weight = tables[name]
+        is_transposed = weight.shape[1] == 3 * weight.shape[0] and bool(neighbours)
+        if is_transposed:
+            weight = weight.T
+        if weight.shape[0] != 3 * weight.shape[1]:
+            continue
+        query, key, value = weight.chunk(3)
+        output = _first(prefix, outputs, tables)
+        if output is not None and is_transposed:
+            output = output.T
+        transposed = (
+            tuple(prefix + other for other in (suffix, *outputs, *neighbours)) if is_transposed else ()
+        )
+        yield Attention(_joined(prefix, block), name, True, transposed, query, key, value, output)
+
+
+def _separate(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:
+    for block, suffix, key, value, outputs in SEPARATE:
+        prefix = _prefix(name, suffix)
+        if prefix is not None and prefix + key in tables and prefix + value in tables:
+            yield Attention(
+                _joined(prefix, block),
+                name,
+                False,
+                (),
+                tables[name],
+                tables[prefix + key],
+                tables[prefix + value],
+                _first(prefix, outputs, tables),
+            )
+
+
+def _prefix(name: str, suffix: str) -> str | None:
+    """Returns what stands before a suffix, if that is nothing or ends with a dot."""
+    prefix = name.removesuffix(suffix)
+    return prefix if name.endswith(suffix) and prefix[-1:] in ("", ".") else None
+
+
+def _joined(prefix: str, block: str) -> str:
+    return (prefix + block).rstrip(".")
+
+
+def _first(prefix: str, suffixes: tuple[str, ...], tables: Mapping[str, Tensor]) -> Tensor | None:
+    return next((tables[prefix + suffix] for suffix in suffixes if prefix + suffix in tables), None)
+
+
+def _size(tensor: Tensor) -> str:
+    return f"({tensor.shape[0]} × {tensor.shape[1]})"

@@ -1,0 +1,248 @@
+"""Pickles read without running them: every call in one is written down, none is made.
+
+`torch.load` with ``weights_only=True`` runs no foreign code, but it believes a file's sizes, and a few
+bytes can ask it for terabytes. So a file's pickles are read here first, as data.
+"""
+
+import io
+import pickletools
+import warnings
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+MAX_PICKLE_BYTES = 100_000_000  # chosen: as safetensors bounds its header; 100,000 tensors take 20 MB
+MAX_OPCODES = 4_000_000  # chosen: 100,000 tensors take 3.2 million; an opcode makes at most some 100 bytes
+
+PROTOCOL = 2  # the only one that torch.save writes by default and that torch's safe reader knows whole
+
+_VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"}
+_PUTS, _GETS = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
+_CODE = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "EXT1", "EXT2", "EXT4"}
+_KEYS = (str, int, float, bool, type(None))  # nested tuples could take for ever to hash
+
+HOLDS_CODE = (
+    "holds code to run ({found}), and spaceprobe runs none; "
+    "save the plain state dict as safetensors where the file was made"
+)
+
+
+class RefusedError(ValueError):
+    """What a file holds is not read: what was found and the way out, without the file's name."""
+
+
+class Global(NamedTuple):
+    """A class or function that a pickle names, as «module.name»; never looked up."""
+
+    name: str
+
+
+class Call:
+    """A call that a pickle asks for, not made.
+
+    Attributes:
+        function: «module.name» of what is to be called.
+        args: its arguments.
+    """
+
+    __slots__ = ("args", "function")
+
+    def __init__(self, function: str, args: tuple[object, ...]) -> None:
+        self.function = function
+        self.args = args
+
+
+class Persistent(NamedTuple):
+    """An object outside the pickle, which torch uses for the bytes of tensors."""
+
+    id: object
+
+
+class Pickle(NamedTuple):
+    """What a pickle holds.
+
+    Attributes:
+        root: its object: plain Python values, `Global`, `Call` and `Persistent`.
+        calls: all calls that it asks for, wherever they stand, in their order.
+        persistents: all objects outside that it refers to.
+    """
+
+    root: object
+    calls: list[Call]
+    persistents: list[Persistent]
+
+
+def read_pickle(file: io.BytesIO, allowed: Collection[str]) -> Pickle:
+    """Returns what a pickle holds, and all calls and outside objects that it asks for.
+
+    Ordered dicts become dicts; state set on them is dropped. The file stands behind the pickle after.
+
+    Args:
+        file: stands at the pickle's first byte; in memory, so that a length in it cannot reserve more.
+        allowed: the «module.name» that it may mention; any other is code.
+
+    Raises:
+        RefusedError: it mentions something else, is no pickle of protocol 2, is damaged or too long.
+    """
+    with warnings.catch_warnings():
+        # An opcode of protocol 0, refused below, may hold text with an escape that Python deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        reader = _Reader(frozenset(allowed))
+        try:
+            for opcode, argument, _ in pickletools.genops(file):
+                reader.step(opcode.name, argument)
+        except _ForeignError as error:
+            raise RefusedError(_foreign(file, str(error))) from None
+        except RefusedError:
+            raise
+        # pickletools speaks of damage by ValueError; a stack or memo that lacks something by the others.
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
+            raise RefusedError(
+                f"is damaged or no pickle of torch.save ({described(error)}); get it again"
+            ) from error
+    return Pickle(reader.result, reader.calls, reader.persistents)
+
+
+class _ForeignError(Exception):
+    """An opcode that no torch.save wrote."""
+
+
+class _Reader:
+    """The stack machine of a pickle of protocol 2, as far as torch.save uses it."""
+
+    def __init__(self, allowed: frozenset[str]) -> None:
+        self.allowed = allowed
+        self.stack: list[object] = []
+        self.outer: list[list[object]] = []
+        self.memo: dict[object, object] = {}
+        self.calls: list[Call] = []
+        self.persistents: list[Persistent] = []
+        self.result: object = None
+        self.num_steps = 0
+
+    def step(self, name: str, argument: object) -> None:
+        self.num_steps += 1
+        if self.num_steps > MAX_OPCODES:
+            raise RefusedError(
+                f"its pickle has more than {MAX_OPCODES} steps, far more than weights need; "
+                "save the plain state dict as safetensors"
+            )
+        if name in _PUTS:
+            self.memo[argument] = self.stack[-1]
+        elif name in _VALUES:
+            self.stack.append(argument)
+        elif name in _GETS:
+            self.stack.append(self.memo[argument])
+        elif name in _STEPS:
+            _STEPS[name](self)
+        elif name == "GLOBAL":
+            self._mention(str(argument))
+        elif name != "PROTO" or argument != PROTOCOL:
+            raise _ForeignError(f"pickle opcode {name}")
+
+    def _mention(self, argument: str) -> None:
+        name = argument.replace(" ", ".", 1)
+        if name not in self.allowed:
+            raise RefusedError(HOLDS_CODE.format(found=shown(name)))
+        self.stack.append(Global(name))
+
+    def _mark(self) -> None:
+        self.outer.append(self.stack)
+        self.stack = []
+
+    def _since_mark(self) -> list[object]:
+        items, self.stack = self.stack, self.outer.pop()
+        return items
+
+    def _tuple(self) -> None:
+        items = tuple(self._since_mark())  # first: it brings the outer stack back
+        self.stack.append(items)
+
+    def _take(self, count: int) -> tuple[object, ...]:
+        if len(self.stack) < count:
+            raise IndexError("too few values")
+        items = tuple(self.stack[-count:])
+        del self.stack[-count:]
+        return items
+
+    def _reduce(self) -> None:
+        function, arguments = self._take(2)
+        if not isinstance(function, Global) or type(arguments) is not tuple:
+            raise TypeError("call of what is no function")
+        if function.name == "collections.OrderedDict" and not arguments:
+            self.stack.append({})
+            return
+        call = Call(function.name, arguments)
+        self.calls.append(call)
+        self.stack.append(call)
+
+    def _refer(self) -> None:
+        persistent = Persistent(*self._take(1))
+        self.persistents.append(persistent)
+        self.stack.append(persistent)
+
+    def _build(self) -> None:
+        if len(self.stack) < 2 or not all(type(value) is dict for value in self.stack[-2:]):
+            raise TypeError("state of what is no dict")
+        self.stack.pop()
+
+    def _extend(self, items: list[object]) -> None:
+        target = self.stack[-1]
+        if type(target) is not list:
+            raise TypeError("items of what is no list")
+        target.extend(items)
+
+    def _update(self, items: list[object]) -> None:
+        target = self.stack[-1]
+        if type(target) is not dict or len(items) % 2:
+            raise TypeError("entries of what is no dict")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if type(key) not in _KEYS:
+                raise TypeError("a key that is no text or number")
+            target[key] = value
+
+    def _stop(self) -> None:
+        (self.result,) = self._take(1)
+
+
+_STEPS: dict[str, Callable[[_Reader], None]] = {
+    "NONE": lambda self: self.stack.append(None),
+    "NEWTRUE": lambda self: self.stack.append(True),
+    "NEWFALSE": lambda self: self.stack.append(False),
+    "MARK": _Reader._mark,
+    "EMPTY_TUPLE": lambda self: self.stack.append(()),
+    "EMPTY_LIST": lambda self: self.stack.append([]),
+    "EMPTY_DICT": lambda self: self.stack.append({}),
+    "TUPLE": _Reader._tuple,
+    "TUPLE1": lambda self: self.stack.append(self._take(1)),
+    "TUPLE2": lambda self: self.stack.append(self._take(2)),
+    "TUPLE3": lambda self: self.stack.append(self._take(3)),
+    "APPEND": lambda self: self._extend([*self._take(1)]),
+    "APPENDS": lambda self: self._extend(self._since_mark()),
+    "SETITEM": lambda self: self._update([*self._take(2)]),
+    "SETITEMS": lambda self: self._update(self._since_mark()),
+    "BINPERSID": _Reader._refer,
+    "REDUCE": _Reader._reduce,
+    "BUILD": _Reader._build,
+    "STOP": _Reader._stop,
+}
+
+
+def shown(text: str) -> str:
+    """Returns foreign text for an error message: in quotes, without control characters, not too long."""
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _foreign(file: io.BytesIO, found: str) -> str:
+    """Returns the message for a pickle of another protocol: whether code is in it can still be told."""
+    try:
+        for opcode, _, _ in pickletools.genops(file):
+            if opcode.name in _CODE:
+                return HOLDS_CODE.format(found=f"pickle opcode {opcode.name}")
+    except ValueError:
+        pass  # damaged further on: then the first finding is the message
+    return f"is no pickle of protocol {PROTOCOL}, as torch.save writes them ({found}); save as safetensors"
+
+
+def described(error: Exception) -> str:
+    """Returns an error's text for a message, or its kind where it has none."""
+    return shown(str(error) or type(error).__name__)
