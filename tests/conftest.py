@@ -12,7 +12,7 @@ from jaxtyping import install_import_hook
 torch.set_num_threads(1)
 
 # The compiled walk stays outside: the hook's wrappers break numba's njit.
-CHECKED = ["analysis", "data", "lmd", "networks"]
+CHECKED = ["analysis", "data", "lmd", "networks", "weights"]
 CHECKED += [f"folding.{name}" for name in ("counts", "layers", "measure", "sampled", "tally")]
 install_import_hook([f"spaceprobe.{name}" for name in CHECKED], "beartype.beartype")
 

@@ -34,11 +34,22 @@ TABLES = {
     "folding": "run,epoch,source_class,target_class,measure,method,num_points,num_paths,num_sources,"
     "num_targets,zero_length,folded,mean,max,q05,q25,q50,q75,q95,row_max_median",
     "folding_checks": "run,epoch,source_class,target_class,method,device,num_walks,num_violations",
-    "lmd_spectrum": "run,epoch,layer,basis,index,value,energy,cumulative_energy,initial_value,kept",
+    "lmd_spectrum": "run,epoch,layer,basis,index,value,energy,cumulative_energy,initial_value,"
+    "shuffled_value,participation_u,participation_v,error,kept",
     "lmd_ranks": "run,epoch,layer,rule,rank,value,valid,reason,default",
     "lmd_layers": "run,epoch,layer,num_outputs,num_inputs,metric,rank,rule,frobenius_norm,spectral_norm,"
     "stable_rank,truncation_error,reconstruction_error,isometry_error_u,isometry_error_v,condition_in,"
-    "condition_out,num_components,num_dead_inputs",
+    "condition_out,num_components,num_components_out,num_dead_inputs,num_ignored_inputs,valid,reason",
+    "lmd_functional": "run,epoch,layer,rank,score",
+    "lmd_tails": "run,epoch,layer,num_values,exponent,standard_error,ks_distance,xmin,num_tail,valid,reason,"
+    "log_norm,log_spectral_norm,weighted_alpha,log_alpha_norm,stable_rank,numerical_rank,noise_edge",
+    "lmd_convergence": "run,epoch,layer,gradient_ratio,drift,raw_drift,subspace_sine,log_loss_change,"
+    "learning_rate,margin_q50,margin_q90,margin_q99,margin_max,stable,converged,reason",
+    "lmd_dimension": "run,epoch,layer,space,estimator,num_neighbours,dimension,spread,num_points,"
+    "num_duplicates,num_subsamples,reason",
+    "lmd_retrieval": "run,epoch,layer,space,rank,num_stored,noise,num_queries,accuracy",
+    "lmd_semantics": "run,epoch,layer,axis,share,shuffled_mean,shuffled_sd,shuffled_q95,shuffled_max,p_value,"
+    "class_variance,variance",
     "correlations": "predictor,response,state,given,min_accuracy,seed,num_runs,num_seeds,pearson,"
     "pearson_low,pearson_high,spearman,slope,slope_low,slope_high,interval,note",
 }

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from spaceprobe.lmd.margins import classification_errors, margins, regression_errors
 
+# Rounding of a few operations in float64.
+TOLERANCE = 1e-13
+
 
 def test_the_error_of_a_class_keeps_its_digits():
     # Integer powers of two as odds: p_y = 2^a / Σ 2^b, exact in fractions.

@@ -83,8 +83,9 @@ class Runner:
 
     def _check_machine(self, stage: RunStage) -> None:
         if stage.check is not None:
-            for sections in self._selected[0].variants(stage):
-                stage.check(sections)
+            for run in self._selected:
+                for sections in run.variants(stage):
+                    stage.check(sections)
 
     def _plan(self, stage: RunStage, outcome: StageOutcome) -> Iterator[Job]:
         """Yields the jobs that are not up to date, and notes what is kept and what cannot be done."""

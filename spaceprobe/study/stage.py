@@ -142,6 +142,49 @@ Frames = Mapping[str, "pd.DataFrame"]
 """Tables by name."""
 
 
+@dataclass(frozen=True)
+class FileOption:
+    """A number that goes with a file.
+
+    Attributes:
+        name: the flag, such as ``--heads``.
+        summary: one line for ``--help``.
+    """
+
+    name: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """What came of a file.
+
+    Attributes:
+        text: what the command prints.
+        failures: why there is no result, by the name of what has none.
+    """
+
+    text: str
+    failures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class FileInput:
+    """How a stage works on a file of the user's own instead of a study.
+
+    Attributes:
+        flag: the flag that names the file, such as ``--weights``.
+        summary: one line for ``--help``.
+        options: whole numbers from 1 that go with it.
+        work: given the file, the folder of results and the options by name, None for those left out.
+    """
+
+    flag: str
+    summary: str
+    options: tuple[FileOption, ...]
+    work: Callable[[Path, Path, Mapping[str, Any]], FileOutcome]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """What every stage declares.
@@ -154,6 +197,7 @@ class Stage:
         tables: the CSVs that it fills.
         needs: the stages whose results it reads.
         present: returns what the command prints, from the study's tables.
+        file_input: how its command works on a file instead of a study; None where it does not.
     """
 
     name: str
@@ -163,6 +207,7 @@ class Stage:
     tables: tuple[Table, ...]
     needs: tuple[str, ...]
     present: Callable[[Frames], str]
+    file_input: FileInput | None = None
 
     @property
     def is_identity(self) -> bool:

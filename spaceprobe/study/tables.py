@@ -62,12 +62,12 @@ class StudyTables:
         self._read.pop(stage.name, None)
         frames = self.frames(stage)
         for table in stage.tables:
-            _write_csv(self._folder / f"{table.name}.csv", frames[table.name])
+            write_csv(self._folder / f"{table.name}.csv", frames[table.name])
         if isinstance(stage, RunStage):
             timed = [s for s in STAGES if isinstance(s, RunStage)]
             frame = pd.concat([self._run_frames(s)[TIMINGS.name] for s in timed], ignore_index=True)
             frame = frame.sort_values(["run", *TIMINGS.key], kind="stable", ignore_index=True)
-            _write_csv(self._folder / f"{TIMINGS.name}.csv", frame)
+            write_csv(self._folder / f"{TIMINGS.name}.csv", frame)
 
     def _run_frames(self, stage: RunStage) -> dict[str, pd.DataFrame]:
         if stage.name not in self._read:
@@ -165,7 +165,7 @@ def _column(values: Sequence[Any]) -> "pd.Series[Any]":
     return pd.Series(values, dtype=None if present else object)
 
 
-def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Writes UTF-8, newlines, floats by repr; a file that would not change is left alone."""
     data = frame.to_csv(index=False, lineterminator="\n").encode()
     if file_digest(path) != hashlib.sha256(data).hexdigest():

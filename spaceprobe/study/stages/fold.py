@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.study.run_settings import (
+    EPOCH_CHOICE,
+    IMAGE_SETS,
+    NUM_IMAGE_CLASSES,
+    EpochChoice,
+    checkpoints_of,
+    data_key,
+    data_of,
+    network_of,
+)
 from spaceprobe.study.stage import (
     NOT_IN_KEY,
     Advance,
@@ -25,12 +35,6 @@ from spaceprobe.study.stage import (
     Settings,
     Table,
     WriteFile,
-)
-from spaceprobe.study.stages.train import (
-    NUM_CLASSES,
-    DataSettings,
-    checkpoints_of,
-    load_network,
 )
 
 if TYPE_CHECKING:
@@ -59,8 +63,8 @@ def parse_pairs(value: object) -> object:
         if match is None:
             raise ValueError(
                 f"{item!r} is no class pair: write source-target with classes 0 to "
-                f"{NUM_CLASSES - 1}, such as 3-8, several as 3-8,8-3, or all; a study stands before it: "
-                "spaceprobe fold STUDY --pairs 3-8"
+                f"{NUM_IMAGE_CLASSES - 1}, such as 3-8, several as 3-8,8-3, or all; a study stands before "
+                "it: spaceprobe fold STUDY --pairs 3-8"
             )
         pairs.append(f"{match[1]}-{match[2]}")
     if len(set(pairs)) < len(pairs):
@@ -86,9 +90,7 @@ class FoldingSettings(Settings):
     num_points: Annotated[int, Flag("--points")] = Field(
         100, ge=2, le=1_000_000, description="points of a sampled path, both ends included"
     )
-    epoch: Annotated[Literal["0", "last", "both"], Flag("--epoch"), NOT_IN_KEY] = Field(
-        "both", description="the untrained network, the trained one, or both"
-    )
+    epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     threads: Annotated[int | None, Flag("--threads"), NOT_IN_KEY] = Field(
         None, ge=1, le=4096, description="of the kernel; by default OMP_NUM_THREADS, else all cores"
     )
@@ -104,7 +106,7 @@ class FoldingSettings(Settings):
         from spaceprobe.data.endpoints import ClassPair
 
         if self.pairs == "all":
-            return [ClassPair(*pair) for pair in itertools.product(range(NUM_CLASSES), repeat=2)]
+            return [ClassPair(*pair) for pair in itertools.product(range(NUM_IMAGE_CLASSES), repeat=2)]
         return sorted(ClassPair(int(pair[0]), int(pair[2])) for pair in self.pairs)
 
     def measurement(self) -> dict[str, Any]:
@@ -119,11 +121,22 @@ def _folding(sections: Sections) -> FoldingSettings:
     return cast(FoldingSettings, sections["folding"])
 
 
-def _checkpoints(sections: Sections) -> dict[int, str]:
+def _checkpoints(sections: Sections) -> Mapping[int, str]:
     return checkpoints_of(sections, _folding(sections).epoch)
 
 
 def _check(sections: Sections) -> None:
+    activation, dataset = network_of(sections).activation, data_of(sections).dataset
+    if activation != "relu":
+        raise SpaceprobeError(
+            f"network.activation: {activation} has no on and off to fold by, folding is measured for relu; "
+            "leave fold and summarize out of study.stages"
+        )
+    if dataset not in IMAGE_SETS:
+        raise SpaceprobeError(
+            f"data.dataset: {dataset} has no ten classes of images to walk between; "
+            "leave fold and summarize out of study.stages"
+        )
     if _folding(sections).device == "cuda":
         import torch
 
@@ -133,14 +146,13 @@ def _check(sections: Sections) -> None:
 
 def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
     from spaceprobe.data.endpoints import walked_pairs
-    from spaceprobe.data.idx_files import digest
 
     settings = _folding(sections)
     (trained,) = inputs["train"]
     measurement = settings.measurement()
     # A folder for each way of measuring: trying another one loses nothing.
     folder = "folding-" + hashlib.sha256(json.dumps(measurement, sort_keys=True).encode()).hexdigest()[:6]
-    data_digest = digest(cast(DataSettings, sections["data"]).root)
+    data_digest = data_key(sections)["data_digest"]
     num_images = IMAGES_PER_CLASS if settings.per_class == "all" else settings.per_class
     return [
         Part(
@@ -164,17 +176,17 @@ def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tupl
     del write_file
     import torch
 
-    from spaceprobe.data.datasets import load_mnist
     from spaceprobe.data.endpoints import ClassPair, class_members
     from spaceprobe.folding import fold_grid
+    from spaceprobe.study.run_networks import load_data, load_network
 
     settings = _folding(job.sections)
     device = settings.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    test = load_mnist(cast(DataSettings, job.sections["data"]).root, train=False)
+    test = load_data(data_of(job.sections)).test
     per_class = None if settings.per_class == "all" else settings.per_class
-    members = class_members(test.labels.numpy(), per_class)
+    members = class_members(test.targets.numpy(), per_class)
     (trained,) = job.inputs["train"]
     checkpoints = _checkpoints(job.sections)
     for epoch, parts in itertools.groupby(job.parts, key=lambda part: part.key["epoch"]):
@@ -183,8 +195,8 @@ def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tupl
             pair = ClassPair(*part.key["pair"])
             folding = fold_grid(
                 network,
-                test.images[members[pair.source]].double(),
-                None if pair.source == pair.target else test.images[members[pair.target]].double(),
+                test.inputs[members[pair.source]].double(),
+                None if pair.source == pair.target else test.inputs[members[pair.target]].double(),
                 method=settings.method,
                 num_points=settings.num_points,
                 device=device,

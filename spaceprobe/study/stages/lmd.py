@@ -1,16 +1,20 @@
 """Lmd: the Layer Matrix Decomposition of every weight matrix."""
 
-import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import Field
-
+from spaceprobe.study import lmd_tables
+from spaceprobe.study.lmd_settings import LmdSettings
+from spaceprobe.study.run_settings import INITIAL, checkpoints_of, data_key
 from spaceprobe.study.stage import (
-    NOT_IN_KEY,
     Advance,
     Content,
-    Flag,
+    FileInput,
+    FileOption,
+    FileOutcome,
     Frames,
     Inputs,
     Job,
@@ -18,29 +22,19 @@ from spaceprobe.study.stage import (
     Rows,
     RunStage,
     Sections,
-    Settings,
-    Table,
     WriteFile,
 )
-from spaceprobe.study.stages.train import INITIAL, checkpoints_of, load_network
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     import torch
 
+    from spaceprobe.data.datasets import Dataset
+    from spaceprobe.study.matrix_rows import Decomposed
+
 PART = "lmd_factors.npz"
-
-
-class LmdSettings(Settings):
-    """How weight matrices are decomposed."""
-
-    metric: Annotated[Literal["identity"], Flag("--metric")] = Field(
-        "identity", description="the latent metrics; identity needs no data"
-    )
-    epoch: Annotated[Literal["0", "last", "both"], Flag("--epoch"), NOT_IN_KEY] = Field(
-        "both", description="the untrained network, the trained one, or both"
-    )
+VERSION = 2
+"""Of what the part holds; 2 brought metrics from data, tails, dimension, convergence and retrieval."""
 
 
 def _settings(sections: Sections) -> LmdSettings:
@@ -49,78 +43,89 @@ def _settings(sections: Sections) -> LmdSettings:
 
 def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
     (trained,) = inputs["train"]
-    checkpoints = checkpoints_of(sections, _settings(sections).epoch)
+    settings = _settings(sections)
+    checkpoints = checkpoints_of(sections, settings.epoch)
+    measured = settings.key()
     key = {
-        "lmd": _settings(sections).key(),
+        "version": VERSION,
+        "lmd": measured,
+        "metrics": list(settings.metrics),
+        "probes": list(settings.probes),
         "checkpoints": {str(epoch): trained.files[name] for epoch, name in checkpoints.items()},
         "initial": trained.files[INITIAL],
+        **data_key(sections),
     }
-    return [Part(PART, key, amount=len(checkpoints))]
+    path = PART
+    if measured:  # a file for each way of measuring: trying another one, or sweeping it, loses nothing
+        digest = hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()[:6]
+        path = f"lmd_factors-{digest}.npz"
+    return [Part(path, key, amount=len(checkpoints))]
 
 
 def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, Content]]:
     del write_file
+    from spaceprobe.study.convergence_log import with_verdicts
+    from spaceprobe.study.matrix_rows import factor_arrays
+    from spaceprobe.study.run_networks import load_network, load_training_data
+
     settings = _settings(job.sections)
     (trained,) = job.inputs["train"]
-    initial = _singular_values(load_network(job.sections, job.folder, trained, INITIAL))
+    dataset = load_training_data(job.sections, job.folder, trained)
+    initial = load_network(job.sections, job.folder, trained, INITIAL).double()
     rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in STAGE.tables}
+    rows["lmd_convergence"] = with_verdicts(trained.record["convergence"])
     arrays: dict[str, np.ndarray] = {}
     for epoch, name in checkpoints_of(job.sections, settings.epoch).items():
-        network = load_network(job.sections, job.folder, trained, name)
-        for layer, weight in enumerate(_weights(network)):
-            found, factors = _decompose(weight, settings.metric, initial[layer])
+        network = load_network(job.sections, job.folder, trained, name).double()
+        for layer, (found, decomposition) in enumerate(_probe(network, initial, dataset, settings)):
             for table, some in found.items():
                 rows[table].extend({"epoch": epoch, "layer": layer, **row} for row in some)
-            arrays |= {f"epoch{epoch}-layer{layer}-{factor}": values for factor, values in factors.items()}
+            arrays |= factor_arrays(f"epoch{epoch}-layer{layer}", decomposition)
         advance(1)
     yield job.parts[0], Content(rows, arrays)
 
 
-def _weights(network: "torch.nn.Module") -> "list[torch.Tensor]":
-    return [tensor.detach() for name, tensor in network.named_parameters() if name.endswith("weight")]
+def _probe(
+    network: "torch.nn.Sequential",
+    initial: "torch.nn.Sequential",
+    dataset: "Dataset",
+    settings: LmdSettings,
+) -> "Iterator[tuple[dict[str, list[dict[str, Any]]], Decomposed]]":
+    """Yields the rows of each table and the factors, layer by layer."""
+    from spaceprobe.networks.layers import linear_weights, pass_through
+    from spaceprobe.study import layer_probes
+    from spaceprobe.study.matrix_rows import decomposed, records
 
-
-def _singular_values(network: "torch.nn.Module") -> "list[np.ndarray]":
-    import torch
-
-    return [torch.linalg.svdvals(weight.double()).numpy() for weight in _weights(network)]
-
-
-def _decompose(
-    weight: "torch.Tensor", metric: str, initial_values: "np.ndarray"
-) -> "tuple[dict[str, list[dict[str, Any]]], dict[str, np.ndarray]]":
-    """Returns the rows of each table and the factors of one matrix, cut at the default rank."""
-    from spaceprobe.lmd.factors import certify, decompose
-    from spaceprobe.lmd.noise import uniform_init_variance
-    from spaceprobe.lmd.ranks import rank_table
-    from spaceprobe.lmd.spectrum import spectrum_table
-
-    num_outputs, num_inputs = weight.shape
-    values = decompose(weight).singular_values.numpy()
-    ranks = rank_table(values, (num_outputs, num_inputs), uniform_init_variance(num_inputs))
-    default = ranks[ranks["default"]].iloc[0]
-    factors = decompose(weight, int(default["rank"]), metric)
-    layer = {**dataclasses.asdict(certify(weight, factors)), "metric": metric, "rule": default["rule"]}
-    rows = {
-        "lmd_layers": [{name: _plain(layer.get(name)) for name in LAYER_COLUMNS}],
-        "lmd_ranks": _records(ranks),
-        "lmd_spectrum": _records(spectrum_table(values, factors.rank, initial_values)),
-    }
-    names = ("U", "O_dist", "S_prime", "I_dist", "Vh")
-    return rows, {name: getattr(factors, name).numpy() for name in names}
-
-
-def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
-    names = [str(name) for name in frame.columns]
-    return [
-        dict(zip(names, map(_plain, row), strict=True)) for row in frame.itertuples(index=False, name=None)
-    ]
-
-
-def _plain(value: Any) -> Any:
-    """Returns a value as JSON has it; what is not a number becomes an empty cell."""
-    value = value.item() if hasattr(value, "item") else value
-    return None if value != value else value
+    sample = dataset.train.first(settings.sample)
+    layers = pass_through(network, sample.inputs.double())
+    probes = set(settings.probes)
+    if not dataset.is_classification:
+        probes.discard("semantics")  # there are no classes to mean
+    tested = pass_through(network, dataset.test.inputs.double()) if "functional-rank" in probes else []
+    retrieved = []
+    if "retrieval" in probes:
+        stored = dataset.test.inputs[: settings.retrieval_images].double()
+        retrieved = layer_probes.retrieval_rows(network, initial, layers, stored, settings)
+    for number, (layer, before) in enumerate(zip(layers, linear_weights(initial), strict=True)):
+        rows: dict[str, list[dict[str, Any]]] = {}
+        functional = None
+        if tested:
+            measured = layer_probes.functional_of(tested[number], dataset.test.targets)
+            functional = measured.estimate
+            rows["lmd_functional"] = [
+                {"rank": row["q"], "score": row["score"]} for row in records(measured.scores)
+            ]
+        if "dimension" in probes:
+            rows["lmd_dimension"] = layer_probes.dimension_rows(layer, settings)
+        if "semantics" in probes:
+            rows["lmd_semantics"] = layer_probes.semantics_rows(layer, sample.targets, settings)
+        if retrieved:
+            rows["lmd_retrieval"] = retrieved[number]
+        known = layer_probes.known_of(layer, before, functional)
+        decomposition = decomposed(
+            layer.linear.weight.detach(), layer_probes.make_metrics(layer, settings), known
+        )
+        yield rows | decomposition.rows, decomposition
 
 
 def _tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows:
@@ -130,43 +135,38 @@ def _tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows
 
 
 def _present(tables: Frames) -> str:
-    layers, ranks = tables["lmd_layers"], tables["lmd_ranks"]
-    if layers.empty:
+    if tables["lmd_layers"].empty:
         return "no weight matrix was decomposed"
-    default = ranks.loc[ranks["default"], ["run", "epoch", "layer", "value"]]
-    runs = tables["runs"][["run", "architecture"]]
-    shown = layers.merge(default, on=["run", "epoch", "layer"]).merge(runs, on="run")
-    shown = shown.rename(columns={"value": "participation"})
-    columns = ["spectral_norm", "stable_rank", "participation"]
-    means = shown.groupby(["architecture", "epoch", "layer"])[columns].mean().reset_index()
-    worst = layers["reconstruction_error"].max()
-    table = means.to_string(index=False, float_format=lambda number: f"{number:.2f}")
-    return f"mean over seeds\n{table}\nlargest reconstruction error {worst:.1e}"
+    from spaceprobe.study.lmd_summary import lines
+
+    return "\n".join(lines(tables))
 
 
-LAYER_COLUMNS = (
-    *("num_outputs", "num_inputs", "metric", "rank", "rule", "frobenius_norm", "spectral_norm"),
-    *("stable_rank", "truncation_error", "reconstruction_error", "isometry_error_u"),
-    *("isometry_error_v", "condition_in", "condition_out", "num_components", "num_dead_inputs"),
-)
-SPECTRUM_COLUMNS = (*("basis", "index", "value", "energy", "cumulative_energy", "initial_value", "kept"),)
-RANK_COLUMNS = ("rule", "rank", "value", "valid", "reason", "default")
-KEY = ("epoch", "layer")
+def _decompose_file(path: Path, results: Path, options: Mapping[str, Any]) -> FileOutcome:
+    from spaceprobe.study.weight_tables import decompose_file
+
+    return decompose_file(path, results, options)
+
 
 STAGE = RunStage(
     name="lmd",
     summary="Decompose the weight matrices of trained networks.",
-    example="spaceprobe lmd depth-sweep --epoch last",
+    example="spaceprobe lmd depth-sweep --metric identity,laplacian --epoch last",
     sections={"lmd": LmdSettings},
-    tables=(
-        Table("lmd_spectrum", key=(*KEY, "basis", "index"), columns=(*KEY, *SPECTRUM_COLUMNS)),
-        Table("lmd_ranks", key=(*KEY, "rule"), columns=(*KEY, *RANK_COLUMNS)),
-        Table("lmd_layers", key=KEY, columns=(*KEY, *LAYER_COLUMNS)),
-    ),
+    tables=lmd_tables.TABLES,
     needs=("train",),
     unit="epoch",
     plan=_plan,
     compute=_compute,
     tabulate=_tabulate,
     present=_present,
+    file_input=FileInput(
+        "--weights",
+        "Decompose every matrix of a .safetensors, .pt, .pth or .bin file instead of a study.",
+        (
+            FileOption("--heads", "Attention heads, for the products of their matrices."),
+            FileOption("--leading", "Only the N leading values of larger matrices, with their errors."),
+        ),
+        _decompose_file,
+    ),
 )

@@ -1,0 +1,70 @@
+"""What every epoch of a training says about convergence, noted while the weights are at hand."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from spaceprobe.lmd import convergence
+from spaceprobe.lmd.margins import classification_errors, margins, regression_errors
+from spaceprobe.networks.layers import linear_weights
+from spaceprobe.networks.objective import is_classification
+from spaceprobe.networks.training import Epoch
+
+
+class ConvergenceLog:
+    """Compares each epoch with the one before; keeps one row an epoch and layer."""
+
+    def __init__(self, network: nn.Sequential, targets: Tensor, max_learning_rate: float) -> None:
+        """Takes the network that is going to be trained, the training targets, and the largest rate."""
+        self._network = network
+        self._targets = targets
+        self._max_learning_rate = max_learning_rate
+        self._weights: list[Tensor] = []
+        self._epochs: list[Epoch] = []
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, epoch: Epoch) -> None:
+        """Notes an epoch, with the network as it is now; the first one is that before training."""
+        weights = [weight.clone() for weight in linear_weights(self._network)]
+        network = self._network_row(epoch)
+        for layer, weight in enumerate(weights):
+            row: dict[str, Any] = {"epoch": epoch.metrics.epoch, "layer": layer, **network}
+            if self._epochs:
+                before = self._weights[layer]
+                rates = epoch.metrics.learning_rate, self._max_learning_rate
+                row["raw_drift"] = convergence.relative_drift(before, weight)
+                row["drift"] = convergence.normalised_drift(before, weight, *rates)
+                row["subspace_sine"] = convergence.subspace_sine(before, weight)
+            self._rows.append(row)
+        self._weights = weights
+        self._epochs = [*self._epochs[:1], epoch]  # the first gradient and the last loss are compared to
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns the rows so far, as JSON values."""
+        return self._rows
+
+    def _network_row(self, epoch: Epoch) -> dict[str, Any]:
+        """Returns what is the same for all layers: gradient, loss, learning rate, encoding margin."""
+        if is_classification(self._targets):
+            errors = classification_errors(epoch.training.outputs, self._targets)
+        else:
+            errors = regression_errors(epoch.training.outputs, self._targets)
+        row: dict[str, Any] = {f"margin_{name}": value for name, value in margins(errors).items()}
+        row["learning_rate"] = epoch.metrics.learning_rate
+        first = self._epochs[0] if self._epochs else epoch
+        norms = epoch.training.gradient_norm, first.training.gradient_norm
+        row["gradient_ratio"] = convergence.gradient_ratio(*norms)
+        if self._epochs:
+            before = self._epochs[-1].metrics.train_loss
+            row["log_loss_change"] = convergence.log_loss_change(before, epoch.metrics.train_loss)
+        return row
+
+
+def with_verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the rows of a whole training, each with its verdict and the reason."""
+    names = convergence.QUANTITIES
+    changes = [convergence.EpochChange(row["layer"], row["epoch"], *map(row.get, names)) for row in rows]
+    table = convergence.verdicts(changes)
+    said = table[["stable", "converged", "reason"]].to_dict("records")
+    verdicts = dict(zip(zip(table["layer"], table["epoch"], strict=True), said, strict=True))
+    return [row | {str(k): v for k, v in verdicts[row["layer"], row["epoch"]].items()} for row in rows]

@@ -1,0 +1,62 @@
+"""The settings of the Layer Matrix Decomposition."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from spaceprobe.study.run_settings import EPOCH_CHOICE, EpochChoice
+from spaceprobe.study.stage import NOT_IN_KEY, Flag, Settings
+
+MetricName = Literal["identity", "data", "laplacian"]
+ProbeName = Literal["functional-rank", "dimension", "retrieval", "semantics"]
+
+
+def _split_words(value: object) -> object:
+    """Returns the words of a list, or of a text such as ``identity,data``."""
+    words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+    return tuple(words) if isinstance(words, list) else words
+
+
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"found one twice in {', '.join(map(str, values))}")
+    return values
+
+
+class LmdSettings(Settings):
+    """How weight matrices are decomposed, and what is measured beside."""
+
+    metrics: Annotated[
+        tuple[MetricName, ...],
+        BeforeValidator(_split_words),
+        AfterValidator(_once),
+        Flag("--metric"),
+        NOT_IN_KEY,
+    ] = Field(
+        ("identity",),
+        min_length=1,
+        description="latent metrics, in a list; identity needs no data, the factors mean nothing without one",
+    )
+    probes: Annotated[
+        tuple[ProbeName, ...],
+        BeforeValidator(_split_words),
+        AfterValidator(_once),
+        Flag("--probes"),
+        NOT_IN_KEY,
+    ] = Field(("functional-rank",), description="what else is measured, in a list")
+    epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
+    sample: int = Field(
+        2000, ge=20, le=60_000, description="training points behind metrics, data ranks, dimensions, meaning"
+    )
+    neighbours: int = Field(10, ge=1, le=1000, description="of a point, in the graph of the laplacian metric")
+    data_ridge: float = Field(1e-9, ge=0, le=1, description="ρ of the data metric")
+    laplacian_ridge: float = Field(0.01, ge=0, le=1, description="ρ of the laplacian metric")
+    subsamples: int = Field(10, ge=2, le=1000, description="behind the spread of a dimension")
+    retrieval_images: int = Field(
+        100, ge=2, le=10_000, description="stored patterns: the first N test points"
+    )
+    retrieval_noise: float = Field(
+        0.6, ge=0, le=1000, allow_inf_nan=False, description="standard deviation of the queries' noise"
+    )
+    retrieval_rank: int = Field(20, ge=1, le=10_000, description="kept components, at most all")
+    shuffles: int = Field(200, ge=1, le=100_000, description="of the labels, the control of semantics")

@@ -1,0 +1,236 @@
+"""What the tables say of one weight matrix, whether it was trained here or read from a file."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from spaceprobe.lmd.factors import Factors, certify, decompose
+from spaceprobe.lmd.graph import ConstantPointsError
+from spaceprobe.lmd.large import leading_triplets
+from spaceprobe.lmd.metrics import LatentMetric
+from spaceprobe.lmd.noise import marchenko_pastur_edge
+from spaceprobe.lmd.ranks import RULES, RankEstimate, rank_table
+from spaceprobe.lmd.spectrum import participation_ratio, shuffled_singular_values, spectrum_table
+from spaceprobe.lmd.tails import matrix_norms, power_law_tail
+from spaceprobe.study.lmd_tables import LAYER_COLUMNS, TAIL_COLUMNS
+
+Rows = dict[str, list[dict[str, Any]]]
+"""Rows of tables, by the table's name."""
+
+SHUFFLE_SEED = 0
+"""Chosen: of the shuffled entries whose singular values stand beside a matrix's own."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A latent metric to decompose a matrix with, and what was seen when it was made.
+
+    Attributes:
+        name: of the metric.
+        latent: the metric; None where it could not be made.
+        num_components: of the neighbour graphs of inputs and outputs, where there are such.
+        reason: why it could not be made.
+    """
+
+    name: str
+    latent: LatentMetric | None
+    num_components: tuple[int | None, int | None] = (None, None)
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a matrix beside its entries; each may be missing.
+
+    Attributes:
+        initial_values: its singular values at initialisation.
+        init_variance: the variance of its entries then.
+        output_variances: the variances of its outputs along their principal axes.
+        functional: its functional rank.
+        num_dead_inputs: inputs that never vary.
+    """
+
+    initial_values: np.ndarray | None = None
+    init_variance: float | None = None
+    output_variances: np.ndarray | None = None
+    functional: RankEstimate | None = None
+    num_dead_inputs: int | None = None
+
+
+@dataclass(frozen=True)
+class Decomposed:
+    """The tables' rows of one matrix, and its factors by the metric's name.
+
+    Attributes:
+        rows: by table.
+        factors: of every metric that could be used, all cut at the same rank.
+    """
+
+    rows: Rows
+    factors: Mapping[str, Factors] = field(default_factory=dict)
+
+
+def decomposed(weight: Tensor, metrics: Sequence[Metric], known: Known) -> Decomposed:
+    """Returns what the tables say of a matrix.
+
+    Args:
+        weight: of shape (outputs, inputs).
+        metrics: at least one.
+        known: what else is known of it.
+
+    Raises:
+        ValueError: as `spaceprobe.lmd.decompose` about the weight.
+    """
+    whole = decompose(weight)
+    values = whole.singular_values.numpy()
+    shape = (weight.shape[0], weight.shape[1])
+    ranks = rank_table(
+        values,
+        shape,
+        known.init_variance,
+        output_variances=known.output_variances,
+        functional=known.functional,
+    )
+    default = ranks[ranks["default"]].iloc[0]
+    rank = int(default["rank"])
+    spectra = [
+        spectrum_table(
+            values,
+            rank,
+            known.initial_values,
+            shuffled_values=shuffled_singular_values(weight, SHUFFLE_SEED),
+            participation_u=participation_ratio(whole.U.T),
+            participation_v=participation_ratio(whole.Vh),
+        )
+    ]
+    factors: dict[str, Factors] = {}
+    layers = []
+    for metric in metrics:
+        found, row = _layer_row(weight, rank, metric)
+        layers.append({**row, "rule": default["rule"], "num_dead_inputs": known.num_dead_inputs})
+        if found is not None:
+            factors[metric.name] = found
+            if metric.name != "identity" and found.rank:
+                spectra.append(spectrum_table(found.S_prime.numpy(), found.rank, basis=metric.name))
+    law = power_law_tail(values)
+    tail = {
+        **dataclasses.asdict(law),
+        **dataclasses.asdict(matrix_norms(values, shape, law)),
+        "noise_edge": known.init_variance and marchenko_pastur_edge(shape, known.init_variance),
+    }
+    return Decomposed(
+        {
+            "lmd_layers": [{name: plain(row.get(name)) for name in LAYER_COLUMNS} for row in layers],
+            "lmd_ranks": records(ranks),
+            "lmd_spectrum": [row for table in spectra for row in records(table)],
+            "lmd_tails": [{name: plain(tail.get(name)) for name in TAIL_COLUMNS}],
+        },
+        factors,
+    )
+
+
+def leading_decomposed(weight: Tensor, num_values: int) -> Decomposed:
+    """Returns what the tables say of a large matrix of which only the leading values are computed.
+
+    Norms are exact, and so is the error of the product. Values come with the bound of their error; what
+    needs all of them is marked invalid.
+
+    Args:
+        weight: of shape (outputs, inputs).
+        num_values: how many, below the shorter side.
+
+    Raises:
+        ValueError: as `spaceprobe.lmd.decompose` about the weight.
+    """
+    found = leading_triplets(weight, num_values)
+    one = torch.eye(num_values, dtype=torch.float64)
+    factors = Factors(found.U, one, found.singular_values, one, found.Vh, found.singular_values)
+    certificate = dataclasses.asdict(certify(weight, factors))
+    certificate["num_ignored_inputs"] = certificate.pop("num_dead_inputs")
+    reason = f"only the {num_values} leading of {min(weight.shape)} singular values were computed"
+    layer = {**certificate, "metric": "identity", "rule": "leading", "valid": True}
+    values = found.singular_values.numpy()
+    spectrum = spectrum_table(
+        values,
+        num_values,
+        participation_u=participation_ratio(found.U.T),
+        participation_v=participation_ratio(found.Vh),
+    )
+    spectrum["energy"] = (values / certificate["frobenius_norm"]) ** 2 if values[0] > 0 else 0.0
+    spectrum["cumulative_energy"] = spectrum["energy"].cumsum()
+    spectrum["error"] = found.residuals.numpy() * values[0]
+    ranks = [
+        {"rule": rule, "rank": 0, "value": 0.0, "valid": False, "reason": reason, "default": False}
+        for rule in RULES
+    ]
+    tail = {"num_values": min(weight.shape), "num_tail": 0, "valid": False, "reason": reason}
+    tail["stable_rank"] = certificate["stable_rank"]
+    return Decomposed(
+        {
+            "lmd_layers": [{name: plain(layer.get(name)) for name in LAYER_COLUMNS}],
+            "lmd_ranks": ranks,
+            "lmd_spectrum": records(spectrum),
+            "lmd_tails": [{name: plain(tail.get(name)) for name in TAIL_COLUMNS}],
+        },
+        {"identity": factors},
+    )
+
+
+def _layer_row(weight: Tensor, rank: int, metric: Metric) -> tuple[Factors | None, dict[str, Any]]:
+    """Returns the factors with one metric, None where it is not valid, and their certificate."""
+    row: dict[str, Any] = {
+        "metric": metric.name,
+        "num_components": metric.num_components[0],
+        "num_components_out": metric.num_components[1],
+    }
+    factors, reason = None, metric.reason
+    if metric.latent is not None:
+        try:
+            factors = decompose(weight, rank, metric.latent)
+        except ConstantPointsError as error:
+            reason = str(error)
+    # Without this metric the norms and the truncation still hold: they are the matrix's own.
+    shown = decompose(weight, rank) if factors is None else factors
+    certificate = dataclasses.asdict(certify(weight, shown))
+    certificate["num_ignored_inputs"] = certificate.pop("num_dead_inputs")
+    if factors is None:
+        certificate |= dict.fromkeys(("reconstruction_error", "condition_in", "condition_out"))
+    return factors, {**row, **certificate, "valid": factors is not None, "reason": reason}
+
+
+def factor_arrays(name: str, decomposition: Decomposed) -> dict[str, np.ndarray]:
+    """Returns the factors of a matrix as arrays by name.
+
+    U and Vh belong to every metric; O_dist, S_prime and I_dist carry the metric's name.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for metric, factors in decomposition.factors.items():
+        arrays |= {f"{name}-U": factors.U.numpy(), f"{name}-Vh": factors.Vh.numpy()}
+        for part in ("O_dist", "S_prime", "I_dist"):
+            arrays[f"{name}-{metric}-{part}"] = getattr(factors, part).numpy()
+    return arrays
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns the rows of a frame as JSON values."""
+    names = [str(name) for name in frame.columns]
+    return [
+        dict(zip(names, map(plain, row), strict=True)) for row in frame.itertuples(index=False, name=None)
+    ]
+
+
+def plain(value: Any) -> Any:
+    """Returns a value as JSON has it; what is not a number becomes an empty cell."""
+    value = value.item() if isinstance(value, np.generic | Tensor) else value
+    return None if value is pd.NA or value != value else value
+
+
+def initial_values_of(weights: Sequence[Tensor]) -> list[np.ndarray]:
+    """Returns the singular values of each matrix, descending."""
+    return [torch.linalg.svdvals(weight.double()).numpy() for weight in weights]

@@ -1,0 +1,321 @@
+"""Train and lmd on whole small studies: every table, every probe, other data and activations."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+
+from spaceprobe.cli import main
+from spaceprobe.networks.mlp import mlp
+
+STUDY = """\
+data: {train_images: 400}
+network: {architecture: 9-6}
+training: {epochs: 3, snapshots: [1]}
+lmd:
+  metrics: [identity, data, laplacian]
+  probes: [functional-rank, dimension, retrieval, semantics]
+  epoch: all
+  sample: 200
+  retrieval_images: 20
+  retrieval_rank: 5
+  shuffles: 20
+study: {stages: [train, lmd]}
+sweep: {network.activation: [relu, sigmoid]}
+"""
+EPOCHS, LAYERS = [0, 1, 3], [0, 1, 2]
+SHAPES = {0: (9, 784), 1: (6, 9), 2: (10, 6)}
+
+
+def call(*arguments):
+    """Runs a command in this process; an unexpected exception fails the test with its traceback."""
+    return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False)
+
+
+def run_study(folder, text, *arguments):
+    """Runs a study and returns its folder of results."""
+    (folder / "small.yaml").write_text(text)
+    outcome = call("run", folder / "small.yaml", "--results", folder, *arguments)
+    assert outcome.exit_code == 0, outcome.output
+    return folder / "small"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return run_study(tmp_path_factory.mktemp("lmd"), STUDY)
+
+
+@pytest.fixture(scope="module")
+def tables(finished):
+    return {path.stem: pd.read_csv(path) for path in finished.glob("lmd_*.csv")}
+
+
+def network_at(finished, run, epoch):
+    """Returns the weights of a checkpoint as safetensors reads them, without our own code."""
+    from safetensors.torch import load_file
+
+    name = "model.safetensors" if epoch == 3 else f"model-epoch{epoch}.safetensors"
+    return load_file(finished / "runs" / run / name)
+
+
+def test_every_layer_of_every_snapshot_has_its_rows(tables):
+    assert len(tables) == 9
+    for name, table in tables.items():
+        epochs = [0, 1, 2, 3] if name == "lmd_convergence" else EPOCHS
+        found = set(zip(table["run"], table["epoch"], table["layer"], strict=True))
+        runs = sorted(set(table["run"]))
+        assert len(runs) == 2
+        assert found == {(run, epoch, layer) for run in runs for epoch in epochs for layer in LAYERS}, name
+    layers = tables["lmd_layers"]
+    assert len(layers) == 2 * 3 * 3 * 3  # runs, epochs, layers, metrics
+    for layer, shape in SHAPES.items():
+        sizes = layers[layers["layer"] == layer][["num_outputs", "num_inputs"]].drop_duplicates()
+        assert sizes.to_numpy().tolist() == [list(shape)]
+    assert (layers["reconstruction_error"] < 1e-9).all()
+
+
+def test_factors_give_the_weight_back(finished, tables):
+    """U O_dist S' I_dist Vᵀ is the weight cut at the default rank, for each metric and snapshot."""
+    layers = tables["lmd_layers"].set_index(["run", "epoch", "layer", "metric"])
+    for run in sorted({key[0] for key in layers.index}):
+        (path,) = (finished / "runs" / run).glob("lmd_factors-*.npz")  # other settings than the defaults
+        arrays = np.load(path)
+        for epoch in EPOCHS:
+            weights = network_at(finished, run, epoch)
+            for layer in LAYERS:
+                W = weights[f"{2 * layer}.weight"].double().numpy()
+                U, values, Vh = np.linalg.svd(W, full_matrices=False)
+                for metric in ("identity", "data", "laplacian"):
+                    name, row = f"epoch{epoch}-layer{layer}", layers.loc[run, epoch, layer, metric]
+                    rank = row["rank"]
+                    O_dist, S_prime, I_dist = (
+                        arrays[f"{name}-{metric}-{part}"] for part in ("O_dist", "S_prime", "I_dist")
+                    )
+                    product = arrays[f"{name}-U"] @ (O_dist * S_prime) @ I_dist @ arrays[f"{name}-Vh"]
+                    # float64 rounding, amplified by the metrics' condition, at most 1e9 here
+                    expected = (U[:, :rank] * values[:rank]) @ Vh[:rank]
+                    np.testing.assert_allclose(product, expected, atol=1e-8)
+                    assert row["truncation_error"] == pytest.approx(np.linalg.norm(values[rank:]), abs=1e-8)
+
+
+def test_spectra_have_their_initial_values(finished, tables):
+    spectrum = tables["lmd_spectrum"].query("basis == 'svd'")
+    run = spectrum["run"].iloc[0]
+    some = spectrum[(spectrum["run"] == run) & (spectrum["epoch"] == 3) & (spectrum["layer"] == 1)]
+    before, after = (
+        np.linalg.svd(network_at(finished, run, epoch)["2.weight"].double(), compute_uv=False)
+        for epoch in (0, 3)
+    )
+    np.testing.assert_allclose(some["initial_value"], before, atol=1e-12)
+    np.testing.assert_allclose(some["value"], after, atol=1e-12)
+    assert some["shuffled_value"].pow(2).sum() == pytest.approx((after**2).sum())
+    assert some["participation_v"].between(1, 9).all()
+    assert {*tables["lmd_spectrum"]["basis"]} == {"svd", "data", "laplacian"}
+
+
+def test_data99_is_the_default_and_counts_principal_components(tables):
+    ranks = tables["lmd_ranks"]
+    assert set(ranks.loc[ranks["default"], "rule"]) == {"data99"}
+    assert (tables["lmd_layers"]["rule"] == "data99").all()
+    functional = tables["lmd_functional"]
+    full = functional.groupby(["run", "epoch", "layer"])["rank"].max().reset_index()
+    assert full["rank"].tolist() == [9, 6, 6] * 6  # the score is read from all components down
+
+
+def test_convergence_is_noted_for_every_epoch(tables):
+    convergence = tables["lmd_convergence"]
+    assert not convergence["converged"].any()
+    first, rest = convergence[convergence["epoch"] == 0], convergence[convergence["epoch"] > 0]
+    assert (first["gradient_ratio"] == 1).all()
+    assert first["drift"].isna().all()
+    assert first["reason"].str.contains("no drift").all()
+    assert rest[["drift", "raw_drift", "subspace_sine", "log_loss_change"]].notna().all(axis=None)
+    np.testing.assert_allclose(rest["drift"], rest["raw_drift"])  # a constant learning rate
+    quantiles = convergence[["margin_q50", "margin_q90", "margin_q99", "margin_max"]]
+    assert (quantiles.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
+
+
+def test_retrieval_has_its_baselines(tables):
+    retrieval = tables["lmd_retrieval"].set_index(["run", "epoch", "layer", "space"])["accuracy"]
+    spaces = retrieval.index.get_level_values("space")
+    assert set(spaces) == {"pixels", "V initial", "V", "data", "laplacian"}
+    untrained = retrieval.xs(0, level="epoch").unstack("space")
+    assert (untrained["V"] == untrained["V initial"]).all()
+    assert retrieval.xs("pixels", level="space").nunique() == 1  # one baseline for all
+
+
+def test_axes_share_out_all_variance(tables):
+    semantics = tables["lmd_semantics"]
+    sums = semantics.groupby(["run", "epoch", "layer"])[["class_variance", "variance"]].sum()
+    wide = sums.xs(0, level="layer")
+    assert (wide["variance"] < 1).all()  # 9 axes of 784 pixels
+    square = sums.xs(2, level="layer")
+    np.testing.assert_allclose(square, 1, atol=1e-9)  # 6 axes of 6 units
+    assert semantics["share"].between(0, 1).all()
+
+
+def test_second_run_computes_nothing_and_warns_of_movement(finished):
+    study = finished.parent / "small.yaml"
+    before = {path: path.stat().st_mtime_ns for path in (finished / "runs").rglob("*") if path.is_file()}
+    outcome = call("run", study, "--results", finished.parent)
+    assert "nothing was computed" in outcome.stderr
+    assert "warning: 2 of 2 networks had not stably converged" in outcome.stdout
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_more_snapshots_retrain_to_the_same_bytes(tmp_path):
+    text = "data: {train_images: 200}\nnetwork: {architecture: 1x4}\nstudy: {stages: [train]}\n"
+    folder = run_study(tmp_path, text + "training: {epochs: 3}\n")
+    (run,) = (folder / "runs").iterdir()
+    before = (run / "model.safetensors").read_bytes()
+    again = run_study(tmp_path, text + "training: {epochs: 3, snapshots: all}\n")
+    assert [path.name for path in (again / "runs").iterdir()] == [run.name]  # the same run
+    assert (run / "model.safetensors").read_bytes() == before
+    assert {path.name for path in run.glob("model-epoch*")} == {
+        f"model-epoch{epoch}.safetensors" for epoch in (0, 1, 2)
+    }
+
+
+def test_settings_of_the_probe_can_be_swept(tmp_path):
+    text = (
+        "data: {train_images: 200}\nnetwork: {architecture: 1x4}\ntraining: {epochs: 1}\n"
+        "study: {stages: [train, lmd]}\nlmd: {metrics: [laplacian], probes: []}\n"
+        "sweep: {lmd.neighbours: [5, 10]}\n"
+    )
+    folder = run_study(tmp_path, text)
+    layers = pd.read_csv(folder / "lmd_layers.csv")
+    assert layers.groupby("neighbours").size().to_dict() == {5: 4, 10: 4}
+    (run,) = (folder / "runs").iterdir()
+    assert len(list(run.glob("lmd_factors*.npz"))) == 2  # a file for each
+    assert (run / "lmd_factors.npz").exists()  # the default's
+
+
+SWISS_ROLL = """\
+data: {dataset: swiss-roll, task: TASK, points: 200}
+network: {architecture: 1x16}
+training: {epochs: 20, weight_decay: 1e-3}
+lmd: {metrics: [identity], probes: [functional-rank, dimension, semantics], sample: 200}
+study: {stages: [train, lmd]}
+"""
+
+
+def test_swiss_roll_regression(tmp_path):
+    folder = run_study(tmp_path, SWISS_ROLL.replace("TASK", "regression"))
+    runs = pd.read_csv(folder / "runs.csv")
+    assert runs[["train_accuracy", "test_accuracy"]].isna().all(axis=None)
+    assert runs["test_loss"].item() < 1.0  # both targets have variance 1
+    layers = pd.read_csv(folder / "lmd_layers.csv")
+    assert layers[["num_outputs", "num_inputs"]].drop_duplicates().to_numpy().tolist() == [[16, 3], [2, 16]]
+    dimension = pd.read_csv(folder / "lmd_dimension.csv")
+    data = dimension.query("layer == 0 and space == 'input' and epoch == 0")
+    assert data["dimension"].between(1.5, 2.6).all()  # 200 points say no more
+    assert pd.read_csv(folder / "lmd_semantics.csv").empty  # there are no classes
+
+
+def test_swiss_roll_classification(tmp_path):
+    folder = run_study(tmp_path, SWISS_ROLL.replace("TASK", "classification"))
+    assert pd.read_csv(folder / "runs.csv")["test_accuracy"].item() > 0.3  # of four classes
+    assert not pd.read_csv(folder / "lmd_semantics.csv").empty
+
+
+def test_random_labels_are_drawn_once_and_stored(tmp_path):
+    text = (
+        "data: {train_images: 300, random_labels: 0.5}\nnetwork: {architecture: 1x4}\n"
+        "training: {epochs: 1, seed: 7}\nstudy: {stages: [train, lmd]}\nlmd: {probes: [semantics]}\n"
+    )
+    folder = run_study(tmp_path, text)
+    (run,) = (folder / "runs").iterdir()
+    from spaceprobe.data.datasets import load_image_split
+
+    true = load_image_split("mnist", None, train=True).targets[:300].numpy()
+    labels = np.load(run / "random_labels.npy")
+    assert 0.35 < (labels != true).mean() < 0.55  # a tenth of the drawn half is right by chance
+    # a damaged file is drawn again, to the same bytes
+    before = (run / "random_labels.npy").read_bytes()
+    (run / "random_labels.npy").write_bytes(before[:-1] + b"\x0b")
+    run_study(tmp_path, text)
+    assert (run / "random_labels.npy").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("network.activation=sigmoid", "sigmoid has no on and off to fold by.*study.stages"),
+        ("data.dataset=swiss-roll", "swiss-roll has no ten classes.*study.stages"),
+    ],
+)
+def test_fold_says_what_it_cannot_fold(tmp_path, setting, message):
+    outcome = call("fold", "quickstart", "--results", tmp_path, "--set", setting)
+    assert outcome.exit_code == 1
+    assert pd.Series([outcome.stderr]).str.contains(message).all()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.task=regression", "mnist has classes only: regression goes with dataset: swiss-roll"),
+        ("training.snapshots=[31]", "there is no epoch 31 in a training of 5 epochs"),
+        ("training.schedule=step", "name at least one epoch"),
+        ("network.architecture=3x", "write hidden layers x units, such as 2x30, or each layer's units"),
+        ("network.architecture=30-0", "units from 1 to 10000"),
+        ("lmd.metrics=[data,data]", "found one twice"),
+        ("lmd.probes=colour", "functional-rank, dimension, retrieval or semantics"),
+    ],
+)
+def test_settings_that_do_not_go_together(setting, message):
+    outcome = call("validate", "quickstart", "--set", setting)
+    assert outcome.exit_code == 2
+    assert message in outcome.stderr
+
+
+def test_equal_widths_are_one_architecture():
+    assert (
+        "architecture: [2x30, 4x15, 6x10]"
+        in call(
+            "validate", "quickstart", "--set", "sweep.network.architecture=[30-30, 4x15, 10-10-10-10-10-10]"
+        ).stdout
+    )
+
+
+def test_diverged_training_fails_with_its_reason(tmp_path):
+    text = (
+        "data: {train_images: 300}\nnetwork: {architecture: 2x8, activation: polynomial-3}\n"
+        "training: {epochs: 2, learning_rate: 1000, optimizer: sgd}\nstudy: {stages: [train, lmd]}\n"
+    )
+    (tmp_path / "small.yaml").write_text(text)
+    outcome = call("run", tmp_path / "small.yaml", "--results", tmp_path)
+    assert outcome.exit_code == 1
+    assert "training diverged: the loss or a weight is not finite after epoch" in outcome.stderr
+    runs = pd.read_csv(tmp_path / "small" / "runs.csv")
+    assert runs["status"].tolist() == ["failed"]
+    assert "try a smaller learning rate" in runs["error"].item()
+
+
+def test_dead_layer_is_documented_not_fatal(tmp_path, monkeypatch):
+    """A network whose first layer never fires: what needs its activations is marked invalid."""
+    from spaceprobe.study import run_networks
+
+    def dead(widths, generator, activation):
+        network = mlp(widths, generator, activation)
+        with torch.no_grad():
+            network[0].bias.fill_(-1e3)
+        return network
+
+    monkeypatch.setattr(run_networks, "mlp", dead)
+    text = (
+        "data: {train_images: 200}\nnetwork: {architecture: 2x6}\ntraining: {epochs: 1}\n"
+        "lmd: {metrics: [identity, data, laplacian], probes: [functional-rank, dimension, semantics]}\n"
+        "study: {stages: [train, lmd]}\n"
+    )
+    folder = run_study(tmp_path, text)
+    layers = pd.read_csv(folder / "lmd_layers.csv").query("layer == 1")
+    assert layers.groupby("metric")["valid"].all().to_dict() == {
+        "identity": True, "data": False, "laplacian": False,
+    }  # fmt: skip
+    assert (layers["num_dead_inputs"] == 6).all()
+    assert layers.loc[~layers["valid"], "reason"].str.len().gt(0).all()
+    assert (layers["rule"] == "participation").all()
+    dimension = pd.read_csv(folder / "lmd_dimension.csv").query("layer == 1 and space == 'input'")
+    assert (dimension["dimension"] == 0).all()
