@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceprobe.lmd.factors import certify, decompose, frobenius_norm, latent_factors
+from spaceprobe.lmd.factors import certify, cut, decompose, frobenius_norm, latent_factors
 
 # design.md, section 4, measured with a prototype on layers of up to 30 components. The rounding of
 # LAPACK's orthogonal factors grows like √components: 300 of them reached 4.0e-15, 784 reached 5.7e-15.
@@ -276,3 +276,19 @@ def test_same_bytes_every_time():
     first, second = decompose(W, 11), decompose(W.clone(), 11)
     for name in ("U", "O_dist", "S_prime", "I_dist", "Vh", "singular_values"):
         assert getattr(first, name).numpy().tobytes() == getattr(second, name).numpy().tobytes()
+
+
+@pytest.mark.parametrize("rank", [0, 3, None])
+def test_a_cut_is_a_decomposition(rank):
+    W = random_matrix(6, 9)
+    metric = fixed_metric(random_gram(3, 10, 1), random_gram(3, 5, 2)) if rank == 3 else "identity"
+    expected, found = decompose(W, rank, metric), cut(decompose(W), rank, metric)
+    for name in ("U", "O_dist", "S_prime", "I_dist", "Vh", "singular_values"):
+        assert torch.equal(getattr(expected, name), getattr(found, name))
+
+
+def test_what_was_cut_off_cannot_come_back():
+    with pytest.raises(ValueError, match="whole: holds 2 of 6 components, all are needed"):
+        cut(decompose(random_matrix(6, 9), 2))
+    with pytest.raises(ValueError, match="rank: 7 is out of range for a 6 × 9 matrix, 0 to 6"):
+        cut(decompose(random_matrix(6, 9)), 7)

@@ -5,19 +5,42 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spaceprobe.lmd.noise import (
+    INIT_VARIANCES,
     gavish_donoho_factor,
+    init_variance,
     marchenko_pastur_edge,
     uniform_init_variance,
 )
-from spaceprobe.lmd.ranks import DEFAULT_RULE, RANK_COLUMNS, RULES, rank_table
-from spaceprobe.lmd.spectrum import SPECTRUM_COLUMNS, spectrum_table
+from spaceprobe.lmd.ranks import (
+    DEFAULT_RULE,
+    FUNCTIONAL,
+    RANK_COLUMNS,
+    RULES,
+    RankEstimate,
+    rank_table,
+)
+from spaceprobe.lmd.spectrum import (
+    POINTS_AT_ONCE,
+    SPECTRUM_COLUMNS,
+    output_variances,
+    participation_ratio,
+    shuffled_singular_values,
+    spectrum_table,
+)
+from spaceprobe.lmd.spectrum import singular_values as all_singular_values
 
 # A handful of roundings in sums of a handful of numbers.
 TOLERANCE = 1e-13
+# Singular values of the outputs, squared, against the eigenvalues of their covariance: relative to the
+# largest, with sums over thousands of points.
+COVARIANCE = 1e-12
+# The issue: of the largest singular value.
+ALL_VALUES = 1e-12
 # Gavish and Donoho give their cubic with this largest error.
 CUBIC_ERROR = 0.02
 SCALE_FREE = [rule for rule in RULES if rule != "marchenko_pastur"]
@@ -79,7 +102,7 @@ def test_known_answers():
 def test_the_table_and_its_default():
     table = rank_table(np.array([3.0, 2.0, 1.0]), (3, 8), init_variance=uniform_init_variance(8))
     assert tuple(table.columns) == RANK_COLUMNS
-    assert table["rule"].tolist() == [*RULES]
+    assert table["rule"].tolist() == [*RULES, FUNCTIONAL]
     assert table.loc[table["default"], "rule"].tolist() == [DEFAULT_RULE] == ["participation"]
     assert table["rank"].dtype.kind == "i"
     assert table["value"].notna().all()
@@ -211,10 +234,10 @@ def test_numerical_rank_sees_through_the_rounding_of_float32():
 @pytest.mark.parametrize("size", [1, 4])
 def test_a_zero_matrix_has_rank_zero_and_says_so(size):
     table = ranks([0.0] * size, (size, 9), init_variance=0.1)
-    assert table["rank"].tolist() == [0] * len(RULES)
-    assert table["value"].tolist() == [0.0] * len(RULES)
+    assert table["rank"].tolist() == [0] * (len(RULES) + 1)
+    assert table["value"].tolist() == [0.0] * (len(RULES) + 1)
     assert table.index[table["valid"]].tolist() == ["numerical"]
-    assert set(table.loc[~table["valid"], "reason"]) == {"every weight is zero"}
+    assert set(table.loc[~table["valid"], "reason"].drop(FUNCTIONAL)) == {"every weight is zero"}
 
 
 @pytest.mark.parametrize(
@@ -233,6 +256,209 @@ def test_what_is_no_spectrum_is_refused(values, shape, variance, message):
         rank_table(np.array(values, dtype=np.float64), shape, variance)
 
 
+def random_layer(num_outputs, num_inputs, num_points, seed=0):
+    rng = np.random.default_rng(seed)
+    weight = torch.from_numpy(rng.normal(size=(num_outputs, num_inputs)))
+    inputs = torch.from_numpy(rng.normal(size=(num_points, num_inputs)) * np.arange(1, num_inputs + 1))
+    return weight, inputs + 3
+
+
+@pytest.mark.parametrize("sizes", [(5, 9, 40), (9, 5, 40), (6, 7, 4), (1, 3, 11), (3, 2, POINTS_AT_ONCE + 9)])
+def test_output_variances_are_the_eigenvalues_of_the_covariance(sizes):
+    weight, inputs = random_layer(*sizes)
+    found = output_variances(weight, inputs)
+    outputs = (inputs @ weight.T).numpy()
+    covariance = np.cov(outputs, rowvar=False, bias=True).reshape(sizes[0], sizes[0])
+    expected = np.linalg.eigvalsh(covariance)[::-1][: min(sizes[:2])]
+    assert len(found) == min(sizes[:2])
+    assert found == pytest.approx(expected, abs=COVARIANCE * expected[0])
+    assert np.count_nonzero(found) <= sizes[2] - 1
+    assert np.all(np.diff(found) <= 0)
+
+
+def test_data_ranks_count_principal_components_of_the_outputs():
+    # Outputs with variances 90, 6, 3.5 and 0.5 along orthogonal axes: 90 %, 96 %, 99.5 %, 100 %.
+    axes = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]).T / 2
+    points = torch.cat([axes.T, -axes.T]).double() @ axes.double()
+    variances = torch.tensor([90.0, 6.0, 3.5, 0.5], dtype=torch.float64)
+    inputs = points * (4 * variances).sqrt()
+    weight = torch.eye(4, dtype=torch.float64)
+    found = output_variances(weight, inputs)
+    assert found == pytest.approx(variances.numpy(), rel=TOLERANCE)
+    table = ranks([1.0] * 4, output_variances=found)
+    assert table.loc[["data95", "data99"], "rank"].tolist() == [2, 3]
+    assert table.loc[["data95", "data99"], "value"].tolist() == [2.0, 3.0]
+    assert table.index[table["default"]].tolist() == ["data99"]
+
+
+@given(st.integers(0, 10**6), st.sampled_from([(4, 7, 30), (7, 4, 30), (5, 6, 3)]))
+def test_output_variances_know_no_bias_and_no_rotation_of_either_side(seed, sizes):
+    weight, inputs = random_layer(*sizes, seed=seed)
+    rng = np.random.default_rng(seed)
+    left, right = (torch.from_numpy(np.linalg.qr(rng.normal(size=(n, n)))[0]) for n in sizes[:2])
+    found = output_variances(weight, inputs)
+    there = output_variances(left @ weight @ right, inputs @ right)
+    assert there == pytest.approx(found, abs=COVARIANCE * found[0])
+    moved = output_variances(weight, inputs + 7)
+    assert moved == pytest.approx(found, abs=COVARIANCE * found[0])
+    doubled = output_variances(2 * weight, inputs)
+    assert doubled.tolist() == (4 * found).tolist()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e9])
+def test_a_layer_that_is_constant_over_the_data_has_no_data_rank(value):
+    weight, _ = random_layer(4, 6, 1)
+    found = output_variances(weight, torch.full((500, 6), value))
+    assert found.tolist() == [0.0] * 4
+    table = ranks([4.0, 3.0, 2.0, 1.0], output_variances=found)
+    row = table.loc["data99"]
+    assert (row["rank"], row["valid"], row["reason"]) == (0, False, "the layer is constant over the data")
+    assert table.index[table["default"]].tolist() == ["participation"]
+
+
+def test_without_data_the_data_rules_say_so():
+    table = ranks([2.0, 1.0])
+    assert table.loc[["data95", "data99"], "reason"].tolist() == ["no data", "no data"]
+    assert table.loc[["data95", "data99"], "rank"].tolist() == [0, 0]
+    assert table.index[table["default"]].tolist() == ["participation"]
+
+
+def test_the_measured_rank_stands_beside_the_rules():
+    assert ranks([2.0, 1.0]).loc[FUNCTIONAL, "reason"] == "not measured"
+    row = ranks([2.0, 1.0], functional=RankEstimate(1.0, 1)).loc[FUNCTIONAL]
+    assert (row["rank"], row["value"], row["valid"], row["default"]) == (1, 1.0, True, False)
+    row = ranks([2.0, 1.0], functional=RankEstimate(0.0, 0, valid=False, reason="why")).loc[FUNCTIONAL]
+    assert (row["valid"], row["reason"]) == (False, "why")
+
+
+@pytest.mark.parametrize(
+    ("variances", "message"),
+    [
+        ([1.0], "output_variances: 1, 2 are needed"),
+        ([1.0, 2.0], "output_variances: finite, descending numbers"),
+        ([math.nan, 1.0], "output_variances: finite, descending numbers"),
+        ([1.0, -0.5], "output_variances: finite, descending numbers"),
+    ],
+)
+def test_what_are_no_variances_is_refused(variances, message):
+    with pytest.raises(ValueError, match=message):
+        ranks([2.0, 1.0], output_variances=np.array(variances))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (torch.zeros(5, 4), r"inputs: of shape \(5, 4\), \(points, 3\) is needed"),
+        (torch.zeros(0, 3), r"inputs: of shape \(0, 3\)"),
+        (torch.full((2, 3), math.inf), "inputs: NaN or infinite"),
+    ],
+)
+def test_inputs_of_another_layer_are_refused(inputs, message):
+    with pytest.raises(ValueError, match=message):
+        output_variances(torch.ones(2, 3), inputs)
+
+
+def test_variances_of_the_known_initialisations():
+    assert init_variance("default", (30, 784)) == uniform_init_variance(784)
+    expected = {"default": 1 / (3 * 5), "kaiming": 2 / 5, "xavier": 2 / 8, "lecun": 1 / 5}
+    assert {scheme: init_variance(scheme, (3, 5)) for scheme in INIT_VARIANCES} == expected
+    assert init_variance("xavier", (3, 5), gain=2.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("scheme", "fill"),
+    [
+        ("kaiming", torch.nn.init.kaiming_normal_),
+        ("kaiming", torch.nn.init.kaiming_uniform_),
+        ("xavier", torch.nn.init.xavier_normal_),
+        ("xavier", torch.nn.init.xavier_uniform_),
+    ],
+)
+def test_torchs_initialisations_have_the_known_variance_and_end_at_the_edge(scheme, fill):
+    shape = (150, 400)
+    W = fill(torch.empty(shape), generator=torch.Generator().manual_seed(3)).double().numpy()
+    # 60,000 entries: a variance to 1 %, three standard errors and more.
+    assert np.var(W) == pytest.approx(init_variance(scheme, shape), rel=0.02)
+    edge = marchenko_pastur_edge(shape, init_variance(scheme, shape))
+    assert singular_values(W)[0] == pytest.approx(edge, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("orthogonal", (3, 4)), "scheme: 'orthogonal' is unknown, known are default, kaiming"),
+        (("xavier", (3, 0)), r"shape: \(3, 0\), two numbers >= 1"),
+        (("xavier", (3, 4), 0.0), r"gain: 0\.0, a finite number > 0"),
+        (("xavier", (3, 4), math.nan), "gain: nan, a finite number > 0"),
+    ],
+)
+def test_unknown_initialisations_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        init_variance(*arguments)
+
+
+def test_all_singular_values_keep_the_small_ones():
+    rng = np.random.default_rng(2)
+    left, right = (np.linalg.qr(rng.normal(size=(size, 12)))[0] for size in (40, 25))
+    expected = np.logspace(0, -11, 12)
+    weight = (left * expected) @ right.T
+    found = all_singular_values(weight)
+    assert found[:12] == pytest.approx(expected, abs=ALL_VALUES)
+    # A Gram matrix would have σ = 1e-11 drowned at 1e-8.
+    assert found[11] == pytest.approx(1e-11, rel=1e-3)
+    torchs = torch.linalg.svdvals(torch.from_numpy(weight)).numpy()
+    assert found == pytest.approx(torchs, abs=ALL_VALUES)
+
+
+def test_shuffling_keeps_the_entries_and_hides_the_signal():
+    rng = np.random.default_rng(8)
+    weight = rng.normal(size=(60, 90)) + np.outer(np.ones(60), np.ones(90))
+    values, shuffled = all_singular_values(weight), shuffled_singular_values(weight, seed=1)
+    assert np.sum(shuffled**2) == pytest.approx(np.sum(values**2), rel=TOLERANCE)
+    # The mean of the entries survives any order: one value of about its √(60·90). Nothing else does.
+    assert shuffled[0] == pytest.approx(values[0], rel=0.02)
+    signal = weight * np.where(np.arange(60) % 2, 1, -1)[:, None]  # no mean any more
+    shuffled = shuffled_singular_values(signal, seed=1)
+    edge = marchenko_pastur_edge((60, 90), float(np.var(signal)))
+    assert all_singular_values(signal)[0] > 3 * edge
+    assert shuffled[0] == pytest.approx(edge, rel=0.05)
+
+
+def test_shuffling_is_seeded_and_a_literal_permutation():
+    weight = np.random.default_rng(8).normal(size=(6, 9))
+    first, again, other = (shuffled_singular_values(weight, seed) for seed in (4, 4, 5))
+    assert first.tobytes() == again.tobytes()
+    assert not np.allclose(first, other)
+    order = np.random.default_rng(4).permutation(54)
+    assert first == pytest.approx(singular_values(weight.ravel()[order].reshape(6, 9)), rel=TOLERANCE)
+    assert shuffled_singular_values(np.full((3, 4), 2.0), 0) == pytest.approx(
+        [2 * math.sqrt(12), 0, 0], abs=TOLERANCE
+    )
+
+
+def test_participation_ratio_counts_entries():
+    vectors = np.array([[0, 3.0, 0, 0], [1, -1, 1, -1], [0, 2, 0, -2], [0, 0, 0, 0]])
+    assert participation_ratio(vectors).tolist() == [1.0, 4.0, 2.0, 0.0]
+    assert participation_ratio(np.zeros((0, 3))).tolist() == []
+    # Independent normal entries: E v⁴ = 3 (E v²)².
+    noise = np.random.default_rng(1).normal(size=(3, 20_000))
+    assert participation_ratio(noise) / 20_000 == pytest.approx(1 / 3, rel=0.05)
+    assert participation_ratio(torch.from_numpy(noise)).tolist() == participation_ratio(noise).tolist()
+
+
+@given(
+    st.lists(st.integers(-1000, 1000), min_size=1, max_size=30).filter(any),
+    st.floats(1e-200, 1e200),
+    st.randoms(use_true_random=False),
+)
+def test_participation_ratio_knows_no_scale_sign_or_order(numbers, scale, random):
+    plain = participation_ratio(np.array([numbers], dtype=np.float64))
+    assert 1 - TOLERANCE <= plain[0] <= np.count_nonzero(numbers) * (1 + TOLERANCE)
+    random.shuffle(numbers)
+    moved = np.array([numbers, numbers], dtype=np.float64) * [[scale], [-scale]]
+    assert participation_ratio(moved) == pytest.approx(np.repeat(plain, 2), rel=TOLERANCE)
+
+
 def test_spectrum_table():
     table = spectrum_table(np.array([4.0, 2.0, 2.0]), 2, initial_values=np.array([1.0, 0.5, 0.25]))
     assert tuple(table.columns) == SPECTRUM_COLUMNS
@@ -242,6 +468,23 @@ def test_spectrum_table():
     assert table["cumulative_energy"].tolist() == pytest.approx([4 / 6, 5 / 6, 1], rel=TOLERANCE)
     assert table["initial_value"].tolist() == [1.0, 0.5, 0.25]
     assert table["kept"].tolist() == [True, True, False]
+    for name in ("shuffled_value", "participation_u", "participation_v"):
+        assert table[name].isna().all()
+
+
+def test_spectrum_table_with_everything():
+    table = spectrum_table(
+        np.array([4.0, 2.0, 1.0]),
+        2,
+        shuffled_values=np.array([3.0, 3.0, 1.0]),
+        participation_u=np.array([1.0, 2.0]),
+        participation_v=np.array([4.0, 5.0, 6.0]),
+    )
+    assert tuple(table.columns) == SPECTRUM_COLUMNS
+    assert table["shuffled_value"].tolist() == [3.0, 3.0, 1.0]
+    assert table["participation_u"].tolist()[:2] == [1.0, 2.0]
+    assert math.isnan(table["participation_u"].iloc[2])
+    assert table["participation_v"].tolist() == [4.0, 5.0, 6.0]
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60).filter(any))
@@ -263,5 +506,9 @@ def test_the_spectrum_of_a_zero_matrix_has_no_energy():
 def test_spectra_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="initial_values: 3, 2 are needed"):
         spectrum_table(np.ones(2), 1, initial_values=np.ones(3))
+    with pytest.raises(ValueError, match="shuffled_values: 1, 2 are needed"):
+        spectrum_table(np.ones(2), 1, shuffled_values=np.ones(1))
+    with pytest.raises(ValueError, match="participation_v: 3, at most 2 are allowed"):
+        spectrum_table(np.ones(2), 1, participation_v=np.ones(3))
     with pytest.raises(ValueError, match="rank: 3 is out of range, 0 to 2"):
         spectrum_table(np.ones(2), 3)

@@ -1,13 +1,14 @@
-"""How many components of a weight matrix count: every rank rule that needs no data.
+"""How many components of a weight matrix count: every rank rule.
 
-Each rule reads singular values and returns a `RankEstimate`. Real-valued rules are rounded to the
-nearest integer (halves up), at least 1; counting rules give an integer. A rule whose assumption
-visibly fails is marked invalid with the reason; its numbers stand for comparison, and 0 where there is
-none. A zero matrix has rank 0 by every rule, and only the numerical rank is valid.
+Each rule reads singular values, or the variances of W x over data, and returns a `RankEstimate`.
+Real-valued rules are rounded to the nearest integer (halves up), at least 1; counting rules give an
+integer. A rule whose assumption visibly fails is marked invalid with the reason; its numbers stand for
+comparison, and 0 where there is none. A zero matrix has rank 0 by every rule, and only the numerical
+rank is valid.
 
 All rules but the Marchenko-Pastur edge are free of scale. Which rule comes closest to the number of
-components that a network needs is an empirical question (design.md, section 4): without data the
-participation ratio, the default here.
+components that a network needs, the functional rank (`spaceprobe.lmd.functional`), is an empirical
+question (design.md, section 4): data99 with data, and without them the participation ratio.
 """
 
 import math
@@ -22,6 +23,13 @@ from spaceprobe.lmd.noise import gavish_donoho_factor, marchenko_pastur_edge
 from spaceprobe.lmd.spectrum import FLOAT32_EPSILON, Spectrum
 
 DEFAULT_RULE = "participation"
+"""The default without data."""
+
+DEFAULT_DATA_RULE = "data99"
+"""The default where it is valid: with data over which the layer is not constant."""
+
+FUNCTIONAL = "functional"
+"""The name of the measured rank among the rules."""
 
 MIN_VALUES_FOR_NOISE = 10
 """Chosen: the median of fewer singular values says little about a noise level."""
@@ -100,6 +108,27 @@ def energy99(spectrum: Spectrum) -> RankEstimate:
     return _energy_rank(spectrum, 0.99)
 
 
+def data95(spectrum: Spectrum) -> RankEstimate:
+    """Returns the least r whose leading principal components of W x hold 95 % of its variance.
+
+    As `data99`, which says what is cut.
+    """
+    return _data_rank(spectrum, 0.95)
+
+
+def data99(spectrum: Spectrum) -> RankEstimate:
+    """Returns the least r whose leading principal components of W x hold 99 % of its variance.
+
+    The r largest eigenvalues of Cov(W x) over given inputs x (`output_variances`) make up 99 % of
+    their sum: a number of dimensions of what the layer says about these inputs (Jolliffe 2002, section
+    6.1.1). It is a number only. W_r cut to it keeps r singular directions of W, which are in general
+    not the principal components of W x and hold less of the variance; the components themselves are the
+    leading S' of the metric `data` at full rank. Invalid without data, and for a layer that is constant
+    over the inputs.
+    """
+    return _data_rank(spectrum, 0.99)
+
+
 def elbow(spectrum: Spectrum) -> RankEstimate:
     """Returns the number of singular values before the elbow of the scree plot.
 
@@ -164,13 +193,15 @@ RULES: dict[str, Callable[[Spectrum], RankEstimate]] = {
         energy90,
         energy95,
         energy99,
+        data95,
+        data99,
         elbow,
         marchenko_pastur,
         gavish_donoho,
         numerical,
     )
 }
-"""Every rule that needs no data, by its name in lmd_ranks.csv."""
+"""Every rule that reads a spectrum, by its name in lmd_ranks.csv."""
 
 
 def rank_table(
@@ -178,8 +209,14 @@ def rank_table(
     shape: tuple[int, int],
     init_variance: float | None = None,
     epsilon: float = FLOAT32_EPSILON,
+    *,
+    output_variances: Float64[np.ndarray, "variances"] | None = None,
+    functional: RankEstimate | None = None,
 ) -> pd.DataFrame:
     """Returns what every rule says: columns `RANK_COLUMNS`, one row a rule, in the order of `RULES`.
+
+    The last row is `FUNCTIONAL`, the measured rank. One row is the default: `DEFAULT_DATA_RULE` where it
+    is valid, else `DEFAULT_RULE`.
 
     Args:
         singular_values: all of them, descending.
@@ -187,15 +224,20 @@ def rank_table(
         init_variance: variance of its entries at initialisation, for torch's default that of
             `noise.uniform_init_variance`; None where it is not known.
         epsilon: relative rounding of its entries.
+        output_variances: `spectrum.output_variances` of the layer; None without data.
+        functional: what `functional.functional_rank` measured, or a RankEstimate with the reason why it
+            could not; None where it was not asked for.
 
     Raises:
-        ValueError: if the singular values are not min(shape) finite, descending numbers ≥ 0, or the
-            variance is not positive.
+        ValueError: if the singular values are not min(shape) finite, descending numbers ≥ 0, the output
+            variances are not as many such numbers, or the variance is not positive.
     """
-    spectrum = Spectrum(singular_values, shape, init_variance, epsilon)
+    spectrum = Spectrum(singular_values, shape, init_variance, epsilon, output_variances)
+    estimates = {name: estimate_rank(name, spectrum) for name in RULES}
+    default = DEFAULT_DATA_RULE if estimates[DEFAULT_DATA_RULE].valid else DEFAULT_RULE
+    estimates[FUNCTIONAL] = functional or RankEstimate(0.0, 0, valid=False, reason="not measured")
     rows = [
-        {"rule": name, **asdict(estimate_rank(name, spectrum)), "default": name == DEFAULT_RULE}
-        for name in RULES
+        {"rule": name, **asdict(estimate), "default": name == default} for name, estimate in estimates.items()
     ]
     return pd.DataFrame(rows, columns=[*RANK_COLUMNS])
 
@@ -214,7 +256,22 @@ def _exp_entropy(shares: Float64[np.ndarray, "values"]) -> float:
 
 
 def _energy_rank(spectrum: Spectrum, threshold: float) -> RankEstimate:
-    return _counted(int(np.argmax(np.cumsum(spectrum.energy) >= threshold - SLACK)) + 1)
+    return _counted(_num_leading(spectrum.energy, threshold))
+
+
+def _data_rank(spectrum: Spectrum, threshold: float) -> RankEstimate:
+    variances = spectrum.output_variances
+    if variances is None:
+        return RankEstimate(0.0, 0, valid=False, reason="no data")
+    if variances[0] == 0:
+        return RankEstimate(0.0, 0, valid=False, reason="the layer is constant over the data")
+    shares = variances / variances[0]
+    return _counted(_num_leading(shares / shares.sum(), threshold))
+
+
+def _num_leading(shares: Float64[np.ndarray, "values"], threshold: float) -> int:
+    """Returns how many leading shares reach the threshold together."""
+    return int(np.argmax(np.cumsum(shares) >= threshold - SLACK)) + 1
 
 
 def _rounding_level(spectrum: Spectrum) -> float:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from spaceprobe.lmd.factors import Factors, certify, decompose
+from spaceprobe.lmd.factors import Factors, certify, cut, decompose
 from spaceprobe.lmd.graph import ConstantPointsError
 from spaceprobe.lmd.large import leading_triplets
 from spaceprobe.lmd.metrics import LatentMetric
@@ -112,7 +112,7 @@ def decomposed(weight: Tensor, metrics: Sequence[Metric], known: Known) -> Decom
     factors: dict[str, Factors] = {}
     layers = []
     for metric in metrics:
-        found, row = _layer_row(weight, rank, metric)
+        found, row = _layer_row(weight, whole, rank, metric)
         layers.append({**row, "rule": default["rule"], "num_dead_inputs": known.num_dead_inputs})
         if found is not None:
             factors[metric.name] = found
@@ -182,7 +182,9 @@ def leading_decomposed(weight: Tensor, num_values: int) -> Decomposed:
     )
 
 
-def _layer_row(weight: Tensor, rank: int, metric: Metric) -> tuple[Factors | None, dict[str, Any]]:
+def _layer_row(
+    weight: Tensor, whole: Factors, rank: int, metric: Metric
+) -> tuple[Factors | None, dict[str, Any]]:
     """Returns the factors with one metric, None where it is not valid, and their certificate."""
     row: dict[str, Any] = {
         "metric": metric.name,
@@ -192,11 +194,11 @@ def _layer_row(weight: Tensor, rank: int, metric: Metric) -> tuple[Factors | Non
     factors, reason = None, metric.reason
     if metric.latent is not None:
         try:
-            factors = decompose(weight, rank, metric.latent)
+            factors = cut(whole, rank, metric.latent)
         except ConstantPointsError as error:
             reason = str(error)
     # Without this metric the norms and the truncation still hold: they are the matrix's own.
-    shown = decompose(weight, rank) if factors is None else factors
+    shown = cut(whole, rank) if factors is None else factors
     certificate = dataclasses.asdict(certify(weight, shown))
     certificate["num_ignored_inputs"] = certificate.pop("num_dead_inputs")
     if factors is None:

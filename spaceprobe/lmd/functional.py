@@ -1,0 +1,110 @@
+"""Functional rank: how many components of a layer its network needs for its score."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from spaceprobe.lmd.ranks import RankEstimate
+
+ONE_POINT = 0.01
+"""design.md, section 4: one point of accuracy, 1 % of the images."""
+
+SLACK = 1e-9
+"""Far below one image of any data set: a score of 0.97 is within one point of 0.98, whatever the last
+bits of these decimals say."""
+
+SCORE_COLUMNS = ("q", "score")
+
+Score = Callable[[Float64[Tensor, "points outputs"]], float]
+"""Maps the pre-activations of a layer to the score of the network: accuracy in [0, 1], or R², at most 1."""
+
+
+@dataclass(frozen=True)
+class FunctionalRank:
+    """What the measurement found.
+
+    Attributes:
+        estimate: the rank, as the rank rules give theirs. Invalid where the network scores as well
+            without the layer's weights, so that the score cannot tell its components apart (an
+            untrained network at chance, say); the number then still is what the definition gives.
+        full_score: the score with all components.
+        scores: columns `SCORE_COLUMNS`, descending in q: the score with W_q for every q that was
+            visited, from all components down to the first that fails, and q = 0.
+    """
+
+    estimate: RankEstimate
+    full_score: float
+    scores: pd.DataFrame
+
+
+def functional_rank(
+    values: Float64[Tensor, "values"],
+    left: Float64[Tensor, "outputs values"],
+    right: Float64[Tensor, "values inputs"],
+    inputs: Float[Tensor, "points inputs"],
+    bias: Float[Tensor, "outputs"] | None,
+    score: Score,
+    tolerance: float = ONE_POINT,
+) -> FunctionalRank:
+    """Returns the smallest r such that every q ≥ r keeps the score when the layer is W_q.
+
+    Kept is a score of at least that of the full layer less the tolerance; a better one is kept too. So the
+    scan starts at all components and stops at the first q that fails (design.md, section 4): a lower q
+    that happens to pass again does not count. W_q has the q leading singular values and the layer's
+    own bias, without any correction for the mean of what is cut off. The pre-activations are computed once
+    and lose one component at a step: a product of rank one, and one call of the score.
+
+    Args:
+        values: singular values of the layer's weight, descending, at least one.
+        left: its left singular vectors in columns.
+        right: its right singular vectors in rows.
+        inputs: what the layer receives, one point a row, at least one.
+        bias: the layer's; None for none.
+        score: called with pre-activations in float64, a tensor of its own each time. The rest of the
+            network may run in float32.
+        tolerance: how much of the score may be lost, ≥ 0.
+
+    Raises:
+        ValueError: if there are no points or values, the tolerance is negative, or a score is not finite.
+    """
+    if not len(inputs) or not len(values):
+        raise ValueError(f"inputs: {len(inputs)} points and {len(values)} values, at least one is needed")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance: {tolerance}, a number >= 0 is needed")
+    latent = (inputs.detach().double() @ right.T) * values
+    shift = torch.zeros(len(left), dtype=torch.float64) if bias is None else bias.detach().double()
+    outputs = latent @ left.T + shift
+
+    full_score = _checked(score(outputs.clone()), len(values))
+    least = full_score - tolerance - SLACK
+    visited = {len(values): full_score}
+    rank = 0
+    for q in range(len(values) - 1, 0, -1):
+        outputs -= torch.outer(latent[:, q], left[:, q])
+        visited[q] = _checked(score(outputs.clone()), q)
+        if visited[q] < least:
+            rank = q + 1
+            break
+    # Not what the differences leave: without components the outputs are the bias to the last bit.
+    visited[0] = _checked(score(shift.expand_as(outputs).clone()), 0)
+    if not rank:
+        rank = int(visited[0] < least)
+    reason = ""
+    if visited[0] >= least:
+        reason = f"score {visited[0]:.4g} without the layer's weights, {full_score:.4g} with them"
+    estimate = RankEstimate(float(rank), rank, valid=not reason, reason=reason)
+    scores = pd.DataFrame(list(visited.items()), columns=[*SCORE_COLUMNS])
+    return FunctionalRank(estimate, full_score, scores)
+
+
+def _checked(number: float, q: int) -> float:
+    """Returns a score, or says that it is none."""
+    number = float(number)
+    if not math.isfinite(number):
+        raise ValueError(f"score: {number} with {q} components, a finite number is needed")
+    return number

@@ -1,0 +1,180 @@
+"""Heavy tails: the power law of a layer's eigenvalues, and the norms that go with it.
+
+Martin and Mahoney (JMLR 22 (2021)) and the tool WeightWatcher (Martin, Peng and Mahoney, Nature
+Communications 12 (2021)) read the quality of a layer off the eigenvalues λ = σ² of WᵀW. The exponent rests
+on the values in the tail alone: for the small layers of this project they are few, and it is then marked
+invalid. That a fit exists does not mean that the values follow a power law: the KS distance says how far
+they are from one.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from spaceprobe.lmd.ranks import numerical, stable_rank
+from spaceprobe.lmd.spectrum import FLOAT32_EPSILON, Spectrum
+
+MIN_TAIL_VALUES = 50
+"""Clauset, Shalizi and Newman (2009), section 3.1: the estimate is good for 50 values and more."""
+
+LARGEST_VALUE = math.sqrt(np.finfo(float).max)
+"""A singular value whose square is a float64."""
+
+
+@dataclass(frozen=True)
+class Tail:
+    """A power law p(λ) ∝ λ^-α for λ ≥ xmin, fitted to eigenvalues of WᵀW.
+
+    Attributes:
+        num_values: all eigenvalues, zeros too.
+        exponent: α > 1; None where no law can be fitted.
+        standard_error: (α - 1) / √(number of tail values), to first order and xmin taken as given; None
+            without exponent.
+        ks_distance: largest distance of the tail's distribution from the law, in [0, 1]; None without
+            exponent.
+        xmin: the eigenvalue at which the tail starts; None without exponent.
+        num_tail: on how many eigenvalues the fit rests, xmin included; 0 without one.
+        valid: whether they are enough.
+        reason: why it is not valid; empty otherwise.
+    """
+
+    num_values: int
+    exponent: float | None
+    standard_error: float | None
+    ks_distance: float | None
+    xmin: float | None
+    num_tail: int
+    valid: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Norms of a layer on a log scale, base 10, and its ranks. For a zero matrix the logs are None.
+
+    Attributes:
+        log_norm: log10 ‖W‖_F².
+        log_spectral_norm: log10 λ₁, λ₁ = σ₁².
+        weighted_alpha: α · log10 λ₁; None without an exponent.
+        log_alpha_norm: log10 Σ λ^α; None without an exponent.
+        stable_rank: ‖W‖_F² / σ₁²; 0 for a zero matrix.
+        numerical_rank: how many singular values exceed rounding (`ranks.numerical`).
+    """
+
+    log_norm: float | None
+    log_spectral_norm: float | None
+    weighted_alpha: float | None
+    log_alpha_norm: float | None
+    stable_rank: float
+    numerical_rank: int
+
+
+def power_law_tail(values: Float64[np.ndarray, "values"], min_values: int = MIN_TAIL_VALUES) -> Tail:
+    """Returns the power law that fits the upper tail of the eigenvalues λ = σ² best.
+
+    Clauset, Shalizi and Newman, Power-law distributions in empirical data, SIAM Review 51 (2009): for
+    every eigenvalue but the largest as xmin the continuous maximum-likelihood exponent α = 1 + n / Σ
+    ln(λ_i / xmin) (their equation 3.1) over the n eigenvalues from xmin on; taken is the xmin of least KS
+    distance (section 3.3), of several the smallest. α and the KS distance do not depend on the scale of
+    the matrix. Eigenvalues of 0 have no logarithm and are left out.
+
+    Args:
+        values: singular values, descending.
+        min_values: fewer eigenvalues in the tail make the fit invalid; its numbers stand.
+
+    Raises:
+        ValueError: if the values are not finite, descending numbers ≥ 0, at least one.
+    """
+    if not len(values) or not (
+        np.isfinite(values).all() and values[-1] >= 0 and (np.diff(values) <= 0).all()
+    ):
+        raise ValueError("values: finite, descending singular values >= 0 are needed, at least one")
+    if values[0] == 0:
+        return _no_tail(len(values), "every weight is zero")
+    if values[0] > LARGEST_VALUE:
+        return _no_tail(len(values), f"singular values to {values[0]:.3g}: their squares overflow")
+    positive = values[values > 0]
+    logs = 2 * np.log(positive / positive[0])
+    # The first places of different values: the tail of an xmin holds all that equal it.
+    ends = np.flatnonzero(np.append(np.diff(logs) < 0, True)) + 1
+    if len(ends) < 2:
+        return _no_tail(len(values), "fewer than two different eigenvalues > 0")
+    fits = [_fit(logs[:end]) for end in ends[:0:-1]]
+    best = int(np.argmin([distance for _, distance in fits]))
+    alpha, distance = fits[best]
+    num_values = int(ends[:0:-1][best])
+    reason = ""
+    if num_values < min_values:
+        reason = f"{num_values} eigenvalues in the tail, fewer than {min_values}"
+    return Tail(
+        num_values=len(values),
+        exponent=alpha,
+        standard_error=(alpha - 1) / math.sqrt(num_values),
+        ks_distance=distance,
+        xmin=float(positive[num_values - 1]) ** 2,
+        num_tail=num_values,
+        valid=not reason,
+        reason=reason,
+    )
+
+
+def matrix_norms(
+    values: Float64[np.ndarray, "values"],
+    shape: tuple[int, int],
+    tail: Tail | None = None,
+    epsilon: float = FLOAT32_EPSILON,
+) -> Norms:
+    """Returns the log norms as WeightWatcher reports them, the stable and the numerical rank.
+
+    Sums are taken relative to σ₁, so that no power overflows.
+
+    Args:
+        values: all singular values, descending.
+        shape: rows and columns of the matrix.
+        tail: `power_law_tail` of the same singular values, where it is at hand; None fits it.
+        epsilon: relative rounding of the entries.
+
+    Raises:
+        ValueError: if the singular values are not min(shape) finite, descending numbers ≥ 0.
+    """
+    spectrum = Spectrum(values, shape, epsilon=epsilon)
+    alpha = (tail or power_law_tail(values)).exponent
+    rank = numerical(spectrum).rank
+    if values[0] == 0:
+        return Norms(None, None, None, None, stable_rank=0.0, numerical_rank=rank)
+    log_spectral_norm = 2 * math.log10(values[0])
+    weighted_alpha = log_alpha_norm = None
+    if alpha is not None:
+        weighted_alpha = alpha * log_spectral_norm
+        log_alpha_norm = weighted_alpha + math.log10(np.sum(spectrum.relative ** (2 * alpha)))
+    return Norms(
+        log_norm=log_spectral_norm + math.log10(np.sum(spectrum.relative**2)),
+        log_spectral_norm=log_spectral_norm,
+        weighted_alpha=weighted_alpha,
+        log_alpha_norm=log_alpha_norm,
+        stable_rank=stable_rank(spectrum).value,
+        numerical_rank=rank,
+    )
+
+
+def _fit(logs: Float64[np.ndarray, "tail"]) -> tuple[float, float]:
+    """Returns α and the KS distance of descending logarithms, the last one that of xmin.
+
+    The law's distribution function is 1 - (λ / xmin)^(1 - α). That of the values steps at each of them:
+    the largest distance is at a step, on one of its sides.
+    """
+    num_values = len(logs)
+    excess = logs - logs[-1]
+    slope = num_values / float(excess.sum())
+    survival = np.exp(-slope * excess)
+    index = np.arange(num_values)
+    distance = max(
+        np.abs(survival - index / num_values).max(), np.abs(survival - (index + 1) / num_values).max()
+    )
+    return 1 + slope, float(distance)
+
+
+def _no_tail(num_values: int, reason: str) -> Tail:
+    return Tail(num_values, None, None, None, None, num_tail=0, valid=False, reason=reason)
