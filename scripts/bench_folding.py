@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from spaceprobe.data.datasets import load_mnist
+from spaceprobe.data.datasets import load_image_dataset, load_image_split
 from spaceprobe.folding import fold_grid
 from spaceprobe.networks.mlp import mlp
 from spaceprobe.networks.training import Recipe, train
@@ -104,8 +104,8 @@ def engines() -> list[Engine]:
 @functools.cache
 def images_by_class() -> list[Tensor]:
     """Returns the test images of each class."""
-    test = load_mnist(None, train=False)
-    return [test.images[test.labels == label] for label in range(10)]
+    test = load_image_split("mnist", None, train=False)
+    return [test.inputs[test.targets == label] for label in range(10)]
 
 
 def ends(num_images: int) -> tuple[Tensor, Tensor]:
@@ -124,10 +124,11 @@ def make_network(architecture: str, state: str) -> nn.Sequential:
     generator = torch.Generator().manual_seed(0)
     network = mlp([784, *[width] * depth, 10], generator)
     if state == "trained":
-        images, test = load_mnist(None, train=True), load_mnist(None, train=False)
+        mnist = load_image_dataset("mnist")
+        images, test = mnist.train, mnist.test
         train(
             network,
-            *(images.images, images.labels, test.images, test.labels),
+            *(images.inputs, images.targets, test.inputs, test.targets),
             recipe=Recipe(epochs=2, learning_rate=1e-3, batch_size=128),
             generator=generator,
             on_epoch=lambda epoch: None,

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from spaceprobe.data.datasets import load_mnist
+from spaceprobe.data.datasets import load_image_split
 from spaceprobe.data.idx_files import embedded_root
 from spaceprobe.networks.mlp import mlp
 from spaceprobe.networks.training import Recipe, train
@@ -34,15 +34,15 @@ def plain_epoch() -> float:
 
 def our_epoch() -> float:
     """Returns the seconds of an epoch of ours, evaluation on all images included."""
-    images, test = load_mnist(None, train=True), load_mnist(None, train=False)
+    images, test = load_image_split("mnist", None, train=True), load_image_split("mnist", None, train=False)
     generator = torch.Generator().manual_seed(0)
     times = []
     train(
         mlp(WIDTHS, generator),
-        images.images,
-        images.labels,
-        test.images,
-        test.labels,
+        images.inputs,
+        images.targets,
+        test.inputs,
+        test.targets,
         recipe=Recipe(epochs=1, learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE),
         generator=generator,
         on_epoch=lambda epoch: times.append(time.perf_counter()),

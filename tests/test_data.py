@@ -21,16 +21,18 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_mnist_is_what_was_published(cache):
-    train, test = datasets.load_mnist(None, train=True), datasets.load_mnist(None, train=False)
-    assert train.images.shape == (60_000, 784)
-    assert test.images.shape == (10_000, 784)
-    assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
-    assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
-    assert train.images.dtype == torch.float32
-    assert (float(train.images.min()), float(train.images.max())) == (0, 1)
+    mnist = datasets.load_image_dataset("mnist")
+    assert (mnist.num_inputs, mnist.num_outputs, mnist.is_classification) == (784, 10, True)
+    train, test = mnist.train, mnist.test
+    assert train.inputs.shape == (60_000, 784)
+    assert test.inputs.shape == (10_000, 784)
+    assert train.targets[:5].tolist() == [5, 0, 4, 1, 9]
+    assert test.targets[:5].tolist() == [7, 2, 1, 0, 4]
+    assert train.inputs.dtype == torch.float32
+    assert (float(train.inputs.min()), float(train.inputs.max())) == (0, 1)
     # mean and deviation of the training pixels, as everybody knows them, to their four digits
-    assert round(float(train.images.double().mean()), 4) == 0.1307
-    assert round(float(train.images.double().std()), 4) == 0.3081
+    assert round(float(train.inputs.double().mean()), 4) == 0.1307
+    assert round(float(train.inputs.double().std()), 4) == 0.3081
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", b"x" * 10_008])
@@ -68,11 +70,11 @@ def test_own_folder(cache, tmp_path):
     root = idx_files.embedded_root()
     assert idx_files.digest(root) == idx_files.digest(None)
     with pytest.raises(idx_files.DataError, match=r"MNIST/raw lacks train-images-idx3-ubyte, train-labels"):
-        datasets.load_mnist(tmp_path / "empty", train=True)
+        datasets.load_image_split("mnist", tmp_path / "empty", train=True)
     (root / idx_files.RAW_FOLDER / "t10k-images-idx3-ubyte").write_bytes(b"not IDX")
     assert idx_files.digest(root) != idx_files.digest(None)
     with pytest.raises(idx_files.DataError, match="torchvision cannot read"):
-        datasets.load_mnist(root, train=False)
+        datasets.load_image_split("mnist", root, train=False)
 
 
 def test_the_digest_is_the_one_of_old_results(cache):
@@ -81,15 +83,6 @@ def test_the_digest_is_the_one_of_old_results(cache):
     assert idx_files.digest(None) == digests.digest("mnist") == expected
     assert digests.digest("mnist", download=True) == expected
     assert not cache.exists()  # nothing was unpacked for it
-
-
-def test_mnist_as_a_dataset_shares_its_memory(cache):
-    mnist = datasets.load_image_dataset("mnist")
-    assert (mnist.num_inputs, mnist.num_outputs, mnist.is_classification) == (784, 10, True)
-    for split, train in [(mnist.train, True), (mnist.test, False)]:
-        images = datasets.load_mnist(None, train=train)
-        assert images.images.data_ptr() == split.inputs.data_ptr()
-        assert images.labels.data_ptr() == split.targets.data_ptr()
 
 
 def test_members_are_the_first_of_each_class():

@@ -150,7 +150,7 @@ def test_wrong_mnist_has_another_way_out(tmp_path):
     with pytest.raises(
         DataError, match=r"7 images but 1 labels.* or leave data.root out to use the MNIST in"
     ):
-        datasets.load_mnist(tmp_path, train=True)
+        datasets.load_image_split("mnist", tmp_path, train=True)
 
 
 @pytest.mark.parametrize(("name", "folder"), KINDS)

@@ -16,7 +16,6 @@ from spaceprobe.lmd.convergence import (
     MIN_RATE_SHARE,
     THRESHOLD,
     EpochChange,
-    converged_layers,
     gradient_ratio,
     largest_angle_sine,
     log_loss_change,
@@ -323,20 +322,6 @@ def test_descent_to_a_minimum_converges_and_with_noise_it_does_not():
     assert quiet == list(range(quiet[0], 31))
     assert 5 < quiet[0] < 20
     assert converged_epochs(descent(curvature=1.0, noise=1.0, num_epochs=30, rate=0.5)) == []
-
-
-def test_converged_layers_at_an_epoch():
-    changes = [calm(epoch, layer=2) for epoch in range(1, 6)]
-    changes += [calm(epoch, layer=0, drift=0.5 if epoch == 3 else 0.0) for epoch in range(1, 6)]
-    changes += [calm(epoch, layer=1) for epoch in range(1, 5)] + [calm(5, layer=1, drift=None)]
-    table = verdicts(changes)
-    assert converged_layers(table) == [2]
-    assert converged_layers(table, epoch=4) == [1, 2]
-    assert converged_layers(table, epoch=2) == []
-    with pytest.raises(ValueError, match="epoch: 9 is not in the table, it has 1, 2, 3, 4, 5"):
-        converged_layers(table, epoch=9)
-    with pytest.raises(ValueError, match="table: has no rows"):
-        converged_layers(verdicts([]))
 
 
 def test_what_is_no_change_is_refused():

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaceprobe.data.datasets import load_mnist
+from spaceprobe.data.datasets import load_image_split
 from spaceprobe.lmd.factors import certify, decompose
 from spaceprobe.lmd.graph import (
     ConstantPointsError,
@@ -19,8 +19,6 @@ from spaceprobe.lmd.graph import (
     neighbour_graph,
 )
 from spaceprobe.lmd.metrics import (
-    activation_error,
-    corrected_bias,
     data_metric,
     dirichlet_energy,
     laplacian_metric,
@@ -283,6 +281,16 @@ def test_data_separation_is_the_variance_of_the_outputs(sizes):
     assert (white.T @ white / len(white)).numpy() == pytest.approx(np.eye(sizes[3]), abs=1e-12)
 
 
+def activation_error(weight, cut, inputs):
+    """Root mean square of ‖(W - W_cut)(x - mean)‖: what is left when the bias makes up for the mean."""
+    moved = (inputs - inputs.mean(dim=0)) @ (weight - cut).T
+    return float(torch.linalg.vector_norm(moved)) / math.sqrt(len(inputs))
+
+
+def corrected_bias(bias, weight, cut, inputs):
+    return bias + (weight - cut) @ inputs.mean(dim=0)
+
+
 @pytest.mark.parametrize("sizes", SIZES[:3])
 def test_cutting_the_data_separation_costs_its_tail(sizes):
     inputs, weight, bias, outputs = layer(*sizes[:3])
@@ -433,7 +441,7 @@ def test_activations_of_another_layer_are_refused():
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_mnist(None, train=False).images[:1000].double()
+    return load_image_split("mnist", None, train=False).inputs[:1000].double()
 
 
 def test_number_of_neighbours_hardly_matters_on_digits(digits):

@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaceprobe.lmd.noise import (
-    INIT_VARIANCES,
     gavish_donoho_factor,
-    init_variance,
     marchenko_pastur_edge,
     uniform_init_variance,
 )
@@ -356,45 +354,6 @@ def test_what_are_no_variances_is_refused(variances, message):
 def test_inputs_of_another_layer_are_refused(inputs, message):
     with pytest.raises(ValueError, match=message):
         output_variances(torch.ones(2, 3), inputs)
-
-
-def test_variances_of_the_known_initialisations():
-    assert init_variance("default", (30, 784)) == uniform_init_variance(784)
-    expected = {"default": 1 / (3 * 5), "kaiming": 2 / 5, "xavier": 2 / 8, "lecun": 1 / 5}
-    assert {scheme: init_variance(scheme, (3, 5)) for scheme in INIT_VARIANCES} == expected
-    assert init_variance("xavier", (3, 5), gain=2.0) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("scheme", "fill"),
-    [
-        ("kaiming", torch.nn.init.kaiming_normal_),
-        ("kaiming", torch.nn.init.kaiming_uniform_),
-        ("xavier", torch.nn.init.xavier_normal_),
-        ("xavier", torch.nn.init.xavier_uniform_),
-    ],
-)
-def test_torchs_initialisations_have_the_known_variance_and_end_at_the_edge(scheme, fill):
-    shape = (150, 400)
-    W = fill(torch.empty(shape), generator=torch.Generator().manual_seed(3)).double().numpy()
-    # 60,000 entries: a variance to 1 %, three standard errors and more.
-    assert np.var(W) == pytest.approx(init_variance(scheme, shape), rel=0.02)
-    edge = marchenko_pastur_edge(shape, init_variance(scheme, shape))
-    assert singular_values(W)[0] == pytest.approx(edge, rel=0.03)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("orthogonal", (3, 4)), "scheme: 'orthogonal' is unknown, known are default, kaiming"),
-        (("xavier", (3, 0)), r"shape: \(3, 0\), two numbers >= 1"),
-        (("xavier", (3, 4), 0.0), r"gain: 0\.0, a finite number > 0"),
-        (("xavier", (3, 4), math.nan), "gain: nan, a finite number > 0"),
-    ],
-)
-def test_unknown_initialisations_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        init_variance(*arguments)
 
 
 def test_all_singular_values_keep_the_small_ones():

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from spaceprobe.lmd.factors import decompose
 from spaceprobe.lmd.retrieval import (
-    RETRIEVAL_COLUMNS,
     noisy_queries,
     retrieval_accuracy,
-    retrieval_table,
 )
 
 # Standard deviations that a share of independent queries may be off; with fixed seeds it is not chance.
@@ -158,28 +156,6 @@ def test_a_global_seed_is_neither_used_nor_moved():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_table_asks_every_space_the_same_queries():
-    stored = gaussian(12, 8, seed=9)
-    one = torch.eye(8, dtype=torch.float64)
-    factors = decompose(gaussian(6, 8, seed=10), 3)
-    metric = torch.diag(torch.tensor([1.0, 0.1, 0.01], dtype=torch.float64))
-    spaces = {"features": None, "same": one, "identity": factors.Vh, "metric": metric @ factors.Vh}
-    table = retrieval_table(stored, 0.7, 11, 25, spaces)
-    assert tuple(table.columns) == RETRIEVAL_COLUMNS
-    assert table["space"].tolist() == [*spaces]
-    assert table["rank"].tolist() == [8, 8, 3, 3]
-    assert set(table["num_stored"]) == {12}
-    assert set(table["noise"]) == {0.7}
-    assert set(table["num_queries"]) == {300}
-    accuracy = table.set_index("space")["accuracy"]
-    assert accuracy["features"] == accuracy["same"] > accuracy["identity"] > accuracy["metric"]
-    queries, sources = noisy_queries(stored, 0.7, 11, 25)
-    assert accuracy["identity"] == retrieval_accuracy(stored, queries, sources, factors.Vh)
-    alone = retrieval_table(stored, 0.7, 11, 25, {"metric": spaces["metric"]})
-    assert alone["accuracy"].tolist() == [accuracy["metric"]]
-    assert retrieval_table(stored, 0.7, 11, 25, {}).empty
-
-
 def test_what_cannot_be_stored_or_asked_is_refused():
     stored = gaussian(3, 4)
     queries, sources = noisy_queries(stored, 0.1, 0)
@@ -198,8 +174,6 @@ def test_what_cannot_be_stored_or_asked_is_refused():
         retrieval_accuracy(stored, queries, torch.tensor([0, 3, 1]))
     with pytest.raises(ValueError, match=r"projection: of shape \(4, 3\), finite numbers with 4 columns"):
         retrieval_accuracy(stored, queries, sources, gaussian(4, 3))
-    with pytest.raises(ValueError, match=r"spaces: V: of shape \(2, 5\), finite numbers with 4 columns"):
-        retrieval_table(stored, 0.1, 0, 2, {"features": None, "V": gaussian(2, 5)})
     for noise in (-0.1, math.nan, math.inf):
         with pytest.raises(ValueError, match=rf"noise: {noise}, a finite standard deviation"):
             noisy_queries(stored, noise, 0)

@@ -319,3 +319,14 @@ def test_dead_layer_is_documented_not_fatal(tmp_path, monkeypatch):
     assert (layers["rule"] == "participation").all()
     dimension = pd.read_csv(folder / "lmd_dimension.csv").query("layer == 1 and space == 'input'")
     assert (dimension["dimension"] == 0).all()
+
+
+def test_summary_shows_settings_as_they_are_written(tmp_path):
+    text = (
+        "data: {train_images: 200}\nnetwork: {architecture: 1x4}\ntraining: {epochs: 1}\n"
+        "study: {stages: [train, lmd]}\nlmd: {probes: []}\nsweep: {training.learning_rate: [1e-3, 0.02]}\n"
+    )
+    (tmp_path / "small.yaml").write_text(text)
+    lines = call("run", tmp_path / "small.yaml", "--results", tmp_path).stdout.splitlines()
+    assert [line.split()[0] for line in lines[3:5]] == ["0.001", "0.02"]
+    assert lines[2].split() == ["learning_rate", "train_accuracy", "test_accuracy", "train_loss", "test_loss"]

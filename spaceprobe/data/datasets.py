@@ -88,19 +88,6 @@ class Dataset:
         return replace(self, train=Split(self.train.inputs, labels))
 
 
-@dataclass(frozen=True)
-class Images:
-    """Images and their classes.
-
-    Attributes:
-        images: pixels in [0, 1] (grey level / 255 in float32), flattened; shape ``(num_images, 784)``.
-        labels: classes 0 to 9; shape ``(num_images,)``.
-    """
-
-    images: Float32[Tensor, "images pixels"]
-    labels: Int64[Tensor, "images"]
-
-
 def load_image_dataset(name: str, root: Path | None = None, download: bool = False) -> Dataset:
     """Returns an image set of ten classes of 28 × 28 pixels, read through torchvision.
 
@@ -141,20 +128,6 @@ def _read_split(name: str, root: Path | None, train: bool, download: bool) -> Sp
         ) from error
     _check(images, labels, f"data.root: the {start} files in {folder}", name)
     return Split(inputs=images.flatten(1).float() / 255, targets=labels)
-
-
-def load_mnist(root: Path | None, *, train: bool) -> Images:
-    """Returns one split of MNIST.
-
-    Args:
-        root: a folder in torchvision's layout; None for the MNIST in the package.
-        train: the 60,000 training images; else the 10,000 test images.
-
-    Raises:
-        DataError: a file is missing or unreadable.
-    """
-    split = load_image_split("mnist", root, train=train)
-    return Images(images=split.inputs, labels=split.targets)
 
 
 def _check(images: Tensor, labels: Tensor, where: str, name: str) -> None:

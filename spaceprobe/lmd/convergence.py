@@ -220,26 +220,6 @@ def verdicts(changes: Iterable[EpochChange]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*CONVERGENCE_COLUMNS]).astype(types)
 
 
-def converged_layers(table: pd.DataFrame, epoch: int | None = None) -> list[int]:
-    """Returns the layers that are converged at an epoch, ascending.
-
-    Args:
-        table: as `verdicts` returns it, of one run.
-        epoch: None for the last one in the table.
-
-    Raises:
-        ValueError: if the table has no rows, or none of that epoch.
-    """
-    epochs = sorted({int(value) for value in table["epoch"]})
-    if not epochs:
-        raise ValueError("table: has no rows, at least one epoch is needed")
-    if epoch is None:
-        epoch = epochs[-1]
-    if epoch not in epochs:
-        raise ValueError(f"epoch: {epoch} is not in the table, it has {', '.join(map(str, epochs))}")
-    return sorted(int(layer) for layer in table.loc[(table["epoch"] == epoch) & table["converged"], "layer"])
-
-
 def _unstable_because(change: EpochChange) -> str:
     """Returns which quantities are missing or above the threshold; empty if none is."""
     values = {name: getattr(change, name) for name in QUANTITIES}

@@ -25,7 +25,6 @@ Dead ends, for who makes a metric of their own (ρ = 0 in the first two):
   definite, and then there is no metric.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -65,8 +64,9 @@ def data_metric(inputs: Float64[Tensor, "points inputs"], ridge: float = 1e-9) -
     """Returns the metric in which a layer's inputs have unit covariance, for its weight.
 
     At ridge 0 and with a covariance of full rank, S'² are the eigenvalues of the covariance of W_r x, and
-    setting the trailing S' to 0 costs the square root of the sum of their squares in `activation_error`.
-    The covariance is divided by the number of points, not by one less, so that this holds exactly.
+    setting the trailing S' to 0 costs the square root of the sum of their squares: the root mean square
+    change of the layer's outputs, with the bias b + (W - W_cut) · mean of the inputs. The covariance is
+    divided by the number of points, not by one less, so that this holds exactly.
 
     The condition number of G_in is that of the covariance, at most rank / ridge (1e10 after dead ReLUs),
     and the rounding of the five factors is about its square root times 1e-16.
@@ -174,30 +174,6 @@ def dirichlet_energy(
     moved = torch.from_numpy(graph.laplacian @ points.numpy())
     energy = points.T @ moved / graph.total_weight
     return (energy + energy.T) / 2
-
-
-def activation_error(
-    weight: Float64[Tensor, "outputs inputs"],
-    cut: Float64[Tensor, "outputs inputs"],
-    inputs: Float64[Tensor, "points inputs"],
-) -> float:
-    """Returns how far a layer's pre-activations move when its weight is replaced and its bias corrected.
-
-    The root mean square, over the points, of ‖(W - W_cut)(x - mean)‖. The mean of the change is what
-    `corrected_bias` adds, and no other bias does better.
-    """
-    moved = (inputs - inputs.mean(dim=0)) @ (weight - cut).T
-    return float(torch.linalg.vector_norm(moved)) / math.sqrt(len(inputs))
-
-
-def corrected_bias(
-    bias: Float64[Tensor, "outputs"],
-    weight: Float64[Tensor, "outputs inputs"],
-    cut: Float64[Tensor, "outputs inputs"],
-    inputs: Float64[Tensor, "points inputs"],
-) -> Float64[Tensor, "outputs"]:
-    """Returns the bias that belongs to a replaced weight: b + (W - W_cut) · mean of the inputs."""
-    return bias + (weight - cut) @ inputs.mean(dim=0)
 
 
 def _centred(

@@ -1,7 +1,6 @@
 """Singular values of noise: where they end, where their median lies, what to cut off with."""
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 
 from scipy.integrate import quad
@@ -14,40 +13,6 @@ def uniform_init_variance(num_inputs: int) -> float:
     `torch.nn.Linear` with n inputs; kaiming_uniform_ with a = √5.
     """
     return 1 / (3 * num_inputs)
-
-
-INIT_VARIANCES: dict[str, Callable[[int, int], float]] = {
-    "default": lambda m, n: uniform_init_variance(n),  # noqa: ARG005 - all take both sides
-    "kaiming": lambda m, n: 2 / n,  # noqa: ARG005 - He et al., arXiv 1502.01852, for ReLU
-    "xavier": lambda m, n: 2 / (m + n),  # Glorot and Bengio, AISTATS 2010
-    "lecun": lambda m, n: 1 / n,  # noqa: ARG005 - LeCun et al., Efficient BackProp (1998)
-}
-"""Variance of the entries of an m × n matrix under a named scheme; normal or uniform, it is the same."""
-
-
-def init_variance(scheme: str, shape: tuple[int, int], gain: float = 1.0) -> float:
-    """Returns the variance of a matrix's entries under a named initialisation.
-
-    The Marchenko-Pastur edge needs no more of a distribution than this, as long as the entries are
-    independent, of mean 0 and have a fourth moment. An orthogonal initialisation is no such noise: all
-    its singular values are the gain. For weights of unknown origin there is no variance: pass None to
-    the rank rules, or compare with `spectrum.shuffled_singular_values`.
-
-    Args:
-        scheme: a name in `INIT_VARIANCES`; kaiming means fan_in with the gain √2 of ReLU.
-        shape: rows (outputs) and columns (inputs) of the matrix.
-        gain: what the scheme's standard deviation is multiplied by, as torch's xavier functions do; > 0.
-
-    Raises:
-        ValueError: if the scheme is unknown, a side is not positive, or the gain is not.
-    """
-    if scheme not in INIT_VARIANCES:
-        raise ValueError(f"scheme: {scheme!r} is unknown, known are {', '.join(INIT_VARIANCES)}")
-    if min(shape) < 1:
-        raise ValueError(f"shape: {shape}, two numbers >= 1 are needed")
-    if not (math.isfinite(gain) and gain > 0):
-        raise ValueError(f"gain: {gain}, a finite number > 0 is needed")
-    return gain**2 * INIT_VARIANCES[scheme](*shape)
 
 
 def marchenko_pastur_edge(shape: tuple[int, int], variance: float) -> float:

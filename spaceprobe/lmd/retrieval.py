@@ -18,14 +18,10 @@ loses nothing) and the same space of the layer at initialisation.
 """
 
 import math
-from collections.abc import Mapping
 
-import pandas as pd
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
-
-RETRIEVAL_COLUMNS = ("space", "rank", "num_stored", "noise", "num_queries", "accuracy")
 
 
 def noisy_queries(
@@ -94,47 +90,6 @@ def retrieval_accuracy(
     # Differences, not |x|² + |y|² - 2xy: that loses half of the digits where patterns lie close.
     distances = torch.cdist(queries, stored, compute_mode="donot_use_mm_for_euclid_dist")
     return int((distances.argmin(dim=1) == sources).sum()) / len(sources)
-
-
-def retrieval_table(
-    stored: Float64[Tensor, "stored features"],
-    noise: float,
-    seed: int,
-    num_repeats: int,
-    spaces: Mapping[str, Float64[Tensor, "_ _"] | None],
-) -> pd.DataFrame:
-    """Returns the accuracy of retrieval in each space, one row a space, columns `RETRIEVAL_COLUMNS`.
-
-    Every space is asked the same queries. ``rank`` is the number of its axes, for the features themselves
-    their number; ``num_queries`` is num_repeats for each stored pattern.
-
-    Args:
-        stored: one pattern a row.
-        noise: standard deviation of the Gaussian noise on each feature, ≥ 0.
-        seed: of the noise.
-        num_repeats: queries of each pattern, ≥ 1.
-        spaces: projections by name, None for the features themselves; for a layer the features, Vh
-            and I_dist @ Vh, and the same two of the layer at initialisation.
-
-    Raises:
-        ValueError: as `noisy_queries` and `retrieval_accuracy`; the space is named.
-    """
-    queries, sources = noisy_queries(stored, noise, seed, num_repeats)
-    rows = []
-    for name, projection in spaces.items():
-        if projection is not None:
-            _require_projection(f"spaces: {name}", projection, stored.shape[1])
-        rows.append(
-            {
-                "space": name,
-                "rank": stored.shape[1] if projection is None else len(projection),
-                "num_stored": len(stored),
-                "noise": noise,
-                "num_queries": len(queries),
-                "accuracy": retrieval_accuracy(stored, queries, sources, projection),
-            }
-        )
-    return pd.DataFrame(rows, columns=[*RETRIEVAL_COLUMNS])
 
 
 def _require_patterns(stored: Float64[Tensor, "stored features"]) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 from spaceprobe.study.stage import Frames
 
 WHERE = ("epoch", "layer")
+REACHED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 
 NUM_AXES = 5
 """Chosen: the leading axes whose class meaning is shown; the table has all."""
@@ -17,13 +18,26 @@ def lines(tables: Frames) -> Iterator[str]:
     runs = tables["runs"]
     settings = _varying(runs)
     yield "means over runs" if len(runs) > 1 else "one run"
+    reached = [name for name in REACHED if runs[name].notna().any()]
+    yield _shown(runs.groupby(settings, dropna=False)[reached].mean().reset_index(), settings, digits=3)
     for title, values in _blocks(tables):
         shown = runs[["run", *settings]].merge(_ends(values), on="run")
         key = [*settings, *WHERE]
-        means = shown.groupby(key, sort=False, dropna=False).mean(numeric_only=True).reset_index()
+        means = shown.groupby(key, dropna=False).mean(numeric_only=True).reset_index()
         yield title
-        yield means.to_string(index=False, na_rep="-", float_format=lambda number: f"{number:.2f}")
+        yield _shown(means, settings, digits=2)
     yield from _notes(tables)
+
+
+def _shown(frame: pd.DataFrame, settings: Sequence[str], digits: int) -> str:
+    """Returns a frame as text, the settings as they are written in a study."""
+    written = {
+        name: frame[name].map(lambda value: f"{value:g}" if isinstance(value, float) else str(value))
+        for name in settings
+    }
+    return frame.assign(**written).to_string(
+        index=False, na_rep="-", float_format=lambda number: f"{number:.{digits}f}"
+    )
 
 
 def _ends(values: pd.DataFrame) -> pd.DataFrame:

@@ -231,8 +231,3 @@ def plain(value: Any) -> Any:
     """Returns a value as JSON has it; what is not a number becomes an empty cell."""
     value = value.item() if isinstance(value, np.generic | Tensor) else value
     return None if value is pd.NA or value != value else value
-
-
-def initial_values_of(weights: Sequence[Tensor]) -> list[np.ndarray]:
-    """Returns the singular values of each matrix, descending."""
-    return [torch.linalg.svdvals(weight.double()).numpy() for weight in weights]
