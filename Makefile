@@ -32,6 +32,7 @@ format: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev  ## speed against the papers' way, both sides measured in one run
 	$(BIN)/python scripts/bench.py --out $(RESULTS)
 	$(BIN)/python scripts/bench_whole.py  # a process of its own, for its peak memory
+	$(BIN)/python scripts/bench_lmd.py
 
 clean:  ## remove the virtual environment; results are kept
 	rm -rf $(VENV)
