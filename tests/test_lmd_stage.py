@@ -295,7 +295,7 @@ def test_diverged_training_fails_with_its_reason(tmp_path):
 
 def test_dead_layer_is_documented_not_fatal(tmp_path, monkeypatch):
     """A network whose first layer never fires: what needs its activations is marked invalid."""
-    from spaceprobe.study import run_networks
+    from spaceprobe.study.runs import networks
 
     def dead(widths, generator, activation):
         network = mlp(widths, generator, activation)
@@ -303,7 +303,7 @@ def test_dead_layer_is_documented_not_fatal(tmp_path, monkeypatch):
             network[0].bias.fill_(-1e3)
         return network
 
-    monkeypatch.setattr(run_networks, "mlp", dead)
+    monkeypatch.setattr(networks, "mlp", dead)
     text = (
         "data: {train_images: 200}\nnetwork: {architecture: 2x6}\ntraining: {epochs: 1}\n"
         "lmd: {metrics: [identity, data, laplacian], probes: [functional-rank, dimension, semantics]}\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study.run_settings import (
+from spaceprobe.study.runs.settings import (
     EPOCH_CHOICE,
     IMAGE_SETS,
     NUM_IMAGE_CLASSES,
@@ -178,7 +178,7 @@ def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tupl
 
     from spaceprobe.data.endpoints import ClassPair, class_members
     from spaceprobe.folding import fold_grid
-    from spaceprobe.study.run_networks import load_data, load_network
+    from spaceprobe.study.runs.networks import load_data, load_network
 
     settings = _folding(job.sections)
     device = settings.device

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from spaceprobe.study import lmd_tables
-from spaceprobe.study.lmd_settings import LmdSettings
-from spaceprobe.study.run_settings import INITIAL, checkpoints_of, data_key
+from spaceprobe.study.lmd import tables as lmd_tables
+from spaceprobe.study.lmd.settings import LmdSettings
+from spaceprobe.study.runs.settings import INITIAL, checkpoints_of, data_key
 from spaceprobe.study.stage import (
     Advance,
     Content,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from spaceprobe.data.datasets import Dataset
-    from spaceprobe.study.matrix_rows import Decomposed
+    from spaceprobe.study.lmd.matrix_rows import Decomposed
 
 PART = "lmd_factors.npz"
 VERSION = 2
@@ -64,9 +64,9 @@ def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
 
 def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, Content]]:
     del write_file
-    from spaceprobe.study.convergence_log import with_verdicts
-    from spaceprobe.study.matrix_rows import factor_arrays
-    from spaceprobe.study.run_networks import load_network, load_training_data
+    from spaceprobe.study.lmd.matrix_rows import factor_arrays
+    from spaceprobe.study.runs.convergence_log import with_verdicts
+    from spaceprobe.study.runs.networks import load_network, load_training_data
 
     settings = _settings(job.sections)
     (trained,) = job.inputs["train"]
@@ -93,8 +93,8 @@ def _probe(
 ) -> "Iterator[tuple[dict[str, list[dict[str, Any]]], Decomposed]]":
     """Yields the rows of each table and the factors, layer by layer."""
     from spaceprobe.networks.layers import linear_weights, pass_through
-    from spaceprobe.study import layer_probes
-    from spaceprobe.study.matrix_rows import decomposed, records
+    from spaceprobe.study.lmd import layer_probes
+    from spaceprobe.study.lmd.matrix_rows import decomposed, records
 
     sample = dataset.train.first(settings.sample)
     layers = pass_through(network, sample.inputs.double())
@@ -137,13 +137,13 @@ def _tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows
 def _present(tables: Frames) -> str:
     if tables["lmd_layers"].empty:
         return "no weight matrix was decomposed"
-    from spaceprobe.study.lmd_summary import lines
+    from spaceprobe.study.lmd.summary import lines
 
     return "\n".join(lines(tables))
 
 
 def _decompose_file(path: Path, results: Path, options: Mapping[str, Any]) -> FileOutcome:
-    from spaceprobe.study.weight_tables import decompose_file
+    from spaceprobe.study.lmd.weight_file import decompose_file
 
     return decompose_file(path, results, options)
 

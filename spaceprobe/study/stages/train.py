@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from spaceprobe.study.run_settings import (
+from spaceprobe.study.runs.settings import (
     FINAL,
     INITIAL,
     DataSettings,
@@ -57,17 +57,17 @@ def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tupl
     from spaceprobe.networks.checkpoints import to_bytes
     from spaceprobe.networks.mlp import count_parameters
     from spaceprobe.networks.training import DivergenceError, Epoch, Recipe, train
-    from spaceprobe.study import run_networks
-    from spaceprobe.study.convergence_log import ConvergenceLog
+    from spaceprobe.study.runs import networks
+    from spaceprobe.study.runs.convergence_log import ConvergenceLog
 
     settings = training_of(job.sections)
-    dataset = run_networks.load_data(data_of(job.sections))
-    network, batches = run_networks.build_network(job.sections, dataset)
+    dataset = networks.load_data(data_of(job.sections))
+    network, batches = networks.build_network(job.sections, dataset)
     digests = {INITIAL: write_file(INITIAL, to_bytes(network))}
     if data_of(job.sections).random_labels:
-        labels = run_networks.draw_labels(job.sections, dataset)
-        digests[run_networks.RANDOM_LABELS] = write_file(run_networks.RANDOM_LABELS, labels)
-        dataset = dataset.with_labels(run_networks.read_labels(labels))
+        labels = networks.draw_labels(job.sections, dataset)
+        digests[networks.RANDOM_LABELS] = write_file(networks.RANDOM_LABELS, labels)
+        dataset = dataset.with_labels(networks.read_labels(labels))
     curve: list[dict[str, Any]] = []
     convergence = ConvergenceLog(network, dataset.train.targets, settings.learning_rate)
 

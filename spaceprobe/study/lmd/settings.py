@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from spaceprobe.study.run_settings import EPOCH_CHOICE, EpochChoice
+from spaceprobe.study.runs.settings import EPOCH_CHOICE, EpochChoice
 from spaceprobe.study.stage import NOT_IN_KEY, Flag, Settings
 
 MetricName = Literal["identity", "data", "laplacian"]

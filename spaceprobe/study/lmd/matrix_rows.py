@@ -18,7 +18,7 @@ from spaceprobe.lmd.noise import marchenko_pastur_edge
 from spaceprobe.lmd.ranks import RULES, RankEstimate, rank_table
 from spaceprobe.lmd.spectrum import participation_ratio, shuffled_singular_values, spectrum_table
 from spaceprobe.lmd.tails import matrix_norms, power_law_tail
-from spaceprobe.study.lmd_tables import LAYER_COLUMNS, TAIL_COLUMNS
+from spaceprobe.study.lmd.tables import LAYER_COLUMNS, TAIL_COLUMNS
 
 Rows = dict[str, list[dict[str, Any]]]
 """Rows of tables, by the table's name."""

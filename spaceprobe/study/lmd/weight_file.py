@@ -13,8 +13,7 @@ from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.lmd.metrics import identity
-from spaceprobe.study.lmd_tables import OF_A_FILE
-from spaceprobe.study.matrix_rows import (
+from spaceprobe.study.lmd.matrix_rows import (
     Decomposed,
     Known,
     Metric,
@@ -22,6 +21,7 @@ from spaceprobe.study.matrix_rows import (
     factor_arrays,
     leading_decomposed,
 )
+from spaceprobe.study.lmd.tables import OF_A_FILE
 from spaceprobe.study.results import StoredPart, file_digest, read_part, write_part
 from spaceprobe.study.stage import Content, FileOutcome, Part
 from spaceprobe.study.tables import build_frame, write_csv

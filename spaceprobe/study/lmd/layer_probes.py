@@ -16,8 +16,8 @@ from spaceprobe.lmd.retrieval import noisy_queries, retrieval_accuracy
 from spaceprobe.lmd.semantics import class_variance_share, semantics_table
 from spaceprobe.lmd.spectrum import output_variances
 from spaceprobe.networks.layers import LayerPass, pass_through
-from spaceprobe.study.lmd_settings import LmdSettings
-from spaceprobe.study.matrix_rows import Known, Metric, records
+from spaceprobe.study.lmd.matrix_rows import Known, Metric, records
+from spaceprobe.study.lmd.settings import LmdSettings
 
 SEED = 0
 """Chosen: of the subsamples, the noise and the shuffled labels of all probes."""

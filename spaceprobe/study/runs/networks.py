@@ -13,7 +13,7 @@ from spaceprobe.data.random_labels import randomize_labels
 from spaceprobe.data.swiss_roll import swiss_roll
 from spaceprobe.networks.checkpoints import load_into, read_verified
 from spaceprobe.networks.mlp import mlp
-from spaceprobe.study.run_settings import DataSettings, data_of, network_of, training_of
+from spaceprobe.study.runs.settings import DataSettings, data_of, network_of, training_of
 from spaceprobe.study.stage import Content, Sections
 
 RANDOM_LABELS = "random_labels.npy"

@@ -1,0 +1,1 @@
+"""How the Layer Matrix Decomposition of a study, or of a file of weights, is put together."""

@@ -1,0 +1,1 @@
+"""What a run is: its settings, and the data and network that they describe."""
