@@ -109,6 +109,7 @@ def _take_through(
     from spaceprobe.study.runner import Runner
 
     runner = Runner(study, results, only_runs, num_jobs)
+    runner.check(stages)
     failures: dict[str, str] = {}
     num_computed = num_kept = 0
     for stage in stages:

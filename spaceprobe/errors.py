@@ -9,3 +9,9 @@ class SpaceprobeError(Exception):
     """
 
     exit_code: int = 1
+
+
+class SettingsError(SpaceprobeError):
+    """Settings that are each allowed, but not with one another."""
+
+    exit_code = 2

@@ -40,7 +40,7 @@ TABLES = {
     "lmd_layers": "run,epoch,layer,num_outputs,num_inputs,metric,rank,rule,frobenius_norm,spectral_norm,"
     "stable_rank,truncation_error,reconstruction_error,isometry_error_u,isometry_error_v,condition_in,"
     "condition_out,num_components,num_components_out,num_dead_inputs,num_ignored_inputs,valid,reason",
-    "lmd_functional": "run,epoch,layer,rank,score",
+    "lmd_functional": "run,epoch,layer,rank,score,scored_on",
     "lmd_tails": "run,epoch,layer,num_values,exponent,standard_error,ks_distance,xmin,num_tail,valid,reason,"
     "log_norm,log_spectral_norm,weighted_alpha,log_alpha_norm,stable_rank,numerical_rank,noise_edge",
     "lmd_convergence": "run,epoch,layer,gradient_ratio,drift,raw_drift,subspace_sine,log_loss_change,"

@@ -79,15 +79,17 @@ def test_factors_give_the_weight_back(finished, tables):
     """U O_dist S' I_dist Vᵀ is the weight cut at the default rank, for each metric and snapshot."""
     layers = tables["lmd_layers"].set_index(["run", "epoch", "layer", "metric"])
     for run in sorted({key[0] for key in layers.index}):
-        (path,) = (finished / "runs" / run).glob("lmd_factors-*.npz")  # other settings than the defaults
-        arrays = np.load(path)
         for epoch in EPOCHS:
+            # other settings than the defaults: their hash is part of the name
+            names = "lmd_factors-??????.npz" if epoch == 3 else f"lmd_factors-*-epoch{epoch}.npz"
+            (path,) = (finished / "runs" / run).glob(names)
+            arrays = np.load(path)
             weights = network_at(finished, run, epoch)
             for layer in LAYERS:
                 W = weights[f"{2 * layer}.weight"].double().numpy()
                 U, values, Vh = np.linalg.svd(W, full_matrices=False)
                 for metric in ("identity", "data", "laplacian"):
-                    name, row = f"epoch{epoch}-layer{layer}", layers.loc[run, epoch, layer, metric]
+                    name, row = f"layer{layer}", layers.loc[run, epoch, layer, metric]
                     rank = row["rank"]
                     O_dist, S_prime, I_dist = (
                         arrays[f"{name}-{metric}-{part}"] for part in ("O_dist", "S_prime", "I_dist")
@@ -139,9 +141,11 @@ def test_convergence_is_noted_for_every_epoch(tables):
 def test_retrieval_has_its_baselines(tables):
     retrieval = tables["lmd_retrieval"].set_index(["run", "epoch", "layer", "space"])["accuracy"]
     spaces = retrieval.index.get_level_values("space")
-    assert set(spaces) == {"pixels", "V initial", "V", "data", "laplacian"}
+    metrics = ["V", "data", "laplacian"]
+    assert set(spaces) == {"pixels", *metrics, *(f"{metric} initial" for metric in metrics)}
     untrained = retrieval.xs(0, level="epoch").unstack("space")
-    assert (untrained["V"] == untrained["V initial"]).all()
+    for metric in metrics:
+        assert (untrained[metric] == untrained[f"{metric} initial"]).all()
     assert retrieval.xs("pixels", level="space").nunique() == 1  # one baseline for all
 
 
@@ -155,12 +159,13 @@ def test_axes_share_out_all_variance(tables):
     assert semantics["share"].between(0, 1).all()
 
 
-def test_second_run_computes_nothing_and_warns_of_movement(finished):
+def test_second_run_computes_nothing_and_warns_of_movement(finished, caplog):
     study = finished.parent / "small.yaml"
     before = {path: path.stat().st_mtime_ns for path in (finished / "runs").rglob("*") if path.is_file()}
     outcome = call("run", study, "--results", finished.parent)
     assert "nothing was computed" in outcome.stderr
-    assert "warning: 2 of 2 networks had not stably converged" in outcome.stdout
+    assert "warning: 2 of 2 networks had not stably converged" in caplog.text
+    assert "converged" not in outcome.stdout
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -187,8 +192,11 @@ def test_settings_of_the_probe_can_be_swept(tmp_path):
     layers = pd.read_csv(folder / "lmd_layers.csv")
     assert layers.groupby("neighbours").size().to_dict() == {5: 4, 10: 4}
     (run,) = (folder / "runs").iterdir()
-    assert len(list(run.glob("lmd_factors*.npz"))) == 2  # a file for each
+    assert len(list(run.glob("lmd_factors*.npz"))) == 4  # two epochs of each
     assert (run / "lmd_factors.npz").exists()  # the default's
+    lines = call("lmd", tmp_path / "small.yaml", "--results", tmp_path).stdout.splitlines()
+    (header,) = (line for line in lines if line.split()[:2] == ["architecture", "neighbours"])
+    assert header  # variants of the probe are not averaged
 
 
 SWISS_ROLL = """\
@@ -247,7 +255,7 @@ def test_random_labels_are_drawn_once_and_stored(tmp_path):
 )
 def test_fold_says_what_it_cannot_fold(tmp_path, setting, message):
     outcome = call("fold", "quickstart", "--results", tmp_path, "--set", setting)
-    assert outcome.exit_code == 1
+    assert outcome.exit_code == 2
     assert pd.Series([outcome.stderr]).str.contains(message).all()
     assert not list(tmp_path.iterdir())
 
@@ -287,7 +295,7 @@ def test_diverged_training_fails_with_its_reason(tmp_path):
     (tmp_path / "small.yaml").write_text(text)
     outcome = call("run", tmp_path / "small.yaml", "--results", tmp_path)
     assert outcome.exit_code == 1
-    assert "training diverged: the loss or a weight is not finite after epoch" in outcome.stderr
+    assert "training diverged: the loss, its gradient or a weight is not finite after epoch" in outcome.stderr
     runs = pd.read_csv(tmp_path / "small" / "runs.csv")
     assert runs["status"].tolist() == ["failed"]
     assert "try a smaller learning rate" in runs["error"].item()
@@ -330,3 +338,75 @@ def test_summary_shows_settings_as_they_are_written(tmp_path):
     lines = call("run", tmp_path / "small.yaml", "--results", tmp_path).stdout.splitlines()
     assert [line.split()[0] for line in lines[3:5]] == ["0.001", "0.02"]
     assert lines[2].split() == ["learning_rate", "train_accuracy", "test_accuracy", "train_loss", "test_loss"]
+
+
+def test_a_dataset_that_is_missing_fails_its_runs_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    text = (
+        "network: {architecture: 1x4}\ntraining: {epochs: 1}\nstudy: {stages: [train]}\n"
+        "data: {train_images: 200}\nsweep: {data.dataset: [kmnist, mnist]}\n"
+    )
+    (tmp_path / "small.yaml").write_text(text)
+    outcome = call("run", tmp_path / "small.yaml", "--results", tmp_path)
+    assert outcome.exit_code == 1
+    assert "KMNIST" in outcome.stderr
+    assert "Traceback" not in outcome.output
+    assert pd.read_csv(tmp_path / "small" / "runs.csv")["dataset"].tolist() == ["mnist"]
+
+
+def test_lists_can_be_swept(tmp_path):
+    text = (
+        "data: {train_images: 200}\nnetwork: {architecture: 1x4}\n"
+        "training: {epochs: 3, schedule: step}\nstudy: {stages: [train, lmd]}\nlmd: {probes: []}\n"
+        "sweep: {training.milestones: [[1], [1, 2]]}\n"
+    )
+    folder = run_study(tmp_path, text)
+    assert sorted(pd.read_csv(folder / "runs.csv")["milestones"].astype(str)) == ["1", "1,2"]
+
+
+def test_points_too_few_for_a_graph_are_refused_before_anything_is_trained(tmp_path):
+    (tmp_path / "small.yaml").write_text(
+        "data: {train_images: 10}\nlmd: {metrics: laplacian}\nstudy: {stages: [train, lmd]}\n"
+    )
+    outcome = call("run", tmp_path / "small.yaml", "--results", tmp_path)
+    assert outcome.exit_code == 2
+    assert "lmd.neighbours: 10 of each point are more than 10 points have" in outcome.stderr
+    assert not (tmp_path / "small").exists()
+
+
+def test_what_no_check_foresaw_fails_its_run_only(tmp_path, monkeypatch):
+    from spaceprobe.study.lmd import network_rows
+
+    decompose = network_rows.decompose
+
+    def choose(weight):
+        if weight.shape == (4, 784):
+            raise ValueError("singular for once")
+        return decompose(weight)
+
+    monkeypatch.setattr(network_rows, "decompose", choose)
+    text = (
+        "data: {train_images: 200}\ntraining: {epochs: 1}\nlmd: {probes: []}\n"
+        "study: {stages: [train, lmd]}\nsweep: {network.architecture: [1x4, 1x5]}\n"
+    )
+    (tmp_path / "small.yaml").write_text(text)
+    outcome = call("run", tmp_path / "small.yaml", "--results", tmp_path)
+    assert outcome.exit_code == 1
+    assert "1x4-s0-" in outcome.stderr
+    assert "epoch 0: singular for once" in outcome.stderr
+    assert pd.read_csv(tmp_path / "small" / "lmd_layers.csv")["num_outputs"].tolist() == [5, 10, 5, 10]
+
+
+@pytest.mark.parametrize(("optimizer", "penalty"), [("sgd", 0.3), ("adam", 0.3), ("adamw", 0.0)])
+def test_the_gradient_is_that_of_loss_and_penalty(optimizer, penalty):
+    """At the minimum of loss and decay the loss alone still has a gradient, of -λw."""
+    from spaceprobe.networks.objective import full_batch
+    from spaceprobe.networks.training import Recipe
+
+    assert Recipe(1, 0.1, 1, optimizer=optimizer, weight_decay=0.3).penalty == penalty
+    network = torch.nn.Linear(1, 1, bias=False)
+    inputs, targets = torch.ones(4, 1), torch.full((4, 1), 2.3)
+    with torch.no_grad():
+        network.weight.fill_(2.0)  # of (w - 2.3)² + λ/2 w² with λ = 0.3
+    assert full_batch(network, inputs, targets, 0.3).gradient_norm == pytest.approx(0, abs=1e-6)
+    assert full_batch(network, inputs, targets).gradient_norm == pytest.approx(0.6, abs=1e-6)

@@ -13,7 +13,7 @@ from spaceprobe.networks.objective import FullBatch, Inputs, Targets, evaluate, 
 
 
 class DivergenceError(RuntimeError):
-    """The loss or a weight is no longer finite."""
+    """The loss, its gradient or a weight is no longer finite."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,14 @@ class Recipe:
     schedule: str = "constant"
     milestones: tuple[int, ...] = ()
     decay: float = 0.1
+
+    @property
+    def penalty(self) -> float:
+        """The λ of the penalty λ/2 · ‖parameters‖² that the optimizer descends with the loss.
+
+        0 for AdamW: its decay is decoupled and belongs to no objective.
+        """
+        return 0.0 if self.optimizer == "adamw" else self.weight_decay
 
 
 @dataclass(frozen=True)
@@ -106,19 +114,20 @@ def train(
         on_epoch: called before training and after each epoch.
 
     Raises:
-        DivergenceError: after an epoch the loss or a weight is not finite.
+        DivergenceError: after an epoch the loss, its gradient or a weight is not finite.
         ValueError: the recipe names an unknown optimizer or schedule.
     """
     optimizer = _optimizer(network, recipe)
     schedule = _schedule(optimizer, recipe)
 
     def measure(epoch: int, learning_rate: float) -> None:
-        training = full_batch(network, train_inputs, train_targets)
+        training = full_batch(network, train_inputs, train_targets, recipe.penalty)
         test_loss, test_accuracy = evaluate(network, test_inputs, test_targets)
-        values = [torch.tensor([training.loss, test_loss]), *network.parameters()]
+        values = [torch.tensor([training.loss, training.gradient_norm, test_loss]), *network.parameters()]
         if not all(bool(value.isfinite().all()) for value in values):
             raise DivergenceError(
-                f"the loss or a weight is not finite after epoch {epoch}; try a smaller learning rate"
+                f"the loss, its gradient or a weight is not finite after epoch {epoch}; "
+                "try a smaller learning rate"
             )
         trained = (training.loss, training.accuracy)
         on_epoch(Epoch(EpochMetrics(epoch, learning_rate, *trained, test_loss, test_accuracy), training))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from spaceprobe.data.idx_files import DataError
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.config import Study, dump_study
 from spaceprobe.study.executor import run_jobs
@@ -67,11 +68,10 @@ class Runner:
         """Computes what a stage lacks and writes its tables.
 
         Raises:
-            SpaceprobeError: this machine cannot do what was asked, or results cannot be written.
+            SpaceprobeError: results cannot be written.
         """
         outcome = StageOutcome()
         if isinstance(stage, RunStage):
-            self._check_machine(stage)
             write_whole(self.folder / "study.yaml", dump_study(self.study).encode())
             self._compute(stage, list(self._plan(stage, outcome)), outcome)
         self._tables.write(stage)
@@ -81,11 +81,17 @@ class Runner:
         """Returns the tables of a stage and of the stages that it needs, from the finished parts."""
         return self._tables.frames(stage)
 
-    def _check_machine(self, stage: RunStage) -> None:
-        if stage.check is not None:
-            for run in self._selected:
-                for sections in run.variants(stage):
-                    stage.check(sections)
+    def check(self, stages: Sequence[Stage]) -> None:
+        """Checks that this machine can do what stages are asked for, before any of them begins.
+
+        Raises:
+            SpaceprobeError: it cannot, or the settings do not go together.
+        """
+        for stage in stages:
+            if isinstance(stage, RunStage) and stage.check is not None:
+                for run in self._selected:
+                    for sections in run.variants(stage):
+                        stage.check(sections)
 
     def _plan(self, stage: RunStage, outcome: StageOutcome) -> Iterator[Job]:
         """Yields the jobs that are not up to date, and notes what is kept and what cannot be done."""
@@ -97,7 +103,12 @@ class Runner:
                     outcome.failures[run.name] = problem
                     continue
                 todo = []
-                for stored in (read_part(folder, part) for part in stage.plan(sections, inputs)):
+                try:
+                    parts = stage.plan(sections, inputs)
+                except DataError as error:  # of this run's dataset: others may have theirs
+                    outcome.failures[run.name] = str(error)
+                    continue
+                for stored in (read_part(folder, part) for part in parts):
                     if isinstance(stored, Stale):
                         todo.append(stored.part)
                         continue
@@ -118,6 +129,8 @@ class Runner:
                 if found.content.error is not None:
                     return {}, found.content.error
                 contents.append(found.content)
+            if not contents:
+                return {}, f"`spaceprobe {name}` has nothing of it"
             inputs[name] = contents
         return inputs, None
 

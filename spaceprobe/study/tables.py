@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from spaceprobe.data.idx_files import DataError
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
@@ -38,10 +39,14 @@ class StudyTables:
         for name in stage.needs:
             found = list(self.stored(run_stage_named(name), run, sections))
             contents = [part.content for part in found if isinstance(part, StoredPart)]
-            if len(contents) < len(found) or any(content.error for content in contents):
+            if not contents or len(contents) < len(found) or any(content.error for content in contents):
                 return
             inputs[name] = contents
-        for part in stage.plan(sections, inputs):
+        try:
+            parts = stage.plan(sections, inputs)
+        except DataError:  # without its data a run has no parts; the runner says so
+            return
+        for part in parts:
             yield read_part(self.run_folder(run), part)
 
     def frames(self, stage: Stage) -> dict[str, pd.DataFrame]:
@@ -79,8 +84,8 @@ class StudyTables:
         rows: dict[str, list[Mapping[str, Any]]] = {table.name: [] for table in stage.tables}
         varying = varying_probe_settings(self._runs, stage)
         for run, sections, finished in self._finished(stage):
-            settings = {column_name(key): value for key, value in run.axes.items()}
-            variant = {column_name(key): value_of(sections, key) for key in varying}
+            settings = {column_name(key): _cell(value) for key, value in run.axes.items()}
+            variant = {column_name(key): _cell(value_of(sections, key)) for key in varying}
             where = {"run": run.name, "stage": stage.name}
             timings += [{**where, "part": p.part.path, "duration_s": p.duration_s} for p in finished]
             tabulated = stage.tabulate(sections, [(part.part, part.content) for part in finished])
@@ -155,6 +160,11 @@ def build_frame(
     frame = pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
     keys = dict.fromkeys(["run", *key_columns, *table.key])
     return frame.sort_values(list(keys), kind="stable", ignore_index=True)
+
+
+def _cell(setting: object) -> object:
+    """Returns a setting as a cell of a table: a list as text, the way that a flag takes it."""
+    return ",".join(map(str, setting)) if isinstance(setting, list | tuple) else setting
 
 
 def _column(values: Sequence[Any]) -> "pd.Series[Any]":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, create_model
+from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from spaceprobe.study.config.check import Axes, check
 from spaceprobe.study.config.draft import SWEEP, Models, draft_file
@@ -128,6 +128,10 @@ def study_model(stages: tuple[tuple[str, tuple[str, ...]], ...]) -> type[Setting
     """
     names = tuple(name for name, _ in stages)
 
+    def split_words(value: object) -> object:
+        words = value.split(",") if isinstance(value, str) else value
+        return tuple(words) if isinstance(words, list) else words
+
     def check_needs(chosen: tuple[str, ...]) -> tuple[str, ...]:
         for name, needs in stages:
             if name in chosen and not {*needs} <= {*chosen}:
@@ -136,7 +140,7 @@ def study_model(stages: tuple[tuple[str, tuple[str, ...]], ...]) -> type[Setting
         return tuple(name for name in names if name in chosen)
 
     name_type: Any = Literal[names]
-    chosen: Any = Annotated[tuple[name_type, ...], AfterValidator(check_needs)]
+    chosen: Any = Annotated[tuple[name_type, ...], BeforeValidator(split_words), AfterValidator(check_needs)]
     field = Field(names, min_length=1, description="what `spaceprobe run` does")
     return create_model("StudySettings", __base__=Settings, stages=(chosen, field))
 

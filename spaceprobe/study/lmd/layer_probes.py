@@ -1,6 +1,6 @@
 """What data say of one layer: latent metrics, ranks, dimension, retrieval, meaning of latent axes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spaceprobe.lmd import graph, metrics
 from spaceprobe.lmd.dimension import dimension_table
-from spaceprobe.lmd.factors import decompose
+from spaceprobe.lmd.factors import Factors, cut, decompose
 from spaceprobe.lmd.functional import FunctionalRank, functional_rank
 from spaceprobe.lmd.noise import uniform_init_variance
 from spaceprobe.lmd.ranks import RankEstimate
@@ -25,6 +25,9 @@ SEED = 0
 NUM_REPEATS = 10
 """Chosen: noisy queries of each stored pattern; their share is known to 0.01 or so."""
 
+INITIAL = "initial"
+"""The name of the untrained network, and what stands behind the names of its spaces."""
+
 Row = dict[str, Any]
 
 
@@ -39,6 +42,11 @@ def make_metrics(layer: LayerPass, settings: LmdSettings) -> list[Metric]:
         else:
             made.append(_laplacian(layer, settings))
     return made
+
+
+def with_identity(made: Sequence[Metric]) -> list[Metric]:
+    """Returns the metrics with the identity first, whose space is that of V."""
+    return [Metric("identity", metrics.identity), *(metric for metric in made if metric.name != "identity")]
 
 
 def _laplacian(layer: LayerPass, settings: LmdSettings) -> Metric:
@@ -64,10 +72,15 @@ def known_of(layer: LayerPass, initial: Tensor, functional: RankEstimate | None)
     )
 
 
-def functional_of(layer: LayerPass, targets: Tensor) -> FunctionalRank:
+def functional_of(layer: LayerPass, whole: Factors, targets: Tensor) -> FunctionalRank:
     """Returns the functional rank of a layer on the points that were passed through it.
 
     Classes are scored by accuracy, values by the coefficient of determination R².
+
+    Args:
+        layer: the layer with these points.
+        whole: all components of its weight.
+        targets: of the points.
     """
 
     def score(pre_activations: Tensor) -> float:
@@ -77,8 +90,7 @@ def functional_of(layer: LayerPass, targets: Tensor) -> FunctionalRank:
             return float(1 - residual / (targets - targets.mean(dim=0)).square().sum())
         return float((outputs.argmax(1) == targets).double().mean())
 
-    factors = decompose(layer.linear.weight)
-    parts = factors.singular_values, factors.U, factors.Vh
+    parts = whole.singular_values, whole.U, whole.Vh
     return functional_rank(*parts, layer.inputs, layer.linear.bias.detach(), score)
 
 
@@ -92,73 +104,70 @@ def dimension_rows(layer: LayerPass, settings: LmdSettings) -> list[Row]:
 
 
 def retrieval_rows(
-    network: torch.nn.Sequential,
-    initial: torch.nn.Sequential,
-    sampled: Sequence[LayerPass],
+    networks: Mapping[str, torch.nn.Sequential],
+    metrics_of: Mapping[str, Sequence[Sequence[Metric]]],
     stored: Tensor,
     settings: LmdSettings,
 ) -> list[list[Row]]:
     """Returns for each layer how often a noisy image leads back to the stored one, in several spaces.
 
     The noise is added to the image. Its nearest neighbour is sought among the pixels; along the leading
-    axes of the layer, which is given both images' activations, at initialisation (``V initial``) and now
-    (``V``); and in each latent metric.
+    axes of the layer (``V``), which is given both images' activations; and in each latent metric.
 
     Args:
-        network: as it is now.
-        initial: as it was before training.
-        sampled: the pass of the sample through the network, behind the metrics.
+        networks: the trained one under the name ``""``, and the untrained one under `INITIAL`, whose
+            spaces have that word behind theirs.
+        metrics_of: under the same names the metrics of each layer.
         stored: the images, one a row.
-        settings: number of axes, noise and metrics.
+        settings: number of axes and noise.
     """
     queries, sources = noisy_queries(stored, settings.retrieval_noise, SEED, NUM_REPEATS)
-    pixels = retrieval_accuracy(stored, queries, sources)
-    now, before = (
-        list(zip(pass_through(some, stored), pass_through(some, queries), strict=True))
-        for some in (network, initial)
-    )
-    rows = []
-    for layer, (known, asked), (known_before, asked_before) in zip(sampled, now, before, strict=True):
-        weight = layer.linear.weight.detach()
-        rank = min(settings.retrieval_rank, *weight.shape)
-        found: list[tuple[str, int, float | None]] = [("pixels", stored.shape[1], pixels)]
-        Vh = decompose(known_before.linear.weight, rank).Vh
-        there = retrieval_accuracy(known_before.inputs, asked_before.inputs, sources, Vh)
-        found.append(("V initial", rank, there))
-        for metric in (Metric("V", metrics.identity), *make_metrics(layer, settings)):
-            if metric.name != "identity":  # which is V
-                found.append((metric.name, rank, _in_metric(weight, rank, metric, known, asked, sources)))
-        asked_for = {"num_stored": len(stored), "noise": settings.retrieval_noise}
-        rows.append(
-            [
-                {"space": space, "rank": rank, **asked_for, "num_queries": len(queries), "accuracy": accuracy}
-                for space, rank, accuracy in found
-            ]
-        )
+    asked = {"num_stored": len(stored), "noise": settings.retrieval_noise, "num_queries": len(queries)}
+    pixels = {"rank": stored.shape[1], "accuracy": retrieval_accuracy(stored, queries, sources)}
+    rows: list[list[Row]] = []
+    for suffix, network in networks.items():
+        passes = zip(pass_through(network, stored), pass_through(network, queries), strict=True)
+        for number, (known, noisy) in enumerate(passes):
+            if number == len(rows):
+                rows.append([{"space": "pixels", **pixels, **asked}])
+            weight = known.linear.weight.detach()
+            rank = min(settings.retrieval_rank, *weight.shape)
+            whole = decompose(weight)
+            for metric in metrics_of[suffix][number]:
+                space = "V" if metric.name == "identity" else metric.name
+                accuracy = _in_metric(whole, rank, metric, known, noisy, sources)
+                row = {"space": f"{space} {suffix}".rstrip(), "rank": rank, "accuracy": accuracy}
+                rows[number].append({**row, **asked})
     return rows
 
 
 def _in_metric(
-    weight: Tensor, rank: int, metric: Metric, stored: LayerPass, queries: LayerPass, sources: Tensor
+    whole: Factors, rank: int, metric: Metric, stored: LayerPass, queries: LayerPass, sources: Tensor
 ) -> float | None:
     """Returns the accuracy in a latent metric; None where the layer is constant and there is none."""
     if metric.latent is None:
         return None
     try:
-        factors = decompose(weight, rank, metric.latent)
+        factors = cut(whole, rank, metric.latent)
     except graph.ConstantPointsError:
         return None
     return retrieval_accuracy(stored.inputs, queries.inputs, sources, factors.I_dist @ factors.Vh)
 
 
-def semantics_rows(layer: LayerPass, targets: Tensor, settings: LmdSettings) -> list[Row]:
+def semantics_rows(layer: LayerPass, whole: Factors, targets: Tensor, settings: LmdSettings) -> list[Row]:
     """Returns how much of each latent axis the classes explain, beside shuffled labels.
 
     ``class_variance`` is the axis' share of all variance between classes in the layer's inputs, ``variance``
     its share of all variance there.
+
+    Args:
+        layer: the layer with the points that were passed through it.
+        whole: all components of its weight.
+        targets: the classes of the points.
+        settings: number of shufflings.
     """
     centred = layer.inputs - layer.inputs.mean(dim=0)
-    coordinates = centred @ decompose(layer.linear.weight).Vh.T
+    coordinates = centred @ whole.Vh.T
     between = _between(coordinates, targets)
     total_between, total = _between(centred, targets).sum(), centred.square().sum()
     return [

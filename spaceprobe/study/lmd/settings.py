@@ -1,6 +1,6 @@
 """The settings of the Layer Matrix Decomposition."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -13,14 +13,20 @@ ProbeName = Literal["functional-rank", "dimension", "retrieval", "semantics"]
 
 def _split_words(value: object) -> object:
     """Returns the words of a list, or of a text such as ``identity,data``."""
-    words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
-    return tuple(words) if isinstance(words, list) else words
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",")) if value.strip() else ()
+    return tuple(value) if isinstance(value, list) else value
 
 
-def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(set(values)) < len(values):
-        raise ValueError(f"found one twice in {', '.join(map(str, values))}")
-    return values
+def _in_order(names: tuple[str, ...]) -> AfterValidator:
+    """Returns a check that a list names nothing twice, and puts it into the order of the names."""
+
+    def check(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError(f"found one twice in {', '.join(map(str, values))}")
+        return tuple(name for name in names if name in values)
+
+    return AfterValidator(check)
 
 
 class LmdSettings(Settings):
@@ -29,7 +35,7 @@ class LmdSettings(Settings):
     metrics: Annotated[
         tuple[MetricName, ...],
         BeforeValidator(_split_words),
-        AfterValidator(_once),
+        _in_order(get_args(MetricName)),
         Flag("--metric"),
         NOT_IN_KEY,
     ] = Field(
@@ -40,23 +46,21 @@ class LmdSettings(Settings):
     probes: Annotated[
         tuple[ProbeName, ...],
         BeforeValidator(_split_words),
-        AfterValidator(_once),
+        _in_order(get_args(ProbeName)),
         Flag("--probes"),
         NOT_IN_KEY,
     ] = Field(("functional-rank",), description="what else is measured, in a list")
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     sample: int = Field(
-        2000, ge=20, le=60_000, description="training points behind metrics, data ranks, dimensions, meaning"
+        2000, ge=20, le=60_000, description="points behind metrics, data ranks, dimensions and meaning"
     )
     neighbours: int = Field(10, ge=1, le=1000, description="of a point, in the graph of the laplacian metric")
     data_ridge: float = Field(1e-9, ge=0, le=1, description="ρ of the data metric")
     laplacian_ridge: float = Field(0.01, ge=0, le=1, description="ρ of the laplacian metric")
     subsamples: int = Field(10, ge=2, le=1000, description="behind the spread of a dimension")
-    retrieval_images: int = Field(
-        100, ge=2, le=10_000, description="stored patterns: the first N test points"
-    )
+    retrieval_images: int = Field(100, ge=2, le=1000, description="stored patterns: the first N test points")
     retrieval_noise: float = Field(
         0.6, ge=0, le=1000, allow_inf_nan=False, description="standard deviation of the queries' noise"
     )
     retrieval_rank: int = Field(20, ge=1, le=10_000, description="kept components, at most all")
-    shuffles: int = Field(200, ge=1, le=100_000, description="of the labels, the control of semantics")
+    shuffles: int = Field(200, ge=2, le=100_000, description="of the labels, the control of semantics")

@@ -20,10 +20,6 @@ TAIL_COLUMNS = (
     *("log_norm", "log_spectral_norm", "weighted_alpha", "log_alpha_norm", "stable_rank"),
     *("numerical_rank", "noise_edge"),
 )
-CONVERGENCE_COLUMNS = (
-    *("gradient_ratio", "drift", "raw_drift", "subspace_sine", "log_loss_change", "learning_rate"),
-    *("margin_q50", "margin_q90", "margin_q99", "margin_max", "stable", "converged", "reason"),
-)
 DIMENSION_COLUMNS = (
     *("space", "estimator", "num_neighbours", "dimension", "spread", "num_points", "num_duplicates"),
     *("num_subsamples", "reason"),
@@ -55,8 +51,7 @@ OF_A_FILE = tuple(
 
 TABLES = (
     *OF_A_MATRIX,
-    _table("lmd_functional", ("rank",), ("rank", "score")),
-    _table("lmd_convergence", (), CONVERGENCE_COLUMNS),
+    _table("lmd_functional", ("rank",), ("rank", "score", "scored_on")),
     _table("lmd_dimension", ("space", "estimator"), DIMENSION_COLUMNS),
     _table("lmd_retrieval", ("space",), RETRIEVAL_COLUMNS),
     _table("lmd_semantics", ("axis",), SEMANTICS_COLUMNS),

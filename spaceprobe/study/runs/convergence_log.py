@@ -40,8 +40,8 @@ class ConvergenceLog:
         self._epochs = [*self._epochs[:1], epoch]  # the first gradient and the last loss are compared to
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns the rows so far, as JSON values."""
-        return self._rows
+        """Returns the rows so far as JSON values, each with its verdict and the reason."""
+        return _with_verdicts(self._rows)
 
     def _network_row(self, epoch: Epoch) -> dict[str, Any]:
         """Returns what is the same for all layers: gradient, loss, learning rate, encoding margin."""
@@ -60,8 +60,7 @@ class ConvergenceLog:
         return row
 
 
-def with_verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the rows of a whole training, each with its verdict and the reason."""
+def _with_verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     names = convergence.QUANTITIES
     changes = [convergence.EpochChange(row["layer"], row["epoch"], *map(row.get, names)) for row in rows]
     table = convergence.verdicts(changes)

@@ -28,7 +28,9 @@ def load_data(settings: DataSettings) -> Dataset:
         DataError: a file is missing or unreadable, or cannot be downloaded.
     """
     if settings.dataset == "swiss-roll":
-        return swiss_roll(settings.points, noise=settings.noise, task=settings.task)
+        return swiss_roll(
+            settings.points, noise=settings.noise, seed=settings.points_seed, task=settings.task
+        )
     dataset = load_image_dataset(settings.dataset, settings.root, download=settings.download)
     return dataset.first(settings.train_images)
 

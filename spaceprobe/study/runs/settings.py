@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from spaceprobe.study.stage import NOT_IN_KEY, Flag, Sections, Settings
 
-IMAGE_SETS = ("mnist", "fashion-mnist", "kmnist")
 NUM_IMAGE_CLASSES = 10
 MAX_EPOCHS = 100_000
 MAX_WIDTH = 10_000
@@ -42,6 +41,7 @@ class DataSettings(Settings):
     noise: float = Field(
         0.0, ge=0, le=100, allow_inf_nan=False, description="of swiss-roll: standard deviation off the roll"
     )
+    points_seed: int = Field(0, ge=0, le=2**31 - 1, description="of the points that are drawn: swiss-roll")
 
     @model_validator(mode="after")
     def _check_together(self) -> "DataSettings":
@@ -49,7 +49,17 @@ class DataSettings(Settings):
             raise ValueError(f"{self.dataset} has classes only: regression goes with dataset: swiss-roll")
         if self.task == "regression" and self.random_labels:
             raise ValueError("a regression has no labels: random_labels goes with task: classification")
+        fields = type(self).model_fields
+        drawn = ("points", "noise", "points_seed")
+        for name in ("train_images", "root") if self.dataset == "swiss-roll" else drawn:
+            if getattr(self, name) != fields[name].default:
+                raise ValueError(f"{name} does nothing with dataset: {self.dataset}; leave it out")
         return self
+
+
+def _as_text(value: object) -> object:
+    """Returns the text of a whole number: 100 is an architecture of one hidden layer."""
+    return str(value) if type(value) is int else value
 
 
 def parse_architecture(value: str) -> str:
@@ -75,7 +85,7 @@ def _is_count(word: str) -> bool:
 class NetworkSettings(Settings):
     """The network: an MLP with an activation after each hidden layer and a linear readout."""
 
-    architecture: Annotated[str, AfterValidator(parse_architecture)] = Field(
+    architecture: Annotated[str, BeforeValidator(_as_text), AfterValidator(parse_architecture)] = Field(
         "2x30", description="hidden layers x units, or the units of each, such as 100-50-25"
     )
     activation: Literal["relu", "leaky-relu", "sigmoid", "tanh", "gelu", "polynomial-2", "polynomial-3"] = (
@@ -122,7 +132,9 @@ class TrainingSettings(Settings):
     schedule: Literal["constant", "cosine", "linear", "step"] = Field(
         "constant", description="of the learning rate, after each epoch; cosine and linear fall towards 0"
     )
-    milestones: Epochs = Field((), description="of the step schedule: epochs after which the rate falls")
+    milestones: Annotated[Epochs, BeforeValidator(_read_epochs)] = Field(
+        (), description="of the step schedule: epochs after which the rate falls"
+    )
     decay: float = Field(0.1, gt=0, le=1, description="of the step schedule: by which factor")
     snapshots: Annotated[
         Literal["all"] | Epochs, BeforeValidator(_read_epochs), Flag("--snapshots"), NOT_IN_KEY

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.data.idx_files import IMAGE_SETS
+from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.study.runs.settings import (
     EPOCH_CHOICE,
-    IMAGE_SETS,
     NUM_IMAGE_CLASSES,
     EpochChoice,
     checkpoints_of,
@@ -128,14 +128,14 @@ def _checkpoints(sections: Sections) -> Mapping[int, str]:
 def _check(sections: Sections) -> None:
     activation, dataset = network_of(sections).activation, data_of(sections).dataset
     if activation != "relu":
-        raise SpaceprobeError(
+        raise SettingsError(
             f"network.activation: {activation} has no on and off to fold by, folding is measured for relu; "
-            "leave fold and summarize out of study.stages"
+            "set that, or leave fold and summarize out (study.stages: [train, lmd])"
         )
     if dataset not in IMAGE_SETS:
-        raise SpaceprobeError(
+        raise SettingsError(
             f"data.dataset: {dataset} has no ten classes of images to walk between; "
-            "leave fold and summarize out of study.stages"
+            "set another, or leave fold and summarize out (study.stages: [train, lmd])"
         )
     if _folding(sections).device == "cuda":
         import torch

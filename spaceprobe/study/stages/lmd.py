@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.study.lmd import tables as lmd_tables
 from spaceprobe.study.lmd.settings import LmdSettings
-from spaceprobe.study.runs.settings import INITIAL, checkpoints_of, data_key
+from spaceprobe.study.runs.settings import FINAL, INITIAL, checkpoints_of, data_key, data_of
 from spaceprobe.study.stage import (
     Advance,
     Content,
@@ -27,14 +29,11 @@ from spaceprobe.study.stage import (
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
-    from spaceprobe.data.datasets import Dataset
-    from spaceprobe.study.lmd.matrix_rows import Decomposed
+logger = logging.getLogger(__name__)
 
-PART = "lmd_factors.npz"
-VERSION = 2
-"""Of what the part holds; 2 brought metrics from data, tails, dimension, convergence and retrieval."""
+VERSION = 3
+"""Of what a part holds; 3 brought a part for each epoch."""
 
 
 def _settings(sections: Sections) -> LmdSettings:
@@ -44,101 +43,85 @@ def _settings(sections: Sections) -> LmdSettings:
 def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
     (trained,) = inputs["train"]
     settings = _settings(sections)
-    checkpoints = checkpoints_of(sections, settings.epoch)
     measured = settings.key()
-    key = {
-        "version": VERSION,
-        "lmd": measured,
-        "metrics": list(settings.metrics),
-        "probes": list(settings.probes),
-        "checkpoints": {str(epoch): trained.files[name] for epoch, name in checkpoints.items()},
-        "initial": trained.files[INITIAL],
-        **data_key(sections),
-    }
-    path = PART
-    if measured:  # a file for each way of measuring: trying another one, or sweeping it, loses nothing
-        digest = hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()[:6]
-        path = f"lmd_factors-{digest}.npz"
-    return [Part(path, key, amount=len(checkpoints))]
+    name = "lmd_factors"
+    if measured:  # files for each way of measuring: trying another one, or sweeping it, loses nothing
+        name += "-" + hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()[:6]
+    return [
+        Part(
+            # As with the weights: the last epoch has the plain name.
+            f"{name}.npz" if checkpoint == FINAL else f"{name}-epoch{epoch}.npz",
+            {
+                "version": VERSION,
+                "lmd": measured,
+                "metrics": list(settings.metrics),
+                "probes": list(settings.probes),
+                "epoch": epoch,
+                "checkpoint": trained.files[checkpoint],
+                "initial": trained.files[INITIAL],
+                **data_key(sections),
+            },
+            amount=1,
+        )
+        for epoch, checkpoint in checkpoints_of(sections, settings.epoch).items()
+    ]
+
+
+def _check(sections: Sections) -> None:
+    settings, data = _settings(sections), data_of(sections)
+    num_points = data.points if data.dataset == "swiss-roll" else data.train_images
+    num_points = min(settings.sample, num_points)
+    if "laplacian" in settings.metrics and num_points <= settings.neighbours:
+        raise SettingsError(
+            f"lmd.neighbours: {settings.neighbours} of each point are more than {num_points} points have; "
+            "lower it, or raise lmd.sample and the number of training points"
+        )
 
 
 def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, Content]]:
     del write_file
     from spaceprobe.study.lmd.matrix_rows import factor_arrays
-    from spaceprobe.study.runs.convergence_log import with_verdicts
+    from spaceprobe.study.lmd.network_rows import Probe
     from spaceprobe.study.runs.networks import load_network, load_training_data
 
     settings = _settings(job.sections)
     (trained,) = job.inputs["train"]
     dataset = load_training_data(job.sections, job.folder, trained)
     initial = load_network(job.sections, job.folder, trained, INITIAL).double()
-    rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in STAGE.tables}
-    rows["lmd_convergence"] = with_verdicts(trained.record["convergence"])
-    arrays: dict[str, np.ndarray] = {}
-    for epoch, name in checkpoints_of(job.sections, settings.epoch).items():
-        network = load_network(job.sections, job.folder, trained, name).double()
-        for layer, (found, decomposition) in enumerate(_probe(network, initial, dataset, settings)):
-            for table, some in found.items():
-                rows[table].extend({"epoch": epoch, "layer": layer, **row} for row in some)
-            arrays |= factor_arrays(f"epoch{epoch}-layer{layer}", decomposition)
+    probe = Probe(initial, dataset, settings, has_random_labels=data_of(job.sections).random_labels > 0)
+    checkpoints = checkpoints_of(job.sections, settings.epoch)
+    for part in job.parts:
+        epoch = part.key["epoch"]
+        network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
+        rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in STAGE.tables}
+        arrays: dict[str, np.ndarray] = {}
+        try:
+            for layer, (found, decomposition) in enumerate(probe.layers(network)):
+                for table, some in found.items():
+                    rows[table].extend({"epoch": epoch, "layer": layer, **row} for row in some)
+                arrays |= factor_arrays(f"layer{layer}", decomposition)
+        except ValueError as error:  # what no check foresaw of these data, such as a singular metric
+            raise SpaceprobeError(f"epoch {epoch}: {error}") from error
+        yield part, Content(rows, arrays)
         advance(1)
-    yield job.parts[0], Content(rows, arrays)
-
-
-def _probe(
-    network: "torch.nn.Sequential",
-    initial: "torch.nn.Sequential",
-    dataset: "Dataset",
-    settings: LmdSettings,
-) -> "Iterator[tuple[dict[str, list[dict[str, Any]]], Decomposed]]":
-    """Yields the rows of each table and the factors, layer by layer."""
-    from spaceprobe.networks.layers import linear_weights, pass_through
-    from spaceprobe.study.lmd import layer_probes
-    from spaceprobe.study.lmd.matrix_rows import decomposed, records
-
-    sample = dataset.train.first(settings.sample)
-    layers = pass_through(network, sample.inputs.double())
-    probes = set(settings.probes)
-    if not dataset.is_classification:
-        probes.discard("semantics")  # there are no classes to mean
-    tested = pass_through(network, dataset.test.inputs.double()) if "functional-rank" in probes else []
-    retrieved = []
-    if "retrieval" in probes:
-        stored = dataset.test.inputs[: settings.retrieval_images].double()
-        retrieved = layer_probes.retrieval_rows(network, initial, layers, stored, settings)
-    for number, (layer, before) in enumerate(zip(layers, linear_weights(initial), strict=True)):
-        rows: dict[str, list[dict[str, Any]]] = {}
-        functional = None
-        if tested:
-            measured = layer_probes.functional_of(tested[number], dataset.test.targets)
-            functional = measured.estimate
-            rows["lmd_functional"] = [
-                {"rank": row["q"], "score": row["score"]} for row in records(measured.scores)
-            ]
-        if "dimension" in probes:
-            rows["lmd_dimension"] = layer_probes.dimension_rows(layer, settings)
-        if "semantics" in probes:
-            rows["lmd_semantics"] = layer_probes.semantics_rows(layer, sample.targets, settings)
-        if retrieved:
-            rows["lmd_retrieval"] = retrieved[number]
-        known = layer_probes.known_of(layer, before, functional)
-        decomposition = decomposed(
-            layer.linear.weight.detach(), layer_probes.make_metrics(layer, settings), known
-        )
-        yield rows | decomposition.rows, decomposition
 
 
 def _tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows:
     del sections
-    ((_, content),) = parts
-    return content.record
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for _, content in parts:
+        for table, some in content.record.items():
+            rows.setdefault(table, []).extend(some)
+    return rows
 
 
 def _present(tables: Frames) -> str:
     if tables["lmd_layers"].empty:
         return "no weight matrix was decomposed"
-    from spaceprobe.study.lmd.summary import lines
+    from spaceprobe.study.lmd.summary import lines, warnings
 
+    for warning in warnings(tables):
+        logger.warning("warning: %s", warning)
     return "\n".join(lines(tables))
 
 
@@ -156,6 +139,7 @@ STAGE = RunStage(
     tables=lmd_tables.TABLES,
     needs=("train",),
     unit="epoch",
+    check=_check,
     plan=_plan,
     compute=_compute,
     tabulate=_tabulate,

@@ -104,7 +104,7 @@ def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tupl
 
 def _tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows:
     network = network_of(sections)
-    runs, curves = [], []
+    runs, curves, convergence = [], [], []
     for _, content in parts:
         curve: list[Mapping[str, Any]] = content.record["curve"]
         last = curve[-1] if content.error is None else {}
@@ -123,7 +123,8 @@ def _tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows
             }
         )
         curves.extend(curve)
-    return {"runs": runs, "training": curves}
+        convergence.extend(content.record["convergence"])
+    return {"runs": runs, "training": curves, "lmd_convergence": convergence}
 
 
 def _present(tables: Frames) -> str:
@@ -135,6 +136,11 @@ def _present(tables: Frames) -> str:
 
 
 METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+CONVERGENCE_KEY = ("epoch", "layer")
+CONVERGENCE_COLUMNS = (
+    *("gradient_ratio", "drift", "raw_drift", "subspace_sine", "log_loss_change", "learning_rate"),
+    *("margin_q50", "margin_q90", "margin_q99", "margin_max", "stable", "converged", "reason"),
+)
 
 STAGE = RunStage(
     name="train",
@@ -152,6 +158,7 @@ STAGE = RunStage(
             settings_after="seed",
         ),
         Table("training", key=("epoch",), columns=("epoch", "learning_rate", *METRICS)),
+        Table("lmd_convergence", key=CONVERGENCE_KEY, columns=(*CONVERGENCE_KEY, *CONVERGENCE_COLUMNS)),
     ),
     needs=(),
     unit="epoch",
