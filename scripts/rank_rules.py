@@ -1,14 +1,15 @@
 """Judges every rank rule by the functional rank: how many components a layer turned out to need.
 
 Reads the tables of finished studies and prints one in Markdown, best rule first: the root mean square of
-log(rank / functional rank) with the bias, for all layers and by their size. Only trained layers count (the
-last epoch of each run), and only those whose functional rank is valid.
+log(rank / functional rank) with its bias, for all layers, by their size and by study; and how much worse a
+rule is than the best, with a 95 % interval by the bootstrap over runs. Only trained layers count (the last
+epoch of each run) with a valid functional rank, where every rule is valid; a run of two studies counts once.
+each run) with a valid functional rank, where every rule is valid; a run that two studies share counts once.
 
 Run: python scripts/rank_rules.py results/lmd-ranks results/lmd-activations results/depth-sweep
 """
 
 import argparse
-import math
 from pathlib import Path
 
 import numpy as np
@@ -16,57 +17,65 @@ import pandas as pd
 
 from spaceprobe import read_tables
 
-KEY = ["study", "run", "epoch", "layer"]
-SIZES = {(1, 24): "up to 24 components", (25, 50): "25 to 50", (51, 10**9): "more"}
+LAYER = ["run", "epoch", "layer"]
+SIZES = {"up to 24 components": (1, 24), "25 to 50": (25, 50), "more": (51, 10**9)}
+NUM_RESAMPLES = 2000
 
 
-def trained_ranks(folders: list[Path]) -> pd.DataFrame:
-    """Returns the ranks of every layer at the last epoch of its run, by rule."""
+def log_errors(folders: list[Path]) -> pd.DataFrame:
+    """Returns log(rank / functional rank), a row a layer and a column a rule; a rank of 0 counts as 1.
+
+    The index says study, run, layer and the layer's number of components.
+    """
     frames = []
     for folder in folders:
         tables = read_tables(folder)
-        layers = tables["lmd_layers"].drop_duplicates(["run", "epoch", "layer"])
-        sizes = layers[["num_outputs", "num_inputs"]].min(axis=1)
-        ranks = tables["lmd_ranks"].assign(study=folder.name)
-        ranks = ranks.merge(layers[["run", "epoch", "layer"]].assign(size=sizes))
+        layers = tables["lmd_layers"].drop_duplicates(LAYER)
+        sizes = layers[LAYER].assign(size=layers[["num_outputs", "num_inputs"]].min(axis=1))
+        ranks = tables["lmd_ranks"].merge(sizes, on=LAYER).assign(study=folder.name)
         last = ranks.groupby("run")["epoch"].transform("max")
-        frames.append(ranks[(ranks["epoch"] == last) & (ranks["epoch"] > 0)])
-    return pd.concat(frames, ignore_index=True)
+        frames.append(ranks[(ranks["epoch"] == last) & (ranks["epoch"] > 0) & ranks["valid"]])
+    ranks = pd.concat(frames).drop_duplicates([*LAYER, "rule"])
+    wide = ranks.pivot_table(values="rank", index=["study", "size", *LAYER], columns="rule").dropna()
+    logs = np.log(wide.clip(lower=1))
+    return logs.drop(columns="functional").sub(logs["functional"], axis=0)
 
 
-def judged(ranks: pd.DataFrame) -> pd.DataFrame:
-    """Returns one row a rule, best first: num_layers where it is valid, bias and RMS of its error.
+def rms(errors: pd.DataFrame) -> pd.Series:
+    """Returns the root mean square of each rule's errors."""
+    return np.sqrt((errors**2).mean())
 
-    The error of a layer is log(rank / functional rank), with a rank of 0 counted as 1; ``bias`` is e to
-    its mean.
-    """
-    measured = ranks[(ranks["rule"] == "functional") & ranks["valid"]]
-    needed = measured.set_index(KEY)["rank"].clip(lower=1)
-    rules = ranks[(ranks["rule"] != "functional") & ranks["valid"]].set_index(KEY)
-    rules = rules[rules.index.isin(needed.index)]
-    error = np.log(rules["rank"].clip(lower=1)) - np.log(needed.reindex(rules.index))
-    table = error.groupby(rules["rule"]).agg(
-        num_layers="count",
-        bias=lambda errors: math.exp(errors.mean()),
-        rms=lambda errors: math.sqrt((errors**2).mean()),
-    )
-    return table.sort_values("rms")
+
+def excess(errors: pd.DataFrame) -> pd.DataFrame:
+    """Returns how much larger each rule's RMS is than the best rule's, with a 95 % interval over runs."""
+    best = rms(errors).idxmin()
+    runs = errors.index.get_level_values("run")
+    sums = (errors**2).groupby(runs).sum().to_numpy()
+    counts = errors.groupby(runs).size().to_numpy()
+    draws = np.random.default_rng(0).integers(len(counts), size=(NUM_RESAMPLES, len(counts)))
+    drawn = np.sqrt(sums[draws].sum(axis=1) / counts[draws].sum(axis=1)[:, None])
+    differences = drawn - drawn[:, [errors.columns.get_loc(best)]]
+    low, high = np.quantile(differences, [0.025, 0.975], axis=0)
+    return pd.DataFrame({"low": low, "high": high}, index=errors.columns)
 
 
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("studies", nargs="+", type=Path, help="folders of results with lmd_ranks.csv")
-    ranks = trained_ranks(parser.parse_args().studies)
-    groups = {"all": ranks}
-    for (low, high), title in SIZES.items():
-        groups[title] = ranks[ranks["size"].between(low, high)]
-    tables = {title: judged(some) for title, some in groups.items()}
-    counts = {title: table["num_layers"].max() for title, table in tables.items()}
-    print("| rule | " + " | ".join(f"{title} ({count} layers)" for title, count in counts.items()) + " |")
-    print("| --- |" + " --- |" * len(tables))
-    for rule in tables["all"].index:
-        cells = [f"{t.loc[rule, 'rms']:.2f} (×{t.loc[rule, 'bias']:.2f})" for t in tables.values()]
+    errors = log_errors(parser.parse_args().studies)
+    size, study = (errors.index.get_level_values(name) for name in ("size", "study"))
+    groups = {"all": errors}
+    groups |= {title: errors[(size >= low) & (size <= high)] for title, (low, high) in SIZES.items()}
+    groups |= {name: errors[study == name] for name in dict.fromkeys(study)}
+    titles = [f"{title} ({len(some)} layers)" for title, some in groups.items()]
+    titles.insert(1, "worse than the best by")
+    print("| rule | " + " | ".join(titles) + " |")
+    print("| --- |" + " --- |" * len(titles))
+    intervals = excess(errors)
+    for rule in rms(errors).sort_values().index:
+        cells = [f"{rms(some)[rule]:.2f} (×{np.exp(some[rule].mean()):.2f})" for some in groups.values()]
+        cells.insert(1, f"{intervals.loc[rule, 'low']:.2f} to {intervals.loc[rule, 'high']:.2f}")
         print(f"| {rule} | " + " | ".join(cells) + " |")
 
 
