@@ -4,7 +4,6 @@ Reads the tables of finished studies and prints one in Markdown, best rule first
 log(rank / functional rank) with its bias, for all layers, by their size and by study; and how much worse a
 rule is than the best, with a 95 % interval by the bootstrap over runs. Only trained layers count (the last
 epoch of each run) with a valid functional rank, where every rule is valid; a run of two studies counts once.
-each run) with a valid functional rank, where every rule is valid; a run that two studies share counts once.
 
 Run: python scripts/rank_rules.py results/lmd-ranks results/lmd-activations results/depth-sweep
 """

@@ -13,12 +13,12 @@ from spaceprobe.lmd.dimension import (
     DIMENSION_COLUMNS,
     ESTIMATORS,
     dimension_table,
-    distances_within,
     estimate_dimension,
     mle,
     twonn,
 )
 from spaceprobe.lmd.graph import nearest_neighbours
+from spaceprobe.lmd.subsamples import distances_within
 
 # Sums of some hundred logarithms of distances, each right to 1e-15.
 ROUNDING = 1e-12

@@ -84,7 +84,7 @@ def test_a_lower_rank_that_passes_again_does_not_count():
     left = iter([6, 5, 4, 3, 0])
     weight, inputs, _ = random_layer(6, 8, 4, seed=1)
     found = measure(weight, inputs, None, lambda _: scores[next(left)])
-    assert (found.estimate.rank, found.estimate.valid, found.full_score) == (4, True, 0.9)
+    assert (found.estimate.rank, found.estimate.valid) == (4, True)
     assert tuple(found.scores.columns) == SCORE_COLUMNS
     assert found.scores["q"].tolist() == [6, 5, 4, 3, 0]
     assert found.scores["score"].tolist() == [0.9, 0.895, 0.91, 0.5, 0.1]
@@ -112,7 +112,7 @@ def test_a_layer_of_known_rank_has_it():
 
     found = measure(weight, inputs, None, r_squared)
     assert (found.estimate.rank, found.estimate.valid) == (3, True)
-    assert found.full_score == pytest.approx(1, abs=1e-12)
+    assert found.scores["score"][0] == pytest.approx(1, abs=1e-12)
 
 
 def test_the_rest_of_a_network_is_the_score():
@@ -129,7 +129,7 @@ def test_the_rest_of_a_network_is_the_score():
 
     weight, bias = network[2].weight, network[2].bias
     found = measure(weight, hidden, bias, score)
-    assert found.full_score == 1.0
+    assert found.scores["score"][0] == 1.0
     assert found.estimate.rank == by_definition(weight.detach(), hidden, bias.detach(), score)
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaceprobe.data.datasets import load_image_split
-from spaceprobe.lmd.factors import certify, decompose
+from spaceprobe.lmd.certificate import certify
+from spaceprobe.lmd.factors import decompose
 from spaceprobe.lmd.graph import (
     ConstantPointsError,
     distinct_points,
@@ -304,6 +305,22 @@ def test_cutting_the_data_separation_costs_its_tail(sizes):
         other = inputs @ cut.T + corrected_bias(bias, weight, cut, inputs)
         moved = [math.dist(a, b) ** 2 for a, b in zip(outputs.tolist(), other.tolist(), strict=True)]
         assert math.sqrt(sum(moved) / len(moved)) == pytest.approx(tail, rel=1e-12)
+
+
+def test_of_a_layer_cut_before_the_cost_is_counted_from_the_cut_one():
+    inputs, weight, _, _ = layer(*SIZES[0][:3])
+    rank = min(weight.shape) - 2
+    factors = decompose(weight, rank, data_metric(inputs, ridge=0.0))
+    S_cut = torch.where(torch.arange(rank) < rank - 1, factors.S_prime, 0.0)
+    smaller = factors.U @ (factors.O_dist * S_cut) @ factors.I_dist @ factors.Vh
+    tail = float(factors.S_prime[-1])
+    assert activation_error(factors.product(), smaller, inputs) == pytest.approx(tail, rel=1e-12)
+    assert activation_error(weight, smaller, inputs) != pytest.approx(tail, rel=0.01)
+    # With a ridge it is no longer exact.
+    ridged = decompose(weight, rank, data_metric(inputs, ridge=0.1))
+    smaller = ridged.U @ (ridged.O_dist[:, :-1] * ridged.S_prime[:-1]) @ ridged.I_dist[:-1] @ ridged.Vh
+    found = activation_error(ridged.product(), smaller, inputs)
+    assert found != pytest.approx(float(ridged.S_prime[-1]), rel=1e-3)
 
 
 @settings(max_examples=8)

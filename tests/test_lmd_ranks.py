@@ -14,14 +14,8 @@ from spaceprobe.lmd.noise import (
     marchenko_pastur_edge,
     uniform_init_variance,
 )
-from spaceprobe.lmd.ranks import (
-    DEFAULT_RULE,
-    FUNCTIONAL,
-    RANK_COLUMNS,
-    RULES,
-    RankEstimate,
-    rank_table,
-)
+from spaceprobe.lmd.rank_rules import RULES, RankEstimate
+from spaceprobe.lmd.ranks import DEFAULT_RULE, FUNCTIONAL, RANK_COLUMNS, rank_table
 from spaceprobe.lmd.spectrum import (
     POINTS_AT_ONCE,
     SPECTRUM_COLUMNS,

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spaceprobe.lmd import retrieval
 from spaceprobe.lmd.factors import decompose
 from spaceprobe.lmd.retrieval import (
     noisy_queries,
@@ -147,6 +148,38 @@ def test_queries_are_seeded_and_scale_with_the_noise():
     many = noisy_queries(stored, 0.5, 3, num_repeats=2000)[0] - stored.repeat(2000, 1)
     # 72,000 draws: their standard deviation is known to 0.3 %.
     assert float(many.std()) == pytest.approx(0.5, rel=0.01)
+
+
+def test_queries_are_the_patterns_and_their_noise():
+    stored = gaussian(5, 7, seed=9)
+    queries, sources = noisy_queries(stored, 0.3, 4, num_repeats=3)
+    draws = gaussian(15, 7, seed=4)
+    assert torch.equal(queries, stored[sources] + 0.3 * draws)
+    assert torch.equal(stored, gaussian(5, 7, seed=9))
+
+
+@pytest.mark.parametrize("shape", [None, (3, 6)])
+def test_distances_are_held_for_some_queries_at_once(monkeypatch, shape):
+    stored = gaussian(13, 6, seed=1)
+    queries, sources = noisy_queries(stored, 1.5, 2, num_repeats=50)
+    projection = None if shape is None else gaussian(*shape, seed=3)
+    sizes = []
+
+    def spy(x, y, compute_mode, cdist=torch.cdist):
+        sizes.append(len(x))
+        return cdist(x, y, compute_mode=compute_mode)
+
+    monkeypatch.setattr(torch, "cdist", spy)
+    found = retrieval_accuracy(stored, queries, sources, projection)
+    assert 0.1 < found < 0.9
+    assert sizes == [256, 256, 138]
+    for size in (1, 7, 10**6):
+        monkeypatch.setattr(retrieval, "QUERIES_AT_ONCE", size)
+        assert retrieval_accuracy(stored, queries, sources, projection) == found
+    bad = queries.clone()
+    bad[-1, -1] = math.nan
+    with pytest.raises(ValueError, match="queries: 650, at least one is needed, and only finite numbers"):
+        retrieval_accuracy(stored, bad, sources)
 
 
 def test_a_global_seed_is_neither_used_nor_moved():

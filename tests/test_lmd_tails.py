@@ -119,9 +119,9 @@ def test_the_values_of_the_tail_are_counted_not_all(num_tail, valid):
     ("values", "reason"),
     [
         ([0.0, 0.0], "every weight is zero"),
-        ([3.0], "fewer than two different eigenvalues > 0"),
-        ([3.0, 3.0, 3.0], "fewer than two different eigenvalues > 0"),
-        ([3.0, 0.0], "fewer than two different eigenvalues > 0"),
+        ([3.0], "fewer than two different eigenvalues above rounding"),
+        ([3.0, 3.0, 3.0], "fewer than two different eigenvalues above rounding"),
+        ([3.0, 0.0], "fewer than two different eigenvalues above rounding"),
         ([1e200, 1.0], r"singular values to 1e+200: their squares overflow"),
     ],
 )
@@ -129,6 +129,43 @@ def test_where_no_law_can_be_fitted_there_is_a_reason_and_no_number(values, reas
     found = power_law_tail(np.array(values))
     assert (found.exponent, found.standard_error, found.ks_distance, found.xmin) == (None,) * 4
     assert (found.num_tail, found.num_values, found.valid, found.reason) == (0, len(values), False, reason)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3, 5])
+def test_rounding_of_a_matrix_of_low_rank_is_no_tail(rank):
+    rng = np.random.default_rng(rank)
+    matrix = rng.normal(size=(300, rank)) @ rng.normal(size=(rank, 300))
+    for values in (np.linalg.svd(matrix)[1], np.linalg.svd(matrix.astype(np.float32))[1].astype(float)):
+        found = power_law_tail(values)
+        assert not found.valid
+        assert found.num_tail <= rank
+        assert (found.num_values, found.num_left_out) == (300, 300 - rank)
+    norms = matrix_norms(values, (300, 300))
+    assert norms.numerical_rank == rank
+    assert (norms.weighted_alpha is None) == (rank == 1)
+
+
+def test_what_lies_below_rounding_changes_no_fit():
+    values = pareto_values(2.5, 60, seed=4)
+    alone = power_law_tail(values, shape=(60, 500))
+    assert alone.num_left_out == 0
+    for below in (np.zeros(140), np.geomspace(1e-8, 1e-16, 140) * values[0]):
+        found = power_law_tail(np.concatenate([values, below]), shape=(200, 500))
+        assert found == dataclasses.replace(alone, num_values=200, num_left_out=140)
+
+
+def test_the_threshold_is_that_of_the_numerical_rank():
+    epsilon = 2.0**-10
+    values = np.array([1.0, 0.5, 0.25, 100 * epsilon, 7 * epsilon, 4 * epsilon, 3.5 * epsilon])
+    # Exceeding σ₁ · max(m, n) · ε, not reaching it: for a square matrix of 7 and for two longer ones.
+    for shape, num_kept in (((7, 7), 4), ((7, 99), 4), ((100, 7), 3), (None, 4)):
+        found = power_law_tail(values, shape=shape, epsilon=epsilon)
+        assert found.num_left_out == 7 - num_kept
+        if shape:
+            assert matrix_norms(values, shape, epsilon=epsilon).numerical_rank == num_kept
+    assert power_law_tail(values).num_left_out == 0
+    with pytest.raises(ValueError, match="singular_values: 7 for a 6 × 9 matrix, 6 are needed"):
+        power_law_tail(values, shape=(6, 9))
 
 
 @pytest.mark.parametrize("values", [[], [1.0, 2.0], [math.nan, 1.0], [math.inf, 1.0], [1.0, -1.0]])

@@ -8,7 +8,7 @@ section 4). Four quantities per epoch and layer are held against `THRESHOLD`:
 - ‖ΔW‖_F / ‖W‖_F over the epoch, divided by lr / lr_max (`normalised_drift`): the raw drift alone is
   fooled by a decayed learning rate, which stops any network,
 - the sine of the largest angle between successive leading right singular subspaces (`subspace_sine`),
-- |Δ log loss| over the epoch (`log_loss_change`).
+- |Δ log loss| over the epoch, above the rounding of the loss (`log_loss_change`).
 
 A layer is converged when all four stay at or below the threshold for `EPOCHS_IN_A_ROW` epochs. Few
 networks in use are: ten epochs on MNIST are not enough. So this calls for a warning, not for a refusal;
@@ -26,8 +26,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import decompose, frobenius_norm
+from spaceprobe.lmd.factors import frobenius_norm
 from spaceprobe.lmd.spectrum import FLOAT32_EPSILON
+from spaceprobe.lmd.subspaces import NUM_DIRECTIONS, largest_angle_sine, leading_directions
 
 THRESHOLD = 0.05
 """Chosen: a change of 5 % an epoch, relative to where the quantity started."""
@@ -35,8 +36,12 @@ THRESHOLD = 0.05
 EPOCHS_IN_A_ROW = 3
 """Chosen: one quiet epoch may be chance; the third in a row seldom is."""
 
-NUM_DIRECTIONS = 8
-"""Chosen: leading right singular vectors whose subspace is watched."""
+CROSS_ENTROPY_FLOOR = FLOAT32_EPSILON / THRESHOLD
+"""Chosen: the mean cross-entropy (2.4e-6 nats) of which float32 rounding is as much as the threshold.
+
+A point's loss is the logarithm of a sum from 1 on, so it comes in steps of ε = 1.2e-7 and what is below half
+a step counts as 0: a mean of 1.2e-8 was read as 5e-9, and a change of 0.7 % as one of 6.6 %. The mean is
+wrong by some 0.2 ε, mostly too low; ε leaves room for points that all round the same way."""
 
 MIN_RATE_SHARE = FLOAT32_EPSILON / THRESHOLD
 """Below this lr / lr_max (2.4e-6) a drift at the threshold is less than the rounding of a float32 weight."""
@@ -143,6 +148,9 @@ def subspace_sine(before: Any, after: Any, num_directions: int = NUM_DIRECTIONS)
     smaller rank do), which directions are the leading ones is arbitrary, and so is the angle; if they are
     close there, a small step of the weights turns the subspace far.
 
+    Both matrices are decomposed. Who compares epoch after epoch keeps `leading_directions` of the last one
+    and gives both bases to `largest_angle_sine`, which is the same number at half of the cost.
+
     Args:
         before: a weight matrix, a tensor or an array of shape (outputs, inputs).
         after: the same one an epoch later.
@@ -152,43 +160,30 @@ def subspace_sine(before: Any, after: Any, num_directions: int = NUM_DIRECTIONS)
         ValueError: if the shapes differ, an entry is NaN or infinite, or num_directions < 1.
     """
     start, end = _as_pair(before, after)
-    if num_directions < 1:
-        raise ValueError(f"num_directions: {num_directions}, at least 1 is needed")
-    rank = min(num_directions, *start.shape)
-    if rank == start.shape[1]:
-        return 0.0
-    return largest_angle_sine(decompose(start, rank).Vh, decompose(end, rank).Vh)
+    first = leading_directions(start, num_directions)
+    return largest_angle_sine(first, leading_directions(end, num_directions))
 
 
-def largest_angle_sine(
-    first: Float64[Tensor, "directions inputs"], second: Float64[Tensor, "directions inputs"]
-) -> float:
-    """Returns the sine of the largest principal angle between the row spaces, in [0, 1]; 0 for no rows.
+def log_loss_change(before: float, after: float, floor: float = 0.0) -> float | None:
+    """Returns |log(after) - log(before)| of the training loss, ≥ 0; below the floor, the floor is taken.
 
-    It is the spectral norm of what is left of the first basis after its projection on the second, which
-    is accurate to some 1e-16 for small angles, where √(1 - cos²) loses half of the digits (Björck and
-    Golub, Numerical methods for computing angles between linear subspaces, 1973).
+    So what goes on below it counts as no movement; gradient, drift and subspace still show it. 0 where both
+    losses are 0: nothing changed. None where one is and there is no floor: the change has no size.
 
     Args:
-        first: orthonormal rows, such as `Factors.Vh`.
-        second: as many orthonormal rows.
-    """
-    if not len(first):
-        return 0.0
-    rest = first - (first @ second.T) @ second
-    return min(1.0, float(torch.linalg.matrix_norm(rest, ord=2)))
-
-
-def log_loss_change(before: float, after: float) -> float | None:
-    """Returns |log(after) - log(before)| of the training loss, ≥ 0.
-
-    0 where both losses are 0: nothing changed. None where one is: the change has no size.
+        before: the loss before the epoch.
+        after: the loss after it.
+        floor: below this the loss is rounding: `CROSS_ENTROPY_FLOOR` for a cross-entropy in float32. A
+            squared error is rounded relative to itself down to some 1e-10 of the mean squared target and
+            needs none, 0.
 
     Raises:
-        ValueError: if a loss is negative, NaN or infinite.
+        ValueError: if a number is negative, NaN or infinite.
     """
     _require_not_negative("loss before", before)
     _require_not_negative("loss after", after)
+    _require_not_negative("floor", floor)
+    before, after = max(before, floor), max(after, floor)
     if before == after:
         return 0.0
     return abs(math.log(after) - math.log(before)) if min(before, after) > 0 else None

@@ -16,26 +16,16 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64
 
-from spaceprobe.lmd.graph import (
-    Neighbours,
-    Points,
-    as_points,
-    distinct_points,
-    nearest_neighbours,
-    row_norms,
-)
+from spaceprobe.lmd.graph import Points, as_points, distinct_points
+from spaceprobe.lmd.subsamples import SPARE, neighbours_up_to, subsample_distances
 
 DISCARDED = 0.1
 """Share of the largest ratios left out of the fit: Facco et al., Methods."""
 
 MIN_POINTS = 20
 """Chosen: with so few points the relative standard error, 1/√points, is already 22 %."""
-
-SPARE = 2
-"""Chosen: neighbours looked for, over those a subsample needs on average. With 10 needed and half of the
-points left, one point in 3,000 has too few among 40; its neighbours are looked up among all."""
 
 DIMENSION_COLUMNS = (
     "estimator",
@@ -137,7 +127,7 @@ def estimate_dimension(
     """
     k = _neighbours_used(estimator, num_neighbours)
     X, num_duplicates = _distinct(points)
-    return _estimate(_neighbours_up_to(X, k).distances, num_duplicates, estimator, k)
+    return _estimate(neighbours_up_to(X, k).distances, num_duplicates, estimator, k)
 
 
 def dimension_table(
@@ -177,12 +167,8 @@ def dimension_table(
     used = {name: _neighbours_used(name, num_neighbours) for name in ESTIMATORS}
     X, num_duplicates = _distinct(points)
     most = max(used.values())
-    found = _neighbours_up_to(X, math.ceil(SPARE * most / share))
-
-    generator = np.random.default_rng(seed)
-    size = math.floor(len(X) * share)
-    subsets = [np.sort(generator.choice(len(X), size, replace=False)) for _ in range(num_subsamples)]
-    subset_distances = [distances_within(X, found, subset, min(most, size - 1)) for subset in subsets]
+    found = neighbours_up_to(X, math.ceil(SPARE * most / share))
+    subset_distances = subsample_distances(X, found, most, num_subsamples, share, seed)
     rows = []
     for name, k in used.items():
         whole = _estimate(found.distances, num_duplicates, name, k)
@@ -192,36 +178,6 @@ def dimension_table(
         rows.append(row | asdict(whole) | {"reason": whole.reason or reason})
     table = pd.DataFrame(rows, columns=[*DIMENSION_COLUMNS])
     return table.astype({"dimension": float, "spread": float})
-
-
-def distances_within(
-    X: Float64[np.ndarray, "points features"],
-    found: Neighbours,
-    subset: Int64[np.ndarray, "members"],
-    num_neighbours: int,
-) -> Float64[np.ndarray, "members num_neighbours"]:
-    """Returns the distances of each member of a subset to its nearest neighbours in it, ascending.
-
-    Read off the neighbours among all points; for members with too few of them in the subset, anew.
-
-    Args:
-        X: all points.
-        found: their neighbours, at least ``num_neighbours`` of each.
-        subset: indices of points, each once.
-        num_neighbours: below the number of members; 0 or less gives no columns.
-    """
-    num_neighbours = max(num_neighbours, 0)
-    inside = np.zeros(len(X), dtype=bool)
-    inside[subset] = True
-    is_member: Bool[np.ndarray, "members all_neighbours"] = inside[found.indices[subset]]
-    # Members first, in their order.
-    order = np.argsort(~is_member, axis=1, kind="stable")[:, :num_neighbours]
-    distances = np.take_along_axis(found.distances[subset], order, axis=1)
-    for row in np.flatnonzero(is_member.sum(axis=1) < num_neighbours):
-        from_here = row_norms(X[subset] - X[subset[row]])
-        from_here[row] = np.inf  # no neighbour of itself
-        distances[row] = np.sort(from_here)[:num_neighbours]
-    return distances
 
 
 def _neighbours_used(estimator: str, num_neighbours: int) -> int:
@@ -238,14 +194,6 @@ def _distinct(points: Points) -> tuple[Float64[np.ndarray, "distinct features"],
     X = as_points(points)
     kept = distinct_points(X)
     return X[kept], len(X) - len(kept)
-
-
-def _neighbours_up_to(X: Float64[np.ndarray, "points features"], num_neighbours: int) -> Neighbours:
-    """Returns so many neighbours of each point, or all others where there are fewer."""
-    num_neighbours = min(num_neighbours, len(X) - 1)
-    if num_neighbours:
-        return nearest_neighbours(X, num_neighbours)
-    return Neighbours(np.empty((len(X), 0), dtype=np.int64), np.empty((len(X), 0)))
 
 
 def _estimate(

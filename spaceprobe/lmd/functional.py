@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from spaceprobe.lmd.ranks import RankEstimate
+from spaceprobe.lmd.rank_rules import RankEstimate
 
 ONE_POINT = 0.01
 """design.md, section 4: one point of accuracy, 1 % of the images."""
@@ -32,13 +32,11 @@ class FunctionalRank:
         estimate: the rank, as the rank rules give theirs. Invalid where the network scores as well
             without the layer's weights, so that the score cannot tell its components apart (an
             untrained network at chance, say); the number then still is what the definition gives.
-        full_score: the score with all components.
         scores: columns `SCORE_COLUMNS`, descending in q: the score with W_q for every q that was
             visited, from all components down to the first that fails, and q = 0.
     """
 
     estimate: RankEstimate
-    full_score: float
     scores: pd.DataFrame
 
 
@@ -99,7 +97,7 @@ def functional_rank(
         reason = f"score {visited[0]:.4g} without the layer's weights, {full_score:.4g} with them"
     estimate = RankEstimate(float(rank), rank, valid=not reason, reason=reason)
     scores = pd.DataFrame(list(visited.items()), columns=[*SCORE_COLUMNS])
-    return FunctionalRank(estimate, full_score, scores)
+    return FunctionalRank(estimate, scores)
 
 
 def _checked(number: float, q: int) -> float:

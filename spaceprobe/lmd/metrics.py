@@ -63,10 +63,12 @@ METRICS: dict[str, LatentMetric] = {"identity": identity}
 def data_metric(inputs: Float64[Tensor, "points inputs"], ridge: float = 1e-9) -> LatentMetric:
     """Returns the metric in which a layer's inputs have unit covariance, for its weight.
 
-    At ridge 0 and with a covariance of full rank, S'² are the eigenvalues of the covariance of W_r x, and
-    setting the trailing S' to 0 costs the square root of the sum of their squares: the root mean square
-    change of the layer's outputs, with the bias b + (W - W_cut) · mean of the inputs. The covariance is
-    divided by the number of points, not by one less, so that this holds exactly.
+    With r the rank of the cut that the metric is called for, at ridge 0 and with a covariance of full rank,
+    S'² are the eigenvalues of the covariance of W_r x. Setting the trailing S' to 0 turns W_r into W_s and
+    costs the square root of the sum of their squares: that is the root mean square change of the outputs of
+    W_r (of W only where r is full), with the bias corrected to b + (W_r - W_s) · mean of the inputs. What
+    the cut from W to W_r has cost is not in it. The covariance is divided by the number of points, not by
+    one less, so that this holds exactly. With a ridge it holds only about.
 
     The condition number of G_in is that of the covariance, at most rank / ridge (1e10 after dead ReLUs),
     and the rounding of the five factors is about its square root times 1e-16.

@@ -23,13 +23,17 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+QUERIES_AT_ONCE = 256
+"""Chosen: queries whose distances to all stored patterns are held at once; 20 MB for 10,000 patterns."""
+
 
 def noisy_queries(
     stored: Float64[Tensor, "stored features"], noise: float, seed: int, num_repeats: int = 1
 ) -> tuple[Float64[Tensor, "queries features"], Int64[Tensor, "queries"]]:
     """Returns noisy copies of the stored patterns, and the index of the pattern that each was made from.
 
-    The same seed gives the same draws at every noise, only scaled.
+    The same seed gives the same draws at every noise, only scaled. All queries are made at once: they take
+    ``num_repeats`` times the memory of the patterns, and nothing beside them does.
 
     Args:
         stored: one pattern a row.
@@ -47,8 +51,9 @@ def noisy_queries(
         raise ValueError(f"num_repeats: {num_repeats}, at least 1 is needed")
     sources = torch.arange(len(stored)).repeat(num_repeats)
     generator = torch.Generator().manual_seed(seed)
-    draws = torch.randn(len(sources), stored.shape[1], dtype=torch.float64, generator=generator)
-    return stored[sources] + noise * draws, sources
+    queries = torch.randn(len(sources), stored.shape[1], dtype=torch.float64, generator=generator)
+    queries.mul_(noise).view(num_repeats, *stored.shape).add_(stored)
+    return queries, sources
 
 
 def retrieval_accuracy(
@@ -63,6 +68,9 @@ def retrieval_accuracy(
     for the queries of pattern 0 alone: 1 / number of patterns if every pattern has as many queries. And
     of two stored patterns that are equal, queries of the second are never right.
 
+    Distances are taken for `QUERIES_AT_ONCE` queries at a time, so memory grows with the patterns and with
+    the projected queries, not with the product of their numbers.
+
     Args:
         stored: one pattern a row.
         queries: at least one.
@@ -75,7 +83,7 @@ def retrieval_accuracy(
             among the patterns, or the projection takes another number of features.
     """
     _require_patterns(stored)
-    if not len(queries) or not bool(queries.isfinite().all()):
+    if not len(queries) or not _is_finite(queries):
         raise ValueError(f"queries: {len(queries)}, at least one is needed, and only finite numbers")
     if len(sources) != len(queries):
         raise ValueError(f"sources: {len(sources)} for {len(queries)} queries, one for each is needed")
@@ -88,8 +96,17 @@ def retrieval_accuracy(
         _require_projection("projection", projection, stored.shape[1])
         stored, queries = stored @ projection.T, queries @ projection.T
     # Differences, not |x|² + |y|² - 2xy: that loses half of the digits where patterns lie close.
-    distances = torch.cdist(queries, stored, compute_mode="donot_use_mm_for_euclid_dist")
-    return int((distances.argmin(dim=1) == sources).sum()) / len(sources)
+    # Each row of them is computed alone, so blocks leave the result as it is.
+    num_right = 0
+    for asked, right in zip(queries.split(QUERIES_AT_ONCE), sources.split(QUERIES_AT_ONCE), strict=True):
+        distances = torch.cdist(asked, stored, compute_mode="donot_use_mm_for_euclid_dist")
+        num_right += int((distances.argmin(dim=1) == right).sum())
+    return num_right / len(sources)
+
+
+def _is_finite(rows: Float64[Tensor, "rows features"]) -> bool:
+    # In blocks: isfinite() makes a copy of what it is given.
+    return all(bool(block.isfinite().all()) for block in rows.split(QUERIES_AT_ONCE))
 
 
 def _require_patterns(stored: Float64[Tensor, "stored features"]) -> None:

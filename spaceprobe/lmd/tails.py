@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from spaceprobe.lmd.ranks import numerical, stable_rank
+from spaceprobe.lmd.rank_rules import numerical, stable_rank
 from spaceprobe.lmd.spectrum import FLOAT32_EPSILON, Spectrum
 
 MIN_TAIL_VALUES = 50
@@ -28,7 +28,7 @@ class Tail:
     """A power law p(λ) ∝ λ^-α for λ ≥ xmin, fitted to eigenvalues of WᵀW.
 
     Attributes:
-        num_values: all eigenvalues, zeros too.
+        num_values: all eigenvalues, those left out too.
         exponent: α > 1; None where no law can be fitted.
         standard_error: (α - 1) / √(number of tail values), to first order and xmin taken as given; None
             without exponent.
@@ -38,6 +38,7 @@ class Tail:
         num_tail: on how many eigenvalues the fit rests, xmin included; 0 without one.
         valid: whether they are enough.
         reason: why it is not valid; empty otherwise.
+        num_left_out: eigenvalues that are zero or rounding, on which nothing rests.
     """
 
     num_values: int
@@ -48,6 +49,7 @@ class Tail:
     num_tail: int
     valid: bool
     reason: str
+    num_left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,36 +73,51 @@ class Norms:
     numerical_rank: int
 
 
-def power_law_tail(values: Float64[np.ndarray, "values"], min_values: int = MIN_TAIL_VALUES) -> Tail:
+def power_law_tail(
+    values: Float64[np.ndarray, "values"],
+    min_values: int = MIN_TAIL_VALUES,
+    *,
+    shape: tuple[int, int] | None = None,
+    epsilon: float = FLOAT32_EPSILON,
+) -> Tail:
     """Returns the power law that fits the upper tail of the eigenvalues λ = σ² best.
 
     Clauset, Shalizi and Newman, Power-law distributions in empirical data, SIAM Review 51 (2009): for
     every eigenvalue but the largest as xmin the continuous maximum-likelihood exponent α = 1 + n / Σ
     ln(λ_i / xmin) (their equation 3.1) over the n eigenvalues from xmin on; taken is the xmin of least KS
     distance (section 3.3), of several the smallest. α and the KS distance do not depend on the scale of
-    the matrix. Eigenvalues of 0 have no logarithm and are left out.
+    the matrix.
+
+    Only eigenvalues that count for the numerical rank are fitted, those with σ > σ₁ · max(m, n) · ε
+    (`rank_rules.numerical`). What lies below is rounding: a matrix of rank 1 has hundreds of values at
+    1e-16 σ₁ that look like a tail, and a zero has no logarithm.
 
     Args:
-        values: singular values, descending.
+        values: all singular values, descending.
         min_values: fewer eigenvalues in the tail make the fit invalid; its numbers stand.
+        shape: rows and columns of the matrix; None takes a square one, whose threshold is the lowest
+            that so many values can have.
+        epsilon: relative rounding of its entries.
 
     Raises:
-        ValueError: if the values are not finite, descending numbers ≥ 0, at least one.
+        ValueError: if the values are not finite, descending numbers ≥ 0, at least one, or not min(shape).
     """
     if not len(values) or not (
         np.isfinite(values).all() and values[-1] >= 0 and (np.diff(values) <= 0).all()
     ):
         raise ValueError("values: finite, descending singular values >= 0 are needed, at least one")
+    num_kept = numerical(Spectrum(values, shape or (len(values), len(values)), epsilon=epsilon)).rank
+    num_left_out = len(values) - num_kept
     if values[0] == 0:
-        return _no_tail(len(values), "every weight is zero")
+        return _no_tail(len(values), num_left_out, "every weight is zero")
     if values[0] > LARGEST_VALUE:
-        return _no_tail(len(values), f"singular values to {values[0]:.3g}: their squares overflow")
-    positive = values[values > 0]
-    logs = 2 * np.log(positive / positive[0])
+        reason = f"singular values to {values[0]:.3g}: their squares overflow"
+        return _no_tail(len(values), num_left_out, reason)
+    logs = 2 * np.log(values[:num_kept] / values[0])
     # The first places of different values: the tail of an xmin holds all that equal it.
     ends = np.flatnonzero(np.append(np.diff(logs) < 0, True)) + 1
     if len(ends) < 2:
-        return _no_tail(len(values), "fewer than two different eigenvalues > 0")
+        return _no_tail(len(values), num_left_out, "fewer than two different eigenvalues above rounding")
     fits = [_fit(logs[:end]) for end in ends[:0:-1]]
     best = int(np.argmin([distance for _, distance in fits]))
     alpha, distance = fits[best]
@@ -113,10 +130,11 @@ def power_law_tail(values: Float64[np.ndarray, "values"], min_values: int = MIN_
         exponent=alpha,
         standard_error=(alpha - 1) / math.sqrt(num_values),
         ks_distance=distance,
-        xmin=float(positive[num_values - 1]) ** 2,
+        xmin=float(values[num_values - 1]) ** 2,
         num_tail=num_values,
         valid=not reason,
         reason=reason,
+        num_left_out=num_left_out,
     )
 
 
@@ -133,14 +151,14 @@ def matrix_norms(
     Args:
         values: all singular values, descending.
         shape: rows and columns of the matrix.
-        tail: `power_law_tail` of the same singular values, where it is at hand; None fits it.
+        tail: `power_law_tail` of the same singular values and shape, where it is at hand; None fits it.
         epsilon: relative rounding of the entries.
 
     Raises:
         ValueError: if the singular values are not min(shape) finite, descending numbers ≥ 0.
     """
     spectrum = Spectrum(values, shape, epsilon=epsilon)
-    alpha = (tail or power_law_tail(values)).exponent
+    alpha = (tail or power_law_tail(values, shape=shape, epsilon=epsilon)).exponent
     rank = numerical(spectrum).rank
     if values[0] == 0:
         return Norms(None, None, None, None, stable_rank=0.0, numerical_rank=rank)
@@ -176,5 +194,5 @@ def _fit(logs: Float64[np.ndarray, "tail"]) -> tuple[float, float]:
     return 1 + slope, float(distance)
 
 
-def _no_tail(num_values: int, reason: str) -> Tail:
-    return Tail(num_values, None, None, None, None, num_tail=0, valid=False, reason=reason)
+def _no_tail(num_values: int, num_left_out: int, reason: str) -> Tail:
+    return Tail(num_values, None, None, None, None, 0, False, reason, num_left_out)

@@ -11,7 +11,7 @@ from spaceprobe.lmd.dimension import dimension_table
 from spaceprobe.lmd.factors import Factors, cut, decompose
 from spaceprobe.lmd.functional import FunctionalRank, functional_rank
 from spaceprobe.lmd.noise import uniform_init_variance
-from spaceprobe.lmd.ranks import RankEstimate
+from spaceprobe.lmd.rank_rules import RankEstimate
 from spaceprobe.lmd.retrieval import noisy_queries, retrieval_accuracy
 from spaceprobe.lmd.semantics import class_variance_share, semantics_table
 from spaceprobe.lmd.spectrum import output_variances

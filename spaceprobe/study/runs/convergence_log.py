@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from spaceprobe.lmd import convergence
 from spaceprobe.lmd.margins import classification_errors, margins, regression_errors
+from spaceprobe.lmd.subspaces import largest_angle_sine, leading_directions
 from spaceprobe.networks.layers import linear_weights
 from spaceprobe.networks.objective import is_classification
 from spaceprobe.networks.training import Epoch
@@ -20,12 +21,14 @@ class ConvergenceLog:
         self._targets = targets
         self._max_learning_rate = max_learning_rate
         self._weights: list[Tensor] = []
+        self._directions: list[Tensor] = []
         self._epochs: list[Epoch] = []
         self._rows: list[dict[str, Any]] = []
 
     def add(self, epoch: Epoch) -> None:
         """Notes an epoch, with the network as it is now; the first one is that before training."""
         weights = [weight.clone() for weight in linear_weights(self._network)]
+        directions = [leading_directions(weight) for weight in weights]
         network = self._network_row(epoch)
         for layer, weight in enumerate(weights):
             row: dict[str, Any] = {"epoch": epoch.metrics.epoch, "layer": layer, **network}
@@ -34,9 +37,9 @@ class ConvergenceLog:
                 rates = epoch.metrics.learning_rate, self._max_learning_rate
                 row["raw_drift"] = convergence.relative_drift(before, weight)
                 row["drift"] = convergence.normalised_drift(before, weight, *rates)
-                row["subspace_sine"] = convergence.subspace_sine(before, weight)
+                row["subspace_sine"] = largest_angle_sine(self._directions[layer], directions[layer])
             self._rows.append(row)
-        self._weights = weights
+        self._weights, self._directions = weights, directions
         self._epochs = [*self._epochs[:1], epoch]  # the first gradient and the last loss are compared to
 
     def rows(self) -> list[dict[str, Any]]:
@@ -56,7 +59,8 @@ class ConvergenceLog:
         row["gradient_ratio"] = convergence.gradient_ratio(*norms)
         if self._epochs:
             before = self._epochs[-1].metrics.train_loss
-            row["log_loss_change"] = convergence.log_loss_change(before, epoch.metrics.train_loss)
+            floor = convergence.CROSS_ENTROPY_FLOOR if is_classification(self._targets) else 0.0
+            row["log_loss_change"] = convergence.log_loss_change(before, epoch.metrics.train_loss, floor)
         return row
 
 
