@@ -175,6 +175,100 @@ def test_products_of_gpt2s_attention_whichever_way_it_is_stored(is_transposed):
     assert by_name(matrices)["h.0.attn.c_attn.weight"].note.startswith("query, key and value of attention")
 
 
+class TimmAttention(nn.Module):
+    """As in timm's vision transformer."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.proj = nn.Linear(width, width, bias=False)
+
+    def forward(self, x):
+        qkv = self.qkv(x).reshape(len(x), 3, self.heads, -1).permute(1, 2, 0, 3)
+        return self.proj(scaled_dot_product_attention(*qkv).transpose(0, 1).flatten(1))
+
+
+class NeoXAttention(nn.Module):
+    """As in GPT-NeoX and BLOOM, without rotation, bias by distance and mask."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = nn.Linear(width, 3 * width, bias=False)
+        self.dense = nn.Linear(width, width, bias=False)
+
+    def forward(self, x):
+        by_head = self.query_key_value(x).view(len(x), self.heads, -1).transpose(0, 1)
+        return self.dense(scaled_dot_product_attention(*by_head.chunk(3, -1)).transpose(0, 1).flatten(1))
+
+
+class SeparateAttention(nn.Module):
+    """As in DistilBERT and T5, by the names of query, key, value and output; T5 has wider heads."""
+
+    def __init__(self, names, width, heads, inner):
+        super().__init__()
+        self.heads, self.names = heads, names
+        for name in names[:3]:
+            self.add_module(name, nn.Linear(width, inner, bias=False))
+        self.add_module(names[3], nn.Linear(inner, width, bias=False))
+
+    def forward(self, x):
+        parts = [split_heads(getattr(self, name)(x), self.heads) for name in self.names[:3]]
+        joined = scaled_dot_product_attention(*parts).transpose(0, 1).flatten(1)
+        return getattr(self, self.names[3])(joined)
+
+
+@pytest.mark.parametrize("heads", [1, 3, 4])
+@pytest.mark.parametrize(
+    ("make", "prefix"),
+    [
+        (TimmAttention, "blocks.7.attn."),
+        (NeoXAttention, "gpt_neox.layers.2.attention."),
+        (NeoXAttention, "transformer.h.0.self_attention."),
+        (
+            lambda width, heads: SeparateAttention(
+                ["q_lin", "k_lin", "v_lin", "out_lin"], width, heads, width
+            ),
+            "distilbert.transformer.layer.1.attention.",
+        ),
+        (
+            lambda width, heads: SeparateAttention([*"qkvo"], width, heads, 5 * heads),
+            "decoder.block.0.layer.1.EncDecAttention.",
+        ),
+    ],
+    ids=["timm", "neox", "bloom", "distilbert", "t5"],
+)
+def test_products_of_other_networks_attention(make, prefix, heads):
+    torch.manual_seed(3)
+    layer = make(WIDTH, heads).double()
+    x = drawn(TOKENS, WIDTH)
+    weights = with_prefix(prefix, layer.state_dict())
+    (block,) = find_attention(weights)
+    dimension = len(block.query) // heads
+    matrices = matrices_of(weights, heads)
+    assert close(attend(matrices, prefix.rstrip("."), heads, dimension, x, x, WIDTH), layer(x))
+    assert [matrix.name for matrix in matrices[: len(weights)]] == [*weights]
+    kind = "query, key and value of attention" if block.is_packed else "query of attention"
+    assert by_name(matrices)[block.query_name].note == kind
+
+
+def test_heads_that_lie_one_after_the_other_are_views():
+    weights = {"query_key_value.weight": drawn(18, 6)}
+    (block,) = find_attention(weights)
+    for head in block.split(3):
+        assert head.query.untyped_storage().data_ptr() == block.by_head.untyped_storage().data_ptr()
+    assert torch.equal(block.split(3)[1].value, weights["query_key_value.weight"][10:12])
+
+
+def test_a_product_is_thin_below_both_its_sides():
+    found = by_name(matrices_of(attention_of(q=(8, 6), k=(4, 6), v=(4, 6)), 4))
+    assert not found["x.q_proj.weight"].is_thin_product
+    assert found["x.head0.query-key"].is_thin_product
+    one = by_name(matrices_of(attention_of(q=(6, 6), k=(6, 6), v=(6, 6), o=(6, 6)), 1))
+    assert not one["x.head0.query-key"].is_thin_product
+
+
 def test_without_heads_there_are_no_products_and_a_note_says_why():
     layer = nn.TransformerEncoderLayer(WIDTH, 3, 20)
     matrices = matrices_of(layer.state_dict())
@@ -197,6 +291,9 @@ def test_a_block_without_an_output_has_scores_only():
         {"in_proj_weight": (17, 6)},
         {"in_proj_weight": (6, 18)},  # MultiheadAttention never stores it so
         {"attn.c_attn.weight": (6, 17)},
+        {"attn.qkv.weight": (6, 18)},
+        {"query_key_value.weight": (8, 6)},  # Falcon: one key and one value for all heads
+        {"q.weight": (4, 6), "k.weight": (4, 6)},
         {"xq_proj.weight": (4, 6), "xk_proj.weight": (4, 6), "xv_proj.weight": (4, 6)},
         {"a.q_proj.weight": (4, 6), "b.k_proj.weight": (4, 6), "a.v_proj.weight": (4, 6)},
         {"q_proj.weight": (4, 6, 1), "k_proj.weight": (4, 6), "v_proj.weight": (4, 6)},
@@ -227,6 +324,7 @@ def attention_of(q=(8, 6), k=(4, 6), v=(4, 6), o=(6, 8)):
         (attention_of(k=(6, 6), v=(6, 6)), 4, r"4 heads of dimension 2 cannot share key \(6 × 6\)"),
         (attention_of(v=(5, 6)), 4, r"cannot share key \(4 × 6\) and value \(5 × 6\)"),
         (attention_of(o=(6, 7)), 4, r"output \(6 × 7\) has 7 columns, 4 heads of dimension 2 need 8"),
+        ({"query_key_value.weight": torch.ones(18, 6)}, 4, r"its query \(6 × 6\) has 6 rows"),
         ({"in_proj_weight": torch.ones(18, 6)}, 4, r"in_proj_weight: its query \(6 × 6\) has 6 rows"),
     ],
 )

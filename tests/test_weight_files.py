@@ -320,6 +320,13 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path, suffix):
         read_weights(tmp_path / f"a\0b{suffix}")
 
 
+def test_what_is_no_file_is_named_before_its_suffix(tmp_path):
+    refused(tmp_path, "is a folder; give a file of weights")
+    os.mkfifo(tmp_path / "pipe")
+    refused(tmp_path / "pipe", "is a device, pipe or socket")
+    refused(tmp_path / "missing", "cannot be read .No such file")
+
+
 def test_a_socket_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as listener:

@@ -8,6 +8,7 @@ from torch import Tensor
 PACKED = (
     # block, query + key + value in one, output, neighbours that are stored inputs first where the block is
     ("", "in_proj_weight", ("out_proj.weight",), ()),  # torch.nn.MultiheadAttention
+    ("attn", "attn.qkv.weight", ("attn.proj.weight",), ()),  # timm: ViT, Swin
     (
         "attn",
         "attn.c_attn.weight",
@@ -15,6 +16,11 @@ PACKED = (
         ("mlp.c_fc.weight", "mlp.c_proj.weight"),
     ),  # GPT-2
 )
+"""All query rows, all key rows, all value rows."""
+
+PACKED_BY_HEAD = ("", "query_key_value.weight", ("dense.weight",))  # GPT-NeoX, BLOOM
+"""Query, key and value rows of the first head, then of the second; block and output as above."""
+
 SEPARATE = (
     # block, query, key, value, output
     ("", "q_proj_weight", "k_proj_weight", "v_proj_weight", ("out_proj.weight",)),  # MultiheadAttention, kdim
@@ -25,6 +31,8 @@ SEPARATE = (
         "v_proj.weight",
         ("o_proj.weight", "out_proj.weight"),
     ),  # LLaMA, OPT
+    ("", "q_lin.weight", "k_lin.weight", "v_lin.weight", ("out_lin.weight",)),  # DistilBERT
+    ("", "q.weight", "k.weight", "v.weight", ("o.weight",)),  # T5
     (
         "attention",  # BERT
         "attention.self.query.weight",
@@ -65,6 +73,8 @@ class Attention:
         key: key heads · d rows.
         value: key heads · value dimension rows.
         output: heads · value dimension columns; None where the file holds none.
+        by_head: the packed weights whose rows are query, key and value of one head after the other; query,
+            key and value above are then thirds of it that tell sizes only. None for all others.
     """
 
     name: str
@@ -75,6 +85,7 @@ class Attention:
     key: Tensor
     value: Tensor
     output: Tensor | None
+    by_head: Tensor | None = None
 
     def split(self, heads: int) -> list[Head]:
         """Returns the heads in their order, as views; neighbouring query heads may share key and value.
@@ -101,11 +112,12 @@ class Attention:
                 f"of dimension {width} need {heads * width}; {way_out}"
             )
         shares = heads // groups
-        queries, keys, values = (
-            self.query.split(dimension),
-            self.key.split(dimension),
-            self.value.split(width),
-        )
+        if self.by_head is None:
+            queries, keys = self.query.split(dimension), self.key.split(dimension)
+            values = self.value.split(width)
+        else:
+            parts = self.by_head.split(dimension)
+            queries, keys, values = parts[::3], parts[1::3], parts[2::3]
         outputs = [None] * heads if self.output is None else self.output.split(width, dim=1)
         return [
             Head(queries[head], keys[head // shares], values[head // shares], outputs[head])
@@ -116,17 +128,27 @@ class Attention:
 def find_attention(tensors: Mapping[str, Tensor]) -> list[Attention]:
     """Returns the attention blocks among tensors, in the order of their queries.
 
-    Known by their names and shapes: torch.nn.MultiheadAttention (``in_proj_weight`` of 3E × E, or
-    ``q_proj_weight``, ``k_proj_weight``, ``v_proj_weight``), ``q_proj``, ``k_proj``, ``v_proj`` with
-    ``o_proj`` or ``out_proj`` (LLaMA, OPT and others), BERT's ``attention.self.query`` and so on, and
-    ``attn.c_attn`` with ``attn.c_proj``: E × 3E as in GPT-2, which stores inputs first, or 3E × E. A block
-    whose key or value is missing, or whose packed weights are of another shape, is none.
+    Known by their names and shapes, each with its output where there is one:
+
+    - packed, 3E × E: ``in_proj_weight`` (torch.nn.MultiheadAttention), ``attn.qkv`` (timm) and
+      ``attn.c_attn`` (GPT-2, which stores inputs first, E × 3E);
+    - packed head by head, 3E × E: ``query_key_value`` (GPT-NeoX, BLOOM);
+    - one by one: ``q_proj_weight`` (torch.nn.MultiheadAttention with kdim), ``q_proj`` (LLaMA, OPT and
+      others), ``q_lin`` (DistilBERT), ``q`` (T5), ``attention.self.query`` (BERT).
+
+    A block whose key or value is missing, or whose packed weights are of another shape, is none.
 
     Args:
         tensors: by name; those of other than two sides are looked over.
     """
     tables = {name: tensor for name, tensor in tensors.items() if tensor.ndim == 2}
-    return [block for name in tables for block in (*_packed(name, tables), *_separate(name, tables))]
+    return [block for name in tables for block in _blocks(name, tables)]
+
+
+def _blocks(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:
+    yield from _packed(name, tables)
+    yield from _packed_by_head(name, tables)
+    yield from _separate(name, tables)
 
 
 def _packed(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:
@@ -148,6 +170,17 @@ def _packed(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:
             tuple(prefix + other for other in (suffix, *outputs, *neighbours)) if is_transposed else ()
         )
         yield Attention(_joined(prefix, block), name, True, transposed, query, key, value, output)
+
+
+def _packed_by_head(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:
+    block, suffix, outputs = PACKED_BY_HEAD
+    prefix = _prefix(name, suffix)
+    if prefix is not None and tables[name].shape[0] == 3 * tables[name].shape[1]:
+        query, key, value = tables[name].chunk(3)
+        output = _first(prefix, outputs, tables)
+        yield Attention(
+            _joined(prefix, block), name, True, (), query, key, value, output, by_head=tables[name]
+        )
 
 
 def _separate(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:

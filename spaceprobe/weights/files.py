@@ -111,11 +111,6 @@ def shown_path(path: Path) -> str:
 
 def _size(path: Path, max_bytes: int) -> int:
     """Returns the bytes of a file that is worth opening; looks before it opens, since a FIFO would wait."""
-    if path.suffix.lower() not in (".safetensors", *TORCH_SUFFIXES):
-        raise RefusedError(
-            f"its suffix is {shown(path.suffix)}, {', '.join(('.safetensors', *TORCH_SUFFIXES))} are read; "
-            "save the weights in one of these formats"
-        )
     try:
         found = path.stat()
     except ValueError as error:  # a null character
@@ -123,6 +118,11 @@ def _size(path: Path, max_bytes: int) -> int:
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
         raise RefusedError(f"is {kind}; give a file of weights")
+    if path.suffix.lower() not in (".safetensors", *TORCH_SUFFIXES):
+        raise RefusedError(
+            f"its suffix is {shown(path.suffix)}, {', '.join(('.safetensors', *TORCH_SUFFIXES))} are read; "
+            "save the weights in one of these formats"
+        )
     if found.st_size == 0:
         raise RefusedError("is empty; get the file again")
     if found.st_size > max_bytes:

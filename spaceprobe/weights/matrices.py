@@ -46,6 +46,11 @@ class NamedMatrix:
         return self.factors[0].shape[0], self.factors[-1].shape[1]
 
     @property
+    def is_thin_product(self) -> bool:
+        """Whether it is a product over fewer dimensions than either of its sides has."""
+        return len(self.factors) == 2 and len(self.factors[1]) < min(self.shape)
+
+    @property
     def matrix(self) -> Float[Tensor, "outputs inputs"]:
         """The matrix: as it is stored, a product in float64, computed at each call.
 

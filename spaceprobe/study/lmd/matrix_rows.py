@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import Factors, certify, cut, decompose
+from spaceprobe.lmd import Certificate, certify
+from spaceprobe.lmd.factors import Factors, as_matrix, cut, decompose
 from spaceprobe.lmd.graph import ConstantPointsError
-from spaceprobe.lmd.large import leading_triplets
 from spaceprobe.lmd.metrics import LatentMetric
 from spaceprobe.lmd.noise import marchenko_pastur_edge
-from spaceprobe.lmd.ranks import RULES, RankEstimate, rank_table
+from spaceprobe.lmd.rank_rules import RankEstimate
+from spaceprobe.lmd.ranks import rank_table
 from spaceprobe.lmd.spectrum import participation_ratio, shuffled_singular_values, spectrum_table
 from spaceprobe.lmd.tails import matrix_norms, power_law_tail
 from spaceprobe.study.lmd.tables import LAYER_COLUMNS, TAIL_COLUMNS
@@ -70,10 +72,12 @@ class Decomposed:
     Attributes:
         rows: by table.
         factors: of every metric that could be used, all cut at the same rank.
+        note: what of the tables was left out, in words; empty for nothing.
     """
 
     rows: Rows
     factors: Mapping[str, Factors] = field(default_factory=dict)
+    note: str = ""
 
 
 def decomposed(weight: Tensor, metrics: Sequence[Metric], known: Known) -> Decomposed:
@@ -87,6 +91,8 @@ def decomposed(weight: Tensor, metrics: Sequence[Metric], known: Known) -> Decom
     Raises:
         ValueError: as `spaceprobe.lmd.decompose` about the weight.
     """
+    weight = as_matrix(weight)  # once: each function below would make a copy of its own
+    shuffled_values = shuffled_singular_values(weight, SHUFFLE_SEED)  # before there are U and V in memory
     whole = decompose(weight)
     values = whole.singular_values.numpy()
     shape = (weight.shape[0], weight.shape[1])
@@ -104,7 +110,7 @@ def decomposed(weight: Tensor, metrics: Sequence[Metric], known: Known) -> Decom
             values,
             rank,
             known.initial_values,
-            shuffled_values=shuffled_singular_values(weight, SHUFFLE_SEED),
+            shuffled_values=shuffled_values,
             participation_u=participation_ratio(whole.U.T),
             participation_v=participation_ratio(whole.Vh),
         )
@@ -118,68 +124,48 @@ def decomposed(weight: Tensor, metrics: Sequence[Metric], known: Known) -> Decom
             factors[metric.name] = found
             if metric.name != "identity" and found.rank:
                 spectra.append(spectrum_table(found.S_prime.numpy(), found.rank, basis=metric.name))
-    law = power_law_tail(values)
-    tail = {
-        **dataclasses.asdict(law),
-        **dataclasses.asdict(matrix_norms(values, shape, law)),
-        "noise_edge": known.init_variance and marchenko_pastur_edge(shape, known.init_variance),
-    }
-    return Decomposed(
-        {
-            "lmd_layers": [{name: plain(row.get(name)) for name in LAYER_COLUMNS} for row in layers],
-            "lmd_ranks": records(ranks),
-            "lmd_spectrum": [row for table in spectra for row in records(table)],
-            "lmd_tails": [{name: plain(tail.get(name)) for name in TAIL_COLUMNS}],
-        },
-        factors,
-    )
+    tail = tail_row(values, shape, known.init_variance)
+    return Decomposed(tables(layers, records(ranks), spectra, tail), factors)
 
 
-def leading_decomposed(weight: Tensor, num_values: int) -> Decomposed:
-    """Returns what the tables say of a large matrix of which only the leading values are computed.
-
-    Norms are exact, and so is the error of the product. Values come with the bound of their error; what
-    needs all of them is marked invalid.
+def tail_row(
+    values: Float64[np.ndarray, "values"], shape: tuple[int, int], init_variance: float | None = None
+) -> dict[str, Any]:
+    """Returns the power law, the norms and the edge of noise of a matrix.
 
     Args:
-        weight: of shape (outputs, inputs).
-        num_values: how many, below the shorter side.
-
-    Raises:
-        ValueError: as `spaceprobe.lmd.decompose` about the weight.
+        values: all singular values, descending.
+        shape: rows and columns of the matrix.
+        init_variance: the variance of its entries at initialisation, where it is known.
     """
-    found = leading_triplets(weight, num_values)
-    one = torch.eye(num_values, dtype=torch.float64)
-    factors = Factors(found.U, one, found.singular_values, one, found.Vh, found.singular_values)
-    certificate = dataclasses.asdict(certify(weight, factors))
-    certificate["num_ignored_inputs"] = certificate.pop("num_dead_inputs")
-    reason = f"only the {num_values} leading of {min(weight.shape)} singular values were computed"
-    layer = {**certificate, "metric": "identity", "rule": "leading", "valid": True}
-    values = found.singular_values.numpy()
-    spectrum = spectrum_table(
-        values,
-        num_values,
-        participation_u=participation_ratio(found.U.T),
-        participation_v=participation_ratio(found.Vh),
-    )
-    spectrum["energy"] = (values / certificate["frobenius_norm"]) ** 2 if values[0] > 0 else 0.0
-    spectrum["cumulative_energy"] = spectrum["energy"].cumsum()
-    spectrum["error"] = found.residuals.numpy() * values[0]
-    ranks = [
-        {"rule": rule, "rank": 0, "value": 0.0, "valid": False, "reason": reason, "default": False}
-        for rule in RULES
-    ]
-    tail = {"num_values": min(weight.shape), "num_tail": 0, "valid": False, "reason": reason}
-    tail["stable_rank"] = certificate["stable_rank"]
-    return Decomposed(
-        {
-            "lmd_layers": [{name: plain(layer.get(name)) for name in LAYER_COLUMNS}],
-            "lmd_ranks": ranks,
-            "lmd_spectrum": records(spectrum),
-            "lmd_tails": [{name: plain(tail.get(name)) for name in TAIL_COLUMNS}],
-        },
-        {"identity": factors},
-    )
+    law = power_law_tail(values, shape=shape)
+    return {
+        **dataclasses.asdict(law),
+        **dataclasses.asdict(matrix_norms(values, shape, law)),
+        "noise_edge": init_variance and marchenko_pastur_edge(shape, init_variance),
+    }
+
+
+def tables(
+    layers: Sequence[Mapping[str, Any]],
+    ranks: Sequence[dict[str, Any]],
+    spectra: Sequence[pd.DataFrame],
+    tail: Mapping[str, Any],
+) -> Rows:
+    """Returns the rows of the tables that any matrix fills; a column that is missing is an empty cell."""
+    return {
+        "lmd_layers": [{name: plain(row.get(name)) for name in LAYER_COLUMNS} for row in layers],
+        "lmd_ranks": [*ranks],
+        "lmd_spectrum": [row for table in spectra for row in records(table)],
+        "lmd_tails": [{name: plain(tail.get(name)) for name in TAIL_COLUMNS}],
+    }
+
+
+def certificate_row(certificate: Certificate) -> dict[str, Any]:
+    """Returns a certificate as the columns of lmd_layers."""
+    row = dataclasses.asdict(certificate)
+    row["num_ignored_inputs"] = row.pop("num_dead_inputs")
+    return row
 
 
 def _layer_row(
@@ -199,11 +185,16 @@ def _layer_row(
             reason = str(error)
     # Without this metric the norms and the truncation still hold: they are the matrix's own.
     shown = cut(whole, rank) if factors is None else factors
-    certificate = dataclasses.asdict(certify(weight, shown))
-    certificate["num_ignored_inputs"] = certificate.pop("num_dead_inputs")
+    certificate = certificate_row(certify(weight, shown))
     if factors is None:
         certificate |= dict.fromkeys(("reconstruction_error", "condition_in", "condition_out"))
     return factors, {**row, **certificate, "valid": factors is not None, "reason": reason}
+
+
+def isometry_error(columns: Tensor) -> float:
+    """Returns the largest entry of |CᵀC - 1|; 0 without columns."""
+    error = (columns.T @ columns - torch.eye(columns.shape[1], dtype=torch.float64)).abs()
+    return float(error.max()) if error.numel() else 0.0
 
 
 def factor_arrays(name: str, decomposition: Decomposed) -> dict[str, np.ndarray]:

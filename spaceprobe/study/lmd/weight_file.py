@@ -3,33 +3,39 @@
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from torch import Tensor
+import torch
 from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.lmd.metrics import identity
-from spaceprobe.study.lmd.matrix_rows import (
-    Decomposed,
-    Known,
-    Metric,
-    decomposed,
-    factor_arrays,
-    leading_decomposed,
-)
+from spaceprobe.study.lmd.leading_rows import is_iterated, leading_decomposed, max_iterated
+from spaceprobe.study.lmd.matrix_rows import Decomposed, Known, Metric, decomposed, factor_arrays
+from spaceprobe.study.lmd.product_rows import product_decomposed
 from spaceprobe.study.lmd.tables import OF_A_FILE
-from spaceprobe.study.results import StoredPart, file_digest, read_part, write_part
+from spaceprobe.study.results import ResultsError, StoredPart, file_digest, read_part, write_part
 from spaceprobe.study.stage import Content, FileOutcome, Part
 from spaceprobe.study.tables import build_frame, write_csv
 from spaceprobe.weights.files import read_weights
 from spaceprobe.weights.matrices import NamedMatrix, describe_left_out, left_out, matrices_of
 
-VERSION = 1
+VERSION = 2
 """Of what a part holds."""
+
+MAX_ENTRIES = 2**26
+"""Chosen: 8192 × 8192, some 6 GB while it is decomposed in full. A constant, so that a call gives the same
+tables on every machine."""
+
+BYTES_PER_ENTRY = 96
+"""Measured: a square matrix at its peak; a tall one takes 70, a wide one 50. Most of it is LAPACK's."""
+
+MAX_LEADING_ENTRIES = 2**29
+"""Chosen: 128 thousand × 4096, some 7 GB for its leading values, at 12 bytes an entry beside the file."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,15 @@ class _File:
 def decompose_file(path: Path, results: Path, options: Mapping[str, Any]) -> FileOutcome:
     """Decomposes every matrix of a file and writes tables and factors.
 
-    Each matrix is a part of its own: what is finished is kept, and the same call goes on from there.
+    Each matrix is a part of its own: what is finished is kept, and the same call goes on from there. Parts
+    of an earlier call that are none of this one, as of heads, are removed once all of this one are there.
+
+    The product of two factors over a dimension below both its sides is decomposed without being formed, all
+    its values other than 0, with and without ``leading``. A matrix of more than `MAX_ENTRIES` entries (of
+    more than `MAX_LEADING_ENTRIES` where only leading values are computed by iteration) is not decomposed:
+    it is a failure with the way out, the others are decomposed all the same.
+
+    One torch thread, whatever the machine, so that the same bytes come out.
 
     Args:
         path: of the weights, as `spaceprobe.weights.files.read_weights` takes it.
@@ -71,12 +85,38 @@ def decompose_file(path: Path, results: Path, options: Mapping[str, Any]) -> Fil
     if not matrices:
         raise SpaceprobeError(f"{path}: holds no matrix ({skipped}); give a file of weights that does")
     folder = results / file.name
-    parts = list(_stored(file, folder, matrices))
+    with _one_thread():
+        parts = list(_stored(file, folder, matrices))
     for table in OF_A_FILE:
         rows = [row for part in parts for row in part.content.record.get(table.name, [])]
         write_csv(folder / f"{table.name}.csv", build_frame(table, [{"run": file.name, **r} for r in rows]))
+    _remove_others(folder, parts)
     failures = {p.part.key["name"]: p.content.error for p in parts if p.content.error}
     return FileOutcome("\n".join(_summary(file, parts, skipped, folder)), failures)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
+
+
+def _remove_others(folder: Path, parts: Sequence[StoredPart]) -> None:
+    """Removes what an earlier call with more heads left behind: numbered parts that are none of these."""
+    kept = {folder / part.part.path for part in parts}
+    for path in folder.glob("factors/*.npz"):
+        if re.fullmatch(r"[0-9]{4,}", path.stem) and path not in kept:
+            try:
+                path.unlink()
+            except OSError as error:
+                raise ResultsError(
+                    f"{path}: belongs to an earlier call and cannot be removed ({error.strerror}); remove it "
+                    "or give another folder with --results"
+                ) from error
 
 
 def _stored(file: _File, folder: Path, matrices: Sequence[NamedMatrix]) -> Iterator[StoredPart]:
@@ -90,33 +130,67 @@ def _stored(file: _File, folder: Path, matrices: Sequence[NamedMatrix]) -> Itera
             "leading": file.leading,
         }
         part = Part(f"factors/{number:04d}.npz", key, amount=1)
-        stored = read_part(folder, part)
-        if not isinstance(stored, StoredPart):
-            start = time.perf_counter()
-            content = _content(number, matrix, file.leading)
-            write_part(folder, part, content, time.perf_counter() - start)
-            stored = StoredPart(part, content, 0.0)
         # The tables need the rows only: the factors of a large model do not fit into memory at once.
-        yield StoredPart(part, Content(stored.content.record, error=stored.content.error), stored.duration_s)
+        record, error = _finished(folder, part, number, matrix, file.leading)
+        yield StoredPart(part, Content(record, error=error), 0.0)
+
+
+def _finished(
+    folder: Path, part: Part, number: int, matrix: NamedMatrix, leading: int | None
+) -> tuple[Mapping[str, Any], str | None]:
+    """Returns the rows and the error of a part that is there when this returns."""
+    stored = read_part(folder, part)
+    if isinstance(stored, StoredPart):
+        return stored.content.record, stored.content.error
+    start = time.perf_counter()
+    content = _content(number, matrix, leading)
+    write_part(folder, part, content, time.perf_counter() - start)
+    return content.record, content.error
 
 
 def _content(number: int, matrix: NamedMatrix, leading: int | None) -> Content:
     where = {"layer": number, "name": matrix.name, "kind": matrix.kind}
     try:
-        found = _decomposed(matrix.matrix, leading)
-    except ValueError as error:  # NaN or infinite: the others are decomposed all the same
+        found = _decomposed(matrix, leading)
+    except ValueError as error:  # NaN, infinite, too large: the others are decomposed all the same
         num_outputs, num_inputs = matrix.shape
         sides = {"num_outputs": num_outputs, "num_inputs": num_inputs}
         layer = {**where, **sides, "valid": False, "reason": str(error)}
         return Content({"note": matrix.note, "lmd_layers": [layer]}, error=str(error))
     rows = {table: [{**where, **row} for row in some] for table, some in found.rows.items()}
-    return Content({"note": matrix.note, **rows}, factor_arrays("matrix", found))
+    note = "; ".join(filter(None, [matrix.note, found.note]))
+    return Content({"note": note, **rows}, factor_arrays("matrix", found))
 
 
-def _decomposed(matrix: Tensor, leading: int | None) -> Decomposed:
-    if leading is not None and leading < min(matrix.shape):
-        return leading_decomposed(matrix, leading)
-    return decomposed(matrix, [Metric("identity", identity)], Known())
+def _decomposed(matrix: NamedMatrix, leading: int | None) -> Decomposed:
+    if matrix.is_thin_product:
+        return product_decomposed(matrix.factors[0], matrix.factors[-1])
+    is_leading = leading is not None and leading < min(matrix.shape)
+    _check_size(matrix.shape, leading if is_leading else None)
+    if leading is not None and is_leading:
+        return leading_decomposed(matrix.matrix, leading)
+    return decomposed(matrix.matrix, [Metric("identity", identity)], Known())
+
+
+def _check_size(shape: tuple[int, int], leading: int | None) -> None:
+    """Refuses a matrix whose decomposition takes too much memory.
+
+    Raises:
+        ValueError: it does; the message says how much, and the way out.
+    """
+    num_entries = shape[0] * shape[1]
+    is_frugal = leading is not None and is_iterated(shape, leading)
+    most = MAX_LEADING_ENTRIES if is_frugal else MAX_ENTRIES
+    if num_entries <= most:
+        return
+    way_out = "decompose a part of it, saved to a file of its own"
+    if not is_frugal and max_iterated(shape) and num_entries <= MAX_LEADING_ENTRIES:
+        way_out = f"give --leading N, N at most {max_iterated(shape)}, for its leading values"
+    needed = "" if is_frugal else f" (it would take some {num_entries * BYTES_PER_ENTRY / 1e9:.2g} GB)"
+    raise ValueError(
+        f"{shape[0]} × {shape[1]}: {num_entries} entries, at most {most} are decomposed "
+        f"{'by iteration' if is_frugal else 'in full'}{needed}; {way_out}"
+    )
 
 
 def _summary(file: _File, parts: Sequence[StoredPart], skipped: str, folder: Path) -> Iterator[str]:
