@@ -353,7 +353,7 @@ def test_an_unknown_suffix_is_refused(tmp_path, name):
 def test_the_cap_holds_for_the_file_and_for_what_it_unfolds_to(tmp_path, suffix):
     path = saved(tmp_path / f"w{suffix}", {"w": torch.ones(100, 30, dtype=torch.bfloat16)})
     size = path.stat().st_size
-    refused(path, f"has {size} bytes, at most {size - 1} are read; raise the cap", max_bytes=size - 1)
+    refused(path, f"has {size} bytes, at most {size - 1} are read; give a smaller file", max_bytes=size - 1)
     assert size < 100 * 30 * 4
     refused(
         path, r"unfolds to more than 11999 bytes \(at tensor 'w' of shape '\(100, 30\)'\)", max_bytes=11999

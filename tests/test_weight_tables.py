@@ -479,3 +479,21 @@ def test_parts_of_a_call_with_more_heads_are_removed(decompose, weights):
     assert sorted(path.name for path in folder.glob("factors/*")) == sorted(
         names + [path.name for path in others]
     )
+
+
+def test_names_cannot_write_to_the_terminal(decompose):
+    outcome, _, tables = decompose({"\x1b[31mevil\nError: fake": torch.eye(3, 4), "x" * 300: torch.eye(2, 5)})
+    assert outcome.exit_code == 0
+    assert "\x1b" not in outcome.output
+    assert not any(line.startswith("Error") for line in outcome.stdout.splitlines())
+    assert max(len(line) for line in outcome.stdout.splitlines()) < 300
+    assert "\x1b[31mevil\nError: fake" in set(tables["lmd_layers"]["name"])  # whole in the tables
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_huge_numbers_are_no_crash(decompose):
+    weights = {"good": torch.eye(40, 50, dtype=torch.float64), "huge": torch.full((60, 70), 1e306, dtype=torch.float64)}
+    for arguments in ([], ["--leading", 5]):
+        outcome, _, tables = decompose(weights, *arguments)
+        assert outcome.exit_code in (0, 1)
+        assert set(tables["lmd_layers"]["name"]) == {"good", "huge"}

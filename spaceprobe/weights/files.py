@@ -127,7 +127,8 @@ def _size(path: Path, max_bytes: int) -> int:
         raise RefusedError("is empty; get the file again")
     if found.st_size > max_bytes:
         raise RefusedError(
-            f"has {found.st_size} bytes, at most {max_bytes} are read; raise the cap or give a smaller file"
+            f"has {found.st_size} bytes, at most {max_bytes} are read; give a smaller file, such as one "
+            "shard of it"
         )
     return found.st_size
 
@@ -178,14 +179,14 @@ def _check(declared: Mapping[str, Declared], max_bytes: int) -> None:
         if total > max_bytes:
             raise RefusedError(
                 f"unfolds to more than {max_bytes} bytes (at tensor {shown(name)} of shape "
-                f"{shown(str(tensor.shape))}); raise the cap or give a file with fewer weights"
+                f"{shown(str(tensor.shape))}); give a file with fewer weights, such as one shard of it"
             )
 
 
 def _unread_type(name: str, found: str) -> str:
     return (
-        f"its tensor {shown(name)} is of type {shown(found)}, which is not read; floating types of at "
-        "least 8 bits, whole numbers, booleans and complex numbers are: convert it and save it again"
+        f"its tensor {shown(name)} is of type {shown(found)}, which is not read: convert it to float32 or "
+        "another common type and save it again"
     )
 
 

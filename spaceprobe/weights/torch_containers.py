@@ -147,6 +147,11 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
     prefix = f"{_prefix(archive)}/"
     if len({info.filename.lower() for info in infos}) < len(infos):  # torch does not tell case apart
         raise RefusedError(DAMAGED.format(found="two members of one name"))
+    if any(info.filename == f"{prefix}constants.pkl" for info in infos):
+        raise RefusedError(
+            "is a TorchScript archive, which holds code, and spaceprobe runs none; "
+            "save the plain state dict as safetensors where the file was made"
+        )
     for info in infos:
         if not _is_plain(info) or not info.filename.startswith(prefix):
             found = f"member {shown(info.filename)} is compressed, encrypted, no file or elsewhere"
@@ -157,11 +162,6 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
     if damaged is not None:
         raise RefusedError(DAMAGED.format(found=f"the CRC-32 of {shown(damaged)} differs"))
     sizes = {info.filename.removeprefix(prefix): info.file_size for info in infos}
-    if "constants.pkl" in sizes:
-        raise RefusedError(
-            "is a TorchScript archive, which holds code, and spaceprobe runs none; "
-            "save the plain state dict as safetensors where the file was made"
-        )
     if sizes.get("data.pkl", MAX_PICKLE_BYTES + 1) > MAX_PICKLE_BYTES:
         raise RefusedError(DAMAGED.format(found=f"no data.pkl of at most {MAX_PICKLE_BYTES} bytes"))
     return sizes

@@ -1,6 +1,7 @@
 """What the tables say of one weight matrix, whether it was trained here or read from a file."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -219,6 +220,6 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """Returns a value as JSON has it; what is not a number becomes an empty cell."""
+    """Returns a value as JSON has it; what is no finite number becomes an empty cell."""
     value = value.item() if isinstance(value, np.generic | Tensor) else value
-    return None if value is pd.NA or value != value else value
+    return None if value is pd.NA or (isinstance(value, float) and not math.isfinite(value)) else value

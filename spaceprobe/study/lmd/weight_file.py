@@ -21,8 +21,12 @@ from spaceprobe.study.lmd.tables import OF_A_FILE
 from spaceprobe.study.results import ResultsError, StoredPart, file_digest, read_part, write_part
 from spaceprobe.study.stage import Content, FileOutcome, Part
 from spaceprobe.study.tables import build_frame, write_csv
-from spaceprobe.weights.files import read_weights
+from spaceprobe.weights.files import read_weights, shown_path
 from spaceprobe.weights.matrices import NamedMatrix, describe_left_out, left_out, matrices_of
+from spaceprobe.weights.pickles import shown as quoted
+
+MAX_NAME = 80
+"""Chosen: characters of a matrix's name in the summary; the tables have it whole."""
 
 VERSION = 2
 """Of what a part holds."""
@@ -91,7 +95,7 @@ def decompose_file(path: Path, results: Path, options: Mapping[str, Any]) -> Fil
         rows = [row for part in parts for row in part.content.record.get(table.name, [])]
         write_csv(folder / f"{table.name}.csv", build_frame(table, [{"run": file.name, **r} for r in rows]))
     _remove_others(folder, parts)
-    failures = {p.part.key["name"]: p.content.error for p in parts if p.content.error}
+    failures = {printable(p.part.key["name"]): p.content.error for p in parts if p.content.error}
     return FileOutcome("\n".join(_summary(file, parts, skipped, folder)), failures)
 
 
@@ -193,6 +197,11 @@ def _check_size(shape: tuple[int, int], leading: int | None) -> None:
     )
 
 
+def printable(name: str) -> str:
+    """Returns a name from a file as a terminal may show it: without control characters, not too long."""
+    return name if name.isprintable() and len(name) <= MAX_NAME else quoted(name)
+
+
 def _summary(file: _File, parts: Sequence[StoredPart], skipped: str, folder: Path) -> Iterator[str]:
     layers = pd.DataFrame([row for part in parts for row in part.content.record["lmd_layers"]])
     tails = [row for part in parts for row in part.content.record.get("lmd_tails", [])]
@@ -202,7 +211,8 @@ def _summary(file: _File, parts: Sequence[StoredPart], skipped: str, folder: Pat
     by_layer = {row["layer"]: row["exponent"] if row["valid"] else None for row in tails}
     shown["tail exponent"] = pd.Series([by_layer.get(n) for n in range(len(shown))], dtype=float)
     shown["note"] = [part.content.record["note"] for part in parts]
-    yield f"{file.path}: {len(parts)} matrices"
+    shown["name"] = shown["name"].map(printable)
+    yield f"{shown_path(file.path)}: {len(parts)} matri{'ces' if len(parts) != 1 else 'x'}"
     yield shown.to_string(index=False, na_rep="-", float_format=lambda number: f"{number:.3g}")
     if skipped:
         yield skipped
