@@ -41,7 +41,8 @@ TABLES = {
     "stable_rank,truncation_error,reconstruction_error,isometry_error_u,isometry_error_v,condition_in,"
     "condition_out,num_components,num_components_out,num_dead_inputs,num_ignored_inputs,valid,reason",
     "lmd_functional": "run,epoch,layer,rank,score,scored_on",
-    "lmd_tails": "run,epoch,layer,num_values,exponent,standard_error,ks_distance,xmin,num_tail,valid,reason,"
+    "lmd_tails": "run,epoch,layer,num_values,exponent,standard_error,ks_distance,xmin,num_tail,"
+    "num_left_out,valid,reason,"
     "log_norm,log_spectral_norm,weighted_alpha,log_alpha_norm,stable_rank,numerical_rank,noise_edge",
     "lmd_convergence": "run,epoch,layer,gradient_ratio,drift,raw_drift,subspace_sine,log_loss_change,"
     "learning_rate,margin_q50,margin_q90,margin_q99,margin_max,stable,converged,reason",

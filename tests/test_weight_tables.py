@@ -492,7 +492,10 @@ def test_names_cannot_write_to_the_terminal(decompose):
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 def test_huge_numbers_are_no_crash(decompose):
-    weights = {"good": torch.eye(40, 50, dtype=torch.float64), "huge": torch.full((60, 70), 1e306, dtype=torch.float64)}
+    weights = {
+        "good": torch.eye(40, 50, dtype=torch.float64),
+        "huge": torch.full((60, 70), 1e306, dtype=torch.float64),
+    }
     for arguments in ([], ["--leading", 5]):
         outcome, _, tables = decompose(weights, *arguments)
         assert outcome.exit_code in (0, 1)

@@ -34,8 +34,6 @@ class Probe:
         self._scored = dataset.train.first(len(dataset.test.inputs)) if has_random_labels else dataset.test
         self._scored_on = "training" if has_random_labels else "test"
         self._probes = set(settings.probes)
-        if not dataset.is_classification:
-            self._probes.discard("semantics")  # there are no classes to mean
 
     def layers(self, network: nn.Sequential) -> Iterator[tuple[Rows, Decomposed]]:
         """Yields the rows of each table and the factors, layer by layer.

@@ -16,7 +16,8 @@ LAYER_COLUMNS = (
     *("num_dead_inputs", "num_ignored_inputs", "valid", "reason"),
 )
 TAIL_COLUMNS = (
-    *("num_values", "exponent", "standard_error", "ks_distance", "xmin", "num_tail", "valid", "reason"),
+    *("num_values", "exponent", "standard_error", "ks_distance", "xmin", "num_tail"),
+    *("num_left_out", "valid", "reason"),
     *("log_norm", "log_spectral_norm", "weighted_alpha", "log_alpha_norm", "stable_rank"),
     *("numerical_rank", "noise_edge"),
 )

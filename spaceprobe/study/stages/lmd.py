@@ -69,6 +69,10 @@ def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
 
 def _check(sections: Sections) -> None:
     settings, data = _settings(sections), data_of(sections)
+    if "semantics" in settings.probes and data.task == "regression":
+        raise SettingsError(
+            "lmd.probes: semantics asks what classes explain, and a regression has none; leave it out"
+        )
     num_points = data.points if data.dataset == "swiss-roll" else data.train_images
     num_points = min(settings.sample, num_points)
     if "laplacian" in settings.metrics and num_points <= settings.neighbours:
