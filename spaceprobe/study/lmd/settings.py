@@ -41,7 +41,7 @@ class LmdSettings(Settings):
     ] = Field(
         ("identity",),
         min_length=1,
-        description="latent metrics, in a list; identity needs no data, the factors mean nothing without one",
+        description="latent metrics, some of identity (needs no data), data and laplacian",
     )
     probes: Annotated[
         tuple[ProbeName, ...],
@@ -49,7 +49,10 @@ class LmdSettings(Settings):
         _in_order(get_args(ProbeName)),
         Flag("--probes"),
         NOT_IN_KEY,
-    ] = Field(("functional-rank",), description="what else is measured, in a list")
+    ] = Field(
+        ("functional-rank",),
+        description="what else is measured: some of functional-rank, dimension, retrieval and semantics",
+    )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     sample: int = Field(
         2000, ge=20, le=60_000, description="points behind metrics, data ranks, dimensions and meaning"
