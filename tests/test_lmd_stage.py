@@ -35,10 +35,15 @@ def call(*arguments):
     return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False)
 
 
-def run_study(folder, text, *arguments):
-    """Runs a study and returns its folder of results."""
+def attempt(folder, text):
+    """Runs a study and returns what the command did."""
     (folder / "small.yaml").write_text(text)
-    outcome = call("run", folder / "small.yaml", "--results", folder, *arguments)
+    return call("run", folder / "small.yaml", "--results", folder)
+
+
+def run_study(folder, text):
+    """Runs a study and returns its folder of results."""
+    outcome = attempt(folder, text)
     assert outcome.exit_code == 0, outcome.output
     return folder / "small"
 
@@ -224,8 +229,7 @@ study: {stages: [train, lmd]}
 
 def test_swiss_roll_regression(tmp_path):
     text = SWISS_ROLL.replace("TASK", "regression")
-    (tmp_path / "small.yaml").write_text(text)
-    outcome = call("run", tmp_path / "small.yaml", "--results", tmp_path)
+    outcome = attempt(tmp_path, text)
     assert outcome.exit_code == 2
     assert "lmd.probes: semantics asks what classes explain, and a regression has none" in outcome.stderr
     folder = run_study(tmp_path, text.replace(", semantics", ""))
@@ -310,8 +314,7 @@ def test_diverged_training_fails_with_its_reason(tmp_path):
         "data: {train_images: 300}\nnetwork: {architecture: 2x8, activation: polynomial-3}\n"
         "training: {epochs: 2, learning_rate: 1000, optimizer: sgd}\nstudy: {stages: [train, lmd]}\n"
     )
-    (tmp_path / "small.yaml").write_text(text)
-    outcome = call("run", tmp_path / "small.yaml", "--results", tmp_path)
+    outcome = attempt(tmp_path, text)
     assert outcome.exit_code == 1
     assert "training diverged: the loss, its gradient or a weight is not finite after epoch" in outcome.stderr
     runs = pd.read_csv(tmp_path / "small" / "runs.csv")
@@ -352,8 +355,7 @@ def test_summary_shows_settings_as_they_are_written(tmp_path):
         "data: {train_images: 200}\nnetwork: {architecture: 1x4}\ntraining: {epochs: 1}\n"
         "study: {stages: [train, lmd]}\nlmd: {probes: []}\nsweep: {training.learning_rate: [1e-3, 0.02]}\n"
     )
-    (tmp_path / "small.yaml").write_text(text)
-    lines = call("run", tmp_path / "small.yaml", "--results", tmp_path).stdout.splitlines()
+    lines = attempt(tmp_path, text).stdout.splitlines()
     assert [line.split()[0] for line in lines[3:5]] == ["0.001", "0.02"]
     assert lines[2].split() == ["learning_rate", "train_accuracy", "test_accuracy", "train_loss", "test_loss"]
 
@@ -364,8 +366,7 @@ def test_a_dataset_that_is_missing_fails_its_runs_only(tmp_path, monkeypatch):
         "network: {architecture: 1x4}\ntraining: {epochs: 1}\nstudy: {stages: [train]}\n"
         "data: {train_images: 200}\nsweep: {data.dataset: [kmnist, mnist]}\n"
     )
-    (tmp_path / "small.yaml").write_text(text)
-    outcome = call("run", tmp_path / "small.yaml", "--results", tmp_path)
+    outcome = attempt(tmp_path, text)
     assert outcome.exit_code == 1
     assert "KMNIST" in outcome.stderr
     assert "Traceback" not in outcome.output
@@ -383,10 +384,8 @@ def test_lists_can_be_swept(tmp_path):
 
 
 def test_points_too_few_for_a_graph_are_refused_before_anything_is_trained(tmp_path):
-    (tmp_path / "small.yaml").write_text(
-        "data: {train_images: 10}\nlmd: {metrics: laplacian}\nstudy: {stages: [train, lmd]}\n"
-    )
-    outcome = call("run", tmp_path / "small.yaml", "--results", tmp_path)
+    text = "data: {train_images: 10}\nlmd: {metrics: laplacian}\nstudy: {stages: [train, lmd]}\n"
+    outcome = attempt(tmp_path, text)
     assert outcome.exit_code == 2
     assert "lmd.neighbours: 10 of each point are more than 10 points have" in outcome.stderr
     assert not (tmp_path / "small").exists()
@@ -407,8 +406,7 @@ def test_what_no_check_foresaw_fails_its_run_only(tmp_path, monkeypatch):
         "data: {train_images: 200}\ntraining: {epochs: 1}\nlmd: {probes: []}\n"
         "study: {stages: [train, lmd]}\nsweep: {network.architecture: [1x4, 1x5]}\n"
     )
-    (tmp_path / "small.yaml").write_text(text)
-    outcome = call("run", tmp_path / "small.yaml", "--results", tmp_path)
+    outcome = attempt(tmp_path, text)
     assert outcome.exit_code == 1
     assert "1x4-s0-" in outcome.stderr
     assert "epoch 0: singular for once" in outcome.stderr
@@ -428,3 +426,24 @@ def test_the_gradient_is_that_of_loss_and_penalty(optimizer, penalty):
         network.weight.fill_(2.0)  # of (w - 2.3)² + λ/2 w² with λ = 0.3
     assert full_batch(network, inputs, targets, 0.3).gradient_norm == pytest.approx(0, abs=1e-6)
     assert full_batch(network, inputs, targets).gradient_norm == pytest.approx(0.6, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lmd", "fold"])
+def test_other_weights_make_a_probe_out_of_date(name):
+    """The digest of the checkpoint that a part was read off is in its key, and no other one."""
+    from spaceprobe.study.config import load_study
+    from spaceprobe.study.runs.settings import FINAL, INITIAL
+    from spaceprobe.study.stage import Content
+    from spaceprobe.study.stages import stage_named
+
+    sections = load_study("quickstart").sections
+
+    def keys(initial, final):
+        trained = Content({}, files={INITIAL: initial, FINAL: final})
+        parts = stage_named(name).plan(sections, {"train": [trained]})
+        return {part.path: part.key for part in parts}
+
+    before, retrained = keys("a", "b"), keys("a", "c")
+    changed = {path for path in before if before[path] != retrained[path]}
+    assert changed == {path for path in before if before[path]["epoch"] == 5}
+    assert all(before[path] != key for path, key in keys("d", "b").items() if key["epoch"] == 0)

@@ -38,8 +38,7 @@ def load_data(settings: DataSettings) -> Dataset:
 def draw_labels(sections: Sections, dataset: Dataset) -> bytes:
     """Returns the file of a run's training labels, of which a share is drawn at random, once per seed."""
     share = data_of(sections).random_labels
-    assert dataset.num_classes is not None  # noqa: S101 - the settings refuse random values
-    labels = randomize_labels(dataset.train.targets, share, dataset.num_classes, training_of(sections).seed)
+    labels = randomize_labels(dataset.train.targets, share, dataset.num_outputs, training_of(sections).seed)
     file = io.BytesIO()
     np.save(file, labels.numpy().astype(np.uint8))
     return file.getvalue()
