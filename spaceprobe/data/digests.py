@@ -17,18 +17,16 @@ def digest(
     *,
     root: Path | None = None,
     download: bool = False,
-    settings: Mapping[str, str | int | float] | None = None,
 ) -> str:
     """Returns a digest of a dataset's content, 64 hexadecimal digits.
 
-    Of an image set it is that of the files' content; of a drawn set, that of the settings it is drawn with
-    and of the recipe's number, so that it is the same on all machines.
+    Of an image set it is that of the files' content; of a drawn set, that of its name and of the recipe's
+    number, so that it is the same on all machines: the settings that it is drawn with say the rest.
 
     Args:
         dataset: an image set, or ``swiss-roll``.
         root: of an image set: a folder in torchvision's layout; None as in `idx_files.digest`.
         download: of an image set: whether missing files are downloaded first.
-        settings: of a drawn set: every setting that the points and targets depend on, the seed included.
 
     Raises:
         DataError: no dataset has this name; a file is missing or unreadable; the download failed.
@@ -38,5 +36,5 @@ def digest(
     if dataset not in RECIPES:
         names = ", ".join([*IMAGE_SETS, *RECIPES])
         raise DataError(f"data.dataset: no dataset is called {dataset!r}; choose one of {names}")
-    recipe = {"dataset": dataset, "recipe": RECIPES[dataset], "settings": dict(settings or {})}
+    recipe = {"dataset": dataset, "recipe": RECIPES[dataset]}
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
