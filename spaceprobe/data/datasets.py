@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from spaceprobe.data.idx_files import IMAGE_SETS, DataError, image_root, raw_folder, way_out
+from spaceprobe.data.mapped import decoded_pixels
 
 IMAGE_SIZE = (28, 28)
 NUM_CLASSES = 10
@@ -107,7 +109,8 @@ def load_image_dataset(name: str, root: Path | None = None, download: bool = Fal
 def load_image_split(name: str, root: Path | None, *, train: bool, download: bool = False) -> Split:
     """Returns the training images of an image set (60,000 in those published) or its test images (10,000).
 
-    Arguments and errors are those of `load_image_dataset`; what needs one split loads no other.
+    Arguments and errors are those of `load_image_dataset`; what needs one split loads no other. The inputs of
+    all processes of a machine share their memory, where the user's cache can be used (`decoded_pixels`).
     """
     return _read_split(name, root, train, download)
 
@@ -127,7 +130,8 @@ def _read_split(name: str, root: Path | None, train: bool, download: bool) -> Sp
             f"put the raw files of {IMAGE_SETS[name]} there, or {way_out(name)}"
         ) from error
     _check(images, labels, f"data.root: the {start} files in {folder}", name)
-    return Split(inputs=images.flatten(1).float() / 255, targets=labels)
+    inputs = torch.from_numpy(decoded_pixels(images.flatten(1).numpy(), f"{name}-{start}"))
+    return Split(inputs=inputs, targets=labels)
 
 
 def _check(images: Tensor, labels: Tensor, where: str, name: str) -> None:
