@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import torch
 from click.testing import CliRunner
 
 from spaceprobe.cli import main
-from spaceprobe.study.results import Stale, read_part
+from spaceprobe.study.results import Expected, Stale, read_part
 from spaceprobe.study.stage import Part
 
 STUDY = """\
@@ -245,7 +246,7 @@ def test_a_study_after_bare_pairs_gets_the_right_order(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_where_there_is_none(study, copied):
-    outcome = call("fold", study, "--results", copied, "--device", "cuda")
+    outcome = call("fold", study, "--results", copied, "--device", "cuda", "--per-class", 2)
     assert outcome.exit_code == 1
     assert "no CUDA device" in outcome.stderr
 
@@ -290,14 +291,14 @@ def test_every_flipped_bit_of_a_part_is_found(finished):
         path = next(Path(finished).rglob(name))
         part = Part(path.name, {}, 0)
         data = path.read_bytes()
-        found = read_part(path.parent, part)
+        found = read_part(path.parent, part, Expected(None, {}))
         assert isinstance(found, Stale)
-        assert "other settings" in found.reason  # whole, but not what was asked for
+        assert " → " in found.reason  # whole, but not what was asked for
         with tempfile.TemporaryDirectory() as folder:
             for position in range(0, len(data), 11):
                 bad = data[:position] + bytes([data[position] ^ 1 << position % 8]) + data[position + 1 :]
                 (Path(folder) / name).write_bytes(bad)
-                found = read_part(Path(folder), part)
+                found = read_part(Path(folder), part, Expected(None, {}))
                 assert isinstance(found, Stale)
                 assert "is damaged" in found.reason, position
 
@@ -346,7 +347,7 @@ def test_every_command_has_help_with_an_example():
     for name, command in main.commands.items():
         outcome = call(name, "--help")
         assert outcome.exit_code == 0
-        assert f"Example: spaceprobe {name}" in " ".join(outcome.output.split())
+        assert re.search(rf'Example: (eval "\$\()?spaceprobe {name}', " ".join(outcome.output.split()))
         assert command.get_short_help_str()
 
 
@@ -354,7 +355,12 @@ def test_nothing_is_drawn_without_a_terminal(study, tmp_path):
     command = [sys.executable, "-m", "spaceprobe", "train", study, "--results", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
     assert done.returncode == 0
-    assert done.stderr == ""
+    plan = [f"tiny: 4 runs in {tmp_path}/tiny", "train      4 of 4 runs, 8 epochs: not there yet"]
+    assert done.stderr.splitlines() == plan
+    quiet = subprocess.run([*command, "--force", "--quiet"], capture_output=True, text=True)
+    assert quiet.returncode == 0
+    assert quiet.stderr == ""
+    assert quiet.stdout == done.stdout
 
 
 def test_parts_say_what_they_hold(finished):

@@ -89,7 +89,7 @@ def test_a_study_with_everything(load):
 def test_an_empty_mapping_is_a_study_of_defaults(load):
     study = load("{}")
     assert study.axes == {}
-    assert study.sections["fit"].key() == {}
+    assert study.sections["fit"].identity() == {}
 
 
 def test_what_goes_together_only_in_the_sweep(load):
@@ -118,13 +118,15 @@ def test_a_required_setting(load):
 
 def test_sections_that_stages_share():
     again = make_stage("again", {"fit": FIT.sections["fit"]})
-    assert list(section_models([FIT, again])) == ["model", "fit", "study"]
+    assert list(section_models([FIT, again])) == ["model", "fit", "study", "slurm"]
     with pytest.raises(ValueError, match="stage clash cannot declare the section fit"):
         section_models([FIT, make_stage("clash", {"fit": ReportSettings})])
     with pytest.raises(ValueError, match="cannot declare the section sweep"):
         section_models([make_stage("clash", {"sweep": ReportSettings})])
     with pytest.raises(ValueError, match="cannot declare the section study"):
         section_models([make_stage("clash", {"study": ReportSettings})])
+    with pytest.raises(ValueError, match="cannot declare the section slurm"):
+        section_models([make_stage("clash", {"slurm": ReportSettings})])
 
 
 def test_stages_of_a_study(load):
@@ -395,4 +397,4 @@ def test_loading_needs_no_torch():
 
 def test_probe_is_known_by_no_name(load):
     study = load("probe: {method: sampled}\n", stages=[PROBE])
-    assert list(study.sections) == ["probe", "study"]
+    assert list(study.sections) == ["probe", "study", "slurm"]

@@ -79,7 +79,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     "unknown section": (
         "trainig: {}\nfti: {}\n",
         [
-            ("1:1: trainig", "no such section", "model, fit, probe, other, report, study or sweep"),
+            ("1:1: trainig", "no such section", "model, fit, probe, other, report, study, slurm or sweep"),
             ("2:1: fti", "no such section", ", did you mean fit"),
         ],
     ),

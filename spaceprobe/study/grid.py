@@ -146,7 +146,7 @@ def _identity(sections: Sections) -> dict[str, object]:
     return {
         f"{section}.{name}": value
         for section, settings in sections.items()
-        for name, value in settings.key().items()
+        for name, value in settings.identity().items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Results on disk: whole files only, and parts that hold their own keys and digests.
+"""Parts on disk: files that hold their own keys and digests.
 
 A part is one file that holds its own key, so it is finished exactly when it is there: it is written under a
 temporary name, flushed to the disk and renamed. There is no index beside the parts that could disagree.
@@ -7,59 +7,35 @@ temporary name, flushed to the disk and renamed. There is no index beside the pa
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.study.files import file_digest, write_whole
+from spaceprobe.study.reasons import differences
 from spaceprobe.study.stage import Content, Part
 
 RECORD = "part.json"
 """The member of an .npz part that holds what is not an array."""
 
 
-class ResultsError(SpaceprobeError):
-    """Results cannot be written or read."""
+def write_part(folder: Path, part: Part, content: Content, duration_s: float, code: str) -> str:
+    """Writes a part below a run's folder and returns the SHA-256 of its file.
 
-
-def write_whole(path: Path, data: bytes) -> str:
-    """Writes a file so that a reader, or a crash, sees all of it or nothing; returns its SHA-256.
-
-    Raises:
-        ResultsError: it cannot be written; what was there before is still there.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide results from a group
-        temporary.replace(path)
-        _flush_folder(path.parent)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise ResultsError(
-            f"{path}: cannot be written ({error.strerror}); make room or give another folder with --results"
-        ) from error
-    return hashlib.sha256(data).hexdigest()
-
-
-def write_part(folder: Path, part: Part, content: Content, duration_s: float) -> None:
-    """Writes a part below a run's folder.
+    Args:
+        folder: the run's folder.
+        part: what was asked for.
+        content: what came out.
+        duration_s: how long it took to compute, in seconds.
+        code: the version of the code that computed it.
 
     Raises:
         ResultsError: it cannot be written.
     """
     fields = {
         "key": part.key,
+        "code": code,
         "record": content.record,
         "files": content.files,
         "error": content.error,
@@ -67,14 +43,30 @@ def write_part(folder: Path, part: Part, content: Content, duration_s: float) ->
     }
     path = folder / part.path
     if path.suffix == ".json":
-        write_whole(path, _to_json({**fields, "sha256": hashlib.sha256(_to_json(fields)).hexdigest()}))
-        return
+        seal = hashlib.sha256(_to_json(fields)).hexdigest()
+        return write_whole(path, _to_json({**fields, "sha256": seal}))
     import numpy as np
 
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {**content.arrays, RECORD: np.frombuffer(_to_json(fields), np.uint8)}
     np.savez_compressed(buffer, **arrays)
-    write_whole(path, _sealed(buffer.getvalue()))
+    return write_whole(path, _sealed(buffer.getvalue()))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What decides whether a part that is there is the one that is asked for.
+
+    Attributes:
+        code: the version of the code; None where any is trusted.
+        defaults: the settings of each section as they are where nobody sets them: for parts that were made
+            before a setting existed.
+        subject: what the code does, such as ``folding``; for the reason.
+    """
+
+    code: str | None
+    defaults: Mapping[str, Mapping[str, Any]]
+    subject: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,11 +77,13 @@ class StoredPart:
         part: what was asked for.
         content: what it holds.
         duration_s: how long it took to compute, in seconds.
+        code: the version of the code that computed it.
     """
 
     part: Part
     content: Content
     duration_s: float
+    code: str
 
 
 @dataclass(frozen=True)
@@ -99,30 +93,35 @@ class Stale:
     Attributes:
         part: what was asked for.
         reason: why, in words.
+        is_missing: whether there is none.
     """
 
     part: Part
     reason: str
+    is_missing: bool = False
 
 
-def read_part(folder: Path, part: Part) -> StoredPart | Stale:
+def read_part(folder: Path, part: Part, expected: Expected) -> StoredPart | Stale:
     """Returns a finished part, or why it has to be computed (again).
 
-    That is so where its file is missing or damaged, where its key differs from the one asked for, and
-    where a file that it vouches for is missing or differs.
+    That is so where its file is missing or damaged, where its key or its code differs from what is asked
+    for, and where a file that it vouches for is missing or differs.
     """
     path = folder / part.path
-    if not path.exists():
-        return Stale(part, f"{path.name} is not there yet")
     try:
         fields, arrays = _read_fields(path)
-        key, files = fields["key"], fields["files"]
+        key, code, files = fields["key"], fields["code"], fields["files"]
         content = Content(fields["record"], arrays, files, fields["error"])
-        stored = StoredPart(part, content, fields["duration_s"])
+        stored = StoredPart(part, content, fields["duration_s"], code)
+    except FileNotFoundError:
+        return Stale(part, f"{path.name} is not there yet", is_missing=True)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         return Stale(part, f"{path.name} is damaged ({type(error).__name__})")
-    if key != json.loads(json.dumps(part.key)):
-        return Stale(part, f"{path.name} was made with other settings or inputs")
+    changes = differences(key, part.key, expected.defaults)
+    if expected.code is not None and code != expected.code:
+        changes.append(f"{expected.subject} code changed")
+    if changes:
+        return Stale(part, ", ".join(changes))
     for name, digest in files.items():
         found = file_digest(folder / name)
         if found is None:
@@ -130,6 +129,15 @@ def read_part(folder: Path, part: Part) -> StoredPart | Stale:
         if found != digest:
             return Stale(part, f"{name} is damaged (its SHA-256 is not the one recorded when it was written)")
     return stored
+
+
+def read_key(path: Path) -> Mapping[str, Any] | None:
+    """Returns the key of a part, or None where it has none to show."""
+    try:
+        key = _read_fields(path)[0]["key"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return key if isinstance(key, dict) else None
 
 
 def _read_fields(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -173,28 +181,3 @@ def _unsealed(data: bytes) -> bytes:
     if hashlib.sha256(archive).hexdigest().encode() != digest or data[-66:-64] != b"\x40\0":
         raise ValueError("the digest is wrong")
     return archive
-
-
-def file_digest(path: Path) -> str | None:
-    """Returns the SHA-256 of a file in hexadecimal, or None where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
-def _flush_folder(folder: Path) -> None:
-    """Makes a rename last: on a crash the folder would forget it."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _umask() -> int:
-    # The mask can only be read by setting it.
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

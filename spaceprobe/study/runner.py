@@ -1,19 +1,53 @@
 """Takes a study through its stages: what is up to date is kept, the rest is computed, tables are written."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from tqdm import tqdm
 
-from spaceprobe.data.idx_files import DataError
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.config import Study, dump_study
-from spaceprobe.study.executor import run_jobs
+from spaceprobe.study.executor import Executor, Place, Watch, open_executor
+from spaceprobe.study.files import ResultsError, write_whole
 from spaceprobe.study.grid import Run, expand
-from spaceprobe.study.results import Stale, read_part, write_whole
-from spaceprobe.study.stage import Frames, Inputs, Job, RunStage, Sections, Stage
-from spaceprobe.study.tables import StudyTables, run_stage_named
+from spaceprobe.study.journal import Journal
+from spaceprobe.study.parts import StudyParts
+from spaceprobe.study.planning import Planner, StagePlan
+from spaceprobe.study.provenance import provenance
+from spaceprobe.study.run_log import RUN_LOG
+from spaceprobe.study.stage import Job, RunStage, Stage
+from spaceprobe.study.tables import StudyTables
+
+logger = logging.getLogger(__name__)
+
+STUDY_FILE = "study.yaml"
+PROVENANCE = "provenance.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a study is taken through its stages.
+
+    Attributes:
+        only_runs: the runs to compute; none means all. Tables always hold all finished runs.
+        forces: whether what is up to date is computed all the same.
+        trusts_code: whether results count whatever version of the code made them.
+        is_fail_fast: whether the first failed run ends it.
+        is_quiet: whether no progress is shown.
+    """
+
+    only_runs: Sequence[str] = ()
+    forces: bool = False
+    trusts_code: bool = False
+    is_fail_fast: bool = False
+    is_quiet: bool = False
 
 
 @dataclass
@@ -24,11 +58,13 @@ class StageOutcome:
         num_computed: parts computed now.
         num_kept: parts that were up to date.
         failures: why there is no result, by run.
+        logs: where more is said of a failure, by run.
     """
 
     num_computed: int = 0
     num_kept: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    logs: dict[str, Path] = field(default_factory=dict)
 
 
 class UnknownRunError(SpaceprobeError):
@@ -38,31 +74,93 @@ class UnknownRunError(SpaceprobeError):
 
 
 class Runner:
-    """One study in one folder of results."""
+    """One study in one folder of results; a context, which ends what it started."""
 
-    def __init__(self, study: Study, results: Path, only_runs: Sequence[str] = (), num_jobs: int = 1) -> None:
-        """Prepares a study; nothing is read or written yet.
+    def __init__(
+        self, study: Study, results: Path, options: Options | None = None, place: Place | None = None
+    ) -> None:
+        """Prepares a study; nothing is written yet.
 
         Args:
             study: what was asked for.
             results: the folder that holds a folder a study.
-            only_runs: the runs to compute; none means all. Tables always hold all finished runs.
-            num_jobs: how many runs are computed at once.
+            options: how; by default all runs, and only what is not up to date.
+            place: where jobs are computed; by default in this process.
 
         Raises:
-            UnknownRunError: one of ``only_runs`` is no run of the study.
+            UnknownRunError: a run of the options is no run of the study.
         """
         self.study = study
         self.folder = results / study.name
         self.runs = expand(study)
-        self._tables = StudyTables(study, self.folder, self.runs)
-        self._num_jobs = num_jobs
-        names = [run.name for run in self.runs]
-        for name in only_runs:
-            if name not in names:
-                shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-                raise UnknownRunError(f"--run {name}: no run of {study.name}; its runs are {shown}")
-        self._selected = [run for run in self.runs if not only_runs or run.name in only_runs]
+        self.options = options or Options()
+        self._place = place or Place()
+        self._selected = _selected(study, self.runs, self.options.only_runs)
+        self._parts = StudyParts(self.folder, self.runs, trusts_code=self.options.trusts_code)
+        self._planner = Planner(self._parts, self._selected, forces=self.options.forces)
+        self._tables = StudyTables(study, self.folder, self._parts)
+        self._journal = Journal(self.folder)
+        self._stack = ExitStack()
+        self._executor: Executor | None = None
+
+    def __enter__(self) -> Self:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the workers and says in the journal how it ended."""
+        if self._executor is not None:
+            with suppress(ResultsError):  # the disk is full, which is why it ends
+                self._journal.note(
+                    "runner_ended", error=None if kind is None else str(error) or kind.__name__
+                )
+        self._stack.__exit__(kind, error, trace)
+
+    @property
+    def num_selected(self) -> int:
+        """The number of runs that are taken through stages."""
+        return len(self._selected)
+
+    def check(self, stages: Sequence[Stage]) -> None:
+        """Checks that the settings of all stages go together, before any of them begins.
+
+        Raises:
+            SpaceprobeError: they do not.
+        """
+        for stage in stages:
+            if isinstance(stage, RunStage) and stage.check is not None:
+                for run in self._selected:
+                    for sections in run.variants(stage):
+                        stage.check(sections)
+
+    def plan(self, stages: Sequence[Stage]) -> list[StagePlan]:
+        """Returns what the stages that compute something for runs have to do; writes nothing."""
+        plans: list[StagePlan] = []
+        for stage in stages:
+            if isinstance(stage, RunStage):
+                plans.append(self._planner.plan(stage, plans))
+        return plans
+
+    def begin(self, plans: Sequence[StagePlan]) -> None:
+        """Keeps the study with its results and, where there is something to do, opens what computes it.
+
+        Raises:
+            SpaceprobeError: results cannot be written, or there is no place to compute what is asked for.
+        """
+        _write_changed(self.folder / STUDY_FILE, dump_study(self.study).encode())
+        if not any(plan.busy for plan in plans):
+            return
+        facts = provenance(sys.argv)
+        text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+        write_whole(self.folder / PROVENANCE, text.encode(errors="backslashreplace"))
+        self._stack.enter_context(self._journal.at_work())
+        self._executor = self._stack.enter_context(open_executor(self._place, self.study.slurm))
+        self._journal.note("runner_started", study=self.study.resolved(), **facts)
+        stages = [plan.stage for plan in plans if plan.busy]
+        if any("cuda" in self._wishes(stage) for stage in stages):
+            self._executor.check_gpu()
 
     def execute(self, stage: Stage) -> StageOutcome:
         """Computes what a stage lacks and writes its tables.
@@ -72,97 +170,90 @@ class Runner:
         """
         outcome = StageOutcome()
         if isinstance(stage, RunStage):
-            write_whole(self.folder / "study.yaml", dump_study(self.study).encode())
-            self._compute(stage, list(self._plan(stage, outcome)), outcome)
+            plan = self._planner.plan(stage)
+            outcome.num_kept = plan.num_kept
+            outcome.failures |= plan.failures
+            if plan.jobs:
+                self._compute(stage, plan.jobs, outcome)
+                self._parts.forget()
         self._tables.write(stage)
         return outcome
 
-    def tables(self, stage: Stage) -> Frames:
-        """Returns the tables of a stage and of the stages that it needs, from the finished parts."""
-        return self._tables.frames(stage)
+    def closing(self, stage: Stage) -> tuple[str, list[str]]:
+        """Returns what a command prints at its end, and what it warns of."""
+        text, warnings = self._tables.said(stage)
+        num_runs = len(self.runs)
+        head = f"{self.study.name}: {num_runs} run{'s' * (num_runs != 1)}"
+        return f"{head}\n{text}\ntables   {self.folder}/*.csv", warnings
 
-    def check(self, stages: Sequence[Stage]) -> None:
-        """Checks that this machine can do what stages are asked for, before any of them begins.
-
-        Raises:
-            SpaceprobeError: it cannot, or the settings do not go together.
-        """
-        for stage in stages:
-            if isinstance(stage, RunStage) and stage.check is not None:
-                for run in self._selected:
-                    for sections in run.variants(stage):
-                        stage.check(sections)
-
-    def _plan(self, stage: RunStage, outcome: StageOutcome) -> Iterator[Job]:
-        """Yields the jobs that are not up to date, and notes what is kept and what cannot be done."""
-        for run in self._selected:
-            folder = self._tables.run_folder(run)
-            for sections in run.variants(stage):
-                inputs, problem = self._inputs(stage, run, sections)
-                if problem is not None:
-                    outcome.failures[run.name] = problem
-                    continue
-                todo = []
-                try:
-                    parts = stage.plan(sections, inputs)
-                except DataError as error:  # of this run's dataset: others may have theirs
-                    outcome.failures[run.name] = str(error)
-                    continue
-                for stored in (read_part(folder, part) for part in parts):
-                    if isinstance(stored, Stale):
-                        todo.append(stored.part)
-                        continue
-                    outcome.num_kept += 1
-                    if stored.content.error is not None:
-                        outcome.failures[run.name] = stored.content.error
-                if todo:
-                    yield Job(stage.name, run.name, folder, sections, inputs, todo)
-
-    def _inputs(self, stage: RunStage, run: Run, sections: Sections) -> tuple[Inputs, str | None]:
-        """Returns the parts that a stage needs of a run, or why they cannot be had."""
-        inputs = {}
-        for name in stage.needs:
-            contents = []
-            for found in self._tables.stored(run_stage_named(name), run, sections):
-                if isinstance(found, Stale):
-                    return {}, f"{found.reason}: `spaceprobe {name}` comes first"
-                if found.content.error is not None:
-                    return {}, found.content.error
-                contents.append(found.content)
-            if not contents:
-                return {}, f"`spaceprobe {name}` has nothing of it"
-            inputs[name] = contents
-        return inputs, None
+    def _wishes(self, stage: RunStage) -> set[str]:
+        """Returns which devices the runs of a stage ask for."""
+        if stage.asks_gpu is None:
+            return set()
+        return {stage.asks_gpu(sections) for run in self._selected for sections in run.variants(stage)}
 
     def _compute(self, stage: RunStage, jobs: Sequence[Job], outcome: StageOutcome) -> None:
-        total = sum(part.amount for job in jobs for part in job.parts)
+        executor = self._executor
+        if executor is None:
+            raise RuntimeError(f"{stage.name} has something to compute that was not planned")
+        jobs = _with_gpus(stage, jobs, executor)
         # disable=None: nothing is drawn where there is no terminal.
         with tqdm(
-            total=total,
+            total=sum(job.amount for job in jobs),
             desc=stage.name,
             unit=stage.unit,
             unit_scale=True,
-            disable=None if jobs else True,
+            disable=True if self.options.is_quiet else None,
+            file=sys.stderr,
         ) as bar:
+
+            def started(job: Job, where: str) -> None:
+                self._journal.note("job_started", stage=job.stage, run=job.run, where=where)
+                logger.info("%s %s: started by %s", job.stage, job.run, where)
 
             def advance(amount: int) -> None:
                 bar.update(amount)
 
-            results = run_jobs(jobs, self._num_jobs, advance)
-            for number, result in enumerate(results, start=1):
+            results = executor.run(jobs, Watch(started, advance))
+            for number, (job, result) in enumerate(results, start=1):
                 bar.set_description(f"{stage.name} {number}/{len(jobs)}")
-                outcome.num_computed += result.num_parts
+                outcome.num_computed += len(result.digests)
+                facts = {"stage": job.stage, "run": job.run, "num_parts": len(result.digests)}
+                self._journal.note("job_ended", **facts, error=result.error)
+                logger.info("%s %s: %s", job.stage, job.run, result.error or "done")
                 if result.error is not None:
-                    outcome.failures[result.job.run] = result.error
+                    outcome.failures[job.run] = result.error
+                    outcome.logs[job.run] = job.folder / RUN_LOG
+                    if self.options.is_fail_fast:
+                        results.close()
+                        break
 
-    def closing(self, stage: Stage) -> str:
-        """Returns what a command prints at its end: what came out of a stage, and where the tables are."""
-        frames = self._tables.frames(stage)
-        num_runs = len(self.runs)
-        return "\n".join(
-            [
-                f"{self.study.name}: {num_runs} run{'s' * (num_runs != 1)}",
-                stage.present(frames),
-                f"tables   {self.folder}/*.csv",
-            ]
-        )
+
+def _with_gpus(stage: RunStage, jobs: Sequence[Job], executor: Executor) -> list[Job]:
+    """Returns jobs that say whether they want a GPU."""
+    if stage.asks_gpu is None:
+        return [*jobs]
+    wishes = [stage.asks_gpu(job.sections) for job in jobs]
+    has_gpu = "auto" in wishes and executor.has_gpu()
+    return [
+        replace(job, wants_gpu=wish == "cuda" or (wish == "auto" and has_gpu))
+        for job, wish in zip(jobs, wishes, strict=True)
+    ]
+
+
+def _selected(study: Study, runs: Sequence[Run], names: Sequence[str]) -> list[Run]:
+    known = [run.name for run in runs]
+    for name in names:
+        if name not in known:
+            shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
+            raise UnknownRunError(f"--run {name}: no run of {study.name}; its runs are {shown}")
+    return [run for run in runs if not names or run.name in names]
+
+
+def _write_changed(path: Path, data: bytes) -> None:
+    try:
+        is_same = path.read_bytes() == data
+    except OSError:
+        is_same = False
+    if not is_same:
+        write_whole(path, data)

@@ -5,10 +5,10 @@ stages declare and know none of them by name, so a new stage is a new file and o
 `spaceprobe.study.stages.STAGES`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -38,16 +38,16 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     def key(self) -> dict[str, Any]:
-        """Returns the settings that a number depends on and that differ from their defaults.
+        """Returns the settings that a number depends on."""
+        return self._counting(self.model_dump(mode="json"))
 
-        Leaving out defaults keeps the names and keys of old results when a new defaulted field arrives.
-        """
+    def identity(self) -> dict[str, Any]:
+        """Returns those that differ from their defaults: a new field with one keeps the names of old runs."""
+        return self._counting(self.model_dump(mode="json", exclude_defaults=True))
+
+    def _counting(self, values: Mapping[str, Any]) -> dict[str, Any]:
         fields = type(self).model_fields
-        return {
-            name: value
-            for name, value in self.model_dump(mode="json", exclude_defaults=True).items()
-            if NOT_IN_KEY not in fields[name].metadata
-        }
+        return {name: value for name, value in values.items() if NOT_IN_KEY not in fields[name].metadata}
 
 
 Sections = Mapping[str, Settings]
@@ -77,13 +77,30 @@ class Part:
 
     Attributes:
         path: its file, relative to the run's folder; ``.json``, or ``.npz`` where it holds arrays.
-        key: everything its numbers depend on: the settings that matter and its inputs' digests.
+        key: everything its numbers depend on but the code, which is the runner's to add: settings by the
+            section's name, and the digests of its inputs.
         amount: how much work it is, in the stage's unit, for the progress bar.
+        kin: a pattern of the files that hold the same under other settings; its own path if empty.
     """
 
     path: str
     key: Mapping[str, Any]
     amount: int
+    kin: str = ""
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """What a finished part stands for, without what it holds.
+
+    Attributes:
+        files: SHA-256 of the files beside the part that it vouches for, by path relative to the run's
+            folder; the part is out of date when one of them differs.
+        error: why there is no result, where that is itself the result (training diverged); else None.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,9 +110,8 @@ class Content:
     Attributes:
         record: small facts and rows of tables, as JSON values.
         arrays: numpy arrays by name.
-        files: SHA-256 of the files beside the part that it vouches for, by path relative to the run's
-            folder; the part is out of date when one of them differs.
-        error: why there is no result, where that is itself the result (training diverged); else None.
+        files: as of `Vouched`.
+        error: as of `Vouched`.
     """
 
     record: Mapping[str, Any]
@@ -104,7 +120,7 @@ class Content:
     error: str | None = None
 
 
-Inputs = Mapping[str, Sequence[Content]]
+Inputs = Mapping[str, Sequence[Vouched]]
 """The finished parts of the stages that a stage needs, by stage name."""
 
 
@@ -119,6 +135,9 @@ class Job:
         sections: the settings of the run and of the stage.
         inputs: the finished parts of the stages that it needs.
         parts: the parts to compute, in order.
+        code: the version of the code that is to compute them.
+        wants_gpu: whether it is to be computed where there is a GPU.
+        is_forced: whether parts that are there are computed all the same.
     """
 
     stage: str
@@ -127,6 +146,14 @@ class Job:
     sections: Sections
     inputs: Inputs
     parts: Sequence[Part]
+    code: str
+    wants_gpu: bool = False
+    is_forced: bool = False
+
+    @property
+    def amount(self) -> int:
+        """How much work it is, in the stage's unit."""
+        return sum(part.amount for part in self.parts)
 
 
 Advance = Callable[[int], None]
@@ -197,6 +224,7 @@ class Stage:
         tables: the CSVs that it fills.
         needs: the stages whose results it reads.
         present: returns what the command prints, from the study's tables.
+        warn: yields what a reader of the tables should be warned of; None where nothing ever is.
         file_input: how its command works on a file instead of a study; None where it does not.
     """
 
@@ -207,6 +235,7 @@ class Stage:
     tables: tuple[Table, ...]
     needs: tuple[str, ...]
     present: Callable[[Frames], str]
+    warn: Callable[[Frames], Iterable[str]] | None = None
     file_input: FileInput | None = None
 
     @property
@@ -222,7 +251,9 @@ class RunStage(Stage):
     Attributes:
         unit: what its progress counts, in the singular.
         label: the readable start of a run's name; given by the stages whose settings tell runs apart.
-        check: raises a `SpaceprobeError` where this machine cannot do what the settings ask for.
+        check: raises a `SpaceprobeError` where the settings do not go together.
+        asks_gpu: whether the settings ask for a GPU (``cuda``) or take one where there is one (``auto``);
+            None where they never do.
         plan: lists the parts that the settings ask for; cheap, and without torch.
         compute: yields each part of a job with its content, in the job's order.
         tabulate: returns the rows of each table from the finished parts of one run; the ``run`` column
@@ -232,6 +263,7 @@ class RunStage(Stage):
     unit: str
     label: Callable[[Sections], str] | None = None
     check: Callable[[Sections], None] | None = None
+    asks_gpu: Callable[[Sections], Literal["cuda", "auto", "cpu"]] | None = None
     plan: Callable[[Sections, Inputs], list[Part]]
     compute: Callable[[Job, Advance, WriteFile], Iterator[tuple[Part, Content]]]
     tabulate: Callable[[Sections, Sequence[tuple[Part, Content]]], Rows]
@@ -240,6 +272,11 @@ class RunStage(Stage):
     def is_identity(self) -> bool:
         """Whether its settings, and only such stages' settings, tell runs apart."""
         return self.label is not None
+
+    @property
+    def subject(self) -> str:
+        """What it does, as a noun such as ``folding``: the last of its sections."""
+        return [*self.sections][-1]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,98 +1,127 @@
 """The tables of a study, put together from the finished parts of its runs."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from spaceprobe.data.idx_files import DataError
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.study.code_version import code_version
 from spaceprobe.study.config import Study
+from spaceprobe.study.files import file_digest, write_whole
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
-from spaceprobe.study.results import Stale, StoredPart, file_digest, read_part, write_whole
+from spaceprobe.study.part_store import Finished, Stamp, stamp_of
+from spaceprobe.study.parts import Lacking, StudyParts
+from spaceprobe.study.results import StoredPart
 from spaceprobe.study.stage import RunStage, Sections, Stage, StudyStage, Table
-from spaceprobe.study.stages import STAGES, stage_named
+from spaceprobe.study.stages import STAGES, run_stage_named, stage_named
 
 TIMINGS = Table("timings", key=("stage", "part"), columns=("stage", "part", "duration_s"))
 """Wall-clock times, in a table of their own: the others hold the same bytes on every repetition."""
 
 
 class StudyTables:
-    """Reads the parts of a study's runs and writes its CSVs."""
+    """Puts the finished parts of a study's runs together and writes its CSVs."""
 
-    def __init__(self, study: Study, folder: Path, runs: Sequence[Run]) -> None:
-        """Takes a study, its folder of results and its runs; reads nothing yet."""
+    def __init__(self, study: Study, folder: Path, parts: StudyParts) -> None:
+        """Takes a study, its folder of results and its parts; reads nothing yet."""
         self._study = study
         self._folder = folder
-        self._runs = runs
-        self._read: dict[str, dict[str, pd.DataFrame]] = {}  # by stage: parts are read once, not per use
+        self._parts = parts
+        self._frames: dict[str, tuple[str, dict[str, pd.DataFrame]]] = {}
 
-    def run_folder(self, run: Run) -> Path:
-        """Returns the folder of a run."""
-        return self._folder / "runs" / run.name
+    def write(self, stage: Stage) -> None:
+        """Writes the tables of a stage, and notes what they say; leaves alone those that would not change.
 
-    def stored(self, stage: RunStage, run: Run, sections: Sections) -> Iterator[StoredPart | Stale]:
-        """Yields every part that is asked for, as it is on disk; none where an input lacks."""
-        inputs = {}
-        for name in stage.needs:
-            found = list(self.stored(run_stage_named(name), run, sections))
-            contents = [part.content for part in found if isinstance(part, StoredPart)]
-            if not contents or len(contents) < len(found) or any(content.error for content in contents):
-                return
-            inputs[name] = contents
-        try:
-            parts = stage.plan(sections, inputs)
-        except DataError:  # without its data a run has no parts; the runner says so
-            return
-        for part in parts:
-            yield read_part(self.run_folder(run), part)
+        Raises:
+            ResultsError: one cannot be written.
+        """
+        sources = self._sources(stage)
+        memo = self._parts.store.memo(stage.name)
+        if memo is None or memo["sources"] != sources or memo["files"] != self._stamps(stage):
+            frames = self.frames(stage)
+            for table in stage.tables:
+                write_csv(self._folder / f"{table.name}.csv", frames[table.name])
+            said = {"text": stage.present(frames), "warnings": [*(stage.warn(frames) if stage.warn else [])]}
+            memo = {"sources": sources, "files": self._stamps(stage), **said}
+            self._parts.store.set_memo(stage.name, memo)
+        if isinstance(stage, RunStage):
+            self._write_timings()
+        self._parts.store.save()
+
+    def said(self, stage: Stage) -> tuple[str, list[str]]:
+        """Returns what the tables of a stage say and warn of, as they were last written."""
+        memo = self._parts.store.memo(stage.name)
+        return memo["text"], memo["warnings"]
 
     def frames(self, stage: Stage) -> dict[str, pd.DataFrame]:
-        """Returns the tables of a stage and of the stages that it needs."""
+        """Returns the tables of a stage and of the stages that it needs, from the finished parts."""
         needed: dict[str, pd.DataFrame] = {}
         for name in stage.needs:
             needed |= self.frames(stage_named(name))
         if isinstance(stage, StudyStage):
             return needed | dict(stage.reduce(self._study.sections, needed))
-        return needed | self._run_frames(run_stage_named(stage.name))
+        sources = self._sources(stage)
+        if self._frames.get(stage.name, ("",))[0] != sources:  # parts are read once, not per use
+            self._frames[stage.name] = sources, self._read_frames(run_stage_named(stage.name))
+        return needed | self._frames[stage.name][1]
 
-    def write(self, stage: Stage) -> None:
-        """Reads the parts of a stage anew and writes its tables.
-
-        Raises:
-            ResultsError: one cannot be written.
-        """
-        self._read.pop(stage.name, None)
-        frames = self.frames(stage)
-        for table in stage.tables:
-            write_csv(self._folder / f"{table.name}.csv", frames[table.name])
+    def _sources(self, stage: Stage) -> str:
+        """Returns a digest of everything that the tables of a stage, and what they say, come from."""
+        functions: list[Callable[..., object]] = [stage.present]
+        if stage.warn is not None:
+            functions.append(stage.warn)
+        words: list[Any] = [self._sources(stage_named(name)) for name in stage.needs]
         if isinstance(stage, RunStage):
-            timed = [s for s in STAGES if isinstance(s, RunStage)]
-            frame = pd.concat([self._run_frames(s)[TIMINGS.name] for s in timed], ignore_index=True)
-            frame = frame.sort_values(["run", *TIMINGS.key], kind="stable", ignore_index=True)
-            write_csv(self._folder / f"{TIMINGS.name}.csv", frame)
+            functions += [stage.tabulate, build_frame]
+            words += [
+                [run.name, run.axes, found.part.path, found.stamp] for run, found in self._looked(stage)
+            ]
+        elif isinstance(stage, StudyStage):
+            functions.append(stage.reduce)
+        words += [self._study.resolved(), *(code_version(function) for function in functions)]
+        return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 
-    def _run_frames(self, stage: RunStage) -> dict[str, pd.DataFrame]:
-        if stage.name not in self._read:
-            self._read[stage.name] = self._read_frames(stage)
-        return self._read[stage.name]
+    def _looked(self, stage: RunStage) -> Iterator[tuple[Run, Finished]]:
+        for run in self._parts.runs:
+            for sections in run.variants(stage):
+                parts = self._parts.look(stage, run, sections)
+                for found in [] if isinstance(parts, Lacking) else parts:
+                    if isinstance(found, Finished):
+                        yield run, found
+
+    def _stamps(self, stage: Stage) -> list[Stamp | None]:
+        return [stamp_of(self._folder / f"{table.name}.csv") for table in stage.tables]
+
+    def _write_timings(self) -> None:
+        stages = [stage for stage in STAGES if isinstance(stage, RunStage)]
+        path = self._folder / f"{TIMINGS.name}.csv"
+        sources = [self._sources(stage) for stage in stages]
+        if self._parts.store.memo(TIMINGS.name) == [sources, stamp_of(path)]:
+            return
+        rows = [
+            {"run": run.name, "stage": stage.name, "part": found.part.path, "duration_s": found.duration_s}
+            for stage in stages
+            for run, found in self._looked(stage)
+        ]
+        write_csv(path, build_frame(TIMINGS, rows))
+        self._parts.store.set_memo(TIMINGS.name, [sources, stamp_of(path)])
 
     def _read_frames(self, stage: RunStage) -> dict[str, pd.DataFrame]:
-        timings: list[Mapping[str, Any]] = []
         rows: dict[str, list[Mapping[str, Any]]] = {table.name: [] for table in stage.tables}
-        varying = varying_probe_settings(self._runs, stage)
+        runs = self._parts.runs
+        varying = varying_probe_settings(runs, stage)
         for run, sections, finished in self._finished(stage):
             settings = {column_name(key): _cell(value) for key, value in run.axes.items()}
             variant = {column_name(key): _cell(value_of(sections, key)) for key in varying}
-            where = {"run": run.name, "stage": stage.name}
-            timings += [{**where, "part": p.part.path, "duration_s": p.duration_s} for p in finished]
             tabulated = stage.tabulate(sections, [(part.part, part.content) for part in finished])
             for name, some in tabulated.items():
                 rows[name].extend({"run": run.name, **settings, **variant, **row} for row in some)
-        swept = [column_name(key) for key in self._runs[0].axes]
-        frames = {
+        swept = [column_name(key) for key in runs[0].axes]
+        return {
             table.name: build_frame(
                 table,
                 rows[table.name],
@@ -101,14 +130,13 @@ class StudyTables:
             )
             for table in stage.tables
         }
-        return {**frames, TIMINGS.name: build_frame(TIMINGS, timings)}
 
     def _finished(self, stage: RunStage) -> Iterator[tuple[Run, Sections, list[StoredPart]]]:
-        for run in self._runs:
+        for run in self._parts.runs:
             for sections in run.variants(stage):
-                parts = [p for p in self.stored(stage, run, sections) if isinstance(p, StoredPart)]
-                if parts:
-                    yield run, sections, parts
+                found = [*self._parts.read(stage, run, sections)]
+                if found:
+                    yield run, sections, found
 
 
 def read_tables(folder: str | Path) -> dict[str, pd.DataFrame]:
@@ -124,14 +152,6 @@ def read_tables(folder: str | Path) -> dict[str, pd.DataFrame]:
     if not paths:
         raise SpaceprobeError(f"{folder}: holds no table of a study; give one such as results/quickstart")
     return {path.stem: pd.read_csv(path) for path in paths}
-
-
-def run_stage_named(name: str) -> RunStage:
-    """Returns the stage of that name that computes parts for each run."""
-    stage = stage_named(name)
-    if not isinstance(stage, RunStage):
-        raise TypeError(f"stage {name} computes nothing for a run")
-    return stage
 
 
 def column_name(key: str) -> str:

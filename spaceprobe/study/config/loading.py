@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
+from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.config.check import Axes, check
 from spaceprobe.study.config.draft import SWEEP, Models, draft_file
 from spaceprobe.study.config.finding import check_name, find_config, read_document
@@ -23,6 +24,9 @@ from spaceprobe.study.stage import RunStage, Sections, Settings, Stage
 
 STUDY = "study"
 """The section that says what belongs to the study as a whole."""
+
+SLURM = "slurm"
+"""The section that says what SLURM is asked for, where it is."""
 
 _HEADER = "# The study as it was resolved: every setting, defaults and command line included.\n"
 
@@ -48,6 +52,11 @@ class Study:
         """The names of the stages that `spaceprobe run` takes it through."""
         names: tuple[str, ...] = self.sections[STUDY].model_dump()["stages"]
         return names
+
+    @property
+    def slurm(self) -> SlurmSettings:
+        """What SLURM is asked for, where it is."""
+        return cast(SlurmSettings, self.sections[SLURM])
 
     def resolved(self) -> dict[str, dict[str, object]]:
         """Returns the study as plain values: what its file would say if it left nothing out."""
@@ -104,18 +113,19 @@ def dump_study(study: Study) -> str:
 
 
 def section_models(stages: Iterable[Stage] | None = None) -> Models:
-    """Returns the model of each section, in the order of the stages, then that of the study.
+    """Returns the model of each section, in the order of the stages, then those that belong to none.
 
     Raises:
-        ValueError: if two stages declare one section differently, or one calls it ``study`` or ``sweep``.
+        ValueError: if two stages declare one section differently, or one calls it as one of spaceprobe's own.
     """
     stages = all_stages(stages)
     models: dict[str, type[Settings]] = {}
     for stage in stages:
         for section, model in stage.sections.items():
-            if section in (STUDY, SWEEP) or models.setdefault(section, model) is not model:
+            if section in (STUDY, SLURM, SWEEP) or models.setdefault(section, model) is not model:
                 raise ValueError(f"stage {stage.name} cannot declare the section {section}")
     models[STUDY] = study_model(tuple((stage.name, stage.needs) for stage in stages))
+    models[SLURM] = SlurmSettings
     return models
 
 
@@ -158,7 +168,7 @@ def _fixed_sections(stages: Iterable[Stage]) -> set[str]:
     """Returns the sections that no stage reads for a single run, so that sweeping them is void."""
     stages = tuple(stages)
     of_runs = {name for stage in stages if isinstance(stage, RunStage) for name in stage.sections}
-    return {STUDY} | {name for stage in stages for name in stage.sections if name not in of_runs}
+    return {STUDY, SLURM} | {name for stage in stages for name in stage.sections if name not in of_runs}
 
 
 class _Dumper(yaml.SafeDumper):

@@ -2,9 +2,10 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.lmd.metrics import identity
+from spaceprobe.study.code_version import code_version
+from spaceprobe.study.files import ResultsError, file_digest
 from spaceprobe.study.lmd.leading_rows import is_iterated, leading_decomposed, max_iterated
 from spaceprobe.study.lmd.matrix_rows import Decomposed, Known, Metric, decomposed, factor_arrays
 from spaceprobe.study.lmd.product_rows import product_decomposed
 from spaceprobe.study.lmd.tables import OF_A_FILE
-from spaceprobe.study.results import ResultsError, StoredPart, file_digest, read_part, write_part
+from spaceprobe.study.results import Expected, StoredPart, read_part, write_part
 from spaceprobe.study.stage import Content, FileOutcome, Part
 from spaceprobe.study.tables import build_frame, write_csv
 from spaceprobe.weights.files import read_weights, shown_path
@@ -27,9 +30,6 @@ from spaceprobe.weights.pickles import shown as quoted
 
 MAX_NAME = 80
 """Chosen: characters of a matrix's name in the summary; the tables have it whole."""
-
-VERSION = 2
-"""Of what a part holds."""
 
 MAX_ENTRIES = 2**26
 """Chosen: 8192 × 8192, some 6 GB while it is decomposed in full. A constant, so that a call gives the same
@@ -125,9 +125,9 @@ def _remove_others(folder: Path, parts: Sequence[StoredPart]) -> None:
 
 def _stored(file: _File, folder: Path, matrices: Sequence[NamedMatrix]) -> Iterator[StoredPart]:
     """Yields the finished part of each matrix, computed now where it is not there."""
+    code = code_version(_content)
     for number, matrix in enumerate(tqdm(matrices, desc="lmd", unit="matrix", disable=None)):
         key = {
-            "version": VERSION,
             "sha256": file.digest,
             "name": matrix.name,
             "heads": file.heads,
@@ -135,20 +135,20 @@ def _stored(file: _File, folder: Path, matrices: Sequence[NamedMatrix]) -> Itera
         }
         part = Part(f"factors/{number:04d}.npz", key, amount=1)
         # The tables need the rows only: the factors of a large model do not fit into memory at once.
-        record, error = _finished(folder, part, number, matrix, file.leading)
-        yield StoredPart(part, Content(record, error=error), 0.0)
+        record, error = _finished(folder, part, code, partial(_content, number, matrix, file.leading))
+        yield StoredPart(part, Content(record, error=error), 0.0, code)
 
 
 def _finished(
-    folder: Path, part: Part, number: int, matrix: NamedMatrix, leading: int | None
+    folder: Path, part: Part, code: str, compute: Callable[[], Content]
 ) -> tuple[Mapping[str, Any], str | None]:
     """Returns the rows and the error of a part that is there when this returns."""
-    stored = read_part(folder, part)
+    stored = read_part(folder, part, Expected(code, {}))
     if isinstance(stored, StoredPart):
         return stored.content.record, stored.content.error
     start = time.perf_counter()
-    content = _content(number, matrix, leading)
-    write_part(folder, part, content, time.perf_counter() - start)
+    content = compute()
+    write_part(folder, part, content, time.perf_counter() - start, code)
     return content.record, content.error
 
 

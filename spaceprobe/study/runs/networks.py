@@ -14,7 +14,7 @@ from spaceprobe.data.swiss_roll import swiss_roll
 from spaceprobe.networks.checkpoints import load_into, read_verified
 from spaceprobe.networks.mlp import mlp
 from spaceprobe.study.runs.settings import DataSettings, data_of, network_of, training_of
-from spaceprobe.study.stage import Content, Sections
+from spaceprobe.study.stage import Sections, Vouched
 
 RANDOM_LABELS = "random_labels.npy"
 """The training labels of a run in part drawn at random, as they were drawn."""
@@ -49,7 +49,7 @@ def read_labels(data: bytes) -> torch.Tensor:
     return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False)).long()
 
 
-def load_training_data(sections: Sections, folder: Path, trained: Content) -> Dataset:
+def load_training_data(sections: Sections, folder: Path, trained: Vouched) -> Dataset:
     """Returns the dataset as a finished run was trained on it, random labels included.
 
     Raises:
@@ -76,7 +76,7 @@ def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Sequential, 
     return mlp(widths, weights, network.activation), batches
 
 
-def load_network(sections: Sections, folder: Path, trained: Content, name: str) -> nn.Sequential:
+def load_network(sections: Sections, folder: Path, trained: Vouched, name: str) -> nn.Sequential:
     """Returns the network of a checkpoint that the train stage vouches for.
 
     Raises:

@@ -109,12 +109,10 @@ class FoldingSettings(Settings):
             return [ClassPair(*pair) for pair in itertools.product(range(NUM_IMAGE_CLASSES), repeat=2)]
         return sorted(ClassPair(int(pair[0]), int(pair[2])) for pair in self.pairs)
 
-    def measurement(self) -> dict[str, Any]:
-        """Returns the settings that a measured number depends on."""
-        key = self.key()
-        if self.method != "sampled":
-            key.pop("num_points", None)
-        return key
+    def measurement(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns those of some settings that a measured number depends on."""
+        idle = set() if self.method == "sampled" else {"num_points"}
+        return {name: value for name, value in values.items() if name not in idle}
 
 
 def _folding(sections: Sections) -> FoldingSettings:
@@ -137,11 +135,10 @@ def _check(sections: Sections) -> None:
             f"data.dataset: {dataset} has no ten classes of images to walk between; "
             "set another, or leave fold and summarize out (study.stages: [train, lmd])"
         )
-    if _folding(sections).device == "cuda":
-        import torch
 
-        if not torch.cuda.is_available():
-            raise SpaceprobeError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
+
+def _asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
+    return _folding(sections).device
 
 
 def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
@@ -149,22 +146,22 @@ def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
 
     settings = _folding(sections)
     (trained,) = inputs["train"]
-    measurement = settings.measurement()
+    identity = json.dumps(settings.measurement(settings.identity()), sort_keys=True)
     # A folder for each way of measuring: trying another one loses nothing.
-    folder = "folding-" + hashlib.sha256(json.dumps(measurement, sort_keys=True).encode()).hexdigest()[:6]
+    folder = "folding-" + hashlib.sha256(identity.encode()).hexdigest()[:6]
     data_digest = data_key(sections)["data_digest"]
     num_images = IMAGES_PER_CLASS if settings.per_class == "all" else settings.per_class
     return [
         Part(
             f"{folder}/epoch{epoch}-{pair.source}-{pair.target}.npz",
             {
-                **{
-                    "folding": measurement,
-                    "data_digest": data_digest,
-                    "checkpoint": trained.files[name],
-                },
-                **{"epoch": epoch, "pair": list(pair)},
+                "folding": settings.measurement(settings.key()),
+                "data_digest": data_digest,
+                "checkpoint": trained.files[name],
+                "epoch": epoch,
+                "pair": list(pair),
             },
+            kin=f"folding-*/epoch{epoch}-{pair.source}-{pair.target}.npz",
             amount=num_images * (2 * num_images if pair.source != pair.target else num_images - 1),
         )
         for epoch, name in _checkpoints(sections).items()
@@ -184,6 +181,8 @@ def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tupl
     device = settings.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    elif device == "cuda" and not torch.cuda.is_available():
+        raise SpaceprobeError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
     test = load_data(data_of(job.sections)).test
     per_class = None if settings.per_class == "all" else settings.per_class
     members = class_members(test.targets.numpy(), per_class)
@@ -308,6 +307,7 @@ STAGE = RunStage(
     needs=("train",),
     unit="path",
     check=_check,
+    asks_gpu=_asks_gpu,
     plan=_plan,
     compute=_compute,
     tabulate=_tabulate,

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -30,11 +29,6 @@ from spaceprobe.study.stage import (
 if TYPE_CHECKING:
     import numpy as np
 
-logger = logging.getLogger(__name__)
-
-VERSION = 3
-"""Of what a part holds; 3 brought a part for each epoch."""
-
 
 def _settings(sections: Sections) -> LmdSettings:
     return cast(LmdSettings, sections["lmd"])
@@ -43,7 +37,7 @@ def _settings(sections: Sections) -> LmdSettings:
 def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
     (trained,) = inputs["train"]
     settings = _settings(sections)
-    measured = settings.key()
+    measured = settings.identity()
     name = "lmd_factors"
     if measured:  # files for each way of measuring: trying another one, or sweeping it, loses nothing
         name += "-" + hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()[:6]
@@ -52,16 +46,18 @@ def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
             # As with the weights: the last epoch has the plain name.
             f"{name}.npz" if checkpoint == FINAL else f"{name}-epoch{epoch}.npz",
             {
-                "version": VERSION,
-                "lmd": measured,
-                "metrics": list(settings.metrics),
-                "probes": list(settings.probes),
+                "lmd": {
+                    **settings.key(),
+                    "metrics": list(settings.metrics),
+                    "probes": list(settings.probes),
+                },
                 "epoch": epoch,
                 "checkpoint": trained.files[checkpoint],
                 "initial": trained.files[INITIAL],
                 **data_key(sections),
             },
             amount=1,
+            kin="lmd_factors*.npz",
         )
         for epoch, checkpoint in checkpoints_of(sections, settings.epoch).items()
     ]
@@ -97,7 +93,7 @@ def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tupl
     for part in job.parts:
         epoch = part.key["epoch"]
         network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
-        rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in STAGE.tables}
+        rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in lmd_tables.TABLES}
         arrays: dict[str, np.ndarray] = {}
         try:
             for layer, (found, decomposition) in enumerate(probe.layers(network)):
@@ -122,11 +118,16 @@ def _tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows
 def _present(tables: Frames) -> str:
     if tables["lmd_layers"].empty:
         return "no weight matrix was decomposed"
-    from spaceprobe.study.lmd.summary import lines, warnings
+    from spaceprobe.study.lmd.summary import lines
 
-    for warning in warnings(tables):
-        logger.warning("warning: %s", warning)
     return "\n".join(lines(tables))
+
+
+def _warn(tables: Frames) -> Iterator[str]:
+    from spaceprobe.study.lmd.summary import warnings
+
+    if not tables["lmd_layers"].empty:
+        yield from warnings(tables)
 
 
 def _decompose_file(path: Path, results: Path, options: Mapping[str, Any]) -> FileOutcome:
@@ -148,6 +149,7 @@ STAGE = RunStage(
     compute=_compute,
     tabulate=_tabulate,
     present=_present,
+    warn=_warn,
     file_input=FileInput(
         "--weights",
         "Decompose every matrix of a .safetensors, .pt, .pth or .bin file instead of a study.",

@@ -31,8 +31,6 @@ from spaceprobe.study.stage import (
 )
 
 PART = "train.json"
-VERSION = 3
-"""Of what the part holds; 3 has the convergence with its verdicts."""
 
 
 def _label(sections: Sections) -> str:
@@ -43,7 +41,6 @@ def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
     del inputs
     training = training_of(sections)
     key = {
-        "version": VERSION,
         **data_key(sections),
         "network": network_of(sections).key(),
         "training": training.key(),

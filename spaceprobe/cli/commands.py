@@ -1,0 +1,168 @@
+"""The commands."""
+
+import signal
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from click.shell_completion import get_completion_class
+
+from spaceprobe.cli.messages import show_messages
+from spaceprobe.cli.options import (
+    message_parameters,
+    only_parameter,
+    place_parameters,
+    results_parameter,
+    selection_parameters,
+    study_parameters,
+    take_options,
+)
+from spaceprobe.cli.stage_commands import stage_command
+from spaceprobe.cli.work import print_plan, take_through
+from spaceprobe.errors import SpaceprobeError
+from spaceprobe.study.config import load_study
+from spaceprobe.study.stages import STAGES
+
+INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
+TERMINATED = 143  # and one that was asked to end, as by a batch system
+
+
+class _TerminatedError(BaseException):
+    """The program was asked to end."""
+
+
+class _Commands(click.Group):
+    """Shows what a user can cause as one sentence, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; see the class."""
+        try:
+            before = signal.signal(signal.SIGTERM, _terminate)
+            try:
+                return super().invoke(ctx)
+            finally:
+                signal.signal(signal.SIGTERM, before)
+        except SpaceprobeError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except (KeyboardInterrupt, _TerminatedError) as error:
+            is_asked = isinstance(error, _TerminatedError)
+            click.echo(
+                f"{'Terminated' if is_asked else 'Interrupted'}: what was finished is kept, the same command "
+                "goes on from there.",
+                err=True,
+            )
+            ctx.exit(TERMINATED if is_asked else INTERRUPTED)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the commands in the order of work, not of the alphabet."""
+        del ctx
+        return list(self.commands)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise _TerminatedError
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("spaceprobe"), prog_name="spaceprobe")
+def main() -> None:
+    """Measure how ReLU networks fold space, and what their weight matrices encode.
+
+    CONFIG is a study: a YAML file, or the name of a shipped one. Without it, spaceprobe.yaml in the
+    current folder is taken, else the shipped depth-sweep.
+
+    Example: spaceprobe run quickstart
+    """
+    show_messages()
+
+
+@click.command(
+    params=[
+        *study_parameters(),
+        *selection_parameters(),
+        only_parameter(),
+        *place_parameters(),
+        *message_parameters(),
+    ]
+)
+def run(only_stages: tuple[str, ...], **values: Any) -> None:
+    """Take a study through its stages; what is up to date is skipped.
+
+    Example: spaceprobe run depth-sweep --jobs 2
+    """
+    take_through(None, only_stages, {}, values)
+
+
+@click.command(params=[*study_parameters(), *selection_parameters(), only_parameter()])
+def plan(config: str | None, overrides: tuple[str, ...], only_stages: tuple[str, ...], **values: Any) -> None:
+    """Say what `run` would do, and why; nothing is computed or written.
+
+    Example: spaceprobe plan depth-sweep --set training.epochs=40
+    """
+    print_plan(load_study(config, overrides), only_stages, values.pop("results"), take_options(values))
+
+
+@click.command(params=[study_parameters()[0], results_parameter()])
+def status(config: str | None, results: Path) -> None:
+    """Say what is done, running, failed or stale of a study as it was last started.
+
+    Example: spaceprobe status depth-sweep
+    """
+    from spaceprobe.study.status import study_status
+
+    for line in study_status(config, results):
+        click.echo(line)
+
+
+@click.command(params=study_parameters())
+def validate(config: str | None, overrides: tuple[str, ...]) -> None:
+    """Check a study file and print the study as it is resolved.
+
+    Example: spaceprobe validate my-study.yaml --set training.epochs=5
+    """
+    from spaceprobe.study.config import dump_study
+    from spaceprobe.study.grid import expand
+
+    study = load_study(config, overrides)
+    num_runs = len(expand(study))
+    click.echo(dump_study(study), nl=False)
+    click.echo(f"{study.name}: valid, {num_runs} run{'s' * (num_runs != 1)}", err=True)
+
+
+@click.command()
+@click.option("-k", "num_folds", type=click.IntRange(1, 8), default=2, show_default=True, help="Recursions.")
+def cantor(num_folds: int) -> None:
+    """Walk across CantorNet, whose folding is known, exactly and with 11 points.
+
+    Example: spaceprobe cantor -k 2
+    """
+    from spaceprobe.study.cantor import describe_cantornet
+
+    click.echo(describe_cantornet(num_folds))
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete commands, flags, studies and runs.
+
+    Example: eval "$(spaceprobe completion bash)"
+    """
+    found = get_completion_class(shell)
+    if found is None:
+        raise RuntimeError(f"click has no completion for {shell}")
+    click.echo(found(main, {}, "spaceprobe", "_SPACEPROBE_COMPLETE").source())
+
+
+main.add_command(run)
+main.add_command(plan)
+main.add_command(status)
+for _stage in STAGES:
+    main.add_command(stage_command(_stage))
+main.add_command(validate)
+main.add_command(cantor)
+main.add_command(completion)

@@ -1,0 +1,64 @@
+"""Where messages go: to stderr, as many as are asked for, and to a log file."""
+
+import logging
+from pathlib import Path
+
+from tqdm import tqdm
+
+from spaceprobe.errors import SpaceprobeError
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file: Path | None = None) -> None:
+    """Says which messages are shown, from now on.
+
+    Args:
+        is_quiet: errors only.
+        is_verbose: also what each run does, and what libraries warn of.
+        log_file: all of it is appended here, with the time; None for nowhere.
+
+    Raises:
+        SpaceprobeError: the log file cannot be written.
+    """
+    root = logging.getLogger()
+    for handler in [*root.handlers]:
+        if isinstance(handler, _Terminal | _LogFile):
+            root.removeHandler(handler)
+            handler.close()
+    terminal = _Terminal(logging.ERROR if is_quiet else logging.INFO if is_verbose else logging.WARNING)
+    terminal.addFilter(lambda record: _concerns(record, is_verbose))
+    root.addHandler(terminal)
+    ours = logging.getLogger("spaceprobe")
+    ours.setLevel(logging.INFO if is_verbose or log_file else logging.WARNING)
+    if log_file is None:
+        return
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        file = _LogFile(log_file, encoding="utf-8")
+    except OSError as error:
+        raise SpaceprobeError(
+            f"--log-file {log_file}: cannot be written ({error.strerror}); give another file"
+        ) from error
+    file.setFormatter(logging.Formatter(_FORMAT))
+    root.addHandler(file)
+
+
+def _concerns(record: logging.LogRecord, is_verbose: bool) -> bool:
+    """Returns whether a message is for the user: of a library only where all is asked for."""
+    is_ours = record.name.partition(".")[0] == "spaceprobe"
+    return is_ours or (is_verbose and record.levelno >= logging.WARNING)
+
+
+class _LogFile(logging.FileHandler):
+    """The log file of this call."""
+
+
+class _Terminal(logging.Handler):
+    """Writes to stderr, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one message."""
+        import sys
+
+        tqdm.write(self.format(record), file=sys.stderr)

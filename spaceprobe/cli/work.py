@@ -1,0 +1,116 @@
+"""Takes a study through stages for a command, and says what came of it."""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spaceprobe.cli.options import take_messages, take_options, take_place
+from spaceprobe.study.config import Study, load_study
+from spaceprobe.study.stage import Stage
+from spaceprobe.study.stages import STAGES
+
+if TYPE_CHECKING:
+    from spaceprobe.study.planning import StagePlan
+    from spaceprobe.study.runner import Options, Runner
+
+logger = logging.getLogger(__name__)
+
+
+def take_through(
+    stages: Sequence[Stage] | None,
+    only_stages: Sequence[str],
+    flags: Mapping[str, tuple[str, str]],
+    values: dict[str, Any],
+) -> None:
+    """Takes a study through stages, prints what came out, and exits with 1 where a run failed.
+
+    Args:
+        stages: which; None for the study's own.
+        only_stages: those among them that are asked for; none means all.
+        flags: by dotted key, a flag as the user wrote it and its value.
+        values: what the command line says otherwise, by the names of `spaceprobe.cli.options`.
+    """
+    is_quiet = take_messages(values)
+    place = take_place(values)
+    options = take_options(values, is_quiet=is_quiet)
+    study = load_study(values["config"], values["overrides"], flags)
+    stages = _chosen(study, only_stages) if stages is None else stages
+    from spaceprobe.study.runner import Runner
+
+    failures: dict[str, tuple[str, Path | None]] = {}
+    num_computed = num_kept = 0
+    with Runner(study, values["results"], options, place) as runner:
+        runner.check(stages)
+        plans = runner.plan(stages)
+        if any(plan.busy for plan in plans) and not is_quiet:
+            _echo_plan(runner, stages, plans, err=True)
+        runner.begin(plans)
+        for stage in stages:
+            outcome = runner.execute(stage)
+            for run, reason in outcome.failures.items():  # the first cause, not what follows from it
+                failures.setdefault(run, (reason, outcome.logs.get(run)))
+            num_computed += outcome.num_computed
+            num_kept += outcome.num_kept
+            if failures and options.is_fail_fast:
+                break
+        text, warnings = runner.closing(stage)
+    click.echo(text)
+    for warning in warnings:
+        logger.warning("warning: %s", warning)
+    if num_kept and not num_computed and not failures and not is_quiet:
+        click.echo("everything was there already: nothing was computed", err=True)
+    _echo_failures(failures, runner.num_selected)
+    if failures:
+        sys.exit(1)
+
+
+def print_plan(study: Study, only_stages: Sequence[str], results: Path, options: "Options") -> None:
+    """Prints what a study's stages have to do, and why."""
+    from spaceprobe.study.runner import Runner
+
+    stages = _chosen(study, only_stages)
+    runner = Runner(study, results, options)
+    runner.check(stages)
+    _echo_plan(runner, stages, runner.plan(stages), err=False)
+
+
+def _chosen(study: Study, only_stages: Sequence[str]) -> list[Stage]:
+    """Returns the stages of a study, or those among them that are asked for.
+
+    Raises:
+        click.UsageError: one of them is none of the study's.
+    """
+    for name in only_stages:
+        if name not in study.stages:
+            raise click.UsageError(
+                f"--only {name}: is no stage of {study.name}; its stages are {', '.join(study.stages)}"
+            )
+    return [stage for stage in STAGES if stage.name in (only_stages or study.stages)]
+
+
+def _echo_plan(runner: "Runner", stages: Sequence[Stage], plans: Sequence["StagePlan"], *, err: bool) -> None:
+    from spaceprobe.study.planning import describe
+
+    by_stage = {plan.stage.name: plan for plan in plans}
+    num_runs = runner.num_selected
+    click.echo(f"{runner.study.name}: {num_runs} run{'s' * (num_runs != 1)} in {runner.folder}", err=err)
+    for stage in stages:
+        for line in describe(stage, by_stage.get(stage.name), num_runs):
+            click.echo(line, err=err)
+
+
+def _echo_failures(failures: Mapping[str, tuple[str, Path | None]], num_runs: int) -> None:
+    """Says which runs failed and why, each cause once, and where the log is."""
+    runs_of: dict[str, list[str]] = {}
+    for run, (reason, _) in failures.items():
+        runs_of.setdefault(reason, []).append(run)
+    for reason, runs in runs_of.items():
+        more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
+        log = failures[runs[0]][1]
+        click.echo(f"Error: {runs[0]}{more}: {reason}" + (f" (log: {log})" if log else ""), err=True)
+    if failures:
+        click.echo(f"{len(failures)} of {num_runs} runs failed; `spaceprobe status` shows all", err=True)

@@ -1,0 +1,1 @@
+"""Runs of a study on many processes: clusters of Dask workers, here or by SLURM."""

@@ -1,0 +1,140 @@
+"""Files that are there whole or not at all, and lines that are appended whole."""
+
+import hashlib
+import os
+import re
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+from spaceprobe.errors import SpaceprobeError
+
+ABANDONED_AFTER_S = 60.0
+"""Chosen: no file takes this long to write, so a dead process's temporary file of this age is nobody's."""
+
+_TEMPORARY = re.compile(r"\..+~(\d+)@([^~]+)~.*\.tmp", re.DOTALL)
+
+
+class ResultsError(SpaceprobeError):
+    """Results cannot be written or read."""
+
+
+def write_whole(path: Path, data: bytes) -> str:
+    """Writes a file so that a reader, or a crash, sees all of it or nothing; returns its SHA-256.
+
+    Raises:
+        ResultsError: it cannot be written; what was there before is still there.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The name says whose it is, so that what a killed process leaves can be told and removed.
+        prefix = f".{path.name}~{os.getpid()}@{socket.gethostname()}~"
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide results from a group
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        if temporary is not None:
+            _discard(temporary)
+        raise ResultsError(
+            f"{path}: cannot be written ({error.strerror}); make room or give another folder with --results"
+        ) from error
+    return hashlib.sha256(data).hexdigest()
+
+
+def append_line(path: Path, line: str) -> None:
+    """Appends a line in one call, so that the lines of two processes do not mix.
+
+    Raises:
+        ResultsError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            os.write(handle, line.encode(errors="backslashreplace") + b"\n")
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise ResultsError(
+            f"{path}: cannot be written ({error.strerror}); make room or give another folder with --results"
+        ) from error
+
+
+def last_line(path: Path, max_bytes: int = 4096) -> str | None:
+    """Returns the last line that is not empty of a text, or None where there is none; reads its end only."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - max_bytes))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return None
+    return next((line for line in reversed(lines) if line.strip()), None)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Removes the temporary files that killed processes of this machine left below a folder.
+
+    Another machine's are left alone: who knows whether their writer lives.
+    """
+    for path in folder.rglob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None or match[2] != socket.gethostname() or is_alive(int(match[1])):
+            continue
+        try:
+            age_s = time.time() - path.stat().st_mtime
+        except OSError:
+            continue  # gone meanwhile
+        if age_s > ABANDONED_AFTER_S:
+            _discard(path)
+
+
+def is_alive(pid: int) -> bool:
+    """Returns whether this machine has such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
+
+
+def file_digest(path: Path) -> str | None:
+    """Returns the SHA-256 of a file in hexadecimal, or None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _discard(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # a disk that cannot be written cannot be tidied either; the cause is reported by the caller
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes a rename last: on a crash the folder would forget it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    # The mask can only be read by setting it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

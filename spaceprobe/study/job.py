@@ -1,0 +1,94 @@
+"""Computes one job, wherever it is."""
+
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from spaceprobe.errors import SpaceprobeError
+from spaceprobe.study.code_version import code_version
+from spaceprobe.study.files import ResultsError, write_whole
+from spaceprobe.study.results import Expected, StoredPart, read_part, write_part
+from spaceprobe.study.run_log import here, log_line, logged
+from spaceprobe.study.stage import Advance, Job, RunStage
+from spaceprobe.study.stages import run_stage_named
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: small, since it comes back from another machine.
+
+    Attributes:
+        digests: SHA-256 of each part that was written, by its path.
+        error: why there is no result; None where there is one.
+    """
+
+    digests: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+def run_job(job: Job, advance: Advance) -> Outcome:
+    """Computes the parts of a job and writes each as soon as it is there.
+
+    One torch thread, whatever the machine: 1 and 2 threads give different last bits. What goes wrong with
+    this run is its outcome, and is in its log; what would go wrong with every run is raised.
+
+    Raises:
+        ResultsError: results cannot be written.
+        SpaceprobeError: this is another version of spaceprobe than the one that planned the job.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    stage = run_stage_named(job.stage)
+    if code_version(stage.compute) != job.code:
+        raise SpaceprobeError(
+            f"{here()} has other code for {job.stage} than the one that started the study; install the same "
+            "spaceprobe on all machines"
+        )
+    todo = job if job.is_forced else _still_to_do(job, stage, advance)
+    if not todo.parts:
+        return Outcome()
+    log_line(job.folder, f"{job.stage}: started, {len(todo.parts)} parts, {here()}")
+    start = time.perf_counter()
+    with logged(job.folder, job.stage):
+        outcome = _compute(todo, stage, advance)
+    seconds = f"{time.perf_counter() - start:.1f} s"
+    end = f"done in {seconds}" if outcome.error is None else f"failed after {seconds}: {outcome.error}"
+    log_line(job.folder, f"{job.stage}: {end}")
+    return outcome
+
+
+def _compute(job: Job, stage: RunStage, advance: Advance) -> Outcome:
+    digests: dict[str, str] = {}
+    problem = None
+    start = time.perf_counter()
+    try:
+        for part, content in stage.compute(
+            job, advance, lambda name, data: write_whole(job.folder / name, data)
+        ):
+            now = time.perf_counter()
+            digests[part.path] = write_part(job.folder, part, content, now - start, job.code)
+            problem, start = content.error or problem, now
+    except ResultsError:
+        raise  # a full disk is full for every run: the study stops before it computes in vain
+    except SpaceprobeError as error:
+        problem = str(error)
+    except Exception as error:  # one bad run does not end a sweep; its log has the traceback
+        log_line(job.folder, f"{job.stage}: {traceback.format_exc().rstrip()}")
+        problem = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return Outcome(digests, problem)
+
+
+def _still_to_do(job: Job, stage: RunStage, advance: Advance) -> Job:
+    """Returns a job without the parts that came to be since it was planned: another runner's work."""
+    expected = Expected(job.code, {}, stage.subject)
+    todo = []
+    for part in job.parts:
+        if (job.folder / part.path).exists() and isinstance(
+            read_part(job.folder, part, expected), StoredPart
+        ):
+            advance(part.amount)
+        else:
+            todo.append(part)
+    return replace(job, parts=todo)

@@ -1,0 +1,153 @@
+"""The parts of a study, looked up without reading those that have not changed since they were read.
+
+What a part was when it was last read whole is noted with the size, times and inode of its file, which no
+program changes without changing these. The notes are only ever a reason not to read again: lost, damaged
+or written by two runners at once, they cost time and nothing else. Whatever is used for a result is read
+from the part itself, and verified.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spaceprobe.study.files import write_whole
+from spaceprobe.study.results import Expected, Stale, StoredPart, read_part
+from spaceprobe.study.stage import Part, Vouched
+
+NOTES = ".seen.json"
+
+VERSION = 1
+"""Of the notes; those of another version are not read."""
+
+SEAL_BYTES = 65
+"""A SHA-256 in hexadecimal and the end of the line, before the notes."""
+
+Stamp = list[int]
+"""Size, time of change of content and of anything in nanoseconds, and inode of a file."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished part, without what it holds.
+
+    Attributes:
+        part: what was asked for.
+        vouched: what it stands for.
+        duration_s: how long it took to compute, in seconds.
+        stamp: of its file: equal for equal content.
+    """
+
+    part: Part
+    vouched: Vouched
+    duration_s: float
+    stamp: Stamp
+
+
+class PartStore:
+    """The parts below a study's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Takes the study's folder; reads the notes that are there."""
+        self._folder = folder
+        self._notes = self._read_notes()
+        self._is_changed = False
+
+    def look(self, run_folder: Path, part: Part, expected: Expected) -> Finished | Stale:
+        """Returns a finished part, or why it has to be computed (again)."""
+        note = self._notes["parts"].get(self._name(run_folder, part))
+        stamp = stamp_of(run_folder / part.path)
+        if stamp is not None and note is not None and self._holds(note, stamp, run_folder, part, expected):
+            files = {name: digest for name, (digest, _) in note["files"].items()}
+            return Finished(part, Vouched(files, note["error"]), note["duration_s"], stamp)
+        stored = self.read(run_folder, part, expected)
+        if isinstance(stored, Stale):
+            return stored
+        vouched = Vouched(stored.content.files, stored.content.error)
+        return Finished(part, vouched, stored.duration_s, stamp or [])
+
+    def read(self, run_folder: Path, part: Part, expected: Expected) -> StoredPart | Stale:
+        """Returns a finished part with what it holds, or why it has to be computed (again)."""
+        path = run_folder / part.path
+        stamp = stamp_of(path)
+        stored = read_part(run_folder, part, expected)
+        if isinstance(stored, StoredPart):
+            files = {
+                name: (digest, stamp_of(run_folder / name)) for name, digest in stored.content.files.items()
+            }
+            if stamp is not None and stamp == stamp_of(path) and all(s for _, s in files.values()):
+                self._notes["parts"][self._name(run_folder, part)] = {
+                    "stamp": stamp,
+                    "key": _digest(part.key),
+                    "code": stored.code,
+                    "files": files,
+                    "error": stored.content.error,
+                    "duration_s": stored.duration_s,
+                }
+                self._is_changed = True
+        return stored
+
+    def memo(self, name: str) -> Any:
+        """Returns what was noted beside the parts under a name, or None."""
+        return self._notes["memos"].get(name)
+
+    def set_memo(self, name: str, value: Any) -> None:
+        """Notes something beside the parts, as a JSON value."""
+        self._notes["memos"][name] = value
+        self._is_changed = True
+
+    def save(self) -> None:
+        """Writes the notes, where they changed.
+
+        Raises:
+            ResultsError: they cannot be written.
+        """
+        if self._is_changed:
+            text = json.dumps(self._notes, separators=(",", ":")).encode()
+            write_whole(self._folder / NOTES, _seal(text) + text)
+            self._is_changed = False
+
+    def _holds(
+        self, note: Mapping[str, Any], stamp: Stamp, run_folder: Path, part: Part, expected: Expected
+    ) -> bool:
+        """Returns whether a part and what it vouches for are as they were when it was noted."""
+        return (
+            note["stamp"] == stamp
+            and note["key"] == _digest(part.key)
+            and expected.code in (None, note["code"])
+            and all(stamp_of(run_folder / name) == noted for name, (_, noted) in note["files"].items())
+        )
+
+    def _name(self, run_folder: Path, part: Part) -> str:
+        return f"{run_folder.name}/{part.path}"
+
+    def _read_notes(self) -> dict[str, dict[str, Any]]:
+        empty: dict[str, Any] = {"version": VERSION, "parts": {}, "memos": {}}
+        try:
+            data = (self._folder / NOTES).read_bytes()
+        except OSError:
+            return empty
+        seal, text = data[:SEAL_BYTES], data[SEAL_BYTES:]
+        if seal != _seal(text):
+            return empty
+        notes: dict[str, Any] = json.loads(text)
+        return notes if notes["version"] == VERSION else empty
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Returns the stamp of a file, or None where it cannot be had."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+def _seal(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode() + b"\n"

@@ -1,0 +1,142 @@
+"""What a study asks of its folder of results: which parts, and which of them are there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from spaceprobe.data.idx_files import DataError
+from spaceprobe.study.code_version import code_version
+from spaceprobe.study.config import section_models
+from spaceprobe.study.grid import Run
+from spaceprobe.study.part_store import Finished, PartStore
+from spaceprobe.study.reasons import differences
+from spaceprobe.study.results import Expected, Stale, StoredPart, read_key
+from spaceprobe.study.stage import Inputs, Part, RunStage, Sections
+from spaceprobe.study.stages import run_stage_named
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """Why it cannot be said which parts a stage has on a run.
+
+    Attributes:
+        reason: in words.
+        stage: the stage whose parts lack; None where it is not for lack of them.
+    """
+
+    reason: str
+    stage: str | None = None
+
+
+class StudyParts:
+    """The parts of a study's runs.
+
+    Attributes:
+        folder: the study's folder.
+        runs: the study's runs.
+        store: where parts are looked up.
+    """
+
+    def __init__(self, folder: Path, runs: Sequence[Run], *, trusts_code: bool = False) -> None:
+        """Takes the study's folder and runs.
+
+        Args:
+            folder: the study's folder.
+            runs: its runs.
+            trusts_code: whether parts are taken whatever version of the code made them.
+        """
+        self.folder = folder
+        self.runs = runs
+        self.store = PartStore(folder)
+        self._trusts_code = trusts_code
+        self._looked: dict[tuple[object, ...], list[Finished | Stale] | Lacking] = {}
+
+    def run_folder(self, run: Run) -> Path:
+        """Returns the folder of a run."""
+        return self.folder / "runs" / run.name
+
+    def look(self, stage: RunStage, run: Run, sections: Sections) -> list[Finished | Stale] | Lacking:
+        """Returns every part that a stage has on a run, finished or not; looked up once until `forget`."""
+        place = (stage.name, run.name, *(id(settings) for settings in sections.values()))
+        if place not in self._looked:
+            parts = self._asked(stage, run, sections)
+            if isinstance(parts, Lacking):
+                self._looked[place] = parts
+            else:
+                folder, expected = self.run_folder(run), self._expected(stage)
+                self._looked[place] = [self.store.look(folder, part, expected) for part in parts]
+        return self._looked[place]
+
+    def forget(self) -> None:
+        """Forgets what was looked up, since it may have changed."""
+        self._looked.clear()
+
+    def read(self, stage: RunStage, run: Run, sections: Sections) -> Iterator[StoredPart]:
+        """Yields the finished parts that a stage has on a run, with what they hold."""
+        parts = self._asked(stage, run, sections)
+        for part in [] if isinstance(parts, Lacking) else parts:
+            stored = self.store.read(self.run_folder(run), part, self._expected(stage))
+            if isinstance(stored, StoredPart):
+                yield stored
+
+    def inputs(self, stage: RunStage, run: Run, sections: Sections) -> Inputs | Lacking:
+        """Returns what the parts stand for that a stage needs of a run."""
+        inputs = {}
+        for name in stage.needs:
+            found = self.look(run_stage_named(name), run, sections)
+            if isinstance(found, Lacking):
+                return found
+            vouched = []
+            for part in found:
+                if isinstance(part, Stale):
+                    return Lacking(f"{part.reason}: `spaceprobe {name}` comes first", name)
+                if part.vouched.error is not None:
+                    return Lacking(part.vouched.error)
+                vouched.append(part.vouched)
+            if not vouched:
+                return Lacking(f"`spaceprobe {name}` has nothing of it")
+            inputs[name] = vouched
+        return inputs
+
+    def why(self, stage: RunStage, run: Run, stale: Stale) -> str:
+        """Returns why a part has to be computed: how it differs from its like, where it is not there itself.
+
+        That is the same part under other settings of the stage, or else of a run with the same label that is
+        none of this study's (any more).
+        """
+        if not stale.is_missing:
+            return stale.reason
+        own = self.run_folder(run)
+        pattern = stale.part.kin or stale.part.path
+        known = {self.run_folder(other) for other in self.runs}
+        label = run.name.rpartition("-")[0]
+        others = [path for path in sorted(own.parent.glob(f"{label}-*")) if path not in known]
+        asked = {**stale.part.key}
+        found = []
+        for folder in (own, *others):
+            keys = [read_key(path) for path in sorted(folder.glob(pattern))]
+            found += [differences(key, asked, self._expected(stage).defaults) for key in keys if key]
+        changes = [words for words in found if words]
+        changes.sort(key=len)  # the likest tells best what is new
+        return ", ".join(changes[0]) if changes else "not there yet"
+
+    def _asked(self, stage: RunStage, run: Run, sections: Sections) -> list[Part] | Lacking:
+        inputs = self.inputs(stage, run, sections)
+        if isinstance(inputs, Lacking):
+            return inputs
+        try:
+            return stage.plan(sections, inputs)
+        except DataError as error:  # of this run's dataset: others may have theirs
+            return Lacking(str(error))
+
+    def _expected(self, stage: RunStage) -> Expected:
+        code = None if self._trusts_code else code_version(stage.compute)
+        return Expected(code, section_defaults(), stage.subject)
+
+
+@cache
+def section_defaults() -> Mapping[str, Mapping[str, Any]]:
+    """Returns the settings of each section of a study file as they are where nobody sets them."""
+    return {name: model().model_dump(mode="json") for name, model in section_models().items()}
