@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from spaceprobe.cli.messages import show_messages
+from spaceprobe.cli.messages import say, show_messages
 from spaceprobe.cli.options import (
     message_parameters,
     only_parameter,
@@ -115,7 +115,7 @@ def status(config: str | None, results: Path) -> None:
     from spaceprobe.study.status import study_status
 
     for line in study_status(config, results):
-        click.echo(line)
+        say(line)
 
 
 @click.command(params=study_parameters())
@@ -129,7 +129,7 @@ def validate(config: str | None, overrides: tuple[str, ...]) -> None:
 
     study = load_study(config, overrides)
     num_runs = len(expand(study))
-    click.echo(dump_study(study), nl=False)
+    say(dump_study(study).rstrip())
     click.echo(f"{study.name}: valid, {num_runs} run{'s' * (num_runs != 1)}", err=True)
 
 
@@ -142,7 +142,7 @@ def cantor(num_folds: int) -> None:
     """
     from spaceprobe.study.cantor import describe_cantornet
 
-    click.echo(describe_cantornet(num_folds))
+    say(describe_cantornet(num_folds))
 
 
 @click.command()
@@ -155,7 +155,7 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     if found is None:
         raise RuntimeError(f"click has no completion for {shell}")
-    click.echo(found(main, {}, "spaceprobe", "_SPACEPROBE_COMPLETE").source())
+    say(found(main, {}, "spaceprobe", "_SPACEPROBE_COMPLETE").source())
 
 
 main.add_command(run)

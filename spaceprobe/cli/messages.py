@@ -1,13 +1,29 @@
 """Where messages go: to stderr, as many as are asked for, and to a log file."""
 
 import logging
+import sys
 from pathlib import Path
 
+import click
 from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def say(text: str) -> None:
+    """Writes a result to stdout.
+
+    Raises:
+        SpaceprobeError: it cannot be written, as on a full disk; a pipe that closed is click's to handle.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SpaceprobeError(f"the standard output cannot be written ({error.strerror})") from error
 
 
 def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file: Path | None = None) -> None:
@@ -59,6 +75,4 @@ class _Terminal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one message."""
-        import sys
-
         tqdm.write(self.format(record), file=sys.stderr)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from spaceprobe.cli.messages import say
 from spaceprobe.cli.options import (
     message_parameters,
     place_parameters,
@@ -81,7 +82,7 @@ def _work_on_file(file_input: FileInput, given: dict[str, Any], study: dict[str,
             shown = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.opts[0].upper()
             raise click.UsageError(f"{shown} belongs to a study; {file_input.flag} takes a file without one")
     outcome = file_input.work(path, study["results"], given)
-    click.echo(outcome.text)
+    say(outcome.text)
     for name, reason in outcome.failures.items():
         click.echo(f"Error: {name}: {reason}", err=True)
     if outcome.failures:

@@ -3,11 +3,13 @@
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from spaceprobe.cli.messages import say
 from spaceprobe.cli.options import take_messages, take_options, take_place
 from spaceprobe.study.config import Study, load_study
 from spaceprobe.study.stage import Stage
@@ -58,7 +60,7 @@ def take_through(
             if failures and options.is_fail_fast:
                 break
         text, warnings = runner.closing(stage)
-    click.echo(text)
+    say(text)
     for warning in warnings:
         logger.warning("warning: %s", warning)
     if num_kept and not num_computed and not failures and not is_quiet:
@@ -97,10 +99,11 @@ def _echo_plan(runner: "Runner", stages: Sequence[Stage], plans: Sequence["Stage
 
     by_stage = {plan.stage.name: plan for plan in plans}
     num_runs = runner.num_selected
-    click.echo(f"{runner.study.name}: {num_runs} run{'s' * (num_runs != 1)} in {runner.folder}", err=err)
+    show = partial(click.echo, err=True) if err else say
+    show(f"{runner.study.name}: {num_runs} run{'s' * (num_runs != 1)} in {runner.folder}")
     for stage in stages:
         for line in describe(stage, by_stage.get(stage.name), num_runs):
-            click.echo(line, err=err)
+            show(line)
 
 
 def _echo_failures(failures: Mapping[str, tuple[str, Path | None]], num_runs: int) -> None:

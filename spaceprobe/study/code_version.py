@@ -50,7 +50,10 @@ what a number is: a new attribute of `Stage` must not redo the results of years.
 SETTINGS = ("spaceprobe.study.stage", "Settings")
 """The base class of the sections of a study file."""
 
+_ROOT = Path(__file__).parents[1]
 
+
+@cache
 def code_version(function: Callable[..., object]) -> str:
     """Returns the SHA-256, as 64 hexadecimal digits, of all source that the function depends on.
 
@@ -61,6 +64,20 @@ def code_version(function: Callable[..., object]) -> str:
             on its way has a star import from this package, or a name that its module does not define.
     """
     return _sources().version(*_checked(function))
+
+
+def code_version_on_disk(function: Callable[..., object]) -> str:
+    """Returns what `code_version` would be in a process that starts now.
+
+    Where it differs, the source was edited: what this process imports from now on is other code than the
+    version says.
+
+    Raises:
+        ValueError: as for `code_version`.
+    """
+    if not _sources().is_outdated():
+        return code_version(function)
+    return Sources(_ROOT).version(*_checked(function))
 
 
 def reached(function: Callable[..., object]) -> Mapping[str, frozenset[str]]:
@@ -79,7 +96,7 @@ def reached(function: Callable[..., object]) -> Mapping[str, frozenset[str]]:
 
 @cache
 def _sources() -> "Sources":
-    return Sources(Path(__file__).parents[1])
+    return Sources(_ROOT)
 
 
 def _checked(function: Callable[..., object]) -> tuple[str, str, Path | None]:
@@ -106,6 +123,7 @@ class Sources:
         """Takes the package's folder."""
         self._root = root
         self._modules: dict[str, Module] = {}
+        self._stamps: dict[Path, tuple[int, int]] = {}
 
     def version(self, module: str, name: str, file: Path | None = None) -> str:
         """Returns the digest of all that a top-level name depends on; see `code_version`."""
@@ -114,6 +132,10 @@ class Sources:
         for place in sorted(places):
             digest.update("\0".join((*place, self._definition(place).digest, "")).encode())
         return digest.hexdigest()
+
+    def is_outdated(self) -> bool:
+        """Returns whether a file was written since it was read."""
+        return any(_stamp(file) != stamp for file, stamp in self._stamps.items())
 
     def reach(self, module: str, name: str, file: Path | None = None) -> frozenset[Place]:
         """Returns the places that a top-level name depends on, itself included.
@@ -127,7 +149,7 @@ class Sources:
             ValueError: see `code_version`.
         """
         if file is not None and (module not in self._modules or self._modules[module].path != file):
-            self._modules[module] = Module(module, file)
+            self._modules[module] = self._parsed(module, file)
         home = self._module(module)
         if name not in home.statements:
             raise ValueError(f"{home.path} defines no {name} at its top level, so its code has no version")
@@ -150,8 +172,12 @@ class Sources:
             file = self._file(name)
             if file is None:
                 raise ValueError(f"there is no module {name} below {self._root}")
-            self._modules[name] = Module(name, file)
+            self._modules[name] = self._parsed(name, file)
         return self._modules[name]
+
+    def _parsed(self, name: str, file: Path) -> Module:
+        self._stamps[file] = _stamp(file)
+        return Module(name, file)
 
     def _file(self, module: str) -> Path | None:
         """Returns the file of a module of the package; None where there is none."""
@@ -237,3 +263,11 @@ class Sources:
             for found in self._module(home).statements.get(name, ())
             if isinstance(found, ast.ClassDef)
         )
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        status = file.stat()
+    except OSError:
+        return -1, -1  # gone: it reads as changed
+    return status.st_mtime_ns, status.st_size

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study.code_version import code_version
+from spaceprobe.study.code_version import code_version_on_disk
 from spaceprobe.study.files import ResultsError, write_whole
 from spaceprobe.study.results import Expected, StoredPart, read_part, write_part
 from spaceprobe.study.run_log import here, log_line, logged
@@ -35,16 +35,16 @@ def run_job(job: Job, advance: Advance) -> Outcome:
 
     Raises:
         ResultsError: results cannot be written.
-        SpaceprobeError: this is another version of spaceprobe than the one that planned the job.
+        SpaceprobeError: this is other code than that of the process that planned the job.
     """
     import torch
 
     torch.set_num_threads(1)
     stage = run_stage_named(job.stage)
-    if code_version(stage.compute) != job.code:
+    if code_version_on_disk(stage.compute) != job.code:
         raise SpaceprobeError(
-            f"{here()} has other code for {job.stage} than the one that started the study; install the same "
-            "spaceprobe on all machines"
+            f"{here()} has other code for {job.stage} than this study was started with: it was edited "
+            "meanwhile, or that machine has another spaceprobe; what was finished is kept, start again"
         )
     todo = job if job.is_forced else _still_to_do(job, stage, advance)
     if not todo.parts:

@@ -149,18 +149,25 @@ class Runner:
         Raises:
             SpaceprobeError: results cannot be written, or there is no place to compute what is asked for.
         """
+        stages = [plan.stage for plan in plans if plan.busy]
+        if stages:
+            executor = self._open()
+            if any("cuda" in self._wishes(stage) for stage in stages):
+                executor.check_gpu()
         _write_changed(self.folder / STUDY_FILE, dump_study(self.study).encode())
-        if not any(plan.busy for plan in plans):
-            return
+
+    def _open(self) -> Executor:
+        """Returns what computes jobs; the first time it is opened, and the study counts as being run."""
+        if self._executor is not None:
+            return self._executor
+        executor = self._stack.enter_context(open_executor(self._place, self.study.slurm))
+        self._stack.enter_context(self._journal.at_work())
         facts = provenance(sys.argv)
         text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
         write_whole(self.folder / PROVENANCE, text.encode(errors="backslashreplace"))
-        self._stack.enter_context(self._journal.at_work())
-        self._executor = self._stack.enter_context(open_executor(self._place, self.study.slurm))
         self._journal.note("runner_started", study=self.study.resolved(), **facts)
-        stages = [plan.stage for plan in plans if plan.busy]
-        if any("cuda" in self._wishes(stage) for stage in stages):
-            self._executor.check_gpu()
+        self._executor = executor
+        return executor
 
     def execute(self, stage: Stage) -> StageOutcome:
         """Computes what a stage lacks and writes its tables.
@@ -193,9 +200,7 @@ class Runner:
         return {stage.asks_gpu(sections) for run in self._selected for sections in run.variants(stage)}
 
     def _compute(self, stage: RunStage, jobs: Sequence[Job], outcome: StageOutcome) -> None:
-        executor = self._executor
-        if executor is None:
-            raise RuntimeError(f"{stage.name} has something to compute that was not planned")
+        executor = self._open()
         jobs = _with_gpus(stage, jobs, executor)
         # disable=None: nothing is drawn where there is no terminal.
         with tqdm(

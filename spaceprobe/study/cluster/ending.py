@@ -1,0 +1,54 @@
+"""Ends a worker whose scheduler is gone, also in the middle of a job: ``--preload`` of ``dask worker``.
+
+A Dask worker that loses its scheduler closes by itself, but first waits up to 30 s for the task that it
+computes, whose result nobody will fetch. One that is just starting looks for its scheduler for as long, and
+its nanny does so first: for that, this is its ``--preload-nanny`` as well.
+"""
+
+import os
+import socket
+import threading
+import time
+
+from distributed import Nanny, Worker
+from distributed.comm.addressing import get_address_host_port
+from distributed.core import Status
+
+LOOK_EVERY_S = 0.2
+LIMIT_S = 2.0
+"""Chosen: how long a worker may take to close, or be turned away by its scheduler's machine while it starts.
+
+Without a task, closing takes a tenth of it.
+"""
+
+_STARTING = {Status.undefined, Status.created, Status.init, Status.starting}
+_ENDING = {Status.closing, Status.closed, Status.failed}
+
+
+def dask_setup(server: Worker | Nanny) -> None:
+    """Watches a worker or its nanny from a thread of its own, since the event loop may be waiting."""
+    threading.Thread(target=_watch, args=(server,), name="spaceprobe-ending", daemon=True).start()
+
+
+def _watch(server: Worker | Nanny) -> None:
+    address = get_address_host_port(server.scheduler.address)
+    good = time.monotonic()
+    while True:
+        is_starting = server.status in _STARTING
+        is_bad = _is_refused(address) if is_starting else server.status in _ENDING
+        if not is_bad:
+            good = time.monotonic()
+        elif time.monotonic() - good > LIMIT_S:
+            os._exit(1)  # no clean-up: what a job leaves is written whole or not at all
+        time.sleep(LOOK_EVERY_S)
+
+
+def _is_refused(address: tuple[str, int]) -> bool:
+    """Returns whether a machine says that nobody listens; a network that is merely slow does not say so."""
+    try:
+        socket.create_connection(address, timeout=LIMIT_S).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,189 @@
+"""A Dask cluster whose workers are SLURM jobs.
+
+The scheduler runs in the driver's process; each job is one worker process with one thread, kept by a nanny
+that starts it anew when it dies. They speak TLS with credentials made for this one cluster: workers run any
+code that the scheduler is sent, and on a cluster's network others could send some.
+"""
+
+import logging
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.study.cluster.settings import SlurmSettings, check_folder
+
+if TYPE_CHECKING:
+    from dask_jobqueue.slurm import SLURMCluster
+    from distributed.security import Security
+
+LOG_FOLDER = Path("slurm")
+"""Where jobs write their logs unless told otherwise, below the driver's working folder."""
+
+DEATH_TIMEOUT_S = 60
+"""Chosen: how long a worker looks for its scheduler before its job ends; dask-jobqueue's default."""
+
+ANSWER_TIMEOUT_S = 60
+"""Chosen: how long SLURM's controller may take to answer; a busy one needs tens of seconds."""
+
+HOST = "127.0.0.1"
+"""Where scheduler and workers open the port that Dask opens for a dashboard, which is not served."""
+
+GPU = "GPU"
+"""The Dask resource that a worker with a GPU declares."""
+
+ENDING = "spaceprobe.study.cluster.ending"
+"""What ends a worker that lost its scheduler."""
+
+
+def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path = LOG_FOLDER) -> "SLURMCluster":
+    """Returns a cluster whose jobs are submitted and may still wait in SLURM's queue; to be closed.
+
+    A job that SLURM ended is asked for again by ``cluster.scale(num_workers)``, and by nothing else.
+
+    Args:
+        settings: what each job asks for.
+        num_workers: how many jobs; 0 submits none and needs no SLURM.
+        folder: for the jobs' logs and, while the cluster runs, its credentials; on a disk that every node
+            sees. ``settings.folder`` comes first.
+
+    Raises:
+        SpaceprobeError: dask-jobqueue or cryptography is missing, the scheduler does not start (no such
+            network interface), there is no SLURM, or SLURM refuses such a job.
+        SettingsError: the folder's path cannot stand in a job script.
+    """
+    cluster_class, credentials = _load()
+    folder = _prepare(settings.folder or folder)
+    keys = Path(tempfile.mkdtemp(prefix="keys-", dir=folder))
+    try:
+        cluster = cluster_class(
+            n_workers=0, security=_written(credentials, keys), **_arguments(settings, folder)
+        )
+    except BaseException as error:
+        shutil.rmtree(keys, ignore_errors=True)
+        if isinstance(error, RuntimeError):  # Dask's word for whatever its scheduler met
+            where = "" if settings.interface is None else f" on slurm.interface {settings.interface}"
+            raise SpaceprobeError(f"no scheduler{where}: {error.__cause__ or error}") from error
+        raise
+    weakref.finalize(cluster, shutil.rmtree, keys, ignore_errors=True)
+    try:
+        if num_workers:
+            _ask_slurm(cluster.job_script())
+            cluster.scale(num_workers)
+    except BaseException:
+        cluster.close()
+        raise
+    return cluster
+
+
+def _load() -> "tuple[type[SLURMCluster], Security]":
+    """Returns dask-jobqueue's cluster and new credentials, in memory."""
+    try:
+        import cryptography  # noqa: F401  # Dask needs it for the credentials, and says so less plainly
+        from dask_jobqueue.slurm import SLURMCluster
+        from distributed.security import Security
+    except ModuleNotFoundError as error:
+        raise SpaceprobeError(f"SLURM needs {error.name}: pip install 'spaceprobe[slurm]'") from error
+    return SLURMCluster, Security.temporary()
+
+
+def _written(credentials: "Security", keys: Path) -> "Security":
+    """Returns credentials that lie in files, where jobs can read them; only their owner may.
+
+    dask-jobqueue would write them as well, but leave open files behind, about which newer Pythons warn.
+    """
+    paths = {}
+    for kind, text in credentials.get_tls_config_for_role("worker").items():
+        if kind in ("ca_file", "cert", "key"):
+            paths[kind] = keys / f"{kind}.pem"
+            paths[kind].touch(mode=0o600)
+            paths[kind].write_text(text)
+    roles = ("client", "scheduler", "worker")
+    files = {f"tls_{role}_{kind}": str(paths[kind]) for role in roles for kind in ("cert", "key")}
+    return type(credentials)(require_encryption=True, tls_ca_file=str(paths["ca_file"]), **files)
+
+
+def _prepare(folder: Path) -> Path:
+    """Returns the folder's whole path; it is there afterwards, closed to others if it is new."""
+    folder = folder.expanduser().absolute()
+    try:
+        check_folder(folder)
+    except ValueError as error:
+        raise SettingsError(f"slurm.folder: {error}; set slurm.folder to another one") from error
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpaceprobeError(f"slurm.folder: {folder}: {error.strerror}") from error
+    return folder
+
+
+def _arguments(settings: SlurmSettings, folder: Path) -> dict[str, Any]:
+    """Returns what dask-jobqueue is told: all of it, so that a jobqueue.yaml of the user's changes little."""
+    gpu_lines = [f"--gres=gpu:{settings.gpus}"] if settings.gpus else []
+    return {
+        "protocol": "tls://",
+        "interface": settings.interface,
+        "scheduler_options": {"dashboard": False, "dashboard_address": f"{HOST}:0"},
+        "queue": settings.queue,
+        "account": settings.account,
+        "walltime": settings.walltime,
+        "job_name": "spaceprobe",
+        "cores": 1,  # Dask's word for threads: one job of the study at a time
+        "processes": 1,
+        "job_cpu": settings.cores,
+        "memory": settings.memory,
+        "log_directory": str(folder),
+        "job_extra_directives": [*gpu_lines, *settings.directives],
+        "job_directives_skip": [],
+        "job_script_prologue": [*_exports(settings), *settings.prologue],
+        "python": shlex.quote(sys.executable),
+        "worker_extra_args": _worker_options(settings),
+        "death_timeout": DEATH_TIMEOUT_S,
+        "silence_logs": logging.CRITICAL,
+    }
+
+
+def _exports(settings: SlurmSettings) -> list[str]:
+    """Returns the environment of a job: SLURM hands on the driver's, which is another machine's."""
+    return [
+        f"export OMP_NUM_THREADS={settings.cores}",
+        "export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES=[]",
+    ]
+
+
+def _worker_options(settings: SlurmSettings) -> list[str]:
+    return [
+        *("--memory-limit", "0"),  # SLURM's business: Dask would end a worker long before
+        *("--no-dashboard", "--dashboard-address", f"{HOST}:0"),  # Dask opens a port in any case
+        *(("--resources", f"{GPU}={settings.gpus}") if settings.gpus else ()),
+        *("--preload", ENDING, "--preload-nanny", ENDING),
+    ]
+
+
+def _ask_slurm(script: str) -> None:
+    """Checks that SLURM would take a job, since dask-jobqueue submits in the background and tells nobody.
+
+    Raises:
+        SpaceprobeError: there is no SLURM, or it refuses; with its own words.
+    """
+    command = ["sbatch", "--test-only"]
+    try:
+        answer = subprocess.run(  # noqa: S603  # the script goes in as text, and SLURM only judges it
+            command, input=script, capture_output=True, text=True, timeout=ANSWER_TIMEOUT_S, check=False
+        )
+    except FileNotFoundError as error:
+        raise SpaceprobeError(
+            "there is no sbatch here: run on a machine that submits to SLURM, or use --jobs"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise SpaceprobeError(
+            f"SLURM does not answer: no word from sbatch in {ANSWER_TIMEOUT_S} s"
+        ) from error
+    if answer.returncode:
+        words = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
+        raise SpaceprobeError(f"SLURM refuses such a job ({words}): see the section slurm: of the study")
