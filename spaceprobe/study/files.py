@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, and lines that are appended whole."""
 
+import errno
 import hashlib
 import os
 import re
@@ -24,7 +25,8 @@ def write_whole(path: Path, data: bytes) -> str:
     """Writes a file so that a reader, or a crash, sees all of it or nothing; returns its SHA-256.
 
     Raises:
-        ResultsError: it cannot be written; what was there before is still there.
+        ResultsError: it cannot be written, or not so that it would outlast a crash; what is there is what was
+            there before, or the new file, whole.
     """
     temporary = None
     try:
@@ -53,13 +55,18 @@ def append_line(path: Path, line: str) -> None:
     """Appends a line in one call, so that the lines of two processes do not mix.
 
     Raises:
-        ResultsError: it cannot be written.
+        ResultsError: it cannot be written, or not whole: the next line then begins a line of its own.
     """
+    data = line.encode(errors="backslashreplace") + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(handle, line.encode(errors="backslashreplace") + b"\n")
+            size = os.fstat(handle).st_size
+            if size and os.pread(handle, 1, size - 1) != b"\n":
+                data = b"\n" + data  # after a line that a full disk cut off
+            if os.write(handle, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(handle)
     except OSError as error:

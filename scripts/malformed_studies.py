@@ -1,0 +1,356 @@
+"""Malformed study files: each refused with exit 2 and its place, in under a second and 200 MB.
+
+More than 300 different files, hand-made and generated (seeded), are given to `spaceprobe validate`, each in a
+process of its own. A file passes if it is refused with exit code 2, every line of the message begins with
+file:line:column, the first place is the one that is wrong (known for almost every file), nothing but that
+is printed, and wall time and peak memory stay below the limits. A slow one is repeated up to twice, since a
+shared machine stalls; the best counts. Where even a valid study right after it takes longer than the limit,
+that is the machine's: such files are counted apart, and only their processor time is held to it. Peak memory
+is what the kernel reports of the whole process (an upper bound: the memory of this script before it starts
+the process counts as well).
+
+A name that no file has gets a message with that name alone.
+
+Run: python scripts/malformed_studies.py [--quick]
+Three minutes on an idle core; --quick takes every tenth generated file, half a minute. Exits with 1 where
+anything does not hold.
+"""
+
+import argparse
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spaceprobe.study.config import section_models
+
+MAX_S, MAX_KB = 1.0, 200_000
+HANGS_AFTER_S = 20.0
+NUM_ROUNDS = 3
+PAUSE_S = 2.0  # chosen: three rounds at once may all fall into one stall
+ALLOWED = re.compile(r"and \d+ more")
+JARGON = re.compile(r"Traceback|pydantic|yaml\.|Input should|<class|0x[0-9a-f]{8}")
+
+VALID = """\
+# a study that is in order
+data: {train_images: 600, root: "a # b"}
+training:
+  epochs: 30
+  learning_rate: 1e-3   # of Adam
+folding:
+  pairs: [3-8, 8-3]
+sweep:
+  training.seed: [0, 1, 2]
+"""
+
+NO_PLACE = " found no such file"
+"""What stands where a file that is not there has no line."""
+
+Case = tuple[str, bytes, str]
+"""A name, what the file holds, and the line:column that is wrong; only a beginning where it says less."""
+
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{q}: &{q} [*{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}]\n"
+    for p, q in zip("abcdefghijk", "bcdefghijkl", strict=True)
+)
+
+HAND_MADE: dict[str, tuple[str | bytes, str]] = {
+    # the shape of the file
+    "empty file": ("", "1:1"),
+    "a comment only": ("# nothing\n", "1:1"),
+    "explicit nothing": ("---\n...\n", "1:1"),
+    "a byte order mark only": (b"\xef\xbb\xbf", "1:1"),
+    "a list": ("- training\n", "1:1"),
+    "a word": ("training\n", "1:1"),
+    "a number": ("3\n", "1:1"),
+    "two documents": ("training: {}\n---\ntraining: {}\n", "2:1"),
+    "a second empty document": ("training: {}\n---\n", "2:1"),
+    "three documents": ("training: {}\n---\n{}\n---\n{}\n", "2:1"),
+    "section is a number": ("training: 3\n", "1:1"),
+    "section is a list": ("training: [1]\n", "1:1"),
+    "sweep is a list": ("sweep:\n- 1\n", "1:1"),
+    "sweep is text": ("sweep: all\n", "1:1"),
+    # syntax
+    "tab": ("training:\n\tseed: 1\n", "2:1"),
+    "tab after a value": ("training:\n  seed: 1\t\n", "2:10"),
+    "tab in a comment": ("training: {} #\tx\n", "1:15"),
+    "open list": ("sweep:\n  training.seed: [1, 2\ntraining: {}\n", "2:18"),
+    "open mapping": ("training: {seed: 1\n", "1:11"),
+    "open quote": ("network:\n  architecture: '2x30\n", "2:17"),
+    "colon in text": ("data:\n  root: a: b\n", "2:10"),
+    "indentation": ("training:\n  seed: 1\n epochs: 2\n", "3:2"),
+    "no colon": ("training:\n  seed: 1\n  epochs\nnetwork: {}\n", "4:1"),
+    "at sign": ("data: {root: @home}\n", "1:14"),
+    "escape": ('data:\n  root: "C:\\data"\n', "2:13"),
+    "escape too large": ('data: {root: "\\U00110000"}\n', "1:"),
+    "stray bracket": ("}\n", "1:1"),
+    "list and keys": ("- 1\ntraining: {}\n", "2:1"),
+    "directive": ("%YAML 1.1\n---\ntraining: {}\n", "1:1"),
+    "huge directive": ("%YAML " + "9" * 5000 + ".1\n---\ntraining: {}\n", "1:1"),
+    "tag directive": ("%TAG ! tag:x,2000:\n---\ntraining: {}\n", "1:1"),
+    # bytes
+    "UTF-16": ("training: {}\n".encode("utf-16"), "1:1"),
+    "UTF-32": ("training: {}\n".encode("utf-32"), "1:"),
+    "Latin-1": (b"data: {root: caf\xe9}\n", "1:17"),
+    "truncated UTF-8": (b"training: {seed: 1} # \xe2\x82", "1:23"),
+    "a surrogate in UTF-8": (b"training: {seed: \xed\xa0\xbd}", "1:18"),
+    "overlong UTF-8": (b"training: {seed: \xc0\xaf}", "1:18"),
+    "gzip": (bytes.fromhex("1f8b0800000000000003"), "1:"),
+    "an ELF header": (b"\x7fELF\x02\x01\x01" + bytes(50), "1:1"),
+    "zeros": (bytes(1000), "1:1"),
+    "noise": (random.Random(1).randbytes(4096), "1:"),
+    "escaped NUL": ('data: {root: "a\\0b"}\n', "1:14"),
+    "half an emoji": ('data: {root: "\\ud83d"}\n', "1:14"),
+    "second byte order mark": ("\ufeff\ufefftraining: {}\n", "1:1"),
+    # what YAML has and a study does not
+    "anchor": ("training: {seed: &a 1}\n", "1:18"),
+    "alias": ("training: {seed: *a}\n", "1:18"),
+    "alias to itself": ("training: &a {seed: *a}\n", "1:11"),
+    "alias bomb": (BOMB, "1:"),
+    "standard tag": ("training: {seed: !!int '1'}\n", "1:18"),
+    "Python tag": ("training: !!python/object/apply:os.system [id]\n", "1:11"),
+    "binary tag": ("training: {seed: !!binary aGk=}\n", "1:18"),
+    "tagged file": ("!!map {training: {}}\n", "1:1"),
+    "merge key": ("training: {<<: {seed: 1}}\n", "1:12"),
+    # keys
+    "duplicate setting": ("training:\n  seed: 1\n  seed: 2\n", "3:3"),
+    "duplicate section": ("training: {seed: 1}\ntraining: {seed: x}\n", "2:1"),
+    "duplicate by a quote": ("training: {seed: 1, 'seed': 1}\n", "1:21"),
+    "integer key": ("training:\n  3: 1\n", "2:3"),
+    "null key": ("training:\n  ~: 1\n", "2:3"),
+    "boolean key": ("true: {}\n", "1:1"),
+    "list key": ("? [a, b]\n: 1\n", "1:3"),
+    "mapping key": ("? {a: b}\n: 1\n", "1:3"),
+    "setting outside": ("epochs: 3\n", "1:1"),
+    "dotted outside": ("training.epochs: 3\n", "1:1"),
+    # size
+    "6,000 digits": ("training: {seed: " + "9" * 6000 + "}\n", "1:18"),
+    "6,000 hexadecimal digits": ("training: {seed: 0x" + "f" * 6000 + "}\n", "1:18"),
+    "6,000 digits as a key": ("training: {" + "9" * 6000 + ": 1}\n", "1:"),
+    "1e999999999": ("training: {learning_rate: 1e999999999}\n", "1:27"),
+    "3,000 lists": ("training: " + "[" * 3000, "1:"),
+    "3,000 lists, closed": ("training: " + "[" * 3000 + "]" * 3000 + "\n", "1:"),
+    "3,000 mappings": ("{a: " * 3000, "1:"),
+    "3,000 levels of lines": ("".join(" " * i + "a:\n" for i in range(700)), ""),
+    "3,000 dashes": ("- " * 3000, "1:"),
+    "3,000 keys of keys": ("? " * 3000, "1:"),
+    "100,000 lists": ("[" * 100_000, "1:"),
+    "100,000 lists, closed": ("[" * 100_000 + "]" * 100_000, "1:"),
+    "100,000 mappings": ("{" * 100_000, "1:"),
+    "100,000 dashes": ("- " * 100_000, "1:"),
+    "100,000 keys of keys": ("? " * 100_000, "1:"),
+    "100,000 levels below a setting": ("training: {seed: " + "[" * 100_000, "1:"),
+    "many values": ("training: [" + "0," * 10_000 + "]\n", "1:"),
+    "9,900 wrong values": ("sweep: {folding.method: [" + "exat," * 9_900 + "]}", "1:"),
+    "4,900 unknown keys": ("training: {" + "".join(f"epoch{i}: 1, " for i in range(4_900)) + "}", "1:"),
+    "4,900 unknown sections": ("".join(f"training{i}: {{}}\n" for i in range(4_900)), "1:1"),
+    "160,000 runs": (
+        f"sweep:\n  training.seed: {list(range(400))}\n  training.epochs: {list(range(1, 401))}\n",
+        "1:1",
+    ),
+    "long key": ("? " + "a" * 200_000 + "\n: 1\n", "1:"),
+    "long text": ("network: {architecture: '" + "x" * 200_000 + "'}\n", "1:25"),
+    "long open quote": ("network: {architecture: '" + "x" * 200_000, "1:"),
+    "200,000 blank lines": ("\n" * 200_000, "1:1"),
+    "200,000 colons": (":" * 200_000, "1:"),
+    "200,000 question marks": ("?" * 200_000, "1:"),
+    "60,000 open quotes": ('"a" ' * 60_000, "1:"),
+    "5 MB": ("training: {seed: 1}\n" * 250_000, "1:1"),
+    # one with another
+    "set and swept": ("training: {seed: 3}\nsweep: {training.seed: [1, 2]}\n", "2:9"),
+    "late snapshot": ("training: {epochs: 2, snapshots: [3]}\n", "1:1"),
+    "no milestones": ("training:\n  schedule: step\n", "1:1"),
+    "points without a roll": ("data: {points: 50}\n", "1:1"),
+    "a stage without what it needs": ("study: {stages: [fold]}\n", "1:17"),
+}
+
+WRONG_FOR_ALL = {
+    "mapping": "{a: 1}",
+    "nested list": "[[[1]]]",
+    "digits": "9" * 6000,
+    "alias": "*x",
+    "tag": "!x 1",
+}
+WRONG_FOR_NUMBERS = {"text": "ten", "quoted": "'3'", "yes": "yes", "true": "true", "nan": ".nan"}
+
+
+def generated() -> Iterator[Case]:
+    """Yields wrong values of every setting, alone and swept, and a valid file with one foul byte."""
+    for section, model in section_models().items():
+        for bad in (f"x{section}", section.upper()):
+            yield f"unknown section {bad}", f"{bad}: {{}}\n".encode(), "1:1"
+        for name, field in model.model_fields.items():
+            where = f"2:{len(name) + 5}"
+            wrong = dict(WRONG_FOR_ALL)
+            if type(field.default) in (int, float):
+                wrong |= WRONG_FOR_NUMBERS
+            if type(field.default) is int:
+                wrong["fraction"] = "3.5"
+            for bound in field.metadata:
+                for limit, step in (("ge", -1), ("gt", 0), ("le", 1), ("lt", 0)):
+                    if (value := getattr(bound, limit, None)) is not None:
+                        wrong[f"beyond {limit}"] = repr(value + step)
+            for kind, value in wrong.items():
+                text = f"{section}:\n  {name}: {value}\n"
+                yield f"{section}.{name}: {kind}", text.encode(), "2:" if kind == "nested list" else where
+            typo = name[:-1] + "_"
+            yield f"{section}.{typo}", f"{section}: {{}}\nsweep: {{{section}.{typo}: [1]}}\n".encode(), "2:9"
+            yield f"{section}.{name} empty", f"sweep:\n  {section}.{name}: []\n".encode(), "2:"
+    source, data = random.Random(0), VALID.encode()
+    for number in range(60):
+        at = source.randrange(len(data))
+        foul = (b"\0", b"\xff", b"\t", b"\x1b", b"\xe2\x80\xa8")[number % 5]
+        line, column = data.count(b"\n", 0, at) + 1, at - data.rfind(b"\n", 0, at)
+        yield f"{foul!r} at {at}", data[:at] + foul + data[at:], f"{line}:{column}"
+
+
+def special(folder: Path) -> Iterator[tuple[str, Path, str]]:
+    """Yields names that are no regular, readable file of a sensible size; where there is none, no place."""
+    (folder / "folder.yaml").mkdir()
+    os.mkfifo(folder / "pipe.yaml")
+    (folder / "loop.yaml").symlink_to("loop.yaml")
+    (folder / "dangling.yaml").symlink_to("nothing")
+    (folder / "zero.yaml").symlink_to("/dev/zero")
+    with (folder / "sparse.yaml").open("wb") as file:
+        file.truncate(10**9)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "socket.yaml"))
+    (folder / "closed.yaml").write_text(VALID)
+    (folder / "closed.yaml").chmod(0)
+    for name in ("folder", "pipe", "loop", "dangling", "zero", "sparse", "socket"):
+        yield name, folder / f"{name}.yaml", "1:1"
+    if os.geteuid():  # root reads it all the same
+        yield "without a right to read it", folder / "closed.yaml", "1:1"
+    for device in ("/dev/zero", "/dev/null", "/dev/random", "/dev/stdin"):
+        yield device, Path(device), "1:1"
+    yield "a file that cannot be read", Path("/proc/self/mem"), "1:1"
+    yield "a file as a folder", folder / "sparse.yaml" / "x.yaml", NO_PLACE
+    yield "no such file", folder / "no-such-file.yaml", NO_PLACE
+    yield "a long name", folder / ("x" * 300 + ".yaml"), NO_PLACE
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended.
+
+    Attributes:
+        code: its exit code; negative for a signal.
+        out: what it wrote to stdout.
+        err: what it wrote to stderr.
+        wall_s: seconds from its start to its end.
+        cpu_s: seconds of processor time.
+        peak_kb: the most memory that it had.
+    """
+
+    code: int
+    out: str
+    err: str
+    wall_s: float
+    cpu_s: float
+    peak_kb: int
+
+
+def validate(path: Path, folder: Path) -> Ended:
+    """Returns how `spaceprobe validate` ended; killed where it seems to hang."""
+    out, err = folder / "stdout", folder / "stderr"
+    start = time.perf_counter()
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        command = [sys.executable, "-m", "spaceprobe", "validate", str(path)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            if time.perf_counter() - start > HANGS_AFTER_S:
+                process.send_signal(signal.SIGKILL)
+            time.sleep(0.002)
+    wall_s = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(ended[1])
+    texts = (file.read_text(errors="backslashreplace") for file in (out, err))
+    cpu_s = ended[2].ru_utime + ended[2].ru_stime
+    return Ended(process.returncode, *texts, wall_s, cpu_s, ended[2].ru_maxrss)
+
+
+def violations(path: Path, ended: Ended, place: str) -> list[str]:
+    """Returns in words what does not hold; nothing where a file was refused as it should be."""
+    found = []
+    if ended.code != 2:
+        found.append(f"exit code {ended.code}")
+    if ended.out:
+        found.append("wrote to stdout")
+    if jargon := JARGON.search(ended.err):
+        found.append(f"{jargon[0]!r} in the message")
+    first, *lines = ended.err.removeprefix("Error: ").splitlines() or [""]
+    if not first.startswith(f"{path}:{place}"):
+        found.append(f"begins {first[:120]!r}, expected {path.name}:{place}")
+    pattern = re.compile(re.escape(str(path)) + r":[1-9]\d*:[1-9]\d*: \S")
+    wrong = [] if place == NO_PLACE else [line for line in (first, *lines) if not pattern.match(line)]
+    if wrong and not (wrong == lines[-1:] and ALLOWED.fullmatch(wrong[0])):
+        found.append(f"a line without a place: {wrong[0][:120]!r}")
+    if ended.cpu_s >= MAX_S:
+        found.append(f"{ended.cpu_s:.2f} s of processor time")
+    if ended.peak_kb >= MAX_KB:
+        found.append(f"{ended.peak_kb / 1000:.0f} MB")
+    return found
+
+
+def best(path: Path, folder: Path) -> Ended:
+    """Returns the fastest of up to three runs; one that is fast enough is not repeated."""
+    rounds = [validate(path, folder)]
+    while rounds[-1].wall_s >= MAX_S and len(rounds) < NUM_ROUNDS:
+        time.sleep(PAUSE_S)
+        rounds.append(validate(path, folder))
+    return min(rounds, key=lambda ended: ended.wall_s)
+
+
+def main() -> None:
+    """Tries every file, prints the extremes and every violation, and exits with 1 where there is one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="every tenth generated file only")
+    step = 10 if parser.parse_args().quick else 1
+    with tempfile.TemporaryDirectory(prefix="malformed-") as name:
+        folder = Path(name)
+        (study := folder / "valid.yaml").write_text(VALID)
+        reference = best(study, folder)
+        if reference.code:
+            sys.exit(f"the valid study is refused: {reference.err}")
+        cases = [(n, t.encode() if isinstance(t, str) else t, place) for n, (t, place) in HAND_MADE.items()]
+        cases += list(generated())[::step]
+        paths = []
+        for number, (what, data, place) in enumerate(cases):
+            (path := folder / f"s{number}.yaml").write_bytes(data)
+            paths.append((what, path, place))
+        num_different = len({data for _, data, _ in cases})
+        paths += special(folder)
+        num_wrong, num_stalled, ended = 0, 0, []
+        for what, path, place in paths:
+            ended.append((best(path, folder), what))
+            problems = violations(path, ended[-1][0], place)
+            if (wall_s := ended[-1][0].wall_s) >= MAX_S:
+                if validate(study, folder).wall_s >= MAX_S:
+                    num_stalled += 1
+                else:
+                    problems.append(f"{wall_s:.2f} s in the best of {NUM_ROUNDS}")
+            for words in problems:
+                num_wrong += 1
+                print(f"  {what}: {words}")
+    slow, large = max(ended, key=lambda e: e[0].wall_s), max(ended, key=lambda e: e[0].peak_kb)
+    times = sorted(e.wall_s for e, _ in ended)
+    print(f"{len(ended)} malformed studies, {num_different} different texts: {num_wrong} violations")
+    print(f"  a valid study  {reference.wall_s:.2f} s, {reference.peak_kb / 1000:.0f} MB")
+    print(f"  wall time      median {times[len(times) // 2]:.2f} s, most {slow[0].wall_s:.2f} s ({slow[1]})")
+    print(f"  processor time most {max(e.cpu_s for e, _ in ended):.2f} s")
+    if num_stalled:
+        print(f"  {num_stalled} not timed by the wall: a valid study right after them was as slow")
+    print(f"  peak memory    most {large[0].peak_kb / 1000:.0f} MB ({large[1]})")
+    if num_wrong or (step == 1 and num_different < 300):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
