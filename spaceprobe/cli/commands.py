@@ -64,7 +64,7 @@ class _Commands(click.Group):
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     del number, frame
-    raise _TerminatedError
+    raise _TerminatedError("terminated")
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

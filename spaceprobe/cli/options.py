@@ -177,8 +177,8 @@ def _complete_study(context: click.Context, parameter: click.Parameter, start: s
     from spaceprobe.study.config.finding import shipped_configs
 
     names = [name for name in shipped_configs() if name.startswith(start)]
-    items = [CompletionItem(name) for name in names]
-    return [*items, CompletionItem(start, type="file")]
+    # Files first: where they come, click's script for bash forgets what came before.
+    return [CompletionItem(start, type="file"), *(CompletionItem(name) for name in names)]
 
 
 def _complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
@@ -190,7 +190,9 @@ def _complete_run(context: click.Context, parameter: click.Parameter, start: str
 
     values: Mapping[str, Any] = context.params
     try:
-        runs = expand(load_study(values.get("config"), values.get("overrides") or ()))
+        # An option that lacks its value keeps click from naming what it has parsed.
+        config = values.get("config") or next(iter(context.args), None)
+        runs = expand(load_study(config, values.get("overrides") or ()))
     except SpaceprobeError:
         return []  # the study has to be mended first: running it says how
     return [CompletionItem(run.name) for run in runs if run.name.startswith(start)]

@@ -92,16 +92,17 @@ class InProcess:
             yield job, run_job(job, watch.advance)
 
 
-def open_executor(place: Place, slurm: "SlurmSettings") -> AbstractContextManager[Executor]:
+def open_executor(place: Place, slurm: "SlurmSettings", folder: Path) -> AbstractContextManager[Executor]:
     """Returns the executor of a place, to be entered; what it starts ends with it.
 
     Args:
         place: where.
         slurm: what SLURM is asked for, where it is.
+        folder: the study's folder of results.
     """
     is_elsewhere = place.scheduler_address or place.scheduler_file or place.num_slurm_workers
     if place.num_jobs == 1 and not is_elsewhere:
         return nullcontext(InProcess())
     from spaceprobe.study.cluster.opening import open_cluster  # here: it takes a while to import
 
-    return open_cluster(place, slurm)
+    return open_cluster(place, slurm, folder)

@@ -9,6 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 from spaceprobe.errors import SpaceprobeError
 
 ABANDONED_AFTER_S = 60.0
@@ -105,14 +107,13 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Returns whether this machine has such a process."""
+    """Returns whether this machine has such a process, and not only its remains."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True  # another user's
-    return True
 
 
 def file_digest(path: Path) -> str | None:

@@ -11,7 +11,7 @@ from spaceprobe.study.code_version import code_version
 from spaceprobe.study.config import section_models
 from spaceprobe.study.grid import Run
 from spaceprobe.study.part_store import Finished, PartStore
-from spaceprobe.study.reasons import differences
+from spaceprobe.study.reasons import differences, is_alike
 from spaceprobe.study.results import Expected, Stale, StoredPart, read_key
 from spaceprobe.study.stage import Inputs, Part, RunStage, Sections
 from spaceprobe.study.stages import run_stage_named
@@ -52,6 +52,7 @@ class StudyParts:
         self.store = PartStore(folder)
         self._trusts_code = trusts_code
         self._looked: dict[tuple[object, ...], list[Finished | Stale] | Lacking] = {}
+        self._strangers: dict[str, list[Path]] | None = None
 
     def run_folder(self, run: Run) -> Path:
         """Returns the folder of a run."""
@@ -72,6 +73,7 @@ class StudyParts:
     def forget(self) -> None:
         """Forgets what was looked up, since it may have changed."""
         self._looked.clear()
+        self._strangers = None
 
     def read(self, stage: RunStage, run: Run, sections: Sections) -> Iterator[StoredPart]:
         """Yields the finished parts that a stage has on a run, with what they hold."""
@@ -110,17 +112,25 @@ class StudyParts:
             return stale.reason
         own = self.run_folder(run)
         pattern = stale.part.kin or stale.part.path
-        known = {self.run_folder(other) for other in self.runs}
-        label = run.name.rpartition("-")[0]
-        others = [path for path in sorted(own.parent.glob(f"{label}-*")) if path not in known]
-        asked = {**stale.part.key}
-        found = []
-        for folder in (own, *others):
-            keys = [read_key(path) for path in sorted(folder.glob(pattern))]
-            found += [differences(key, asked, self._expected(stage).defaults) for key in keys if key]
-        changes = [words for words in found if words]
-        changes.sort(key=len)  # the likest tells best what is new
+        if self._strangers is None:
+            self._strangers = self._find_strangers()
+        others = self._strangers.get(_label(run.name), [])
+        asked = stale.part.key
+        keys = [read_key(path) for folder in (own, *others) for path in sorted(folder.glob(pattern))]
+        alike = [key for key in keys if key is not None and is_alike(key, asked)]
+        found = [differences(key, asked, self._expected(stage).defaults) for key in alike]
+        changes = sorted([words for words in found if words], key=len)  # the likest tells best what is new
         return ", ".join(changes[0]) if changes else "not there yet"
+
+    def _find_strangers(self) -> dict[str, list[Path]]:
+        """Returns the folders of runs that are none of this study's (any more), by their label."""
+        folder = self.folder / "runs"
+        known = {run.name for run in self.runs}
+        strangers: dict[str, list[Path]] = {}
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if path.name not in known:
+                strangers.setdefault(_label(path.name), []).append(path)
+        return strangers
 
     def _asked(self, stage: RunStage, run: Run, sections: Sections) -> list[Part] | Lacking:
         inputs = self.inputs(stage, run, sections)
@@ -134,6 +144,11 @@ class StudyParts:
     def _expected(self, stage: RunStage) -> Expected:
         code = None if self._trusts_code else code_version(stage.compute)
         return Expected(code, section_defaults(), stage.subject)
+
+
+def _label(name: str) -> str:
+    """Returns a run's name without the hash at its end."""
+    return name.rpartition("-")[0]
 
 
 @cache

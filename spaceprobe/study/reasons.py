@@ -40,6 +40,18 @@ def differences(
     return words if len(words) <= MAX_SHOWN else [*words[:MAX_SHOWN], f"{len(words) - MAX_SHOWN} more"]
 
 
+def is_alike(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Returns whether two keys are of the same thing, such as an epoch and a class pair, however it was made.
+
+    >>> is_alike({"epoch": 3, "lmd": {"sample": 20}}, {"epoch": 3, "lmd": {"sample": 30}})
+    True
+    >>> is_alike({"epoch": 2}, {"epoch": 3})
+    False
+    """
+    places = {name: value for name, value in asked.items() if name in ("epoch", "pair")}
+    return all(stored.get(name) == value for name, value in places.items())
+
+
 def _differ(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> bool:
     return name not in before or name not in after or before[name] != after[name]
 

@@ -110,7 +110,7 @@ def read_part(folder: Path, part: Part, expected: Expected) -> StoredPart | Stal
     path = folder / part.path
     try:
         fields, arrays = _read_fields(path)
-        key, code, files = fields["key"], fields["code"], fields["files"]
+        key, code, files = fields["key"], fields.get("code", ""), fields["files"]  # none: an old part
         content = Content(fields["record"], arrays, files, fields["error"])
         stored = StoredPart(part, content, fields["duration_s"], code)
     except FileNotFoundError:

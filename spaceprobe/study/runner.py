@@ -160,7 +160,7 @@ class Runner:
         """Returns what computes jobs; the first time it is opened, and the study counts as being run."""
         if self._executor is not None:
             return self._executor
-        executor = self._stack.enter_context(open_executor(self._place, self.study.slurm))
+        executor = self._stack.enter_context(open_executor(self._place, self.study.slurm, self.folder))
         self._stack.enter_context(self._journal.at_work())
         facts = provenance(sys.argv)
         text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"

@@ -97,10 +97,12 @@ class StudyTables:
         return [stamp_of(self._folder / f"{table.name}.csv") for table in stage.tables]
 
     def _write_timings(self) -> None:
-        stages = [stage for stage in STAGES if isinstance(stage, RunStage)]
+        store = self._parts.store
+        memos = {stage.name: store.memo(stage.name) for stage in STAGES if isinstance(stage, RunStage)}
+        stages = [run_stage_named(name) for name, memo in memos.items() if memo is not None]
         path = self._folder / f"{TIMINGS.name}.csv"
-        sources = [self._sources(stage) for stage in stages]
-        if self._parts.store.memo(TIMINGS.name) == [sources, stamp_of(path)]:
+        sources = [memos[stage.name]["sources"] for stage in stages]
+        if store.memo(TIMINGS.name) == [sources, stamp_of(path)]:
             return
         rows = [
             {"run": run.name, "stage": stage.name, "part": found.part.path, "duration_s": found.duration_s}
@@ -108,7 +110,7 @@ class StudyTables:
             for run, found in self._looked(stage)
         ]
         write_csv(path, build_frame(TIMINGS, rows))
-        self._parts.store.set_memo(TIMINGS.name, [sources, stamp_of(path)])
+        store.set_memo(TIMINGS.name, [sources, stamp_of(path)])
 
     def _read_frames(self, stage: RunStage) -> dict[str, pd.DataFrame]:
         rows: dict[str, list[Mapping[str, Any]]] = {table.name: [] for table in stage.tables}

@@ -1,33 +1,30 @@
 """Computes jobs by the workers of a Dask cluster."""
 
+import pickle
 import queue
 import time
 import uuid
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distributed import Client, Future, get_worker
+from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.study.cluster.workers import GPU, LOOK_EVERY_S, Workers
 from spaceprobe.study.executor import Watch
 from spaceprobe.study.files import file_digest
 from spaceprobe.study.job import Outcome, run_job
 from spaceprobe.study.run_log import here, log_line
 from spaceprobe.study.stage import Job
 
-GPU = "GPU"
-"""The Dask resource that a worker with a GPU declares: ``dask worker --resources GPU=1``."""
-
 REPORT_EVERY_S = 0.5
 """Chosen: how often a worker tells how far it is."""
-
-LOOK_EVERY_S = 1.0
-"""Chosen: how often the driver looks whether workers came or the scheduler went."""
 
 SHARED_DISK_S = 30.0
 """Chosen: how long a file written elsewhere may take to be seen; NFS forgets within half of that."""
@@ -35,11 +32,12 @@ SHARED_DISK_S = 30.0
 
 @dataclass(frozen=True)
 class _Message:
-    """What a worker tells: that it began a job, or how much work it did since it last told."""
+    """What is told of a job: that it began, how much work was done since the last message, that it ended."""
 
     number: int
     started: str | None = None
     amount: int = 0
+    has_ended: bool = False
 
 
 class DaskExecutor:
@@ -50,16 +48,17 @@ class DaskExecutor:
     once, on clusters that spaceprobe starts.
     """
 
-    def __init__(self, client: Client, where: str) -> None:
-        """Takes a client and what to call its cluster in messages."""
+    def __init__(self, client: Client, where: str, keep: Callable[[], object] | None = None) -> None:
+        """Takes a client, what to call its cluster in messages, and what asks for workers that got lost."""
         self._client = client
         self._where = where
-        self._inbox: queue.SimpleQueue[_Message | Future[Outcome]] = queue.SimpleQueue()
+        self._workers = Workers(client, where, keep)
+        self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._topic = f"spaceprobe-{uuid.uuid4().hex}"
         client.subscribe_topic(self._topic, self._receive)
 
     def check_gpu(self) -> None:
-        """Checks that a worker has a GPU."""
+        """Checks that a worker has a GPU; waits until there is a worker."""
         if not self.has_gpu():
             raise SpaceprobeError(
                 f"--device cuda: no worker of {self._where} has the resource {GPU}; start some with "
@@ -67,59 +66,63 @@ class DaskExecutor:
             )
 
     def has_gpu(self) -> bool:
-        """Returns whether a worker has a GPU."""
-        return self._num_gpus() > 0
+        """Returns whether a worker has a GPU; waits until there is a worker."""
+        return self._workers.has_gpu()
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> Generator[tuple[Job, Outcome], None, None]:
         """Computes jobs and yields the outcome of each as it ends.
 
+        To close it early leaves the jobs that began to their workers, which may still write results.
+
         Raises:
             ResultsError: results cannot be written.
-            SpaceprobeError: the scheduler is gone.
+            SpaceprobeError: the scheduler is gone, or a worker has other code.
         """
         waiting = deque(enumerate(jobs))
-        active: dict[object, tuple[int, Future[Outcome]]] = {}
-        reported = dict.fromkeys(range(len(jobs)), 0)
+        active: dict[int, Future[Outcome]] = {}
+        told = [0] * len(jobs)
         try:
             while waiting or active:
-                while waiting and len(active) < self._num_slots(waiting[0][1]):
+                while waiting and len(active) < self._workers.num_slots(wants_gpu=waiting[0][1].wants_gpu):
                     number, job = waiting.popleft()
-                    future = self._submit(number, job)
-                    active[future.key] = number, future
-                    future.add_done_callback(self._inbox.put)
+                    active[number] = self._submit(number, job)
                 message = self._next_message()
-                if isinstance(message, _Message):
-                    if message.number in {number for number, _ in active.values()}:
-                        if message.started is not None:
-                            watch.started(jobs[message.number], message.started)
-                        reported[message.number] += message.amount
-                        watch.advance(message.amount)
-                elif isinstance(message, Future) and message.key in active:
-                    number, future = active.pop(message.key)
-                    outcome = self._outcome(jobs[number], future)
+                if message is None or message.number not in active:
+                    continue  # what is told of a job that ended came too late
+                number, job = message.number, jobs[message.number]
+                if message.started is not None:
+                    watch.advance(-told[number])  # what a worker did that died
+                    told[number] = 0
+                    watch.started(job, message.started)
+                told[number] += message.amount
+                watch.advance(message.amount)
+                if message.has_ended:
+                    future = active.pop(number)
+                    outcome = self._outcome(job, future)
                     future.release()  # else finished work is computed again when its worker dies
-                    watch.advance(jobs[number].amount - reported[number])
-                    yield jobs[number], outcome
+                    watch.advance(job.amount - told[number])
+                    yield job, outcome
         finally:
-            for _, future in active.values():
-                with suppress(Exception):  # the cluster may be gone, which is why this is reached
-                    future.cancel()
+            for future in active.values():
+                future.release()
 
     def _submit(self, number: int, job: Job) -> Future[Outcome]:
-        return self._client.submit(
-            _compute,
-            *(number, job, self._topic),
+        future: Future[Outcome] = self._client.submit(
+            pickle.loads,
+            pickle.dumps(_Call((number, job, self._topic))),
             key=f"{job.stage}-{job.run}-{uuid.uuid4().hex[:8]}",
             pure=False,
             resources={GPU: 1} if job.wants_gpu else None,
         )
+        future.add_done_callback(lambda _: self._inbox.put(_Message(number, has_ended=True)))
+        return future
 
-    def _next_message(self) -> _Message | Future[Outcome] | None:
+    def _next_message(self) -> _Message | None:
+        """Returns what comes next, or None where nothing came for a while."""
         try:
             return self._inbox.get(timeout=LOOK_EVERY_S)
         except queue.Empty:
-            if self._client.status not in ("running", "connecting"):
-                raise SpaceprobeError(self._gone()) from None
+            self._workers.check_scheduler()
             return None
 
     def _outcome(self, job: Job, future: Future[Outcome]) -> Outcome:
@@ -129,11 +132,12 @@ class DaskExecutor:
             ResultsError: results cannot be written.
             SpaceprobeError: the scheduler is gone, or a worker has other code.
         """
-        if future.status == "cancelled":
-            raise SpaceprobeError(self._gone())
-        error = future.exception()
-        if error is None:
-            outcome: Outcome = future.result()
+        try:
+            error = future.exception()
+            outcome: Outcome | None = future.result() if error is None else None
+        except (FutureCancelledError, OSError) as lost:
+            raise self._workers.gone() from lost
+        if outcome is not None:
             return self._seen(job, outcome)
         if isinstance(error, SpaceprobeError):
             raise error
@@ -166,29 +170,33 @@ class DaskExecutor:
                 time.sleep(REPORT_EVERY_S)
         return outcome
 
-    def _gone(self) -> str:
-        return (
-            f"the scheduler of {self._where} is gone; what was finished is kept, the same command goes on "
-            "from there"
-        )
-
-    def _num_slots(self, job: Job) -> int:
-        if job.wants_gpu:
-            return max(1, self._num_gpus())
-        return max(1, sum(self._client.nthreads().values()))
-
-    def _num_gpus(self) -> int:
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        num_gpus: float = sum(worker["resources"].get(GPU, 0) for worker in workers)
-        return int(num_gpus)
-
     def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
         _, message = event
         self._inbox.put(_Message(message["number"], message.get("started"), message.get("amount", 0)))
 
 
+@dataclass(frozen=True)
+class _Call:
+    """Becomes the outcome of `_compute` when it is unpickled.
+
+    So a worker that lacks spaceprobe fails this one task with an error that says so. Handed a job itself, it
+    would lose its connection while reading it, look as if the job had killed it, and take the next.
+    """
+
+    arguments: tuple[int, Job, str]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _compute, self.arguments
+
+
 def _compute(number: int, job: Job, topic: str) -> Outcome:
     """Computes a job in a worker, and tells the driver how it goes on."""
+    num_threads = get_worker().state.nthreads
+    if num_threads > 1:  # its death would cost as many jobs, and their warnings would mix in the logs
+        raise SpaceprobeError(
+            f"{here()} is a Dask worker with {num_threads} threads; start workers with `dask worker ... "
+            f"--nthreads 1 --nworkers {num_threads}`"
+        )
     tell = _Teller(number, topic)
     tell.send(started=here())
     return run_job(job, tell.advance)

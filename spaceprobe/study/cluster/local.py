@@ -6,16 +6,23 @@ them every user of the machine could have his code run by the workers. It serves
 
 import os
 import shutil
-from typing import Any
+import socket
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import dask
 from distributed import Nanny, Scheduler, SpecCluster
+from distributed.core import Status
 from distributed.security import Security
 
-from spaceprobe.study.cluster.dask_executor import GPU
+from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.study.cluster.workers import GPU
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 60
+
+CLOSE_TIMEOUT_S = 1.0
+"""Chosen: how long a worker may take to close; in the midst of a job it would take all that it gets."""
 
 
 def local_cluster(num_workers: int, dashboard: str | None = None, num_gpus: int | None = None) -> SpecCluster:
@@ -25,7 +32,13 @@ def local_cluster(num_workers: int, dashboard: str | None = None, num_gpus: int 
         num_workers: its worker processes, each with one thread: Python computes one job a process.
         dashboard: ``host:port`` to serve one at; None for none.
         num_gpus: GPUs of this machine: the first workers get one each. None to ask torch.
+
+    Raises:
+        SettingsError: the dashboard has no such address.
+        SpaceprobeError: the dashboard cannot be served, or processes cannot be started.
     """
+    if dashboard is not None:
+        _check_dashboard(dashboard)
     dask.config.set(CONFIG if dashboard is None else {**CONFIG, **DASHBOARD})
     security = Security.temporary()
     common = {"host": HOST, "protocol": "tls://", "security": security}
@@ -40,7 +53,13 @@ def local_cluster(num_workers: int, dashboard: str | None = None, num_gpus: int 
     }
     gpus = _count_gpus() if num_gpus is None else num_gpus
     workers = {number: _worker(number, num_workers, gpus, common) for number in range(num_workers)}
-    return SpecCluster(workers, scheduler, security=security, silence_logs=50, name="spaceprobe")
+    try:
+        return SpecCluster(workers, scheduler, security=security, silence_logs=50, name="spaceprobe")
+    except (OSError, RuntimeError) as error:
+        raise SpaceprobeError(
+            f"--jobs {num_workers}: worker processes cannot be started ({error}); try it again, or with a "
+            "smaller number"
+        ) from error
 
 
 CONFIG = {
@@ -75,7 +94,37 @@ def _worker(number: int, num_workers: int, num_gpus: int, common: dict[str, Any]
         "silence_logs": 50,
         "death_timeout": START_TIMEOUT_S,
     }
-    return {"cls": Nanny, "options": {**common, **options}}
+    return {"cls": _Nanny, "options": {**common, **options}}
+
+
+class _Nanny(Nanny):
+    """Starts a worker process and starts it anew when it dies, also while it starts."""
+
+    async def instantiate(self) -> Status:
+        """Starts the process; once more where it died on its way, which Dask takes for the end of all."""
+        status = await super().instantiate()
+        return status if status == Status.running else await super().instantiate()
+
+    async def close(  # type: ignore[override]  # as in Nanny itself
+        self, timeout: float = CLOSE_TIMEOUT_S, reason: str = "nanny-close"
+    ) -> Literal["OK"]:
+        """Ends the process; a job is not waited for: what it leaves is written whole or not at all."""
+        return await super().close(timeout=min(timeout, CLOSE_TIMEOUT_S), reason=reason)
+
+
+def _check_dashboard(address: str) -> None:
+    """Checks that a dashboard can be served: Dask would take another port, or serve none."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise SettingsError(f"--dashboard {address}: write HOST:PORT, such as {HOST}:8787")
+    if find_spec("bokeh") is None:
+        raise SpaceprobeError("--dashboard needs bokeh: pip install bokeh")
+    try:
+        socket.create_server((host, int(port))).close()
+    except OSError as error:
+        raise SpaceprobeError(
+            f"--dashboard {address}: cannot be served there ({error.strerror}); give another HOST:PORT"
+        ) from error
 
 
 def _device(number: int) -> str:

@@ -1,16 +1,24 @@
 """Opens a Dask cluster: one of our own on this machine or by SLURM, or one that is there."""
 
+import asyncio
 import json
+import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 
 from distributed import Client, SpecCluster
+from distributed.comm.core import connect
+from distributed.security import Security
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.study.cluster.dask_executor import DaskExecutor
 from spaceprobe.study.cluster.local import local_cluster
 from spaceprobe.study.cluster.settings import SlurmSettings
+from spaceprobe.study.cluster.undisturbed import undisturbed
 from spaceprobe.study.executor import Place
 
 CONNECT_TIMEOUT_S = 20
@@ -18,13 +26,20 @@ CONNECT_TIMEOUT_S = 20
 
 
 @contextmanager
-def open_cluster(place: Place, slurm: SlurmSettings) -> Iterator[DaskExecutor]:
+def open_cluster(place: Place, slurm: SlurmSettings, folder: Path) -> Iterator[DaskExecutor]:
     """Opens the cluster of a place, and closes what it started.
+
+    Args:
+        place: where.
+        slurm: what SLURM is asked for, where it is.
+        folder: the study's folder of results, where SLURM's jobs write their logs.
 
     Raises:
         SettingsError: the scheduler's file is none.
         SpaceprobeError: nobody answers, or SLURM refuses.
     """
+    _hand_on_logs()
+    keep = None
     with ExitStack() as stack:
         if place.scheduler_address is not None or place.scheduler_file is not None:
             client, where = stack.enter_context(_connect(place)), _name(place)
@@ -32,20 +47,46 @@ def open_cluster(place: Place, slurm: SlurmSettings) -> Iterator[DaskExecutor]:
             if place.num_slurm_workers is not None:
                 from spaceprobe.study.cluster.slurm import slurm_cluster  # here: it is an extra
 
-                cluster: SpecCluster = slurm_cluster(slurm, place.num_slurm_workers)
-                where = "the SLURM cluster"
+                where, num_workers = "the SLURM cluster", place.num_slurm_workers
+                with undisturbed():
+                    cluster: SpecCluster = stack.enter_context(
+                        slurm_cluster(slurm, num_workers, folder / "slurm")
+                    )
+                keep = partial(cluster.scale, num_workers)
             else:
-                cluster, where = local_cluster(place.num_jobs, place.dashboard), "this machine"
-            stack.enter_context(cluster)
+                where = "this machine"
+                with undisturbed():
+                    cluster = stack.enter_context(local_cluster(place.num_jobs, place.dashboard))
             client = stack.enter_context(Client(cluster, set_as_default=False))
-        yield DaskExecutor(client, where)
+        yield DaskExecutor(client, where, keep)
+
+
+def _hand_on_logs() -> None:
+    """Takes away the handlers that Dask gave its loggers when it was imported: they write to stderr.
+
+    Its messages then go where all messages of the program go.
+    """
+    for name in (
+        "distributed",
+        "distributed.client",
+        "distributed.gc",
+        "bokeh",
+        "tornado",
+        "tornado.application",
+    ):
+        log = logging.getLogger(name)
+        for handler in [*log.handlers]:
+            if type(handler) is logging.StreamHandler:
+                log.removeHandler(handler)
+        log.propagate = True
 
 
 def _connect(place: Place) -> Client:
     """Returns a client of a scheduler that is there; TLS is as Dask's own configuration says."""
-    if place.scheduler_file is not None:
-        _check_file(place)
+    address = place.scheduler_address if place.scheduler_file is None else _address_in(place.scheduler_file)
     try:
+        with ThreadPoolExecutor(1) as thread:  # whose event loop is nobody else's
+            thread.submit(asyncio.run, _greet(str(address))).result()
         return Client(
             place.scheduler_address,
             scheduler_file=None if place.scheduler_file is None else os.fspath(place.scheduler_file),
@@ -61,16 +102,29 @@ def _connect(place: Place) -> Client:
         ) from error
 
 
-def _check_file(place: Place) -> None:
+async def _greet(address: str) -> None:
+    """Checks that a scheduler answers: Dask's client would wait for ever for one that is silent.
+
+    Raises:
+        OSError: nobody answers in time.
+    """
+    options = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=CONNECT_TIMEOUT_S, **options), CONNECT_TIMEOUT_S)
+    await comm.close()
+
+
+def _address_in(path: Path) -> str:
+    """Returns the address in a scheduler's file."""
     try:
-        address = json.loads(place.scheduler_file.read_text())["address"] if place.scheduler_file else None
+        address = json.loads(path.read_text())["address"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
-            f"--scheduler-file {place.scheduler_file}: is no file of a Dask scheduler "
+            f"--scheduler-file {path}: is no file of a Dask scheduler "
             f"({type(error).__name__}); `dask scheduler --scheduler-file F` writes one"
         ) from error
     if not isinstance(address, str):
-        raise SettingsError(f"--scheduler-file {place.scheduler_file}: holds no address")
+        raise SettingsError(f"--scheduler-file {path}: holds no address")
+    return address
 
 
 def _name(place: Place) -> str:

@@ -15,15 +15,16 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dask
+
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.study.cluster.local import CONFIG
 from spaceprobe.study.cluster.settings import SlurmSettings, check_folder
+from spaceprobe.study.cluster.workers import GPU
 
 if TYPE_CHECKING:
     from dask_jobqueue.slurm import SLURMCluster
     from distributed.security import Security
-
-LOG_FOLDER = Path("slurm")
-"""Where jobs write their logs unless told otherwise, below the driver's working folder."""
 
 DEATH_TIMEOUT_S = 60
 """Chosen: how long a worker looks for its scheduler before its job ends; dask-jobqueue's default."""
@@ -34,14 +35,11 @@ ANSWER_TIMEOUT_S = 60
 HOST = "127.0.0.1"
 """Where scheduler and workers open the port that Dask opens for a dashboard, which is not served."""
 
-GPU = "GPU"
-"""The Dask resource that a worker with a GPU declares."""
-
 ENDING = "spaceprobe.study.cluster.ending"
 """What ends a worker that lost its scheduler."""
 
 
-def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path = LOG_FOLDER) -> "SLURMCluster":
+def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "SLURMCluster":
     """Returns a cluster whose jobs are submitted and may still wait in SLURM's queue; to be closed.
 
     A job that SLURM ended is asked for again by ``cluster.scale(num_workers)``, and by nothing else.
@@ -58,6 +56,7 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path = LOG_
         SettingsError: the folder's path cannot stand in a job script.
     """
     cluster_class, credentials = _load()
+    dask.config.set(CONFIG)
     folder = _prepare(settings.folder or folder)
     keys = Path(tempfile.mkdtemp(prefix="keys-", dir=folder))
     try:

@@ -39,7 +39,7 @@ def _plan(sections: Sections, inputs: Inputs) -> list[Part]:
     settings = _settings(sections)
     measured = settings.identity()
     name = "lmd_factors"
-    if measured:  # files for each way of measuring: trying another one, or sweeping it, loses nothing
+    if measured:  # files for each way of measuring: trying or sweeping another one loses nothing
         name += "-" + hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()[:6]
     return [
         Part(

@@ -1,0 +1,44 @@
+"""Keeps interruptions away while a cluster is started."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from types import FrameType
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """While it lasts, the first Ctrl-C or SIGTERM is held back: Dask cannot close what is half open.
+
+    What is started meanwhile never gets Ctrl-C: a terminal sends it to all processes, but the driver ends
+    the workers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is interrupted
+        return
+    held: list[int] = []
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def give_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        del frame
+        held.append(number)
+        give_back()  # the second one acts at once
+
+    for number in before:
+        signal.signal(number, hold)
+    resource_tracker.ensure_running()  # multiprocessing would lift the mask when it starts it
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        give_back()
+        for number in held:
+            signal.raise_signal(number)

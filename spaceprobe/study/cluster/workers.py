@@ -1,0 +1,96 @@
+"""Which workers a cluster has now: they come late, die and come back."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from distributed import Client
+
+from spaceprobe.errors import SpaceprobeError
+
+logger = logging.getLogger(__name__)
+
+GPU = "GPU"
+"""The Dask resource that a worker with a GPU declares: ``dask worker --resources GPU=1``."""
+
+LOOK_EVERY_S = 1.0
+"""Chosen: how often the driver looks whether workers came or the scheduler went."""
+
+PATIENCE_S = 5.0
+"""Chosen: after this time without a worker the user is told; one that died is back within two."""
+
+
+class Workers:
+    """The workers of a cluster, as its scheduler sees them."""
+
+    def __init__(self, client: Client, where: str, keep: Callable[[], object] | None = None) -> None:
+        """Takes a client, what to call its cluster in messages, and what asks for workers that got lost.
+
+        The last is called whenever workers are looked at: a batch system ends them when their time is over.
+        """
+        self._client = client
+        self._keep = keep
+        self._where = where
+        self._found: Mapping[str, Mapping[str, Any]] = {}
+        self._looked = -LOOK_EVERY_S
+        self._lacking_since: float | None = None
+        self._is_told = False
+
+    def num_slots(self, *, wants_gpu: bool) -> int:
+        """Returns how many jobs they can take, one each; at least 1, for the worker that comes next.
+
+        Raises:
+            SpaceprobeError: the scheduler is gone.
+        """
+        num = self._num_fit(wants_gpu=wants_gpu)
+        self._tell(num, "with the resource GPU" if wants_gpu else "")
+        return max(1, num)
+
+    def has_gpu(self) -> bool:
+        """Returns whether one of them has a GPU; waits until there is one at all.
+
+        Raises:
+            SpaceprobeError: the scheduler is gone.
+        """
+        while not self._num_fit(wants_gpu=False):
+            self._tell(0, "")
+            time.sleep(LOOK_EVERY_S / 5)
+        return self._num_fit(wants_gpu=True) > 0
+
+    def check_scheduler(self) -> None:
+        """Checks that the scheduler is there.
+
+        Raises:
+            SpaceprobeError: it is gone. Dask would look for it again, but has given up its jobs already.
+        """
+        if self._client.status != "running":
+            raise self.gone()
+
+    def gone(self) -> SpaceprobeError:
+        """Returns the error that says that the scheduler is gone."""
+        return SpaceprobeError(
+            f"the scheduler of {self._where} is gone; what was finished is kept, the same command goes on "
+            "from there"
+        )
+
+    def _num_fit(self, *, wants_gpu: bool) -> int:
+        self.check_scheduler()
+        if time.monotonic() - self._looked >= LOOK_EVERY_S:
+            if self._keep is not None:
+                self._keep()
+            self._found = self._client.scheduler_info(n_workers=-1).get("workers", {})
+            self._looked = time.monotonic()
+        if wants_gpu:
+            return int(sum(worker["resources"].get(GPU, 0) for worker in self._found.values()))
+        return len(self._found)
+
+    def _tell(self, num: int, kind: str) -> None:
+        """Warns once where there was no worker for a while."""
+        if num:
+            self._lacking_since, self._is_told = None, False
+        elif self._lacking_since is None:
+            self._lacking_since = time.monotonic()
+        elif not self._is_told and time.monotonic() - self._lacking_since > PATIENCE_S:
+            self._is_told = True
+            logger.warning("%s has no worker%s: waiting for one", self._where, f" {kind}" if kind else "")
