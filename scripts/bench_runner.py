@@ -1,0 +1,243 @@
+"""What the runner costs: planning, time and memory a run, a rerun with nothing to do, and two jobs at once.
+
+Each side of a comparison is measured in processes of its own with one thread, in turn, best of some rounds.
+The load average stands beside: on a busy machine the figures are too high.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+NUM_RUNS = 1_000
+NUM_ROUNDS = 3
+WARM_UP = 100
+"""Runs after which memory should no longer grow."""
+
+TINY = """\
+data: {{dataset: swiss-roll, task: regression, points: 10}}
+network: {{architecture: 1x2}}
+training: {{epochs: 1}}
+study: {{stages: [train]}}
+sweep: {{training.seed: {seeds}}}
+"""
+SHORT = (
+    *("--set", "training.epochs=4"),
+    *("--set", "folding.per_class=60"),
+    *("--set", "sweep.training.seed=[0, 1]"),
+)
+"""Shortens the depth sweep from 25 runs of 30 epochs and 150 images a class to 10 of 4 and 60."""
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+RUN_TINY = """
+import sys, time
+from pathlib import Path
+from spaceprobe.study.config import load_study
+from spaceprobe.study.runner import Options, Runner
+from spaceprobe.study.stages import run_stage_named
+import torch
+from spaceprobe.networks import checkpoints, mlp, training  # what a job imports
+from spaceprobe.study.runs import convergence_log, networks
+torch.set_num_threads(1)
+config, results, kind = sys.argv[1:]
+"""
+
+WITH_RUNNER = """
+start = time.perf_counter()
+stages = [run_stage_named("train")]
+with Runner(load_study(config), Path(results), Options(is_quiet=True)) as runner:
+    runner.check(stages)
+    plans = runner.plan(stages)
+    planned = time.perf_counter() - start
+    runner.begin(plans)
+    rss = []
+    if kind == "memory":
+        note = runner._journal.note
+        def noting(event, **facts):
+            note(event, **facts)
+            if event == "job_ended":
+                pages = Path("/proc/self/statm").read_text().split()[1]
+                rss.append(int(pages) * 4096)
+        runner._journal.note = noting
+    cpu = time.process_time()
+    outcome = runner.execute(stages[0])
+    assert not outcome.failures
+    runner.closing(stages[0])
+cpu = time.process_time() - cpu
+print("FIGURES", planned, time.perf_counter() - start, cpu, outcome.num_computed, *rss)
+"""
+
+WITHOUT_RUNNER = """
+import hashlib
+with Runner(load_study(config), Path(results)) as runner:
+    jobs = [job for plan in runner.plan([run_stage_named("train")]) for job in plan.jobs]
+stage = run_stage_named("train")
+start, cpu = time.perf_counter(), time.process_time()
+num_computed = 0
+for job in jobs:
+    for _ in stage.compute(job, lambda amount: None, lambda name, data: hashlib.sha256(data).hexdigest()):
+        num_computed += 1
+print("FIGURES", 0.0, time.perf_counter() - start, time.process_time() - cpu, num_computed)
+"""
+
+NO_OP = """
+import sys, time
+from pathlib import Path
+import pandas, tqdm, pydantic, spaceprobe.cli.work, spaceprobe.study.runner, spaceprobe.study.config
+from spaceprobe.cli import main
+start = time.perf_counter()
+try:
+    main(sys.argv[1:])
+except SystemExit as error:
+    print("FIGURES", time.perf_counter() - start, error.code or 0, "torch" in sys.modules)
+"""
+
+
+def load() -> str:
+    """Returns how busy the machine is, in words."""
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
+def python(code: str, *words: object) -> tuple[list[str], float]:
+    """Returns the figures that a program prints, and its seconds; in a process of its own."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    seconds = time.perf_counter() - start
+    lines = [line for line in done.stdout.splitlines() if line.startswith("FIGURES")]
+    if done.returncode or not lines:
+        raise SystemExit(f"the measured program ended with {done.returncode}:\n{done.stderr}")
+    return lines[-1].split()[1:], seconds
+
+
+def spaceprobe(*words: object) -> float:
+    """Returns the seconds of a whole command."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "spaceprobe", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        raise SystemExit(
+            f"spaceprobe {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stderr}"
+        )
+    return seconds
+
+
+def slope(values: Sequence[float]) -> float:
+    """Returns the least-squares slope of values against their number; 0 for fewer than two."""
+    middle = (len(values) - 1) / 2
+    squares = sum((i - middle) ** 2 for i in range(len(values)))
+    return sum((i - middle) * value for i, value in enumerate(values)) / squares if squares else 0.0
+
+
+def bench_tiny(folder: Path, num_rounds: int, num_runs: int) -> None:
+    """Prints what planning, a run and its memory cost in a study of many tiny runs."""
+    config = folder / "tiny.yaml"
+    config.write_text(TINY.format(seeds=[*range(num_runs)]))
+    print(f"{num_runs:,} runs of 1x2 on 10 points, 1 epoch, stage train; best of {num_rounds}; {load()}")
+    with_runner, without, plans, commands, memory = [], [], [], [], []
+    cpu_with, cpu_without = [], []
+    for number in range(num_rounds):
+        results = folder / f"tiny-{number}"
+        commands.append(spaceprobe("plan", config, "--results", results))
+        kind = "memory" if number == 0 else "time"
+        (planned, whole, cpu, count, *rss), _ = python(RUN_TINY + WITH_RUNNER, config, results, kind)
+        (_, bare, bare_cpu, bare_count), _ = python(
+            RUN_TINY + WITHOUT_RUNNER, config, folder / "none", "time"
+        )
+        if not int(count) == int(bare_count) == num_runs:
+            raise SystemExit(f"{count} and {bare_count} parts were computed, not {num_runs}")
+        plans.append(float(planned))
+        with_runner.append(float(whole))
+        without.append(float(bare))
+        cpu_with.append(float(cpu))
+        cpu_without.append(float(bare_cpu))
+        memory = memory or [int(value) / 2**20 for value in rss]
+    cpu_ms = (min(cpu_with) - min(cpu_without)) / num_runs * 1000
+    overhead_ms = (min(with_runner) - min(without)) / num_runs * 1000
+    print(f"  planning, in the process, after import       {min(plans):7.2f} s    (goal 3)")
+    print(f"  `spaceprobe plan`, the whole command         {min(commands):7.2f} s")
+    print(f"  the runs by the runner, tables included      {min(with_runner):7.2f} s")
+    print(f"  the same jobs, computed and not written      {min(without):7.2f} s")
+    print(f"  overhead a run                               {overhead_ms:7.2f} ms   (goal 20)")
+    print(f"  of it this process computing                 {cpu_ms:7.2f} ms   (the same on a busy machine)")
+    late = memory[WARM_UP:]
+    if late:
+        grown = slope(late) * 100
+        print(f"  memory at run {WARM_UP} and at the last            {late[0]:7.1f} and {late[-1]:.1f} MB")
+        print(f"  its slope after run {WARM_UP}                      {grown:7.3f} MB per 100 runs")
+    again, _ = python(NO_OP, "run", config, "--results", results, "--quiet")
+    print(f"  a rerun with nothing to do, after import     {float(again[0]):7.2f} s")
+
+
+def bench_noop(folder: Path, num_rounds: int, given: Path | None) -> None:
+    """Prints how long a rerun takes that finds everything there, on the depth sweep of 25 runs."""
+    results = given or folder / "noop"
+    # the parts are as many as of the full sweep; that they are smaller is not seen, since they are not read
+    words = ["run", "depth-sweep", "--results", results]
+    if given is None:
+        words += ["--set", "training.epochs=1", "--set", "folding.per_class=5"]
+        spaceprobe(*words, "--jobs", 2)
+    print(f"the depth sweep again, nothing to do, best of {num_rounds}; {load()}")
+    rounds = [(python(NO_OP, *words), spaceprobe(*words)) for _ in range(num_rounds)]
+    if any(figures[2] != "False" for (figures, _), _ in rounds):
+        raise SystemExit("torch was imported: something was computed")
+    print(f"  after import                                 {min(float(r[0][0][0]) for r in rounds):7.2f} s"
+          "    (goal 2)")  # fmt: skip
+    print(f"  the whole command                            {min(r[1] for r in rounds):7.2f} s")
+
+
+def bench_jobs(folder: Path, num_rounds: int, *, is_full: bool) -> None:
+    """Prints how much faster two jobs train and fold the depth sweep than one, each with one thread."""
+    words = ["run", "depth-sweep", "--only", "train", "--only", "fold", "--set", "folding.threads=1"]
+    words += [] if is_full else SHORT
+    what = "in full" if is_full else " ".join(word for word in SHORT if word != "--set")
+    print(f"the depth sweep, train and fold, {what}; best of {num_rounds}; {load()}")
+    times: dict[int, list[float]] = {1: [], 2: []}
+    for number in range(num_rounds):
+        for num_jobs, some in times.items():  # in turn, so that both meet the same machine
+            results = folder / f"jobs{num_jobs}-{number}"
+            some.append(spaceprobe(*words, "--results", results, "--jobs", num_jobs))
+    one, two = min(times[1]), min(times[2])
+    print(f"  --jobs 1                                     {one:7.1f} s")
+    print(f"  --jobs 2                                     {two:7.1f} s")
+    print(f"  ratio                                        {one / two:7.2f}      (goal 1.7)")
+
+
+def main() -> None:
+    """Measures what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=("tiny", "noop", "jobs"), action="append", help="default: all")
+    parser.add_argument("--rounds", type=int, default=NUM_ROUNDS)
+    parser.add_argument("--runs", type=int, default=NUM_RUNS, help="of the part tiny")
+    parser.add_argument("--full", action="store_true", help="jobs: the whole depth sweep, an hour or so")
+    parser.add_argument("--results", type=Path, help="noop: a folder that holds the finished depth sweep")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        parts: dict[str, Callable[[], None]] = {
+            "tiny": lambda: bench_tiny(folder, asked.rounds, asked.runs),
+            "noop": lambda: bench_noop(folder, asked.rounds, asked.results),
+            "jobs": lambda: bench_jobs(folder, asked.rounds, is_full=asked.full),
+        }
+        for part in asked.part or parts:
+            parts[part]()
+
+
+if __name__ == "__main__":
+    main()

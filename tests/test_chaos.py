@@ -1,0 +1,90 @@
+"""Killed at random moments, a study comes to the same end: some of the kills of scripts/chaos.py."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "chaos.py"
+
+
+@pytest.fixture(scope="module")
+def chaos():
+    specification = importlib.util.spec_from_file_location("chaos", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["chaos"] = module  # its data classes ask for it
+    specification.loader.exec_module(module)
+    yield module
+    del sys.modules["chaos"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(chaos, tmp_path_factory):
+    tally = chaos.Tally()
+    folder = tmp_path_factory.mktemp("undisturbed")
+    runs = {mode: chaos.run_undisturbed(mode, folder / mode, tally) for mode in chaos.VICTIMS}
+    assert tally.problems == []
+    return runs
+
+
+def test_the_same_bytes_wherever_it_is_computed(undisturbed):
+    """Serial, two worker processes, and a separate scheduler with two workers."""
+    serial = undisturbed["serial"]
+    assert serial.num_parts == 4 * (1 + 2 * 5 + 2)  # training; two epochs of five pairs; two of LMD
+    assert {"runs.csv", "training.csv", "folding.csv", "lmd_ranks.csv", "correlations.csv"} <= {
+        *serial.tables
+    }
+    for mode in ("local", "cluster"):
+        assert undisturbed[mode].num_parts == serial.num_parts
+        assert [
+            name for name in serial.tables if undisturbed[mode].tables.get(name) != serial.tables[name]
+        ] == []
+        assert undisturbed[mode].tables.keys() == serial.tables.keys()
+
+
+@pytest.mark.slow
+def test_25_kills(chaos, undisturbed, tmp_path):
+    """Nothing is lost, twice or different, and nothing outlives its driver; all victims have their turn."""
+    tally = chaos.wreak(25, tmp_path, seed=20, undisturbed=undisturbed)
+    shown = "\n".join(tally.lines())
+    assert tally.problems == [], shown
+    assert (tally.lost_rows, tally.duplicate_rows, tally.different_tables) == (0, 0, 0), shown
+    assert tally.kills.total() == 25, shown
+    victims = {(mode, name) for mode, names in chaos.VICTIMS.items() for name in names}
+    assert {*tally.kills} == victims, shown
+    assert max(tally.outlived_s.values()) < chaos.GONE_AFTER_S, shown
+    assert tally.num_rows > 0
+
+
+TABLE = b"run,epoch,loss\na,0,1.5\na,1,1.25\nb,0,2.0\nb,1,1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("found", "lost", "twice"),
+    [
+        (TABLE, 0, 0),
+        (b"", 4, 0),
+        (TABLE.replace(b"a,1,1.25\n", b""), 1, 0),
+        (TABLE + b"b,1,1.0\n" + b"a,0,7.0\n", 0, 2),
+        (TABLE.replace(b"2.0", b"2.5"), 1, 0),
+    ],
+    ids=["same", "no table", "lost", "twice", "changed"],
+)
+def test_lost_and_duplicate_rows_are_counted(chaos, found, lost, twice):
+    assert chaos.rows_lost_and_twice("training.csv", found, TABLE) == (lost, twice, 4)
+
+
+def test_a_process_is_found_by_its_mark(chaos, tmp_path):
+    """Also one that its parent left behind, in a session of its own."""
+    code = "import subprocess, sys; subprocess.Popen(['sleep', '60'], start_new_session=True)"
+    program = chaos.Program([sys.executable, "-c", code], tmp_path)
+    program.process.wait()
+    assert [*chaos.marked(program.mark).values()] == ["sleep 60"]
+    program.kill_all()
+    assert chaos.marked(program.mark) == {}
+
+
+def test_nobody_to_kill(chaos, tmp_path):
+    with pytest.raises(chaos.ChaosError, match=r"nobody to kill: \['scheduler'\] in \['serial'\]"):
+        chaos.wreak(1, tmp_path, victims=["scheduler"], modes=["serial"])
