@@ -29,7 +29,8 @@ from spaceprobe.study.cluster.dask_executor import DaskExecutor
 from spaceprobe.study.cluster.local import local_cluster
 from spaceprobe.study.cluster.opening import open_cluster
 from spaceprobe.study.cluster.settings import SlurmSettings
-from spaceprobe.study.executor import InProcess, Place, Watch, open_executor
+from spaceprobe.study.computing import InProcess, open_executor
+from spaceprobe.study.executor import Place, Watch
 from spaceprobe.study.files import ResultsError
 from tests.worker_stages import executions, make_job
 

@@ -13,8 +13,9 @@ from typing import Self
 from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.study.computing import open_executor
 from spaceprobe.study.config import Study, dump_study
-from spaceprobe.study.executor import Executor, Place, Watch, open_executor
+from spaceprobe.study.executor import Executor, Place, Watch
 from spaceprobe.study.files import ResultsError, write_whole
 from spaceprobe.study.grid import Run, expand
 from spaceprobe.study.journal import Journal
