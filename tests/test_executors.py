@@ -323,7 +323,7 @@ class Remote:
             *("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"),
             *("--dashboard-address", "127.0.0.1:0", "--scheduler-file", self.file, *arguments),
         )
-        wait_until(self.file.exists)
+        wait_until(lambda: self.file.exists() and self.file.read_text().rstrip().endswith("}"))
         self.address = json.loads(self.file.read_text())["address"]
         return scheduler
 

@@ -62,9 +62,13 @@ class OddError(Exception):
         super().__init__(f"{one} and {two}")
 
 
+def _plan(sections, inputs):
+    return [Part(f"train/{number}.json", {"number": number}, 1) for number in range(100)]
+
+
 STAGE = RunStage(
     name="train", summary="", example="", sections={"training": Settings}, tables=(), needs=(), unit="part",
-    present=str, plan=list, compute=_compute, tabulate=dict,
+    present=str, plan=_plan, compute=_compute, tabulate=dict,
 )  # fmt: skip
 
 
@@ -74,4 +78,9 @@ def dask_setup(worker):
     # The stage needs no torch, which each worker would take seconds to import.
     sys.modules.setdefault("torch", SimpleNamespace(set_num_threads=int))
     stages.STAGES = (STAGE,)
-    job_module.code_version_on_disk = lambda function: CODE if function is _compute else "other"
+    job_module.code_version = job_module.code_version_on_disk = _code_version
+    job_module.read_code = lambda: None
+
+
+def _code_version(function):
+    return CODE if function is _compute else "other"

@@ -69,6 +69,13 @@ def _concerns(record: logging.LogRecord, is_verbose: bool) -> bool:
 class _LogFile(logging.FileHandler):
     """The log file of this call."""
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Says once that the file cannot be written, and writes no more to it."""
+        del record
+        logging.getLogger().removeHandler(self)
+        reason = sys.exc_info()[1]
+        click.echo(f"--log-file {self.baseFilename}: cannot be written any more ({reason})", err=True)
+
 
 class _Terminal(logging.Handler):
     """Writes to stderr, above a progress bar if there is one."""

@@ -55,7 +55,8 @@ def selection_parameters() -> list[click.Parameter]:
         click.Option(
             ["--trust-code", "trusts_code"],
             is_flag=True,
-            help="Take results for up to date whatever version of the code made them.",
+            help="Take results for up to date whatever version of the code made them, and whatever a setting "
+            "stood for that is newer than they are.",
         ),
     ]
 

@@ -52,6 +52,8 @@ SETTINGS = ("spaceprobe.study.stage", "Settings")
 
 _ROOT = Path(__file__).parents[1]
 
+_on_disk: "Sources | None" = None  # the source as it was edited to, parsed once for each edit
+
 
 @cache
 def code_version(function: Callable[..., object]) -> str:
@@ -75,9 +77,17 @@ def code_version_on_disk(function: Callable[..., object]) -> str:
     Raises:
         ValueError: as for `code_version`.
     """
-    if not _sources().is_outdated():
+    if not is_edited():
         return code_version(function)
-    return Sources(_ROOT).version(*_checked(function))
+    global _on_disk
+    if _on_disk is None or _on_disk.is_outdated():
+        _on_disk = Sources(_ROOT)
+    return _on_disk.version(*_checked(function))
+
+
+def is_edited() -> bool:
+    """Returns whether a file was written since `code_version` read it."""
+    return _sources().is_outdated()
 
 
 def reached(function: Callable[..., object]) -> Mapping[str, frozenset[str]]:

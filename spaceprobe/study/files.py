@@ -7,6 +7,7 @@ import re
 import socket
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -54,7 +55,7 @@ def write_whole(path: Path, data: bytes) -> str:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Appends a line in one call, so that the lines of two processes do not mix.
+    """Appends a line in one call, so that the lines of two processes do not mix (on NFS they may).
 
     Raises:
         ResultsError: it cannot be written, or not whole: the next line then begins a line of its own.
@@ -94,7 +95,10 @@ def remove_abandoned(folder: Path) -> None:
 
     Another machine's are left alone: who knows whether their writer lives.
     """
-    for path in folder.rglob(".*.tmp"):
+    found: list[Path] = []
+    with suppress(OSError):  # a folder that another runner removes meanwhile; the next start looks again
+        found.extend(folder.rglob(".*.tmp"))
+    for path in found:
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or match[2] != socket.gethostname() or is_alive(int(match[1])):
             continue
@@ -119,6 +123,8 @@ def is_alive(pid: int) -> bool:
 def file_digest(path: Path) -> str | None:
     """Returns the SHA-256 of a file in hexadecimal, or None where it cannot be read."""
     try:
+        if not path.is_file():
+            return None  # a pipe would be waited for
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:

@@ -4,14 +4,16 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study.code_version import code_version_on_disk
+from spaceprobe.study.code_version import code_version, code_version_on_disk
 from spaceprobe.study.files import ResultsError, write_whole
+from spaceprobe.study.reasons import differences
 from spaceprobe.study.results import Expected, StoredPart, read_part, write_part
 from spaceprobe.study.run_log import here, log_line, logged
 from spaceprobe.study.stage import Advance, Job, RunStage
-from spaceprobe.study.stages import run_stage_named
+from spaceprobe.study.stages import STAGES, run_stage_named
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,12 @@ def run_job(job: Job, advance: Advance) -> Outcome:
 
     torch.set_num_threads(1)
     stage = run_stage_named(job.stage)
-    if code_version_on_disk(stage.compute) != job.code:
+    read_code()
+    if not code_version(stage.compute) == code_version_on_disk(stage.compute) == job.code:
         raise SpaceprobeError(
             f"{here()} has other code for {job.stage} than this study was started with: it was edited "
-            "meanwhile, or that machine has another spaceprobe; what was finished is kept, start again"
+            "meanwhile, or that machine has another spaceprobe, or its Dask worker is older than the code; "
+            "what was finished is kept: restart such workers, and start again"
         )
     todo = job if job.is_forced else _still_to_do(job, stage, advance)
     if not todo.parts:
@@ -59,11 +63,20 @@ def run_job(job: Job, advance: Advance) -> Outcome:
     return outcome
 
 
+@cache
+def read_code() -> None:
+    """Reads the version of the code of every stage, early: what a process imports later has to be it."""
+    for stage in STAGES:
+        if isinstance(stage, RunStage):
+            code_version(stage.compute)
+
+
 def _compute(job: Job, stage: RunStage, advance: Advance) -> Outcome:
     digests: dict[str, str] = {}
     problem = None
     start = time.perf_counter()
     try:
+        _check_keys(job, stage)
         for part, content in stage.compute(
             job, advance, lambda name, data: write_whole(job.folder / name, data)
         ):
@@ -78,6 +91,22 @@ def _compute(job: Job, stage: RunStage, advance: Advance) -> Outcome:
         log_line(job.folder, f"{job.stage}: {traceback.format_exc().rstrip()}")
         problem = f"{type(error).__name__}: {error}".partition("\n")[0]
     return Outcome(digests, problem)
+
+
+def _check_keys(job: Job, stage: RunStage) -> None:
+    """Checks that this machine would ask for the same parts: that it has the same data, above all.
+
+    Raises:
+        SpaceprobeError: it would not.
+    """
+    own = {part.path: part.key for part in stage.plan(job.sections, job.inputs)}
+    for part in job.parts:
+        changes = differences(part.key, own.get(part.path, {}))
+        if changes:
+            raise SpaceprobeError(
+                f"{here()} has something else than where the study was started ({', '.join(changes)}); give "
+                "all machines the same data and the same spaceprobe"
+            )
 
 
 def _still_to_do(job: Job, stage: RunStage, advance: Advance) -> Job:

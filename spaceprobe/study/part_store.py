@@ -8,6 +8,7 @@ from the part itself, and verified.
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +72,15 @@ class PartStore:
     def read(self, run_folder: Path, part: Part, expected: Expected) -> StoredPart | Stale:
         """Returns a finished part with what it holds, or why it has to be computed (again)."""
         path = run_folder / part.path
-        stamp = stamp_of(path)
+        stamp, began = stamp_of(path), time.time_ns()
         stored = read_part(run_folder, part, expected)
         if isinstance(stored, StoredPart):
             files = {
                 name: (digest, stamp_of(run_folder / name)) for name, digest in stored.content.files.items()
             }
-            if stamp is not None and stamp == stamp_of(path) and all(s for _, s in files.values()):
+            stamps = [found for _, found in files.values()]
+            is_settled = all(found is not None and max(found[1:3]) < began for found in stamps)
+            if stamp is not None and stamp == stamp_of(path) and is_settled:
                 self._notes["parts"][self._name(run_folder, part)] = {
                     "stamp": stamp,
                     "key": _digest(part.key),
@@ -88,6 +91,14 @@ class PartStore:
                 }
                 self._is_changed = True
         return stored
+
+    def forget(self, run_folder: Path) -> None:
+        """Forgets what was noted of a run: something of it failed, so that nothing is believed unread."""
+        prefix = f"{run_folder.name}/"
+        notes = self._notes["parts"]
+        for name in [name for name in notes if name.startswith(prefix)]:
+            del notes[name]
+            self._is_changed = True
 
     def memo(self, name: str) -> Any:
         """Returns what was noted beside the parts under a name, or None."""

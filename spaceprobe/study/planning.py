@@ -85,7 +85,10 @@ class Planner:
         todo = []
         reasons: dict[str, None] = {}
         is_missing_told = False
+        planned = {part.path for job in plan.jobs if job.run == run.name for part in job.parts}
         for part in found:
+            if part.part.path in planned:
+                continue  # by settings that differ in what does nothing here, such as num_points of exact
             if isinstance(part, Finished) and not self._forces:
                 plan.num_kept += 1
                 plan.amount_kept += part.part.amount

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spaceprobe.study.files import file_digest, write_whole
+from spaceprobe.study.files import ResultsError, file_digest, write_whole
 from spaceprobe.study.reasons import differences
 from spaceprobe.study.stage import Content, Part
 
@@ -106,6 +106,9 @@ def read_part(folder: Path, part: Part, expected: Expected) -> StoredPart | Stal
 
     That is so where its file is missing or damaged, where its key or its code differs from what is asked
     for, and where a file that it vouches for is missing or differs.
+
+    Raises:
+        ResultsError: it may not be read.
     """
     path = folder / part.path
     try:
@@ -115,6 +118,8 @@ def read_part(folder: Path, part: Part, expected: Expected) -> StoredPart | Stal
         stored = StoredPart(part, content, fields["duration_s"], code)
     except FileNotFoundError:
         return Stale(part, f"{path.name} is not there yet", is_missing=True)
+    except PermissionError as error:
+        raise ResultsError(f"{path}: may not be read ({error.strerror}); change its mode") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         return Stale(part, f"{path.name} is damaged ({type(error).__name__})")
     changes = differences(key, part.key, expected.defaults)
@@ -146,9 +151,13 @@ def _read_fields(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         ValueError: the digest is wrong, or there is none.
     """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")  # a pipe would be waited for
     data = path.read_bytes()
     if path.suffix == ".json":
         fields = json.loads(data)
+        if not isinstance(fields, dict):
+            raise ValueError("it holds no fields")
         digest = fields.pop("sha256")
         if hashlib.sha256(_to_json(fields)).hexdigest() != digest:
             raise ValueError("the digest is wrong")

@@ -18,6 +18,7 @@ from spaceprobe.study.config import Study, dump_study
 from spaceprobe.study.executor import Executor, Place, Watch
 from spaceprobe.study.files import ResultsError, write_whole
 from spaceprobe.study.grid import Run, expand
+from spaceprobe.study.job import read_code
 from spaceprobe.study.journal import Journal
 from spaceprobe.study.parts import StudyParts
 from spaceprobe.study.planning import Planner, StagePlan
@@ -101,6 +102,7 @@ class Runner:
         self._planner = Planner(self._parts, self._selected, forces=self.options.forces)
         self._tables = StudyTables(study, self.folder, self._parts)
         self._journal = Journal(self.folder)
+        read_code()
         self._stack = ExitStack()
         self._executor: Executor | None = None
 
@@ -228,6 +230,7 @@ class Runner:
                 self._journal.note("job_ended", **facts, error=result.error)
                 logger.info("%s %s: %s", job.stage, job.run, result.error or "done")
                 if result.error is not None:
+                    self._parts.store.forget(job.folder)
                     outcome.failures[job.run] = result.error
                     outcome.logs[job.run] = job.folder / RUN_LOG
                     if self.options.is_fail_fast:

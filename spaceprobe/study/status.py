@@ -1,5 +1,6 @@
 """What is done, running, failed or stale of a study, as it was last started."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from spaceprobe.study.run_log import RUN_LOG
 from spaceprobe.study.runner import STUDY_FILE
 from spaceprobe.study.stage import RunStage
 from spaceprobe.study.stages import STAGES
+
+_is_file = os.path.isfile  # of the path module: it raises nothing
 
 STATES = ("done", "running", "failed", "stale", "partly", "to do")
 """Of a run in a stage. Stale: there is a result of other settings, inputs or code, or a damaged one; partly:
@@ -47,9 +50,10 @@ def study_status(config: str | None, results: Path) -> Iterator[str]:
     Raises:
         SpaceprobeError: the study was never started there.
     """
-    name = load_study(config).name if config is None or Path(config).suffix else config
+    is_file = config is None or Path(config).suffix or _is_file(config)
+    name = load_study(config).name if is_file else str(config)
     folder = results / name
-    if not (folder / STUDY_FILE).is_file():
+    if not _is_file(folder / STUDY_FILE):
         raise SpaceprobeError(
             f"{folder}: no study was started there; start it with `spaceprobe run`, or say where it is with "
             "--results"

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from spaceprobe.study.code_version import code_version
+from spaceprobe.study.code_version import code_version, is_edited
 from spaceprobe.study.config import Study
 from spaceprobe.study.frames import build_frame, cell_of, column_name, write_csv
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
@@ -31,6 +31,7 @@ class StudyTables:
         self._folder = folder
         self._parts = parts
         self._frames: dict[str, tuple[str, dict[str, pd.DataFrame]]] = {}
+        self._code = code_version(StudyTables.write)  # of every stage's tables as well
 
     def write(self, stage: Stage) -> None:
         """Writes the tables of a stage, and notes what they say; leaves alone those that would not change.
@@ -40,15 +41,20 @@ class StudyTables:
         """
         sources = self._sources(stage)
         memo = self._parts.store.memo(stage.name)
-        if memo is None or memo["sources"] != sources or memo["files"] != self._stamps(stage):
+        while memo is None or memo["sources"] != sources or memo["files"] != self._stamps(stage):
             frames = self.frames(stage)
             for table in stage.tables:
                 write_csv(self._folder / f"{table.name}.csv", frames[table.name])
             said = {"text": stage.present(frames), "warnings": [*(stage.warn(frames) if stage.warn else [])]}
             memo = {"sources": sources, "files": self._stamps(stage), **said}
             self._parts.store.set_memo(stage.name, memo)
+            # Another runner may have added parts meanwhile: whoever writes last has seen all of them.
+            self._parts.forget()
+            sources = self._sources(stage)
         if isinstance(stage, RunStage):
             self._write_timings()
+        if is_edited():  # what is in memory wrote the tables, and is not what `_sources` would say next time
+            self._parts.store.set_memo(stage.name, {**memo, "sources": ""})
         self._parts.store.save()
 
     def said(self, stage: Stage) -> tuple[str, list[str]]:
@@ -70,19 +76,12 @@ class StudyTables:
 
     def _sources(self, stage: Stage) -> str:
         """Returns a digest of everything that the tables of a stage, and what they say, come from."""
-        functions: list[Callable[..., object]] = [stage.present]
-        if stage.warn is not None:
-            functions.append(stage.warn)
         words: list[Any] = [self._sources(stage_named(name)) for name in stage.needs]
         if isinstance(stage, RunStage):
-            functions.append(stage.tabulate)
             words += [
                 [run.name, run.axes, found.part.path, found.stamp] for run, found in self._looked(stage)
             ]
-        elif isinstance(stage, StudyStage):
-            functions.append(stage.reduce)
-        functions.append(StudyTables.write)
-        words += [self._study.resolved(), *(code_version(function) for function in functions)]
+        words += [self._study.resolved(), self._code]
         return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 
     def _looked(self, stage: RunStage) -> Iterator[tuple[Run, Finished]]:

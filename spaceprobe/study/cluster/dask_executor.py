@@ -20,6 +20,7 @@ from spaceprobe.study.cluster.workers import GPU, LOOK_EVERY_S, Workers
 from spaceprobe.study.executor import Watch
 from spaceprobe.study.files import file_digest
 from spaceprobe.study.job import Outcome, run_job
+from spaceprobe.study.results import Expected, StoredPart, read_part
 from spaceprobe.study.run_log import here, log_line
 from spaceprobe.study.stage import Job
 
@@ -83,7 +84,9 @@ class DaskExecutor:
         told = [0] * len(jobs)
         try:
             while waiting or active:
-                while waiting and len(active) < self._workers.num_slots(wants_gpu=waiting[0][1].wants_gpu):
+                # Looked at in any case: workers may have to be asked for while nothing waits.
+                num_slots = self._workers.num_slots(wants_gpu=waiting[0][1].wants_gpu if waiting else False)
+                while waiting and len(active) < num_slots:
                     number, job = waiting.popleft()
                     active[number] = self._submit(number, job)
                 message = self._next_message()
@@ -149,7 +152,8 @@ class DaskExecutor:
         if isinstance(error, KilledWorker):
             problem = (
                 f"killed every worker that computed it, the last one {error.last_worker.address} (out of "
-                "memory?); what it had finished is kept, the same command tries it again"
+                "memory, or its time at the batch system over?); what it had finished is kept, the same "
+                "command tries it again"
             )
         else:
             problem = f"{type(error).__name__}: {error}"
@@ -160,7 +164,7 @@ class DaskExecutor:
         """Returns an outcome once the parts that were written elsewhere are seen here."""
         deadline = time.monotonic() + SHARED_DISK_S
         for path, digest in outcome.digests.items():
-            while file_digest(job.folder / path) != digest:
+            while file_digest(job.folder / path) != digest and not self._is_there(job, path):
                 if time.monotonic() > deadline:
                     return Outcome(
                         error=f"{job.folder / path}: was written by a worker but is not there; --results "
@@ -169,6 +173,11 @@ class DaskExecutor:
                 _look_into(job.folder / path)
                 time.sleep(REPORT_EVERY_S)
         return outcome
+
+    def _is_there(self, job: Job, path: str) -> bool:
+        """Returns whether another process finished the part as well: only the time that it took differs."""
+        part = next(part for part in job.parts if part.path == path)
+        return isinstance(read_part(job.folder, part, Expected(job.code, {})), StoredPart)
 
     def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
         _, message = event

@@ -178,11 +178,12 @@ def _compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tupl
     from spaceprobe.study.runs.networks import load_data, load_network
 
     settings = _folding(job.sections)
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    elif device == "cuda" and not torch.cuda.is_available():
-        raise SpaceprobeError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
+    device = "cuda" if job.wants_gpu else "cpu"
+    if job.wants_gpu and not torch.cuda.is_available():
+        raise SpaceprobeError(
+            "torch sees no CUDA device where the paths are walked; use --device cpu, or give the resource "
+            "GPU to workers that have one"
+        )
     test = load_data(data_of(job.sections)).test
     per_class = None if settings.per_class == "all" else settings.per_class
     members = class_members(test.targets.numpy(), per_class)
