@@ -29,6 +29,7 @@ from spaceprobe.study.cluster.dask_executor import DaskExecutor
 from spaceprobe.study.cluster.local import local_cluster
 from spaceprobe.study.cluster.opening import open_cluster
 from spaceprobe.study.cluster.settings import SlurmSettings
+from spaceprobe.study.cluster.workers import Workers
 from spaceprobe.study.computing import InProcess, open_executor
 from spaceprobe.study.executor import Place, Watch
 from spaceprobe.study.files import ResultsError
@@ -55,7 +56,7 @@ def opened(num_workers, **options):
         local_cluster(num_workers, **options) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        yield cluster, DaskExecutor(client, "this machine")
+        yield cluster, DaskExecutor(client, "this machine", Workers(client, "this machine"))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import queue
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +49,11 @@ class DaskExecutor:
     once, on clusters that spaceprobe starts.
     """
 
-    def __init__(self, client: Client, where: str, keep: Callable[[], object] | None = None) -> None:
-        """Takes a client, what to call its cluster in messages, and what asks for workers that got lost."""
+    def __init__(self, client: Client, where: str, workers: Workers) -> None:
+        """Takes a client, what to call its cluster in messages, and its workers."""
         self._client = client
         self._where = where
-        self._workers = Workers(client, where, keep)
+        self._workers = workers
         self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._topic = f"spaceprobe-{uuid.uuid4().hex}"
         client.subscribe_topic(self._topic, self._receive)

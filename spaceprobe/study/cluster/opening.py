@@ -19,6 +19,7 @@ from spaceprobe.study.cluster.dask_executor import DaskExecutor
 from spaceprobe.study.cluster.local import local_cluster
 from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.cluster.undisturbed import undisturbed
+from spaceprobe.study.cluster.workers import Workers
 from spaceprobe.study.executor import Place
 
 CONNECT_TIMEOUT_S = 20
@@ -39,7 +40,7 @@ def open_cluster(place: Place, slurm: SlurmSettings, folder: Path) -> Iterator[D
         SpaceprobeError: nobody answers, or SLURM refuses.
     """
     _hand_on_logs()
-    keep = None
+    keep, is_ours = None, False
     with ExitStack() as stack:
         if place.scheduler_address is not None or place.scheduler_file is not None:
             client, where = stack.enter_context(_connect(place)), _name(place)
@@ -54,11 +55,11 @@ def open_cluster(place: Place, slurm: SlurmSettings, folder: Path) -> Iterator[D
                     )
                 keep = partial(cluster.scale, num_workers)
             else:
-                where = "this machine"
+                where, is_ours = "this machine", True
                 with undisturbed():
                     cluster = stack.enter_context(local_cluster(place.num_jobs, place.dashboard))
             client = stack.enter_context(Client(cluster, set_as_default=False))
-        yield DaskExecutor(client, where, keep)
+        yield DaskExecutor(client, where, Workers(client, where, keep, gives_up=is_ours))
 
 
 def _hand_on_logs() -> None:

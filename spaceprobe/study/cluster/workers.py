@@ -21,16 +21,33 @@ PATIENCE_S = 5.0
 """Chosen: after this time without a worker the user is told; one that died is back within two."""
 
 
+LIMIT_S = 60.0
+"""Chosen: after this time without a worker a cluster of our own processes counts as lost."""
+
+
 class Workers:
     """The workers of a cluster, as its scheduler sees them."""
 
-    def __init__(self, client: Client, where: str, keep: Callable[[], object] | None = None) -> None:
-        """Takes a client, what to call its cluster in messages, and what asks for workers that got lost.
+    def __init__(
+        self,
+        client: Client,
+        where: str,
+        keep: Callable[[], object] | None = None,
+        *,
+        gives_up: bool = False,
+    ) -> None:
+        """Takes a client and what it sees.
 
-        The last is called whenever workers are looked at: a batch system ends them when their time is over.
+        Args:
+            client: of the cluster's scheduler.
+            where: what to call the cluster in messages.
+            keep: asks for workers that got lost; called whenever workers are looked at, since a batch system
+                ends them when their time is over.
+            gives_up: whether a while without any worker is an error: where none can come from elsewhere.
         """
         self._client = client
         self._keep = keep
+        self._gives_up = gives_up
         self._where = where
         self._found: Mapping[str, Mapping[str, Any]] = {}
         self._looked = -LOOK_EVERY_S
@@ -86,11 +103,21 @@ class Workers:
         return len(self._found)
 
     def _tell(self, num: int, kind: str) -> None:
-        """Warns once where there was no worker for a while."""
+        """Warns once where there was no worker for a while.
+
+        Raises:
+            SpaceprobeError: it was for so long that none will come.
+        """
         if num:
             self._lacking_since, self._is_told = None, False
         elif self._lacking_since is None:
             self._lacking_since = time.monotonic()
+        elif self._gives_up and time.monotonic() - self._lacking_since > LIMIT_S:
+            raise SpaceprobeError(
+                f"{self._where} has had no worker for {LIMIT_S:.0f} s: its processes die as they start (out "
+                "of memory?); what was finished is kept, the same command goes on from there, perhaps with "
+                "a smaller --jobs"
+            )
         elif not self._is_told and time.monotonic() - self._lacking_since > PATIENCE_S:
             self._is_told = True
             logger.warning("%s has no worker%s: waiting for one", self._where, f" {kind}" if kind else "")

@@ -1,0 +1,196 @@
+"""What the runner must not believe: old code in memory, other data, rotten files, another's clock."""
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+from spaceprobe.errors import SpaceprobeError
+from spaceprobe.study import code_version as versions
+from spaceprobe.study import job as job_module
+from spaceprobe.study.cluster.workers import Workers
+from spaceprobe.study.config import load_study
+from spaceprobe.study.files import file_digest, write_whole
+from spaceprobe.study.job import run_job
+from spaceprobe.study.part_store import PartStore
+from spaceprobe.study.results import Expected, Stale, StoredPart, read_part, write_part
+from spaceprobe.study.runner import Options, Runner
+from spaceprobe.study.stage import Content, Part
+from spaceprobe.study.stages import run_stage_named
+
+STUDY = """\
+data: {dataset: swiss-roll, points: 40, task: regression}
+network: {architecture: 1x3}
+training: {epochs: 1}
+study: {stages: [train, lmd]}
+sweep: {training.seed: [0, 1]}
+"""
+TRAIN = run_stage_named("train")
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "roll.yaml"
+    path.write_text(STUDY)
+    return load_study(path)
+
+
+def take_through(study, results, **options):
+    """Returns the outcome of each stage."""
+    with Runner(study, results, Options(**options)) as runner:
+        stages = [run_stage_named(name) for name in study.stages]
+        runner.begin(runner.plan(stages))
+        return [runner.execute(stage) for stage in stages]
+
+
+def first_job(study, results):
+    """Returns the training of the first run, which nobody has begun."""
+    return Runner(study, results).plan([TRAIN])[0].jobs[0]
+
+
+def test_code_that_was_edited_is_not_computed_with(study, tmp_path, monkeypatch):
+    """What is in memory is old, what is asked for is what the file says now, as by a driver started later."""
+    job = first_job(study, tmp_path)
+    monkeypatch.setattr(job_module, "code_version_on_disk", lambda _: "edited")
+    for code in (job.code, "edited"):
+        with pytest.raises(SpaceprobeError, match=r"has other code for train.*restart such workers"):
+            run_job(replace(job, code=code), lambda _: None)
+    assert not list(tmp_path.rglob("train.json"))
+
+
+def test_an_edit_is_seen(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    file = package / "a.py"
+    file.write_text("X = 3\ndef f(): return X\n")
+    sources = versions.Sources(package)
+    sources.version("spaceprobe.a", "f")
+    assert not sources.is_outdated()
+    file.write_text("X = 44\ndef f(): return X\n")
+    assert sources.is_outdated()
+    file.unlink()
+    assert sources.is_outdated()
+
+
+def test_a_machine_with_other_data_refuses(study, tmp_path):
+    job = first_job(study, tmp_path)
+    other = [replace(part, key={**part.key, "data_digest": "0" * 64}) for part in job.parts]
+    outcome = run_job(replace(job, parts=other), lambda _: None)
+    assert "has something else than where the study was started (data digest differs)" in str(outcome.error)
+    assert not list(tmp_path.rglob("train.json"))
+
+
+def test_a_checkpoint_that_rots_unseen_is_refused_and_then_trained_again(study, tmp_path):
+    """The bytes change, and with them nothing that a stamp sees: the notes are made to say so."""
+    take_through(study, tmp_path)
+    path = next(tmp_path.rglob("model.safetensors"))
+    good = path.read_bytes()
+    path.write_bytes(good[:-2] + bytes([good[-2] ^ 1]) + good[-1:])
+    seen = tmp_path / "roll" / ".seen.json"
+    seal, text = seen.read_bytes().split(b"\n", 1)
+    assert len(seal) == 64
+    notes = json.loads(text)
+    name = f"{path.parent.name}/train.json"
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    notes["parts"][name]["files"]["model.safetensors"][1] = stamp
+    from spaceprobe.study import part_store
+
+    text = json.dumps(notes).encode()
+    seen.write_bytes(part_store._seal(text) + text)
+    _, lmd = take_through(study, tmp_path)
+    assert lmd.num_computed == 0  # nothing needs it, so nothing reads it
+    for part in path.parent.glob("lmd_factors*.npz"):
+        part.unlink()
+    trained, lmd = take_through(study, tmp_path)
+    assert trained.num_computed == 0
+    assert "is damaged" in lmd.failures[path.parent.name]
+    trained, lmd = take_through(study, tmp_path)
+    assert (trained.num_computed, lmd.num_computed, lmd.failures) == (
+        1,
+        1,
+        {},
+    )  # the untrained network was whole
+    assert path.read_bytes() == good
+
+
+@pytest.mark.parametrize("text", ["null", "5", '"x"', "[]", "{}", "", "{", "[" * 100_000])
+def test_a_part_that_is_no_part_is_damaged(tmp_path, text):
+    (tmp_path / "train.json").write_text(text)
+    found = read_part(tmp_path, Part("train.json", {}, 1), Expected(None, {}))
+    assert isinstance(found, Stale)
+    assert "is damaged" in found.reason
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "train.json")
+    os.mkfifo(tmp_path / "model")
+    found = read_part(tmp_path, Part("train.json", {}, 1), Expected(None, {}))
+    assert isinstance(found, Stale)
+    assert file_digest(tmp_path / "model") is None
+
+
+def test_equal_parts_of_two_runners_count_as_one(tmp_path):
+    """Their bytes differ in the time that they took; either is the part that was asked for."""
+    part = Part("train.json", {"epoch": 3}, 1)
+    ours = write_part(tmp_path, part, Content({"x": 1}), 1.0, "code")
+    theirs = write_part(tmp_path, part, Content({"x": 1}), 2.0, "code")
+    assert ours != theirs
+    assert isinstance(read_part(tmp_path, part, Expected("code", {})), StoredPart)
+
+
+def test_settings_that_differ_in_nothing_are_computed_once(tmp_path):
+    """The number of points does nothing to an exact path: one set of parts, by whichever variant."""
+    path = tmp_path / "points.yaml"
+    path.write_text(
+        "data: {train_images: 100}\ntraining: {epochs: 1}\nnetwork: {architecture: 2x4}\n"
+        "folding: {per_class: 2, pairs: [1-7], epoch: last}\nsweep: {folding.num_points: [3, 5]}\n"
+        "study: {stages: [train, fold]}\n"
+    )
+    study = load_study(path)
+    _, folded = take_through(study, tmp_path)
+    assert folded.num_computed == 1
+
+
+def test_notes_of_a_run_are_forgotten(tmp_path):
+    run_folder = tmp_path / "runs" / "a"
+    part = Part("train.json", {"epoch": 3}, 1)
+    digest = write_whole(run_folder / "model", b"weights")
+    write_part(run_folder, part, Content({}, files={"model": digest}), 1.0, "code")
+    store = PartStore(tmp_path)
+    assert not isinstance(store.look(run_folder, part, Expected("code", {})), Stale)
+    store.forget(run_folder)
+    store.save()
+    assert json.loads((tmp_path / ".seen.json").read_bytes().split(b"\n", 1)[1])["parts"] == {}
+
+
+class _Client:
+    """What `Workers` asks a client for."""
+
+    status = "running"
+
+    def scheduler_info(self, n_workers):
+        assert n_workers == -1  # all of them
+        return {"workers": {}}
+
+
+def test_lost_workers_are_asked_for_whenever_one_looks(monkeypatch):
+    asked = []
+    monkeypatch.setattr("spaceprobe.study.cluster.workers.LOOK_EVERY_S", 0.0)
+    workers = Workers(_Client(), "here", lambda: asked.append(1))
+    for _ in range(3):
+        assert workers.num_slots(wants_gpu=False) == 1
+    assert len(asked) == 3
+
+
+def test_a_machine_without_workers_is_given_up(monkeypatch):
+    """A worker process that cannot be started again, as without memory, does not come back."""
+    clock = iter(range(0, 10_000, 20))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    workers = Workers(_Client(), "this machine", gives_up=True)
+    assert [workers.num_slots(wants_gpu=False) for _ in range(2)] == [1] * 2
+    with pytest.raises(SpaceprobeError, match=r"this machine has had no worker for 60 s.*smaller --jobs"):
+        workers.num_slots(wants_gpu=False)
+    workers = Workers(_Client(), "the cluster")
+    assert [workers.num_slots(wants_gpu=False) for _ in range(10)] == [1] * 10
