@@ -38,7 +38,7 @@ RUN_TINY = """
 import sys, time
 from pathlib import Path
 from spaceprobe.study.config import load_study
-from spaceprobe.study.runner import Options, Runner
+from spaceprobe.study.running.runner import Options, Runner
 from spaceprobe.study.stages import run_stage_named
 import torch
 from spaceprobe.networks import checkpoints, mlp, training  # what a job imports
@@ -88,7 +88,7 @@ print("FIGURES", 0.0, time.perf_counter() - start, time.process_time() - cpu, nu
 NO_OP = """
 import sys, time
 from pathlib import Path
-import pandas, tqdm, pydantic, spaceprobe.cli.work, spaceprobe.study.runner, spaceprobe.study.config
+import pandas, tqdm, pydantic, spaceprobe.cli.work, spaceprobe.study.running.runner, spaceprobe.study.config
 from spaceprobe.cli import main
 start = time.perf_counter()
 try:

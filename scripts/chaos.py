@@ -40,9 +40,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from spaceprobe.study.files import ABANDONED_AFTER_S
-from spaceprobe.study.journal import read_events
+from spaceprobe.study.running.journal import read_events
 from spaceprobe.study.stages import STAGES
+from spaceprobe.study.storage.files import ABANDONED_AFTER_S
 
 NAME = "chaos"
 STUDY = """\

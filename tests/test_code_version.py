@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from spaceprobe.study import code_version as versions
-from spaceprobe.study.code_version import STATEMENTS, WHOLE, Sources, code_version, reached
 from spaceprobe.study.runs.settings import snapshot_name
+from spaceprobe.study.source import code_version as versions
+from spaceprobe.study.source.code_version import STATEMENTS, WHOLE, Sources, code_version, reached
 from spaceprobe.study.stages import STAGES, stage_named
 
-ROOT = Path(versions.__file__).parents[1]
+ROOT = Path(versions.__file__).parents[2]
 
 # a small package: f stands in a.py, all else is around it
 PACKAGE = {
@@ -488,7 +488,7 @@ def python(code, *arguments, timeout=240):
 def test_versions_need_no_torch_and_little_time():
     out = python("""
         import sys, time
-        from spaceprobe.study.code_version import code_version
+        from spaceprobe.study.source.code_version import code_version
         from spaceprobe.study.stages import STAGES
         start = time.process_time()
         for stage in STAGES:

@@ -17,8 +17,8 @@ import torch
 from click.testing import CliRunner
 
 from spaceprobe.cli import main
-from spaceprobe.study.results import Expected, Stale, read_part
 from spaceprobe.study.stage import Part
+from spaceprobe.study.storage.part_files import Expected, Stale, read_part
 
 STUDY = """\
 data: {train_images: 600}

@@ -30,9 +30,9 @@ from spaceprobe.study.cluster.local import local_cluster
 from spaceprobe.study.cluster.opening import open_cluster
 from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.cluster.workers import Workers
-from spaceprobe.study.computing import InProcess, open_executor
-from spaceprobe.study.executor import Place, Watch
-from spaceprobe.study.files import ResultsError
+from spaceprobe.study.running.computing import InProcess, open_executor
+from spaceprobe.study.running.executor import Place, Watch
+from spaceprobe.study.storage.files import ResultsError
 from tests.worker_stages import executions, make_job
 
 ROOT = Path(__file__).parent.parent
@@ -401,7 +401,9 @@ def test_worker_without_spaceprobe(tmp_path):
     with Remote(tmp_path) as remote:
         remote.start_scheduler()
         remote.start_worker(preload=tmp_path / "hide.py")
-        with pytest.raises(SpaceprobeError, match=r"cannot import spaceprobe .*install the same spaceprobe"):
+        with pytest.raises(
+            SpaceprobeError, match=r"cannot import what the job needs .*install the same spaceprobe"
+        ):
             remote_outcomes(remote.place(), [make_job(tmp_path / "runs", "plain")])
 
 

@@ -26,10 +26,10 @@ from spaceprobe.data.idx_files import RAW_FOLDER, embedded_root
 from spaceprobe.study.config import load_study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.parts import StudyParts
-from spaceprobe.study.results import write_part
-from spaceprobe.study.runner import Options, Runner
+from spaceprobe.study.running.runner import Options, Runner
 from spaceprobe.study.stage import RunStage
 from spaceprobe.study.stages import STAGES
+from spaceprobe.study.storage.part_files import write_part
 
 NUM_TRAIN, NUM_TEST = 300, 130
 STUDY = """\

@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study import code_version as versions
-from spaceprobe.study import job as job_module
 from spaceprobe.study.cluster.workers import Workers
 from spaceprobe.study.config import load_study
-from spaceprobe.study.files import file_digest, write_whole
-from spaceprobe.study.job import run_job
-from spaceprobe.study.part_store import PartStore
-from spaceprobe.study.results import Expected, Stale, StoredPart, read_part, write_part
-from spaceprobe.study.runner import Options, Runner
+from spaceprobe.study.running import job as job_module
+from spaceprobe.study.running.job import run_job
+from spaceprobe.study.running.runner import Options, Runner
+from spaceprobe.study.source import code_version as versions
 from spaceprobe.study.stage import Content, Part
 from spaceprobe.study.stages import run_stage_named
+from spaceprobe.study.storage.files import file_digest, write_whole
+from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_part, write_part
+from spaceprobe.study.storage.part_store import PartStore
 
 STUDY = """\
 data: {dataset: swiss-roll, points: 40, task: regression}
@@ -81,6 +81,14 @@ def test_a_machine_with_other_data_refuses(study, tmp_path):
     assert not list(tmp_path.rglob("train.json"))
 
 
+def test_other_libraries_are_said_to_the_log(study, tmp_path):
+    job = replace(first_job(study, tmp_path), libraries={"torch": "0.4", "numpy": "1.3"})
+    assert run_job(job, lambda _: None).error is None
+    log = next(tmp_path.rglob("run.log")).read_text()
+    assert "warning: process" in log
+    assert "than where the study was started (torch 0.4 numpy 1.3): last bits may differ" in log
+
+
 def test_a_checkpoint_that_rots_unseen_is_refused_and_then_trained_again(study, tmp_path):
     """The bytes change, and with them nothing that a stamp sees: the notes are made to say so."""
     take_through(study, tmp_path)
@@ -95,7 +103,7 @@ def test_a_checkpoint_that_rots_unseen_is_refused_and_then_trained_again(study, 
     status = path.stat()
     stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     notes["parts"][name]["files"]["model.safetensors"][1] = stamp
-    from spaceprobe.study import part_store
+    from spaceprobe.study.storage import part_store
 
     text = json.dumps(notes).encode()
     seen.write_bytes(part_store._seal(text) + text)

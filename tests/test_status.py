@@ -250,7 +250,7 @@ def test_running_and_killed(study, tmp_path):
             "2x5-s0": {"train": "running", "fold": "to do"}
         }
         assert re.fullmatch(
-            LOG_TIME + rf"train: started, 1 parts, process {process.pid} on \S+", last["2x5-s0"]
+            LOG_TIME + rf"train: started, 1 part, process {process.pid} on \S+", last["2x5-s0"]
         )
         assert counts == ["train: 1 running, 3 to do", "fold: 4 to do", "1 runner at work"]
         process.kill()
@@ -303,7 +303,7 @@ def test_the_journal_tells_in_order(study, finished):
 def test_a_run_has_a_log(finished):
     place = rf"process {os.getpid()} on \S+"
     said = [
-        rf"train: started, 1 parts, {place}",
+        rf"train: started, 1 part, {place}",
         r"train: done in \d+\.\d s",
         rf"fold: started, 4 parts, {place}",
         r"fold: done in \d+\.\d s",
@@ -371,7 +371,7 @@ def test_results_on_stdout_and_all_else_on_stderr(study, finished, tmp_path):
     logged = log_file.read_text().splitlines()
     assert len(logged) == 8
     clock = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
-    pattern = clock + r" INFO spaceprobe\.study\.runner: fold 2x5-s\d-\w+: (started|done)"
+    pattern = clock + r" INFO spaceprobe\.study\.running\.runner: fold 2x5-s\d-\w+: (started|done)"
     assert all(re.match(pattern, line) for line in logged)
     # another call appends, and without --verbose the terminal stays as it is
     again = call(*words, "--log-file", log_file)

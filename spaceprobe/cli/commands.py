@@ -112,7 +112,7 @@ def status(config: str | None, results: Path) -> None:
 
     Example: spaceprobe status depth-sweep
     """
-    from spaceprobe.study.status import study_status
+    from spaceprobe.study.running.status import study_status
 
     for line in study_status(config, results):
         say(line)

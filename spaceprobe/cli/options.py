@@ -8,11 +8,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from spaceprobe.cli.messages import show_messages
-from spaceprobe.study.executor import Place
+from spaceprobe.study.running.executor import Place
 from spaceprobe.study.stages import STAGES
 
 if TYPE_CHECKING:
-    from spaceprobe.study.runner import Options
+    from spaceprobe.study.running.runner import Options
 
 
 def study_parameters() -> list[click.Parameter]:
@@ -166,7 +166,7 @@ def take_place(values: dict[str, Any]) -> Place:
 
 def take_options(values: dict[str, Any], *, is_quiet: bool = False) -> "Options":
     """Takes the values that say which runs are computed, and when again."""
-    from spaceprobe.study.runner import Options  # here: pandas takes a while to import
+    from spaceprobe.study.running.runner import Options  # here: pandas takes a while to import
 
     names = ("only_runs", "forces", "trusts_code", "is_fail_fast")
     return Options(**{name: values.pop(name) for name in names if name in values}, is_quiet=is_quiet)

@@ -16,8 +16,8 @@ from spaceprobe.study.stage import Stage
 from spaceprobe.study.stages import STAGES
 
 if TYPE_CHECKING:
-    from spaceprobe.study.planning import StagePlan
-    from spaceprobe.study.runner import Options, Runner
+    from spaceprobe.study.running.planning import StagePlan
+    from spaceprobe.study.running.runner import Options, Runner, StageOutcome
 
 logger = logging.getLogger(__name__)
 
@@ -41,38 +41,29 @@ def take_through(
     options = take_options(values, is_quiet=is_quiet)
     study = load_study(values["config"], values["overrides"], flags)
     stages = _chosen(study, only_stages) if stages is None else stages
-    from spaceprobe.study.runner import Runner
+    from spaceprobe.study.running.runner import Runner
 
-    failures: dict[str, tuple[str, Path | None]] = {}
-    num_computed = num_kept = 0
     with Runner(study, values["results"], options, place) as runner:
         runner.check(stages)
         plans = runner.plan(stages)
         if any(plan.busy for plan in plans) and not is_quiet:
             _echo_plan(runner, stages, plans, err=True)
         runner.begin(plans)
-        for stage in stages:
-            outcome = runner.execute(stage)
-            for run, reason in outcome.failures.items():  # the first cause, not what follows from it
-                failures.setdefault(run, (reason, outcome.logs.get(run)))
-            num_computed += outcome.num_computed
-            num_kept += outcome.num_kept
-            if failures and options.is_fail_fast:
-                break
-        text, warnings = runner.closing(stage)
+        outcome, last = runner.execute_all(stages)
+        text, warnings = runner.closing(last)
     say(text)
     for warning in warnings:
         logger.warning("warning: %s", warning)
-    if num_kept and not num_computed and not failures and not is_quiet:
+    if outcome.num_kept and not outcome.num_computed and not outcome.failures and not is_quiet:
         click.echo("everything was there already: nothing was computed", err=True)
-    _echo_failures(failures, runner.num_selected)
-    if failures:
+    _echo_failures(outcome, runner.num_selected)
+    if outcome.failures:
         sys.exit(1)
 
 
 def print_plan(study: Study, only_stages: Sequence[str], results: Path, options: "Options") -> None:
     """Prints what a study's stages have to do, and why."""
-    from spaceprobe.study.runner import Runner
+    from spaceprobe.study.running.runner import Runner
 
     stages = _chosen(study, only_stages)
     runner = Runner(study, results, options)
@@ -95,7 +86,7 @@ def _chosen(study: Study, only_stages: Sequence[str]) -> list[Stage]:
 
 
 def _echo_plan(runner: "Runner", stages: Sequence[Stage], plans: Sequence["StagePlan"], *, err: bool) -> None:
-    from spaceprobe.study.planning import describe
+    from spaceprobe.study.running.planning import describe
 
     by_stage = {plan.stage.name: plan for plan in plans}
     num_runs = runner.num_selected
@@ -106,14 +97,16 @@ def _echo_plan(runner: "Runner", stages: Sequence[Stage], plans: Sequence["Stage
             show(line)
 
 
-def _echo_failures(failures: Mapping[str, tuple[str, Path | None]], num_runs: int) -> None:
+def _echo_failures(outcome: "StageOutcome", num_runs: int) -> None:
     """Says which runs failed and why, each cause once, and where the log is."""
     runs_of: dict[str, list[str]] = {}
-    for run, (reason, _) in failures.items():
+    for run, reason in outcome.failures.items():
         runs_of.setdefault(reason, []).append(run)
     for reason, runs in runs_of.items():
         more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
-        log = failures[runs[0]][1]
+        log = outcome.logs.get(runs[0])
         click.echo(f"Error: {runs[0]}{more}: {reason}" + (f" (log: {log})" if log else ""), err=True)
-    if failures:
-        click.echo(f"{len(failures)} of {num_runs} runs failed; `spaceprobe status` shows all", err=True)
+    if outcome.failures:
+        click.echo(
+            f"{len(outcome.failures)} of {num_runs} runs failed; `spaceprobe status` shows all", err=True
+        )

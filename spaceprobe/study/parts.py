@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from spaceprobe.data.idx_files import DataError
-from spaceprobe.study.code_version import code_version
 from spaceprobe.study.config import section_models
 from spaceprobe.study.grid import Run
-from spaceprobe.study.part_store import Finished, PartStore
-from spaceprobe.study.reasons import differences, is_alike
-from spaceprobe.study.results import Expected, Stale, StoredPart, read_key
+from spaceprobe.study.source.code_version import code_version
 from spaceprobe.study.stage import Inputs, Part, RunStage, Sections
 from spaceprobe.study.stages import run_stage_named
+from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_key
+from spaceprobe.study.storage.part_store import Finished, PartStore
+from spaceprobe.study.storage.reasons import differences, is_alike
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,7 @@ class Job:
         code: the version of the code that is to compute them.
         wants_gpu: whether it is to be computed where there is a GPU.
         is_forced: whether parts that are there are computed all the same.
+        libraries: the versions that decide on last bits, where the study was started.
     """
 
     stage: str
@@ -149,6 +150,7 @@ class Job:
     code: str
     wants_gpu: bool = False
     is_forced: bool = False
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def amount(self) -> int:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from spaceprobe.study.code_version import code_version, is_edited
 from spaceprobe.study.config import Study
-from spaceprobe.study.frames import build_frame, cell_of, column_name, write_csv
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
-from spaceprobe.study.part_store import Finished, Stamp, stamp_of
 from spaceprobe.study.parts import Lacking, StudyParts
-from spaceprobe.study.results import StoredPart
+from spaceprobe.study.source.code_version import code_version, is_edited
 from spaceprobe.study.stage import RunStage, Sections, Stage, StudyStage, Table
 from spaceprobe.study.stages import STAGES, run_stage_named, stage_named
+from spaceprobe.study.storage.frames import build_frame, cell_of, column_name, write_csv
+from spaceprobe.study.storage.part_files import StoredPart
+from spaceprobe.study.storage.part_store import Finished, Stamp, stamp_of
 
 TIMINGS = Table("timings", key=("stage", "part"), columns=("stage", "part", "duration_s"))
 """Wall-clock times, in a table of their own: the others hold the same bytes on every repetition."""

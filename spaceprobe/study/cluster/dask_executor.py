@@ -17,12 +17,12 @@ from distributed.scheduler import KilledWorker
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.cluster.workers import GPU, LOOK_EVERY_S, Workers
-from spaceprobe.study.executor import Watch
-from spaceprobe.study.files import file_digest
-from spaceprobe.study.job import Outcome, run_job
-from spaceprobe.study.results import Expected, StoredPart, read_part
-from spaceprobe.study.run_log import here, log_line
+from spaceprobe.study.running.executor import Watch
+from spaceprobe.study.running.job import Outcome, run_job
+from spaceprobe.study.running.run_log import here, log_line
 from spaceprobe.study.stage import Job
+from spaceprobe.study.storage.files import file_digest
+from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part
 
 REPORT_EVERY_S = 0.5
 """Chosen: how often a worker tells how far it is."""
@@ -146,8 +146,8 @@ class DaskExecutor:
             raise error
         if isinstance(error, ImportError):
             raise SpaceprobeError(
-                f"a worker of {self._where} cannot import spaceprobe ({error}); install the same spaceprobe "
-                "on all machines"
+                f"a worker of {self._where} cannot import what the job needs ({error}); install the same "
+                "spaceprobe, with all that it needs, on all machines"
             ) from error
         if isinstance(error, KilledWorker):
             problem = (

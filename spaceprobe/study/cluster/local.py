@@ -1,6 +1,6 @@
 """A Dask cluster of worker processes on this machine, for nobody else.
 
-It listens on 127.0.0.1 only and speaks TLS with credentials that are made for it and kept in memory: without
+It listens on 127.0.0.1 only and speaks TLS with credentials that are made for it and end with it: without
 them every user of the machine could have his code run by the workers. It serves no dashboard unless asked.
 """
 

@@ -20,7 +20,7 @@ from spaceprobe.study.cluster.local import local_cluster
 from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.cluster.undisturbed import undisturbed
 from spaceprobe.study.cluster.workers import Workers
-from spaceprobe.study.executor import Place
+from spaceprobe.study.running.executor import Place
 
 CONNECT_TIMEOUT_S = 20
 """Chosen: how long a scheduler may take to answer."""

@@ -15,15 +15,15 @@ from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.lmd.metrics import identity
-from spaceprobe.study.code_version import code_version
-from spaceprobe.study.files import ResultsError, file_digest
-from spaceprobe.study.frames import build_frame, write_csv
 from spaceprobe.study.lmd.leading_rows import is_iterated, leading_decomposed, max_iterated
 from spaceprobe.study.lmd.matrix_rows import Decomposed, Known, Metric, decomposed, factor_arrays
 from spaceprobe.study.lmd.product_rows import product_decomposed
 from spaceprobe.study.lmd.tables import OF_A_FILE
-from spaceprobe.study.results import Expected, StoredPart, read_part, write_part
+from spaceprobe.study.source.code_version import code_version
 from spaceprobe.study.stage import Content, FileOutcome, Part
+from spaceprobe.study.storage.files import ResultsError, file_digest
+from spaceprobe.study.storage.frames import build_frame, write_csv
+from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part, write_part
 from spaceprobe.weights.files import read_weights, shown_path
 from spaceprobe.weights.matrices import NamedMatrix, describe_left_out, left_out, matrices_of
 from spaceprobe.weights.pickles import shown as quoted

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from spaceprobe.study.source_text import (
+from spaceprobe.study.source.source_text import (
     STATEMENTS,
     Chain,
     Definition,
@@ -50,7 +50,7 @@ what a number is: a new attribute of `Stage` must not redo the results of years.
 SETTINGS = ("spaceprobe.study.stage", "Settings")
 """The base class of the sections of a study file."""
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 
 _on_disk: "Sources | None" = None  # the source as it was edited to, parsed once for each edit
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from spaceprobe.study.job import Outcome
+from spaceprobe.study.running.job import Outcome
 from spaceprobe.study.stage import Job
 
 

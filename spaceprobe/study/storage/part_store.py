@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spaceprobe.study.files import write_whole
-from spaceprobe.study.results import Expected, Stale, StoredPart, read_part
 from spaceprobe.study.stage import Part, Vouched
+from spaceprobe.study.storage.files import write_whole
+from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_part
 
 NOTES = ".seen.json"
 

@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from spaceprobe.study.files import append_line, is_alive, remove_abandoned, write_whole
-from spaceprobe.study.run_log import now
+from spaceprobe.study.running.run_log import now
+from spaceprobe.study.storage.files import append_line, is_alive, remove_abandoned, write_whole
 
 EVENTS = "events.jsonl"
 RUNNING = ".running"

@@ -13,18 +13,18 @@ from typing import Self
 from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study.computing import open_executor
 from spaceprobe.study.config import Study, dump_study
-from spaceprobe.study.executor import Executor, Place, Watch
-from spaceprobe.study.files import ResultsError, write_whole
 from spaceprobe.study.grid import Run, expand
-from spaceprobe.study.job import read_code
-from spaceprobe.study.journal import Journal
 from spaceprobe.study.parts import StudyParts
-from spaceprobe.study.planning import Planner, StagePlan
-from spaceprobe.study.provenance import provenance
-from spaceprobe.study.run_log import RUN_LOG
+from spaceprobe.study.running.computing import open_executor
+from spaceprobe.study.running.executor import Executor, Place, Watch
+from spaceprobe.study.running.job import read_code
+from spaceprobe.study.running.journal import Journal
+from spaceprobe.study.running.planning import Planner, StagePlan
+from spaceprobe.study.running.provenance import provenance
+from spaceprobe.study.running.run_log import RUN_LOG
 from spaceprobe.study.stage import Job, RunStage, Stage
+from spaceprobe.study.storage.files import ResultsError, write_whole
 from spaceprobe.study.tables import StudyTables
 
 logger = logging.getLogger(__name__)
@@ -67,6 +67,13 @@ class StageOutcome:
     num_kept: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     logs: dict[str, Path] = field(default_factory=dict)
+
+    def add(self, later: "StageOutcome") -> None:
+        """Adds what a later stage did; of a run's failures the first cause stays, not what follows."""
+        self.num_computed += later.num_computed
+        self.num_kept += later.num_kept
+        self.failures = later.failures | self.failures
+        self.logs = later.logs | self.logs
 
 
 class UnknownRunError(SpaceprobeError):
@@ -188,6 +195,19 @@ class Runner:
                 self._parts.forget()
         self._tables.write(stage)
         return outcome
+
+    def execute_all(self, stages: Sequence[Stage]) -> tuple[StageOutcome, Stage]:
+        """Executes stages in order, up to the first with a failed run where that is to end it.
+
+        Returns:
+            What they did together, and the last of them.
+        """
+        total = StageOutcome()
+        for stage in stages:
+            total.add(self.execute(stage))
+            if total.failures and self.options.is_fail_fast:
+                break
+        return total, stage
 
     def closing(self, stage: Stage) -> tuple[str, list[str]]:
         """Returns what a command prints at its end, and what it warns of."""

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study.files import file_digest, write_whole
 from spaceprobe.study.stage import Table
+from spaceprobe.study.storage.files import file_digest, write_whole
 
 
 def read_tables(folder: str | Path) -> dict[str, pd.DataFrame]:

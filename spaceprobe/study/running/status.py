@@ -8,15 +8,15 @@ from pathlib import Path
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.config import Study, load_study
-from spaceprobe.study.files import last_line
 from spaceprobe.study.grid import Run, expand
-from spaceprobe.study.journal import read_events, runners_at_work
-from spaceprobe.study.part_store import Finished
 from spaceprobe.study.parts import Lacking, StudyParts
-from spaceprobe.study.run_log import RUN_LOG
-from spaceprobe.study.runner import STUDY_FILE
+from spaceprobe.study.running.journal import read_events, runners_at_work
+from spaceprobe.study.running.run_log import RUN_LOG
+from spaceprobe.study.running.runner import STUDY_FILE
 from spaceprobe.study.stage import RunStage
 from spaceprobe.study.stages import STAGES
+from spaceprobe.study.storage.files import last_line
+from spaceprobe.study.storage.part_store import Finished
 
 _is_file = os.path.isfile  # of the path module: it raises nothing
 

@@ -5,6 +5,7 @@ repository, and no user name or password that stands in an address of the comman
 """
 
 import base64
+import csv
 import hashlib
 import importlib.metadata
 import json
@@ -17,6 +18,7 @@ import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,7 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [_without_userinfo(word) for word in command],
         "folder": _working_folder(),
-        "spaceprobe": source_of(Path(__file__).parents[1]),
+        "spaceprobe": source_of(Path(__file__).parents[2]),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
         "machine": {
             "hostname": platform.node(),
@@ -87,6 +89,12 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
         "precision": dict(PRECISION),
         "determinism": {**DETERMINISM, "seeds": dict(DETERMINISM["seeds"])},
     }
+
+
+@cache
+def numeric_libraries() -> Mapping[str, str]:
+    """Returns the versions of the libraries that decide on the last bits of a result."""
+    return {library: str(_version(library)) for library in ("torch", "numpy", "numba", "scipy")}
 
 
 def source_of(package: Path) -> dict[str, Any]:
@@ -149,7 +157,7 @@ def _checkout_state(package: Path) -> tuple[str, bool]:
 
 
 def _ask_git(root: Path, deadline: float, *arguments: str) -> str:
-    # No lock is taken, so that runners do not meet, and no program runs that a repository's settings name.
+    # No lock is taken, so that runners do not meet, and no monitor runs that a repository's settings name.
     kept = {name: value for name, value in os.environ.items() if name not in GIT_PLACES}
     try:
         asked = subprocess.run(  # noqa: S603  # nothing of it comes from a user
@@ -183,13 +191,17 @@ def _installed_commit(installed: importlib.metadata.Distribution) -> str | None:
 
 def _differs_from_record(installed: importlib.metadata.Distribution) -> bool | None:
     """Returns whether a Python file is not what pip installed, or None without pip's list of digests."""
-    listed = [(file, file.hash) for file in installed.files or () if file.suffix == ".py" and file.hash]
-    for file, recorded in listed:
+    # Not `installed.files`: the backport of importlib.metadata, once anything imports it, leaves out files
+    # that are gone.
+    rows = [row for row in csv.reader((installed.read_text("RECORD") or "").splitlines()) if len(row) > 1]
+    listed = [(name, digest) for name, digest, *_ in rows if name.endswith(".py") and digest]
+    for name, recorded in listed:
+        kind, _, expected = recorded.partition("=")
         try:
-            found = hashlib.new(recorded.mode, Path(str(file.locate())).read_bytes()).digest()
+            found = hashlib.new(kind, Path(str(installed.locate_file(name))).read_bytes()).digest()
         except OSError:
             return True
-        if base64.urlsafe_b64encode(found).decode().rstrip("=") != recorded.value:
+        if base64.urlsafe_b64encode(found).decode().rstrip("=") != expected:
             return True
     return False if listed else None
 

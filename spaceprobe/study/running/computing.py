@@ -6,9 +6,9 @@ from pathlib import Path
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.cluster.settings import SlurmSettings
-from spaceprobe.study.executor import Executor, Place, Watch
-from spaceprobe.study.job import Outcome, run_job
-from spaceprobe.study.run_log import here
+from spaceprobe.study.running.executor import Executor, Place, Watch
+from spaceprobe.study.running.job import Outcome, run_job
+from spaceprobe.study.running.run_log import here
 from spaceprobe.study.stage import Job
 
 

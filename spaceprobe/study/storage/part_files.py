@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spaceprobe.study.files import ResultsError, file_digest, write_whole
-from spaceprobe.study.reasons import differences
 from spaceprobe.study.stage import Content, Part
+from spaceprobe.study.storage.files import ResultsError, file_digest, write_whole
+from spaceprobe.study.storage.reasons import differences
 
 RECORD = "part.json"
 """The member of an .npz part that holds what is not an array."""

@@ -1,5 +1,6 @@
 """Computes one job, wherever it is."""
 
+import logging
 import time
 import traceback
 from collections.abc import Mapping
@@ -7,13 +8,16 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study.code_version import code_version, code_version_on_disk
-from spaceprobe.study.files import ResultsError, write_whole
-from spaceprobe.study.reasons import differences
-from spaceprobe.study.results import Expected, StoredPart, read_part, write_part
-from spaceprobe.study.run_log import here, log_line, logged
+from spaceprobe.study.running.provenance import numeric_libraries
+from spaceprobe.study.running.run_log import here, log_line, logged
+from spaceprobe.study.source.code_version import code_version, code_version_on_disk
 from spaceprobe.study.stage import Advance, Job, RunStage
 from spaceprobe.study.stages import STAGES, run_stage_named
+from spaceprobe.study.storage.files import ResultsError, write_whole
+from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part, write_part
+from spaceprobe.study.storage.reasons import differences
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,16 @@ def run_job(job: Job, advance: Advance) -> Outcome:
     todo = job if job.is_forced else _still_to_do(job, stage, advance)
     if not todo.parts:
         return Outcome()
-    log_line(job.folder, f"{job.stage}: started, {len(todo.parts)} parts, {here()}")
+    num_parts = len(todo.parts)
+    log_line(job.folder, f"{job.stage}: started, {num_parts} part{'s' * (num_parts != 1)}, {here()}")
     start = time.perf_counter()
     with logged(job.folder, job.stage):
+        if job.libraries and job.libraries != numeric_libraries():
+            logger.warning(
+                "%s has other libraries (%s) than where the study was started (%s): last bits may differ",
+                here(),
+                *(" ".join(map(" ".join, some.items())) for some in (numeric_libraries(), job.libraries)),
+            )
         outcome = _compute(todo, stage, advance)
     seconds = f"{time.perf_counter() - start:.1f} s"
     end = f"done in {seconds}" if outcome.error is None else f"failed after {seconds}: {outcome.error}"

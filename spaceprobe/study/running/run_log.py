@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spaceprobe.study.files import append_line
+from spaceprobe.study.storage.files import append_line
 
 RUN_LOG = "run.log"
 

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from spaceprobe.study.code_version import code_version
 from spaceprobe.study.grid import Run
-from spaceprobe.study.part_store import Finished
 from spaceprobe.study.parts import Lacking, StudyParts
-from spaceprobe.study.results import Stale
+from spaceprobe.study.running.provenance import numeric_libraries
+from spaceprobe.study.source.code_version import code_version
 from spaceprobe.study.stage import Job, RunStage, Sections, Stage
+from spaceprobe.study.storage.part_files import Stale
+from spaceprobe.study.storage.part_store import Finished
 
 FORCED = "--force"
 
@@ -114,6 +115,7 @@ class Planner:
                     parts=todo,
                     code=code_version(stage.compute),
                     is_forced=self._forces,
+                    libraries=numeric_libraries(),
                 )
             )
 

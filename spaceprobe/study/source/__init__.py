@@ -1,0 +1,1 @@
+"""The version of the code that computes a stage."""

@@ -1,0 +1,1 @@
+"""Files of results: whole files, parts with their own keys, what is known of them, and CSVs."""
