@@ -52,10 +52,11 @@ def first_job(study, results):
 def test_code_that_was_edited_is_not_computed_with(study, tmp_path, monkeypatch):
     """What is in memory is old, what is asked for is what the file says now, as by a driver started later."""
     job = first_job(study, tmp_path)
-    monkeypatch.setattr(job_module, "code_version_on_disk", lambda _: "edited")
-    for code in (job.code, "edited"):
-        with pytest.raises(SpaceprobeError, match=r"has other code for train.*restart such workers"):
-            run_job(replace(job, code=code), lambda _: None)
+    with pytest.raises(SpaceprobeError, match=r"has other code for train.*restart such workers"):
+        run_job(replace(job, code="edited"), lambda _: None)
+    monkeypatch.setattr(job_module, "load_code", lambda _: False)  # a file was written before it was imported
+    with pytest.raises(SpaceprobeError, match=r"has other code for train.*restart such workers"):
+        run_job(job, lambda _: None)
     assert not list(tmp_path.rglob("train.json"))
 
 
@@ -69,6 +70,8 @@ def test_an_edit_is_seen(tmp_path):
     assert not sources.is_outdated()
     file.write_text("X = 44\ndef f(): return X\n")
     assert sources.is_outdated()
+    assert sources.is_outdated(["spaceprobe.a"])
+    assert not sources.is_outdated(["spaceprobe.b"])
     file.unlink()
     assert sources.is_outdated()
 

@@ -78,7 +78,8 @@ def dask_setup(worker):
     # The stage needs no torch, which each worker would take seconds to import.
     sys.modules.setdefault("torch", SimpleNamespace(set_num_threads=int))
     stages.STAGES = (STAGE,)
-    job_module.code_version = job_module.code_version_on_disk = _code_version
+    job_module.code_version = _code_version
+    job_module.load_code = lambda _: True
     job_module.read_code = lambda: None
 
 

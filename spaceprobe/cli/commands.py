@@ -39,11 +39,15 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command; see the class."""
         try:
-            before = signal.signal(signal.SIGTERM, _terminate)
+            before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+            for number, handler in before.items():
+                if handler is not signal.SIG_IGN:  # as nohup wants it
+                    signal.signal(number, _terminate)
             try:
                 return super().invoke(ctx)
             finally:
-                signal.signal(signal.SIGTERM, before)
+                for number, handler in before.items():
+                    signal.signal(number, handler)
         except SpaceprobeError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -24,6 +25,12 @@ def say(text: str) -> None:
         raise
     except OSError as error:
         raise SpaceprobeError(f"the standard output cannot be written ({error.strerror})") from error
+
+
+def notify(text: str) -> None:
+    """Writes a notice to stderr; one that nobody can read ends no sweep."""
+    with suppress(OSError, ValueError):  # closed, or on a full disk
+        click.echo(text, err=True)
 
 
 def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file: Path | None = None) -> None:

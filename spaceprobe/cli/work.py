@@ -3,13 +3,12 @@
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from spaceprobe.cli.messages import say
+from spaceprobe.cli.messages import notify, say
 from spaceprobe.cli.options import take_messages, take_options, take_place
 from spaceprobe.study.config import Study, load_study
 from spaceprobe.study.stage import Stage
@@ -55,7 +54,7 @@ def take_through(
     for warning in warnings:
         logger.warning("warning: %s", warning)
     if outcome.num_kept and not outcome.num_computed and not outcome.failures and not is_quiet:
-        click.echo("everything was there already: nothing was computed", err=True)
+        notify("everything was there already: nothing was computed")
     _echo_failures(outcome, runner.num_selected)
     if outcome.failures:
         sys.exit(1)
@@ -90,7 +89,7 @@ def _echo_plan(runner: "Runner", stages: Sequence[Stage], plans: Sequence["Stage
 
     by_stage = {plan.stage.name: plan for plan in plans}
     num_runs = runner.num_selected
-    show = partial(click.echo, err=True) if err else say
+    show = notify if err else say
     show(f"{runner.study.name}: {num_runs} run{'s' * (num_runs != 1)} in {runner.folder}")
     for stage in stages:
         for line in describe(stage, by_stage.get(stage.name), num_runs):
@@ -105,8 +104,6 @@ def _echo_failures(outcome: "StageOutcome", num_runs: int) -> None:
     for reason, runs in runs_of.items():
         more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
         log = outcome.logs.get(runs[0])
-        click.echo(f"Error: {runs[0]}{more}: {reason}" + (f" (log: {log})" if log else ""), err=True)
+        notify(f"Error: {runs[0]}{more}: {reason}" + (f" (log: {log})" if log else ""))
     if outcome.failures:
-        click.echo(
-            f"{len(outcome.failures)} of {num_runs} runs failed; `spaceprobe status` shows all", err=True
-        )
+        notify(f"{len(outcome.failures)} of {num_runs} runs failed; `spaceprobe status` shows all")

@@ -10,7 +10,7 @@ from functools import cache
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.running.provenance import numeric_libraries
 from spaceprobe.study.running.run_log import here, log_line, logged
-from spaceprobe.study.source.code_version import code_version, code_version_on_disk
+from spaceprobe.study.source.code_version import code_version, load_code
 from spaceprobe.study.stage import Advance, Job, RunStage
 from spaceprobe.study.stages import STAGES, run_stage_named
 from spaceprobe.study.storage.files import ResultsError, write_whole
@@ -48,7 +48,7 @@ def run_job(job: Job, advance: Advance) -> Outcome:
     torch.set_num_threads(1)
     stage = run_stage_named(job.stage)
     read_code()
-    if not code_version(stage.compute) == code_version_on_disk(stage.compute) == job.code:
+    if not load_code(stage.compute) or code_version(stage.compute) != job.code:
         raise SpaceprobeError(
             f"{here()} has other code for {job.stage} than this study was started with: it was edited "
             "meanwhile, or that machine has another spaceprobe, or its Dask worker is older than the code; "

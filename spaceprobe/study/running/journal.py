@@ -73,7 +73,7 @@ def read_events(folder: Path) -> list[Mapping[str, Any]]:
     except OSError:
         return []
     for line in text.splitlines():
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             event = json.loads(line)
             if isinstance(event, dict) and "event" in event:
                 events.append(event)
@@ -88,13 +88,16 @@ def runners_at_work(folder: Path) -> set[str]:
 def _runners(folder: Path) -> dict[str, bool]:
     """Returns, by the name of each runner's file, whether it is at work."""
     found = {}
-    for sign in (folder / RUNNING).glob("*.json"):
+    signs: list[Path] = []
+    with suppress(OSError):  # no such folder, or none that can be: whoever writes says so
+        signs.extend(path for path in (folder / RUNNING).glob("*.json") if path.is_file())
+    for sign in signs:
         try:
             fields = json.loads(sign.read_bytes())
             age_s = time.time() - sign.stat().st_mtime
             is_here = fields["host"] == socket.gethostname()
-            found[sign.name] = age_s < SILENT_AFTER_S and (not is_here or is_alive(fields["pid"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            found[sign.name] = age_s < SILENT_AFTER_S and (not is_here or is_alive(int(fields["pid"])))
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue  # gone meanwhile, or no runner's
     return found
 

@@ -164,6 +164,9 @@ class Runner:
             executor = self._open()
             if any("cuda" in self._wishes(stage) for stage in stages):
                 executor.check_gpu()
+        self._keep_study()
+
+    def _keep_study(self) -> None:
         _write_changed(self.folder / STUDY_FILE, dump_study(self.study).encode())
 
     def _open(self) -> Executor:
@@ -194,6 +197,7 @@ class Runner:
                 self._compute(stage, plan.jobs, outcome)
                 self._parts.forget()
         self._tables.write(stage)
+        self._keep_study()  # by whoever wrote the tables: another runner may have other settings
         return outcome
 
     def execute_all(self, stages: Sequence[Stage]) -> tuple[StageOutcome, Stage]:
@@ -281,7 +285,7 @@ def _selected(study: Study, runs: Sequence[Run], names: Sequence[str]) -> list[R
 
 def _write_changed(path: Path, data: bytes) -> None:
     try:
-        is_same = path.read_bytes() == data
+        is_same = path.is_file() and path.read_bytes() == data
     except OSError:
         is_same = False
     if not is_same:

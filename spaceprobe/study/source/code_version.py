@@ -24,10 +24,12 @@ import ast
 import hashlib
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
+from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.source.source_text import (
     STATEMENTS,
     Chain,
@@ -52,8 +54,6 @@ SETTINGS = ("spaceprobe.study.stage", "Settings")
 
 _ROOT = Path(__file__).parents[2]
 
-_on_disk: "Sources | None" = None  # the source as it was edited to, parsed once for each edit
-
 
 @cache
 def code_version(function: Callable[..., object]) -> str:
@@ -68,21 +68,26 @@ def code_version(function: Callable[..., object]) -> str:
     return _sources().version(*_checked(function))
 
 
-def code_version_on_disk(function: Callable[..., object]) -> str:
-    """Returns what `code_version` would be in a process that starts now.
+@cache
+def load_code(function: Callable[..., object]) -> bool:
+    """Imports every module of this package that the function depends on.
 
-    Where it differs, the source was edited: what this process imports from now on is other code than the
-    version says.
+    From then on this process computes with what `code_version` says, whatever becomes of the files.
+
+    Returns:
+        Whether that is so: False where one of the files was written since its version was read, so that
+        nobody knows what was imported.
 
     Raises:
         ValueError: as for `code_version`.
     """
-    if not is_edited():
-        return code_version(function)
-    global _on_disk
-    if _on_disk is None or _on_disk.is_outdated():
-        _on_disk = Sources(_ROOT)
-    return _on_disk.version(*_checked(function))
+    modules = sorted({module for module, _ in _sources().reach(*_checked(function)) if is_ours(module)})
+    try:
+        for module in modules:
+            import_module(module)
+    except SyntaxError:  # half saved: it was written since
+        return False
+    return not _sources().is_outdated(modules)
 
 
 def is_edited() -> bool:
@@ -133,7 +138,7 @@ class Sources:
         """Takes the package's folder."""
         self._root = root
         self._modules: dict[str, Module] = {}
-        self._stamps: dict[Path, tuple[int, int]] = {}
+        self._stamps: dict[str, tuple[Path, tuple[int, int]]] = {}
 
     def version(self, module: str, name: str, file: Path | None = None) -> str:
         """Returns the digest of all that a top-level name depends on; see `code_version`."""
@@ -143,9 +148,10 @@ class Sources:
             digest.update("\0".join((*place, self._definition(place).digest, "")).encode())
         return digest.hexdigest()
 
-    def is_outdated(self) -> bool:
-        """Returns whether a file was written since it was read."""
-        return any(_stamp(file) != stamp for file, stamp in self._stamps.items())
+    def is_outdated(self, modules: Iterable[str] | None = None) -> bool:
+        """Returns whether a file was written since it was read: any, or that of one of some modules."""
+        names = self._stamps if modules is None else [name for name in modules if name in self._stamps]
+        return any(_stamp(file) != stamp for file, stamp in (self._stamps[name] for name in names))
 
     def reach(self, module: str, name: str, file: Path | None = None) -> frozenset[Place]:
         """Returns the places that a top-level name depends on, itself included.
@@ -186,8 +192,11 @@ class Sources:
         return self._modules[name]
 
     def _parsed(self, name: str, file: Path) -> Module:
-        self._stamps[file] = _stamp(file)
-        return Module(name, file)
+        self._stamps[name] = file, _stamp(file)
+        try:
+            return Module(name, file)
+        except SyntaxError as error:
+            raise SpaceprobeError(f"{file}:{error.lineno}: is no Python ({error.msg}); mend it") from error
 
     def _file(self, module: str) -> Path | None:
         """Returns the file of a module of the package; None where there is none."""

@@ -136,8 +136,9 @@ class PartStore:
 
     def _read_notes(self) -> dict[str, dict[str, Any]]:
         empty: dict[str, Any] = {"version": VERSION, "parts": {}, "memos": {}}
+        path = self._folder / NOTES
         try:
-            data = (self._folder / NOTES).read_bytes()
+            data = path.read_bytes() if path.is_file() else b""
         except OSError:
             return empty
         seal, text = data[:SEAL_BYTES], data[SEAL_BYTES:]
