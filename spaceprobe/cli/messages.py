@@ -89,4 +89,5 @@ class _Terminal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one message."""
-        tqdm.write(self.format(record), file=sys.stderr)
+        if sys.stderr is not None:  # closed: tqdm would take stdout
+            tqdm.write(self.format(record), file=sys.stderr)

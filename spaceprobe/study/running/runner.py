@@ -235,7 +235,7 @@ class Runner:
             desc=stage.name,
             unit=stage.unit,
             unit_scale=True,
-            disable=True if self.options.is_quiet else None,
+            disable=True if self.options.is_quiet or sys.stderr is None else None,
             file=sys.stderr,
         ) as bar:
 
