@@ -590,7 +590,7 @@ EDITS = {
     "analysis": ("analysis/statistics.py", "folding_statistics", STATEMENT, {}),
     "a comment": ("folding/engine.py", "fold_grid", COMMENT, {}),
     "a docstring": ("networks/training.py", "train", DOCSTRING, {}),
-    "the runner": ("study/job.py", "run_job", STATEMENT, {}),
+    "the runner": ("study/running/job.py", "run_job", STATEMENT, {}),
 }
 
 
