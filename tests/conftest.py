@@ -1,6 +1,7 @@
-"""Annotated shapes are checked while the tests run."""
+"""Annotated shapes are checked while the tests run; and the results of a module's own study."""
 
 import os
+import shutil
 
 import jaxtyping
 import pytest
@@ -27,3 +28,21 @@ def unchecked_shapes():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def finished(study, tmp_path_factory):
+    """A results folder in which the whole study of the module was run."""
+    from tests.commands import call  # after the hook
+
+    results = tmp_path_factory.mktemp("finished")
+    outcome = call("run", study, "--results", results)
+    assert outcome.exit_code == 0, outcome.output
+    return results
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished results, to change."""
+    shutil.copytree(finished, tmp_path / "results")
+    return tmp_path / "results"

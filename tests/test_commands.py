@@ -14,11 +14,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner
 
 from spaceprobe.cli import main
 from spaceprobe.study.stage import Part
 from spaceprobe.study.storage.part_files import Expected, Stale, read_part
+from tests.commands import call
 
 STUDY = """\
 data: {train_images: 600}
@@ -62,27 +62,6 @@ def study(tmp_path_factory):
     path = tmp_path_factory.mktemp("study") / "tiny.yaml"
     path.write_text(STUDY)
     return path
-
-
-@pytest.fixture(scope="module")
-def finished(study, tmp_path_factory):
-    """A results folder in which the whole study was run."""
-    results = tmp_path_factory.mktemp("finished")
-    outcome = call("run", study, "--results", results)
-    assert outcome.exit_code == 0, outcome.output
-    return results
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """A copy of the finished results, to spoil."""
-    shutil.copytree(finished, tmp_path / "results")
-    return tmp_path / "results"
-
-
-def call(*arguments):
-    """Runs a command in this process; an unexpected exception fails the test with its traceback."""
-    return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False)
 
 
 def tables(results):

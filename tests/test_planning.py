@@ -18,11 +18,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
 import spaceprobe
-from spaceprobe.cli import main
-from spaceprobe.data.idx_files import RAW_FOLDER, embedded_root
+from spaceprobe.data.idx_files import RAW_FOLDER
 from spaceprobe.study.config import load_study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.parts import StudyParts
@@ -30,8 +28,8 @@ from spaceprobe.study.running.runner import Options, Runner
 from spaceprobe.study.stage import RunStage
 from spaceprobe.study.stages import STAGES
 from spaceprobe.study.storage.part_files import write_part
+from tests.commands import call, plain, small_mnist
 
-NUM_TRAIN, NUM_TEST = 300, 130
 STUDY = """\
 data: {{root: {root}, train_images: 250}}
 training: {{epochs: 2, snapshots: [1]}}
@@ -48,50 +46,12 @@ LMD = {"lmd_factors-epoch0.npz", "lmd_factors.npz"}
 PLANNED = {"train": TRAIN, "fold": FOLD, "lmd": LMD}
 
 
-def small_mnist(root):
-    """Writes the first images of MNIST in torchvision's layout and returns the folder."""
-    folder = root / RAW_FOLDER
-    folder.mkdir(parents=True)
-    for name, count in (("train", NUM_TRAIN), ("t10k", NUM_TEST)):
-        for kind, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
-            data = bytearray((embedded_root() / RAW_FOLDER / f"{name}-{kind}-ubyte").read_bytes())
-            data[4:8] = count.to_bytes(4, "big")
-            (folder / f"{name}-{kind}-ubyte").write_bytes(data[: header + count * size])
-    return root
-
-
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     path = folder / "tiny.yaml"
     path.write_text(STUDY.format(root=small_mnist(folder / "images")))
     return path
-
-
-@pytest.fixture(scope="module")
-def finished(study, tmp_path_factory):
-    """A results folder in which the whole study was run."""
-    results = tmp_path_factory.mktemp("finished")
-    outcome = call("run", study, "--results", results)
-    assert outcome.exit_code == 0, outcome.output
-    return results
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """A copy of the finished results, to change."""
-    shutil.copytree(finished, tmp_path / "results")
-    return tmp_path / "results"
-
-
-def call(*arguments):
-    """Runs a command in this process; an unexpected exception fails the test with its traceback."""
-    return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False)
-
-
-def plain(name):
-    """Returns the name of a run or part without the hash of its settings: with it, names say too much."""
-    return re.sub(r"-[0-9a-f]{6}(?=$|[.-])", "", name)
 
 
 def sets(overrides):

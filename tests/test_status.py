@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from spaceprobe.study.stages import fold, run_stage_named
-from tests.test_planning import call, plain, small_mnist
+from tests.commands import call, plain, small_mnist
 
 STUDY = """\
 study: {{stages: [train, fold]}}
@@ -38,22 +38,6 @@ def study(tmp_path_factory):
     path = folder / "small.yaml"
     path.write_text(STUDY.format(root=small_mnist(folder / "images")))
     return path
-
-
-@pytest.fixture(scope="module")
-def finished(study, tmp_path_factory):
-    """A results folder in which the whole study was run."""
-    results = tmp_path_factory.mktemp("finished")
-    outcome = call("run", study, "--results", results)
-    assert outcome.exit_code == 0, outcome.output
-    return results
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """A copy of the finished results, to change."""
-    shutil.copytree(finished, tmp_path / "results")
-    return tmp_path / "results"
 
 
 def status(study, results):
