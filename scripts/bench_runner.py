@@ -5,6 +5,7 @@ The load average stands beside: on a busy machine the figures are too high.
 """
 
 import argparse
+import csv
 import os
 import subprocess
 import sys
@@ -208,15 +209,27 @@ def bench_jobs(folder: Path, num_rounds: int, *, is_full: bool) -> None:
     words += [] if is_full else SHORT
     what = "in full" if is_full else " ".join(word for word in SHORT if word != "--set")
     print(f"the depth sweep, train and fold, {what}; best of {num_rounds}; {load()}")
-    times: dict[int, list[float]] = {1: [], 2: []}
+    times: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
     for number in range(num_rounds):
         for num_jobs, some in times.items():  # in turn, so that both meet the same machine
             results = folder / f"jobs{num_jobs}-{number}"
-            some.append(spaceprobe(*words, "--results", results, "--jobs", num_jobs))
-    one, two = min(times[1]), min(times[2])
-    print(f"  --jobs 1                                     {one:7.1f} s")
-    print(f"  --jobs 2                                     {two:7.1f} s")
+            whole = spaceprobe(*words, "--results", results, "--jobs", num_jobs)
+            some.append((whole, computing(results / "depth-sweep" / "timings.csv")))
+    (one, one_in_parts), (two, two_in_parts) = min(times[1]), min(times[2])
+    print(
+        f"  --jobs 1                                     {one:7.1f} s    of it in parts {one_in_parts:7.1f} s"
+    )
+    print(
+        f"  --jobs 2                                     {two:7.1f} s    of twice that  {two_in_parts:7.1f} s"
+    )
     print(f"  ratio                                        {one / two:7.2f}      (goal 1.7)")
+    print(f"  the parts slow each other down by            {two_in_parts / one_in_parts:7.2f}")
+
+
+def computing(timings: Path) -> float:
+    """Returns how long all parts took together, in seconds."""
+    with timings.open(newline="") as file:
+        return sum(float(row["duration_s"]) for row in csv.DictReader(file))
 
 
 def main() -> None:

@@ -1,26 +1,14 @@
 """Killed at random moments, a study comes to the same end: some of the kills of scripts/chaos.py."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
+import chaos
+import marked_processes
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "chaos.py"
-
 
 @pytest.fixture(scope="module")
-def chaos():
-    specification = importlib.util.spec_from_file_location("chaos", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["chaos"] = module  # its data classes ask for it
-    specification.loader.exec_module(module)
-    yield module
-    del sys.modules["chaos"]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(chaos, tmp_path_factory):
+def undisturbed(tmp_path_factory):
     tally = chaos.Tally()
     folder = tmp_path_factory.mktemp("undisturbed")
     runs = {mode: chaos.run_undisturbed(mode, folder / mode, tally) for mode in chaos.VICTIMS}
@@ -44,7 +32,7 @@ def test_the_same_bytes_wherever_it_is_computed(undisturbed):
 
 
 @pytest.mark.slow
-def test_25_kills(chaos, undisturbed, tmp_path):
+def test_25_kills(undisturbed, tmp_path):
     """Nothing is lost, twice or different, and nothing outlives its driver; all victims have their turn."""
     tally = chaos.wreak(25, tmp_path, seed=20, undisturbed=undisturbed)
     shown = "\n".join(tally.lines())
@@ -71,20 +59,20 @@ TABLE = b"run,epoch,loss\na,0,1.5\na,1,1.25\nb,0,2.0\nb,1,1.0\n"
     ],
     ids=["same", "no table", "lost", "twice", "changed"],
 )
-def test_lost_and_duplicate_rows_are_counted(chaos, found, lost, twice):
+def test_lost_and_duplicate_rows_are_counted(found, lost, twice):
     assert chaos.rows_lost_and_twice("training.csv", found, TABLE) == (lost, twice, 4)
 
 
-def test_a_process_is_found_by_its_mark(chaos, tmp_path):
+def test_a_process_is_found_by_its_mark(tmp_path):
     """Also one that its parent left behind, in a session of its own."""
     code = "import subprocess, sys; subprocess.Popen(['sleep', '60'], start_new_session=True)"
-    program = chaos.Program([sys.executable, "-c", code], tmp_path)
+    program = marked_processes.Program([sys.executable, "-c", code], tmp_path)
     program.process.wait()
-    assert [*chaos.marked(program.mark).values()] == ["sleep 60"]
+    assert [*marked_processes.marked(program.mark).values()] == ["sleep 60"]
     program.kill_all()
-    assert chaos.marked(program.mark) == {}
+    assert marked_processes.marked(program.mark) == {}
 
 
-def test_nobody_to_kill(chaos, tmp_path):
-    with pytest.raises(chaos.ChaosError, match=r"nobody to kill: \['scheduler'\] in \['serial'\]"):
+def test_nobody_to_kill(tmp_path):
+    with pytest.raises(marked_processes.ChaosError, match=r"nobody to kill: \['scheduler'\] in \['serial'\]"):
         chaos.wreak(1, tmp_path, victims=["scheduler"], modes=["serial"])
