@@ -3,6 +3,7 @@ import gc
 import itertools
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import threading
@@ -230,7 +231,21 @@ def test_unknown_interface(tmp_path):
 def test_without_slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SpaceprobeError, match="there is no sbatch here"):
-        slurm_cluster(SlurmSettings(interface="lo"), 2, tmp_path)
+        slurm_cluster(SlurmSettings(interface="lo"), 2, tmp_path / "slurm")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_credentials_of_a_killed_driver_are_removed(tmp_path):
+    """By the next one; those of a living one, or of another machine's, are not."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here = socket.gethostname()
+    names = [f"keys-{ended.pid}@{here}-a", f"keys-{os.getpid()}@{here}-b", f"keys-{ended.pid}@there-c"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "key.pem").touch()
+    slurm_cluster(SlurmSettings(interface="lo"), 0, tmp_path).close()
+    assert {path.name for path in tmp_path.iterdir()} == {*names[1:]}
 
 
 def test_slurm_refuses(tmp_path, monkeypatch):

@@ -6,8 +6,10 @@ code that the scheduler is sent, and on a cluster's network others could send so
 """
 
 import logging
+import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.study.cluster.local import CONFIG
 from spaceprobe.study.cluster.settings import SlurmSettings, check_folder
 from spaceprobe.study.cluster.workers import GPU
+from spaceprobe.study.storage.files import is_alive
 
 if TYPE_CHECKING:
     from dask_jobqueue.slurm import SLURMCluster
@@ -57,8 +60,13 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
     """
     cluster_class, credentials = _load()
     dask.config.set(CONFIG)
+    if num_workers and shutil.which("sbatch") is None:
+        raise SpaceprobeError(
+            "there is no sbatch here: run on a machine that submits to SLURM, or use --jobs"
+        )
     folder = _prepare(settings.folder or folder)
-    keys = Path(tempfile.mkdtemp(prefix="keys-", dir=folder))
+    _remove_abandoned(folder)
+    keys = Path(tempfile.mkdtemp(prefix=f"keys-{os.getpid()}@{socket.gethostname()}-", dir=folder))
     try:
         cluster = cluster_class(
             n_workers=0, security=_written(credentials, keys), **_arguments(settings, folder)
@@ -121,6 +129,14 @@ def _prepare(folder: Path) -> Path:
     return folder
 
 
+def _remove_abandoned(folder: Path) -> None:
+    """Removes the credentials of clusters whose driver on this machine was killed."""
+    for keys in folder.glob(f"keys-*@{socket.gethostname()}-*"):
+        pid = keys.name.removeprefix("keys-").partition("@")[0]
+        if pid.isdecimal() and not is_alive(int(pid)):
+            shutil.rmtree(keys, ignore_errors=True)
+
+
 def _arguments(settings: SlurmSettings, folder: Path) -> dict[str, Any]:
     """Returns what dask-jobqueue is told: all of it, so that a jobqueue.yaml of the user's changes little."""
     gpu_lines = [f"--gres=gpu:{settings.gpus}"] if settings.gpus else []
@@ -175,10 +191,6 @@ def _ask_slurm(script: str) -> None:
         answer = subprocess.run(  # noqa: S603  # the script goes in as text, and SLURM only judges it
             command, input=script, capture_output=True, text=True, timeout=ANSWER_TIMEOUT_S, check=False
         )
-    except FileNotFoundError as error:
-        raise SpaceprobeError(
-            "there is no sbatch here: run on a machine that submits to SLURM, or use --jobs"
-        ) from error
     except subprocess.TimeoutExpired as error:
         raise SpaceprobeError(
             f"SLURM does not answer: no word from sbatch in {ANSWER_TIMEOUT_S} s"
