@@ -14,6 +14,9 @@ from spaceprobe.study.stage import NOT_IN_KEY, Settings
 MAX_POINTS = 100_000
 """The most combinations of swept values (chosen; ten times what plans and tables are made for)."""
 
+MAX_WRONG = 500
+"""Wrong values of one axis after which the others are not looked at (chosen; ten times what is shown)."""
+
 Axes = Mapping[str, tuple[object, ...]]
 """The plain values of each swept setting by dotted key, in the order of the file."""
 
@@ -96,11 +99,15 @@ class _Section:
                 self._draft.add(place, key, f"{message}, set under {self._name}")
                 self._is_good = False
             seen: set[str] = set()
+            num_wrong = 0
             for value, place in items:
+                if num_wrong >= MAX_WRONG:
+                    break
                 settings, messages = validate(self._model, self._point({name: value}))
                 own = [message for path, message in messages.items() if path[:1] == (name,)]
                 if own:
                     self._add(place, (name,), own[0], value, key)
+                    num_wrong += 1
                     continue
                 plain = settings.model_dump(mode="json")[name] if settings else value
                 text = json.dumps(plain, sort_keys=True)
