@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -297,6 +298,48 @@ def test_results_that_cannot_be_written(study, tmp_path):
     assert outcome.exit_code == 1
     assert "cannot be written" in outcome.stderr
     assert "--results" in outcome.stderr
+
+
+@pytest.mark.parametrize("name", ["run.log", "train.json", "model.safetensors"])
+def test_what_is_in_the_way_of_one_run_stops_no_other(study, copied, name):
+    """Nothing is computed in vain, and once it is away the same command goes on."""
+    place = next(copied.rglob(name))
+    run = place.parent.name
+    with suppress(FileNotFoundError):
+        (place.parent / "train.json").unlink()
+    place.unlink(missing_ok=True)
+    place.mkdir()
+    outcome = call("run", study, "--results", copied)
+    assert outcome.exit_code == 1
+    assert f"{run}: " in outcome.stderr
+    assert f"{name}: cannot be written (Is a directory); move what is there away" in outcome.stderr
+    assert "1 of 4 runs failed" in outcome.stderr
+    assert run not in {*pd.read_csv(copied / "tiny" / "runs.csv")["run"]}
+    place.rmdir()
+    assert call("run", study, "--results", copied).exit_code == 0
+
+
+def test_plan_and_results_that_are_a_file(study, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    outcome = call("plan", study, "--results", tmp_path / "file")
+    assert outcome.exit_code == 1
+    assert f"{tmp_path}/file: cannot be written (Not a directory)" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--results", ""), "it is empty; give a folder"),
+        (("--force", "--trust-code"), "--force and --trust-code do not go together"),
+        (("--scheduler-file", "nowhere"), "'nowhere' does not exist"),
+        (("--log-file", "/proc/x/log"), "--log-file /proc/x/log: cannot be written"),
+    ],
+)
+def test_wrong_calls_end_with_2(study, tmp_path, arguments, words):
+    outcome = call("run", study, "--results", tmp_path, *arguments)
+    assert outcome.exit_code == 2
+    assert words in outcome.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_on_a_read_only_mount(study, tmp_path):

@@ -21,7 +21,7 @@ from spaceprobe.study.running.executor import Watch
 from spaceprobe.study.running.job import Outcome, run_job
 from spaceprobe.study.running.run_log import here, log_line
 from spaceprobe.study.stage import Job
-from spaceprobe.study.storage.files import file_digest
+from spaceprobe.study.storage.files import InTheWayError, file_digest
 from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part
 
 REPORT_EVERY_S = 0.5
@@ -157,7 +157,8 @@ class DaskExecutor:
             )
         else:
             problem = f"{type(error).__name__}: {error}"
-        log_line(job.folder, f"{job.stage}: failed: {problem}")
+        with suppress(InTheWayError):  # the outcome says it as well
+            log_line(job.folder, f"{job.stage}: failed: {problem}")
         return Outcome(error=problem)
 
     def _seen(self, job: Job, outcome: Outcome) -> Outcome:

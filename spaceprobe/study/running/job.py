@@ -13,7 +13,7 @@ from spaceprobe.study.running.run_log import here, log_line, logged
 from spaceprobe.study.source.code_version import code_version, load_code
 from spaceprobe.study.stage import Advance, Job, RunStage
 from spaceprobe.study.stages import STAGES, run_stage_named
-from spaceprobe.study.storage.files import ResultsError, write_whole
+from spaceprobe.study.storage.files import InTheWayError, ResultsError, write_whole
 from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part, write_part
 from spaceprobe.study.storage.reasons import differences
 
@@ -57,7 +57,14 @@ def run_job(job: Job, advance: Advance) -> Outcome:
     todo = job if job.is_forced else _still_to_do(job, stage, advance)
     if not todo.parts:
         return Outcome()
-    num_parts = len(todo.parts)
+    try:
+        return _compute_logged(todo, stage, advance)
+    except InTheWayError as error:  # of this run's log
+        return Outcome(error=str(error))
+
+
+def _compute_logged(job: Job, stage: RunStage, advance: Advance) -> Outcome:
+    num_parts = len(job.parts)
     log_line(job.folder, f"{job.stage}: started, {num_parts} part{'s' * (num_parts != 1)}, {here()}")
     start = time.perf_counter()
     with logged(job.folder, job.stage):
@@ -67,7 +74,7 @@ def run_job(job: Job, advance: Advance) -> Outcome:
                 here(),
                 *(" ".join(map(" ".join, some.items())) for some in (numeric_libraries(), job.libraries)),
             )
-        outcome = _compute(todo, stage, advance)
+        outcome = _compute(job, stage, advance)
     seconds = f"{time.perf_counter() - start:.1f} s"
     end = f"done in {seconds}" if outcome.error is None else f"failed after {seconds}: {outcome.error}"
     log_line(job.folder, f"{job.stage}: {end}")
@@ -94,6 +101,8 @@ def _compute(job: Job, stage: RunStage, advance: Advance) -> Outcome:
             now = time.perf_counter()
             digests[part.path] = write_part(job.folder, part, content, now - start, job.code)
             problem, start = content.error or problem, now
+    except InTheWayError as error:
+        problem = str(error)
     except ResultsError:
         raise  # a full disk is full for every run: the study stops before it computes in vain
     except SpaceprobeError as error:

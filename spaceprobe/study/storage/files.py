@@ -21,7 +21,18 @@ _TEMPORARY = re.compile(r"\..+~(\d+)@([^~]+)~.*\.tmp", re.DOTALL)
 
 
 class ResultsError(SpaceprobeError):
-    """Results cannot be written or read."""
+    """Results cannot be written or read: the disk is full, gone or read-only, for all of them."""
+
+
+class InTheWayError(ResultsError):
+    """One file cannot be written, since something else is there or its folder may not be written."""
+
+
+_WAYS_OUT = {
+    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY), "move what is there away"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "let this user write there"),
+}
+"""What to do where the cause lies in one place."""
 
 
 def write_whole(path: Path, data: bytes) -> str:
@@ -48,9 +59,7 @@ def write_whole(path: Path, data: bytes) -> str:
     except OSError as error:
         if temporary is not None:
             _discard(temporary)
-        raise ResultsError(
-            f"{path}: cannot be written ({error.strerror}); make room or give another folder with --results"
-        ) from error
+        raise _refused(path, error) from error
     return hashlib.sha256(data).hexdigest()
 
 
@@ -73,9 +82,7 @@ def append_line(path: Path, line: str) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise ResultsError(
-            f"{path}: cannot be written ({error.strerror}); make room or give another folder with --results"
-        ) from error
+        raise _refused(path, error) from error
 
 
 def last_line(path: Path, max_bytes: int = 4096) -> str | None:
@@ -129,6 +136,28 @@ def file_digest(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
+
+
+def check_place(folder: Path) -> None:
+    """Checks that a folder is there or can be made, as far as its parents show.
+
+    Raises:
+        InTheWayError: one of them is something else.
+    """
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            if not os.path.isdir(place):  # noqa: PTH112  # of the path module: it raises nothing
+                raise _refused(place, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
+            return
+
+
+def _refused(path: Path, error: OSError) -> ResultsError:
+    way_out = _WAYS_OUT.get(error.errno or 0)
+    kind = ResultsError if way_out is None else InTheWayError
+    return kind(
+        f"{path}: cannot be written ({error.strerror}); {way_out or 'make room'} or give another folder with "
+        "--results"
+    )
 
 
 def _discard(path: Path) -> None:

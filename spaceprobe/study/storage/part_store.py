@@ -116,9 +116,19 @@ class PartStore:
             ResultsError: they cannot be written.
         """
         if self._is_changed:
+            self._drop_vanished()
             text = json.dumps(self._notes, separators=(",", ":")).encode()
             write_whole(self._folder / NOTES, _seal(text) + text)
             self._is_changed = False
+
+    def _drop_vanished(self) -> None:
+        """Drops the notes of runs that are gone from the disk: else they would grow for ever."""
+        notes = self._notes["parts"]
+        runs = {name.partition("/")[0] for name in notes}
+        gone = {run for run in runs if stamp_of(self._folder / "runs" / run) is None}
+        self._notes["parts"] = {
+            name: note for name, note in notes.items() if name.partition("/")[0] not in gone
+        }
 
     def _holds(
         self, note: Mapping[str, Any], stamp: Stamp, run_folder: Path, part: Part, expected: Expected
