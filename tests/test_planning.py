@@ -249,6 +249,31 @@ def test_plan_says_it_and_writes_nothing(study, finished):
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
+def test_plan_of_what_is_up_to_date(study, finished):
+    said = call("plan", study, "--results", finished).stdout.splitlines()
+    assert [line.split(maxsplit=1)[1] for line in said[1:]] == ["up to date"] * 4
+
+
+def test_tables_of_other_stages_do_not_stay_beside_new_networks(study, copied):
+    """They come back from the parts, which stay, without computing anything."""
+    old = tables(copied)
+    changed = ("--set", "training.epochs=3")
+    outcome = call("train", study, "--results", copied, *changed)
+    assert "the tables of fold and lmd and summarize were written anew" in outcome.stderr
+    assert len(pd.read_csv(copied / "tiny" / "runs.csv")) == len(RUNS)
+    for table in ("folding", "lmd_layers"):
+        assert pd.read_csv(copied / "tiny" / f"{table}.csv").empty, table
+    notes = pd.read_csv(copied / "tiny" / "correlations.csv")["note"]
+    assert notes.str.contains("runs without folding left out: 6").any()
+    again = call("train", study, "--results", copied, *changed)
+    assert "written anew" not in again.stderr
+    before = written(copied)
+    outcome = call("run", study, "--results", copied)
+    assert outcome.exit_code == 0
+    assert {part for _, part in rewritten(copied, before)} <= {"train.json"}
+    assert tables(copied) == old
+
+
 def test_force_only_and_run_select(study, copied):
     name = next(path.name for path in (copied / "tiny/runs").glob("3x4-s1-*"))
     everything = {(stage, run, part) for stage, parts in PLANNED.items() for run in RUNS for part in parts}
@@ -533,6 +558,7 @@ def command_of(package, *words):
 
 
 UP_TO_DATE = {stage: f"{stage:<9}  up to date" for stage in PLANNED}
+ALL_UP_TO_DATE = {**UP_TO_DATE, "summarize": "summarize  up to date"}
 AFTER = {stage: f"{stage:<9}  6 of 6 runs after train" for stage in ("fold", "lmd")}
 TRAINED = {"train": r"train      6 of 6 runs, 12 epochs: training code changed", **AFTER}
 FOLDED = {"fold": r"fold       6 of 6 runs, 192 paths: folding code changed"}
@@ -548,9 +574,9 @@ EDITS = {
         FOLDED | DECOMPOSED,
     ),
     "analysis": ("analysis/statistics.py", "folding_statistics", STATEMENT, {}),
-    "a comment": ("folding/engine.py", "fold_grid", COMMENT, {}),
-    "a docstring": ("networks/training.py", "train", DOCSTRING, {}),
-    "the runner": ("study/running/job.py", "run_job", STATEMENT, {}),
+    "a comment": ("folding/engine.py", "fold_grid", COMMENT, ALL_UP_TO_DATE),
+    "a docstring": ("networks/training.py", "train", DOCSTRING, ALL_UP_TO_DATE),
+    "the runner": ("study/running/job.py", "run_job", STATEMENT, ALL_UP_TO_DATE),
 }
 
 
@@ -558,7 +584,8 @@ EDITS = {
 def test_changed_code_redoes_its_stage(study, finished, package, file, function, words, lines):
     with edited(package, file, function, words):
         found = command_of(package, "plan", study, "--results", finished).stdout.splitlines()
-    assert found[1:] == [*(UP_TO_DATE | lines).values(), "summarize  from the tables of train and fold"]
+    tables = {"summarize": "summarize  from the tables of train and fold"}
+    assert found[1:] == [*(UP_TO_DATE | tables | lines).values()]
 
 
 def test_trusted_code_redoes_nothing(study, finished, package):

@@ -91,8 +91,11 @@ def _echo_plan(runner: "Runner", stages: Sequence[Stage], plans: Sequence["Stage
     num_runs = runner.num_selected
     show = notify if err else say
     show(f"{runner.study.name}: {num_runs} run{'s' * (num_runs != 1)} in {runner.folder}")
+    is_busy = any(plan.busy for plan in plans)
     for stage in stages:
-        for line in describe(stage, by_stage.get(stage.name), num_runs):
+        plan = by_stage.get(stage.name)
+        is_current = plan is None and not is_busy and runner.is_current(stage)
+        for line in describe(stage, plan, num_runs, is_current=is_current):
             show(line)
 
 
@@ -106,4 +109,6 @@ def _echo_failures(outcome: "StageOutcome", num_runs: int) -> None:
         log = outcome.logs.get(runs[0])
         notify(f"Error: {runs[0]}{more}: {reason}" + (f" (log: {log})" if log else ""))
     if outcome.failures:
-        notify(f"{len(outcome.failures)} of {num_runs} runs failed; `spaceprobe status` shows all")
+        notify(
+            f"{len(outcome.failures)} of {num_runs} runs failed; `spaceprobe status` shows how far all are"
+        )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class StudyTables:
         """
         sources = self._sources(stage)
         memo = self._parts.store.memo(stage.name)
-        while memo is None or memo["sources"] != sources or memo["files"] != self._stamps(stage):
+        while not self._fits(memo, stage, sources):
             frames = self.frames(stage)
             for table in stage.tables:
                 write_csv(self._folder / f"{table.name}.csv", frames[table.name])
@@ -56,6 +56,33 @@ class StudyTables:
         if is_edited():  # what is in memory wrote the tables, and is not what `_sources` would say next time
             self._parts.store.set_memo(stage.name, {**memo, "sources": ""})
         self._parts.store.save()
+
+    def refresh(self, written: Collection[Stage]) -> list[str]:
+        """Writes the tables of other stages anew that are there and no longer hold what they come from.
+
+        Args:
+            written: the stages whose tables were just written.
+
+        Returns:
+            The names of the stages whose tables changed.
+
+        Raises:
+            ResultsError: one cannot be written.
+        """
+        changed = []
+        for stage in STAGES:
+            is_there = self._parts.store.memo(stage.name) is not None
+            if stage not in written and is_there and not self.is_current(stage):
+                self.write(stage)
+                changed.append(stage.name)
+        return changed
+
+    def is_current(self, stage: Stage) -> bool:
+        """Returns whether the tables of a stage are there and hold what they come from."""
+        return self._fits(self._parts.store.memo(stage.name), stage, self._sources(stage))
+
+    def _fits(self, memo: Any, stage: Stage, sources: str) -> bool:
+        return memo is not None and memo["sources"] == sources and memo["files"] == self._stamps(stage)
 
     def said(self, stage: Stage) -> tuple[str, list[str]]:
         """Returns what the tables of a stage say and warn of, as they were last written."""

@@ -120,14 +120,20 @@ class Planner:
             )
 
 
-def describe(stage: Stage, plan: StagePlan | None, num_runs: int) -> Iterator[str]:
+def describe(
+    stage: Stage, plan: StagePlan | None, num_runs: int, *, is_current: bool = False
+) -> Iterator[str]:
     """Yields what a stage has to do as lines for a person.
 
     Args:
         stage: the stage.
         plan: what it has to do; None for a stage of the study's tables.
         num_runs: how many runs it was planned for.
+        is_current: of a stage of the study's tables, whether they will stay as they are.
     """
+    if plan is None and is_current:
+        yield f"{stage.name:<9}  up to date"
+        return
     if plan is None:
         yield f"{stage.name:<9}  from the tables of {' and '.join(stage.needs)}"
         return

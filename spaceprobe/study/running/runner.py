@@ -24,7 +24,7 @@ from spaceprobe.study.running.planning import Planner, StagePlan
 from spaceprobe.study.running.provenance import provenance
 from spaceprobe.study.running.run_log import RUN_LOG
 from spaceprobe.study.stage import Job, RunStage, Stage
-from spaceprobe.study.storage.files import ResultsError, write_whole
+from spaceprobe.study.storage.files import ResultsError, check_place, write_whole
 from spaceprobe.study.tables import StudyTables
 
 logger = logging.getLogger(__name__)
@@ -98,9 +98,11 @@ class Runner:
 
         Raises:
             UnknownRunError: a run of the options is no run of the study.
+            ResultsError: the folder of results is none.
         """
         self.study = study
         self.folder = results / study.name
+        check_place(self.folder)
         self.runs = expand(study)
         self.options = options or Options()
         self._place = place or Place()
@@ -203,6 +205,9 @@ class Runner:
     def execute_all(self, stages: Sequence[Stage]) -> tuple[StageOutcome, Stage]:
         """Executes stages in order, up to the first with a failed run where that is to end it.
 
+        The tables of other stages that are there already are written anew where they no longer fit: no table
+        stands beside others that come from other networks.
+
         Returns:
             What they did together, and the last of them.
         """
@@ -211,7 +216,18 @@ class Runner:
             total.add(self.execute(stage))
             if total.failures and self.options.is_fail_fast:
                 break
+        changed = self._tables.refresh(stages)
+        if changed:
+            logger.warning(
+                "warning: the tables of %s were written anew: they hold what fits the study as it is now; "
+                "`spaceprobe run` computes the rest",
+                " and ".join(changed),
+            )
         return total, stage
+
+    def is_current(self, stage: Stage) -> bool:
+        """Returns whether the tables of a stage hold what is there now."""
+        return self._tables.is_current(stage)
 
     def closing(self, stage: Stage) -> tuple[str, list[str]]:
         """Returns what a command prints at its end, and what it warns of."""
