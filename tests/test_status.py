@@ -76,7 +76,8 @@ def read_events(results):
 def test_a_study_that_was_never_started(study, tmp_path):
     outcome = call("status", study, "--results", tmp_path)
     assert outcome.exit_code == 1
-    assert f"{tmp_path}/small: no study was started there; start it with `spaceprobe run`" in outcome.stderr
+    assert f"{tmp_path}/small/study.yaml: there is none, so no study was started there" in outcome.stderr
+    assert call("status", "", "--results", tmp_path).exit_code == 1
 
 
 def test_done(study, finished):
@@ -93,6 +94,14 @@ def test_status_is_of_the_study_as_it_was_started(study, copied):
     other = copied.parent / "small.yaml"
     other.write_text(study.read_text().replace("[0, 1, 2, 3]", "[8]"))
     assert status(other, copied)[0] == everywhere(train="done", fold="done")
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("[")], ids=["gone", "broken"])
+def test_status_needs_the_name_of_the_file_only(study, finished, tmp_path, change):
+    other = tmp_path / "small.yaml"
+    other.write_text("")
+    change(other)
+    assert status(other, finished)[0] == everywhere(train="done", fold="done")
 
 
 def test_stale_partly_and_to_do(study, copied):
@@ -127,7 +136,7 @@ def test_diverged_is_failed_and_the_rest_is_done(study, tmp_path):
     assert outcome.exit_code == 1
     assert re.search(
         r"Error: 20x10-s0-\w+: training diverged: .*\(log: .*/20x10-s0-\w+/run\.log\)\n"
-        r"1 of 2 runs failed; `spaceprobe status` shows all",
+        r"1 of 2 runs failed; `spaceprobe status` shows how far all are",
         outcome.stderr,
     )
     runs = pd.read_csv(tmp_path / "small" / "runs.csv").set_index("run")
@@ -169,7 +178,7 @@ def test_a_run_whose_job_raises_is_failed_and_the_rest_is_done(study, tmp_path):
     log = one(tmp_path, "run.log")
     *_, said, num_failed = outcome.stderr.splitlines()
     assert said == f"Error: {log.parent.name}: OddError: out of luck (log: {log})"
-    assert num_failed == "1 of 4 runs failed; `spaceprobe status` shows all"
+    assert num_failed == "1 of 4 runs failed; `spaceprobe status` shows how far all are"
     assert "Traceback" not in outcome.output
     text = log.read_text()
     assert re.search(
@@ -353,15 +362,18 @@ def test_results_on_stdout_and_all_else_on_stderr(study, finished, tmp_path):
         )
     ]
     logged = log_file.read_text().splitlines()
-    assert len(logged) == 8
+    assert len(logged) == 10
     clock = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
+    assert [re.sub(clock, "", line) for line in logged[:2]] == [
+        f" INFO spaceprobe.notices: {line}" for line in lines[:2]
+    ]
     pattern = clock + r" INFO spaceprobe\.study\.running\.runner: fold 2x5-s\d-\w+: (started|done)"
-    assert all(re.match(pattern, line) for line in logged)
+    assert all(re.match(pattern, line) for line in logged[2:])
     # another call appends, and without --verbose the terminal stays as it is
     again = call(*words, "--log-file", log_file)
     assert again.stderr.splitlines() == lines[:2]
-    assert log_file.read_text().splitlines()[:8] == logged
-    assert len(log_file.read_text().splitlines()) == 16
+    assert log_file.read_text().splitlines()[:10] == logged
+    assert len(log_file.read_text().splitlines()) == 20
     assert call("run", study, "--results", finished, "-q").stdout == results.stdout
 
 
@@ -375,7 +387,7 @@ def test_quiet_and_verbose_do_not_go_together(study, tmp_path):
 def test_a_log_file_that_cannot_be_written(study, tmp_path):
     (tmp_path / "file").write_text("in the way")
     outcome = call("run", study, "--results", tmp_path, "--log-file", tmp_path / "file" / "x.log")
-    assert outcome.exit_code == 1
+    assert outcome.exit_code == 2
     assert f"--log-file {tmp_path}/file/x.log: cannot be written (" in outcome.stderr
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from spaceprobe.cli.messages import say, show_messages
+from spaceprobe.cli.messages import notify, say, show_messages
 from spaceprobe.cli.options import (
     message_parameters,
     only_parameter,
@@ -49,14 +49,13 @@ class _Commands(click.Group):
                 for number, handler in before.items():
                     signal.signal(number, handler)
         except SpaceprobeError as error:
-            click.echo(f"Error: {error}", err=True)
+            notify(f"Error: {error}")
             ctx.exit(error.exit_code)
         except (KeyboardInterrupt, _TerminatedError) as error:
             is_asked = isinstance(error, _TerminatedError)
-            click.echo(
+            notify(
                 f"{'Terminated' if is_asked else 'Interrupted'}: what was finished is kept, the same command "
-                "goes on from there.",
-                err=True,
+                "goes on from there."
             )
             ctx.exit(TERMINATED if is_asked else INTERRUPTED)
 
@@ -134,7 +133,7 @@ def validate(config: str | None, overrides: tuple[str, ...]) -> None:
     study = load_study(config, overrides)
     num_runs = len(expand(study))
     say(dump_study(study).rstrip())
-    click.echo(f"{study.name}: valid, {num_runs} run{'s' * (num_runs != 1)}", err=True)
+    notify(f"{study.name}: valid, {num_runs} run{'s' * (num_runs != 1)}")
 
 
 @click.command()

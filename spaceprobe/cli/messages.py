@@ -8,7 +8,10 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.errors import SettingsError, SpaceprobeError
+
+_NOTICES = "spaceprobe.notices"
+"""The logger of what stderr is shown in any case."""
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -28,9 +31,10 @@ def say(text: str) -> None:
 
 
 def notify(text: str) -> None:
-    """Writes a notice to stderr; one that nobody can read ends no sweep."""
+    """Writes a notice to stderr and the log file; one that nobody can read ends no sweep."""
     with suppress(OSError, ValueError):  # closed, or on a full disk
         click.echo(text, err=True)
+    logging.getLogger(_NOTICES).info(text)
 
 
 def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file: Path | None = None) -> None:
@@ -42,7 +46,7 @@ def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file:
         log_file: all of it is appended here, with the time; None for nowhere.
 
     Raises:
-        SpaceprobeError: the log file cannot be written.
+        SettingsError: the log file cannot be written.
     """
     root = logging.getLogger()
     for handler in [*root.handlers]:
@@ -60,7 +64,7 @@ def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         file = _LogFile(log_file, encoding="utf-8")
     except OSError as error:
-        raise SpaceprobeError(
+        raise SettingsError(
             f"--log-file {log_file}: cannot be written ({error.strerror}); give another file"
         ) from error
     file.setFormatter(logging.Formatter(_FORMAT))
@@ -69,6 +73,8 @@ def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file:
 
 def _concerns(record: logging.LogRecord, is_verbose: bool) -> bool:
     """Returns whether a message is for the user: of a library only where all is asked for."""
+    if record.name == _NOTICES:
+        return False  # shown already
     is_ours = record.name.partition(".")[0] == "spaceprobe"
     return is_ours or (is_verbose and record.levelno >= logging.WARNING)
 

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from spaceprobe.study.running.runner import Options
 
 
+class _Folder(click.Path):
+    """A folder, by a name that is not empty: a variable of the shell that is not set gives such."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns the folder's path."""
+        if value == "":
+            self.fail("it is empty; give a folder, or . for the current one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def study_parameters() -> list[click.Parameter]:
     """Returns what every command on a study takes."""
     return [
@@ -32,7 +42,7 @@ def results_parameter() -> click.Parameter:
     """Returns the folder of results."""
     return click.Option(
         ["--results"],
-        type=click.Path(path_type=Path),
+        type=_Folder(path_type=Path),
         default=Path("results"),
         show_default=True,
         metavar="DIR",
@@ -89,7 +99,7 @@ def place_parameters() -> list[click.Parameter]:
         ),
         click.Option(
             ["--scheduler-file"],
-            type=click.Path(path_type=Path),
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
             metavar="FILE",
             help="The same, by the file that `dask scheduler --scheduler-file` writes.",
         ),
@@ -165,9 +175,15 @@ def take_place(values: dict[str, Any]) -> Place:
 
 
 def take_options(values: dict[str, Any], *, is_quiet: bool = False) -> "Options":
-    """Takes the values that say which runs are computed, and when again."""
+    """Takes the values that say which runs are computed, and when again.
+
+    Raises:
+        click.UsageError: they contradict each other.
+    """
     from spaceprobe.study.running.runner import Options  # here: pandas takes a while to import
 
+    if values.get("forces") and values.get("trusts_code"):
+        raise click.UsageError("--force and --trust-code do not go together: the one does all again")
     names = ("only_runs", "forces", "trusts_code", "is_fail_fast")
     return Options(**{name: values.pop(name) for name in names if name in values}, is_quiet=is_quiet)
 

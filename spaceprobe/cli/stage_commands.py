@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from spaceprobe.cli.messages import say
+from spaceprobe.cli.messages import notify, say
 from spaceprobe.cli.options import (
     message_parameters,
     place_parameters,
@@ -84,6 +84,6 @@ def _work_on_file(file_input: FileInput, given: dict[str, Any], study: dict[str,
     outcome = file_input.work(path, study["results"], given)
     say(outcome.text)
     for name, reason in outcome.failures.items():
-        click.echo(f"Error: {name}: {reason}", err=True)
+        notify(f"Error: {name}: {reason}")
     if outcome.failures:
         sys.exit(1)

@@ -59,6 +59,14 @@ def find_config(name: str | None = None) -> Path:
     raise ConfigError([Problem(Place(name or "CONFIG"), "", message)])
 
 
+def study_name(config: str | None = None) -> str:
+    """Returns the name of a study, as `find_config` takes it: the stem of its file, there or not."""
+    if config is None:
+        return Path(HERE).stem if os.path.lexists(HERE) else FALLBACK
+    path = Path(config)
+    return path.stem if path.suffix == ".yaml" or os.path.lexists(path) else path.name
+
+
 def shipped_configs(package: Path | None = None) -> dict[str, Path]:
     """Returns the studies that come with spaceprobe, by name.
 

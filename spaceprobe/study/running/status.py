@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.config import Study, load_study
+from spaceprobe.study.config.finding import study_name
 from spaceprobe.study.grid import Run, expand
 from spaceprobe.study.parts import Lacking, StudyParts
 from spaceprobe.study.running.journal import read_events, runners_at_work
@@ -44,19 +45,19 @@ def study_status(config: str | None, results: Path) -> Iterator[str]:
     """Yields lines for a person: a table of runs, and how many are in which state.
 
     Args:
-        config: the study's name, or its file, as `spaceprobe run` takes it.
+        config: the study's name, or its file, as `spaceprobe run` takes it; the file itself is not read,
+            since it may have been edited or removed.
         results: the folder that holds a folder a study.
 
     Raises:
         SpaceprobeError: the study was never started there.
     """
-    is_file = config is None or Path(config).suffix or _is_file(config)
-    name = load_study(config).name if is_file else str(config)
+    name = study_name(config)
     folder = results / name
-    if not _is_file(folder / STUDY_FILE):
+    if not name or not _is_file(folder / STUDY_FILE):
         raise SpaceprobeError(
-            f"{folder}: no study was started there; start it with `spaceprobe run`, or say where it is with "
-            "--results"
+            f"{folder / STUDY_FILE}: there is none, so no study was started there; start it with `spaceprobe "
+            "run`, which keeps what is finished, or say with --results where it is"
         )
     study = load_study(folder / STUDY_FILE, name=name)
     found = run_states(study, folder)
