@@ -15,7 +15,7 @@ from spaceprobe.study.running.runner import Options, Runner
 from spaceprobe.study.source import code_version as versions
 from spaceprobe.study.stage import Content, Part
 from spaceprobe.study.stages import run_stage_named
-from spaceprobe.study.storage.files import file_digest, write_whole
+from spaceprobe.study.storage.files import ResultsError, append_line, file_digest, write_whole
 from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_part, write_part
 from spaceprobe.study.storage.part_store import PartStore
 
@@ -140,6 +140,34 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     found = read_part(tmp_path, Part("train.json", {}, 1), Expected(None, {}))
     assert isinstance(found, Stale)
     assert file_digest(tmp_path / "model") is None
+
+
+def test_a_line_that_a_full_disk_cut_off_is_taken_back(tmp_path, monkeypatch):
+    path, write = tmp_path / "events.jsonl", os.write
+    append_line(path, '{"event": 1}')
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", lambda handle, data: write(handle, data[:5]))
+        with pytest.raises(ResultsError, match="No space left on device"):
+            append_line(path, '{"event": 2}')
+    assert path.read_text() == '{"event": 1}\n'
+
+
+def test_nobody_elses_line_is_taken_back(tmp_path, monkeypatch):
+    """What was cut off stays where another process wrote after it; the next line begins a new one."""
+    path, write = tmp_path / "events.jsonl", os.write
+
+    def cut_off_and_overtaken(handle, data):
+        num_written = write(handle, data[:5])
+        with path.open("a") as other:
+            other.write("theirs\n{")
+        return num_written
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", cut_off_and_overtaken)
+        with pytest.raises(ResultsError, match="No space left on device"):
+            append_line(path, "never whole")
+    append_line(path, "ours")
+    assert path.read_text() == "nevertheirs\n{\nours\n"
 
 
 def test_equal_parts_of_two_runners_count_as_one(tmp_path):

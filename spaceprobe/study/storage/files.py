@@ -67,7 +67,8 @@ def append_line(path: Path, line: str) -> None:
     """Appends a line in one call, so that the lines of two processes do not mix (on NFS they may).
 
     Raises:
-        ResultsError: it cannot be written, or not whole: the next line then begins a line of its own.
+        ResultsError: it cannot be written, or not whole: it is taken back then, or where another process
+            wrote after it, the next line begins a line of its own.
     """
     data = line.encode(errors="backslashreplace") + b"\n"
     try:
@@ -77,7 +78,10 @@ def append_line(path: Path, line: str) -> None:
             size = os.fstat(handle).st_size
             if size and os.pread(handle, 1, size - 1) != b"\n":
                 data = b"\n" + data  # after a line that a full disk cut off
-            if os.write(handle, data) < len(data):
+            num_written = os.write(handle, data)
+            if num_written < len(data):
+                if os.fstat(handle).st_size == size + num_written:  # nobody wrote after it
+                    os.ftruncate(handle, size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(handle)
