@@ -68,7 +68,7 @@ with Runner(load_study(config), Path(results), Options(is_quiet=True)) as runner
     cpu = time.process_time()
     outcome = runner.execute(stages[0])
     assert not outcome.failures
-    runner.closing(stages[0])
+    runner.closing(stages)
 cpu = time.process_time() - cpu
 print("FIGURES", planned, time.perf_counter() - start, cpu, outcome.num_computed, *rss)
 """

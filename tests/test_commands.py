@@ -313,7 +313,7 @@ def test_what_is_in_the_way_of_one_run_stops_no_other(study, copied, name):
     assert outcome.exit_code == 1
     assert f"{run}: " in outcome.stderr
     assert f"{name}: cannot be written (Is a directory); move what is there away" in outcome.stderr
-    assert "1 of 4 runs failed" in outcome.stderr
+    assert "1 of 4 runs have no result" in outcome.stderr
     assert run not in {*pd.read_csv(copied / "tiny" / "runs.csv")["run"]}
     place.rmdir()
     assert call("run", study, "--results", copied).exit_code == 0

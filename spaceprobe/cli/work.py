@@ -48,8 +48,8 @@ def take_through(
         if any(plan.busy for plan in plans) and not is_quiet:
             _echo_plan(runner, stages, plans, err=True)
         runner.begin(plans)
-        outcome, last = runner.execute_all(stages)
-        text, warnings = runner.closing(last)
+        outcome, executed = runner.execute_all(stages)
+        text, warnings = runner.closing(executed)
     say(text)
     for warning in warnings:
         logger.warning("warning: %s", warning)
@@ -110,5 +110,6 @@ def _echo_failures(outcome: "StageOutcome", num_runs: int) -> None:
         notify(f"Error: {runs[0]}{more}: {reason}" + (f" (log: {log})" if log else ""))
     if outcome.failures:
         notify(
-            f"{len(outcome.failures)} of {num_runs} runs failed; `spaceprobe status` shows how far all are"
+            f"{len(outcome.failures)} of {num_runs} runs have no result; `spaceprobe status` shows how far "
+            "all are"
         )

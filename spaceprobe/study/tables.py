@@ -57,14 +57,14 @@ class StudyTables:
             self._parts.store.set_memo(stage.name, {**memo, "sources": ""})
         self._parts.store.save()
 
-    def refresh(self, written: Collection[Stage]) -> list[str]:
+    def refresh(self, written: Collection[Stage]) -> list[Stage]:
         """Writes the tables of other stages anew that are there and no longer hold what they come from.
 
         Args:
             written: the stages whose tables were just written.
 
         Returns:
-            The names of the stages whose tables changed.
+            The stages whose tables changed.
 
         Raises:
             ResultsError: one cannot be written.
@@ -74,7 +74,7 @@ class StudyTables:
             is_there = self._parts.store.memo(stage.name) is not None
             if stage not in written and is_there and not self.is_current(stage):
                 self.write(stage)
-                changed.append(stage.name)
+                changed.append(stage)
         return changed
 
     def is_current(self, stage: Stage) -> bool:

@@ -202,36 +202,43 @@ class Runner:
         self._keep_study()  # by whoever wrote the tables: another runner may have other settings
         return outcome
 
-    def execute_all(self, stages: Sequence[Stage]) -> tuple[StageOutcome, Stage]:
+    def execute_all(self, stages: Sequence[Stage]) -> tuple[StageOutcome, list[Stage]]:
         """Executes stages in order, up to the first with a failed run where that is to end it.
 
         The tables of other stages that are there already are written anew where they no longer fit: no table
         stands beside others that come from other networks.
 
         Returns:
-            What they did together, and the last of them.
+            What they did together, and those that were executed.
         """
         total = StageOutcome()
+        executed = []
         for stage in stages:
             total.add(self.execute(stage))
+            executed.append(stage)
             if total.failures and self.options.is_fail_fast:
                 break
-        changed = self._tables.refresh(stages)
+        self._refresh(stages)
+        return total, executed
+
+    def _refresh(self, written: Sequence[Stage]) -> None:
+        changed = self._tables.refresh(written)
         if changed:
+            is_whole = not any(plan.busy for plan in self.plan(changed))
             logger.warning(
-                "warning: the tables of %s were written anew: they hold what fits the study as it is now; "
-                "`spaceprobe run` computes the rest",
-                " and ".join(changed),
+                "warning: the tables of %s were written anew: they hold what fits the study as it is now%s",
+                ", ".join(stage.name for stage in changed),
+                "" if is_whole else "; `spaceprobe run` computes the rest",
             )
-        return total, stage
 
     def is_current(self, stage: Stage) -> bool:
         """Returns whether the tables of a stage hold what is there now."""
         return self._tables.is_current(stage)
 
-    def closing(self, stage: Stage) -> tuple[str, list[str]]:
-        """Returns what a command prints at its end, and what it warns of."""
-        text, warnings = self._tables.said(stage)
+    def closing(self, executed: Sequence[Stage]) -> tuple[str, list[str]]:
+        """Returns what a command prints at its end, of the last stage, and what the stages warn of."""
+        said = [self._tables.said(stage) for stage in executed]
+        text, warnings = said[-1][0], [*dict.fromkeys(words for _, some in said for words in some)]
         num_runs = len(self.runs)
         head = f"{self.study.name}: {num_runs} run{'s' * (num_runs != 1)}"
         return f"{head}\n{text}\ntables   {self.folder}/*.csv", warnings
@@ -268,7 +275,9 @@ class Runner:
                 outcome.num_computed += len(result.digests)
                 facts = {"stage": job.stage, "run": job.run, "num_parts": len(result.digests)}
                 self._journal.note("job_ended", **facts, error=result.error)
-                logger.info("%s %s: %s", job.stage, job.run, result.error or "done")
+                is_first_failure = result.error is not None and not outcome.logs
+                level = logging.WARNING if is_first_failure else logging.INFO  # all of them at the end
+                logger.log(level, "%s %s: %s", job.stage, job.run, result.error or "done")
                 if result.error is not None:
                     self._parts.store.forget(job.folder)
                     outcome.failures[job.run] = result.error
