@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spaceprobe.lmd.tails import MIN_TAIL_VALUES, matrix_norms, power_law_tail
@@ -94,6 +94,7 @@ def test_known_answer():
 
 
 @given(st.integers(0, 10**6), st.integers(-200, 200))
+@example(seed=40471, power=2)
 def test_exponent_and_distance_know_no_scale(seed, power):
     values = pareto_values(2.5, 60, seed)
     plain, scaled = power_law_tail(values), power_law_tail(values * 2.0**power)

@@ -125,12 +125,13 @@ def power_law_tail(
     reason = ""
     if num_values < min_values:
         reason = f"{num_values} eigenvalues in the tail, fewer than {min_values}"
+    smallest = float(values[num_values - 1])
     return Tail(
         num_values=len(values),
         exponent=alpha,
         standard_error=(alpha - 1) / math.sqrt(num_values),
         ks_distance=distance,
-        xmin=float(values[num_values - 1]) ** 2,
+        xmin=smallest * smallest,  # not ** 2: pow may round otherwise
         num_tail=num_values,
         valid=not reason,
         reason=reason,
