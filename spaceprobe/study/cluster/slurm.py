@@ -45,7 +45,9 @@ ENDING = "spaceprobe.study.cluster.ending"
 def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "SLURMCluster":
     """Returns a cluster whose jobs are submitted and may still wait in SLURM's queue; to be closed.
 
-    A job that SLURM ended is asked for again by ``cluster.scale(num_workers)``, and by nothing else.
+    A job that ran and that SLURM ended is asked for again by ``cluster.scale(num_workers)``, and by nothing
+    else; one that was cancelled before it ran, or whose submission failed, is not: dask-jobqueue does not see
+    it.
 
     Args:
         settings: what each job asks for.
