@@ -12,7 +12,7 @@ import pytest
 
 from spaceprobe.study.runs.settings import snapshot_name
 from spaceprobe.study.source import code_version as versions
-from spaceprobe.study.source.code_version import STATEMENTS, WHOLE, Sources, code_version, reached
+from spaceprobe.study.source.code_version import STATEMENTS, WHOLE, Sources, code_version
 from spaceprobe.study.stages import STAGES, stage_named
 
 ROOT = Path(versions.__file__).parents[2]
@@ -391,6 +391,14 @@ def cached(x):
 class Callable:
     def __call__(self):
         return 3
+
+
+def reached(function):
+    """Returns what counts for the version of a function: by module, the names."""
+    names = {}
+    for module, name in versions._sources().reach(*versions._checked(function)):
+        names.setdefault(module, set()).add(name)
+    return names
 
 
 def test_a_function_of_ones_own_counts_with_its_module_and_what_it_takes_from_the_package():

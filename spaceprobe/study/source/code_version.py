@@ -23,8 +23,7 @@ holds, other packages. Star imports within the package are refused.
 import ast
 import hashlib
 import inspect
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -93,20 +92,6 @@ def load_code(function: Callable[..., object]) -> bool:
 def is_edited() -> bool:
     """Returns whether a file was written since `code_version` read it."""
     return _sources().is_outdated()
-
-
-def reached(function: Callable[..., object]) -> Mapping[str, frozenset[str]]:
-    """Returns what counts for `code_version`: by module, the names, imported ones included.
-
-    `WHOLE` is among the names of a module of which everything counts, `STATEMENTS` where it has such.
-
-    Raises:
-        ValueError: as for `code_version`.
-    """
-    names = defaultdict(set)
-    for module, name in _sources().reach(*_checked(function)):
-        names[module].add(name)
-    return {module: frozenset(some) for module, some in sorted(names.items())}
 
 
 @cache
