@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spaceprobe.analysis.statistics import (
+    HISTOGRAM_BINS,
     QUANTILE_PERCENTS,
     STATISTIC_COLUMNS,
     count_zero_length,
+    folding_histogram,
     folding_statistics,
 )
 
@@ -137,3 +139,21 @@ def test_without_folded_paths_the_maximum_is_zero_and_quantiles_are_empty():
 def test_impossible_cells_are_refused(row):
     with pytest.raises(ValueError, match=r"cells: \[3, .*\] is no \(length, reach, count\)"):
         folding_statistics(np.array([[2, 1, 1], row]), np.zeros(1), 1, 1)
+
+
+@given(path_grids())
+def test_histogram_counts_every_path_once_in_the_bin_of_its_folding(grid):
+    paths = [path for row in grid for path in row]
+    expected = [0] * (HISTOGRAM_BINS + 1)
+    for length, reach in paths:
+        folding = Fraction(length - reach, length) if length else Fraction(0)
+        fits = [b for b in range(1, HISTOGRAM_BINS + 1) if b - 1 < folding * HISTOGRAM_BINS <= b]
+        expected[fits[0] if fits else 0] += 1
+    assert folding_histogram(count_cells(paths)).tolist() == expected
+
+
+def test_histogram_decides_the_edge_of_a_bin_exactly():
+    cells = np.array([[100, 71, 5], [50, 35, 7], [10, 10, 2], [0, 0, 1]])
+    # 29/100 is the middle of a bin; 15/50 = 0.3 its upper edge, which floats would miss.
+    histogram = folding_histogram(cells)
+    assert {number: count for number, count in enumerate(histogram.tolist()) if count} == {0: 3, 15: 12}

@@ -4,10 +4,14 @@ The aggregate of a network is the median over its class pairs of a column of fol
 ``folded`` the mean as well (design.md, section 2; arXiv 2502.09954 reports such medians).
 """
 
+import math
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
+from spaceprobe.analysis.association import Interval
+from spaceprobe.analysis.over_seeds import t_interval
 from spaceprobe.analysis.statistics import STATISTIC_COLUMNS
 
 STATES = ("initial", "trained", "difference")
@@ -36,7 +40,7 @@ RUN_COLUMNS = (
 """The columns that runs.csv always has; every other one is a swept setting."""
 
 TABLE_COLUMNS = ("chi_folded_mean", "chi_max", "chi_row_max_median")
-"""Aggregates shown per architecture, beside the test accuracy."""
+"""Aggregates given per architecture, beside the test accuracy."""
 
 
 def swept_settings(runs: pd.DataFrame) -> list[str]:
@@ -95,10 +99,11 @@ def aggregate_runs(runs: pd.DataFrame, folding: pd.DataFrame) -> pd.DataFrame:
 
 
 def architecture_table(aggregates: pd.DataFrame, state: str = "trained") -> pd.DataFrame:
-    """Returns mean and standard deviation over seeds for each architecture.
+    """Returns mean, standard deviation and interval of the mean over seeds for each architecture.
 
     The number to print after ± is the standard deviation (n - 1) over seeds: how far one training
-    differs from another. It is no interval of the mean, and NaN for a single seed.
+    differs from another. It is no interval of the mean; that is the t interval (95 %). Both are NaN for a
+    single seed.
 
     Args:
         aggregates: the result of `aggregate_runs`.
@@ -106,17 +111,31 @@ def architecture_table(aggregates: pd.DataFrame, state: str = "trained") -> pd.D
 
     Returns:
         One row per architecture, swept setting and probe key, sorted by depth, then descending
-        width: those columns, num_seeds, and ``<column>_mean`` and ``<column>_sd`` for test_accuracy
-        and each of `TABLE_COLUMNS`.
+        width: those columns, num_seeds, and ``<column>_mean``, ``_sd``, ``_low`` and ``_high`` for
+        test_accuracy and each of `TABLE_COLUMNS`.
     """
     rows = aggregates[aggregates["state"] == state]
     measured = {"run", "seed", "state", "num_parameters", "test_accuracy"}
     keys = [c for c in rows.columns[: rows.columns.get_loc("num_pairs")] if c not in measured]
-    named = {"num_seeds": ("seed", "nunique")}
+    named: dict[str, Any] = {"num_seeds": ("seed", "nunique")}
     for value in ("test_accuracy", *TABLE_COLUMNS):
         named |= {f"{value}_mean": (value, "mean"), f"{value}_sd": (value, "std")}
-    table = rows.groupby(keys, dropna=False, sort=False).agg(**named).reset_index()
+        named |= {f"{value}_low": (value, _low), f"{value}_high": (value, _high)}
+    table: pd.DataFrame = rows.groupby(keys, dropna=False, sort=False).agg(**named).reset_index()
     return table.sort_values(["depth", "width"], ascending=[True, False], kind="stable", ignore_index=True)
+
+
+def _low(values: pd.Series) -> float:
+    return _interval(values)[0]
+
+
+def _high(values: pd.Series) -> float:
+    return _interval(values)[1]
+
+
+def _interval(values: pd.Series) -> Interval:
+    """Returns the t interval of the mean of the values that are there; NaN where there is none."""
+    return t_interval(values.dropna().to_numpy(float)) or (math.nan, math.nan)
 
 
 def _states(folding: pd.DataFrame) -> pd.Series:

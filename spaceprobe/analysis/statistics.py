@@ -101,6 +101,26 @@ def folding_statistics(
     return statistics
 
 
+HISTOGRAM_BINS = 50
+"""Of the histogram of foldings above 0, each 0.02 wide. Chosen."""
+
+
+def folding_histogram(cells: Int64[np.ndarray, "cells 3"]) -> Int64[np.ndarray, "bins"]:
+    """Returns how many paths fold how far, from the counts of one class pair or of several together.
+
+    The first number is of the paths that do not fold; number b after it of those whose folding lies in
+    ((b - 1) / `HISTOGRAM_BINS`, b / `HISTOGRAM_BINS`], decided in integers.
+
+    Args:
+        cells: rows (length, reach, number of paths); any order, a (length, reach) may be repeated.
+    """
+    length, reach, count = cells.T
+    bins = -(-HISTOGRAM_BINS * (length - reach) // np.maximum(length, 1))
+    histogram = np.zeros(HISTOGRAM_BINS + 1, dtype=np.int64)
+    np.add.at(histogram, bins, count)
+    return histogram
+
+
 def _total_folding(
     length: Int64[np.ndarray, "folded"],
     reach: Int64[np.ndarray, "folded"],

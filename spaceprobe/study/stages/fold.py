@@ -230,26 +230,48 @@ def _to_arrays(
 def _tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows:
     settings = _folding(sections)
     asked = set(settings.directed_pairs())
-    sampled = settings.method == "sampled"
+    way = {
+        "method": settings.method,
+        "num_points": settings.num_points if settings.method == "sampled" else None,
+    }
     rows: list[dict[str, Any]] = []
     checks: list[dict[str, Any]] = []
+    cells: dict[tuple[int, str], list[Any]] = {}
     for part, content in parts:
         source, target = part.key["pair"]
         walked = {"epoch": part.key["epoch"], "source_class": source, "target_class": target}
         checks.append({**walked, **content.record})
         for pair in sorted({(source, target), (target, source)} & asked):
+            for measure in MEASURES:
+                some = content.arrays[f"{measure}-{pair[0]}-{pair[1]}-cells"]
+                cells.setdefault((part.key["epoch"], measure), []).append(some)
             for row in _rows(content.arrays, *pair):
                 rows.append(
                     {
                         "epoch": part.key["epoch"],
                         "source_class": pair[0],
                         "target_class": pair[1],
-                        "method": settings.method,
-                        "num_points": settings.num_points if sampled else None,
+                        **way,
                         **row,
                     }
                 )
-    return {"folding": rows, "folding_checks": checks}
+    histogram = [
+        {"epoch": epoch, "measure": measure, **way, **row}
+        for (epoch, measure), some in cells.items()
+        for row in _histogram(some)
+    ]
+    return {"folding": rows, "folding_checks": checks, "folding_histogram": histogram}
+
+
+def _histogram(cells: Sequence["np.ndarray"]) -> Iterator[dict[str, Any]]:
+    """Yields how many paths of several class pairs fold how far."""
+    import numpy as np
+
+    from spaceprobe.analysis.statistics import HISTOGRAM_BINS, folding_histogram
+
+    for number, num_paths in enumerate(folding_histogram(np.concatenate(cells)).tolist()):
+        low = max(0, number - 1) / HISTOGRAM_BINS
+        yield {"low": low, "high": number / HISTOGRAM_BINS, "num_paths": num_paths}
 
 
 def _rows(arrays: Mapping[str, Any], source: int, target: int) -> Iterator[dict[str, Any]]:
@@ -303,6 +325,11 @@ STAGE = RunStage(
             "folding_checks",
             key=(*KEY[:3], "method"),
             columns=(*KEY[:3], "method", "device", "num_walks", "num_violations"),
+        ),
+        Table(
+            "folding_histogram",
+            key=("epoch", *KEY[3:], "low", "high"),
+            columns=("epoch", *KEY[3:], "low", "high", "num_paths"),
         ),
     ),
     needs=("train",),

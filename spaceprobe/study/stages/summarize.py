@@ -63,11 +63,19 @@ def _why_flat(runs: "pd.DataFrame", folding: "pd.DataFrame") -> Iterator[str]:
 
 def _reduce(sections: Sections, frames: Frames) -> Frames:
     del sections
-    from spaceprobe.analysis.aggregates import aggregate_runs
+    import pandas as pd
+
+    from spaceprobe.analysis.aggregates import aggregate_runs, architecture_table
     from spaceprobe.analysis.correlations import correlation_table
 
-    runs, folding = frames["runs"], frames["folding"]
-    return {"correlations": correlation_table(aggregate_runs(runs, folding), runs)}
+    runs = frames["runs"]
+    aggregates = aggregate_runs(runs, frames["folding"])
+    architectures = {state: architecture_table(aggregates, state) for state in STATES}
+    return {
+        "aggregates": aggregates,
+        "architectures": pd.concat(architectures, names=["state", None]).reset_index(level="state"),
+        "correlations": correlation_table(aggregates, runs),
+    }
 
 
 def _present(frames: Frames) -> str:
@@ -123,12 +131,35 @@ def _describe(by_interval: "pd.DataFrame") -> tuple[str, str]:
     return "-", str(over_seeds["note"])
 
 
+_OF_ARCHITECTURE = ("architecture", "depth", "width", "activation", "dataset")
+_OF_RUN = (*_OF_ARCHITECTURE, "seed", "num_parameters", "test_accuracy")
+_PROBE = ("method", "num_points")
+_AGGREGATES = (
+    *("num_pairs", "num_sources", "num_targets"),
+    *(
+        f"{measure}_{column}"
+        for measure in ("chi", "peak")
+        for column in (
+            *("zero_length", "folded", "folded_mean", "mean", "max"),
+            *("q05", "q25", "q50", "q75", "q95", "row_max_median"),
+        )
+    ),
+    "note",
+)
+_SPREADS = tuple(
+    f"{column}_{number}"
+    for column in ("test_accuracy", "chi_folded_mean", "chi_max", "chi_row_max_median")
+    for number in ("mean", "sd", "low", "high")
+)
+
 STAGE = StudyStage(
     name="summarize",
     summary="Aggregate the folding of every network and correlate it with depth and width.",
     example="spaceprobe summarize depth-sweep",
     sections={},
     tables=(
+        Table("aggregates", key=(), columns=(*_OF_RUN, "state", *_PROBE, *_AGGREGATES)),
+        Table("architectures", key=(), columns=("state", *_OF_ARCHITECTURE, *_PROBE, "num_seeds", *_SPREADS)),
         Table(
             "correlations",
             key=(),
