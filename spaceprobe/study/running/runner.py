@@ -24,12 +24,12 @@ from spaceprobe.study.running.planning import Planner, StagePlan
 from spaceprobe.study.running.provenance import provenance
 from spaceprobe.study.running.run_log import RUN_LOG
 from spaceprobe.study.stage import Job, RunStage, Stage
+from spaceprobe.study.started import STUDY_FILE
 from spaceprobe.study.storage.files import ResultsError, check_place, write_whole
 from spaceprobe.study.tables import StudyTables
 
 logger = logging.getLogger(__name__)
 
-STUDY_FILE = "study.yaml"
 PROVENANCE = "provenance.json"
 
 

@@ -1,25 +1,20 @@
 """What is done, running, failed or stale of a study, as it was last started."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study.config import Study, load_study
-from spaceprobe.study.config.finding import study_name
+from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, expand
 from spaceprobe.study.parts import Lacking, StudyParts
 from spaceprobe.study.running.journal import read_events, runners_at_work
 from spaceprobe.study.running.run_log import RUN_LOG
-from spaceprobe.study.running.runner import STUDY_FILE
 from spaceprobe.study.stage import RunStage
 from spaceprobe.study.stages import STAGES
+from spaceprobe.study.started import find_started
 from spaceprobe.study.storage.files import last_line
 from spaceprobe.study.storage.part_store import Finished
-
-_is_file = os.path.isfile  # of the path module: it raises nothing
 
 STATES = ("done", "running", "failed", "stale", "partly", "to do")
 """Of a run in a stage. Stale: there is a result of other settings, inputs or code, or a damaged one; partly:
@@ -45,21 +40,13 @@ def study_status(config: str | None, results: Path) -> Iterator[str]:
     """Yields lines for a person: a table of runs, and how many are in which state.
 
     Args:
-        config: the study's name, or its file, as `spaceprobe run` takes it; the file itself is not read,
-            since it may have been edited or removed.
+        config: the study, as `find_started` takes it.
         results: the folder that holds a folder a study.
 
     Raises:
         SpaceprobeError: the study was never started there.
     """
-    name = study_name(config)
-    folder = results / name
-    if not name or not _is_file(folder / STUDY_FILE):
-        raise SpaceprobeError(
-            f"{folder / STUDY_FILE}: there is none, so no study was started there; start it with `spaceprobe "
-            "run`, which keeps what is finished, or say with --results where it is"
-        )
-    study = load_study(folder / STUDY_FILE, name=name)
+    study, folder = find_started(config, results)
     found = run_states(study, folder)
     stages = [stage.name for stage in _stages(study)]
     width = max(len("run"), *(len(status.run) for status in found))
