@@ -119,8 +119,12 @@ def is_constant(column: Float64[np.ndarray, "runs"]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def t_quantile(num_free: int) -> float:
-    """Returns the quantile of the t distribution that bounds a two-sided interval."""
+def t_quantile(num_free: int | float) -> float:
+    """Returns the quantile of the t distribution that bounds a two-sided interval.
+
+    Args:
+        num_free: degrees of freedom, a fraction where they are Satterthwaite's.
+    """
     return float(stdtrit(num_free, (1 + CONFIDENCE) / 2))
 
 

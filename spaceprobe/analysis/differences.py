@@ -1,0 +1,188 @@
+"""Two studies side by side: what the runs of both measured, group by group, and how sure the difference is.
+
+A group is an architecture, an activation, a data set and a value of every setting that both studies sweep, as
+`spaceprobe.analysis.measured.grouped_runs` says; a difference is that of means over seeds, second study minus
+first (`spaceprobe.analysis.mean_difference`).
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from spaceprobe.analysis.aggregates import STATES
+from spaceprobe.analysis.mean_difference import MeanDifference, mean_difference
+from spaceprobe.analysis.measured import (
+    QUANTITIES,
+    Frames,
+    grouped_runs,
+    measured_values,
+    varying_settings,
+)
+
+NUMBER_COLUMNS = (
+    *("num_seeds_a", "num_seeds_b", "num_pairs", "mean_a", "sd_a", "mean_b", "sd_b"),
+    *("difference", "low", "high"),
+)
+DIFFERENCE_COLUMNS = ("quantity", "layer", *NUMBER_COLUMNS, "interval", "note")
+"""Those after the group's columns, state and the probe keys that vary."""
+
+UNMATCHED_COLUMNS = ("only_in", "num_runs", "quantities")
+
+
+def difference_table(a: Frames, b: Frames) -> pd.DataFrame:
+    """Returns what both studies measured of each group that both have.
+
+    Quantities are test_accuracy and test_loss (trained only), aggregates of folding, and of each layer the
+    ranks by some rules (``rank_`` and the rule's name, unrounded) and the spectral norm. A row needs a
+    value on each side; what only one side has is in `unmatched`. Several runs of one seed and group, where a
+    study sweeps what the other does not, count as one value, their mean.
+
+    Where a study read paths (or layers) in several ways, rows are of one way each. Where each study has one
+    way only and they differ, they are compared all the same, and ``note`` says so. It says as well where
+    class pairs, sources and targets of the paths, epochs or learning rates differ, and which runs are left
+    out.
+
+    Args:
+        a: the tables of the first study by name, as
+            `spaceprobe.study.storage.frames.read_tables` gives them.
+        b: the tables of the second study.
+
+    Returns:
+        The group's columns; state (trained, initial, difference: trained minus initial); the probe keys that
+        vary; then `DIFFERENCE_COLUMNS`: ``difference`` is b minus a, ``low`` and ``high`` its 95 % interval,
+        ``interval`` names it and is empty where there is none, and ``note`` says why.
+
+    Raises:
+        ValueError: a study has no table of runs.
+    """
+    columns, keys, runs, values = _both(a, b)
+    varying = {name: varying_settings(tables, columns) for name, tables in (("a", a), ("b", b))}
+    rows = []
+    cells = ["group", "state", *keys, "quantity", "layer"]
+    for cell, some in values.groupby(cells, dropna=False, sort=False):
+        sides = {name: some[some["study"] == name] for name in ("a", "b")}
+        if any(side.empty for side in sides.values()):
+            continue
+        found = mean_difference(*(_by_seed(side) for side in sides.values()))
+        of_group = runs[runs["group"] == cell[0]]
+        notes = [*_setting_notes(sides, keys), *_run_notes(sides, of_group, varying), *found.notes]
+        named = dict(zip(cells, cell, strict=True))
+        rows.append({**of_group.iloc[0][columns], **named, **_numbers(found), "note": "; ".join(notes)})
+    names = ["group", *columns, "state", *keys, *DIFFERENCE_COLUMNS]
+    return _sorted(pd.DataFrame(rows, columns=names), keys).drop(columns="group")
+
+
+def unmatched(a: Frames, b: Frames) -> pd.DataFrame:
+    """Returns the groups, and the quantities of common groups, that only one of two studies has.
+
+    Args:
+        a: the tables of the first study.
+        b: the tables of the second study.
+
+    Returns:
+        The group's columns; only_in: a or b; num_runs: its runs of that group, failed ones included;
+        quantities: ``all`` for a group that the other study lacks, else those that the other study lacks in
+        some state, layer or way of reading, with the states: «chi_max (initial, difference)».
+
+    Raises:
+        ValueError: a study has no table of runs.
+    """
+    columns, keys, runs, values = _both(a, b)
+    cells = ["group", "state", *keys, "quantity", "layer"]
+    num_studies = values.groupby(cells, dropna=False)["study"].transform("nunique")
+    lone = values[num_studies == 1]
+    rows = []
+    for number, of_group in runs.groupby("group"):
+        studies = sorted(of_group["study"].unique())
+        for study in studies:
+            some = lone[(lone["group"] == number) & (lone["study"] == study)]
+            quantities = "all" if len(studies) == 1 else _with_states(some)
+            if quantities:
+                num_runs = int((of_group["study"] == study).sum())
+                said = {"only_in": study, "num_runs": num_runs, "quantities": quantities}
+                rows.append({**of_group.iloc[0][columns], **said})
+    return pd.DataFrame(rows, columns=[*columns, *UNMATCHED_COLUMNS])
+
+
+def _both(a: Frames, b: Frames) -> tuple[list[str], list[str], pd.DataFrame, pd.DataFrame]:
+    """Returns the group's columns, the probe keys that vary, the runs and the values of both studies."""
+    columns, runs = grouped_runs(a, b)
+    keys: dict[str, None] = {}
+    frames = []
+    for study, tables in (("a", a), ("b", b)):
+        keys_of_one, values = measured_values(tables)
+        ways = values.groupby("quantity")[keys_of_one].nunique(dropna=False)
+        keys |= dict.fromkeys(key for key in keys_of_one if (ways[key] > 1).any())
+        frames.append(values.assign(study=study))
+    values = pd.concat([f for f in frames if not f.empty] or frames, ignore_index=True)
+    values = values.merge(runs[["study", "run", "seed", "group"]], on=["study", "run"])
+    return columns, [*keys], runs, values
+
+
+def _by_seed(side: pd.DataFrame) -> dict[Hashable, list[float]]:
+    """Returns the values of each seed."""
+    return {seed: list(values) for seed, values in side.groupby("seed")["value"]}
+
+
+def _numbers(found: MeanDifference) -> dict[str, Any]:
+    """Returns the columns that a difference of means fills."""
+    columns = asdict(found)
+    del columns["notes"]
+    return columns
+
+
+def _setting_notes(sides: dict[str, pd.DataFrame], keys: Sequence[str]) -> Iterator[str]:
+    """Yields how the two sides were measured or trained differently, as far as tables show it."""
+    others = {"run", "state", "quantity", "layer", "value", "study", "seed", "group", *keys}
+    for column in [column for column in sides["a"].columns if column not in others]:
+        words = {name: _words(side[column].drop_duplicates()) for name, side in sides.items()}
+        if words["a"] != words["b"]:
+            yield f"{column} {words['a']} in a but {words['b']} in b"
+
+
+def _words(values: pd.Series) -> str:
+    """Returns different values in order, such as «20, 150»; «none» for an empty cell."""
+    present = sorted(values.dropna(), key=lambda value: (isinstance(value, str), value))
+    words = [f"{value:g}" if isinstance(value, int | float) else str(value) for value in present]
+    return ", ".join([*words, *(["none"] if values.isna().any() else [])])
+
+
+def _run_notes(
+    sides: dict[str, pd.DataFrame], runs: pd.DataFrame, varying: dict[str, list[str]]
+) -> Iterator[str]:
+    """Yields what else the runs of a group vary, and which of them are left out."""
+    for name, side in sides.items():
+        of_study = runs[runs["study"] == name]
+        num_done = int((of_study["status"] == "done").sum())
+        num_failed, num_without = len(of_study) - num_done, num_done - side["run"].nunique()
+        if varying[name]:
+            yield f"{name} varies {', '.join(varying[name])}"
+        if num_failed:
+            yield f"{num_failed} failed run{'s' if num_failed > 1 else ''} of {name} left out"
+        if num_without:
+            yield f"{num_without} run{'s' if num_without > 1 else ''} of {name} without a value left out"
+
+
+def _with_states(values: pd.DataFrame) -> str:
+    """Returns quantities with their states, in the order of the tables."""
+    found = {quantity: set(some["state"]) for quantity, some in values.groupby("quantity")}
+    return ", ".join(
+        f"{quantity} ({', '.join(state for state in STATES if state in found[quantity])})"
+        for quantity in QUANTITIES
+        if quantity in found
+    )
+
+
+def _sorted(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Returns the rows by group, quantity, layer, way of reading and state, with numbers as numbers."""
+    table = table.astype({"layer": "Int64", **dict.fromkeys(NUMBER_COLUMNS[:3], int)})
+    table = table.astype(dict.fromkeys(NUMBER_COLUMNS[3:], float))
+    order = {name: place for place, name in enumerate((*QUANTITIES, *STATES))}
+    return table.sort_values(
+        ["group", "quantity", "layer", *keys, "state"],
+        key=lambda column: column.map(order) if column.name in ("quantity", "state") else column,
+        kind="stable",
+        ignore_index=True,
+    )

@@ -1,0 +1,151 @@
+"""How far the mean over seeds of one study is from that of another, and how sure that is.
+
+Where both have measured the same seeds, the differences of each seed are the sample: a seed fixes the
+initial weights and the order of the batches, so what it does to both sides cancels. Where they have not, the
+seeds of each side are a sample of their own, and their variances need not be equal (Welch, Biometrika 34,
+1947; degrees of freedom after Satterthwaite, Biometrics Bulletin 2, 1946).
+"""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float64
+
+from spaceprobe.analysis.association import ROUNDING, t_quantile
+
+PAIRED = "paired t over seeds"
+WELCH = "Welch t"
+
+Values = Mapping[Hashable, Sequence[float]]
+"""By seed, what its runs measured: one number each, or several where a study varies something else too."""
+
+
+@dataclass(frozen=True)
+class MeanDifference:
+    """Two means over seeds and their difference.
+
+    Attributes:
+        num_seeds_a: seeds of the first study that have a value.
+        num_seeds_b: the same of the second.
+        num_pairs: seeds that the paired interval is of; 0 for every other.
+        mean_a: mean over all seeds of the first study.
+        sd_a: standard deviation (n - 1) over them; NaN for a single seed.
+        mean_b: mean over all seeds of the second study.
+        sd_b: standard deviation over them.
+        difference: second minus first: the mean over shared seeds where they are paired, else of the means.
+        low: lower limit of its 95 % interval; NaN where there is none.
+        high: upper limit.
+        interval: `PAIRED`, `WELCH`, or empty where there is none.
+        notes: what a reader has to know.
+    """
+
+    num_seeds_a: int
+    num_seeds_b: int
+    num_pairs: int
+    mean_a: float
+    sd_a: float
+    mean_b: float
+    sd_b: float
+    difference: float
+    low: float
+    high: float
+    interval: str
+    notes: list[str] = field(default_factory=list)
+
+
+def mean_difference(a: Values, b: Values) -> MeanDifference:
+    """Returns the difference of the means over seeds, second minus first, with its 95 % t interval.
+
+    Paired where at least 2 seeds are in both and each seed has one value on each side; else Welch's
+    interval, for which each side needs 2 seeds. Several values of one seed are no independent ones: their
+    mean is that seed's value. Where nothing varies, the interval has no width.
+
+    Args:
+        a: the first study's values by seed; at least one seed, no empty list, finite numbers.
+        b: the second study's.
+    """
+    values_a, values_b = _by_seed(a), _by_seed(b)
+    shared = [seed for seed in values_a if seed in values_b]
+    is_single = all(len(values) == 1 for values in (*a.values(), *b.values()))
+    x, y = (np.array([*values.values()], dtype=np.float64) for values in (values_a, values_b))
+    notes = [
+        f"several runs of a seed in {name}: their mean counts"
+        for name, side in (("a", a), ("b", b))
+        if any(len(values) > 1 for values in side.values())
+    ]
+    num_pairs = 0
+    if is_single and len(shared) >= 2:
+        num_pairs = len(shared)
+        notes += _unpaired(num_pairs, len(x), len(y))
+        pairs = (np.array([side[seed] for seed in shared]) for side in (values_a, values_b))
+        kind, (difference, margin) = PAIRED, _paired(*pairs)
+        constant = "all differences are equal: an interval without width"
+    else:
+        notes += [f"1 seed in {name}: an interval needs 2" for name, n in (("a", x), ("b", y)) if len(n) == 1]
+        kind = WELCH if min(len(x), len(y)) >= 2 else ""
+        if kind and len(shared) == 1:
+            notes.append("1 shared seed: not paired")
+        difference, margin = _welch(x, y)
+        constant = "no variance in a and in b: an interval without width"
+    return MeanDifference(
+        len(x),
+        len(y),
+        num_pairs,
+        *(_mean(x), _deviation(x), _mean(y), _deviation(y)),
+        *(difference, difference - margin, difference + margin),
+        kind,
+        [*notes, *([constant] if margin == 0 else [])],
+    )
+
+
+def _by_seed(values: Values) -> dict[Hashable, float]:
+    """Returns one value a seed, in an order that does not depend on that of the rows."""
+    return {seed: _mean(np.array(values[seed], dtype=np.float64)) for seed in sorted(values, key=str)}
+
+
+def _unpaired(num_pairs: int, num_a: int, num_b: int) -> list[str]:
+    """Returns the note on seeds that only one side has."""
+    left = [f"{n - num_pairs} of {name}" for name, n in (("a", num_a), ("b", num_b)) if n > num_pairs]
+    if not left:
+        return []
+    return [f"difference over the {num_pairs} shared seeds; left out: {' and '.join(left)}"]
+
+
+def _paired(x: Float64[np.ndarray, "pairs"], y: Float64[np.ndarray, "pairs"]) -> tuple[float, float]:
+    """Returns the mean of y - x and the margin of its interval."""
+    differences = y - x
+    error = _spread(differences, float(np.abs([x, y]).max())) / math.sqrt(len(x))
+    return _mean(differences), t_quantile(len(x) - 1) * error
+
+
+def _welch(x: Float64[np.ndarray, "as"], y: Float64[np.ndarray, "bs"]) -> tuple[float, float]:
+    """Returns the difference of the means and the margin of its interval, NaN below two values a side."""
+    difference = _mean(y) - _mean(x)
+    if min(len(x), len(y)) < 2:
+        return difference, math.nan
+    squares = [_spread(side, float(np.abs(side).max())) ** 2 / len(side) for side in (x, y)]
+    total = sum(squares)
+    if total == 0:
+        return difference, 0.0
+    # Of shares, so that small variances do not underflow when they are squared.
+    num_free = 1 / sum((s / total) ** 2 / (len(side) - 1) for s, side in zip(squares, (x, y), strict=True))
+    return difference, t_quantile(num_free) * math.sqrt(total)
+
+
+def _spread(values: Float64[np.ndarray, "seeds"], scale: float) -> float:
+    """Returns the standard deviation (n - 1), and 0 where values differ by rounding of numbers so large."""
+    if float(np.ptp(values)) <= ROUNDING * scale:
+        return 0.0
+    return float(np.std(values, ddof=1))
+
+
+def _mean(values: Float64[np.ndarray, "seeds"]) -> float:
+    """Returns the mean, exactly the value itself where all are the same."""
+    return float(values[0]) if np.all(values == values[0]) else math.fsum(values) / len(values)
+
+
+def _deviation(values: Float64[np.ndarray, "seeds"]) -> float:
+    """Returns the standard deviation (n - 1); NaN of a single value."""
+    return _spread(values, float(np.abs(values).max())) if len(values) > 1 else math.nan
