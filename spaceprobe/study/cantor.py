@@ -1,10 +1,10 @@
 """The path across CantorNet as text: a case whose folding is known, to see and to check the measure."""
 
-import pandas as pd
 import torch
 
 from spaceprobe.folding import Method, PathTrace, trace_path
 from spaceprobe.networks.cantornet import cantornet
+from spaceprobe.study.paths import path_table
 
 START, END = (0.0, 0.75), (1.0, 0.75)
 NUM_POINTS = 11  # of the folding paper's figure
@@ -22,7 +22,7 @@ def describe_cantornet(num_folds: int) -> str:
     methods: dict[str, Method] = {"exact": "exact", f"{NUM_POINTS} points": "sampled"}
     units = {"every ReLU": True, "hidden units only": False}
     traces = {
-        (name, counted): _trace(num_folds, method, relu_after_readout)
+        (name, counted): walk_cantornet(num_folds, method, relu_after_readout=relu_after_readout)
         for name, method in methods.items()
         for counted, relu_after_readout in units.items()
     }
@@ -37,13 +37,21 @@ def describe_cantornet(num_folds: int) -> str:
     return "\n".join(lines)
 
 
-def path_table(trace: PathTrace) -> str:
-    """Returns a path as a table: t, distance from the start, flips so far, χ so far."""
-    columns = {"t": trace.t, "distance": trace.distance, "flips": trace.length, "χ": trace.chi}
-    return pd.DataFrame(columns).to_string(index=False, float_format=lambda number: f"{number:.4f}")
+def walk_cantornet(
+    num_folds: int,
+    method: Method = "exact",
+    *,
+    num_points: int = NUM_POINTS,
+    relu_after_readout: bool = True,
+) -> PathTrace:
+    """Returns the walk from (0, 3/4) to (1, 3/4).
 
-
-def _trace(num_folds: int, method: Method, relu_after_readout: bool) -> PathTrace:
+    Args:
+        num_folds: recursions of CantorNet, at least 1.
+        method: see `spaceprobe.folding.walk_paths`.
+        num_points: of a sampled path.
+        relu_after_readout: whether the readout's ReLU counts as well.
+    """
     start, end = (torch.tensor(point, dtype=torch.float64) for point in (START, END))
     network = cantornet(num_folds, relu_after_readout)
-    return trace_path(network, start, end, method=method, num_points=NUM_POINTS)
+    return trace_path(network, start, end, method=method, num_points=num_points)

@@ -1,0 +1,123 @@
+"""The command that walks a single path, and what draws one to a file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from spaceprobe.cli.figure_files import check_out, out_parameter, write_figure
+from spaceprobe.cli.messages import say
+from spaceprobe.cli.options import results_parameter, study_parameters
+from spaceprobe.errors import SpaceprobeError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from spaceprobe.folding import PathTrace
+
+
+def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None) -> None:
+    """Draws a path to a file, which is written whole.
+
+    Args:
+        trace: the path.
+        out: the file; its suffix says of which kind.
+        images: along the path; None where its points are no images.
+
+    Raises:
+        SpaceprobeError: it cannot be written.
+    """
+    from spaceprobe.report.figures.paths import path_figure
+    from spaceprobe.study.paths import path_frame
+
+    write_figure(path_figure(path_frame(trace), images), out)
+
+
+def _complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
+    """Completes the name of a run of the study as it was last started."""
+    del parameter
+    from spaceprobe.study.grid import expand
+    from spaceprobe.study.started import find_started
+
+    # An option that lacks its value keeps click from naming what it has parsed.
+    config = context.params.get("config") or next(iter(context.args), None)
+    results = context.params.get("results") or Path("results")
+    try:
+        study, _ = find_started(config, results)
+    except SpaceprobeError:
+        return []  # there are no runs yet
+    return [CompletionItem(run.name) for run in expand(study) if run.name.startswith(start)]
+
+
+@click.command(
+    params=[
+        study_parameters()[0],
+        click.Option(
+            ["--run", "run_name"],
+            metavar="NAME",
+            help="The network's run; needed where the study has several.",
+            shell_complete=_complete_run,
+        ),
+        click.Option(["--from", "source"], type=int, required=True, metavar="N", help="Start: a test image."),
+        click.Option(["--to", "target"], type=int, required=True, metavar="N", help="End: a test image."),
+        click.Option(
+            ["--epoch"],
+            default="last",
+            show_default=True,
+            metavar="EPOCH",
+            help="Epoch of the network: 0, last, or one of training.snapshots.",
+        ),
+        click.Option(
+            ["--method"],
+            type=click.Choice(["exact", "sampled"]),
+            default="exact",
+            show_default=True,
+            help="Every linear region, or evenly spaced points.",
+        ),
+        click.Option(
+            ["--points", "num_points"],
+            type=click.IntRange(2, 1_000_000),
+            metavar="N",
+            help="Points of a sampled path, both ends included; 100 if not said.",
+        ),
+        out_parameter(),
+        results_parameter(),
+    ]
+)
+def path(
+    config: str | None,
+    run_name: str | None,
+    source: int,
+    target: int,
+    epoch: str,
+    method: str,
+    num_points: int | None,
+    out: Path | None,
+    results: Path,
+) -> None:
+    """Walk the straight path between two test images through one network of a study, and print its steps.
+
+    Images are named by their place among the test images, from 0. The study is taken as it was last started.
+
+    Example: spaceprobe path quickstart --run 2x30-s0-9e5f2c --from 17 --to 4321 --out path.svg
+    """
+    if num_points is not None and method != "sampled":
+        raise click.UsageError("--points goes with --method sampled: an exact path has no points")
+    check_out(out)
+    from spaceprobe.study.paths import describe_path, walk_images
+    from spaceprobe.study.started import find_started
+    from spaceprobe.study.trained_run import choose_run, open_run
+
+    study, folder = find_started(config, results)
+    trained = open_run(study, folder, choose_run(study, run_name))
+    walked = walk_images(
+        trained,
+        epoch,
+        (source, target),
+        method="sampled" if method == "sampled" else "exact",
+        num_points=num_points or 100,
+    )
+    if out is not None:
+        draw_path(walked.trace, out, walked.images)
+    say(describe_path(walked))
