@@ -10,9 +10,15 @@ from spaceprobe.data.idx_files import RAW_FOLDER, embedded_root
 NUM_TRAIN, NUM_TEST = 300, 130
 
 
-def call(*arguments):
-    """Runs a command; an unexpected exception fails the test with its traceback."""
-    return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False)
+def call(*arguments, with_report=False):
+    """Runs a command; an unexpected exception fails the test with its traceback.
+
+    A run makes its report only where that is asked for: it takes longer than the small studies of tests.
+    """
+    words = [str(word) for word in arguments]
+    if words[:1] == ["run"] and not with_report:
+        words.append("--no-report")
+    return CliRunner().invoke(main, words, catch_exceptions=False)
 
 
 def plain(name):

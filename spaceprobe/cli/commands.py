@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
+from spaceprobe.cli.figure_files import check_out, out_parameter
 from spaceprobe.cli.messages import notify, say, show_messages
 from spaceprobe.cli.options import (
     message_parameters,
@@ -19,6 +20,8 @@ from spaceprobe.cli.options import (
     study_parameters,
     take_options,
 )
+from spaceprobe.cli.path_command import draw_path, path
+from spaceprobe.cli.report_commands import compare, plot, report
 from spaceprobe.cli.stage_commands import stage_command
 from spaceprobe.cli.work import print_plan, take_through
 from spaceprobe.errors import SpaceprobeError
@@ -90,14 +93,15 @@ def main() -> None:
         only_parameter(),
         *place_parameters(),
         *message_parameters(),
+        click.Option(["--no-report"], is_flag=True, help="Do not make the page at the end."),
     ]
 )
-def run(only_stages: tuple[str, ...], **values: Any) -> None:
-    """Take a study through its stages; what is up to date is skipped.
+def run(only_stages: tuple[str, ...], no_report: bool, **values: Any) -> None:
+    """Take a study through its stages and make its report; what is up to date is skipped.
 
     Example: spaceprobe run depth-sweep --jobs 2
     """
-    take_through(None, only_stages, {}, values)
+    take_through(None, only_stages, {}, values, wants_report=not (only_stages or no_report))
 
 
 @click.command(params=[*study_parameters(), *selection_parameters(), only_parameter()])
@@ -136,15 +140,24 @@ def validate(config: str | None, overrides: tuple[str, ...]) -> None:
     notify(f"{study.name}: valid, {num_runs} run{'s' * (num_runs != 1)}")
 
 
-@click.command()
-@click.option("-k", "num_folds", type=click.IntRange(1, 8), default=2, show_default=True, help="Recursions.")
-def cantor(num_folds: int) -> None:
-    """Walk across CantorNet, whose folding is known, exactly and with 11 points.
+@click.command(
+    params=[
+        click.Option(
+            ["-k", "num_folds"], type=click.IntRange(1, 8), default=2, show_default=True, help="Recursions."
+        ),
+        out_parameter(),
+    ]
+)
+def cantor(num_folds: int, out: Path | None) -> None:
+    """Walk across CantorNet, whose folding is known, exactly and with 11 points; --out draws the exact path.
 
     Example: spaceprobe cantor -k 2
     """
-    from spaceprobe.study.cantor import describe_cantornet
+    check_out(out)
+    from spaceprobe.study.cantor import describe_cantornet, walk_cantornet
 
+    if out is not None:
+        draw_path(walk_cantornet(num_folds), out)
     say(describe_cantornet(num_folds))
 
 
@@ -166,6 +179,10 @@ main.add_command(plan)
 main.add_command(status)
 for _stage in STAGES:
     main.add_command(stage_command(_stage))
+main.add_command(report)
+main.add_command(plot)
+main.add_command(compare)
 main.add_command(validate)
+main.add_command(path)
 main.add_command(cantor)
 main.add_command(completion)

@@ -26,6 +26,8 @@ def take_through(
     only_stages: Sequence[str],
     flags: Mapping[str, tuple[str, str]],
     values: dict[str, Any],
+    *,
+    wants_report: bool = False,
 ) -> None:
     """Takes a study through stages, prints what came out, and exits with 1 where a run failed.
 
@@ -34,6 +36,7 @@ def take_through(
         only_stages: those among them that are asked for; none means all.
         flags: by dotted key, a flag as the user wrote it and its value.
         values: what the command line says otherwise, by the names of `spaceprobe.cli.options`.
+        wants_report: whether it ends with the report.
     """
     is_quiet = take_messages(values)
     place = take_place(values)
@@ -51,6 +54,7 @@ def take_through(
         outcome, executed = runner.execute_all(stages)
         text, warnings = runner.closing(executed)
     say(text)
+    _show_report(study, runner.folder, is_wanted=wants_report)
     for warning in warnings:
         logger.warning("warning: %s", warning)
     if outcome.num_kept and not outcome.num_computed and not outcome.failures and not is_quiet:
@@ -58,6 +62,20 @@ def take_through(
     _echo_failures(outcome, runner.num_selected)
     if outcome.failures:
         sys.exit(1)
+
+
+def _show_report(study: Study, folder: Path, *, is_wanted: bool) -> None:
+    """Makes the report where it is wanted and not there yet; else says so where one is out of date."""
+    from spaceprobe.report.up_to_date import PAGE, is_current, is_made
+
+    if is_wanted:
+        if not is_current(folder):
+            from spaceprobe.report.making import make_report
+
+            make_report(study, folder)
+        say(f"report   {folder / PAGE}")
+    elif is_made(folder) and not is_current(folder):
+        notify(f"{folder / PAGE} is of earlier tables: `spaceprobe report` makes it anew")
 
 
 def print_plan(study: Study, only_stages: Sequence[str], results: Path, options: "Options") -> None:

@@ -1,0 +1,112 @@
+"""The commands that show what came out: the report, single figures, and two studies side by side."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from spaceprobe.cli.figure_files import check_out, out_parameter, write_figure
+from spaceprobe.cli.messages import notify, say
+from spaceprobe.cli.options import message_parameters, results_parameter, study_parameters, take_messages
+from spaceprobe.errors import SettingsError
+from spaceprobe.study.started import find_started
+
+if TYPE_CHECKING:
+    from spaceprobe.report.results import Results
+
+
+@click.command(params=[study_parameters()[0], results_parameter(), *message_parameters()])
+def report(config: str | None, results: Path, **values: Any) -> None:
+    """Make the page of a study, and its figures as SVG and PNG.
+
+    Example: spaceprobe report depth-sweep
+    """
+    is_quiet = take_messages(values)
+    study, folder = find_started(config, results)
+    from spaceprobe.report.edited import blaming_changed_tables
+    from spaceprobe.report.making import make_report
+
+    with blaming_changed_tables(folder):
+        made = make_report(study, folder)
+    for reason, titles in {}.items() if is_quiet else made.reasons().items():
+        notify(f"not there: {', '.join(titles)}: {reason}")
+    say(f"report   {made.page}\nfigures  {made.num_figures} in {made.page.parent / 'figures'}")
+
+
+@click.command(
+    params=[
+        click.Argument(["config"], metavar="CONFIG", shell_complete=study_parameters()[0].shell_complete),
+        click.Argument(["kind"], required=False, metavar="[KIND]"),
+        out_parameter(),
+        results_parameter(),
+    ]
+)
+def plot(config: str, kind: str | None, out: Path | None, results: Path) -> None:
+    """Draw one figure of a study; without KIND, say which there are.
+
+    Example: spaceprobe plot depth-sweep depth --out depth.pdf
+    """
+    check_out(out)
+    study, folder = find_started(config, results)
+    from spaceprobe.report.edited import blaming_changed_tables
+    from spaceprobe.report.kinds import kind_named
+    from spaceprobe.report.results import load_results
+
+    if kind is None:
+        if out is not None:
+            raise click.UsageError("--out goes with a KIND; without one, the kinds are listed")
+        with blaming_changed_tables(folder):
+            say(_list_kinds(load_results(study, folder)))
+        return
+    chosen = kind_named(kind)
+    if out is None:
+        raise click.UsageError(f"--out is missing: where the figure goes, such as --out {kind}.pdf")
+    with blaming_changed_tables(folder):
+        found = load_results(study, folder)
+        reason = chosen.lacks(found)
+        if reason is not None:
+            raise SettingsError(f"{study.name}: there is no figure {kind}: {reason}")
+        write_figure(chosen.draw(found), out)
+    say(str(out))
+
+
+@click.command(
+    params=[
+        click.Argument(["first"], metavar="STUDY_A", shell_complete=study_parameters()[0].shell_complete),
+        click.Argument(["second"], metavar="STUDY_B", shell_complete=study_parameters()[0].shell_complete),
+        results_parameter(),
+        click.Option(
+            ["--out"],
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="Where the page and its tables go; by default compare-A-B in the folder of results.",
+        ),
+    ]
+)
+def compare(first: str, second: str, results: Path, out: Path | None) -> None:
+    """Put two studies side by side: differences with their intervals, and the figures of both.
+
+    STUDY_A and STUDY_B are names of studies, or folders of results.
+
+    Example: spaceprobe compare quickstart depth-sweep
+    """
+    found = [find_started(config, results) for config in (first, second)]
+    from spaceprobe.report.comparison import comparison_lines, make_comparison
+    from spaceprobe.report.edited import blaming_changed_tables
+    from spaceprobe.report.results import load_results
+
+    with blaming_changed_tables(*(folder for _, folder in found)):
+        a, b = (load_results(study, folder) for study, folder in found)
+        made = make_comparison(a, b, out or results / f"compare-{a.study.name}-{b.study.name}")
+    say("\n".join(comparison_lines(made)))
+
+
+def _list_kinds(results: "Results") -> str:
+    from spaceprobe.report.kinds import KINDS
+
+    width = max(len(kind.name) for kind in KINDS)
+    lacks = {kind.name: kind.lacks(results) for kind in KINDS}
+    return "\n".join(
+        f"{kind.name:<{width}}  {kind.title}" + (f" (not there: {why})" if (why := lacks[kind.name]) else "")
+        for kind in KINDS
+    )

@@ -1,0 +1,252 @@
+"""The first screen of a report: what was asked, what came out, how it was run."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from spaceprobe.report.missing import why_missing
+from spaceprobe.report.numbers import LAST, Numbers
+from spaceprobe.report.questions import (
+    architecture_rows,
+    correlation_row,
+    has_valid_rank,
+    main_predictor,
+    way_shown,
+)
+from spaceprobe.report.results import Results
+
+
+@dataclass(frozen=True)
+class Card:
+    """One headline number.
+
+    Attributes:
+        name: what it is of.
+        number: the number.
+        interval: its interval, or nothing.
+        words: what it says, and what it does not.
+    """
+
+    name: Markup
+    number: Markup
+    interval: Markup
+    words: Markup
+
+
+def asked(results: Results, numbers: Numbers) -> Iterator[Markup]:
+    """Yields sentences on what the study asks."""
+    study, stages = results.study, results.study.stages
+    axes = [
+        Markup("{} ({})").format(key.partition(".")[2].replace("_", " "), numbers.setting(key))
+        for key in study.axes
+    ]
+    yield Markup("{}{}.").format(
+        _counted(numbers.reading("count", "runs"), "network"),
+        Markup(": every combination of ") + Markup(" and ").join(axes) if axes else "",
+    )
+    if "train" in stages:
+        yield Markup("Trained on {} for {} by {} at learning rate {}.").format(
+            numbers.setting("data.dataset"),
+            _counted(numbers.setting("training.epochs"), "epoch"),
+            numbers.setting("training.optimizer"),
+            numbers.setting("training.learning_rate"),
+        )
+    if "fold" in stages:
+        yield Markup(
+            "How straight lines between images fold in the space of activation patterns: class pairs {}, "
+            "test images of each class: {}, method {}, epochs {}."
+        ).format(*(numbers.setting(f"folding.{key}") for key in ("pairs", "per_class", "method", "epoch")))
+    if "lmd" in stages:
+        yield Markup("What the weight matrices hold: metrics {}, probes {}, epochs {}.").format(
+            *(numbers.setting(f"lmd.{key}") for key in ("metrics", "probes", "epoch"))
+        )
+
+
+def cards(results: Results, numbers: Numbers) -> Iterator[Card]:
+    """Yields the headline numbers that the study has."""
+    yield from _correlations(results, numbers)
+    yield from _folded(results, numbers)
+    if results.has("lmd_ranks"):
+        yield from _matrices(results, numbers)
+    if results.frames["runs"]["test_accuracy"].notna().any():
+        yield Card(
+            Markup("test accuracy"),
+            Markup("{} to {}").format(
+                *(numbers.reading(end, "runs", "test_accuracy", None, ".3f") for end in ("min", "max"))
+            ),
+            Markup(),
+            Markup("least and largest of {}").format(
+                _counted(numbers.reading("count", "runs", None, {"status": "done"}), "trained network")
+            ),
+        )
+
+
+def _correlations(results: Results, numbers: Numbers) -> Iterator[Card]:
+    predictor = main_predictor(results.frames["runs"])
+    if predictor is None or not results.has("correlations"):
+        return
+    questions = (
+        ("trained", "none", "trained networks"),
+        ("initial", "none", "the same networks before training"),
+        ("trained", "test_accuracy", "trained networks, given their test accuracy"),
+    )
+    for state, given, words in questions:
+        row = correlation_row(results.frames, predictor, state, given=given)
+        if row is None:
+            continue
+        yield Card(
+            Markup("r of {} and row maxima of χ").format(_plainly(predictor)),
+            numbers.cell("correlations", row, "pearson"),
+            numbers.interval("correlations", row, "pearson_low", "pearson_high"),
+            Markup("{}; {}{}").format(words, _sample(numbers, row), _doubt(numbers, row)),
+        )
+
+
+def _sample(numbers: Numbers, row: int) -> Markup:
+    """Says what a correlation is over."""
+    if numbers.frames["correlations"].at[row, "interval"] == "Fisher z":
+        return Markup("{} runs pooled, as if they were independent").format(
+            numbers.cell("correlations", row, "num_runs", "d")
+        )
+    return Markup("mean over {}").format(
+        _counted(numbers.cell("correlations", row, "num_seeds", "d"), "seed")
+    )
+
+
+def _doubt(numbers: Numbers, row: int) -> str:
+    """Says what an interval does not show."""
+    cells = numbers.frames["correlations"].loc[row]
+    low, high = cells["pearson_low"], cells["pearson_high"]
+    if low != low:
+        return "; no interval"
+    return "; the interval spans zero: this study cannot tell" if low <= 0 <= high else ""
+
+
+def _folded(results: Results, numbers: Numbers) -> Iterator[Card]:
+    if not results.has("architectures"):
+        return
+    rows = architecture_rows(results.frames, "trained")
+    groups = [*rows][:1] + [*rows][1:][-1:]
+    if len(rows) > results.frames["runs"]["architecture"].nunique():
+        return  # the two would differ in more than their architecture
+    for group in groups:
+        yield Card(
+            Markup("paths that fold, <code>{}</code>").format(group),
+            numbers.cell("architectures", rows[group], "chi_folded_mean_mean"),
+            numbers.interval("architectures", rows[group], "chi_folded_mean_low", "chi_folded_mean_high"),
+            Markup("share of the paths of trained networks; mean over class pairs and {}").format(
+                _counted(numbers.cell("architectures", rows[group], "num_seeds", "d"), "seed")
+            ),
+        )
+
+
+def _matrices(results: Results, numbers: Numbers) -> Iterator[Card]:
+    table = results.frames["lmd_ranks"]
+    for rule, words in (
+        ("functional", "the least rank that keeps the score on test points within one point"),
+        ("participation", "what the singular values alone say"),
+    ):
+        if has_valid_rank(table, rule):
+            where = {"rule": rule, "valid": True, "epoch": LAST}
+            yield Card(
+                Markup("rank of a layer, {}").format(_plainly(rule)),
+                numbers.reading("median", "lmd_ranks", "rank", where, "g"),
+                Markup(),
+                Markup("median over trained weight matrices ({} in all); {}").format(
+                    numbers.reading("count", "lmd_ranks", None, where), words
+                ),
+            )
+
+
+def absent(results: Results, numbers: Numbers) -> Iterator[Markup]:
+    """Yields sentences on the headline numbers that the study cannot have."""
+    if "fold" not in results.study.stages:
+        return
+    runs = results.frames["runs"]
+    predictor, missing = main_predictor(runs), why_missing(results, "folding", "correlations")
+    if missing is not None:
+        yield Markup("No number of folding: {}.").format(missing)
+    elif predictor is None:
+        yield Markup(
+            "No correlation: depth, width and every number that is swept are the same in all networks."
+        )
+    elif correlation_row(results.frames, predictor, "trained") is None:
+        yield Markup("No correlation of {} and row maxima of χ: {}.").format(
+            _plainly(predictor), _why_no_correlation(results, numbers, predictor)
+        )
+    if missing is None and runs["seed"].nunique() == 1:
+        yield Markup("No interval over seeds: there is one seed only.")
+
+
+def _why_no_correlation(results: Results, numbers: Numbers, predictor: str) -> Markup:
+    """Says what correlations.csv notes of the trained networks of all seeds."""
+    table = results.frames["correlations"]
+    rows = table[(table["predictor"] == predictor) & (table["state"] == "trained") & table["note"].notna()]
+    rows = rows[rows["seed"].astype(str) == "all"]
+    if rows.empty:
+        return Markup("the study has no trained networks to compare")
+    return numbers.words("correlations", int(rows.index[0]), "note")
+
+
+def how_run(results: Results, numbers: Numbers) -> Iterator[Markup]:
+    """Yields sentences on how the study was run."""
+    facts = results.provenance
+    if facts:
+        yield Markup("spaceprobe <code>{}</code> at commit <code>{}</code>{}, torch <code>{}</code>.").format(
+            _at(facts, "spaceprobe", "version"),
+            str(_at(facts, "spaceprobe", "commit"))[:10],
+            ", edited since" if _at(facts, "spaceprobe", "dirty") else "",
+            _at(facts, "versions", "torch"),
+        )
+        yield Markup("Last started <code>{}</code> on <code>{}</code> with <code>{}</code> cores.").format(
+            _at(facts, "started"), _at(facts, "machine", "cpu"), _at(facts, "machine", "cores")
+        )
+    if results.has("folding_checks"):
+        columns = results.frames["folding_checks"].columns
+        where = {name: value for name, value in way_shown(results.frames).items() if name in columns}
+        yield Markup(
+            "{} straight lines were walked, each read from both ends; {} linear regions could not be "
+            "certified."
+        ).format(
+            numbers.reading("sum", "folding_checks", "num_walks", where),
+            numbers.reading("sum", "folding_checks", "num_violations", where),
+        )
+    yield Markup(
+        "Every number on this page is a cell of a CSV beside it, or a count, sum, extreme or median of some."
+    )
+
+
+def _counted(number: Markup, word: str) -> Markup:
+    """Returns a number with what it counts, in the plural unless it is 1."""
+    return Markup("{} {}{}").format(number, word, "s" * (number.striptags() != "1"))
+
+
+def _plainly(name: str) -> str:
+    """Returns what a column or a rule is called in a sentence."""
+    return name.replace("_", " ")
+
+
+def _at(facts: Mapping[str, Any], *names: str) -> Any:
+    """Returns what provenance.json says somewhere; «unknown» where it does not."""
+    found: Any = facts
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return "unknown" if found is None else found
+
+
+def failures(results: Results) -> list[dict[str, str]]:
+    """Returns the runs that are not done in some stage: name, states, and why, as far as it is known."""
+    errors = dict(zip(results.frames["runs"]["run"], results.frames["runs"]["error"], strict=True))
+    return [
+        {
+            "run": status.run,
+            "states": ", ".join(
+                f"{stage} {state}" for stage, state in status.states.items() if state != "done"
+            ),
+            "reason": error if isinstance(error := errors.get(status.run), str) else status.last_line,
+        }
+        for status in results.states
+        if any(state != "done" for state in status.states.values())
+    ]

@@ -1,0 +1,183 @@
+"""Numbers as pages show them: each says which cell of which CSV it is, so that it can be checked.
+
+A number is an HTML ``data`` element. Its value is the cell as it stands in the CSV, its text the same number
+rounded for a reader:
+
+- ``data-table``, ``data-row``, ``data-column``: the cell in row ``data-row`` of the CSV, the first being 0;
+- ``data-table``, ``data-of`` and perhaps ``data-column``, ``data-where``: the count of rows, or the sum,
+  least, largest, median or number of different values of a column, over the rows where other columns have
+  the values that a JSON object gives. The value ``"last"`` of ``epoch`` means each run's last;
+- ``data-file``, ``data-key``: a setting in study.yaml, by its dotted key;
+- ``data-folder``: where the CSV lies, if that is not beside the page.
+
+Words that hold digits and come from a cell stand in a ``span`` with the same three attributes.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import pandas as pd
+from markupsafe import Markup
+
+from spaceprobe.study.config import Study
+from spaceprobe.study.grid import value_of
+
+Reading = Literal["count", "sum", "min", "max", "median", "distinct"]
+
+LAST = "last"
+"""Of ``epoch`` in a condition: each run's last."""
+
+
+FIGURES = "figures"
+"""The folder of the figures, beside the page."""
+
+
+class Numbers:
+    """The numbers of a study, ready for a page.
+
+    Attributes:
+        frames: the tables that they come from.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        frames: Mapping[str, pd.DataFrame],
+        drawn: Mapping[str, pd.DataFrame] | None = None,
+        elsewhere: Path | None = None,
+    ) -> None:
+        """Takes tables as they stand in their CSVs, rows numbered from 0.
+
+        Args:
+            study: the study.
+            frames: its tables.
+            drawn: tables that were made for the figures, and lie with them.
+            elsewhere: the folder of the tables, if it is not the page's.
+        """
+        self.frames = {**frames, **(drawn or {})}
+        self._folders = dict.fromkeys(drawn or {}, FIGURES + "/")
+        self._study = study
+        self._elsewhere = {} if elsewhere is None else {"folder": str(elsewhere)}
+
+    def csv_path(self, table: str) -> str:
+        """Returns where the CSV of a table lies, relative to the page."""
+        return f"{self._folders.get(table, '')}{table}.csv"
+
+    def cell(self, table: str, row: int, column: str, spec: str = ".3f") -> Markup:
+        """Returns one cell; a dash where it is empty.
+
+        Args:
+            table: the name of the table.
+            row: its row, from 0.
+            column: its column.
+            spec: how Python formats it, as ``.3f``.
+        """
+        value = self.value_at(table, row, column)
+        if pd.isna(value):
+            return Markup("–")
+        place = {"table": table, "row": row, "column": column, **self._elsewhere}
+        return _data(value, _shown(value, spec), place)
+
+    def words(self, table: str, row: int, column: str) -> Markup:
+        """Returns the words of one cell, which says where they are from; see `cell`."""
+        place = {"table": table, "row": row, "column": column, **self._elsewhere}
+        words = str(self.value_at(table, row, column))
+        return Markup("<span{}>{}</span>").format(_attributes(place), words)
+
+    def value_at(self, table: str, row: int, column: str) -> Any:
+        """Returns one cell as it is; NaN where it is empty."""
+        return self.frames[table].at[row, column]
+
+    def interval(self, table: str, row: int, low: str, high: str, spec: str = ".3f") -> Markup:
+        """Returns the interval whose ends two columns hold; nothing where there is none."""
+        if pd.isna(self.value_at(table, row, low)):
+            return Markup()
+        return Markup("[{}, {}]").format(*(self.cell(table, row, end, spec) for end in (low, high)))
+
+    def reading(
+        self,
+        of: Reading,
+        table: str,
+        column: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        spec: str = ",.0f",
+    ) -> Markup:
+        """Returns what a column holds over some rows; a dash where that is nothing.
+
+        Args:
+            of: what is read; ``count`` needs no column.
+            table: the name of the table.
+            column: its column.
+            where: the values that other columns have in the rows read.
+            spec: how Python formats it.
+        """
+        value = self.value(of, table, column, where)
+        if pd.isna(value):
+            return Markup("–")
+        place: dict[str, Any] = {"table": table, "of": of, **self._elsewhere}
+        place |= {"column": column} if column is not None else {}
+        place |= {"where": json.dumps(where, sort_keys=True)} if where else {}
+        return _data(value, _shown(value, spec), place)
+
+    def value(
+        self, of: Reading, table: str, column: str | None = None, where: Mapping[str, Any] | None = None
+    ) -> float:
+        """Returns what `reading` shows."""
+        rows = rows_where(self.frames[table], where or {})
+        if of == "count":
+            return len(rows)
+        values = rows[column].dropna()
+        if of == "distinct":
+            return int(values.nunique())
+        return float(cast(float, getattr(values, of)()))
+
+    def setting(self, key: str) -> Markup:
+        """Returns a setting, by its dotted key, or what it is swept over."""
+        swept = self._study.axes.get(key)
+        values = [value_of(self._study.sections, key)] if swept is None else swept
+        shown = [
+            _data(
+                value,
+                _shown(value, "," if isinstance(value, int) else "g"),
+                {"file": "study.yaml", "key": key},
+            )
+            if isinstance(value, int | float) and not isinstance(value, bool)
+            else Markup("<code>{}</code>").format(_plain(value))
+            for value in values
+        ]
+        return Markup(", ").join(shown)
+
+
+def rows_where(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
+    """Returns the rows of a table where columns have these values."""
+    for column, value in where.items():
+        if column == "epoch" and value == LAST:
+            frame = frame[frame["epoch"] == frame.groupby("run")["epoch"].transform("max")]
+        else:
+            frame = frame[frame[column] == value]
+    return frame
+
+
+def _data(value: Any, shown: str, place: Mapping[str, Any]) -> Markup:
+    return Markup('<data value="{}"{}>{}</data>').format(_exact(value), _attributes(place), shown)
+
+
+def _attributes(place: Mapping[str, Any]) -> Markup:
+    return Markup("").join(Markup(' data-{}="{}"').format(name, at) for name, at in place.items())
+
+
+def _exact(value: Any) -> str:
+    """Returns a number as the CSV has it."""
+    value = value.item() if hasattr(value, "item") else value
+    return repr(value)
+
+
+def _shown(value: Any, spec: str) -> str:
+    text = format(value.item() if hasattr(value, "item") else value, spec)
+    return text.replace("-", "−", 1) if text.startswith("-") else text
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

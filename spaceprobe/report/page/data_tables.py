@@ -1,0 +1,86 @@
+"""Tables of a study as they stand in a page: rows of a CSV, each number with the cell it comes from."""
+
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from spaceprobe.report.numbers import Numbers, rows_where
+from spaceprobe.report.page.table_specs import TableSpec
+from spaceprobe.study.stages import STAGES
+
+MAX_ROWS = 400
+"""Chosen: of a table in a page; the CSV has all."""
+
+
+def table_rows(numbers: Numbers, spec: TableSpec) -> dict[str, Any]:
+    """Returns what a page's template needs of a table: heads, rows of cells, and how many there are."""
+    frame = numbers.frames[spec.table]
+    rows = rows_where(frame, spec.where)
+    if spec.numbers_only:
+        rows = rows.dropna(subset=[*spec.numbers_only])
+    columns = _columns(frame, rows, spec)
+    shown = rows.index[:MAX_ROWS]
+    return {
+        "id": f"table-{spec.table}",
+        "title": spec.title,
+        "csv": f"{spec.table}.csv",
+        "heads": [{"text": name, "kind": _kind(frame, column)} for column, name in columns.items()],
+        "rows": [[_cell(numbers, spec, int(row), column) for column in columns] for row in shown],
+        "num_rows": len(rows),
+        "num_shown": len(shown),
+    }
+
+
+def _columns(frame: pd.DataFrame, rows: pd.DataFrame, spec: TableSpec) -> dict[str, str]:
+    """Returns the columns shown: ``*`` stands for what is swept, and constant settings are left out."""
+    columns: dict[str, str] = {}
+    for column, name in spec.columns.items():
+        if column == "*":
+            columns |= {other: other.replace("_", " ") for other in _swept(frame, spec)}
+        elif column in ("activation", "dataset", "method", "num_points"):
+            if column in rows and rows[column].nunique(dropna=False) > 1:
+                columns[column] = name
+        elif column in frame or f"{column}_mean" in frame:
+            columns[column] = name
+    return columns
+
+
+def _swept(frame: pd.DataFrame, spec: TableSpec) -> list[str]:
+    """Returns the columns of a CSV that are there because the study sweeps them."""
+    declared = [table.columns for stage in STAGES for table in stage.tables if table.name == spec.table]
+    known = {"run", *spec.columns, *spec.computed, *(name for columns in declared for name in columns)}
+    return [name for name in frame.columns if name not in known]
+
+
+def _kind(frame: pd.DataFrame, column: str) -> str:
+    """Returns what a column's cells look like: numbers, sentences, or neither."""
+    if _is_number(frame, column):
+        return "number"
+    return "words" if column in ("note", "reason", "error") else ""
+
+
+def _is_number(frame: pd.DataFrame, column: str) -> bool:
+    name = column if column in frame else f"{column}_mean"
+    return pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
+
+
+def _cell(numbers: Numbers, spec: TableSpec, row: int, column: str) -> Markup:
+    frame = numbers.frames[spec.table]
+    name = column if column in frame else f"{column}_mean"
+    value = numbers.value_at(spec.table, row, name)
+    if not _is_number(frame, column):
+        return Markup("–") if pd.isna(value) else Markup("{}").format(str(value))
+    default = "d" if pd.api.types.is_integer_dtype(frame[name]) else _default(frame[name])
+    if default != "d" and name not in spec.formats:
+        default = "g" if column in _swept(frame, spec) else ".3f" if column in spec.around else default
+    cell = numbers.cell(spec.table, row, name, spec.formats.get(column, default))
+    if column in spec.around:
+        interval = numbers.interval(spec.table, row, *spec.around[column])
+        return Markup("{} {}").format(cell, interval) if interval else cell
+    return cell
+
+
+def _default(values: "pd.Series[Any]") -> str:
+    """Returns how a column is formatted of which nothing is said."""
+    return ".0f" if (values.dropna() % 1 == 0).all() else ".3f"

@@ -1,0 +1,144 @@
+"""Puts a report's page together."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from spaceprobe.report.headline import absent, asked, cards, failures, how_run
+from spaceprobe.report.kinds import KINDS, SECTIONS, Kind
+from spaceprobe.report.numbers import Numbers
+from spaceprobe.report.page.data_tables import table_rows
+from spaceprobe.report.page.drawings import DARK_LINES, inline_svg, line_variable
+from spaceprobe.report.page.table_specs import ARCHITECTURES, CORRELATIONS, LAYERS, RUNS
+from spaceprobe.report.results import Results
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{}'"
+"""No other script than ours runs in a page, whatever gets into it, and nothing is fetched."""
+
+TABLES = {"folding": (ARCHITECTURES, CORRELATIONS), "matrices": (LAYERS,), "training": (RUNS,)}
+"""The tables that stand at the end of a section."""
+
+
+def study_page(
+    results: Results, numbers: Numbers, drawings: Mapping[str, bytes], lacking: Mapping[str, str]
+) -> str:
+    """Returns the page of a study.
+
+    Args:
+        results: the study's results.
+        numbers: its numbers, those of the tables beside the figures included.
+        drawings: the figures as SVG, by kind.
+        lacking: why the other figures are not there, by kind.
+    """
+    sections = [
+        _section(name, title, results, numbers, drawings, lacking) for name, title in SECTIONS.items()
+    ]
+    return render_page(
+        "study.html",
+        name=results.study.name,
+        asked=list(asked(results, numbers)),
+        cards=list(cards(results, numbers)),
+        absent=list(absent(results, numbers)),
+        how_run=list(how_run(results, numbers)),
+        failures=failures(results),
+        warnings=results.warnings,
+        sections=sections,
+        provenance=list(_flat(results.provenance)),
+        study_text=results.study_text,
+    )
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Returns a page from a template; what is no `Markup` is escaped."""
+    style, script = _asset("page.css"), _asset("page.js")
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            **values,
+            style=Markup(style),  # noqa: S704  # our own, as the script is
+            script=Markup(script),  # noqa: S704
+            dark_lines={line_variable(color): dark for color, dark in DARK_LINES.items()},
+            policy=POLICY.format(_source_hash(script)),
+        )
+    )
+
+
+def _section(
+    name: str,
+    title: str,
+    results: Results,
+    numbers: Numbers,
+    drawings: Mapping[str, bytes],
+    lacking: Mapping[str, str],
+) -> dict[str, Any]:
+    """Returns what the template needs of a section: its figures, its tables, and what it lacks."""
+    specs = [spec for spec in TABLES.get(name, ()) if results.has(spec.table)]
+    tables = [(spec, table_rows(numbers, spec)) for spec in specs]
+    return {
+        "id": f"section-{name}",  # a figure has the name of its section
+        "title": title,
+        "figures": [
+            _figure(kind, numbers, drawings[kind.name]) for kind in _of(name) if kind.name in drawings
+        ],
+        "tables": [table for _, table in tables if table["rows"]],
+        "lacking": [
+            *((kind.title, lacking[kind.name]) for kind in _of(name) if kind.name in lacking),
+            *((spec.title, spec.empty) for spec, table in tables if not table["rows"]),
+        ],
+    }
+
+
+def _of(section: str) -> list[Kind]:
+    return [kind for kind in KINDS if kind.section == section]
+
+
+def _figure(kind: Kind, numbers: Numbers, svg: bytes) -> dict[str, Any]:
+    caption = kind.caption(numbers)
+    label = f"{kind.title}. {caption.striptags()}"
+    return {
+        "id": kind.name,
+        "title": kind.title,
+        "svg": inline_svg(svg, kind.name, label),
+        "caption": caption,
+        "csvs": [numbers.csv_path(table) for table in kind.tables if table in numbers.frames],
+    }
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{name} · ")
+        elif isinstance(value, list):
+            rows.append((f"{prefix}{name}", " ".join(map(str, value)) or "none"))
+        else:
+            rows.append((f"{prefix}{name}", "unknown" if value is None else str(value)))
+    return rows
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("spaceprobe.report.page", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("spaceprobe.report.page").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _source_hash(script: str) -> str:
+    """Returns what a content security policy calls a script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

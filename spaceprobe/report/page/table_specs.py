@@ -1,0 +1,196 @@
+"""Which rows and columns of a study's CSVs a page shows as tables, and what they are called there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spaceprobe.analysis.correlation_differences import CORRELATION_DIFFERENCE_COLUMNS
+from spaceprobe.report.numbers import LAST
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """Which rows and columns of a CSV a page shows.
+
+    Attributes:
+        table: the name of the CSV.
+        title: its heading.
+        columns: what is shown, and what it is called; columns that the CSV lacks are left out.
+        where: the values that other columns have in the rows shown.
+        formats: how Python formats a column's numbers; ``.3f`` where nothing is said, ``d`` for integers.
+        around: columns with an interval beside their value, and the columns of its two ends.
+        computed: further columns that are no swept settings, where no stage declares the table.
+        numbers_only: columns without which a row is left out.
+        empty: why none may be left.
+    """
+
+    table: str
+    title: str
+    columns: Mapping[str, str]
+    where: Mapping[str, Any]
+    formats: Mapping[str, str]
+    around: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    computed: Sequence[str] = ()
+    numbers_only: Sequence[str] = ()
+    empty: str = "no row to show"
+
+
+ARCHITECTURES = TableSpec(
+    table="architectures",
+    title="Architectures",
+    columns={
+        "state": "state",
+        "architecture": "architecture",
+        "activation": "activation",
+        "dataset": "dataset",
+        "*": "",
+        "method": "method",
+        "num_points": "points",
+        "num_seeds": "seeds",
+        "test_accuracy": "test accuracy",
+        "chi_folded_mean": "paths that fold",
+        "chi_max": "largest χ",
+        "chi_row_max_median": "row maxima of χ",
+    },
+    where={},
+    formats={},
+    around={
+        name: (f"{name}_low", f"{name}_high")
+        for name in ("test_accuracy", "chi_folded_mean", "chi_max", "chi_row_max_median")
+    },
+)
+
+CORRELATIONS = TableSpec(
+    table="correlations",
+    title="Correlations",
+    columns={
+        "*": "",
+        "predictor": "predictor",
+        "response": "response",
+        "state": "state",
+        "given": "given",
+        "min_accuracy": "accuracy ≥",
+        "num_runs": "runs",
+        "num_seeds": "seeds",
+        "pearson": "r",
+        "spearman": "Spearman",
+        "slope": "slope",
+        "interval": "interval",
+        "note": "note",
+    },
+    where={"seed": "all"},
+    formats={"min_accuracy": ".2f", "slope": ".3g"},
+    around={"pearson": ("pearson_low", "pearson_high")},
+    numbers_only=("pearson",),
+    empty="none could be computed; in correlations.csv the column note says why",
+)
+
+RUNS = TableSpec(
+    table="runs",
+    title="Runs",
+    columns={
+        "run": "run",
+        "architecture": "architecture",
+        "activation": "activation",
+        "dataset": "dataset",
+        "seed": "seed",
+        "*": "",
+        "num_parameters": "parameters",
+        "train_loss": "training loss",
+        "train_accuracy": "training accuracy",
+        "test_loss": "test loss",
+        "test_accuracy": "test accuracy",
+        "status": "status",
+        "error": "error",
+    },
+    where={},
+    formats={"num_parameters": ",d", "train_loss": ".3g", "test_loss": ".3g"},
+)
+
+LAYERS = TableSpec(
+    table="lmd_layers",
+    title="Layers after training",
+    columns={
+        "run": "run",
+        "*": "",
+        "layer": "layer",
+        "metric": "metric",
+        "rank": "rank",
+        "rule": "rule",
+        "spectral_norm": "σ₁",
+        "stable_rank": "stable rank",
+        "truncation_error": "truncation error",
+        "reconstruction_error": "reconstruction error",
+        "valid": "valid",
+        "reason": "reason",
+    },
+    where={"epoch": LAST},
+    formats={"reconstruction_error": ".1e", "stable_rank": ".2f"},
+)
+
+DIFFERENCES = TableSpec(
+    table="differences",
+    title="Differences, second study minus first",
+    columns={
+        "architecture": "architecture",
+        "activation": "activation",
+        "dataset": "dataset",
+        "*": "",
+        "state": "state",
+        "method": "method",
+        "num_points": "points",
+        "quantity": "quantity",
+        "layer": "layer",
+        "mean_a": "mean, first",
+        "mean_b": "mean, second",
+        "difference": "difference",
+        "interval": "interval",
+        "num_seeds_a": "seeds, first",
+        "num_seeds_b": "seeds, second",
+        "note": "note",
+    },
+    where={},
+    formats={"mean_a": ".4g", "mean_b": ".4g", "difference": "+.3g"},
+    around={"difference": ("low", "high")},
+    computed=("sd_a", "sd_b", "num_pairs", "low", "high"),
+)
+
+CORRELATION_DIFFERENCES = TableSpec(
+    table="correlation_differences",
+    title="Correlations of folding, side by side",
+    columns={
+        "predictor": "predictor",
+        "state": "state",
+        "given": "given",
+        "min_accuracy": "accuracy ≥",
+        "pearson_a": "r, first",
+        "pearson_b": "r, second",
+        "atanh_difference": "difference of atanh r",
+        "interval": "interval",
+        "note": "note",
+    },
+    where={},
+    formats={"min_accuracy": ".2f", "atanh_difference": "+.3f"},
+    around={
+        "pearson_a": ("pearson_low_a", "pearson_high_a"),
+        "pearson_b": ("pearson_low_b", "pearson_high_b"),
+        "atanh_difference": ("atanh_low", "atanh_high"),
+    },
+    computed=CORRELATION_DIFFERENCE_COLUMNS,
+)
+
+UNMATCHED = TableSpec(
+    table="unmatched",
+    title="In one study only",
+    columns={
+        "architecture": "architecture",
+        "activation": "activation",
+        "dataset": "dataset",
+        "*": "",
+        "only_in": "only in",
+        "num_runs": "runs",
+        "quantities": "quantities",
+    },
+    where={},
+    formats={},
+)

@@ -1,0 +1,63 @@
+"""Whether a study's report is of its tables as they are, told without importing what draws it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spaceprobe.study.running.journal import EVENTS
+from spaceprobe.study.running.runner import PROVENANCE
+from spaceprobe.study.started import STUDY_FILE
+from spaceprobe.study.storage.part_store import PartStore, stamp_of
+
+PAGE = "report.html"
+
+_MEMO = "report"
+_CODE = ("report", "analysis")
+"""Folders of the package that decide what a report of given tables looks like."""
+
+
+def is_made(folder: Path) -> bool:
+    """Returns whether a folder of results has a report, of whatever tables."""
+    return stamp_of(folder / PAGE) is not None
+
+
+def is_current(folder: Path) -> bool:
+    """Returns whether the report in a folder of results is of what is there now, and by this code."""
+    memo = PartStore(folder).memo(_MEMO)
+    return bool(memo == _memo(folder, sources(folder))) and is_made(folder)
+
+
+def sources(folder: Path) -> dict[str, Any]:
+    """Returns what a report of a folder of results would be made from now."""
+    paths = [*sorted(folder.glob("*.csv")), *(folder / name for name in (STUDY_FILE, PROVENANCE, EVENTS))]
+    return {"code": _code(), "files": {path.name: stamp_of(path) for path in paths}}
+
+
+def note_report(folder: Path, made_from: Mapping[str, Any]) -> None:
+    """Notes what the report that was just written was made from.
+
+    Args:
+        folder: the folder of results.
+        made_from: its `sources`, taken before it was read: what changed meanwhile is not in the report.
+
+    Raises:
+        ResultsError: it cannot be written.
+    """
+    store = PartStore(folder)
+    store.set_memo(_MEMO, _memo(folder, made_from))
+    store.save()
+
+
+def _memo(folder: Path, made_from: Mapping[str, Any]) -> dict[str, Any]:
+    return {**made_from, "page": stamp_of(folder / PAGE)}
+
+
+def _code() -> str:
+    package = Path(__file__).parents[1]
+    paths = [path for name in _CODE for path in sorted((package / name).rglob("*")) if path.is_file()]
+    known = [
+        [str(path.relative_to(package)), path.read_bytes().hex()] for path in paths if path.suffix != ".pyc"
+    ]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()

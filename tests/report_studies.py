@@ -1,0 +1,105 @@
+"""Small studies of real images whose reports the tests look at, and a browser to look with."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.commands import call
+
+SMALL = "data: {train_images: 600}\n"
+FOLDED = """\
+study: {stages: [train, fold, summarize]}
+training: {epochs: 1, learning_rate: 0.02}
+folding: {per_class: 3, pairs: [3-8, 8-3, 5-5]}
+sweep:
+  network.architecture: [2x8, 3x6, 4x5]
+  training.seed: [0, 1]
+"""
+DECOMPOSED = """\
+study: {stages: [train, lmd]}
+training: {epochs: 2, learning_rate: 0.02}
+network: {architecture: 3x6}
+lmd:
+  metrics: [identity, data, laplacian]
+  probes: [functional-rank, dimension, retrieval, semantics]
+"""
+DIVERGED = """\
+training: {epochs: 1, batch_size: 10}
+network: {architecture: 20x6}
+folding: {per_class: 3, pairs: [3-8]}
+lmd: {probes: []}
+sweep: {training.learning_rate: [1000.0, 0.001]}
+"""
+STUDIES = {"folded": FOLDED, "decomposed": DECOMPOSED, "diverged": DIVERGED}
+
+PAPER_WIDTH = 718
+"""CSS pixels of A4 between browsers' usual margins: 210 mm at 96 dots an inch, less 2 x 10 mm."""
+
+
+def start(name, text, results, exit_code=0):
+    """Takes a study through all stages and its report; returns its folder."""
+    file = results / f"{name}.yaml"
+    results.mkdir(exist_ok=True)
+    file.write_text(SMALL * ("data:" not in text) + text)
+    outcome = call("run", file, "--results", results, with_report=True)
+    assert outcome.exit_code == exit_code, outcome.output
+    assert "Traceback" not in outcome.output
+    assert f"report   {results / name / 'report.html'}" in outcome.stdout
+    return results / name
+
+
+def reported(name, factory):
+    """Returns the folder of one of `STUDIES`, computed once in a session; not to be changed."""
+    return _reported(name, factory.getbasetemp())
+
+
+def compared(factory):
+    """Returns the folder of a comparison of two of `STUDIES`."""
+    return _compared(factory.getbasetemp())
+
+
+@cache
+def _reported(name, base):
+    return start(name, STUDIES[name], base / "reported", exit_code=int(name == "diverged"))
+
+
+@cache
+def _compared(base):
+    folders = [_reported(name, base) for name in ("folded", "diverged")]
+    out = base / "compared"
+    outcome = call("compare", *folders, "--out", out)
+    assert outcome.exit_code == 0, outcome.output
+    return out
+
+
+def bytes_of(folder: Path) -> Mapping[str, bytes]:
+    """Returns what a report consists of, by path."""
+    files = [folder / "report.html", *sorted((folder / "figures").iterdir())]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def chromium() -> str:
+    """Returns where the system's Chromium is; without one a test is skipped, or fails where CI is set."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"none of {', '.join(names)} is installed")
+    return found
+
+
+@contextmanager
+def opened_browser():
+    """Opens a headless browser without playwright's own downloads."""
+    path = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # Its sandbox needs rights that containers and root do not have; the pages are our own.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

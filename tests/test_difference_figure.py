@@ -1,0 +1,168 @@
+"""The forest of two studies' differences, and the settings in which they differ."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from spaceprobe.report.figures.differences import MAX_ROWS, differences_figure
+from spaceprobe.report.figures.style import render
+from spaceprobe.report.settings_differences import ABSENT, settings_differences
+
+GROUPS = ("2x30", "3x20")
+RANKS = ("rank_participation", "rank_data99", "rank_functional")
+QUANTITIES = ("test_accuracy", "test_loss", "chi_folded_mean", "chi_max", "chi_row_max_median")
+
+
+def make_differences(groups=GROUPS, quantities=(*QUANTITIES, *RANKS, "spectral_norm"), **columns):
+    rows = []
+    for group in groups:
+        for quantity in quantities:
+            is_layered = quantity.startswith(("rank", "spectral"))
+            states = ("trained",) if quantity.startswith("test") else ("initial", "trained", "difference")
+            for layer in (0, 1) if is_layered else (None,):
+                for state in states:
+                    row = {"architecture": group, "activation": "relu", "dataset": "mnist", "state": state}
+                    row |= {**columns, "quantity": quantity, "layer": layer}
+                    rows.append({**row, "difference": 0.25, "low": -0.5, "high": 1.0})
+    names = ["architecture", "activation", "dataset", "state", *columns, "quantity", "layer"]
+    return pd.DataFrame(rows, columns=[*names, "difference", "low", "high"])
+
+
+def titles(figure):
+    return re.findall(r"<title>(.*?)</title>", render(figure, "svg").decode())
+
+
+def labels(axes):
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def drawn_panels(figure):
+    return {axes.get_xlabel(): axes for axes in figure.axes if axes.get_xlabel()}
+
+
+def test_a_panel_for_every_quantity_and_one_for_ranks():
+    figure = differences_figure(make_differences())
+    panels = drawn_panels(figure)
+    assert [*panels] == [
+        *("test accuracy", "test loss (nats)", "share of paths that fold", "largest χ", "row maxima of χ"),
+        "components of a trained layer",
+    ]
+    assert labels(panels["largest χ"]) == [*GROUPS]
+    of_layers = [f"{group}, layer {layer}" for group in GROUPS for layer in (0, 1)]
+    assert labels(panels["components of a trained layer"]) == of_layers
+    found = titles(figure)
+    assert len(found) == 2 * (2 * 1 + 3 * 2) + 2 * 2 * 3  # groups × panels × states, layers × rules
+    assert "2x30, untrained: 0.25 [-0.5, 1]" in found
+    assert "3x20, layer 1, functional rank: 0.25 [-0.5, 1]" in found
+
+
+def test_markers_tell_states_apart_and_lie_where_the_difference_is():
+    rows = make_differences(groups=("2x30",), quantities=("chi_max",))
+    rows.loc[rows["state"] == "initial", "difference"] = -0.125
+    (axes,) = drawn_panels(differences_figure(rows)).values()
+    points = {line.get_gid(): line for line in axes.lines if line.get_gid()}
+    trained, initial = points.values()
+    assert (trained.get_xdata()[0], initial.get_xdata()[0]) == (0.25, -0.125)
+    assert trained.get_markerfacecolor() == trained.get_markeredgecolor()
+    assert initial.get_markerfacecolor() != initial.get_markeredgecolor()
+    assert trained.get_ydata()[0] != initial.get_ydata()[0]
+    assert any([*line.get_xdata()] == [0, 0] for line in axes.lines)
+
+
+def test_a_row_without_an_interval_has_no_bar():
+    rows = make_differences(groups=("2x30",), quantities=("test_accuracy",)).assign(low=None, high=None)
+    rows = rows.astype({"low": float, "high": float})
+    figure = differences_figure(rows)
+    (axes,) = drawn_panels(figure).values()
+    assert not any(len(bars.get_segments()) for bars in axes.collections)
+    assert titles(figure) == ["2x30, trained: 0.25 no interval"]
+
+
+def test_ranks_alone_fill_the_figure():
+    figure = differences_figure(make_differences(quantities=RANKS))
+    assert len(figure.axes) == 1
+    assert len(titles(figure)) == 12
+
+
+def test_one_way_of_reading_paths_is_drawn():
+    ways = [make_differences(method=method, quantities=("chi_max",)) for method in ("sampled", "exact")]
+    ways[0]["difference"] = 0.75
+    figure = differences_figure(pd.concat(ways, ignore_index=True))
+    assert len(titles(figure)) == 4
+    assert all(": 0.25" in title for title in titles(figure))
+
+
+@pytest.mark.parametrize("quantities", [QUANTITIES, RANKS, (*QUANTITIES, *RANKS)])
+def test_many_groups_do_not_make_it_endless(quantities):
+    groups = [f"2x{width}" for width in range(1, 101)]
+    figure = differences_figure(make_differences(groups, quantities=quantities))
+    assert figure.get_figheight() < 18.5
+    for axes in figure.axes:
+        if axes.get_xlabel():
+            assert len(axes.get_yticks()) == MAX_ROWS
+    words = [figure.get_supxlabel(), *(axes.get_xlabel() for axes in figure.axes)]
+    assert ("the first 30 of 100 groups" in words[0]) == ("chi_max" in quantities)
+    assert ("the first 30 of 200 layers" in words[-1]) == ("rank_data99" in quantities)
+
+
+def test_other_settings_name_the_rows():
+    rows = pd.concat([make_differences(), make_differences()], ignore_index=True)
+    rows.insert(3, "learning_rate", [0.1] * (len(rows) // 2) + [1.0] * (len(rows) // 2))
+    panels = drawn_panels(differences_figure(rows))
+    expected = [f"{group} learning_rate {rate}" for rate in (0.1, 1.0) for group in GROUPS]
+    assert labels(panels["test accuracy"]) == expected
+
+
+def test_nothing_in_common_is_said():
+    figure = differences_figure(make_differences().iloc[:0])
+    assert [text.get_text() for text in figure.axes[0].texts] == [
+        "the two studies have no measured group in common"
+    ]
+
+
+def test_the_same_table_gives_the_same_bytes():
+    assert render(differences_figure(make_differences()), "png") == render(
+        differences_figure(make_differences()), "png"
+    )
+
+
+STUDY = """
+data: {dataset: mnist, root: null}
+training: {epochs: 5, milestones: [], learning_rate: 1.0e-09}
+sweep:
+  network.architecture: [2x30, 3x20]
+  training.seed: [0, 1]
+"""
+
+
+def test_settings_that_differ():
+    other = STUDY.replace("null", "/data").replace("[]", "[3, 4]").replace("[0, 1]", "[0, 1, 2]")
+    other = other.replace("epochs: 5, ", "") + "lmd: {metrics: [identity]}\n"
+    assert settings_differences(STUDY, other) == [
+        ("data.root", "null", "/data"),
+        ("training.epochs", "5", ABSENT),
+        ("training.milestones", "[]", "[3, 4]"),
+        ("sweep.training.seed", "[0, 1]", "[0, 1, 2]"),
+        ("lmd.metrics", ABSENT, "[identity]"),
+    ]
+    assert settings_differences(STUDY, STUDY) == []
+
+
+def test_a_long_list_stays_on_one_line():
+    seeds = list(range(200))
+    ((_, _, value),) = settings_differences("a: [0]", f"a: {seeds}")
+    assert value == str(seeds)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", r"^second study\.yaml: no YAML: "),
+        ("- 1", r"^second study\.yaml: a mapping of settings is needed, not list$"),
+        ("", r"^second study\.yaml: a mapping of settings is needed, not NoneType$"),
+    ],
+)
+def test_what_is_no_study_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        settings_differences(STUDY, text)
