@@ -182,7 +182,7 @@ def bench_tiny(folder: Path, num_rounds: int, num_runs: int) -> None:
         grown = slope(late) * 100
         print(f"  memory at run {WARM_UP} and at the last            {late[0]:7.1f} and {late[-1]:.1f} MB")
         print(f"  its slope after run {WARM_UP}                      {grown:7.3f} MB per 100 runs")
-    again, _ = python(NO_OP, "run", config, "--results", results, "--quiet")
+    again, _ = python(NO_OP, "run", config, "--results", results, "--quiet", "--no-report")
     print(f"  a rerun with nothing to do, after import     {float(again[0]):7.2f} s")
 
 

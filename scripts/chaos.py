@@ -204,7 +204,7 @@ class Life:
         self._attempts.append((time.time(), self._num_starts()))
         if self._undisturbed is not None:
             self._expected_s = self._undisturbed.left_s(0.0, len(self.parts()))
-        self._driver = self.command("run", *place[self.mode])
+        self._driver = self.command("run", "--no-report", *place[self.mode])
         return self._driver
 
     def command(self, verb: str, *options: str) -> Program:
@@ -246,7 +246,7 @@ class Life:
         for words in ("train: 4 done", "fold: 4 done", "lmd: 4 done", "no runners at work"):
             if words not in status.said().splitlines():
                 self._wrong(f"status does not say {words!r}: {status.said()}")
-        again = self.command("run")
+        again = self.command("run", "--no-report")
         again.process.wait()
         if again.process.returncode or "nothing was computed" not in again.said():
             self._wrong(f"a further run has something to do: {again.said()[-1500:]}")

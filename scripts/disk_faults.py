@@ -148,7 +148,7 @@ class Place:
     def run(self, *arguments: str, fault: Mapping[str, str] | None = None) -> Ended:
         """Runs the study, with some writes failing where asked for."""
         command = [sys.executable, "-m", "spaceprobe", "run", str(self.folder / "small.yaml")]
-        command += ["--results", str(self.results), "--jobs", str(self.jobs), *arguments]
+        command += ["--results", str(self.results), "--jobs", str(self.jobs), "--no-report", *arguments]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **(fault or {})}
         done = subprocess.run(
             command,

@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 
 # The compiled walk stays outside: the hook's wrappers break numba's njit.
 CHECKED = ["analysis", "data", "lmd", "networks", "weights"]
-CHECKED += [f"folding.{name}" for name in ("counts", "layers", "measure", "sampled", "tally")]
+CHECKED += [f"folding.{name}" for name in ("counts", "layers", "measure", "plane", "sampled", "tally")]
 install_import_hook([f"spaceprobe.{name}" for name in CHECKED], "beartype.beartype")
 
 # The machine's speed is not what these tests are about; the same examples everywhere are.

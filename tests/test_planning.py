@@ -600,7 +600,7 @@ def test_changed_code_of_a_table_computes_nothing_and_writes_it_anew(study, copi
     folding, before = pd.read_csv(copied / "tiny" / "folding.csv"), written(copied)
     words = ("analysis/statistics.py", "folding_statistics", "num_sources = num_sources + 40")
     with edited(package, *words):
-        done = command_of(package, "run", study, "--results", copied)
+        done = command_of(package, "run", study, "--results", copied, "--no-report")
     assert done.stderr.splitlines()[-1] == "everything was there already: nothing was computed"
     assert written(copied) == before
     now = pd.read_csv(copied / "tiny" / "folding.csv")
@@ -613,7 +613,7 @@ def test_changed_code_of_a_table_computes_nothing_and_writes_it_anew(study, copi
 def test_retrained_by_other_code_to_the_same_weights_is_not_measured_again(study, copied, package):
     before, old_tables = written(copied), tables(copied)
     with edited(package, "networks/training.py", "train", STATEMENT):
-        command_of(package, "run", study, "--results", copied)
+        command_of(package, "run", study, "--results", copied, "--no-report")
     assert rewritten(copied, before) == {(run, part) for run in RUNS for part in TRAIN}
     assert tables(copied) == old_tables
 
@@ -622,7 +622,7 @@ def test_retrained_by_other_code_to_the_same_weights_is_not_measured_again(study
 
 
 def driver(study, results):
-    command = [sys.executable, "-m", "spaceprobe", "run", study, "--results", results]
+    command = [sys.executable, "-m", "spaceprobe", "run", study, "--results", results, "--no-report"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment

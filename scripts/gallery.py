@@ -1,0 +1,56 @@
+"""Draws the README's pictures with the tool itself, from the results of the shipped studies.
+
+They lie in ``scripts/figures``. A study that was not run is an error: an old picture beside new numbers helps
+nobody.
+"""
+
+import argparse
+from pathlib import Path
+
+from spaceprobe.cli.figure_files import write_figure
+from spaceprobe.errors import SpaceprobeError
+from spaceprobe.report.kinds import kind_named
+from spaceprobe.report.results import load_results
+from spaceprobe.study.started import find_started
+
+PICTURES = (
+    ("depth-sweep", "path"),
+    ("depth-sweep", "plane"),
+    ("depth-sweep", "depth"),
+    ("depth-sweep", "class-pairs"),
+    ("depth-sweep", "distribution"),
+    ("width-sweep", "width"),
+    ("lmd-activations", "evolution"),
+    ("lmd-capacity", "training"),
+    ("lmd-evolution", "convergence"),
+    ("lmd-ranks", "ranks"),
+    ("lmd-semantics", "semantics"),
+    ("lmd-swiss-roll", "dimension"),
+)
+"""Study and figure."""
+
+
+def main() -> None:
+    """Draws them and prints their names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "results", type=Path, nargs="?", default=Path("results"), help="the folder of results"
+    )
+    results = parser.parse_args().results
+    folder = Path(__file__).parent / "figures"
+    for study, name in PICTURES:
+        try:
+            found = load_results(*find_started(study, results))
+            kind = kind_named(name)
+            reason = kind.lacks(found)
+        except SpaceprobeError as error:
+            reason = str(error)
+        if reason is not None:
+            raise SystemExit(f"{study}, {name}: {reason}")
+        path = folder / f"{study}-{name}.png"
+        write_figure(kind.draw(found), path)
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
