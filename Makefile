@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RESULTS ?= results
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 
-.PHONY: quickstart test lint format bench depth-sweep depth-sweep-full clean
+.PHONY: quickstart test lint format bench depth-sweep depth-sweep-full report gallery clean
 
 quickstart: $(VENV)/installed  ## train, fold, decompose and summarize three small networks on MNIST
 	$(BIN)/spaceprobe run quickstart --results $(RESULTS) --jobs $(JOBS)
@@ -15,6 +15,12 @@ depth-sweep: $(VENV)/installed  ## the experiment of the folding paper: 25 netwo
 
 depth-sweep-full: $(VENV)/installed  ## the same with the whole MNIST test set: 10^8 paths for each network and epoch
 	$(BIN)/spaceprobe run depth-sweep --results $(RESULTS)/full --jobs $(JOBS) --set folding.per_class=all
+
+report: $(VENV)/installed  ## the pages of all studies in the folder of results
+	@for study in $(RESULTS)/*/study.yaml; do $(BIN)/spaceprobe report --quiet "$${study%/*}" || exit; done
+
+gallery: $(VENV)/installed  ## the README's pictures, from the studies in the folder of results
+	$(BIN)/python scripts/gallery.py $(RESULTS)
 
 test: $(VENV)/installed-dev  ## the whole suite
 	$(BIN)/pytest --numprocesses $(JOBS)
