@@ -4,6 +4,7 @@ The jobs are made up (`tests.worker_stages`): what they compute is nothing, how 
 """
 
 import json
+import logging
 import os
 import pickle
 import signal
@@ -507,9 +508,20 @@ def test_interruption_ends_all_processes(tmp_path, number, is_group, exit_code, 
             driver.communicate()
     _, alive = psutil.wait_procs(workers, timeout=5)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
-    assert driver.returncode == exit_code
+    assert driver.returncode == exit_code, err
     assert out == ""
     assert err.splitlines()[2:] == [
         f"{word}: what was finished is kept, the same command goes on from there."
     ]
-    assert "Traceback" not in log.read_text()
+    said = log.read_text()
+    assert "Traceback" not in said, said[-3000:]
+
+
+def test_a_client_that_was_closed_on_purpose_is_no_news(caplog):
+    with open_cluster(Place(num_jobs=2), SlurmSettings(), Path("unused")):
+        pass
+    scheduler = logging.getLogger("distributed.scheduler")
+    scheduler.critical("Closed comm %r while trying to write %s", None, [])
+    scheduler.critical("Something else")
+    critical = [record.message for record in caplog.records if record.levelname == "CRITICAL"]
+    assert critical == ["Something else"]

@@ -174,7 +174,7 @@ class _Places:
         axes.set_xticks([value for value, _ in ticks], [label for _, label in ticks])
         axes.minorticks_off()
         first, last = self.values[0], self.values[-1]
-        margin = 0.12 * self.span / self.unit
+        margin = max(0.12 * self.span / self.unit, 0.25)  # half a marker beyond the points beside a value
         axes.set_xlim(float(self.shifted(first, -margin)), float(self.shifted(last, margin)))
 
 

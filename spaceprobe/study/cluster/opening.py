@@ -80,6 +80,16 @@ def _hand_on_logs() -> None:
             if type(handler) is logging.StreamHandler:
                 log.removeHandler(handler)
         log.propagate = True
+    logging.getLogger("distributed.scheduler").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Returns whether a message of a scheduler in this process says what is not known here.
+
+    Its only client is this program's, which closes its connection before the scheduler ends: what is still
+    sent to it then is a traceback to Dask.
+    """
+    return not str(record.msg).startswith("Closed comm")
 
 
 def _connect(place: Place) -> Client:

@@ -27,7 +27,7 @@ def architecture_lines(runs: "pd.DataFrame", folding: "pd.DataFrame") -> str:
         shown = pd.DataFrame({"": table["architecture"]})
         for column in table.columns[: table.columns.get_loc("num_seeds")]:
             if column not in SHAPE and table[column].nunique(dropna=False) > 1:
-                shown[str(column)] = table[column].astype(str)
+                shown[str(column)] = ["-" if value != value else str(value) for value in table[column]]
         shown["seeds"] = table["num_seeds"]
         if state == "trained":
             shown["test accuracy"] = _with_deviation(table, "test_accuracy", 3)
@@ -158,8 +158,12 @@ STAGE = StudyStage(
     example="spaceprobe summarize depth-sweep",
     sections={},
     tables=(
-        Table("aggregates", key=(), columns=(*_OF_RUN, "state", *_PROBE, *_AGGREGATES)),
-        Table("architectures", key=(), columns=("state", *_OF_ARCHITECTURE, *_PROBE, "num_seeds", *_SPREADS)),
+        Table("aggregates", key=("state", *_PROBE), columns=(*_OF_RUN, "state", *_PROBE, *_AGGREGATES)),
+        Table(
+            "architectures",
+            key=("state", *_OF_ARCHITECTURE, *_PROBE),
+            columns=("state", *_OF_ARCHITECTURE, *_PROBE, "num_seeds", *_SPREADS),
+        ),
         Table(
             "correlations",
             key=(),
