@@ -5,6 +5,9 @@ The public face, imported where it is first used, since torch takes seconds:
 - `walk_paths`: the folding of a batch of straight paths through a torch module;
 - `decompose`: the five factors of a weight matrix;
 - `read_tables`: the tables of a study as DataFrames.
+
+Every figure of a report is a function in `spaceprobe.report.figures`, from such tables to a figure of
+matplotlib.
 """
 
 from importlib import import_module

@@ -139,3 +139,15 @@ def test_the_report_of_a_study_without_a_run_says_what_comes_first(tmp_path):
     outcome = call("report", "empty", "--results", tmp_path)
     assert outcome.exit_code == 1
     assert "runs.csv: holds no run yet; `spaceprobe run` comes first" in outcome.stderr
+
+
+def test_a_run_that_has_nothing_to_report_says_why_it_failed_and_that(tmp_path):
+    study = tmp_path / "lost.yaml"
+    study.write_text(f"data: {{root: {tmp_path / 'nowhere'}}}\ntraining: {{epochs: 1}}\n")
+    outcome = call("run", study, "--results", tmp_path, with_report=True)
+    assert outcome.exit_code == 1
+    assert "nowhere" in outcome.stderr
+    assert "no report: " in outcome.stderr
+    assert "runs.csv: holds no run yet" in outcome.stderr
+    assert "report " not in outcome.stdout
+    assert not (tmp_path / "lost" / "report.html").exists()

@@ -54,12 +54,12 @@ def take_through(
         outcome, executed = runner.execute_all(stages)
         text, warnings = runner.closing(executed)
     say(text)
-    _show_report(study, runner.folder, is_wanted=wants_report)
     for warning in warnings:
         logger.warning("warning: %s", warning)
     if outcome.num_kept and not outcome.num_computed and not outcome.failures and not is_quiet:
         notify("everything was there already: nothing was computed")
     _echo_failures(outcome, runner.num_selected)
+    _show_report(study, runner.folder, is_wanted=wants_report)
     if outcome.failures:
         sys.exit(1)
 
@@ -71,8 +71,13 @@ def _show_report(study: Study, folder: Path, *, is_wanted: bool) -> None:
     if is_wanted:
         if not is_current(folder):
             from spaceprobe.report.making import make_report
+            from spaceprobe.report.results import NoRunsError
 
-            make_report(study, folder)
+            try:
+                make_report(study, folder)
+            except NoRunsError as error:  # all failed, and it was said why
+                notify(f"no report: {error}")
+                return
         say(f"report   {folder / PAGE}")
     elif is_made(folder) and not is_current(folder):
         notify(f"{folder / PAGE} is of earlier tables: `spaceprobe report` makes it anew")

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from spaceprobe.report.examples import Example, WalkExample
 
 
+class NoRunsError(SpaceprobeError):
+    """A study has no run that could be reported, not even as failed."""
+
+
 @dataclass(frozen=True)
 class Results:
     """A study's results.
@@ -73,11 +77,12 @@ def load_results(study: Study, folder: Path) -> Results:
         folder: its folder of results.
 
     Raises:
-        SpaceprobeError: it has no table yet, or one that is none of this version's.
+        NoRunsError: it has no run yet.
+        SpaceprobeError: a table is none of this version's, or not of this study as it is.
     """
     frames = _read_frames(folder)
     if "runs" not in frames or frames["runs"].empty:
-        raise SpaceprobeError(f"{folder / 'runs.csv'}: holds no run yet; `spaceprobe run` comes first")
+        raise NoRunsError(f"{folder / 'runs.csv'}: holds no run yet; `spaceprobe run` comes first")
     _check_runs(study, folder, frames["runs"])
     store = PartStore(folder)
     memos = [store.memo(stage.name) for stage in STAGES]
