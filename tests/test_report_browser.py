@@ -408,7 +408,7 @@ def harmful(tmp_path_factory):
             ERROR.replace('"', '""'),
         ),
         ("provenance.json", '"command": [', '"command": ["' + ERROR.replace('"', '\\"') + '", '),
-        ("study.yaml", "root: null", "root: '" + ERROR.replace("'", "''") + "'"),
+        ("study.yaml", "prologue: []", "prologue: ['" + ERROR.replace("'", "''") + "']"),
     ):
         path = folder / name
         text = path.read_text(encoding="utf-8")

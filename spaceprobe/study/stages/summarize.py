@@ -27,7 +27,7 @@ def architecture_lines(runs: "pd.DataFrame", folding: "pd.DataFrame") -> str:
         shown = pd.DataFrame({"": table["architecture"]})
         for column in table.columns[: table.columns.get_loc("num_seeds")]:
             if column not in SHAPE and table[column].nunique(dropna=False) > 1:
-                shown[str(column)] = ["-" if value != value else str(value) for value in table[column]]
+                shown[str(column)] = ["-" if pd.isna(value) else str(value) for value in table[column]]
         shown["seeds"] = table["num_seeds"]
         if state == "trained":
             shown["test accuracy"] = _with_deviation(table, "test_accuracy", 3)
