@@ -18,7 +18,8 @@ from spaceprobe.report.figures.groups import one_reading
 from spaceprobe.study.cantor import END, START
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand
-from spaceprobe.study.paths import images_between, one_thread, path_frame
+from spaceprobe.study.paths import images_between, path_frame
+from spaceprobe.study.threads import one_thread
 from spaceprobe.study.trained_run import EXACT, PathEnd, TrainedRun, open_run
 
 NUM_POINTS = (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)

@@ -1,7 +1,5 @@
 """A single path between two images of a study, walked, and as text."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,21 +10,11 @@ from torch import Tensor
 
 from spaceprobe.data.datasets import IMAGE_SIZE
 from spaceprobe.folding import Method, PathTrace, trace_path
+from spaceprobe.study.threads import one_thread
 from spaceprobe.study.trained_run import EXACT, PathEnd, TrainedRun
 
 NUM_IMAGES = 9
 """Chosen: images along a path, both ends included."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """While it lasts, torch computes with one thread, as it does in stages: more of them change last bits."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(num_threads)
 
 
 @dataclass(frozen=True)

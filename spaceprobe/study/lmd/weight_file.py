@@ -3,14 +3,12 @@
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
@@ -24,6 +22,7 @@ from spaceprobe.study.stage import Content, FileOutcome, Part
 from spaceprobe.study.storage.files import ResultsError, file_digest
 from spaceprobe.study.storage.frames import build_frame, write_csv
 from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part, write_part
+from spaceprobe.study.threads import one_thread
 from spaceprobe.weights.files import read_weights, shown_path
 from spaceprobe.weights.matrices import NamedMatrix, describe_left_out, left_out, matrices_of
 from spaceprobe.weights.pickles import shown as quoted
@@ -89,7 +88,7 @@ def decompose_file(path: Path, results: Path, options: Mapping[str, Any]) -> Fil
     if not matrices:
         raise SpaceprobeError(f"{path}: holds no matrix ({skipped}); give a file of weights that does")
     folder = results / file.name
-    with _one_thread():
+    with one_thread():
         parts = list(_stored(file, folder, matrices))
     for table in OF_A_FILE:
         rows = [row for part in parts for row in part.content.record.get(table.name, [])]
@@ -97,16 +96,6 @@ def decompose_file(path: Path, results: Path, options: Mapping[str, Any]) -> Fil
     _remove_others(folder, parts)
     failures = {printable(p.part.key["name"]): p.content.error for p in parts if p.content.error}
     return FileOutcome("\n".join(_summary(file, parts, skipped, folder)), failures)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(num_threads)
 
 
 def _remove_others(folder: Path, parts: Sequence[StoredPart]) -> None:
