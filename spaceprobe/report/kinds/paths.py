@@ -69,20 +69,20 @@ def _plane_words(numbers: Numbers, table: str) -> Markup:
     )
 
 
-def _sampling_words(numbers: Numbers) -> Markup:
-    """Says how far χ of few points is from the exact one."""
-    samples = numbers.frames["example_samples"]
+def _sampling_words(numbers: Numbers, table: str, counts: tuple[int, int]) -> Markup:
+    """Says how far χ of few points is from the exact one, on the first path of a table of samples."""
+    samples = numbers.frames[table]
     rows = samples[samples["path"] == samples["path"].iloc[0]]
     exact = rows.index[rows["num_points"].isna()].tolist()[0]
-    fewest, papers = (rows.index[rows["num_points"] == count].tolist()[0] for count in (10, 100))
+    fewest, papers = (rows.index[rows["num_points"] == count].tolist()[0] for count in counts)
     return said(
         "χ of paths read at evenly spaced points, as the paper does, beside the exact value (dashed). The "
         "path above has χ = {} at {} points, {} at {}, and {} exactly.",
-        numbers.cell("example_samples", fewest, "chi"),
-        numbers.cell("example_samples", fewest, "num_points", ".0f"),
-        numbers.cell("example_samples", papers, "chi"),
-        numbers.cell("example_samples", papers, "num_points", ".0f"),
-        numbers.cell("example_samples", exact, "chi"),
+        numbers.cell(table, fewest, "chi"),
+        numbers.cell(table, fewest, "num_points", ".0f"),
+        numbers.cell(table, papers, "chi"),
+        numbers.cell(table, papers, "num_points", ".0f"),
+        numbers.cell(table, exact, "chi"),
     )
 
 
@@ -112,7 +112,7 @@ PATHS = (
         tables=("example_samples",),
         lacks=_no_example,
         draw=lambda r: draw.sampling_figure(_example(r).samples),
-        caption=_sampling_words,
+        caption=lambda numbers: _sampling_words(numbers, "example_samples", (10, 100)),
     ),
     Kind(
         name="cantor-path",
@@ -131,5 +131,14 @@ PATHS = (
         lacks=needs("folding"),
         draw=lambda r: draw.plane_figure(r.cantor.plane, r.cantor.corners, labels=r.cantor.labels),
         caption=lambda numbers: _plane_words(numbers, "cantor_plane"),
+    ),
+    Kind(
+        name="cantor-sampling",
+        title="CantorNet: how many points its path needs",
+        section="paths",
+        tables=("cantor_samples",),
+        lacks=needs("folding"),
+        draw=lambda r: draw.sampling_figure(r.cantor.samples),
+        caption=lambda numbers: _sampling_words(numbers, "cantor_samples", (5, 11)),
     ),
 )
