@@ -26,7 +26,7 @@ def blaming_changed_tables(*folders: Path) -> Iterator[None]:
         yield
     except SpaceprobeError:
         raise
-    except Exception as error:
+    except Exception as error:  # raised again in any case, with the tables' names where some were changed
         changed = [path for folder in folders for path in _changed_tables(folder)]
         if not changed:
             raise

@@ -36,7 +36,7 @@ def _loaded(which: str, text: str) -> dict[Any, Any]:
         raise ValueError(f"{which} study.yaml: no YAML: {error}") from error
     if not isinstance(settings, dict):
         found = type(settings).__name__
-        raise ValueError(f"{which} study.yaml: a mapping of settings is needed, not {found}")  # noqa: TRY004
+        raise ValueError(f"{which} study.yaml: a mapping of settings is needed, not {found}")  # noqa: TRY004  # of a file, not of an argument
     return settings
 
 

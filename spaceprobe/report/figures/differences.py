@@ -155,7 +155,7 @@ def _rank_panel(
 ) -> None:
     """Draws the ranks of trained layers in the last row of a figure, over its whole width."""
     last = figure.axes[-num_columns:]
-    grid = last[0].get_subplotspec().get_gridspec()  # type: ignore[union-attr]
+    grid = last[0].get_subplotspec().get_gridspec()  # type: ignore[union-attr]  # `new_figure` gave it one
     for axes in last:
         axes.remove()
     axes = figure.add_subplot(grid[-1, :])

@@ -185,7 +185,7 @@ def _points_and_means(
     shift = 0.05 if state == "trained" else -0.05
     means = []
     for place, some in rows.sort_values("seed", kind="stable").groupby(places.column):
-        value_of_place = float(place)  # type: ignore[arg-type]
+        value_of_place = float(place)  # type: ignore[arg-type]  # a column of numbers: `_why_no_axis`
         values = some[response].to_numpy(float)
         xs = places.shifted(value_of_place, shift + jitter(len(values), 0.08))
         for x, value, group, seed in zip(xs, values, some[LABEL], some["seed"], strict=True):

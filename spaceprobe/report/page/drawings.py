@@ -93,4 +93,4 @@ def inline_svg(svg: bytes, name: str, label: str) -> Markup:
     shape = f'width="{size["width"]}" height="{size["height"]}" {view[0]}'
     head = f'<svg role="img"{kind} aria-label="{escape(label)}" {shape} xmlns:xlink="{XLINK}">'
     # matplotlib escapes the words of a figure, `titled` its titles, and the label is escaped above.
-    return Markup(head + _NOT_PRINTED.sub("\n", body).strip())  # noqa: S704
+    return Markup(head + _NOT_PRINTED.sub("\n", body).strip())  # noqa: S704  # see above

@@ -63,7 +63,7 @@ def render_page(template: str, **values: Any) -> str:
         .render(
             **values,
             style=Markup(style),  # noqa: S704  # our own, as the script is
-            script=Markup(script),  # noqa: S704
+            script=Markup(script),  # noqa: S704  # see above
             dark_lines={line_variable(color): dark for color, dark in DARK_LINES.items()},
             policy=POLICY.format(_source_hash(script)),
         )
