@@ -40,10 +40,10 @@ import sys, time
 from pathlib import Path
 from spaceprobe.study.config import load_study
 from spaceprobe.study.running.runner import Options, Runner
-from spaceprobe.study.stages import run_stage_named
+from spaceprobe.stages import run_stage_named
 import torch
 from spaceprobe.networks import checkpoints, mlp, training  # what a job imports
-from spaceprobe.study.runs import convergence_log, networks
+from spaceprobe.stages.train import convergence_log, networks
 torch.set_num_threads(1)
 config, results, kind = sys.argv[1:]
 """

@@ -38,9 +38,9 @@ from pathlib import Path
 import pandas as pd
 from marked_processes import HANGS_AFTER_S, ChaosError, Cluster, Program, kill, marked, wait_for, worker_of
 
+from spaceprobe.files import ABANDONED_AFTER_S
+from spaceprobe.stages import STAGES
 from spaceprobe.study.running.journal import read_events
-from spaceprobe.study.stages import STAGES
-from spaceprobe.study.storage.files import ABANDONED_AFTER_S
 
 NAME = "chaos"
 STUDY = """\

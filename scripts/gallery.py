@@ -10,8 +10,8 @@ from pathlib import Path
 from spaceprobe.cli.figure_files import write_figure
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.report.kinds import kind_named
-from spaceprobe.report.results import load_results
-from spaceprobe.study.started import find_started
+from spaceprobe.results.results import load_results
+from spaceprobe.results.started import find_started
 
 PICTURES = (
     ("depth-sweep", "path"),

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spaceprobe.folding import space_folding, walk_paths
     from spaceprobe.lmd import decompose
-    from spaceprobe.study.storage.frames import read_tables
+    from spaceprobe.tables.frames import read_tables
 
 __all__ = ["decompose", "read_tables", "space_folding", "walk_paths"]
 
 _HOMES = {
     "decompose": "spaceprobe.lmd",
-    "read_tables": "spaceprobe.study.storage.frames",
+    "read_tables": "spaceprobe.tables.frames",
     "space_folding": "spaceprobe.folding",
     "walk_paths": "spaceprobe.folding",
 }

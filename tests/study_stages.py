@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from spaceprobe.study.stage import NOT_IN_KEY, RunStage, Settings, StudyStage
+from spaceprobe.stages.stage import NOT_IN_KEY, RunStage, Settings, StudyStage
 
 
 def _check_shape(value: str) -> str:

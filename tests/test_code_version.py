@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from spaceprobe.study.runs.settings import snapshot_name
+from spaceprobe.stages import STAGES, stage_named
+from spaceprobe.stages.train.settings import snapshot_name
 from spaceprobe.study.source import code_version as versions
 from spaceprobe.study.source.code_version import STATEMENTS, WHOLE, Sources, code_version
-from spaceprobe.study.stages import STAGES, stage_named
 
 ROOT = Path(versions.__file__).parents[2]
 
@@ -290,7 +290,7 @@ def test_the_text_of_a_field_counts_where_classes_are_made_from_fields(tmp_path)
 
 SETTINGS = """
     from typing import Annotated, ClassVar
-    from spaceprobe.study.stage import Settings
+    from spaceprobe.stages.stage import Settings
     from spaceprobe.base import Common
 
     def check(value): return value
@@ -327,7 +327,7 @@ SETTINGS = """
     ],
 )
 def test_of_a_section_all_but_the_fields_counts(tmp_path, old, new, counts):
-    base = "from spaceprobe.study import stage\nclass Common(stage.Settings):\n    common: int = 3\n"
+    base = "from spaceprobe.stages import stage\nclass Common(stage.Settings):\n    common: int = 3\n"
     assert SETTINGS.count(old) == 1
     before = version(tmp_path / "old", one_file(SETTINGS, base=base, study__stage=""))
     after = version(tmp_path / "new", one_file(SETTINGS.replace(old, new), base=base, study__stage=""))
@@ -342,7 +342,7 @@ def test_fields_of_another_class_count(tmp_path):
 
 
 def test_declarations_do_not_count(tmp_path):
-    text = "from spaceprobe.study.stage import Content\nfrom spaceprobe import errors\n"
+    text = "from spaceprobe.stages.stage import Content\nfrom spaceprobe import errors\n"
     text += "def f(): raise errors.SettingsError(Content)\n"
     declared = {"study__stage": "from spaceprobe.b import x\nclass Content: y = x\n", "errors": "z = 3\n"}
     found = names_of(tmp_path, one_file(text, b="x = 3\n", **declared))
@@ -405,7 +405,7 @@ def test_a_function_of_ones_own_counts_with_its_module_and_what_it_takes_from_th
     found = reached(made_up)
     assert found == {
         __name__: {"made_up", "helps", "snapshot_name"},
-        "spaceprobe.study.runs.settings": {"snapshot_name"},
+        "spaceprobe.stages.train.settings": {"snapshot_name"},
     }
     assert reached(cached) == {__name__: {"cached", "helps", "functools"}}
     assert code_version(cached) == code_version(cached) != code_version(helps)
@@ -464,7 +464,7 @@ def test_fold_depends_on_folding_and_the_network_but_not_on_its_training():
 def test_train_depends_on_training_but_not_on_the_probes():
     found = modules_of("train")
     assert {"train", "Recipe"} <= found["spaceprobe.networks.training"]
-    assert {"load_data", "build_network"} <= found["spaceprobe.study.runs.networks"]
+    assert {"load_data", "build_network"} <= found["spaceprobe.stages.train.networks"]
     assert not below(found, "spaceprobe.folding", "spaceprobe.analysis", "spaceprobe.lmd.metrics")
 
 
@@ -497,7 +497,7 @@ def test_versions_need_no_torch_and_little_time():
     out = python("""
         import sys, time
         from spaceprobe.study.source.code_version import code_version
-        from spaceprobe.study.stages import STAGES
+        from spaceprobe.stages import STAGES
         start = time.process_time()
         for stage in STAGES:
             code_version(getattr(stage, "compute", None) or stage.reduce)
@@ -512,8 +512,8 @@ RUN_AND_TRACE = """
     import json, sys, threading
     from pathlib import Path
     import spaceprobe
-    from spaceprobe.study.stage import Content, Job
-    from spaceprobe.study.stages import stage_named
+    from spaceprobe.stages.stage import Content, Job
+    from spaceprobe.stages import stage_named
 
     root, folder = Path(spaceprobe.__file__).parent, Path(sys.argv[1])
     seen, ran = set(), {}

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from spaceprobe.cli import main
-from spaceprobe.study.stage import Part
+from spaceprobe.stages.stage import Part
 from spaceprobe.study.storage.part_files import Expected, Stale, read_part
 from tests.commands import call
 

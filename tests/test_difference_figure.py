@@ -7,7 +7,7 @@ import pytest
 
 from spaceprobe.report.figures.differences import MAX_ROWS, differences_figure
 from spaceprobe.report.figures.style import render
-from spaceprobe.report.settings_differences import ABSENT, settings_differences
+from spaceprobe.results.settings_differences import ABSENT, settings_differences
 
 GROUPS = ("2x30", "3x20")
 RANKS = ("rank_participation", "rank_data99", "rank_functional")

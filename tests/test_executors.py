@@ -26,6 +26,7 @@ from distributed import Client
 from distributed.security import Security
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.files import ResultsError
 from spaceprobe.study.cluster.dask_executor import DaskExecutor
 from spaceprobe.study.cluster.local import local_cluster
 from spaceprobe.study.cluster.opening import open_cluster
@@ -33,7 +34,6 @@ from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.cluster.workers import Workers
 from spaceprobe.study.running.computing import InProcess, open_executor
 from spaceprobe.study.running.executor import Place, Watch
-from spaceprobe.study.storage.files import ResultsError
 from tests.worker_stages import executions, make_job
 
 ROOT = Path(__file__).parent.parent

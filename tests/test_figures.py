@@ -9,8 +9,8 @@ import pytest
 
 import spaceprobe.report.figures as figures
 from spaceprobe.lmd.convergence import THRESHOLD
-from spaceprobe.report.figures.groups import MAX_GROUPS, choose, compare
 from spaceprobe.report.figures.training import CONVERGED_BELOW
+from spaceprobe.results.groups import MAX_GROUPS, choose, compare
 from tests.figure_tables import FIGURES, as_read, make_tables, words_of
 
 STRANGE = r"""<script>"'&$x^{$ \$ 数"""

@@ -134,7 +134,7 @@ def test_data99_is_the_default_and_counts_principal_components(tables):
 
 def test_rows_and_tables_have_the_same_columns(finished):
     """A column that nothing fills, or a number that no table shows, is a slip of the pen."""
-    from spaceprobe.study.lmd.tables import TABLES
+    from spaceprobe.stages.lmd.tables import TABLES
 
     path = next((finished / "runs").rglob("lmd_factors*.npz"))
     record = json.loads(np.load(path)["part.json"].tobytes())["record"]
@@ -324,7 +324,7 @@ def test_diverged_training_fails_with_its_reason(tmp_path):
 
 def test_dead_layer_is_documented_not_fatal(tmp_path, monkeypatch):
     """A network whose first layer never fires: what needs its activations is marked invalid."""
-    from spaceprobe.study.runs import networks
+    from spaceprobe.stages.train import networks
 
     def dead(widths, generator, activation):
         network = mlp(widths, generator, activation)
@@ -392,7 +392,7 @@ def test_points_too_few_for_a_graph_are_refused_before_anything_is_trained(tmp_p
 
 
 def test_what_no_check_foresaw_fails_its_run_only(tmp_path, monkeypatch):
-    from spaceprobe.study.lmd import network_rows
+    from spaceprobe.stages.lmd import network_rows
 
     decompose = network_rows.decompose
 
@@ -431,10 +431,10 @@ def test_the_gradient_is_that_of_loss_and_penalty(optimizer, penalty):
 @pytest.mark.parametrize("name", ["lmd", "fold"])
 def test_other_weights_make_a_probe_out_of_date(name):
     """The digest of the checkpoint that a part was read off is in its key, and no other one."""
+    from spaceprobe.stages import stage_named
+    from spaceprobe.stages.stage import Content
+    from spaceprobe.stages.train.settings import FINAL, INITIAL
     from spaceprobe.study.config import load_study
-    from spaceprobe.study.runs.settings import FINAL, INITIAL
-    from spaceprobe.study.stage import Content
-    from spaceprobe.study.stages import stage_named
 
     sections = load_study("quickstart").sections
 

@@ -16,11 +16,11 @@ from torch import nn
 
 from spaceprobe.data.datasets import load_image_split
 from spaceprobe.folding import trace_path
-from spaceprobe.report.examples import Example, cantor_example, example_path
-from spaceprobe.study.paths import path_table
-from spaceprobe.study.started import find_started
-from spaceprobe.study.storage.frames import read_tables
-from spaceprobe.study.trained_run import TrainedRun
+from spaceprobe.results.examples import Example, cantor_example, example_path
+from spaceprobe.results.paths import path_table
+from spaceprobe.results.started import find_started
+from spaceprobe.results.trained_run import TrainedRun
+from spaceprobe.tables.frames import read_tables
 from tests.commands import call
 
 PER_CLASS = 10

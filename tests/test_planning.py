@@ -21,12 +21,12 @@ import pytest
 
 import spaceprobe
 from spaceprobe.data.idx_files import RAW_FOLDER
+from spaceprobe.stages import STAGES
+from spaceprobe.stages.stage import RunStage
 from spaceprobe.study.config import load_study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.parts import StudyParts
 from spaceprobe.study.running.runner import Options, Runner
-from spaceprobe.study.stage import RunStage
-from spaceprobe.study.stages import STAGES
 from spaceprobe.study.storage.part_files import write_part
 from tests.commands import call, plain, small_mnist
 
@@ -572,7 +572,7 @@ EDITS = {
     "training": ("networks/training.py", "train", STATEMENT, TRAINED),
     "lmd": ("lmd/factors.py", "decompose", STATEMENT, DECOMPOSED),
     "what folding and lmd read weights by": (
-        *("study/runs/networks.py", "load_network", STATEMENT),
+        *("stages/train/networks.py", "load_network", STATEMENT),
         FOLDED | DECOMPOSED,
     ),
     "analysis": ("analysis/statistics.py", "folding_statistics", STATEMENT, {}),

@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 
 from spaceprobe.report import making
-from spaceprobe.report.edited import blaming_changed_tables
 from spaceprobe.report.kinds import KINDS
 from spaceprobe.report.numbers import Numbers
-from spaceprobe.report.results import load_results
-from spaceprobe.study.started import find_started
+from spaceprobe.results.edited import blaming_changed_tables
+from spaceprobe.results.results import load_results
+from spaceprobe.results.started import find_started
 from tests.commands import call
 
 STUDY = """\

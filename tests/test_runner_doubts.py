@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.files import ResultsError, append_line, file_digest, write_whole
+from spaceprobe.stages import run_stage_named
+from spaceprobe.stages.stage import Content, Part
 from spaceprobe.study.cluster.workers import Workers
 from spaceprobe.study.config import load_study
 from spaceprobe.study.running import job as job_module
 from spaceprobe.study.running.job import run_job
 from spaceprobe.study.running.runner import Options, Runner
 from spaceprobe.study.source import code_version as versions
-from spaceprobe.study.stage import Content, Part
-from spaceprobe.study.stages import run_stage_named
-from spaceprobe.study.storage.files import ResultsError, append_line, file_digest, write_whole
 from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_part, write_part
 from spaceprobe.study.storage.part_store import PartStore
 

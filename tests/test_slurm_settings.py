@@ -14,10 +14,10 @@ import pytest
 from pydantic import ValidationError
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.stages.stage import NOT_IN_KEY
 from spaceprobe.study.cluster import slurm
 from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.cluster.slurm import slurm_cluster
-from spaceprobe.study.stage import NOT_IN_KEY
 
 pytest.importorskip("dask_jobqueue", reason="the extra is not installed: pip install 'spaceprobe[slurm]'")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spaceprobe.study.stages import fold, run_stage_named
+from spaceprobe.stages import fold, run_stage_named
 from tests.commands import call, plain, small_mnist
 
 STUDY = """\
@@ -153,7 +153,7 @@ class OddError(Exception):
 
 
 def _fails_for_one_run(job, advance, write_file):
-    for number, made in enumerate(fold._compute(job, advance, write_file)):
+    for number, made in enumerate(fold.compute(job, advance, write_file)):
         if "-s1-" in job.run and number:
             raise OddError("out of luck\nand more of it")
         yield made
@@ -167,7 +167,7 @@ def failing_fold():
     try:
         yield
     finally:
-        object.__setattr__(stage, "compute", fold._compute)
+        object.__setattr__(stage, "compute", fold.compute)
 
 
 def test_a_run_whose_job_raises_is_failed_and_the_rest_is_done(study, tmp_path):

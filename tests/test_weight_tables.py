@@ -16,10 +16,10 @@ from torch import nn
 from spaceprobe.cli import main
 from spaceprobe.lmd.metrics import identity
 from spaceprobe.lmd.ranks import rank_table
-from spaceprobe.study.lmd import product_rows, weight_file
-from spaceprobe.study.lmd.leading_rows import is_iterated, leading_decomposed, leading_ranks, max_iterated
-from spaceprobe.study.lmd.matrix_rows import Known, Metric, decomposed
-from spaceprobe.study.lmd.product_rows import product_decomposed
+from spaceprobe.stages.lmd import product_rows, weight_file
+from spaceprobe.stages.lmd.leading_rows import is_iterated, leading_decomposed, leading_ranks, max_iterated
+from spaceprobe.stages.lmd.matrix_rows import Known, Metric, decomposed
+from spaceprobe.stages.lmd.product_rows import product_decomposed
 from spaceprobe.weights.matrices import NamedMatrix
 
 # Values of matrices with some hundred rows by two ways in float64, relative to the largest.
@@ -391,7 +391,7 @@ def test_how_many_leading_values_are_iterated(shorter, most):
 
 PEAK = """
 import torch
-from spaceprobe.study.lmd.leading_rows import leading_decomposed
+from spaceprobe.stages.lmd.leading_rows import leading_decomposed
 
 def peak():  # not ru_maxrss: that is inherited from the process that started this one
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))

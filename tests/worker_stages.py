@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+from spaceprobe import stages
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study import stages
+from spaceprobe.files import ResultsError, append_line
+from spaceprobe.stages.stage import Content, Job, Part, RunStage, Settings
 from spaceprobe.study.running import job as job_module
-from spaceprobe.study.stage import Content, Job, Part, RunStage, Settings
-from spaceprobe.study.storage.files import ResultsError, append_line
 
 CODE = "made up"
 EXECUTIONS = "executions"

@@ -44,18 +44,18 @@ TABLE_COLUMNS = ("chi_folded_mean", "chi_max", "chi_row_max_median")
 
 
 def swept_settings(runs: pd.DataFrame) -> list[str]:
-    """Returns the columns of runs.csv beyond the fixed ones, in their order."""
+    """Return the columns of runs.csv beyond the fixed ones, in their order."""
     return [column for column in runs.columns if column not in RUN_COLUMNS]
 
 
 def probe_keys(folding: pd.DataFrame) -> list[str]:
-    """Returns the columns of folding.csv that say how paths were read, as method and num_points."""
+    """Return the columns of folding.csv that say how paths were read, as method and num_points."""
     others = {"run", "epoch", "source_class", "target_class", "measure", *STATISTIC_COLUMNS}
     return [column for column in folding.columns if column not in others]
 
 
 def aggregate_runs(runs: pd.DataFrame, folding: pd.DataFrame) -> pd.DataFrame:
-    """Returns one row for each run that is done, each state, and each way of reading paths.
+    """Return one row for each run that is done, each state, and each way of reading paths.
 
     The trained state is the run's largest epoch in ``folding``. The difference exists where both
     states do. ``test_accuracy`` is the trained network's in every state.
@@ -99,7 +99,7 @@ def aggregate_runs(runs: pd.DataFrame, folding: pd.DataFrame) -> pd.DataFrame:
 
 
 def architecture_table(aggregates: pd.DataFrame, state: str = "trained") -> pd.DataFrame:
-    """Returns mean, standard deviation and interval of the mean over seeds for each architecture.
+    """Return mean, standard deviation and interval of the mean over seeds for each architecture.
 
     The number to print after ± is the standard deviation (n - 1) over seeds: how far one training
     differs from another. It is no interval of the mean; that is the t interval (95 %). Both are NaN for a
@@ -134,12 +134,12 @@ def _high(values: pd.Series) -> float:
 
 
 def _interval(values: pd.Series) -> Interval:
-    """Returns the t interval of the mean of the values that are there; NaN where there is none."""
+    """Return the t interval of the mean of the values that are there; NaN where there is none."""
     return t_interval(values.dropna().to_numpy(float)) or (math.nan, math.nan)
 
 
 def _states(folding: pd.DataFrame) -> pd.Series:
-    """Returns initial for epoch 0, trained for the run's last epoch, and nothing between them."""
+    """Return initial for epoch 0, trained for the run's last epoch, and nothing between them."""
     last = folding.groupby("run")["epoch"].transform("max")
     state = pd.Series(None, index=folding.index, dtype=object)
     state[folding["epoch"] == last] = "trained"
@@ -148,7 +148,7 @@ def _states(folding: pd.DataFrame) -> pd.Series:
 
 
 def _aggregate(folding: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Returns one row for each run, way of reading paths and state: its measures side by side."""
+    """Return one row for each run, way of reading paths and state: its measures side by side."""
     index = ["run", *keys, "state"]
     # In this order the last bit of a mean does not depend on how the table was put together.
     folding = folding.sort_values(["source_class", "target_class"], kind="stable")
@@ -174,7 +174,7 @@ def _aggregate(folding: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _differences(by_state: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Returns trained minus initial for every run and way of reading paths that has both."""
+    """Return trained minus initial for every run and way of reading paths that has both."""
     initial, trained = (by_state[by_state["state"] == state] for state in ("initial", "trained"))
     both = trained.merge(initial, on=["run", *keys], suffixes=("", "_initial"))
     difference = both[by_state.columns].assign(state="difference")
@@ -186,5 +186,5 @@ def _differences(by_state: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _join_notes(*notes: Iterable[str]) -> list[str]:
-    """Returns the different notes of each row, separated by semicolons."""
+    """Return the different notes of each row, separated by semicolons."""
     return ["; ".join(dict.fromkeys(filter(None, row))) for row in zip(*notes, strict=True)]

@@ -54,7 +54,7 @@ def associate(
     response: Float64[np.ndarray, "runs"],
     given: Float64[np.ndarray, "runs"] | None = None,
 ) -> Association | str:
-    """Returns the association of the response with the predictor, or a short reason for none.
+    """Return the association of the response with the predictor, or a short reason for none.
 
     Args:
         predictor: finite numbers, one a run.
@@ -93,7 +93,7 @@ def associate(
 
 
 def fisher_interval(r: float, num_runs: int, num_given: int = 0) -> Interval | None:
-    """Returns the interval of a correlation by Fisher z; None where |r| = 1, its atanh infinite.
+    """Return the interval of a correlation by Fisher z; None where |r| = 1, its atanh infinite.
 
     tanh(atanh r ± 1.96 / √(n - 3 - k)) for n runs and k given columns (Fisher 1921, 1924).
 
@@ -108,19 +108,19 @@ def fisher_interval(r: float, num_runs: int, num_given: int = 0) -> Interval | N
 
 
 def is_perfect(r: float) -> bool:
-    """Returns whether |r| = 1 up to rounding, where atanh(r) is infinite or noise."""
+    """Return whether |r| = 1 up to rounding, where atanh(r) is infinite or noise."""
     return abs(r) >= 1 - ROUNDING
 
 
 def is_constant(column: Float64[np.ndarray, "runs"]) -> bool:
-    """Returns whether all values are the same up to rounding."""
+    """Return whether all values are the same up to rounding."""
     low, high = float(column.min()), float(column.max())
     return high - low <= ROUNDING * max(abs(low), abs(high))
 
 
 @lru_cache(maxsize=1024)
 def t_quantile(num_free: int | float) -> float:
-    """Returns the quantile of the t distribution that bounds a two-sided interval.
+    """Return the quantile of the t distribution that bounds a two-sided interval.
 
     Args:
         num_free: degrees of freedom, a fraction where they are Satterthwaite's.
@@ -133,7 +133,7 @@ def _spearman(
     response: Float64[np.ndarray, "runs"],
     given: Float64[np.ndarray, "runs"] | None,
 ) -> float | None:
-    """Returns the correlation of the ranks, or None where the given ranks leave nothing of them."""
+    """Return the correlation of the ranks, or None where the given ranks leave nothing of them."""
     given_ranks = None if given is None else _ranks(given)
     x, y = (_residual(_ranks(column), given_ranks) for column in (predictor, response))
     if min(_norm(x), _norm(y)) <= ROUNDING * len(x):
@@ -142,7 +142,7 @@ def _spearman(
 
 
 def _ranks(column: Float64[np.ndarray, "runs"]) -> Float64[np.ndarray, "runs"]:
-    """Returns ranks from 1; equal values share the mean of theirs."""
+    """Return ranks from 1; equal values share the mean of theirs."""
     _, place, counts = np.unique(column, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
@@ -150,7 +150,7 @@ def _ranks(column: Float64[np.ndarray, "runs"]) -> Float64[np.ndarray, "runs"]:
 def _residual(
     column: Float64[np.ndarray, "runs"], given: Float64[np.ndarray, "runs"] | None = None
 ) -> Float64[np.ndarray, "runs"]:
-    """Returns what the mean, or a straight line on the given column, leaves of a column."""
+    """Return what the mean, or a straight line on the given column, leaves of a column."""
     left: np.ndarray = column - column.sum() / len(column)
     if given is not None:
         line = _residual(given)

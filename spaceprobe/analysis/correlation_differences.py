@@ -23,7 +23,7 @@ CORRELATION_DIFFERENCE_COLUMNS = (
 
 
 def correlation_differences(a: Frames, b: Frames) -> pd.DataFrame:
-    """Returns the correlations of the primary response in both studies, over seeds, and their difference.
+    """Return the correlations of the primary response in both studies, over seeds, and their difference.
 
     The correlations are those of correlations.csv: tanh of the mean of atanh(r) over seeds, with the t
     interval. ``atanh_difference`` is the difference of the means of atanh(r), second study minus first, with
@@ -65,7 +65,7 @@ def correlation_differences(a: Frames, b: Frames) -> pd.DataFrame:
 
 
 def _with_readings(tables: Frames, a: Frames, b: Frames) -> pd.DataFrame:
-    """Returns the rows of the primary response with the probe keys that either table has.
+    """Return the rows of the primary response with the probe keys that either table has.
 
     A table leaves out what its study does not vary; the aggregates have its value.
     """
@@ -84,13 +84,13 @@ def _with_readings(tables: Frames, a: Frames, b: Frames) -> pd.DataFrame:
 
 
 def _over_seeds(rows: pd.DataFrame) -> "pd.Series[Any]":
-    """Returns the row over all seeds."""
+    """Return the row over all seeds."""
     row = rows[rows["seed"].astype(str) == "all"].iloc[0]
     return row.fillna({"note": ""})
 
 
 def _difference(a: pd.DataFrame, b: pd.DataFrame, notes: list[str]) -> dict[str, Any]:
-    """Returns the columns of the difference of one question."""
+    """Return the columns of the difference of one question."""
     row: dict[str, Any] = dict.fromkeys(("atanh_difference", "atanh_low", "atanh_high"), math.nan)
     samples = []
     for name, rows in (("a", a), ("b", b)):
@@ -110,7 +110,7 @@ def _difference(a: pd.DataFrame, b: pd.DataFrame, notes: list[str]) -> dict[str,
 
 
 def _by_seed(rows: pd.DataFrame) -> tuple[dict[Hashable, list[float]], int]:
-    """Returns atanh(r) of each seed, and how many seeds have none."""
+    """Return atanh(r) of each seed, and how many seeds have none."""
     seeds = rows[rows["seed"].astype(str) != "all"]
     correlations = dict(zip(seeds["seed"].astype(str), seeds["pearson"].astype(float), strict=True))
     finite: dict[Hashable, list[float]] = {
@@ -122,7 +122,7 @@ def _by_seed(rows: pd.DataFrame) -> tuple[dict[Hashable, list[float]], int]:
 
 
 def _predictor_notes(a: Frames, b: Frames, predictor: str) -> list[str]:
-    """Returns a note where the two studies correlate over different values of the predictor."""
+    """Return a note where the two studies correlate over different values of the predictor."""
     if any("runs" not in tables or predictor not in tables["runs"] for tables in (a, b)):
         return []
     words = []

@@ -67,7 +67,7 @@ def correlation_table(
     runs: pd.DataFrame,
     min_accuracies: Sequence[float] = MIN_ACCURACIES,
 ) -> pd.DataFrame:
-    """Returns correlations.csv.
+    """Return correlations.csv.
 
     Predictors are depth, width and every numeric swept setting that varies. Responses are the
     aggregates `FOLDING_RESPONSES`, and the trained test accuracy itself. ``given`` test_accuracy
@@ -105,7 +105,7 @@ def correlation_table(
 def _rows_of_one_reading(
     table: pd.DataFrame, runs: pd.DataFrame, min_accuracies: Sequence[float]
 ) -> Iterator[Row]:
-    """Yields all rows of the aggregates of one way of reading paths."""
+    """Yield all rows of the aggregates of one way of reading paths."""
     samples = {
         (state, min_accuracy): take_sample(table, runs, state, min_accuracy)
         for state in STATES
@@ -123,7 +123,7 @@ def _rows_of_one_reading(
 
 
 def _rows_of_one_question(sample: Sample, predictor: str, response: str, given: str) -> Iterator[Row]:
-    """Yields the row of each seed, then the three rows of all seeds."""
+    """Yield the row of each seed, then the three rows of all seeds."""
     x, y = sample.columns[predictor], sample.columns[response]
     z = None if given == "none" else sample.columns[given]
     is_known = np.isfinite(x) & np.isfinite(y) & (True if z is None else np.isfinite(z))
@@ -165,7 +165,7 @@ def _rows_of_one_question(sample: Sample, predictor: str, response: str, given: 
 
 
 def _rows_over_seeds(by_seed: dict[Any, Association | str], notes: list[str]) -> Iterator[Row]:
-    """Yields the means over seeds, with the t and with the bootstrap interval."""
+    """Yield the means over seeds, with the t and with the bootstrap interval."""
     used = [found for found in by_seed.values() if isinstance(found, Association)]
     reasons = [found for found in by_seed.values() if isinstance(found, str)]
     notes = [
@@ -198,7 +198,7 @@ def _rows_over_seeds(by_seed: dict[Any, Association | str], notes: list[str]) ->
 
 
 def _sample_columns(found: Association | str) -> Row:
-    """Returns the numbers of one sample, empty where there is only a reason."""
+    """Return the numbers of one sample, empty where there is only a reason."""
     row: Row = {"interval": "Fisher z"}
     if isinstance(found, Association):
         row |= {"pearson": found.pearson, **_limits("pearson", found.pearson_interval)}
@@ -208,13 +208,13 @@ def _sample_columns(found: Association | str) -> Row:
 
 
 def _limits(name: str, interval: tuple[float, float] | None) -> Row:
-    """Returns the two columns of an interval, empty where there is none."""
+    """Return the two columns of an interval, empty where there is none."""
     low, high = interval if interval is not None else (None, None)
     return {f"{name}_low": low, f"{name}_high": high}
 
 
 def _reason(found: Association | str) -> list[str]:
-    """Returns why numbers of one sample are empty, if any are."""
+    """Return why numbers of one sample are empty, if any are."""
     if isinstance(found, str):
         return [found]
     return [
@@ -224,7 +224,7 @@ def _reason(found: Association | str) -> list[str]:
 
 
 def _left_out(num_failed: int, num_unknown: int) -> list[str]:
-    """Returns what was left out of a sample."""
+    """Return what was left out of a sample."""
     return [
         *([f"{_count(num_failed, 'failed run')} left out"] if num_failed else []),
         *([f"{_count(num_unknown, 'run')} without a value left out"] if num_unknown else []),
@@ -236,11 +236,11 @@ def _count(number: int, noun: str) -> str:
 
 
 def _note(*notes: str) -> str:
-    """Returns the text of the column ``note``, empty where there is nothing to say."""
+    """Return the text of the column ``note``, empty where there is nothing to say."""
     return "; ".join(notes)
 
 
 def _key_columns(aggregates: pd.DataFrame) -> list[str]:
-    """Returns the probe keys: the columns of aggregates between state and num_pairs."""
+    """Return the probe keys: the columns of aggregates between state and num_pairs."""
     columns = [*aggregates.columns]
     return columns[columns.index("state") + 1 : columns.index("num_pairs")]

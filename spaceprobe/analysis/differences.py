@@ -32,7 +32,7 @@ UNMATCHED_COLUMNS = ("only_in", "num_runs", "quantities")
 
 
 def difference_table(a: Frames, b: Frames) -> pd.DataFrame:
-    """Returns what both studies measured of each group that both have.
+    """Return what both studies measured of each group that both have.
 
     Quantities are test_accuracy and test_loss (trained only), aggregates of folding, and of each layer the
     ranks by some rules (``rank_`` and the rule's name, unrounded) and the spectral norm. A row needs a
@@ -46,7 +46,7 @@ def difference_table(a: Frames, b: Frames) -> pd.DataFrame:
 
     Args:
         a: the tables of the first study by name, as
-            `spaceprobe.study.storage.frames.read_tables` gives them.
+            `spaceprobe.tables.frames.read_tables` gives them.
         b: the tables of the second study.
 
     Returns:
@@ -75,7 +75,7 @@ def difference_table(a: Frames, b: Frames) -> pd.DataFrame:
 
 
 def unmatched(a: Frames, b: Frames) -> pd.DataFrame:
-    """Returns the groups, and the quantities of common groups, that only one of two studies has.
+    """Return the groups, and the quantities of common groups, that only one of two studies has.
 
     Args:
         a: the tables of the first study.
@@ -107,7 +107,7 @@ def unmatched(a: Frames, b: Frames) -> pd.DataFrame:
 
 
 def _both(a: Frames, b: Frames) -> tuple[list[str], list[str], pd.DataFrame, pd.DataFrame]:
-    """Returns the group's columns, the probe keys that vary, the runs and the values of both studies."""
+    """Return the group's columns, the probe keys that vary, the runs and the values of both studies."""
     columns, runs = grouped_runs(a, b)
     keys: dict[str, None] = {}
     frames = []
@@ -122,19 +122,19 @@ def _both(a: Frames, b: Frames) -> tuple[list[str], list[str], pd.DataFrame, pd.
 
 
 def _by_seed(side: pd.DataFrame) -> dict[Hashable, list[float]]:
-    """Returns the values of each seed."""
+    """Return the values of each seed."""
     return {seed: list(values) for seed, values in side.groupby("seed")["value"]}
 
 
 def _numbers(found: MeanDifference) -> dict[str, Any]:
-    """Returns the columns that a difference of means fills."""
+    """Return the columns that a difference of means fills."""
     columns = asdict(found)
     del columns["notes"]
     return columns
 
 
 def _setting_notes(sides: dict[str, pd.DataFrame], keys: Sequence[str]) -> Iterator[str]:
-    """Yields how the two sides were measured or trained differently, as far as tables show it."""
+    """Yield how the two sides were measured or trained differently, as far as tables show it."""
     others = {"run", "state", "quantity", "layer", "value", "study", "seed", "group", *keys}
     for column in [column for column in sides["a"].columns if column not in others]:
         words = {name: _words(side[column].drop_duplicates()) for name, side in sides.items()}
@@ -143,7 +143,7 @@ def _setting_notes(sides: dict[str, pd.DataFrame], keys: Sequence[str]) -> Itera
 
 
 def _words(values: pd.Series) -> str:
-    """Returns different values in order, such as «20, 150»; «none» for an empty cell."""
+    """Return different values in order, such as «20, 150»; «none» for an empty cell."""
     present = sorted(values.dropna(), key=lambda value: (isinstance(value, str), value))
     words = [f"{value:g}" if isinstance(value, int | float) else str(value) for value in present]
     return ", ".join([*words, *(["none"] if values.isna().any() else [])])
@@ -152,7 +152,7 @@ def _words(values: pd.Series) -> str:
 def _run_notes(
     sides: dict[str, pd.DataFrame], runs: pd.DataFrame, varying: dict[str, list[str]]
 ) -> Iterator[str]:
-    """Yields what else the runs of a group vary, and which of them are left out."""
+    """Yield what else the runs of a group vary, and which of them are left out."""
     for name, side in sides.items():
         of_study = runs[runs["study"] == name]
         num_done = int((of_study["status"] == "done").sum())
@@ -166,7 +166,7 @@ def _run_notes(
 
 
 def _with_states(values: pd.DataFrame) -> str:
-    """Returns quantities with their states, in the order of the tables."""
+    """Return quantities with their states, in the order of the tables."""
     found = {quantity: set(some["state"]) for quantity, some in values.groupby("quantity")}
     return ", ".join(
         f"{quantity} ({', '.join(state for state in STATES if state in found[quantity])})"
@@ -176,7 +176,7 @@ def _with_states(values: pd.DataFrame) -> str:
 
 
 def _sorted(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Returns the rows by group, quantity, layer, way of reading and state, with numbers as numbers."""
+    """Return the rows by group, quantity, layer, way of reading and state, with numbers as numbers."""
     table = table.astype({"layer": "Int64", **dict.fromkeys(NUMBER_COLUMNS[:3], int)})
     table = table.astype(dict.fromkeys(NUMBER_COLUMNS[3:], float))
     order = {name: place for place, name in enumerate((*QUANTITIES, *STATES))}

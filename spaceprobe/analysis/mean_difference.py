@@ -56,7 +56,7 @@ class MeanDifference:
 
 
 def mean_difference(a: Values, b: Values) -> MeanDifference:
-    """Returns the difference of the means over seeds, second minus first, with its 95 % t interval.
+    """Return the difference of the means over seeds, second minus first, with its 95 % t interval.
 
     Paired where at least 2 seeds are in both and each seed has one value on each side; else Welch's
     interval, for which each side needs 2 seeds. Several values of one seed are no independent ones: their
@@ -101,12 +101,12 @@ def mean_difference(a: Values, b: Values) -> MeanDifference:
 
 
 def _by_seed(values: Values) -> dict[Hashable, float]:
-    """Returns one value a seed, in an order that does not depend on that of the rows."""
+    """Return one value a seed, in an order that does not depend on that of the rows."""
     return {seed: _mean(np.array(values[seed], dtype=np.float64)) for seed in sorted(values, key=str)}
 
 
 def _unpaired(num_pairs: int, num_a: int, num_b: int) -> list[str]:
-    """Returns the note on seeds that only one side has."""
+    """Return the note on seeds that only one side has."""
     left = [f"{n - num_pairs} of {name}" for name, n in (("a", num_a), ("b", num_b)) if n > num_pairs]
     if not left:
         return []
@@ -114,14 +114,14 @@ def _unpaired(num_pairs: int, num_a: int, num_b: int) -> list[str]:
 
 
 def _paired(x: Float64[np.ndarray, "pairs"], y: Float64[np.ndarray, "pairs"]) -> tuple[float, float]:
-    """Returns the mean of y - x and the margin of its interval."""
+    """Return the mean of y - x and the margin of its interval."""
     differences = y - x
     error = _spread(differences, float(np.abs([x, y]).max())) / math.sqrt(len(x))
     return _mean(differences), t_quantile(len(x) - 1) * error
 
 
 def _welch(x: Float64[np.ndarray, "as"], y: Float64[np.ndarray, "bs"]) -> tuple[float, float]:
-    """Returns the difference of the means and the margin of its interval, NaN below two values a side."""
+    """Return the difference of the means and the margin of its interval, NaN below two values a side."""
     difference = _mean(y) - _mean(x)
     if min(len(x), len(y)) < 2:
         return difference, math.nan
@@ -135,17 +135,17 @@ def _welch(x: Float64[np.ndarray, "as"], y: Float64[np.ndarray, "bs"]) -> tuple[
 
 
 def _spread(values: Float64[np.ndarray, "seeds"], scale: float) -> float:
-    """Returns the standard deviation (n - 1), and 0 where values differ by rounding of numbers so large."""
+    """Return the standard deviation (n - 1), and 0 where values differ by rounding of numbers so large."""
     if float(np.ptp(values)) <= ROUNDING * scale:
         return 0.0
     return float(np.std(values, ddof=1))
 
 
 def _mean(values: Float64[np.ndarray, "seeds"]) -> float:
-    """Returns the mean, exactly the value itself where all are the same."""
+    """Return the mean, exactly the value itself where all are the same."""
     return float(values[0]) if np.all(values == values[0]) else math.fsum(values) / len(values)
 
 
 def _deviation(values: Float64[np.ndarray, "seeds"]) -> float:
-    """Returns the standard deviation (n - 1); NaN of a single value."""
+    """Return the standard deviation (n - 1); NaN of a single value."""
     return _spread(values, float(np.abs(values).max())) if len(values) > 1 else math.nan

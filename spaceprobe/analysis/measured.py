@@ -23,7 +23,7 @@ SETTINGS = ("epochs", "learning_rate")
 
 
 def grouped_runs(a: Frames, b: Frames) -> tuple[list[str], pd.DataFrame]:
-    """Returns the columns of a group, and the runs of both studies with the number of their group.
+    """Return the columns of a group, and the runs of both studies with the number of their group.
 
     A group is an architecture, an activation, a data set, and a value of every swept setting that is a column
     of both runs.csv, but not the seed. Numbers go from shallow to deep, then from wide to narrow, else in the
@@ -52,14 +52,14 @@ def grouped_runs(a: Frames, b: Frames) -> tuple[list[str], pd.DataFrame]:
 
 
 def varying_settings(tables: Frames, columns: Sequence[str]) -> list[str]:
-    """Returns the swept settings beyond the columns of a group that a study varies."""
+    """Return the swept settings beyond the columns of a group that a study varies."""
     runs = tables["runs"]
     others = [setting for setting in swept_settings(runs) if setting not in columns]
     return [setting for setting in others if runs[setting].nunique(dropna=False) > 1]
 
 
 def measured_values(tables: Frames) -> tuple[list[str], pd.DataFrame]:
-    """Returns the probe keys of a study's tables and what its finished runs have measured.
+    """Return the probe keys of a study's tables and what its finished runs have measured.
 
     The trained state is a run's last epoch. Values that are missing or not valid are left out.
 
@@ -90,13 +90,13 @@ def measured_values(tables: Frames) -> tuple[list[str], pd.DataFrame]:
 
 
 def _of_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Returns accuracy and loss of the trained networks."""
+    """Return accuracy and loss of the trained networks."""
     rows = runs.melt("run", [*RUN_QUANTITIES], var_name="quantity")
     return rows.assign(state="trained", value=rows["value"].astype(float))
 
 
 def _of_aggregates(aggregates: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """Returns the probe keys of folding, and its aggregates in every state."""
+    """Return the probe keys of folding, and its aggregates in every state."""
     if aggregates.empty:
         return [], aggregates
     columns = [*aggregates.columns]
@@ -106,7 +106,7 @@ def _of_aggregates(aggregates: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
 
 
 def _ranks(ranks: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """Returns the probe keys and valid ranks by the rules `RULES`, unrounded."""
+    """Return the probe keys and valid ranks by the rules `RULES`, unrounded."""
     if ranks.empty:
         return [], ranks
     rows = ranks[ranks["rule"].isin(RULES) & ranks["valid"].astype(bool)]
@@ -114,7 +114,7 @@ def _ranks(ranks: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
 
 
 def _norms(layers: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """Returns the probe keys and the spectral norms; they are the same under every metric."""
+    """Return the probe keys and the spectral norms; they are the same under every metric."""
     if layers.empty:
         return [], layers
     rows = layers[layers["metric"] == "identity"]
@@ -122,13 +122,13 @@ def _norms(layers: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
 
 
 def _keys_before_epoch(table: pd.DataFrame) -> list[str]:
-    """Returns the probe keys of a table of layers: they stand between run and epoch."""
+    """Return the probe keys of a table of layers: they stand between run and epoch."""
     columns = [*table.columns]
     return columns[columns.index("run") + 1 : columns.index("epoch")]
 
 
 def _of_layers(keys: list[str], rows: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """Returns the values at epoch 0 and at each run's last epoch, and their difference where both are."""
+    """Return the values at epoch 0 and at each run's last epoch, and their difference where both are."""
     if rows.empty:
         return keys, rows
     index = ["run", *keys, "quantity", "layer"]
@@ -142,7 +142,7 @@ def _of_layers(keys: list[str], rows: pd.DataFrame) -> tuple[list[str], pd.DataF
 
 
 def _with_settings(values: pd.DataFrame, tables: Frames) -> pd.DataFrame:
-    """Adds `SETTINGS` of each run; untrained networks have none."""
+    """Add `SETTINGS` of each run; untrained networks have none."""
     training = tables.get("training", pd.DataFrame())
     if training.empty:
         return values.assign(**dict.fromkeys(SETTINGS))
@@ -153,5 +153,5 @@ def _with_settings(values: pd.DataFrame, tables: Frames) -> pd.DataFrame:
 
 
 def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Returns the rows of all frames that have any."""
+    """Return the rows of all frames that have any."""
     return pd.concat([frame for frame in frames if not frame.empty] or [*frames], ignore_index=True)

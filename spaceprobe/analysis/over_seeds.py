@@ -47,7 +47,7 @@ class MeanCorrelation:
 def mean_correlation(
     correlations: Float64[np.ndarray, "seeds"], interval_of_mean: IntervalOfMean
 ) -> MeanCorrelation:
-    """Returns the average of the seeds' correlations.
+    """Return the average of the seeds' correlations.
 
     Args:
         correlations: one a seed, in [-1, 1].
@@ -65,7 +65,7 @@ def mean_correlation(
 
 
 def t_interval(values: Float64[np.ndarray, "seeds"]) -> Interval | None:
-    """Returns the t interval of the mean of one value a seed; None below two seeds."""
+    """Return the t interval of the mean of one value a seed; None below two seeds."""
     if len(values) < 2:
         return None
     error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
@@ -74,7 +74,7 @@ def t_interval(values: Float64[np.ndarray, "seeds"]) -> Interval | None:
 
 
 def bootstrap_interval(values: Float64[np.ndarray, "seeds"]) -> Interval | None:
-    """Returns the percentile bootstrap interval of the mean over seeds; None below two seeds.
+    """Return the percentile bootstrap interval of the mean over seeds; None below two seeds.
 
     `BOOTSTRAP_RESAMPLES` resamples of the seeds drawn with `BOOTSTRAP_SEED`, the same every time
     (Efron and Tibshirani 1993, chapter 13). Too narrow for few seeds; it stands beside the t
@@ -91,7 +91,7 @@ def bootstrap_interval(values: Float64[np.ndarray, "seeds"]) -> Interval | None:
 
 @lru_cache(maxsize=4)
 def _resampled_shares(num_seeds: int) -> Float64[np.ndarray, "resamples seeds"]:
-    """Returns the share of each seed in each resample; rows sum to 1."""
+    """Return the share of each seed in each resample; rows sum to 1."""
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     draws = rng.integers(num_seeds, size=(BOOTSTRAP_RESAMPLES, num_seeds))
     cells = draws + num_seeds * np.arange(BOOTSTRAP_RESAMPLES)[:, None]

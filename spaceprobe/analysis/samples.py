@@ -18,7 +18,7 @@ ACCURACY = "test_accuracy"
 
 
 def predictors(runs: pd.DataFrame) -> list[str]:
-    """Returns depth, width and the numeric swept settings that vary."""
+    """Return depth, width and the numeric swept settings that vary."""
     varying = runs[swept_settings(runs)].select_dtypes("number")
     return ["depth", "width", *(c for c in varying.columns if varying[c].nunique() > 1)]
 
@@ -44,12 +44,12 @@ class Sample:
     row_max_notes: list[str]
 
     def notes_on(self, response: str) -> list[str]:
-        """Returns the notes that concern a response."""
+        """Return the notes that concern a response."""
         return self.notes + (self.row_max_notes if "row_max" in response else [])
 
 
 def take_sample(table: pd.DataFrame, runs: pd.DataFrame, state: str, min_accuracy: float) -> Sample:
-    """Returns the runs of a state with at least a test accuracy."""
+    """Return the runs of a state with at least a test accuracy."""
     rows = table[table["state"] == state]
     if min_accuracy > 0:
         rows = rows[rows[ACCURACY] >= min_accuracy]

@@ -31,7 +31,7 @@ STATISTIC_COLUMNS = (
 
 
 def count_zero_length(cells: Int64[np.ndarray, "cells 3"]) -> int:
-    """Returns the number of paths of length 0 in the counts of χ.
+    """Return the number of paths of length 0 in the counts of χ.
 
     Args:
         cells: rows (length, reach, number of paths) of χ, not of peak folding.
@@ -46,7 +46,7 @@ def folding_statistics(
     num_targets: int,
     num_zero_length: int | None = None,
 ) -> dict[str, Statistic]:
-    """Returns the columns `STATISTIC_COLUMNS` of one class pair and one measure.
+    """Return the columns `STATISTIC_COLUMNS` of one class pair and one measure.
 
     The folding of a path is (length - reach) / length, rounded once, and 0 for length 0. Compute
     ``row_max`` by the same expression, or ``max`` is one of its entries only up to the last bit.
@@ -106,7 +106,7 @@ HISTOGRAM_BINS = 50
 
 
 def folding_histogram(cells: Int64[np.ndarray, "cells 3"]) -> Int64[np.ndarray, "bins"]:
-    """Returns how many paths fold how far, from the counts of one class pair or of several together.
+    """Return how many paths fold how far, from the counts of one class pair or of several together.
 
     The first number is of the paths that do not fold; number b after it of those whose folding lies in
     ((b - 1) / `HISTOGRAM_BINS`, b / `HISTOGRAM_BINS`], decided in integers.
@@ -126,7 +126,7 @@ def _total_folding(
     reach: Int64[np.ndarray, "folded"],
     count: Int64[np.ndarray, "folded"],
 ) -> float:
-    """Returns Σ count·(length - reach)/length, whatever the order of the cells."""
+    """Return Σ count·(length - reach)/length, whatever the order of the cells."""
     # Per length the sum is an integer over that length: one rounding each, then an exact sum.
     lengths, group = np.unique(length, return_inverse=True)
     flips_lost = np.zeros(len(lengths), dtype=np.int64)
@@ -137,7 +137,7 @@ def _total_folding(
 def _quantiles(
     folding: Float64[np.ndarray, "folded"], count: Int64[np.ndarray, "folded"]
 ) -> dict[str, Statistic]:
-    """Returns the inverted-CDF quantiles, the ⌈q·n⌉-th smallest of n values.
+    """Return the inverted-CDF quantiles, the ⌈q·n⌉-th smallest of n values.
 
     Hyndman and Fan, Sample Quantiles in Statistical Packages, 1996, definition 1.
     """

@@ -25,8 +25,8 @@ from spaceprobe.cli.report_commands import compare, plot, report
 from spaceprobe.cli.stage_commands import stage_command
 from spaceprobe.cli.work import print_plan, take_through
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.stages import STAGES
 from spaceprobe.study.config import load_study
-from spaceprobe.study.stages import STAGES
 
 INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
 TERMINATED = 143  # and one that was asked to end, as by a batch system
@@ -40,7 +40,7 @@ class _Commands(click.Group):
     """Shows what a user can cause as one sentence, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command; see the class."""
+        """Run a command; see the class."""
         try:
             before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
             for number, handler in before.items():
@@ -63,7 +63,7 @@ class _Commands(click.Group):
             ctx.exit(TERMINATED if is_asked else INTERRUPTED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Returns the commands in the order of work, not of the alphabet."""
+        """Return the commands in the order of work, not of the alphabet."""
         del ctx
         return list(self.commands)
 
@@ -119,7 +119,7 @@ def status(config: str | None, results: Path) -> None:
 
     Example: spaceprobe status depth-sweep
     """
-    from spaceprobe.study.running.status import study_status
+    from spaceprobe.results.status import study_status
 
     for line in study_status(config, results):
         say(line)
@@ -154,7 +154,7 @@ def cantor(num_folds: int, out: Path | None) -> None:
     Example: spaceprobe cantor -k 2
     """
     check_out(out)
-    from spaceprobe.study.cantor import describe_cantornet, walk_cantornet
+    from spaceprobe.results.cantor import describe_cantornet, walk_cantornet
 
     if out is not None:
         draw_path(walk_cantornet(num_folds), out)

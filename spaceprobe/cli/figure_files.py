@@ -14,7 +14,7 @@ SUFFIXES = (".svg", ".png", ".pdf")
 
 
 def out_parameter() -> click.Option:
-    """Returns the file that a figure is drawn to."""
+    """Return the file that a figure is drawn to."""
     return click.Option(
         ["--out"],
         type=click.Path(path_type=Path),
@@ -24,7 +24,7 @@ def out_parameter() -> click.Option:
 
 
 def check_out(out: Path | None) -> None:
-    """Checks, before anything is computed, that a figure can be drawn to a file of that name.
+    """Check, before anything is computed, that a figure can be drawn to a file of that name.
 
     Raises:
         SettingsError: its suffix is none of a figure's, or it is a folder.
@@ -37,7 +37,7 @@ def check_out(out: Path | None) -> None:
 
 
 def write_figure(figure: "Figure", out: Path) -> None:
-    """Writes a figure to a file, whole.
+    """Write a figure to a file, whole.
 
     Args:
         figure: the figure.
@@ -46,7 +46,7 @@ def write_figure(figure: "Figure", out: Path) -> None:
     Raises:
         ResultsError: it cannot be written.
     """
+    from spaceprobe.files import write_whole
     from spaceprobe.report.figures.style import render
-    from spaceprobe.study.storage.files import write_whole
 
     write_whole(out, render(figure, out.suffix.lower().removeprefix(".")))

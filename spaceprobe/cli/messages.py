@@ -17,7 +17,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def say(text: str) -> None:
-    """Writes a result to stdout.
+    """Write a result to stdout.
 
     Raises:
         SpaceprobeError: it cannot be written, as on a full disk; a pipe that closed is click's to handle.
@@ -31,14 +31,14 @@ def say(text: str) -> None:
 
 
 def notify(text: str) -> None:
-    """Writes a notice to stderr and the log file; one that nobody can read ends no sweep."""
+    """Write a notice to stderr and the log file; one that nobody can read ends no sweep."""
     with suppress(OSError, ValueError):  # closed, or on a full disk
         click.echo(text, err=True)
     logging.getLogger(_NOTICES).info(text)
 
 
 def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file: Path | None = None) -> None:
-    """Says which messages are shown, from now on.
+    """Describe which messages are shown, from now on.
 
     Args:
         is_quiet: errors only.
@@ -72,7 +72,7 @@ def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file:
 
 
 def _concerns(record: logging.LogRecord, is_verbose: bool) -> bool:
-    """Returns whether a message is for the user: of a library only where all is asked for."""
+    """Return whether a message is for the user: of a library only where all is asked for."""
     if record.name == _NOTICES:
         return False  # shown already
     is_ours = record.name.partition(".")[0] == "spaceprobe"
@@ -83,7 +83,7 @@ class _LogFile(logging.FileHandler):
     """The log file of this call."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        """Says once that the file cannot be written, and writes no more to it."""
+        """Describe once that the file cannot be written, and writes no more to it."""
         del record
         logging.getLogger().removeHandler(self)
         reason = sys.exc_info()[1]
@@ -94,6 +94,6 @@ class _Terminal(logging.Handler):
     """Writes to stderr, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes one message."""
+        """Write one message."""
         if sys.stderr is not None:  # closed: tqdm would take stdout
             tqdm.write(self.format(record), file=sys.stderr)

@@ -8,8 +8,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from spaceprobe.cli.messages import show_messages
+from spaceprobe.stages import STAGES
 from spaceprobe.study.running.executor import Place
-from spaceprobe.study.stages import STAGES
 
 if TYPE_CHECKING:
     from spaceprobe.study.running.runner import Options
@@ -19,14 +19,14 @@ class _Folder(click.Path):
     """A folder, by a name that is not empty: a variable of the shell that is not set gives such."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Returns the folder's path."""
+        """Return the folder's path."""
         if value == "":
             self.fail("it is empty; give a folder, or . for the current one", param, ctx)
         return super().convert(value, param, ctx)
 
 
 def study_parameters() -> list[click.Parameter]:
-    """Returns what every command on a study takes."""
+    """Return what every command on a study takes."""
     return [
         click.Argument(["config"], required=False, metavar="[CONFIG]", shell_complete=_complete_study),
         click.Option(
@@ -39,7 +39,7 @@ def study_parameters() -> list[click.Parameter]:
 
 
 def results_parameter() -> click.Parameter:
-    """Returns the folder of results."""
+    """Return the folder of results."""
     return click.Option(
         ["--results"],
         type=_Folder(path_type=Path),
@@ -51,7 +51,7 @@ def results_parameter() -> click.Parameter:
 
 
 def selection_parameters() -> list[click.Parameter]:
-    """Returns what says which runs are computed, and when again."""
+    """Return what says which runs are computed, and when again."""
     return [
         results_parameter(),
         click.Option(
@@ -72,7 +72,7 @@ def selection_parameters() -> list[click.Parameter]:
 
 
 def only_parameter() -> click.Parameter:
-    """Returns the choice of stages, for commands that go through several."""
+    """Return the choice of stages, for commands that go through several."""
     return click.Option(
         ["--only", "only_stages"],
         multiple=True,
@@ -82,7 +82,7 @@ def only_parameter() -> click.Parameter:
 
 
 def place_parameters() -> list[click.Parameter]:
-    """Returns what says where runs are computed."""
+    """Return what says where runs are computed."""
     return [
         click.Option(
             ["--jobs", "num_jobs"],
@@ -119,7 +119,7 @@ def place_parameters() -> list[click.Parameter]:
 
 
 def message_parameters() -> list[click.Parameter]:
-    """Returns what says which messages are shown; they are taken out by `take_messages`."""
+    """Return what says which messages are shown; they are taken out by `take_messages`."""
     return [
         click.Option(["-q", "--quiet", "is_quiet"], is_flag=True, help="No progress and no notices."),
         click.Option(["-v", "--verbose", "is_verbose"], is_flag=True, help="Say what each run does."),
@@ -133,7 +133,7 @@ def message_parameters() -> list[click.Parameter]:
 
 
 def take_messages(values: dict[str, Any]) -> bool:
-    """Takes the values of `message_parameters` and follows them. Returns whether to be quiet.
+    """Take the values of `message_parameters` and follows them. Returns whether to be quiet.
 
     Raises:
         click.UsageError: they contradict each other.
@@ -146,7 +146,7 @@ def take_messages(values: dict[str, Any]) -> bool:
 
 
 def take_place(values: dict[str, Any]) -> Place:
-    """Takes the values that say where runs are computed.
+    """Take the values that say where runs are computed.
 
     Raises:
         click.UsageError: they name several places.
@@ -175,7 +175,7 @@ def take_place(values: dict[str, Any]) -> Place:
 
 
 def take_options(values: dict[str, Any], *, is_quiet: bool = False) -> "Options":
-    """Takes the values that say which runs are computed, and when again.
+    """Take the values that say which runs are computed, and when again.
 
     Raises:
         click.UsageError: they contradict each other.
@@ -189,7 +189,7 @@ def take_options(values: dict[str, Any], *, is_quiet: bool = False) -> "Options"
 
 
 def _complete_study(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    """Completes the name of a shipped study, or a file."""
+    """Complete the name of a shipped study, or a file."""
     del context, parameter
     from spaceprobe.study.config.finding import shipped_configs
 
@@ -199,7 +199,7 @@ def _complete_study(context: click.Context, parameter: click.Parameter, start: s
 
 
 def _complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    """Completes the name of a run of the study that is named before."""
+    """Complete the name of a run of the study that is named before."""
     del parameter
     from spaceprobe.errors import SpaceprobeError
     from spaceprobe.study.config import load_study

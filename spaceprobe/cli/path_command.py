@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None) -> None:
-    """Draws a path to a file, which is written whole.
+    """Draw a path to a file, which is written whole.
 
     Args:
         trace: the path.
@@ -29,16 +29,16 @@ def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None)
         SpaceprobeError: it cannot be written.
     """
     from spaceprobe.report.figures.paths import path_figure
-    from spaceprobe.study.paths import path_frame
+    from spaceprobe.results.paths import path_frame
 
     write_figure(path_figure(path_frame(trace), images), out)
 
 
 def _complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    """Completes the name of a run of the study as it was last started."""
+    """Complete the name of a run of the study as it was last started."""
     del parameter
+    from spaceprobe.results.started import find_started
     from spaceprobe.study.grid import expand
-    from spaceprobe.study.started import find_started
 
     # An option that lacks its value keeps click from naming what it has parsed.
     config = context.params.get("config") or next(iter(context.args), None)
@@ -105,9 +105,9 @@ def path(
     if num_points is not None and method != "sampled":
         raise click.UsageError("--points goes with --method sampled: an exact path has no points")
     check_out(out)
-    from spaceprobe.study.paths import describe_path, walk_images
-    from spaceprobe.study.started import find_started
-    from spaceprobe.study.trained_run import choose_run, open_run
+    from spaceprobe.results.paths import describe_path, walk_images
+    from spaceprobe.results.started import find_started
+    from spaceprobe.results.trained_run import choose_run, open_run
 
     study, folder = find_started(config, results)
     trained = open_run(study, folder, choose_run(study, run_name))

@@ -9,10 +9,10 @@ from spaceprobe.cli.figure_files import check_out, out_parameter, write_figure
 from spaceprobe.cli.messages import notify, say
 from spaceprobe.cli.options import message_parameters, results_parameter, study_parameters, take_messages
 from spaceprobe.errors import SettingsError
-from spaceprobe.study.started import find_started
+from spaceprobe.results.started import find_started
 
 if TYPE_CHECKING:
-    from spaceprobe.report.results import Results
+    from spaceprobe.results.results import Results
 
 
 @click.command(params=[study_parameters()[0], results_parameter(), *message_parameters()])
@@ -23,8 +23,8 @@ def report(config: str | None, results: Path, **values: Any) -> None:
     """
     is_quiet = take_messages(values)
     study, folder = find_started(config, results)
-    from spaceprobe.report.edited import blaming_changed_tables
     from spaceprobe.report.making import make_report
+    from spaceprobe.results.edited import blaming_changed_tables
 
     with blaming_changed_tables(folder):
         made = make_report(study, folder)
@@ -48,9 +48,9 @@ def plot(config: str, kind: str | None, out: Path | None, results: Path) -> None
     """
     check_out(out)
     study, folder = find_started(config, results)
-    from spaceprobe.report.edited import blaming_changed_tables
     from spaceprobe.report.kinds import kind_named
-    from spaceprobe.report.results import load_results
+    from spaceprobe.results.edited import blaming_changed_tables
+    from spaceprobe.results.results import load_results
 
     if kind is None:
         if out is not None:
@@ -92,8 +92,8 @@ def compare(first: str, second: str, results: Path, out: Path | None) -> None:
     """
     found = [find_started(config, results) for config in (first, second)]
     from spaceprobe.report.comparison import comparison_lines, make_comparison
-    from spaceprobe.report.edited import blaming_changed_tables
-    from spaceprobe.report.results import load_results
+    from spaceprobe.results.edited import blaming_changed_tables
+    from spaceprobe.results.results import load_results
 
     with blaming_changed_tables(*(folder for _, folder in found)):
         a, b = (load_results(study, folder) for study, folder in found)

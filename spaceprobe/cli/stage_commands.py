@@ -15,11 +15,11 @@ from spaceprobe.cli.options import (
     take_messages,
 )
 from spaceprobe.cli.work import take_through
-from spaceprobe.study.stage import FileInput, Flag, Stage
+from spaceprobe.stages.stage import FileInput, Flag, Stage
 
 
 def stage_command(stage: Stage) -> click.Command:
-    """Returns the command of a stage, its flags made from the settings that the stage declares."""
+    """Return the command of a stage, its flags made from the settings that the stage declares."""
     keys: dict[str, tuple[str, str]] = {}
     options: list[click.Parameter] = []
     for section, model in stage.sections.items():
@@ -57,7 +57,7 @@ def stage_command(stage: Stage) -> click.Command:
 
 
 def _file_parameters(file_input: FileInput) -> list[click.Option]:
-    """Returns the flag that names a file, and those that go with it."""
+    """Return the flag that names a file, and those that go with it."""
     path = click.Path(path_type=Path)
     named = click.Option([file_input.flag, "file"], type=path, metavar="FILE", help=file_input.summary)
     numbers = [
@@ -68,7 +68,7 @@ def _file_parameters(file_input: FileInput) -> list[click.Option]:
 
 
 def _work_on_file(file_input: FileInput, given: dict[str, Any], study: dict[str, Any]) -> None:
-    """Works on a file instead of a study, prints what came out, and exits with 1 where something failed."""
+    """Work on a file instead of a study, prints what came out, and exits with 1 where something failed."""
     path = given.pop("file")
     if path is None:
         needless = next(name for name, value in given.items() if value is not None)

@@ -10,9 +10,9 @@ import click
 
 from spaceprobe.cli.messages import notify, say
 from spaceprobe.cli.options import take_messages, take_options, take_place
+from spaceprobe.stages import STAGES
+from spaceprobe.stages.stage import Stage
 from spaceprobe.study.config import Study, load_study
-from spaceprobe.study.stage import Stage
-from spaceprobe.study.stages import STAGES
 
 if TYPE_CHECKING:
     from spaceprobe.study.running.planning import StagePlan
@@ -29,7 +29,7 @@ def take_through(
     *,
     wants_report: bool = False,
 ) -> None:
-    """Takes a study through stages, prints what came out, and exits with 1 where a run failed.
+    """Take a study through stages, prints what came out, and exits with 1 where a run failed.
 
     Args:
         stages: which; None for the study's own.
@@ -65,26 +65,27 @@ def take_through(
 
 
 def _show_report(study: Study, folder: Path, *, is_wanted: bool) -> None:
-    """Makes the report where it is wanted and not there yet; else says so where one is out of date."""
-    from spaceprobe.report.up_to_date import PAGE, is_current, is_made
+    """Make the report where it is wanted and not there yet; else says so where one is out of date."""
+    from spaceprobe.report.up_to_date import is_current, is_made
+    from spaceprobe.study.layout import REPORT
 
     if is_wanted:
         if not is_current(folder):
             from spaceprobe.report.making import make_report
-            from spaceprobe.report.results import NoRunsError
+            from spaceprobe.results.results import NoRunsError
 
             try:
                 make_report(study, folder)
             except NoRunsError as error:  # all failed, and it was said why
                 notify(f"no report: {error}")
                 return
-        say(f"report   {folder / PAGE}")
+        say(f"report   {folder / REPORT}")
     elif is_made(folder) and not is_current(folder):
-        notify(f"{folder / PAGE} is of earlier tables: `spaceprobe report` makes it anew")
+        notify(f"{folder / REPORT} is of earlier tables: `spaceprobe report` makes it anew")
 
 
 def print_plan(study: Study, only_stages: Sequence[str], results: Path, options: "Options") -> None:
-    """Prints what a study's stages have to do, and why."""
+    """Print what a study's stages have to do, and why."""
     from spaceprobe.study.running.runner import Runner
 
     stages = _chosen(study, only_stages)
@@ -94,7 +95,7 @@ def print_plan(study: Study, only_stages: Sequence[str], results: Path, options:
 
 
 def _chosen(study: Study, only_stages: Sequence[str]) -> list[Stage]:
-    """Returns the stages of a study, or those among them that are asked for.
+    """Return the stages of a study, or those among them that are asked for.
 
     Raises:
         click.UsageError: one of them is none of the study's.
@@ -123,7 +124,7 @@ def _echo_plan(runner: "Runner", stages: Sequence[Stage], plans: Sequence["Stage
 
 
 def _echo_failures(outcome: "StageOutcome", num_runs: int) -> None:
-    """Says which runs failed and why, each cause once, and where the log is."""
+    """Describe which runs failed and why, each cause once, and where the log is."""
     runs_of: dict[str, list[str]] = {}
     for run, reason in outcome.failures.items():
         runs_of.setdefault(reason, []).append(run)

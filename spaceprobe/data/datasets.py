@@ -29,7 +29,7 @@ class Split:
     targets: Int64[Tensor, "points"] | Float32[Tensor, "points outputs"]
 
     def first(self, num_points: int) -> "Split":
-        """Returns the first points, or all where there are fewer; nothing is copied.
+        """Return the first points, or all where there are fewer; nothing is copied.
 
         Raises:
             ValueError: num_points is below 1.
@@ -69,11 +69,11 @@ class Dataset:
         return self.num_classes is not None
 
     def first(self, num_points: int) -> "Dataset":
-        """Returns the dataset with the first of its training points only (see `Split.first`)."""
+        """Return the dataset with the first of its training points only (see `Split.first`)."""
         return replace(self, train=self.train.first(num_points))
 
     def with_labels(self, labels: Int64[Tensor, "points"]) -> "Dataset":
-        """Returns the dataset with other classes for its training points; the test points keep theirs.
+        """Return the dataset with other classes for its training points; the test points keep theirs.
 
         Raises:
             ValueError: it is a regression, or the labels are not one class for each training point.
@@ -91,7 +91,7 @@ class Dataset:
 
 
 def load_image_dataset(name: str, root: Path | None = None, download: bool = False) -> Dataset:
-    """Returns an image set of ten classes of 28 × 28 pixels, read through torchvision.
+    """Return an image set of ten classes of 28 × 28 pixels, read through torchvision.
 
     Args:
         name: ``mnist``, ``fashion-mnist`` or ``kmnist``.
@@ -107,7 +107,7 @@ def load_image_dataset(name: str, root: Path | None = None, download: bool = Fal
 
 
 def load_image_split(name: str, root: Path | None, *, train: bool, download: bool = False) -> Split:
-    """Returns the training images of an image set (60,000 in those published) or its test images (10,000).
+    """Return the training images of an image set (60,000 in those published) or its test images (10,000).
 
     Arguments and errors are those of `load_image_dataset`; what needs one split loads no other. The inputs of
     all processes of a machine share their memory, where the user's cache can be used (`decoded_pixels`).

@@ -18,7 +18,7 @@ def digest(
     root: Path | None = None,
     download: bool = False,
 ) -> str:
-    """Returns a digest of a dataset's content, 64 hexadecimal digits.
+    """Return a digest of a dataset's content, 64 hexadecimal digits.
 
     Of an image set it is that of the files' content; of a drawn set, that of its name and of the recipe's
     number, so that it is the same on all machines: the settings that it is drawn with say the rest.

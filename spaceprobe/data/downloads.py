@@ -10,7 +10,7 @@ MAX_BYTES = 1 << 26  # chosen: the largest file has 26 MB
 
 
 def download_file(torchvision_name: str, file_name: str) -> bytes:
-    """Returns the content of a raw IDX file, from the first mirror that gives what was published.
+    """Return the content of a raw IDX file, from the first mirror that gives what was published.
 
     torchvision's own downloader is not used: a download that breaks off leaves its part on the disk, where
     torchvision believes it at the next start, and it draws a bar where there is no terminal.

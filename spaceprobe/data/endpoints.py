@@ -17,7 +17,7 @@ class ClassPair(NamedTuple):
 def class_members(
     labels: Int64[np.ndarray, "images"], per_class: int | None
 ) -> dict[int, Int64[np.ndarray, "members"]]:
-    """Returns the indices of the first images of each class, in the dataset's order.
+    """Return the indices of the first images of each class, in the dataset's order.
 
     Args:
         labels: the class of each image.
@@ -27,5 +27,5 @@ def class_members(
 
 
 def walked_pairs(pairs: Iterable[ClassPair]) -> list[ClassPair]:
-    """Returns the pairs to walk, sorted: one walk serves both directions, so the smaller class first."""
+    """Return the pairs to walk, sorted: one walk serves both directions, so the smaller class first."""
     return sorted({ClassPair(min(pair), max(pair)) for pair in pairs})

@@ -45,7 +45,7 @@ class DataError(SpaceprobeError):
 
 
 def raw_folder(root: Path, name: str) -> Path:
-    """Returns the folder below ``root`` that holds the four raw IDX files of an image set.
+    """Return the folder below ``root`` that holds the four raw IDX files of an image set.
 
     Raises:
         DataError: no image set has this name.
@@ -58,7 +58,7 @@ def raw_folder(root: Path, name: str) -> Path:
 
 
 def image_root(name: str, root: Path | None, *, download: bool) -> Path:
-    """Returns a folder in torchvision's layout that holds the four files of an image set.
+    """Return a folder in torchvision's layout that holds the four files of an image set.
 
     Args:
         name: ``mnist``, ``fashion-mnist`` or ``kmnist``.
@@ -91,7 +91,7 @@ def image_root(name: str, root: Path | None, *, download: bool) -> Path:
 
 
 def embedded_root() -> Path:
-    """Returns a folder in torchvision's layout that holds the embedded MNIST, unpacked and checked.
+    """Return a folder in torchvision's layout that holds the embedded MNIST, unpacked and checked.
 
     It lies in the user's cache; where that cannot be written, in a temporary folder that lasts as long
     as the process, with one line of notice. A file that is missing or differs from its MD5 sum is
@@ -111,7 +111,7 @@ def embedded_root() -> Path:
 
 
 def require_files(root: Path, name: str = "mnist") -> None:
-    """Checks that a user's folder holds the four files of an image set in torchvision's layout.
+    """Check that a user's folder holds the four files of an image set in torchvision's layout.
 
     Raises:
         DataError: naming what is missing and where it should lie.
@@ -126,14 +126,14 @@ def require_files(root: Path, name: str = "mnist") -> None:
 
 
 def way_out(name: str) -> str:
-    """Returns what a user can do who has no files of an image set."""
+    """Return what a user can do who has no files of an image set."""
     if name == "mnist":
         return "leave data.root out to use the MNIST in the package"
     return "set data.download: true"
 
 
 def digest(root: Path | None, name: str = "mnist", *, download: bool = False) -> str:
-    """Returns a digest of an image set's content: equal files give equal digests wherever they lie.
+    """Return a digest of an image set's content: equal files give equal digests wherever they lie.
 
     A file is read again in the same process only after its size or its time of change has changed.
 
@@ -169,7 +169,7 @@ def _md5_sum_at(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def md5_sum(path: Path) -> str:
-    """Returns the MD5 sum of a file in hexadecimal."""
+    """Return the MD5 sum of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -226,7 +226,7 @@ def _download(torchvision_name: str, absent: Sequence[str], folder: Path) -> Non
 
 
 def _is_whole(path: Path) -> bool:
-    """Returns whether a file is as long as its IDX header says: a download that broke off is not."""
+    """Return whether a file is as long as its IDX header says: a download that broke off is not."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

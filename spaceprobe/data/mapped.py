@@ -35,7 +35,7 @@ BLOCK_BYTES = 1 << 20  # chosen: stays in a core's cache, and blocks of 0.25 to 
 def decoded_pixels(
     raw: UInt8[np.ndarray, "points features"], name: str
 ) -> Float32[np.ndarray, "points features"]:
-    """Returns grey levels / 255 as float32, in memory that all processes of this machine share.
+    """Return grey levels / 255 as float32, in memory that all processes of this machine share.
 
     The array is mapped privately from a file in the user's cache, made when it is missing, and again, with
     a warning, when it is not what the levels decode to. Writing into the array changes neither the file nor
@@ -79,7 +79,7 @@ def _decoded(raw: UInt8[np.ndarray, "points features"]) -> Float32[np.ndarray, "
 
 
 def _blocks(raw: UInt8[np.ndarray, "points features"]) -> Iterator[Float32[np.ndarray, "some features"]]:
-    """Yields the pixels of some points after the other, each in the same memory."""
+    """Yield the pixels of some points after the other, each in the same memory."""
     num_points = max(1, BLOCK_BYTES // (raw.shape[1] * WHITE.itemsize))
     block = np.empty((num_points, raw.shape[1]), np.float32)
     for start in range(0, len(raw), num_points):
@@ -88,7 +88,7 @@ def _blocks(raw: UInt8[np.ndarray, "points features"]) -> Iterator[Float32[np.nd
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
-    """Returns how a .npy file of float32 begins: a multiple of 64 bytes, torch's own alignment."""
+    """Return how a .npy file of float32 begins: a multiple of 64 bytes, torch's own alignment."""
     file = io.BytesIO()
     description = np.lib.format.dtype_to_descr(np.dtype(np.float32))
     np.lib.format.write_array_header_1_0(file, {"descr": description, "fortran_order": False, "shape": shape})
@@ -98,7 +98,7 @@ def _header(shape: tuple[int, ...]) -> bytes:
 def _mapped(
     path: Path, raw: UInt8[np.ndarray, "points features"]
 ) -> Float32[np.ndarray, "points features"] | None:
-    """Returns the pixels of a file, or None where they are not those of the grey levels.
+    """Return the pixels of a file, or None where they are not those of the grey levels.
 
     The header is compared and not parsed, so it cannot lie. What is compared is read rather than mapped: a
     disk's error is an error then, and not the end of the process.
@@ -138,7 +138,7 @@ def _write(path: Path, raw: UInt8[np.ndarray, "points features"], *, replace: bo
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Removes what processes left that were killed while they wrote."""
+    """Remove what processes left that were killed while they wrote."""
     with suppress(OSError):  # another process removes it too, or the folder can only be read: no harm
         for path in folder.glob(".*.npy-*"):
             if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:

@@ -9,7 +9,7 @@ from torch import Tensor
 def randomize_labels(
     labels: Int64[Tensor, "points"], share: float, num_classes: int, seed: int
 ) -> Int64[Tensor, "points"]:
-    """Returns the labels with round(share · n) of them, chosen at random, drawn anew over all classes.
+    """Return the labels with round(share · n) of them, chosen at random, drawn anew over all classes.
 
     A drawn label may be the true one: of a share s, about s / num_classes are drawn and still right.
     A larger share with the same seed keeps every label that a smaller one has drawn: the points chosen for

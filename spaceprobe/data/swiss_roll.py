@@ -25,7 +25,7 @@ def swiss_roll(
     task: str = "regression",
     num_classes: int = 4,
 ) -> Dataset:
-    """Returns points on a Swiss roll, with their place on the unrolled sheet or their strip of it.
+    """Return points on a Swiss roll, with their place on the unrolled sheet or their strip of it.
 
     A point is (t cos t, height, t sin t) plus noise, t uniform in [1.5π, 4.5π], height uniform in [0, 21].
     The inputs are centred and divided by one number, so that the roll keeps its shape: mean and root mean
@@ -73,7 +73,7 @@ def swiss_roll(
 def _draw(
     num_points: int, noise: float, stream: np.random.SeedSequence
 ) -> tuple[Float64[np.ndarray, "points 3"], Float64[np.ndarray, "points 2"]]:
-    """Returns points of the roll and their t and height, which the noise does not move."""
+    """Return points of the roll and their t and height, which the noise does not move."""
 
     def roll(noise: float) -> tuple[Float64[np.ndarray, "points 3"], Float64[np.ndarray, "points"]]:
         random_state = np.random.RandomState(np.random.MT19937(stream))

@@ -46,7 +46,7 @@ class Engine:
     block_size: int
 
     def fold(self, a: Ends, b: Ends) -> PathFolding:
-        """Returns the folding of a block of paths; of its halves where it is too long for one.
+        """Return the folding of a block of paths; of its halves where it is too long for one.
 
         Raises:
             RuntimeError: if even a single path crosses too many linear regions.
@@ -68,7 +68,7 @@ class Engine:
 
 
 def check_options(method: Method, num_points: int, tolerance: float) -> None:
-    """Raises ValueError for a method that there is not, and for numbers out of range."""
+    """Raise ValueError for a method that there is not, and for numbers out of range."""
     if method not in get_args(Method):
         raise ValueError(f"method is {method!r}: choose one of {', '.join(get_args(Method))}")
     if num_points < 2:
@@ -85,7 +85,7 @@ def make_engine(
     device: str | torch.device,
     tolerance: float,
 ) -> Engine:
-    """Returns the engine of a method for a module and images such as the example."""
+    """Return the engine of a method for a module and images such as the example."""
     device = check_device(device)
     # without images there is still a shape
     example = example[:1] if len(example) else example.new_zeros((1, *example.shape[1:]))
@@ -99,11 +99,11 @@ def make_engine(
 
 
 def blocks(num_items: int, block_size: int) -> Iterator[slice]:
-    """Yields slices that cut items into blocks, at least one, the last one perhaps smaller."""
+    """Yield slices that cut items into blocks, at least one, the last one perhaps smaller."""
     for start in range(0, max(num_items, 1), block_size):
         yield slice(start, min(start + block_size, num_items))
 
 
 def join(foldings: list[PathFolding]) -> PathFolding:
-    """Returns the folding of all paths of several blocks."""
+    """Return the folding of all paths of several blocks."""
     return PathFolding(*(np.concatenate(columns) for columns in zip(*map(astuple, foldings), strict=True)))

@@ -35,7 +35,7 @@ def walk_paths(
     threads: int | None = None,
     precision: Precision = "float64",
 ) -> PathFolding:
-    """Returns the folding of the straight paths from a to b, read from both ends.
+    """Return the folding of the straight paths from a to b, read from both ends.
 
     Every ReLU of the module counts, under whichever name it is called. All is computed in float64.
 
@@ -89,7 +89,7 @@ def fold_grid(
     precision: Precision = "float64",
     progress: Callable[[int], None] | None = None,
 ) -> GridFolding:
-    """Returns the folding of every path between two groups of points, as counts, in both directions.
+    """Return the folding of every path between two groups of points, as counts, in both directions.
 
     Each pair of points is walked once, and its path read from both ends. Memory does not grow with
     the number of paths.
@@ -171,7 +171,7 @@ def trace_path(
     device: str | torch.device = "cpu",
     tolerance: float = DEFAULT_TOLERANCE,
 ) -> PathTrace:
-    """Returns a single path step by step.
+    """Return a single path step by step.
 
     Args:
         network: see `walk_paths`.
@@ -210,7 +210,7 @@ def mlp_for_kernel(
     device: str | torch.device,
     precision: Precision,
 ) -> tuple[list[Layer], bool] | None:
-    """Returns the layers of a network that the compiled walk takes, and whether a ReLU ends it.
+    """Return the layers of a network that the compiled walk takes, and whether a ReLU ends it.
 
     None where another engine walks: that was asked for, the network is no MLP, or it is on a GPU.
 
@@ -233,7 +233,7 @@ def mlp_for_kernel(
 
 
 def as_points(images: Tensor) -> Float64[np.ndarray, "points inputs"]:
-    """Returns images as rows of float64."""
+    """Return images as rows of float64."""
     points: np.ndarray = images.detach().cpu().double().flatten(1).numpy()
     return points
 
@@ -241,7 +241,7 @@ def as_points(images: Tensor) -> Float64[np.ndarray, "points inputs"]:
 def pair_among(
     number: Int64[np.ndarray, " pairs"], num_points: int
 ) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]]:
-    """Returns i and j of the numbered pairs i < j, counted row by row.
+    """Return i and j of the numbered pairs i < j, counted row by row.
 
     >>> pair_among(np.arange(6), 4)
     (array([0, 0, 0, 1, 1, 2]), array([1, 2, 3, 2, 3, 3]))

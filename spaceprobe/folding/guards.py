@@ -7,7 +7,7 @@ RANDOM_OR_MIXING_MODULES = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm.
 
 
 def check_images(name: str, images: Tensor) -> None:
-    """Raises ValueError unless images are a batch of finite real numbers."""
+    """Raise ValueError unless images are a batch of finite real numbers."""
     if images.ndim < 2:
         raise ValueError(
             f"{name} has shape {tuple(images.shape)}: expected (number of points, *input shape); for a "
@@ -20,7 +20,7 @@ def check_images(name: str, images: Tensor) -> None:
 
 
 def check_network(module: nn.Module) -> None:
-    """Raises ValueError if a module's output is random or mixes images, or its weights are not finite."""
+    """Raise ValueError if a module's output is random or mixes images, or its weights are not finite."""
     for name, child in module.named_modules():
         if child.training and isinstance(child, RANDOM_OR_MIXING_MODULES):
             raise ValueError(
@@ -33,7 +33,7 @@ def check_network(module: nn.Module) -> None:
 
 
 def check_device(device: str | torch.device) -> torch.device:
-    """Returns the device.
+    """Return the device.
 
     Raises:
         ValueError: if it is not there, or is none that the engines know.
@@ -47,7 +47,7 @@ def check_device(device: str | torch.device) -> torch.device:
 
 
 def check_same_shape(names: tuple[str, str], first: torch.Size, second: torch.Size) -> None:
-    """Raises ValueError unless both ends of the paths have one shape."""
+    """Raise ValueError unless both ends of the paths have one shape."""
     if first != second:
         raise ValueError(
             f"{names[0]} and {names[1]} must have one shape: {names[0]} has {tuple(first)}, {names[1]} has "

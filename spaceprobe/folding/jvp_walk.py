@@ -35,7 +35,7 @@ class TooManyRegions(Exception):  # noqa: N818, no error: the engine walks fewer
 
 
 def paths_per_batch(network: Network, num_features: int) -> int:
-    """Returns how many paths are walked at a time; from shapes alone, so that results repeat."""
+    """Return how many paths are walked at a time; from shapes alone, so that results repeat."""
     return max(1, MAX_NUMBERS[network.device.type] // max(*network.num_units, num_features))
 
 
@@ -74,14 +74,14 @@ class Front:
     num_violations: Int64[Tensor, " paths"]
 
     def take(self, is_kept: Bool[Tensor, " all"]) -> "Front":
-        """Returns the front of some of the paths."""
+        """Return the front of some of the paths."""
         rows = is_kept.nonzero().squeeze(1)  # once: each look at a mask makes a GPU wait
         return Front(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @torch.no_grad()
 def walk_regions(network: Network, a: Ends, b: Ends, tolerance: float) -> History:
-    """Returns every linear region that the open segments from a to b cross.
+    """Return every linear region that the open segments from a to b cross.
 
     Args:
         network: piecewise linear.
@@ -114,7 +114,7 @@ def walk_regions(network: Network, a: Ends, b: Ends, tolerance: float) -> Histor
 
 
 def first_front(network: Network, a: Ends, b: Ends, tolerance: float) -> Front:
-    """Returns the paths at t = 0, both ends settled from inside the segment."""
+    """Return the paths at t = 0, both ends settled from inside the segment."""
     tangent, scale = b.value - a.value, a.scale + b.scale
     # cloned, because a module may write in place
     start = settle(network, Ray.of(a.value.clone(), tangent.clone(), scale.clone()), None, tolerance)
@@ -139,7 +139,7 @@ def first_front(network: Network, a: Ends, b: Ends, tolerance: float) -> Front:
 
 
 def next_event(network: Network, front: Front, tolerance: float) -> Front:
-    """Returns the paths at their next event.
+    """Return the paths at their next event.
 
     A path that has none settles once more where it is, which changes nothing.
     """
@@ -163,12 +163,12 @@ def next_event(network: Network, front: Front, tolerance: float) -> Front:
 
 
 def per_path(t: Float64[Tensor, " paths"], like: Tensor) -> Tensor:
-    """Returns one number a path in a shape that multiplies a batch."""
+    """Return one number a path in a shape that multiplies a batch."""
     return t.view(-1, *[1] * (like.ndim - 1))
 
 
 def final_violations(front: Front) -> Int64[Tensor, " paths"]:
-    """Returns the violations of paths that end here, their last interval included.
+    """Return the violations of paths that end here, their last interval included.
 
     The last region's pattern has to be the one that the end's own forward pass settled. Then the values
     at t = 1 agree too: they come from the same masks.
@@ -187,7 +187,7 @@ class Trail:
         self.counts: list[Tensor] = []
 
     def add(self, front: Front) -> None:
-        """Adds a row.
+        """Add a row.
 
         Raises:
             TooManyRegions: if there are too many.
@@ -205,12 +205,12 @@ class Trail:
         self.times.append(self.spread(front.t, front.index))
 
     def spread(self, values: Tensor, index: Int64[Tensor, " paths"]) -> Tensor:
-        """Returns values at the places of their paths in the whole batch."""
+        """Return values at the places of their paths in the whole batch."""
         whole = values.new_zeros((*values.shape[:-1], self.num_paths))
         whole[..., index] = values
         return whole
 
     def history(self, num_violations: Int64[Tensor, " all"]) -> History:
-        """Returns what was seen."""
+        """Return what was seen."""
         length, from_a, from_b = torch.stack(self.counts, dim=1)
         return History(torch.stack(self.times), length, from_a, from_b, num_violations)

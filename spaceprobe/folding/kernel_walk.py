@@ -50,7 +50,7 @@ IMAGES_PER_TASK = 1 << 8
 
 
 def default_threads() -> int:
-    """Returns OMP_NUM_THREADS where it is set to a number, else the cores that this process may use."""
+    """Return OMP_NUM_THREADS where it is set to a number, else the cores that this process may use."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)
@@ -69,7 +69,7 @@ def walk_paths(
     precision: Precision = "float64",
     tolerance: float = TOLERANCE,
 ) -> PathFolding:
-    """Returns the folding of the straight paths from each row of ``a`` to the same row of ``b``.
+    """Return the folding of the straight paths from each row of ``a`` to the same row of ``b``.
 
     Args:
         layers: all layers, with a ReLU after each of them but the last.
@@ -113,7 +113,7 @@ def fold_grid(
     tolerance: float = TOLERANCE,
     progress: Callable[[int], None] | None = None,
 ) -> GridFolding:
-    """Returns the folding of the paths from every source to every target, and back.
+    """Return the folding of the paths from every source to every target, and back.
 
     Memory grows with the number of points and of distinct (length, reach), not with that of paths.
 
@@ -163,7 +163,7 @@ def fold_grid(
 
 
 def _check(layers: Layers, ends: dict[str, np.ndarray], tolerance: float, threads: int | None) -> None:
-    """Raises ValueError for shapes that do not fit together and numbers that are not finite."""
+    """Raise ValueError for shapes that do not fit together and numbers that are not finite."""
     if threads is not None and threads < 1:
         raise ValueError(f"threads is {threads}; at least one is needed")
     if not layers:
@@ -186,7 +186,7 @@ def _check(layers: Layers, ends: dict[str, np.ndarray], tolerance: float, thread
 
 
 def _plan(layers: Layers, relu_at_end: bool, precision: Precision, tolerance: float) -> entry.Plan:
-    """Returns the packed network; only layers that a ReLU follows have regions."""
+    """Return the packed network; only layers that a ReLU follows have regions."""
     hidden = list(layers if relu_at_end else layers[:-1])
     if not hidden:  # one region, as with a single unit that is never on
         hidden = [(np.zeros((1, layers[0][0].shape[1])), np.zeros(1))]
@@ -204,7 +204,7 @@ def _plan(layers: Layers, relu_at_end: bool, precision: Precision, tolerance: fl
 
 
 def _see(plan: entry.Plan, points: np.ndarray, threads: int | None = None) -> Images:
-    """Returns the forward passes of the points."""
+    """Return the forward passes of the points."""
     images = empty_images(plan.exact, len(points), plan.fast.weights.dtype)
     inputs = np.ascontiguousarray(points, np.float64)
 
@@ -222,7 +222,7 @@ def _room(plan: entry.Plan, block: int, capacity: int = FIRST_CAPACITY) -> Room:
 
 
 def _tasks(plan: entry.Plan, paths_of_row: list[int]) -> list[tuple[int, int]]:
-    """Returns ranges of rows, so many that a task is worth a thread's while; from shapes alone."""
+    """Return ranges of rows, so many that a task is worth a thread's while; from shapes alone."""
     num_weights = int((plan.exact.widths * plan.exact.fan_in)[1:].sum())
     enough = max(WEIGHTS_PER_TASK // max(num_weights, 1000), MIN_PATHS_PER_TASK)
     tasks = []
@@ -238,7 +238,7 @@ def _tasks(plan: entry.Plan, paths_of_row: list[int]) -> list[tuple[int, int]]:
 def _deal(
     walk: Callable[[int, int], None], tasks: list[tuple[int, int]], threads: int | None
 ) -> Iterator[tuple[int, int]]:
-    """Runs the tasks on threads, yielding each as it is done; an error or Ctrl-C drops the rest."""
+    """Run the tasks on threads, yielding each as it is done; an error or Ctrl-C drops the rest."""
     pool = ThreadPoolExecutor(threads or default_threads(), "kernel-walk")
     try:
         running = {pool.submit(walk, *task): task for task in tasks}
@@ -250,7 +250,7 @@ def _deal(
 
 
 def _gather(tallies: list[Tally], among: bool, num_paths: int) -> GridFolding:
-    """Returns the sum of what the threads found."""
+    """Return the sum of what the threads found."""
     maxima = np.max([tally.row_max for tally in tallies], axis=0)
     maxima_back = np.max([tally.row_max_back for tally in tallies], axis=0)
     if among:
@@ -268,7 +268,7 @@ def _gather(tallies: list[Tally], among: bool, num_paths: int) -> GridFolding:
 
 
 def _summed(found: np.ndarray) -> np.ndarray:
-    """Returns rows (length, reach, number), sorted, each length and reach once."""
+    """Return rows (length, reach, number), sorted, each length and reach once."""
     pairs, place = np.unique(found[:, :2], axis=0, return_inverse=True)
     numbers = np.zeros(len(pairs), np.int64)
     np.add.at(numbers, place.ravel(), found[:, 2])

@@ -8,7 +8,7 @@ Layer = tuple[Float64[np.ndarray, "outputs inputs"], Float64[np.ndarray, " outpu
 
 
 def flat_sequence(module: nn.Module) -> list[nn.Module] | None:
-    """Returns the steps of a plain `nn.Sequential`, those of nested ones in their place, else None.
+    """Return the steps of a plain `nn.Sequential`, those of nested ones in their place, else None.
 
     A subclass with a forward of its own, or one with hooks, is not plain.
     """
@@ -23,12 +23,12 @@ def flat_sequence(module: nn.Module) -> list[nn.Module] | None:
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Returns whether something else runs when a module is called."""
+    """Return whether something else runs when a module is called."""
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def mlp_layers(module: nn.Module, num_dims: int) -> tuple[list[Layer], bool] | None:
-    """Returns the layers of an MLP in float64 and whether a ReLU ends it; None for other modules.
+    """Return the layers of an MLP in float64 and whether a ReLU ends it; None for other modules.
 
     An MLP is a plain sequence of linear layers with a ReLU between any two; modules that do nothing
     (identity, dropout outside training) are allowed. Images of more than one dimension, `num_dims` with
@@ -53,7 +53,7 @@ def mlp_layers(module: nn.Module, num_dims: int) -> tuple[list[Layer], bool] | N
 
 
 def linear_arrays(layer: nn.Linear) -> Layer:
-    """Returns weight and bias of a layer in float64; zeros for a bias that it does not have."""
+    """Return weight and bias of a layer in float64; zeros for a bias that it does not have."""
     weight = layer.weight.detach().double().cpu().numpy()
     if layer.bias is None:
         return weight, np.zeros(len(weight))

@@ -18,7 +18,7 @@ from spaceprobe.folding.counts import PathFolding
 def space_folding(
     length: Int64[np.ndarray, "*paths"], reach: Int64[np.ndarray, "*paths"]
 ) -> Float64[np.ndarray, "*paths"]:
-    """Returns χ = 1 - reach / length, in [0, 1); 0 for length 0.
+    """Return χ = 1 - reach / length, in [0, 1); 0 for length 0.
 
     Computed as (length - reach) / length, which rounds once: equal shares give equal numbers.
 
@@ -31,7 +31,7 @@ def space_folding(
 def hamming_distance(
     first: Bool[Tensor, "*#rows padded"], second: Bool[Tensor, "*#rows padded"]
 ) -> Int32[Tensor, "*rows"]:
-    """Returns the number of units in which patterns differ, as `modules.empty_patterns` holds them.
+    """Return the number of units in which patterns differ, as `modules.empty_patterns` holds them.
 
     Eight units are counted at a time: in a word of eight bytes, each 0 or 1, the product with
     0x0101010101010101 has their sum in its top byte.
@@ -63,7 +63,7 @@ class History:
 
 
 def fold_history(history: History) -> PathFolding:
-    """Returns the folding of each path, read from both ends."""
+    """Return the folding of each path, read from both ends."""
     # carried on over the zeros behind the last step
     length = history.length.cummax(0).values
     reach_a, *peak_a = read_from_start(length, history.from_a)
@@ -77,7 +77,7 @@ def fold_history(history: History) -> PathFolding:
 def read_from_start(
     length: Int32[Tensor, "steps paths"], distance: Int32[Tensor, "steps paths"]
 ) -> tuple[Int32[Tensor, " paths"], Int32[Tensor, " paths"], Int32[Tensor, " paths"]]:
-    """Returns the reach, and length and reach of the first prefix with the largest χ.
+    """Return the reach, and length and reach of the first prefix with the largest χ.
 
     Args:
         length: all flips so far.

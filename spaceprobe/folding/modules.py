@@ -37,7 +37,7 @@ class Ends:
     scale: Float64[Tensor, "images *features"]
 
     def take(self, index: Tensor | slice) -> "Ends":
-        """Returns the ends of some images."""
+        """Return the ends of some images."""
         return Ends(self.value[index], self.scale[index])
 
 
@@ -63,7 +63,7 @@ class Network:
 
     @torch.no_grad()
     def ends(self, images: Tensor) -> Ends:
-        """Returns the images at the entry of the body."""
+        """Return the images at the entry of the body."""
         value = images.to(self.device, torch.float64)
         # a point has no tangent, so anything may stand in its place
         ray = self.head(Ray.of(value, tangent=value, scale=value.abs()))
@@ -72,7 +72,7 @@ class Network:
     def run(
         self, inputs: Tensor, look: Callable[[Any, slice], Any], output: Callable[[Any, Any], Tensor]
     ) -> None:
-        """Runs the body on inputs as far as its last ReLU.
+        """Run the body on inputs as far as its last ReLU.
 
         Args:
             inputs: a batch at the entry of the body; a tensor or a ray.
@@ -105,7 +105,7 @@ class Network:
 
     @torch.no_grad()
     def patterns(self, inputs: Float64[Tensor, "points *features"]) -> Bool[Tensor, "points padded"]:
-        """Returns the activation patterns at inputs of the body, as `empty_patterns` holds them."""
+        """Return the activation patterns at inputs of the body, as `empty_patterns` holds them."""
         patterns = empty_patterns(len(inputs), self.num_units, self.device)
 
         def look(z: Tensor, units: slice) -> None:
@@ -125,7 +125,7 @@ class LastRelu(Exception):  # noqa: N818, no error
 
 
 def prepare(module: nn.Module, example: Tensor, device: torch.device) -> Network:
-    """Returns a module ready to be walked; the module itself is left as it is.
+    """Return a module ready to be walked; the module itself is left as it is.
 
     Args:
         module: any module; it is copied, put into evaluation mode and cast to float64, exactly.
@@ -146,7 +146,7 @@ def prepare(module: nn.Module, example: Tensor, device: torch.device) -> Network
 
 @torch.no_grad()
 def count_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
-    """Returns the number of units of each ReLU."""
+    """Return the number of units of each ReLU."""
     shapes: list[torch.Size] = []
 
     def visit(z: Tensor) -> Tensor:
@@ -172,12 +172,12 @@ def count_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
 
 
 def wrong_shape(inputs: Tensor, error: Exception) -> ValueError:
-    """Returns the error for inputs that the network does not take, with torch's own words."""
+    """Return the error for inputs that the network does not take, with torch's own words."""
     return ValueError(f"the network does not take inputs of shape {tuple(inputs.shape[1:])}: {error}")
 
 
 def split(module: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Module]:
-    """Returns the affine modules with which a sequence begins, and the rest of it."""
+    """Return the affine modules with which a sequence begins, and the rest of it."""
     steps = flat_sequence(module)
     if steps is None:
         return nn.Identity(), module
@@ -192,7 +192,7 @@ def split(module: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Module]:
 
 
 def too_large(head: nn.Module, inputs: Tensor) -> bool:
-    """Returns whether a head makes far more of an image than there was."""
+    """Return whether a head makes far more of an image than there was."""
     try:
         outputs: Tensor = head(inputs)
     except RuntimeError as error:

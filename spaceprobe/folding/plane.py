@@ -41,7 +41,7 @@ def see_plane(
     vertical: Float64[np.ndarray, " rows"],
     device: str | torch.device = "cpu",
 ) -> PlaneRegions:
-    """Returns the linear regions on the points corner + h (right - corner) + v (up - corner).
+    """Return the linear regions on the points corner + h (right - corner) + v (up - corner).
 
     Args:
         network: any module with ReLUs, as `walk_paths` takes it.
@@ -80,6 +80,6 @@ def see_plane(
 def _patterns(
     network: Network, origin: Tensor, spans: Tensor, places: Float64[Tensor, "places 2"]
 ) -> UInt8[np.ndarray, "places bytes"]:
-    """Returns the patterns at places on the plane, packed into bytes."""
+    """Return the patterns at places on the plane, packed into bytes."""
     points = origin + (places @ spans).reshape(-1, *origin.shape)
     return np.packbits(network.patterns(points).cpu().numpy(), axis=1)

@@ -37,7 +37,7 @@ class Ray(Tensor):
 
     @staticmethod
     def of(value: Tensor, tangent: Tensor, scale: Tensor) -> "Ray":
-        """Returns the ray with these parts."""
+        """Return the ray with these parts."""
         ray = value.as_subclass(Ray)
         ray.value, ray.tangent, ray.scale = value, tangent, scale
         return ray
@@ -50,7 +50,7 @@ class Ray(Tensor):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Applies the rule of a torch function.
+        """Apply the rule of a torch function.
 
         Raises:
             NotPiecewiseLinear: for a function that is not known to be piecewise linear.
@@ -71,7 +71,7 @@ class NotPiecewiseLinear(Exception):  # noqa: N818, the public error is a TypeEr
 
 
 def refusal(func: Callable[..., Any], why: str = "is not known to be affine or a ReLU") -> NotPiecewiseLinear:
-    """Returns the error for a function through which no exact path can be walked."""
+    """Return the error for a function through which no exact path can be walked."""
     name = resolve_name(func) or getattr(func, "__name__", repr(func))
     return NotPiecewiseLinear(
         f'{name} {why}, so the linear regions of this network cannot be walked exactly: use method="sampled"'
@@ -79,7 +79,7 @@ def refusal(func: Callable[..., Any], why: str = "is not known to be affine or a
 
 
 def substitute(argument: Any, part: Callable[[Any], Any]) -> Any:
-    """Returns an argument with every tensor in it, also inside lists, replaced by its part."""
+    """Return an argument with every tensor in it, also inside lists, replaced by its part."""
     if isinstance(argument, list | tuple) and not isinstance(argument, torch.Size):
         return type(argument)(substitute(item, part) for item in argument)
     return part(argument) if isinstance(argument, Tensor) else argument
@@ -140,7 +140,7 @@ def subtract_from(_func: Rule, first: Any, second: Any) -> Ray:
 
 
 def combine(first: Any, second: Any, factor: int | float) -> Ray:
-    """Returns first + factor·second."""
+    """Return first + factor·second."""
     values, tangents, scales = zip(parts_of(first), parts_of(second), strict=True)
     return Ray.of(
         values[0] + factor * values[1],
@@ -151,7 +151,7 @@ def combine(first: Any, second: Any, factor: int | float) -> Ray:
 
 
 def parts_of(x: Any) -> tuple[Any, Any, Any]:
-    """Returns value, tangent and scale of a ray, or of a constant tensor or number."""
+    """Return value, tangent and scale of a ray, or of a constant tensor or number."""
     if isinstance(x, Ray):
         return x.value, x.tangent, x.scale
     return x, x * 0, abs(x)
@@ -236,7 +236,7 @@ def batch_norm(
 
 
 def overwrite(target: Tensor, source: Tensor) -> Tensor:
-    """Writes a result into a tensor or ray, and so into everything that shares its memory."""
+    """Write a result into a tensor or ray, and so into everything that shares its memory."""
     if isinstance(target, Ray) and isinstance(source, Ray):
         target.value.copy_(source.value)
         target.tangent.copy_(source.tangent)
@@ -246,7 +246,7 @@ def overwrite(target: Tensor, source: Tensor) -> Tensor:
 
 
 def in_place(rule: Rule, out_of_place: Rule) -> Rule:
-    """Returns the rule of the function with an underscore."""
+    """Return the rule of the function with an underscore."""
 
     def rule_in_place(func: Rule, target: Any, *args: Any, **kwargs: Any) -> Tensor:
         if not isinstance(target, Ray):
@@ -291,13 +291,13 @@ IN_PLACE: dict[str, Rule] = {
 
 
 def every_name(name: str) -> list[Rule]:
-    """Returns the functions of torch with a name."""
+    """Return the functions of torch with a name."""
     homes = (torch, Tensor, F)
     return [getattr(home, name) for home in homes if callable(getattr(home, name, None))]
 
 
 def rule_table() -> dict[Rule, Rule]:
-    """Returns the rule of every function that a ray may go through."""
+    """Return the rule of every function that a ray may go through."""
     table = {
         func: rule for rule, names in NAMES.items() for name in names.split() for func in every_name(name)
     }

@@ -29,7 +29,7 @@ class Relus(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Runs a function of torch, or `visit` where it is a ReLU."""
+        """Run a function of torch, or `visit` where it is a ReLU."""
         kwargs = kwargs or {}
         if func not in RELU_FUNCTIONS:
             return func(*args, **kwargs)
@@ -43,7 +43,7 @@ class Relus(TorchFunctionMode):
 def empty_patterns(
     num_rows: int, num_units: Iterable[int], device: torch.device
 ) -> Bool[Tensor, "rows padded"]:
-    """Returns patterns of zeros, one bit a unit, padded with zeros to whole words of eight.
+    """Return patterns of zeros, one bit a unit, padded with zeros to whole words of eight.
 
     The padding lets `hamming_distance` count eight units at a time.
     """
@@ -52,7 +52,7 @@ def empty_patterns(
 
 
 def unit_columns(num_units: Iterable[int]) -> list[slice]:
-    """Returns the columns of each ReLU's units in a pattern."""
+    """Return the columns of each ReLU's units in a pattern."""
     columns, start = [], 0
     for count in num_units:
         columns.append(slice(start, start + count))

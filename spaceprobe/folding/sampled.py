@@ -12,13 +12,13 @@ MAX_NUMBERS = {"cpu": 2**17, "cuda": 2**25}
 
 
 def points_per_block(network: Network, num_features: int) -> int:
-    """Returns how many points are run at a time; from shapes alone, so that results repeat."""
+    """Return how many points are run at a time; from shapes alone, so that results repeat."""
     return max(1, MAX_NUMBERS[network.device.type] // max(*network.num_units, num_features))
 
 
 @torch.no_grad()
 def sample_paths(network: Network, a: Ends, b: Ends, num_points: int) -> History:
-    """Returns what `num_points` evenly spaced points of each path see, both ends included.
+    """Return what `num_points` evenly spaced points of each path see, both ends included.
 
     A step is from one point to the next. In blocks of points, so that paths of many points fit as well.
     """
@@ -53,5 +53,5 @@ def points_between(
     b: Float64[Tensor, "paths *features"],
     times: Float64[Tensor, " points"],
 ) -> Float64[Tensor, "points paths *features"]:
-    """Returns the points (1-t)·a + t·b of every path; exactly a and b at t = 0 and 1."""
+    """Return the points (1-t)·a + t·b of every path; exactly a and b at t = 0 and 1."""
     return torch.lerp(a, b, times.view(-1, *[1] * a.ndim))

@@ -43,7 +43,7 @@ def settle(
     tolerance: float,
     left: Float64[Tensor, " paths"] | None = None,
 ) -> Settled:
-    """Settles the pattern in one run in order, and looks for the next event.
+    """Settle the pattern in one run in order, and looks for the next event.
 
     Args:
         network: what to run.
@@ -91,7 +91,7 @@ def ratio_to_end(
     slack: Float64[Tensor, "paths units"],
     at_boundary: Float64[Tensor, "paths units"],
 ) -> Float64[Tensor, "paths units"]:
-    """Returns z at t = 1 over z here: negative for a unit that reaches zero on the way.
+    """Return z at t = 1 over z here: negative for a unit that reaches zero on the way.
 
     Only a unit that is really beyond zero at the end crosses: one that is at its boundary there does
     not, inside the segment. Nor does one that is at its boundary here, which was settled.

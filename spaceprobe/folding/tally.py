@@ -25,13 +25,13 @@ class Tally:
         reach: Int64[np.ndarray, " paths"],
         source: Int64[np.ndarray, " paths"],
     ) -> None:
-        """Adds paths, each with the number of its source."""
+        """Add paths, each with the number of its source."""
         cells, counts = np.unique((length << REACH_BITS) + reach, return_counts=True)
         self.counts.update(dict(zip(cells.tolist(), counts.tolist(), strict=True)))
         np.maximum.at(self.row_max, source, space_folding(length, reach))
 
     def result(self) -> FoldingCounts:
-        """Returns the counts so far."""
+        """Return the counts so far."""
         mask = (1 << REACH_BITS) - 1
         rows = [(cell >> REACH_BITS, cell & mask, n) for cell, n in sorted(self.counts.items())]
         return FoldingCounts(np.array(rows, dtype=np.int64).reshape(-1, 3), self.row_max)

@@ -50,7 +50,7 @@ class Certificate:
 
 
 def certify(weight: Any, factors: Factors) -> Certificate:
-    """Returns how well the factors of a weight fulfil their equations, and the weight's norms.
+    """Return how well the factors of a weight fulfil their equations, and the weight's norms.
 
     Args:
         weight: the matrix that was decomposed.
@@ -91,14 +91,14 @@ def certify(weight: Any, factors: Factors) -> Certificate:
 
 
 def _isometry_error(columns: Float64[Tensor, "rows rank"]) -> float:
-    """Returns the largest entry of |CᵀC - 1|; 0 without columns."""
+    """Return the largest entry of |CᵀC - 1|; 0 without columns."""
     one = torch.eye(columns.shape[1], dtype=torch.float64)
     error = (columns.T @ columns - one).abs()
     return float(error.max()) if error.numel() else 0.0
 
 
 def _condition(factor: Float64[Tensor, "rank rank"]) -> float:
-    """Returns the condition number of the Gram matrix of a factor; 1 without components."""
+    """Return the condition number of the Gram matrix of a factor; 1 without components."""
     if not factor.numel():
         return 1.0
     values = torch.linalg.svdvals(factor)

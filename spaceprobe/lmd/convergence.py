@@ -80,7 +80,7 @@ class EpochChange:
 
 
 def gradient_ratio(norm: float, initial_norm: float) -> float | None:
-    """Returns the full-batch gradient norm over its value at initialisation, ≥ 0.
+    """Return the full-batch gradient norm over its value at initialisation, ≥ 0.
 
     None where the initial gradient is 0: a network that starts at a stationary point, such as one whose
     units are all dead, has no scale to measure its gradient by.
@@ -94,7 +94,7 @@ def gradient_ratio(norm: float, initial_norm: float) -> float | None:
 
 
 def relative_drift(before: Any, after: Any) -> float | None:
-    """Returns ‖after - before‖_F / ‖before‖_F, ≥ 0: the step against where it started.
+    """Return ‖after - before‖_F / ‖before‖_F, ≥ 0: the step against where it started.
 
     0 for two zero matrices, since nothing moved; None for a step away from a zero matrix.
 
@@ -115,7 +115,7 @@ def relative_drift(before: Any, after: Any) -> float | None:
 
 
 def normalised_drift(before: Any, after: Any, learning_rate: float, max_learning_rate: float) -> float | None:
-    """Returns the relative drift of an epoch divided by lr / lr_max: what a full learning rate would do.
+    """Return the relative drift of an epoch divided by lr / lr_max: what a full learning rate would do.
 
     None where the drift is, and where the learning rate is 0 or less than `MIN_RATE_SHARE` of the
     largest: nothing moved, or less than float32 shows, which tells nothing about convergence. A schedule
@@ -142,7 +142,7 @@ def normalised_drift(before: Any, after: Any, learning_rate: float, max_learning
 
 
 def subspace_sine(before: Any, after: Any, num_directions: int = NUM_DIRECTIONS) -> float:
-    """Returns the sine of the largest angle between leading right singular subspaces, in [0, 1].
+    """Return the sine of the largest angle between leading right singular subspaces, in [0, 1].
 
     0 where the subspace is the whole input space. If singular values tie at the cut (zeros in a matrix of
     smaller rank do), which directions are the leading ones is arbitrary, and so is the angle; if they are
@@ -165,7 +165,7 @@ def subspace_sine(before: Any, after: Any, num_directions: int = NUM_DIRECTIONS)
 
 
 def log_loss_change(before: float, after: float, floor: float = 0.0) -> float | None:
-    """Returns |log(after) - log(before)| of the training loss, ≥ 0; below the floor, the floor is taken.
+    """Return |log(after) - log(before)| of the training loss, ≥ 0; below the floor, the floor is taken.
 
     So what goes on below it counts as no movement; gradient, drift and subspace still show it. 0 where both
     losses are 0: nothing changed. None where one is and there is no floor: the change has no size.
@@ -190,7 +190,7 @@ def log_loss_change(before: float, after: float, floor: float = 0.0) -> float | 
 
 
 def verdicts(changes: Iterable[EpochChange]) -> pd.DataFrame:
-    """Returns one row per layer and epoch in that order, columns `CONVERGENCE_COLUMNS`.
+    """Return one row per layer and epoch in that order, columns `CONVERGENCE_COLUMNS`.
 
     ``stable``: all four quantities are there and at most `THRESHOLD`. ``converged``: stable for
     `EPOCHS_IN_A_ROW` epochs, this one and those before it; a missing epoch breaks the row. So epoch 0,
@@ -216,7 +216,7 @@ def verdicts(changes: Iterable[EpochChange]) -> pd.DataFrame:
 
 
 def _unstable_because(change: EpochChange) -> str:
-    """Returns which quantities are missing or above the threshold; empty if none is."""
+    """Return which quantities are missing or above the threshold; empty if none is."""
     values = {name: getattr(change, name) for name in QUANTITIES}
     missing = [name for name, value in values.items() if value is None]
     above = [name for name, value in values.items() if value is not None and value > THRESHOLD]
@@ -227,7 +227,7 @@ def _unstable_because(change: EpochChange) -> str:
 def _as_pair(
     before: Any, after: Any
 ) -> tuple[Float64[Tensor, "outputs inputs"], Float64[Tensor, "outputs inputs"]]:
-    """Returns two weight matrices as finite float64 tensors on the CPU, or says what is wrong with them."""
+    """Return two weight matrices as finite float64 tensors on the CPU, or says what is wrong with them."""
     pair = []
     for name, weight in (("before", before), ("after", after)):
         values = weight.detach() if isinstance(weight, Tensor) else torch.from_numpy(np.array(weight))
@@ -243,7 +243,7 @@ def _as_pair(
 
 
 def require_finite(name: str, values: Tensor) -> None:
-    """Raises a ValueError that names the values and how many of them are NaN or infinite."""
+    """Raise a ValueError that names the values and how many of them are NaN or infinite."""
     num_bad = int((~values.isfinite()).sum())
     if num_bad:
         raise ValueError(f"{name}: {num_bad} of {values.numel()} numbers are NaN or infinite; it diverged")

@@ -57,7 +57,7 @@ class DimensionEstimate:
 
 
 def twonn(distances: Float64[np.ndarray, "points neighbours"]) -> float:
-    """Returns the dimension from the ratio μ of the distances to the second and the first neighbour.
+    """Return the dimension from the ratio μ of the distances to the second and the first neighbour.
 
     The slope d of -log(1 - F(μ)) = d · log μ, fitted through the origin, with the empirical F = i / points
     of the i-th smallest ratio and the largest 10 % left out: Facco, d'Errico, Rodriguez and Laio, Estimating
@@ -80,7 +80,7 @@ def twonn(distances: Float64[np.ndarray, "points neighbours"]) -> float:
 
 
 def mle(distances: Float64[np.ndarray, "points neighbours"]) -> float:
-    """Returns the dimension of largest likelihood, given the distances T_1 ≤ … ≤ T_k to k neighbours.
+    """Return the dimension of largest likelihood, given the distances T_1 ≤ … ≤ T_k to k neighbours.
 
     Its inverse is the mean of log(T_k / T_j) over all points and j = 1 … k-1. Levina and Bickel, Maximum
     likelihood estimation of intrinsic dimension, NIPS 2004, equation 8, averaged as MacKay and Ghahramani
@@ -109,7 +109,7 @@ ESTIMATORS: dict[str, Callable[[Float64[np.ndarray, "points neighbours"]], float
 def estimate_dimension(
     points: Points, estimator: str = "twonn", num_neighbours: int = 10
 ) -> DimensionEstimate:
-    """Returns the dimension of points.
+    """Return the dimension of points.
 
     Args:
         points: one a row. If all (two or more) are equal, their dimension is 0.
@@ -137,7 +137,7 @@ def dimension_table(
     share: float = 0.5,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Returns what every estimator says: columns `DIMENSION_COLUMNS`, one row an estimator.
+    """Return what every estimator says: columns `DIMENSION_COLUMNS`, one row an estimator.
 
     ``dimension`` is that of all distinct points, as `estimate_dimension` gives it. ``spread`` is the standard
     deviation of the estimates from ``num_subsamples`` random subsets without replacement, each a ``share``
@@ -181,7 +181,7 @@ def dimension_table(
 
 
 def _neighbours_used(estimator: str, num_neighbours: int) -> int:
-    """Returns how many neighbours an estimator reads, or says what is wrong."""
+    """Return how many neighbours an estimator reads, or says what is wrong."""
     if estimator not in ESTIMATORS:
         raise ValueError(f"estimator: {estimator!r} is unknown, known are {', '.join(ESTIMATORS)}")
     if num_neighbours < 2:
@@ -190,7 +190,7 @@ def _neighbours_used(estimator: str, num_neighbours: int) -> int:
 
 
 def _distinct(points: Points) -> tuple[Float64[np.ndarray, "distinct features"], int]:
-    """Returns the distinct points, in their order, and how many were left out."""
+    """Return the distinct points, in their order, and how many were left out."""
     X = as_points(points)
     kept = distinct_points(X)
     return X[kept], len(X) - len(kept)
@@ -202,7 +202,7 @@ def _estimate(
     estimator: str,
     num_neighbours: int,
 ) -> DimensionEstimate:
-    """Returns the dimension from the distances of distinct points to their neighbours."""
+    """Return the dimension from the distances of distinct points to their neighbours."""
     num_points = len(distances)
     if num_points == 1 and num_duplicates:
         return DimensionEstimate(0.0, num_points, num_duplicates)
@@ -222,7 +222,7 @@ def _estimate(
 
 
 def _spread(parts: list[DimensionEstimate]) -> tuple[float | None, str]:
-    """Returns the standard deviation of the subsets' estimates, or why there is none."""
+    """Return the standard deviation of the subsets' estimates, or why there is none."""
     dimensions = []
     for part in parts:
         if part.dimension is None:

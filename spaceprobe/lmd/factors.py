@@ -53,12 +53,12 @@ class Factors:
         return len(self.S_prime)
 
     def product(self) -> Float64[Tensor, "outputs inputs"]:
-        """Returns W_r, the product of the five factors."""
+        """Return W_r, the product of the five factors."""
         return self.U @ (self.O_dist * self.S_prime) @ self.I_dist @ self.Vh
 
 
 def decompose(weight: Any, rank: int | None = None, metric: str | LatentMetric = "identity") -> Factors:
-    """Returns the five factors of a weight matrix.
+    """Return the five factors of a weight matrix.
 
     Args:
         weight: a torch tensor or an array of shape (outputs, inputs), as in `torch.nn.Linear`.
@@ -83,7 +83,7 @@ def decompose(weight: Any, rank: int | None = None, metric: str | LatentMetric =
 
 
 def cut(whole: Factors, rank: int | None = None, metric: str | LatentMetric = "identity") -> Factors:
-    """Returns the factors of a matrix at another rank and metric, without decomposing it again.
+    """Return the factors of a matrix at another rank and metric, without decomposing it again.
 
     Args:
         whole: all components of the matrix, with the metric identity, as `decompose` returns them.
@@ -108,7 +108,7 @@ def cut(whole: Factors, rank: int | None = None, metric: str | LatentMetric = "i
 
 
 def _check_rank(rank: int | None, num_outputs: int, num_inputs: int) -> int:
-    """Returns the rank that is meant, or says that it is out of range."""
+    """Return the rank that is meant, or says that it is out of range."""
     max_rank = min(num_outputs, num_inputs)
     if rank is None:
         return max_rank
@@ -121,7 +121,7 @@ def _check_rank(rank: int | None, num_outputs: int, num_inputs: int) -> int:
 def latent_factors(
     singular_values: Float64[Tensor, "rank"], gram_in: Gram, gram_out: Gram
 ) -> tuple[Float64[Tensor, "rank rank"], Float64[Tensor, "rank"], Float64[Tensor, "rank rank"]]:
-    """Returns O_dist, S' and I_dist for the given latent metrics.
+    """Return O_dist, S' and I_dist for the given latent metrics.
 
     The product O_dist S' I_dist is diag(singular_values) up to rounding of the order of
     √(condition of G_in · condition of G_out).
@@ -144,13 +144,13 @@ def latent_factors(
 
 
 def frobenius_norm(values: Float64[Tensor, "..."]) -> float:
-    """Returns the square root of the sum of squares, without overflow; 0 for no values."""
+    """Return the square root of the sum of squares, without overflow; 0 for no values."""
     scale = float(values.abs().max()) if values.numel() else 0.0
     return scale * float(torch.linalg.vector_norm(values / scale)) if scale > 0 else 0.0
 
 
 def as_matrix(weight: Any) -> Float64[Tensor, "outputs inputs"]:
-    """Returns a weight as a float64 tensor on the CPU.
+    """Return a weight as a float64 tensor on the CPU.
 
     Raises:
         ValueError: it is no finite real matrix with at least one entry; the message says why.
@@ -175,7 +175,7 @@ def as_matrix(weight: Any) -> Float64[Tensor, "outputs inputs"]:
 def _signed_svd(
     A: Float64[Tensor, "rows columns"],
 ) -> tuple[Float64[Tensor, "rows values"], Float64[Tensor, "values"], Float64[Tensor, "values columns"]]:
-    """Returns the thin SVD; the largest entry in magnitude of each row of Vh is positive.
+    """Return the thin SVD; the largest entry in magnitude of each row of Vh is positive.
 
     Entries that differ by rounding only tie for largest; then rounding decides the sign.
     """
@@ -188,7 +188,7 @@ def _signed_svd(
 def _roots(
     gram: Gram, name: str, size: int
 ) -> tuple[Float64[Tensor, "size size"], Float64[Tensor, "size size"]]:
-    """Returns the symmetric square root of a Gram matrix and its inverse."""
+    """Return the symmetric square root of a Gram matrix and its inverse."""
     if gram is None:
         one = torch.eye(size, dtype=torch.float64)
         return one, one

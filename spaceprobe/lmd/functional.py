@@ -49,7 +49,7 @@ def functional_rank(
     score: Score,
     tolerance: float = ONE_POINT,
 ) -> FunctionalRank:
-    """Returns the smallest r such that every q ≥ r keeps the score when the layer is W_q.
+    """Return the smallest r such that every q ≥ r keeps the score when the layer is W_q.
 
     Kept is a score of at least that of the full layer less the tolerance; a better one is kept too. So the
     scan starts at all components and stops at the first q that fails (design.md, section 4): a lower q
@@ -101,7 +101,7 @@ def functional_rank(
 
 
 def _checked(number: float, q: int) -> float:
-    """Returns a score, or says that it is none."""
+    """Return a score, or says that it is none."""
     number = float(number)
     if not math.isfinite(number):
         raise ValueError(f"score: {number} with {q} components, a finite number is needed")

@@ -73,7 +73,7 @@ class NeighbourGraph:
 
 
 def neighbour_graph(points: Points, num_neighbours: int = 10) -> NeighbourGraph:
-    """Returns the graph that joins each point to its nearest neighbours.
+    """Return the graph that joins each point to its nearest neighbours.
 
     Two points are joined if either is among the other's ``num_neighbours`` nearest, with the weight
     exp(-d²/2m²) of their distance d (the heat kernel of Belkin and Niyogi, Laplacian eigenmaps, Neural
@@ -124,7 +124,7 @@ def neighbour_graph(points: Points, num_neighbours: int = 10) -> NeighbourGraph:
 
 
 def nearest_neighbours(points: Points, num_neighbours: int) -> Neighbours:
-    """Returns the nearest neighbours of every point, itself left out by its index.
+    """Return the nearest neighbours of every point, itself left out by its index.
 
     Equal points are neighbours at distance 0. Above 15 features the search is by brute force, a matrix
     product of all points: then more than ``num_neighbours`` points within 1e-8 of the norms of each other
@@ -161,7 +161,7 @@ def nearest_neighbours(points: Points, num_neighbours: int) -> Neighbours:
 
 
 def as_points(points: Points) -> Float64[np.ndarray, "points features"]:
-    """Returns points as a contiguous array, or says what is wrong with them.
+    """Return points as a contiguous array, or says what is wrong with them.
 
     Raises:
         ValueError: there is no point or no feature, or an entry is NaN, infinite or above 1e150.
@@ -180,18 +180,18 @@ def as_points(points: Points) -> Float64[np.ndarray, "points features"]:
 
 
 def rounding_of(X: Float64[np.ndarray, "points features"]) -> float:
-    """Returns the length up to which a difference of points is rounding."""
+    """Return the length up to which a difference of points is rounding."""
     return ROUNDING * float(row_norms(X).max())
 
 
 def row_norms(X: Float64[np.ndarray, "points features"]) -> Float64[np.ndarray, "points"]:
-    """Returns the Euclidean norm of each row."""
+    """Return the Euclidean norm of each row."""
     norms: np.ndarray = np.sqrt(np.einsum("ij,ij->i", X, X))
     return norms
 
 
 def distinct_points(X: Float64[np.ndarray, "points features"]) -> Int64[np.ndarray, "distinct"]:
-    """Returns the index of the first of each set of exactly equal points, ascending."""
+    """Return the index of the first of each set of exactly equal points, ascending."""
     # As bytes, where -0 must be 0 first.
     rows = np.ascontiguousarray(X + 0.0)
     keys = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()

@@ -64,7 +64,7 @@ class LeadingTriplets:
 def leading_triplets(
     weight: Any, num_values: int, seed: int = 0, krylov_dim: int | None = None
 ) -> LeadingTriplets:
-    """Returns the leading singular values and vectors of a matrix, each with its residual.
+    """Return the leading singular values and vectors of a matrix, each with its residual.
 
     A matrix whose shorter side is less than `PAYS_FROM` times the Krylov dimension is decomposed in full:
     exact to rounding, and as fast. With the same seed and one torch thread the same bytes come out.
@@ -105,7 +105,7 @@ def leading_triplets(
 
 
 def _scaled(W: Float64[Tensor, "outputs inputs"], scale: float) -> Float32[Tensor, "outputs inputs"]:
-    """Returns W / scale; some rows at a time stay in the cache, which takes a third of the time."""
+    """Return W / scale; some rows at a time stay in the cache, which takes a third of the time."""
     A = torch.empty(W.shape)
     for rows, scaled in zip(W.split(ROWS_AT_ONCE), A.split(ROWS_AT_ONCE), strict=True):
         torch.div(rows, scale, out=scaled)
@@ -115,7 +115,7 @@ def _scaled(W: Float64[Tensor, "outputs inputs"], scale: float) -> Float32[Tenso
 def _left_basis(
     A: Float32[Tensor, "outputs inputs"], num_directions: int, krylov_dim: int, generator: torch.Generator
 ) -> Float64[Tensor, "directions outputs"]:
-    """Returns, in rows, an orthonormal basis of about the leading left singular vectors.
+    """Return, in rows, an orthonormal basis of about the leading left singular vectors.
 
     Both sides are kept orthonormal: through powers of AᵀA alone, rounding would drown what lies below
     3e-4 of σ₁. Vectors are rows: A.T @ columns takes up to seven times as long as rows @ A.
@@ -137,7 +137,7 @@ def _left_basis(
 def _new_directions(
     block: Float32[Tensor, "block size"], earlier: Float32[Tensor, "earlier size"]
 ) -> Float32[Tensor, "block size"]:
-    """Returns an orthonormal block, orthogonal to the earlier directions too.
+    """Return an orthonormal block, orthogonal to the earlier directions too.
 
     A row of which nothing is left, as all are after the first block of an orthogonal matrix, becomes
     whatever direction its rounding points to: new to the space, as good as a random one.
@@ -159,7 +159,7 @@ def _with_errors(
     Vh: Float64[Tensor, "kept inputs"],
     krylov_dim: int,
 ) -> LeadingTriplets:
-    """Returns the triplets with signs fixed and residuals measured against the matrix itself."""
+    """Return the triplets with signs fixed and residuals measured against the matrix itself."""
     largest = Vh.gather(1, Vh.abs().argmax(dim=1, keepdim=True))
     sign = torch.where(largest < 0, -1.0, 1.0).to(torch.float64)
     U, Vh = U * sign.T, (Vh * sign).contiguous()

@@ -17,7 +17,7 @@ from spaceprobe.lmd.convergence import require_finite
 def classification_errors(
     logits: Float[Tensor, "points classes"], labels: Int64[Tensor, "points"]
 ) -> Float64[Tensor, "points"]:
-    """Returns 1 - p_y for each point, in [0, 1], with p the softmax of the logits.
+    """Return 1 - p_y for each point, in [0, 1], with p the softmax of the logits.
 
     Computed from the sum over the other classes, so that errors far below 1e-16 keep their digits. With
     one class the error is 0.
@@ -48,7 +48,7 @@ def classification_errors(
 def regression_errors(
     outputs: Float[Tensor, "points outputs"], targets: Float[Tensor, "points outputs"]
 ) -> Float64[Tensor, "points"]:
-    """Returns the Euclidean distance ‖f - y‖ between output and target of each point, ≥ 0.
+    """Return the Euclidean distance ‖f - y‖ between output and target of each point, ≥ 0.
 
     Raises:
         ValueError: if an output or a target is NaN or infinite, or their shapes differ.
@@ -66,7 +66,7 @@ def regression_errors(
 
 
 def margins(errors: Float64[Tensor, "points"]) -> dict[str, float]:
-    """Returns the encoding margin ε: quantiles and maximum of the errors.
+    """Return the encoding margin ε: quantiles and maximum of the errors.
 
     The margin that holds for all points is ``max``; the quantiles (inverted CDF, so each is the error of
     some point) say whether a few outliers make it.

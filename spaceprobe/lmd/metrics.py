@@ -52,7 +52,7 @@ def identity(
     singular_values: Float64[Tensor, "rank"],  # noqa: ARG001 - every metric is given these
     Vh: Float64[Tensor, "rank inputs"],  # noqa: ARG001 - every metric is given these
 ) -> tuple[Gram, Gram]:
-    """Returns Euclidean latent spaces: S' is Σ, and both distance matrices are the identity."""
+    """Return Euclidean latent spaces: S' is Σ, and both distance matrices are the identity."""
     return None, None
 
 
@@ -61,7 +61,7 @@ METRICS: dict[str, LatentMetric] = {"identity": identity}
 
 
 def data_metric(inputs: Float64[Tensor, "points inputs"], ridge: float = 1e-9) -> LatentMetric:
-    """Returns the metric in which a layer's inputs have unit covariance, for its weight.
+    """Return the metric in which a layer's inputs have unit covariance, for its weight.
 
     With r the rank of the cut that the metric is called for, at ridge 0 and with a covariance of full rank,
     S'² are the eigenvalues of the covariance of W_r x. Setting the trailing S' to 0 turns W_r into W_s and
@@ -110,7 +110,7 @@ def laplacian_metric(
     graph_out: NeighbourGraph,
     ridge: float = 0.01,
 ) -> LatentMetric:
-    """Returns the metric that measures both sides of a layer by the neighbour graph of its points.
+    """Return the metric that measures both sides of a layer by the neighbour graph of its points.
 
     S' above 1 is a direction in which the layer stretches its inputs, seen against the distances between
     neighbours before and after it. Rotating the inputs (with W) and scaling the weights (with the outputs)
@@ -167,7 +167,7 @@ def laplacian_metric(
 def dirichlet_energy(
     points: Float64[Tensor, "points rank"], graph: NeighbourGraph
 ) -> Float64[Tensor, "rank rank"]:
-    """Returns E = ZᵀLZ / total weight: the mean of (z_i - z_j)(z_i - z_j)ᵀ over the edges, by weight.
+    """Return E = ZᵀLZ / total weight: the mean of (z_i - z_j)(z_i - z_j)ᵀ over the edges, by weight.
 
     Args:
         points: Z, one a row; centred ones lose no digits to their mean, which the graph does not see.
@@ -181,7 +181,7 @@ def dirichlet_energy(
 def _centred(
     points: Float64[Tensor, "points features"], name: str
 ) -> tuple[Float64[Tensor, "points features"], float]:
-    """Returns points less their mean, and the length up to which what is left is rounding."""
+    """Return points less their mean, and the length up to which what is left is rounding."""
     if not points.numel():
         raise ValueError(f"{name}: of shape {tuple(points.shape)}, at least one point is needed")
     num_bad = int((~points.isfinite()).sum())
@@ -210,7 +210,7 @@ def _check_features(points: Float64[Tensor, "points features"], size: int, name:
 def _inverse(
     spread: Float64[Tensor, "rank rank"], ridge: float, rounding: float, name: str
 ) -> Float64[Tensor, "rank rank"]:
-    """Returns the inverse of (1-ρ)·spread + ρ·(mean of its diagonal)·1."""
+    """Return the inverse of (1-ρ)·spread + ρ·(mean of its diagonal)·1."""
     size = len(spread)
     level = float(spread.trace()) / size
     if level * size <= rounding**2:

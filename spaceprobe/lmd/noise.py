@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 
 
 def uniform_init_variance(num_inputs: int) -> float:
-    """Returns the variance 1/(3·n) of torch's default initialisation, uniform in ±1/√n.
+    """Return the variance 1/(3·n) of torch's default initialisation, uniform in ±1/√n.
 
     `torch.nn.Linear` with n inputs; kaiming_uniform_ with a = √5.
     """
@@ -16,7 +16,7 @@ def uniform_init_variance(num_inputs: int) -> float:
 
 
 def marchenko_pastur_edge(shape: tuple[int, int], variance: float) -> float:
-    """Returns √v·(√m + √n), where the singular values of an m × n noise matrix end.
+    """Return √v·(√m + √n), where the singular values of an m × n noise matrix end.
 
     For independent entries of variance v and large m and n (Marchenko and Pastur 1967 for the bulk;
     Yin, Bai and Krishnaiah 1988 for the largest value).
@@ -25,7 +25,7 @@ def marchenko_pastur_edge(shape: tuple[int, int], variance: float) -> float:
 
 
 def gavish_donoho_factor(shape: tuple[int, int]) -> float:
-    """Returns ω(β) = λ*(β) / √μ_β for an m × n matrix, β its shorter over its longer side.
+    """Return ω(β) = λ*(β) / √μ_β for an m × n matrix, β its shorter over its longer side.
 
     λ* is the optimal threshold for known noise, μ_β the median of the Marchenko-Pastur law. Gavish
     and Donoho, arXiv 1305.5870, who also give a cubic in β that is within 0.02 of ω.
@@ -41,7 +41,7 @@ def gavish_donoho_factor(shape: tuple[int, int]) -> float:
 
 @lru_cache(maxsize=256)
 def _marchenko_pastur_median(beta: float) -> float:
-    """Returns the median of the Marchenko-Pastur law with ratio β in (0, 1] and unit variance.
+    """Return the median of the Marchenko-Pastur law with ratio β in (0, 1] and unit variance.
 
     The density √((b - x)(x - a)) / (2πβx) on [a, b] = [(1 - √β)², (1 + √β)²] becomes smooth in θ with
     x = 1 + β - 2√β cos θ.

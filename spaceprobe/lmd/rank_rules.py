@@ -47,7 +47,7 @@ class RankEstimate:
 
 
 def participation(spectrum: Spectrum) -> RankEstimate:
-    """Returns (Σσ²)² / Σσ⁴, the participation ratio of the energies.
+    """Return (Σσ²)² / Σσ⁴, the participation ratio of the energies.
 
     The number of equal energies with the same ratio of moments; as a dimension of neural activity
     in Gao et al., A theory of multineuronal dimensionality, bioRxiv 214262 (2017).
@@ -56,7 +56,7 @@ def participation(spectrum: Spectrum) -> RankEstimate:
 
 
 def entropy(spectrum: Spectrum) -> RankEstimate:
-    """Returns exp(-Σ p log p) with p = σ² / Σσ², the exponential entropy of the energies.
+    """Return exp(-Σ p log p) with p = σ² / Σσ², the exponential entropy of the energies.
 
     The effective number of energies in the sense of Hill, Diversity and evenness, Ecology 54 (1973),
     number of order 1; the participation ratio is his number of order 2.
@@ -65,7 +65,7 @@ def entropy(spectrum: Spectrum) -> RankEstimate:
 
 
 def roy_vetterli(spectrum: Spectrum) -> RankEstimate:
-    """Returns exp(-Σ p log p) with p = σ / Σσ, of singular values instead of energies.
+    """Return exp(-Σ p log p) with p = σ / Σσ, of singular values instead of energies.
 
     Roy and Vetterli, The effective rank: a measure of effective dimensionality, EUSIPCO 2007.
     """
@@ -73,7 +73,7 @@ def roy_vetterli(spectrum: Spectrum) -> RankEstimate:
 
 
 def stable_rank(spectrum: Spectrum) -> RankEstimate:
-    """Returns ‖W‖_F² / σ₁².
+    """Return ‖W‖_F² / σ₁².
 
     Rudelson and Vershynin, Sampling from large matrices, Journal of the ACM 54 (2007), where it is
     called the numerical rank.
@@ -82,22 +82,22 @@ def stable_rank(spectrum: Spectrum) -> RankEstimate:
 
 
 def energy90(spectrum: Spectrum) -> RankEstimate:
-    """Returns the least r whose leading energies make up 90 % (Jolliffe 2002, section 6.1.1)."""
+    """Return the least r whose leading energies make up 90 % (Jolliffe 2002, section 6.1.1)."""
     return _energy_rank(spectrum, 0.90)
 
 
 def energy95(spectrum: Spectrum) -> RankEstimate:
-    """Returns the least r whose leading energies make up 95 % (Jolliffe 2002, section 6.1.1)."""
+    """Return the least r whose leading energies make up 95 % (Jolliffe 2002, section 6.1.1)."""
     return _energy_rank(spectrum, 0.95)
 
 
 def energy99(spectrum: Spectrum) -> RankEstimate:
-    """Returns the least r whose leading energies make up 99 % (Jolliffe 2002, section 6.1.1)."""
+    """Return the least r whose leading energies make up 99 % (Jolliffe 2002, section 6.1.1)."""
     return _energy_rank(spectrum, 0.99)
 
 
 def data95(spectrum: Spectrum) -> RankEstimate:
-    """Returns the least r whose leading principal components of W x hold 95 % of its variance.
+    """Return the least r whose leading principal components of W x hold 95 % of its variance.
 
     As `data99`, which says what is cut.
     """
@@ -105,7 +105,7 @@ def data95(spectrum: Spectrum) -> RankEstimate:
 
 
 def data99(spectrum: Spectrum) -> RankEstimate:
-    """Returns the least r whose leading principal components of W x hold 99 % of its variance.
+    """Return the least r whose leading principal components of W x hold 99 % of its variance.
 
     The r largest eigenvalues of Cov(W x) over given inputs x (`output_variances`) make up 99 % of
     their sum: a number of dimensions of what the layer says about these inputs (Jolliffe 2002, section
@@ -118,7 +118,7 @@ def data99(spectrum: Spectrum) -> RankEstimate:
 
 
 def elbow(spectrum: Spectrum) -> RankEstimate:
-    """Returns the number of singular values before the elbow of the scree plot.
+    """Return the number of singular values before the elbow of the scree plot.
 
     The elbow is the point (i, σ_i) farthest below the straight line from the first to the last one,
     as in Satopää et al., Finding a «Kneedle» in a haystack (2011), without smoothing; the first of
@@ -133,7 +133,7 @@ def elbow(spectrum: Spectrum) -> RankEstimate:
 
 
 def marchenko_pastur(spectrum: Spectrum) -> RankEstimate:
-    """Returns how many singular values exceed those of the layer's own initialisation.
+    """Return how many singular values exceed those of the layer's own initialisation.
 
     What training lifts above the edge of the initial noise stands out (`marchenko_pastur_edge`;
     Martin and Mahoney, JMLR 22 (2021), read trained weights in this way). The edge is asymptotic: in
@@ -146,7 +146,7 @@ def marchenko_pastur(spectrum: Spectrum) -> RankEstimate:
 
 
 def gavish_donoho(spectrum: Spectrum) -> RankEstimate:
-    """Returns how many singular values exceed ω(β) times their median.
+    """Return how many singular values exceed ω(β) times their median.
 
     The threshold of least mean squared error for a low-rank matrix in white noise of unknown level:
     Gavish and Donoho, The optimal hard threshold for singular values is 4/√3, IEEE Transactions on
@@ -163,7 +163,7 @@ def gavish_donoho(spectrum: Spectrum) -> RankEstimate:
 
 
 def numerical(spectrum: Spectrum) -> RankEstimate:
-    """Returns how many singular values exceed rounding, σ₁ · max(m, n) · ε.
+    """Return how many singular values exceed rounding, σ₁ · max(m, n) · ε.
 
     The default tolerance of numpy.linalg.matrix_rank, with the ε of float32, in which weights are
     trained and stored.
@@ -193,7 +193,7 @@ RULES: dict[str, Callable[[Spectrum], RankEstimate]] = {
 
 
 def _exp_entropy(shares: Float64[np.ndarray, "values"]) -> float:
-    """Returns exp(-Σ p log p); a share of 0 adds nothing."""
+    """Return exp(-Σ p log p); a share of 0 adds nothing."""
     positive = shares[shares > 0]
     return math.exp(-float(np.sum(positive * np.log(positive))))
 
@@ -213,7 +213,7 @@ def _data_rank(spectrum: Spectrum, threshold: float) -> RankEstimate:
 
 
 def _num_leading(shares: Float64[np.ndarray, "values"], threshold: float) -> int:
-    """Returns how many leading shares reach the threshold together."""
+    """Return how many leading shares reach the threshold together."""
     return int(np.argmax(np.cumsum(shares) >= threshold - SLACK)) + 1
 
 

@@ -30,7 +30,7 @@ def rank_table(
     output_variances: Float64[np.ndarray, "variances"] | None = None,
     functional: RankEstimate | None = None,
 ) -> pd.DataFrame:
-    """Returns what every rule says: columns `RANK_COLUMNS`, one row a rule, in the order of `RULES`.
+    """Return what every rule says: columns `RANK_COLUMNS`, one row a rule, in the order of `RULES`.
 
     The last row is `FUNCTIONAL`, the measured rank. One row is the default: `DEFAULT_DATA_RULE` where it
     is valid, else `DEFAULT_RULE`.
@@ -60,7 +60,7 @@ def rank_table(
 
 
 def estimate_rank(rule: str, spectrum: Spectrum) -> RankEstimate:
-    """Returns what one rule of `RULES` says, for a zero matrix as for any other."""
+    """Return what one rule of `RULES` says, for a zero matrix as for any other."""
     if spectrum.values[0] == 0 and rule != "numerical":
         return RankEstimate(0.0, 0, valid=False, reason="every weight is zero")
     return RULES[rule](spectrum)

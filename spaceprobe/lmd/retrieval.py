@@ -30,7 +30,7 @@ QUERIES_AT_ONCE = 256
 def noisy_queries(
     stored: Float64[Tensor, "stored features"], noise: float, seed: int, num_repeats: int = 1
 ) -> tuple[Float64[Tensor, "queries features"], Int64[Tensor, "queries"]]:
-    """Returns noisy copies of the stored patterns, and the index of the pattern that each was made from.
+    """Return noisy copies of the stored patterns, and the index of the pattern that each was made from.
 
     The same seed gives the same draws at every noise, only scaled. All queries are made at once: they take
     ``num_repeats`` times the memory of the patterns, and nothing beside them does.
@@ -62,7 +62,7 @@ def retrieval_accuracy(
     sources: Int64[Tensor, "queries"],
     projection: Float64[Tensor, "rank columns"] | None = None,
 ) -> float:
-    """Returns the share of queries whose nearest stored pattern is the one they were made from, in [0, 1].
+    """Return the share of queries whose nearest stored pattern is the one they were made from, in [0, 1].
 
     Of equally near patterns the first counts as nearest. So a space of rank 0, where all are, is right
     for the queries of pattern 0 alone: 1 / number of patterns if every pattern has as many queries. And

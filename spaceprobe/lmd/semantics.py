@@ -39,7 +39,7 @@ BLOCK_ENTRIES = 2**22
 def class_variance_share(
     coordinates: Float64[Tensor, "points axes"], labels: Int64[Tensor, "points"]
 ) -> Float64[Tensor, "axes"]:
-    """Returns the between-class share η² of the variance along each axis, in [0, 1].
+    """Return the between-class share η² of the variance along each axis, in [0, 1].
 
     It does not change when an axis is shifted or scaled, classes get other numbers, or points another
     order. 0 for a constant axis and for one class; 1 where every point is a class of its own.
@@ -61,7 +61,7 @@ def shuffled_shares(
     num_shuffles: int,
     seed: int,
 ) -> Float64[Tensor, "shuffles axes"]:
-    """Returns the shares of `class_variance_share` under seeded shufflings of the labels.
+    """Return the shares of `class_variance_share` under seeded shufflings of the labels.
 
     One shuffling serves all axes. The draws belong to the order of the points.
 
@@ -94,7 +94,7 @@ def semantics_table(
     num_shuffles: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Returns how much class meaning each axis carries, one row an axis, columns `SEMANTICS_COLUMNS`.
+    """Return how much class meaning each axis carries, one row an axis, columns `SEMANTICS_COLUMNS`.
 
     ``axis`` counts from 1, as v₁ does. ``share`` is η². The columns ``shuffled_…`` describe it under
     shuffled labels: mean, standard deviation (divisor R - 1), 95 % quantile (inverted CDF) and maximum.
@@ -132,7 +132,7 @@ def semantics_table(
 def _standardise(
     coordinates: Float64[Tensor, "points axes"], labels: Int64[Tensor, "some_points"]
 ) -> tuple[Float64[Tensor, "points axes"], Int64[Tensor, "points"]]:
-    """Returns axes with mean 0 and sum of squares 1 (a constant one 0), and classes from 0 without gaps."""
+    """Return axes with mean 0 and sum of squares 1 (a constant one 0), and classes from 0 without gaps."""
     if not len(coordinates) or len(coordinates) != len(labels):
         raise ValueError(
             f"coordinates and labels: of {len(coordinates)} and {len(labels)} points, "
@@ -160,7 +160,7 @@ def _shares(
     labellings: Int64[Tensor, "labellings points"],
     sizes: Float64[Tensor, "classes"],
 ) -> Float64[Tensor, "labellings axes"]:
-    """Returns Σ_c n_c · mean_c² for each labelling: all axes have mean 0 and total sum of squares 1."""
+    """Return Σ_c n_c · mean_c² for each labelling: all axes have mean 0 and total sum of squares 1."""
     num_labellings, num_points = labellings.shape
     is_in_class = torch.zeros(num_labellings, len(sizes), num_points, dtype=torch.float64)
     is_in_class.scatter_(1, labellings[:, None], 1.0)

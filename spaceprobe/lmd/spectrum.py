@@ -80,7 +80,7 @@ class Spectrum:
 
 
 def singular_values(weight: Any) -> Float64[np.ndarray, "values"]:
-    """Returns all singular values of a matrix, descending, as LAPACK finds them in float64.
+    """Return all singular values of a matrix, descending, as LAPACK finds them in float64.
 
     No Gram matrix: its eigenvalues would lose what lies below 1e-8 of σ₁.
 
@@ -95,7 +95,7 @@ def singular_values(weight: Any) -> Float64[np.ndarray, "values"]:
 
 
 def shuffled_singular_values(weight: Any, seed: int) -> Float64[np.ndarray, "values"]:
-    """Returns the singular values of the matrix with its entries in random order, descending.
+    """Return the singular values of the matrix with its entries in random order, descending.
 
     The entries and so ‖W‖_F stay, what is lost is how they go together: the randomised comparison of
     Martin and Mahoney, JMLR 22 (2021), section 4. Values above the largest of these are more than
@@ -114,7 +114,7 @@ def shuffled_singular_values(weight: Any, seed: int) -> Float64[np.ndarray, "val
 
 
 def output_variances(weight: Any, inputs: Float[Tensor, "points inputs"]) -> Float64[np.ndarray, "values"]:
-    """Returns the variances of the principal components of W x over given inputs, descending.
+    """Return the variances of the principal components of W x over given inputs, descending.
 
     The eigenvalues of Cov(W x), divided by the number of points, from the singular values of the centred
     outputs in float64; as many as W has singular values, zeros where the points span fewer directions
@@ -147,7 +147,7 @@ def output_variances(weight: Any, inputs: Float[Tensor, "points inputs"]) -> Flo
 def participation_ratio(
     vectors: Float64[np.ndarray, "vectors entries"] | Float64[Tensor, "vectors entries"],
 ) -> Float64[np.ndarray, "vectors"]:
-    """Returns (Σv²)² / Σv⁴ of each row, the number of entries that a vector lives on.
+    """Return (Σv²)² / Σv⁴ of each row, the number of entries that a vector lives on.
 
     From 1 (one entry) to the number of entries (all alike); about a third of them for a vector of
     independent normal entries, so for the singular vectors of noise. The inverse of the inverse
@@ -167,7 +167,7 @@ def participation_ratio(
 def energy_shares(
     singular_values: Float64[np.ndarray, "values"],
 ) -> Float64[np.ndarray, "values"]:
-    """Returns σ² / Σσ², in [0, 1]; zeros for a zero matrix.
+    """Return σ² / Σσ², in [0, 1]; zeros for a zero matrix.
 
     Args:
         singular_values: descending, at least one.
@@ -189,7 +189,7 @@ def spectrum_table(
     participation_u: Float64[np.ndarray, "left_vectors"] | None = None,
     participation_v: Float64[np.ndarray, "right_vectors"] | None = None,
 ) -> pd.DataFrame:
-    """Returns one row a component, columns `SPECTRUM_COLUMNS`.
+    """Return one row a component, columns `SPECTRUM_COLUMNS`.
 
     ``index`` counts from 1, as σ₁ does. ``energy`` is σ²/Σσ² and ``cumulative_energy`` its sum up to
     the component, exactly 1 at the last; both are 0 throughout for a zero matrix. ``initial_value`` is
@@ -237,7 +237,7 @@ def spectrum_table(
 def _column(
     name: str, numbers: Float64[np.ndarray, "given"] | None, num_values: int, least: int = 0
 ) -> Float64[np.ndarray, "values"]:
-    """Returns the numbers as a column, NaN below the last one."""
+    """Return the numbers as a column, NaN below the last one."""
     column = np.full(num_values, np.nan)
     if numbers is not None:
         if not least <= len(numbers) <= num_values:

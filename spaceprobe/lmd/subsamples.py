@@ -20,7 +20,7 @@ def subsample_distances(
     share: float,
     seed: int,
 ) -> list[Float64[np.ndarray, "members neighbours"]]:
-    """Returns `distances_within` of random subsets without replacement, one array a subset.
+    """Return `distances_within` of random subsets without replacement, one array a subset.
 
     Args:
         X: all points.
@@ -42,7 +42,7 @@ def distances_within(
     subset: Int64[np.ndarray, "members"],
     num_neighbours: int,
 ) -> Float64[np.ndarray, "members num_neighbours"]:
-    """Returns the distances of each member of a subset to its nearest neighbours in it, ascending.
+    """Return the distances of each member of a subset to its nearest neighbours in it, ascending.
 
     Read off the neighbours among all points; for members with too few of them in the subset, anew.
 
@@ -67,7 +67,7 @@ def distances_within(
 
 
 def neighbours_up_to(X: Float64[np.ndarray, "points features"], num_neighbours: int) -> Neighbours:
-    """Returns so many neighbours of each point, or all others where there are fewer."""
+    """Return so many neighbours of each point, or all others where there are fewer."""
     num_neighbours = min(num_neighbours, len(X) - 1)
     if num_neighbours:
         return nearest_neighbours(X, num_neighbours)

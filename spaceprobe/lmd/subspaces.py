@@ -23,7 +23,7 @@ GRAM_FROM = 128
 def leading_directions(
     weight: Any, num_directions: int = NUM_DIRECTIONS
 ) -> Float64[Tensor, "directions inputs"]:
-    """Returns an orthonormal basis of the leading right singular subspace, one direction a row.
+    """Return an orthonormal basis of the leading right singular subspace, one direction a row.
 
     From the leading eigenvectors of the Gram matrix of the shorter side where the gap behind them is wide
     enough for `ACCURACY`, as it mostly is (a fifth of the time: 0.8 s for 2000 × 2000), else from all
@@ -57,7 +57,7 @@ def leading_directions(
 def largest_angle_sine(
     first: Float64[Tensor, "directions inputs"], second: Float64[Tensor, "directions inputs"]
 ) -> float:
-    """Returns the sine of the largest principal angle between the row spaces, in [0, 1].
+    """Return the sine of the largest principal angle between the row spaces, in [0, 1].
 
     0 for no rows, and for as many as inputs: both are the whole space. It is the spectral norm of what is
     left of the first basis after its projection on the second, which is accurate to some 1e-16 for small
@@ -80,7 +80,7 @@ def _by_svd(W: Float64[Tensor, "outputs inputs"], rank: int) -> Float64[Tensor, 
 
 
 def _by_gram(W: Float64[Tensor, "outputs inputs"], rank: int) -> Float64[Tensor, "rank inputs"] | None:
-    """Returns the basis from WᵀW; None where the eigenvalue behind it is too close to tell them apart.
+    """Return the basis from WᵀW; None where the eigenvalue behind it is too close to tell them apart.
 
     The angle is at most the error of the Gram matrix over the gap of its eigenvalues (Davis and Kahan 1970).
     Rounding of sums of n products and of the eigenvectors is some √n ε λ₁ (Higham and Mary 2019).

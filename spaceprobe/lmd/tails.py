@@ -80,7 +80,7 @@ def power_law_tail(
     shape: tuple[int, int] | None = None,
     epsilon: float = FLOAT32_EPSILON,
 ) -> Tail:
-    """Returns the power law that fits the upper tail of the eigenvalues λ = σ² best.
+    """Return the power law that fits the upper tail of the eigenvalues λ = σ² best.
 
     Clauset, Shalizi and Newman, Power-law distributions in empirical data, SIAM Review 51 (2009): for
     every eigenvalue but the largest as xmin the continuous maximum-likelihood exponent α = 1 + n / Σ
@@ -145,7 +145,7 @@ def matrix_norms(
     tail: Tail | None = None,
     epsilon: float = FLOAT32_EPSILON,
 ) -> Norms:
-    """Returns the log norms as WeightWatcher reports them, the stable and the numerical rank.
+    """Return the log norms as WeightWatcher reports them, the stable and the numerical rank.
 
     Sums are taken relative to σ₁, so that no power overflows.
 
@@ -179,7 +179,7 @@ def matrix_norms(
 
 
 def _fit(logs: Float64[np.ndarray, "tail"]) -> tuple[float, float]:
-    """Returns α and the KS distance of descending logarithms, the last one that of xmin.
+    """Return α and the KS distance of descending logarithms, the last one that of xmin.
 
     The law's distribution function is 1 - (λ / xmin)^(1 - α). That of the values steps at each of them:
     the largest distance is at a step, on one of its sides.

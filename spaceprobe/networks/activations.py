@@ -18,7 +18,7 @@ class ExponentialPolynomial(nn.Module):
     """
 
     def __init__(self, degree: int) -> None:
-        """Takes the degree n, at least 1.
+        """Take the degree n, at least 1.
 
         Raises:
             ValueError: the degree is below 1.
@@ -29,14 +29,14 @@ class ExponentialPolynomial(nn.Module):
         self.degree = degree
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the polynomial's values, by Horner's rule; same shape."""
+        """Return the polynomial's values, by Horner's rule; same shape."""
         value = torch.ones_like(x)
         for power in range(self.degree, 1, -1):
             value = 1 + x * value / power
         return x * value
 
     def extra_repr(self) -> str:
-        """Returns what stands in the brackets of its repr."""
+        """Return what stands in the brackets of its repr."""
         return f"degree={self.degree}"
 
 

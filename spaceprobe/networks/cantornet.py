@@ -9,7 +9,7 @@ READOUT = ([[-0.5, 1.0]], [-0.5])
 
 
 def cantornet(num_folds: int, relu_after_readout: bool = False) -> nn.Sequential:
-    """Returns CantorNet in its recursion-based form, in float64.
+    """Return CantorNet in its recursion-based form, in float64.
 
     Num_folds times the two layers that map (x, y) to (max(3x - 2, 0) + max(1 - 3x, 0), y), then a
     readout of width 1. From (0, 3/4) to (1, 3/4) its χ is 1/2, 2/3, 11/14 for 1, 2, 3 folds, and 1/2,
@@ -37,7 +37,7 @@ def cantornet(num_folds: int, relu_after_readout: bool = False) -> nn.Sequential
 
 
 def linear(weight: list[list[float]], bias: list[float]) -> nn.Linear:
-    """Returns a linear layer with these weights, in float64."""
+    """Return a linear layer with these weights, in float64."""
     layer = nn.Linear(len(weight[0]), len(weight), dtype=torch.float64)
     layer.load_state_dict(
         {

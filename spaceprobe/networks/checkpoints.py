@@ -23,13 +23,13 @@ class CheckpointError(SpaceprobeError):
 
 
 def to_bytes(network: nn.Module) -> bytes:
-    """Returns the weights of a network in the safetensors format; equal weights give equal bytes."""
+    """Return the weights of a network in the safetensors format; equal weights give equal bytes."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     return safetensors.torch.save(dict(sorted(state.items())))
 
 
 def load_into(network: nn.Module, path: Path, sha256: str) -> None:
-    """Loads a checkpoint into a network of the same architecture, after checking it.
+    """Load a checkpoint into a network of the same architecture, after checking it.
 
     What is loaded takes twice the size of the file for a moment, what is refused no more than once, however
     large the file is or says that it is.
@@ -56,7 +56,7 @@ def load_into(network: nn.Module, path: Path, sha256: str) -> None:
 
 
 def read_verified(path: Path, sha256: str, max_bytes: int) -> bytes:
-    """Returns the bytes of a file whose SHA-256 is the expected one.
+    """Return the bytes of a file whose SHA-256 is the expected one.
 
     Args:
         path: the file.
@@ -83,7 +83,7 @@ def read_verified(path: Path, sha256: str, max_bytes: int) -> bytes:
 
 
 def _max_bytes(weights: Mapping[str, Tensor]) -> int:
-    """Returns the most bytes that a checkpoint of these weights has."""
+    """Return the most bytes that a checkpoint of these weights has."""
     lines = sum(HEADER_LINE_BYTES + 6 * len(name) for name in weights)  # JSON writes é as six characters
     return HEADER_LINE_BYTES + lines + sum(tensor.nbytes for tensor in weights.values())
 

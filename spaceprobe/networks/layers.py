@@ -27,7 +27,7 @@ class LayerPass:
 
 @torch.no_grad()
 def pass_through(network: nn.Sequential, inputs: Float[Tensor, "points features"]) -> list[LayerPass]:
-    """Returns each linear layer with its inputs and outputs, first to last, the readout included.
+    """Return each linear layer with its inputs and outputs, first to last, the readout included.
 
     Args:
         network: linear layers with activations between them, as `spaceprobe.networks.mlp.mlp` makes.
@@ -52,5 +52,5 @@ def _without_gradients(rest: nn.Sequential) -> Callable[[Tensor], Tensor]:
 
 
 def linear_weights(network: nn.Module) -> list[Float[Tensor, "outputs inputs"]]:
-    """Returns the weight matrix of each linear layer, first to last; no copies, no gradients."""
+    """Return the weight matrix of each linear layer, first to last; no copies, no gradients."""
     return [module.weight.detach() for module in network.modules() if isinstance(module, nn.Linear)]

@@ -10,7 +10,7 @@ from spaceprobe.networks.activations import ACTIVATIONS
 
 
 def mlp(widths: Sequence[int], generator: torch.Generator, activation: str = "relu") -> nn.Sequential:
-    """Returns an MLP with float32 weights as torch initialises them, drawn from ``generator``.
+    """Return an MLP with float32 weights as torch initialises them, drawn from ``generator``.
 
     Weights and biases are uniform in ±1/√(number of inputs of the layer), which is what `nn.Linear`
     does by itself, here without touching torch's global random numbers.
@@ -41,5 +41,5 @@ def mlp(widths: Sequence[int], generator: torch.Generator, activation: str = "re
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Returns the number of weights and biases."""
+    """Return the number of weights and biases."""
     return sum(parameter.numel() for parameter in network.parameters())

@@ -19,12 +19,12 @@ Targets = Int64[Tensor, "points"] | Float32[Tensor, "points values"]
 
 
 def is_classification(targets: Targets) -> bool:
-    """Returns whether targets are classes."""
+    """Return whether targets are classes."""
     return not targets.dtype.is_floating_point
 
 
 def mean_loss(outputs: Tensor, targets: Targets) -> Tensor:
-    """Returns the mean cross-entropy in nats, or the mean squared error over points and values."""
+    """Return the mean cross-entropy in nats, or the mean squared error over points and values."""
     return cross_entropy(outputs, targets) if is_classification(targets) else mse_loss(outputs, targets)
 
 
@@ -48,7 +48,7 @@ class FullBatch:
 
 @torch.no_grad()
 def evaluate(network: nn.Module, inputs: Inputs, targets: Targets) -> tuple[float, float | None]:
-    """Returns the mean loss, and the accuracy in [0, 1]; None for a regression, which has none."""
+    """Return the mean loss, and the accuracy in [0, 1]; None for a regression, which has none."""
     loss, num_right = 0.0, 0
     for some_inputs, some_targets in _batches(inputs, targets):
         outputs = network(some_inputs)
@@ -58,7 +58,7 @@ def evaluate(network: nn.Module, inputs: Inputs, targets: Targets) -> tuple[floa
 
 
 def full_batch(network: nn.Module, inputs: Inputs, targets: Targets, weight_decay: float = 0.0) -> FullBatch:
-    """Returns what `evaluate` does, bit for bit, with the gradient and the outputs: 1.7 times its time.
+    """Return what `evaluate` does, bit for bit, with the gradient and the outputs: 1.7 times its time.
 
     The parameters' own gradients (`Parameter.grad`) are left alone.
 
@@ -96,7 +96,7 @@ def _num_right(outputs: Tensor, targets: Targets) -> int:
 
 
 def _summed_loss(outputs: Tensor, targets: Targets) -> Tensor:
-    """Returns the loss summed over points."""
+    """Return the loss summed over points."""
     if is_classification(targets):
         return cross_entropy(outputs, targets, reduction="sum")
     return mse_loss(outputs, targets, reduction="sum") / targets.shape[1]

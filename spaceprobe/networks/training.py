@@ -98,7 +98,7 @@ def train(
     generator: torch.Generator,
     on_epoch: Callable[[Epoch], None],
 ) -> None:
-    """Trains a network in place: cross-entropy for classes, squared error for values.
+    """Train a network in place: cross-entropy for classes, squared error for values.
 
     The same network, data, recipe and generator state give the same bits on the same machine with the
     same number of torch threads.

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from spaceprobe.analysis.correlation_differences import correlation_differences
 from spaceprobe.analysis.differences import difference_table, unmatched
+from spaceprobe.files import write_whole
 from spaceprobe.report.figures.differences import differences_figure
 from spaceprobe.report.figures.style import render
 from spaceprobe.report.kinds import KINDS
@@ -18,10 +19,9 @@ from spaceprobe.report.page.data_tables import table_rows
 from spaceprobe.report.page.drawings import inline_svg
 from spaceprobe.report.page.page import render_page
 from spaceprobe.report.page.table_specs import CORRELATION_DIFFERENCES, DIFFERENCES, UNMATCHED
-from spaceprobe.report.results import Results, read_csv
-from spaceprobe.report.settings_differences import settings_differences
-from spaceprobe.study.storage.files import write_whole
-from spaceprobe.study.storage.frames import write_csv
+from spaceprobe.results.results import Results, read_csv
+from spaceprobe.results.settings_differences import settings_differences
+from spaceprobe.tables.frames import write_csv
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Comparison:
 
 
 def make_comparison(a: Results, b: Results, folder: Path) -> Comparison:
-    """Writes a page that puts two studies side by side, with its tables and figures.
+    """Write a page that puts two studies side by side, with its tables and figures.
 
     Args:
         a: the first study.
@@ -95,7 +95,7 @@ def make_comparison(a: Results, b: Results, folder: Path) -> Comparison:
 
 
 def comparison_lines(made: Comparison) -> Iterator[str]:
-    """Yields what the terminal shows of a comparison: the differences of trained networks as a whole."""
+    """Yield what the terminal shows of a comparison: the differences of trained networks as a whole."""
     table = made.differences
     shown = table[(table["state"] == "trained") & table["layer"].isna()]
     if shown.empty:
@@ -120,7 +120,7 @@ def comparison_lines(made: Comparison) -> Iterator[str]:
 
 
 def study_names(a: Results, b: Results) -> list[str]:
-    """Returns what two studies are called: by their folders where their names are the same."""
+    """Return what two studies are called: by their folders where their names are the same."""
     names = [a.study.name, b.study.name]
     return names if names[0] != names[1] else [str(a.folder), str(b.folder)]
 
@@ -134,7 +134,7 @@ def _forest_words(names: list[str]) -> Markup:
 
 
 def _side_by_side(a: Results, b: Results, names: list[str]) -> Iterator[dict[str, Any]]:
-    """Yields each figure of both studies, or why one of them has none; not those that neither has."""
+    """Yield each figure of both studies, or why one of them has none; not those that neither has."""
     for kind in KINDS:
         lacks = [kind.lacks(side) for side in (a, b)]
         if kind.name.startswith("cantor") or None not in lacks:

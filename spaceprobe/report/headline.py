@@ -6,16 +6,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from spaceprobe.report.missing import why_missing
 from spaceprobe.report.numbers import LAST, Numbers
-from spaceprobe.report.questions import (
+from spaceprobe.results.missing import why_missing
+from spaceprobe.results.questions import (
     architecture_rows,
     correlation_row,
     has_valid_rank,
     main_predictor,
     way_shown,
 )
-from spaceprobe.report.results import Results
+from spaceprobe.results.results import Results
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Card:
 
 
 def asked(results: Results, numbers: Numbers) -> Iterator[Markup]:
-    """Yields sentences on what the study asks."""
+    """Yield sentences on what the study asks."""
     study, stages = results.study, results.study.stages
     axes = [
         Markup("{} ({})").format(key.partition(".")[2].replace("_", " "), numbers.setting(key))
@@ -65,7 +65,7 @@ def asked(results: Results, numbers: Numbers) -> Iterator[Markup]:
 
 
 def cards(results: Results, numbers: Numbers) -> Iterator[Card]:
-    """Yields the headline numbers that the study has."""
+    """Yield the headline numbers that the study has."""
     yield from _correlations(results, numbers)
     yield from _folded(results, numbers)
     if results.has("lmd_ranks"):
@@ -105,7 +105,7 @@ def _correlations(results: Results, numbers: Numbers) -> Iterator[Card]:
 
 
 def _sample(numbers: Numbers, row: int) -> Markup:
-    """Says what a correlation is over."""
+    """Describe what a correlation is over."""
     if numbers.frames["correlations"].at[row, "interval"] == "Fisher z":
         return Markup("{} runs pooled, as if they were independent").format(
             numbers.cell("correlations", row, "num_runs", "d")
@@ -116,7 +116,7 @@ def _sample(numbers: Numbers, row: int) -> Markup:
 
 
 def _doubt(numbers: Numbers, row: int) -> str:
-    """Says what an interval does not show."""
+    """Describe what an interval does not show."""
     cells = numbers.frames["correlations"].loc[row]
     low, high = cells["pearson_low"], cells["pearson_high"]
     if low != low:
@@ -161,7 +161,7 @@ def _matrices(results: Results, numbers: Numbers) -> Iterator[Card]:
 
 
 def absent(results: Results, numbers: Numbers) -> Iterator[Markup]:
-    """Yields sentences on the headline numbers that the study cannot have."""
+    """Yield sentences on the headline numbers that the study cannot have."""
     if "fold" not in results.study.stages:
         return
     runs = results.frames["runs"]
@@ -181,7 +181,7 @@ def absent(results: Results, numbers: Numbers) -> Iterator[Markup]:
 
 
 def _why_no_correlation(results: Results, numbers: Numbers, predictor: str) -> Markup:
-    """Says what correlations.csv notes of the trained networks of all seeds."""
+    """Describe what correlations.csv notes of the trained networks of all seeds."""
     table = results.frames["correlations"]
     rows = table[(table["predictor"] == predictor) & (table["state"] == "trained") & table["note"].notna()]
     rows = rows[rows["seed"].astype(str) == "all"]
@@ -191,7 +191,7 @@ def _why_no_correlation(results: Results, numbers: Numbers, predictor: str) -> M
 
 
 def how_run(results: Results, numbers: Numbers) -> Iterator[Markup]:
-    """Yields sentences on how the study was run."""
+    """Yield sentences on how the study was run."""
     facts = results.provenance
     if facts:
         yield Markup("spaceprobe <code>{}</code> at commit <code>{}</code>{}, torch <code>{}</code>.").format(
@@ -219,17 +219,17 @@ def how_run(results: Results, numbers: Numbers) -> Iterator[Markup]:
 
 
 def _counted(number: Markup, word: str) -> Markup:
-    """Returns a number with what it counts, in the plural unless it is 1."""
+    """Return a number with what it counts, in the plural unless it is 1."""
     return Markup("{} {}{}").format(number, word, "s" * (number.striptags() != "1"))
 
 
 def _plainly(name: str) -> str:
-    """Returns what a column or a rule is called in a sentence."""
+    """Return what a column or a rule is called in a sentence."""
     return name.replace("_", " ")
 
 
 def _at(facts: Mapping[str, Any], *names: str) -> Any:
-    """Returns what provenance.json says somewhere; «unknown» where it does not."""
+    """Return what provenance.json says somewhere; «unknown» where it does not."""
     found: Any = facts
     for name in names:
         found = found.get(name) if isinstance(found, Mapping) else None
@@ -237,7 +237,7 @@ def _at(facts: Mapping[str, Any], *names: str) -> Any:
 
 
 def failures(results: Results) -> list[dict[str, str]]:
-    """Returns the runs that are not done in some stage: name, states, and why, as far as it is known."""
+    """Return the runs that are not done in some stage: name, states, and why, as far as it is known."""
     errors = dict(zip(results.frames["runs"]["run"], results.frames["runs"]["error"], strict=True))
     return [
         {

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.files import remove_abandoned, write_whole
 from spaceprobe.report.figures.style import render
 from spaceprobe.report.kinds import KINDS, Kind
-from spaceprobe.report.missing import by_reason
 from spaceprobe.report.numbers import FIGURES, Numbers
 from spaceprobe.report.page.page import study_page
-from spaceprobe.report.results import Results, load_results
-from spaceprobe.report.up_to_date import PAGE, note_report, sources
+from spaceprobe.report.up_to_date import note_report, sources
+from spaceprobe.results.missing import by_reason
+from spaceprobe.results.results import Results, load_results
 from spaceprobe.study.config import Study
-from spaceprobe.study.storage.files import remove_abandoned, write_whole
-from spaceprobe.study.storage.frames import write_csv
+from spaceprobe.study.layout import REPORT
+from spaceprobe.tables.frames import write_csv
 
 if TYPE_CHECKING:
-    from spaceprobe.report.examples import WalkExample
+    from spaceprobe.results.examples import WalkExample
 
 KINDS_OF_FILE = ("svg", "png")
 
@@ -43,12 +44,12 @@ class Report:
     lacking: Mapping[str, str]
 
     def reasons(self) -> dict[str, list[str]]:
-        """Returns the titles of the figures that are not there, by reason."""
+        """Return the titles of the figures that are not there, by reason."""
         return by_reason(self.lacking)
 
 
 def make_report(study: Study, folder: Path) -> Report:
-    """Writes the report of a study that was started, and returns what was made.
+    """Write the report of a study that was started, and return what was made.
 
     Args:
         study: the study.
@@ -76,7 +77,7 @@ def make_report(study: Study, folder: Path) -> Report:
     for name, frame in drawn.items():
         write_csv(folder / FIGURES / f"{name}.csv", frame)
     numbers = Numbers(study, results.frames, drawn)
-    page = folder / PAGE
+    page = folder / REPORT
     write_whole(page, study_page(results, numbers, drawings, lacking).encode())
     note_report(folder, made_from)
     return Report(
@@ -85,7 +86,7 @@ def make_report(study: Study, folder: Path) -> Report:
 
 
 def drawn_tables(results: Results, lacking: Mapping[str, str]) -> dict[str, pd.DataFrame]:
-    """Returns the tables that are made for figures, by name: of the example path and of CantorNet's."""
+    """Return the tables that are made for figures, by name: of the example path and of CantorNet's."""
     tables: dict[str, pd.DataFrame] = {}
     if "path" not in lacking and not isinstance(results.example, str):
         facts = {name: getattr(results.example, name) for name in EXAMPLE_COLUMNS}
@@ -104,7 +105,7 @@ def _walk_tables(prefix: str, example: "WalkExample") -> dict[str, pd.DataFrame]
 
 
 def _remove_figure(folder: Path, kind: Kind) -> None:
-    """Removes an earlier report's figure that this one does not have."""
+    """Remove an earlier report's figure that this one does not have."""
     for suffix in KINDS_OF_FILE:
         path = folder / FIGURES / f"{kind.name}.{suffix}"
         try:

@@ -48,7 +48,7 @@ class Numbers:
         drawn: Mapping[str, pd.DataFrame] | None = None,
         elsewhere: Path | None = None,
     ) -> None:
-        """Takes tables as they stand in their CSVs, rows numbered from 0.
+        """Take tables as they stand in their CSVs, rows numbered from 0.
 
         Args:
             study: the study.
@@ -62,11 +62,11 @@ class Numbers:
         self._elsewhere = {} if elsewhere is None else {"folder": str(elsewhere)}
 
     def csv_path(self, table: str) -> str:
-        """Returns where the CSV of a table lies, relative to the page."""
+        """Return where the CSV of a table lies, relative to the page."""
         return f"{self._folders.get(table, '')}{table}.csv"
 
     def cell(self, table: str, row: int, column: str, spec: str = ".3f") -> Markup:
-        """Returns one cell; a dash where it is empty.
+        """Return one cell; a dash where it is empty.
 
         Args:
             table: the name of the table.
@@ -81,17 +81,17 @@ class Numbers:
         return _data(value, _shown(value, spec), place)
 
     def words(self, table: str, row: int, column: str) -> Markup:
-        """Returns the words of one cell, which says where they are from; see `cell`."""
+        """Return the words of one cell, which says where they are from; see `cell`."""
         place = {"table": table, "row": row, "column": column, **self._elsewhere}
         words = str(self.value_at(table, row, column))
         return Markup("<span{}>{}</span>").format(_attributes(place), words)
 
     def value_at(self, table: str, row: int, column: str) -> Any:
-        """Returns one cell as it is; NaN where it is empty."""
+        """Return one cell as it is; NaN where it is empty."""
         return self.frames[table].at[row, column]
 
     def interval(self, table: str, row: int, low: str, high: str, spec: str = ".3f") -> Markup:
-        """Returns the interval whose ends two columns hold; nothing where there is none."""
+        """Return the interval whose ends two columns hold; nothing where there is none."""
         if pd.isna(self.value_at(table, row, low)):
             return Markup()
         return Markup("[{}, {}]").format(*(self.cell(table, row, end, spec) for end in (low, high)))
@@ -104,7 +104,7 @@ class Numbers:
         where: Mapping[str, Any] | None = None,
         spec: str = ",.0f",
     ) -> Markup:
-        """Returns what a column holds over some rows; a dash where that is nothing.
+        """Return what a column holds over some rows; a dash where that is nothing.
 
         Args:
             of: what is read; ``count`` needs no column.
@@ -124,7 +124,7 @@ class Numbers:
     def value(
         self, of: Reading, table: str, column: str | None = None, where: Mapping[str, Any] | None = None
     ) -> float:
-        """Returns what `reading` shows."""
+        """Return what `reading` shows."""
         rows = rows_where(self.frames[table], where or {})
         if of == "count":
             return len(rows)
@@ -134,7 +134,7 @@ class Numbers:
         return float(cast(float, getattr(values, of)()))
 
     def setting(self, key: str) -> Markup:
-        """Returns a setting, by its dotted key, or what it is swept over."""
+        """Return a setting, by its dotted key, or what it is swept over."""
         swept = self._study.axes.get(key)
         values = [value_of(self._study.sections, key)] if swept is None else swept
         shown = [
@@ -151,7 +151,7 @@ class Numbers:
 
 
 def rows_where(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    """Returns the rows of a table where columns have these values."""
+    """Return the rows of a table where columns have these values."""
     for column, value in where.items():
         if column == "epoch" and value == LAST:
             frame = frame[frame["epoch"] == frame.groupby("run")["epoch"].transform("max")]
@@ -169,7 +169,7 @@ def _attributes(place: Mapping[str, Any]) -> Markup:
 
 
 def _exact(value: Any) -> str:
-    """Returns a number as the CSV has it."""
+    """Return a number as the CSV has it."""
     value = value.item() if hasattr(value, "item") else value
     return repr(value)
 

@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spaceprobe.study.running.journal import EVENTS
-from spaceprobe.study.running.runner import PROVENANCE
-from spaceprobe.study.started import STUDY_FILE
+from spaceprobe.study.layout import EVENTS, PROVENANCE, REPORT, STUDY_FILE
 from spaceprobe.study.storage.part_store import PartStore, stamp_of
-
-PAGE = "report.html"
 
 _MEMO = "report"
 _CODE = ("report", "analysis")
@@ -19,24 +15,24 @@ _CODE = ("report", "analysis")
 
 
 def is_made(folder: Path) -> bool:
-    """Returns whether a folder of results has a report, of whatever tables."""
-    return stamp_of(folder / PAGE) is not None
+    """Return whether a folder of results has a report, of whatever tables."""
+    return stamp_of(folder / REPORT) is not None
 
 
 def is_current(folder: Path) -> bool:
-    """Returns whether the report in a folder of results is of what is there now, and by this code."""
+    """Return whether the report in a folder of results is of what is there now, and by this code."""
     memo = PartStore(folder).memo(_MEMO)
     return bool(memo == _memo(folder, sources(folder))) and is_made(folder)
 
 
 def sources(folder: Path) -> dict[str, Any]:
-    """Returns what a report of a folder of results would be made from now."""
+    """Return what a report of a folder of results would be made from now."""
     paths = [*sorted(folder.glob("*.csv")), *(folder / name for name in (STUDY_FILE, PROVENANCE, EVENTS))]
     return {"code": _code(), "files": {path.name: stamp_of(path) for path in paths}}
 
 
 def note_report(folder: Path, made_from: Mapping[str, Any]) -> None:
-    """Notes what the report that was just written was made from.
+    """Note what the report that was just written was made from.
 
     Args:
         folder: the folder of results.
@@ -51,7 +47,7 @@ def note_report(folder: Path, made_from: Mapping[str, Any]) -> None:
 
 
 def _memo(folder: Path, made_from: Mapping[str, Any]) -> dict[str, Any]:
-    return {**made_from, "page": stamp_of(folder / PAGE)}
+    return {**made_from, "page": stamp_of(folder / REPORT)}
 
 
 def _code() -> str:

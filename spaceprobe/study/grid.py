@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from spaceprobe.stages.stage import RunStage, Sections, Settings, Stage
 from spaceprobe.study.config import Study, all_stages
-from spaceprobe.study.stage import RunStage, Sections, Settings, Stage
 
 HASH_LENGTH = 6
 """Characters of a name's end (chosen: 16 million; where two runs meet, theirs are longer)."""
@@ -40,7 +40,7 @@ class Run:
     probes: "Probes" = field(repr=False, compare=False)
 
     def variants(self, stage: Stage) -> list[Sections]:
-        """Returns the settings that a stage has on this run: one for each value of its own axes.
+        """Return the settings that a stage has on this run: one for each value of its own axes.
 
         Beside the run's sections each holds those of the stage and of the stages that it needs. An
         axis of any other stage makes no variant.
@@ -58,19 +58,19 @@ class Probes:
         self._variants: dict[str, list[Sections]] = {}
 
     def variants(self, stage: Stage) -> list[Sections]:
-        """Returns the settings that a stage has on every run, without the run's own."""
+        """Return the settings that a stage has on every run, without the run's own."""
         if stage.name not in self._variants:
             points = _Points(self._study, self._sections(stage))
             self._variants[stage.name] = [sections for _, sections in points]
         return self._variants[stage.name]
 
     def varying(self, stage: Stage) -> tuple[str, ...]:
-        """Returns the dotted keys that tell a stage's variants apart."""
+        """Return the dotted keys that tell a stage's variants apart."""
         sections = self._sections(stage)
         return tuple(key for key in self._study.axes if key.split(".")[0] in sections)
 
     def _sections(self, stage: Stage) -> list[str]:
-        """Returns the sections of a stage, and of what it needs, that do not identify a run."""
+        """Return the sections of a stage, and of what it needs, that do not identify a run."""
         names = [name for name in stage.sections if name not in self._identity]
         for need in stage.needs:
             names += [n for n in self._sections(self._stages[need]) if n not in names]
@@ -78,7 +78,7 @@ class Probes:
 
 
 def expand(study: Study, stages: Iterable[Stage] | None = None) -> list[Run]:
-    """Returns the runs of a study, the first axis of the file varying slowest.
+    """Return the runs of a study, the first axis of the file varying slowest.
 
     Args:
         study: a loaded study.
@@ -97,12 +97,12 @@ def expand(study: Study, stages: Iterable[Stage] | None = None) -> list[Run]:
 
 
 def varying_probe_settings(runs: Sequence[Run], stage: Stage) -> tuple[str, ...]:
-    """Returns the dotted keys that tell a stage's variants apart: key columns of its tables."""
+    """Return the dotted keys that tell a stage's variants apart: key columns of its tables."""
     return runs[0].probes.varying(stage)
 
 
 def value_of(sections: Sections, key: str) -> object:
-    """Returns the plain value of a setting by its dotted key."""
+    """Return the plain value of a setting by its dotted key."""
     section, name = key.split(".", 1)
     return sections[section].model_dump(mode="json", include={name})[name]
 
@@ -116,7 +116,7 @@ class _Points:
         self._made: dict[str, dict[tuple[int, ...], Settings]] = {name: {} for name in sections}
 
     def __iter__(self) -> Iterator[tuple[dict[str, object], Sections]]:
-        """Yields the swept values by dotted key and the sections of each point."""
+        """Yield the swept values by dotted key and the sections of each point."""
         homes = [key.split(".", 1)[0] for key in self._axes]
         own = {name: [i for i, h in enumerate(homes) if h == name] for name in self._base}
         ranges = [range(len(values)) for values in self._axes.values()]
@@ -151,7 +151,7 @@ def _identity(sections: Sections) -> dict[str, object]:
 
 
 def _label(sections: Sections, stages: Iterable[Stage]) -> str:
-    """Returns the readable part of a name, which a stage gives.
+    """Return the readable part of a name, which a stage gives.
 
     Raises:
         ValueError: if it could not name a folder.
@@ -168,7 +168,7 @@ def _digest(identity: Mapping[str, object]) -> str:
 
 
 def _unique_names(labels: Sequence[str], digests: Sequence[str]) -> list[str]:
-    """Returns a name for each run; where two are equal, both get more of their hashes."""
+    """Return a name for each run; where two are equal, both get more of their hashes."""
     names = [f"{label}-{digest[:HASH_LENGTH]}" for label, digest in zip(labels, digests, strict=True)]
     for length in range(HASH_LENGTH + 1, 65):
         counts = Counter(names)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from spaceprobe.data.idx_files import DataError
+from spaceprobe.stages import run_stage_named
+from spaceprobe.stages.stage import Inputs, Part, RunStage, Sections
 from spaceprobe.study.config import section_models
 from spaceprobe.study.grid import Run
 from spaceprobe.study.source.code_version import code_version
-from spaceprobe.study.stage import Inputs, Part, RunStage, Sections
-from spaceprobe.study.stages import run_stage_named
 from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_key
 from spaceprobe.study.storage.part_store import Finished, PartStore
 from spaceprobe.study.storage.reasons import differences, is_alike
@@ -40,7 +40,7 @@ class StudyParts:
     """
 
     def __init__(self, folder: Path, runs: Sequence[Run], *, trusts_code: bool = False) -> None:
-        """Takes the study's folder and runs.
+        """Take the study's folder and runs.
 
         Args:
             folder: the study's folder.
@@ -55,11 +55,11 @@ class StudyParts:
         self._strangers: dict[str, list[Path]] | None = None
 
     def run_folder(self, run: Run) -> Path:
-        """Returns the folder of a run."""
+        """Return the folder of a run."""
         return self.folder / "runs" / run.name
 
     def look(self, stage: RunStage, run: Run, sections: Sections) -> list[Finished | Stale] | Lacking:
-        """Returns every part that a stage has on a run, finished or not; looked up once until `forget`."""
+        """Return every part that a stage has on a run, finished or not; looked up once until `forget`."""
         place = (stage.name, run.name, *(id(settings) for settings in sections.values()))
         if place not in self._looked:
             parts = self._asked(stage, run, sections)
@@ -71,12 +71,12 @@ class StudyParts:
         return self._looked[place]
 
     def forget(self) -> None:
-        """Forgets what was looked up, since it may have changed."""
+        """Forget what was looked up, since it may have changed."""
         self._looked.clear()
         self._strangers = None
 
     def read(self, stage: RunStage, run: Run, sections: Sections) -> Iterator[StoredPart]:
-        """Yields the finished parts that a stage has on a run, with what they hold."""
+        """Yield the finished parts that a stage has on a run, with what they hold."""
         parts = self._asked(stage, run, sections)
         for part in [] if isinstance(parts, Lacking) else parts:
             stored = self.store.read(self.run_folder(run), part, self._expected(stage))
@@ -84,7 +84,7 @@ class StudyParts:
                 yield stored
 
     def inputs(self, stage: RunStage, run: Run, sections: Sections) -> Inputs | Lacking:
-        """Returns what the parts stand for that a stage needs of a run."""
+        """Return what the parts stand for that a stage needs of a run."""
         inputs = {}
         for name in stage.needs:
             found = self.look(run_stage_named(name), run, sections)
@@ -103,7 +103,7 @@ class StudyParts:
         return inputs
 
     def why(self, stage: RunStage, run: Run, stale: Stale) -> str:
-        """Returns why a part has to be computed: how it differs from its like, where it is not there itself.
+        """Return why a part has to be computed: how it differs from its like, where it is not there itself.
 
         That is the same part under other settings of the stage, or else of a run with the same label that is
         none of this study's (any more).
@@ -123,7 +123,7 @@ class StudyParts:
         return ", ".join(changes[0]) if changes else "not there yet"
 
     def _find_strangers(self) -> dict[str, list[Path]]:
-        """Returns the folders of runs that are none of this study's (any more), by their label."""
+        """Return the folders of runs that are none of this study's (any more), by their label."""
         folder = self.folder / "runs"
         known = {run.name for run in self.runs}
         strangers: dict[str, list[Path]] = {}
@@ -147,11 +147,11 @@ class StudyParts:
 
 
 def _label(name: str) -> str:
-    """Returns a run's name without the hash at its end."""
+    """Return a run's name without the hash at its end."""
     return name.rpartition("-")[0]
 
 
 @cache
 def section_defaults() -> Mapping[str, Mapping[str, Any]]:
-    """Returns the settings of each section of a study file as they are where nobody sets them."""
+    """Return the settings of each section of a study file as they are where nobody sets them."""
     return {name: model().model_dump(mode="json") for name, model in section_models().items()}

@@ -8,15 +8,16 @@ from typing import Any
 
 import pandas as pd
 
+from spaceprobe.stages import STAGES, run_stage_named, stage_named
+from spaceprobe.stages.stage import RunStage, Sections, Stage, StudyStage
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
 from spaceprobe.study.parts import Lacking, StudyParts
 from spaceprobe.study.source.code_version import code_version, is_edited
-from spaceprobe.study.stage import RunStage, Sections, Stage, StudyStage, Table
-from spaceprobe.study.stages import STAGES, run_stage_named, stage_named
-from spaceprobe.study.storage.frames import build_frame, cell_of, column_name, write_csv
 from spaceprobe.study.storage.part_files import StoredPart
 from spaceprobe.study.storage.part_store import Finished, Stamp, stamp_of
+from spaceprobe.tables.frames import build_frame, cell_of, column_name, write_csv
+from spaceprobe.tables.table import Table
 
 TIMINGS = Table("timings", key=("stage", "part"), columns=("stage", "part", "duration_s"))
 """Wall-clock times, in a table of their own: the others hold the same bytes on every repetition."""
@@ -26,7 +27,7 @@ class StudyTables:
     """Puts the finished parts of a study's runs together and writes its CSVs."""
 
     def __init__(self, study: Study, folder: Path, parts: StudyParts) -> None:
-        """Takes a study, its folder of results and its parts; reads nothing yet."""
+        """Take a study, its folder of results and its parts; reads nothing yet."""
         self._study = study
         self._folder = folder
         self._parts = parts
@@ -34,7 +35,7 @@ class StudyTables:
         self._code = code_version(StudyTables.write)  # of every stage's tables as well
 
     def write(self, stage: Stage) -> None:
-        """Writes the tables of a stage, and notes what they say; leaves alone those that would not change.
+        """Write the tables of a stage, and notes what they say; leaves alone those that would not change.
 
         Raises:
             ResultsError: one cannot be written.
@@ -58,7 +59,7 @@ class StudyTables:
         self._parts.store.save()
 
     def refresh(self, written: Collection[Stage]) -> list[Stage]:
-        """Writes the tables of other stages anew that are there and no longer hold what they come from.
+        """Write the tables of other stages anew that are there and no longer hold what they come from.
 
         Args:
             written: the stages whose tables were just written.
@@ -78,19 +79,19 @@ class StudyTables:
         return changed
 
     def is_current(self, stage: Stage) -> bool:
-        """Returns whether the tables of a stage are there and hold what they come from."""
+        """Return whether the tables of a stage are there and hold what they come from."""
         return self._fits(self._parts.store.memo(stage.name), stage, self._sources(stage))
 
     def _fits(self, memo: Any, stage: Stage, sources: str) -> bool:
         return memo is not None and memo["sources"] == sources and memo["files"] == self._stamps(stage)
 
     def said(self, stage: Stage) -> tuple[str, list[str]]:
-        """Returns what the tables of a stage say and warn of, as they were last written."""
+        """Return what the tables of a stage say and warn of, as they were last written."""
         memo = self._parts.store.memo(stage.name)
         return memo["text"], memo["warnings"]
 
     def frames(self, stage: Stage) -> dict[str, pd.DataFrame]:
-        """Returns the tables of a stage and of the stages that it needs, from the finished parts."""
+        """Return the tables of a stage and of the stages that it needs, from the finished parts."""
         needed: dict[str, pd.DataFrame] = {}
         for name in stage.needs:
             needed |= self.frames(stage_named(name))
@@ -102,7 +103,7 @@ class StudyTables:
         return needed | self._frames[stage.name][1]
 
     def _sources(self, stage: Stage) -> str:
-        """Returns a digest of everything that the tables of a stage, and what they say, come from."""
+        """Return a digest of everything that the tables of a stage, and what they say, come from."""
         words: list[Any] = [self._sources(stage_named(name)) for name in stage.needs]
         if isinstance(stage, RunStage):
             words += [

@@ -88,7 +88,7 @@ class Attention:
     by_head: Tensor | None = None
 
     def split(self, heads: int) -> list[Head]:
-        """Returns the heads in their order, as views; neighbouring query heads may share key and value.
+        """Return the heads in their order, as views; neighbouring query heads may share key and value.
 
         Raises:
             ValueError: the rows of query, key and value or the output's columns do not divide into heads.
@@ -126,7 +126,7 @@ class Attention:
 
 
 def find_attention(tensors: Mapping[str, Tensor]) -> list[Attention]:
-    """Returns the attention blocks among tensors, in the order of their queries.
+    """Return the attention blocks among tensors, in the order of their queries.
 
     Known by their names and shapes, each with its output where there is one:
 
@@ -200,7 +200,7 @@ def _separate(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:
 
 
 def _prefix(name: str, suffix: str) -> str | None:
-    """Returns what stands before a suffix, if that is nothing or ends with a dot."""
+    """Return what stands before a suffix, if that is nothing or ends with a dot."""
     prefix = name.removesuffix(suffix)
     return prefix if name.endswith(suffix) and prefix[-1:] in ("", ".") else None
 

@@ -60,7 +60,7 @@ class WeightFileError(SpaceprobeError):
 
 
 def read_weights(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
-    """Returns all tensors of a file by name, sorted by name, numbers inside names by their value.
+    """Return all tensors of a file by name, sorted by name, numbers inside names by their value.
 
     float32 and float64 come as they are; float16, bfloat16 and the float8 types become float32, which
     changes no number (a float8 scale is a tensor of its own and is not multiplied in). Whole numbers,
@@ -104,13 +104,13 @@ def read_weights(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
 
 
 def shown_path(path: Path) -> str:
-    """Returns a path for a message: as it is, or quoted where it holds control characters."""
+    """Return a path for a message: as it is, or quoted where it holds control characters."""
     text = str(path)
     return text if text.isprintable() else repr(text)
 
 
 def _size(path: Path, max_bytes: int) -> int:
-    """Returns the bytes of a file that is worth opening; looks before it opens, since a FIFO would wait."""
+    """Return the bytes of a file that is worth opening; looks before it opens, since a FIFO would wait."""
     try:
         found = path.stat()
     except ValueError as error:  # a null character
@@ -167,7 +167,7 @@ def _read_torch(path: Path, size: int, max_bytes: int) -> dict[str, Tensor]:
 
 
 def _check(declared: Mapping[str, Declared], max_bytes: int) -> None:
-    """Refuses tensors of types that are not read, or more of them than fit under the cap."""
+    """Refuse tensors of types that are not read, or more of them than fit under the cap."""
     if not declared:
         raise RefusedError("holds no tensor; give a file of weights")
     total = 0
@@ -201,7 +201,7 @@ def _ordered(names: Mapping[str, Declared]) -> list[str]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Returns a sort key by which layer.2 comes before layer.10; two names never have the same."""
+    """Return a sort key by which layer.2 comes before layer.10; two names never have the same."""
     parts = re.split("([0-9]+)", name)
     # Text parts come first and then alternate; a number counts by its digits, then by their value.
     numbered = [

@@ -63,7 +63,7 @@ class NamedMatrix:
 
 
 def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list[NamedMatrix]:
-    """Returns every matrix of a state dict in its order, then the products of its attention heads.
+    """Return every matrix of a state dict in its order, then the products of its attention heads.
 
     A floating tensor of two sides is the matrix W of y = W x, num_outputs × num_inputs; the weights of
     GPT-2's blocks, which its files hold the other way, are transposed. A kernel of three to five sides
@@ -111,7 +111,7 @@ def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list
 
 
 def left_out(weights: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Returns the names of the tensors that are no matrices, by the reason: one of `REASONS`.
+    """Return the names of the tensors that are no matrices, by the reason: one of `REASONS`.
 
     Vectors (biases, norms) and scalars; a side of length 0; numbers that are not floating; more than five
     sides; and, of three to five sides, what has a first side of 1 and is not named a weight: learnt tokens
@@ -123,7 +123,7 @@ def left_out(weights: Mapping[str, Tensor]) -> dict[str, list[str]]:
 
 
 def describe_left_out(found: Mapping[str, Sequence[str]]) -> str:
-    """Returns what `left_out` found as a line: «skipped: 12 vectors, 1 scalar»; empty for nothing.
+    """Return what `left_out` found as a line: «skipped: 12 vectors, 1 scalar»; empty for nothing.
 
     Vectors and scalars are counted: they are in every file. Of others the first names are listed.
     """
@@ -138,7 +138,7 @@ def describe_left_out(found: Mapping[str, Sequence[str]]) -> str:
 
 
 def _reason(name: str, tensor: Tensor) -> str | None:
-    """Returns why a tensor is no matrix; None if it is one."""
+    """Return why a tensor is no matrix; None if it is one."""
     vector, scalar, empty, no_float, many_sides, no_kernel = REASONS
     if tensor.numel() == 0:
         return empty

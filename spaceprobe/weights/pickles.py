@@ -72,7 +72,7 @@ class Pickle(NamedTuple):
 
 
 def read_pickle(file: io.BytesIO, allowed: Collection[str]) -> Pickle:
-    """Returns what a pickle holds, and all calls and outside objects that it asks for.
+    """Return what a pickle holds, and all calls and outside objects that it asks for.
 
     Ordered dicts become dicts; state set on them is dropped. The file stands behind the pickle after.
 
@@ -228,12 +228,12 @@ _STEPS: dict[str, Callable[[_Reader], None]] = {
 
 
 def shown(text: str) -> str:
-    """Returns foreign text for an error message: in quotes, without control characters, not too long."""
+    """Return foreign text for an error message: in quotes, without control characters, not too long."""
     return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
 def _foreign(file: io.BytesIO, found: str) -> str:
-    """Returns the message for a pickle of another protocol: whether code is in it can still be told."""
+    """Return the message for a pickle of another protocol: whether code is in it can still be told."""
     try:
         for opcode, _, _ in pickletools.genops(file):
             if opcode.name in _CODE:
@@ -244,5 +244,5 @@ def _foreign(file: io.BytesIO, found: str) -> str:
 
 
 def described(error: Exception) -> str:
-    """Returns an error's text for a message, or its kind where it has none."""
+    """Return an error's text for a message, or its kind where it has none."""
     return shown(str(error) or type(error).__name__)

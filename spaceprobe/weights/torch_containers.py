@@ -64,7 +64,7 @@ class Storage(NamedTuple):
 
 
 def read_container(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle:
-    """Returns the pickle of a file that torch.save wrote, whose storages are as large as it says.
+    """Return the pickle of a file that torch.save wrote, whose storages are as large as it says.
 
     Args:
         file: open for reading, seekable.
@@ -81,7 +81,7 @@ def read_container(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickl
 
 
 def declared_storage(persistent: Persistent) -> Storage:
-    """Returns what a pickle says of a storage.
+    """Return what a pickle says of a storage.
 
     Raises:
         RefusedError: it says nothing that torch.save writes.
@@ -125,7 +125,7 @@ def _read_archive(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle
 
 
 def _check_directory(file: BinaryIO, size: int) -> None:
-    """Refuses an archive in which torch and zipfile could find two different lists of members."""
+    """Refuse an archive in which torch and zipfile could find two different lists of members."""
     file.seek(max(0, size - 98))
     tail = file.read(98).rjust(98, b"\0")
     *_, num_bytes, start, _ = struct.unpack("<4s4H2LH", tail[-22:])
@@ -140,7 +140,7 @@ def _check_directory(file: BinaryIO, size: int) -> None:
 
 
 def _check_members(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
-    """Returns the bytes of each member by its name below the archive's own folder."""
+    """Return the bytes of each member by its name below the archive's own folder."""
     infos = archive.infolist()
     if not infos:
         raise RefusedError(DAMAGED.format(found="an empty archive"))
@@ -168,7 +168,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
 
 
 def _is_plain(info: zipfile.ZipInfo) -> bool:
-    """Returns whether a member is a stored file whatever way its entry is read.
+    """Return whether a member is a stored file whatever way its entry is read.
 
     What bears the mark of a folder torch does not read at all: it would return uninitialised memory.
     """
@@ -207,7 +207,7 @@ def _read_legacy(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle:
 
 
 def _refuse_tar(header: bytes) -> None:
-    """Refuses torch's oldest format, which torch would unpack on the disk to find out that it is unsafe."""
+    """Refuse torch's oldest format, which torch would unpack on the disk to find out that it is unsafe."""
     try:
         tarfile.TarInfo.frombuf(header, "latin-1", "strict")
     except tarfile.HeaderError:
@@ -216,7 +216,7 @@ def _refuse_tar(header: bytes) -> None:
 
 
 def _skip_storage(file: BinaryIO, storage: Storage, size: int) -> None:
-    """Moves past a storage: its number of elements in eight bytes, then the elements."""
+    """Move past a storage: its number of elements in eight bytes, then the elements."""
     count = int.from_bytes(file.read(8), "little")
     end = file.tell() + storage.num_bytes
     if count * storage.dtype.itemsize != storage.num_bytes or end > size:

@@ -63,7 +63,7 @@ class Inspected(NamedTuple):
 
 
 def inspect(file: BinaryIO, size: int) -> Inspected:
-    """Returns the tensors of a file that torch.save wrote, after checking all that torch.load believes.
+    """Return the tensors of a file that torch.save wrote, after checking all that torch.load believes.
 
     Every storage has exactly the bytes that are declared and every tensor lies inside its storage; an
     archive is not compressed and its CRC-32 agree. Nothing in a pickle is called.
@@ -91,7 +91,7 @@ def inspect(file: BinaryIO, size: int) -> Inspected:
 
 
 def load(file: BinaryIO, inspected: Inspected) -> dict[str, Tensor]:
-    """Returns the inspected tensors, read by torch.load with ``weights_only=True`` into main memory.
+    """Return the inspected tensors, read by torch.load with ``weights_only=True`` into main memory.
 
     Raises:
         RefusedError: torch refuses the file, or reads something else than was inspected.
@@ -114,7 +114,7 @@ def load(file: BinaryIO, inspected: Inspected) -> dict[str, Tensor]:
 
 
 def _find_state(root: object) -> tuple[tuple[str, ...], dict[object, object]]:
-    """Returns the keys that lead to the state dict, and that dict: the first that names a tensor."""
+    """Return the keys that lead to the state dict, and that dict: the first that names a tensor."""
     if isinstance(root, Call):
         raise RefusedError('holds a tensor without a name; save a dict, as {"weight": tensor}')
     if not isinstance(root, dict):
@@ -151,7 +151,7 @@ def _declared_parameter(call: Call, declared: Mapping[int, Declared]) -> Declare
 
 
 def _declared_tensor(call: Call) -> Declared:
-    """Returns what a call declares, if that lies inside its storage."""
+    """Return what a call declares, if that lies inside its storage."""
     if len(call.args) < 6 or not isinstance(call.args[0], Persistent):
         raise RefusedError(DAMAGED.format(found="a tensor without a storage"))
     storage = declared_storage(call.args[0])

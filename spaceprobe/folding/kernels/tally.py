@@ -51,7 +51,7 @@ def new_tally(num_sources: int, num_targets: int) -> Tally:
 
 
 def is_crowded(tally: Tally) -> bool:
-    """Whether a table is more than half full."""
+    """Return whether a table is more than half full."""
     return bool(2 * tally.used.max() > tally.tables.shape[1])
 
 

@@ -12,9 +12,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from spaceprobe.report.figures.groups import LABEL, by_state, choose, compare, numbers
 from spaceprobe.report.figures.marks import STATES, empty_figure, name_below, short
 from spaceprobe.report.figures.style import GRID, PAPER, SEQUENTIAL, new_figure, shown, styled, titled
+from spaceprobe.results.groups import LABEL, by_state, choose, compare, numbers
 
 CELLS = {
     "folded": "share of paths that fold",
@@ -36,7 +36,7 @@ def class_pair_heat_maps(
     columns: Sequence[str] = tuple(CELLS),
     state: Literal["initial", "trained"] = "trained",
 ) -> Figure:
-    """Draws class pairs as heat maps, a row of maps for each statistic, one map for each architecture.
+    """Draw class pairs as heat maps, a row of maps for each statistic, one map for each architecture.
 
     Rows of a map are source classes, columns target classes: χ has a direction. Cells are means over seeds,
     colours are on one scale for each statistic; a cell that is crossed out has no value. In an SVG every
@@ -73,7 +73,7 @@ def class_pair_heat_maps(
 
 
 def _height(num_maps: int) -> float:
-    """Returns the height of a row in inches in which so many maps are squares."""
+    """Return the height of a row in inches in which so many maps are squares."""
     return min(2.3, 6.4 / num_maps + 0.2)
 
 
@@ -85,7 +85,7 @@ def _scale(values: pd.Series) -> Normalize:
 def _row_of_maps(
     figure: Figure, line: np.ndarray, groups: Sequence[str], values: pd.Series, classes: Sequence[int]
 ) -> None:
-    """Draws one statistic for some groups, with its colour bar; the scale is that of all groups."""
+    """Draw one statistic for some groups, with its colour bar; the scale is that of all groups."""
     name = CELLS.get(str(values.name), str(values.name))
     scale = _scale(values)
     for axes, group in zip(line, groups, strict=False):
@@ -101,7 +101,7 @@ def _row_of_maps(
 
 
 def _heat_map(axes: Axes, values: pd.Series, classes: Sequence[int], scale: Normalize, name: str) -> None:
-    """Draws a cell for each pair as an artist of its own, which alone can have a title."""
+    """Draw a cell for each pair as an artist of its own, which alone can have a title."""
     colors = mpl.colormaps[SEQUENTIAL]
     places = {label: place for place, label in enumerate(classes)}
     for pair, value in values.items():
@@ -126,7 +126,7 @@ def _heat_map(axes: Axes, values: pd.Series, classes: Sequence[int], scale: Norm
 
 
 def _label_classes(axes: Axes, classes: Sequence[int]) -> None:
-    """Gives all maps, which share their axes, the classes as ticks."""
+    """Give all maps, which share their axes, the classes as ticks."""
     places = choose(range(len(classes)), MAX_CLASSES)
     labels = [f"{classes[place]}" for place in places]
     axes.set_xlim(-0.5, len(classes) - 0.5)

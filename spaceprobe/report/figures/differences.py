@@ -52,7 +52,7 @@ ROW_HEIGHT, MARGIN = 0.17, 0.75
 
 
 def differences_figure(differences: pd.DataFrame) -> Figure:
-    """Draws the differences of two studies with their intervals, a row for each group that both have.
+    """Draw the differences of two studies with their intervals, a row for each group that both have.
 
     Every quantity has a panel: filled markers are trained networks, open ones untrained. Below are the ranks
     of the trained layers, with a row for each layer. A point without ends of a bar has no interval; the line
@@ -102,7 +102,7 @@ def differences_figure(differences: pd.DataFrame) -> Figure:
 
 
 def _one_reading(differences: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows of one way of reading paths and layers, and those that know no such ways."""
+    """Return the rows of one way of reading paths and layers, and those that know no such ways."""
     columns = [*differences.columns]
     keys = columns[columns.index("state") + 1 : columns.index("quantity")]
     rows = differences
@@ -118,7 +118,7 @@ def _one_reading(differences: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_labels(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows with the name of their group: the architecture and whatever else varies."""
+    """Return the rows with the name of their group: the architecture and whatever else varies."""
     names = [*rows.columns[: rows.columns.get_loc("state")]]
     names = [name for name in names if name == "architecture" or rows[name].nunique(dropna=False) > 1]
     labels = [
@@ -132,12 +132,12 @@ def _with_labels(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _height(num_rows: int) -> float:
-    """Returns the height of a panel in inches."""
+    """Return the height of a panel in inches."""
     return MARGIN + ROW_HEIGHT * min(max(num_rows, 3), MAX_ROWS)
 
 
 def _forest(axes: Axes, rows: pd.DataFrame, groups: Sequence[str], name: str) -> None:
-    """Draws one quantity: a row for each group, trained and untrained."""
+    """Draw one quantity: a row for each group, trained and untrained."""
     place = {group: number for number, group in enumerate(groups)}
     states = [state for state in STATES if (rows["state"] == state).any()]
     for number, state in enumerate(states):
@@ -153,7 +153,7 @@ def _forest(axes: Axes, rows: pd.DataFrame, groups: Sequence[str], name: str) ->
 def _rank_panel(
     figure: Figure, num_columns: int, ranks: pd.DataFrame, layers: Sequence[tuple[str, int]]
 ) -> None:
-    """Draws the ranks of trained layers in the last row of a figure, over its whole width."""
+    """Draw the ranks of trained layers in the last row of a figure, over its whole width."""
     last = figure.axes[-num_columns:]
     grid = last[0].get_subplotspec().get_gridspec()  # type: ignore[union-attr]  # `new_figure` gave it one
     for axes in last:
@@ -184,7 +184,7 @@ def _points(
     look: tuple[str, str, str],
     name: str | None = None,
 ) -> None:
-    """Draws differences with their intervals, where they have one."""
+    """Draw differences with their intervals, where they have one."""
     color, marker, fill = look
     spread = rows["low"].notna().to_numpy()
     at = pd.Series([*places], dtype=float)
@@ -210,7 +210,7 @@ def _points(
 
 
 def _finish(axes: Axes, names: Sequence[str], num_ticks: int = 4) -> None:
-    """Draws the line of no difference and names the rows, the first on top."""
+    """Draw the line of no difference and names the rows, the first on top."""
     axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
     axes.set_yticks(range(len(names)), [*names], fontsize=7.5)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -222,7 +222,7 @@ def _finish(axes: Axes, names: Sequence[str], num_ticks: int = 4) -> None:
 
 
 def _legend(panels: Sequence[Axes], num_drawn: int, states: Sequence[str]) -> None:
-    """Writes which marker is which state into the place without a panel, else above the first panel."""
+    """Write which marker is which state into the place without a panel, else above the first panel."""
     for state in states:
         color, marker, fill = STATES[state]
         look: dict[str, Any] = {"marker": marker, "markersize": 4, "markerfacecolor": fill, "linewidth": 1.1}

@@ -11,7 +11,18 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from spaceprobe.analysis.aggregates import aggregate_runs, swept_settings
 from spaceprobe.analysis.over_seeds import t_interval
-from spaceprobe.report.figures.groups import (
+from spaceprobe.report.figures.marks import (
+    STATES,
+    Look,
+    empty_figure,
+    legend_above,
+    log_label,
+    name_below,
+    sequence_looks,
+    short,
+)
+from spaceprobe.report.figures.style import corner_note, new_figure, shown, styled, titled
+from spaceprobe.results.groups import (
     LABEL,
     Comparison,
     by_state,
@@ -24,17 +35,6 @@ from spaceprobe.report.figures.groups import (
     reading_keys,
     with_groups,
 )
-from spaceprobe.report.figures.marks import (
-    STATES,
-    Look,
-    empty_figure,
-    legend_above,
-    log_label,
-    name_below,
-    sequence_looks,
-    short,
-)
-from spaceprobe.report.figures.style import corner_note, new_figure, shown, styled, titled
 
 RESPONSES = {
     "chi_row_max_median": "row maxima of χ\n(median over class pairs)",
@@ -61,7 +61,7 @@ TICK_GAP = 0.035
 def folding_against(
     runs: pd.DataFrame, folding: pd.DataFrame, correlations: pd.DataFrame | None = None, axis: str = "depth"
 ) -> Figure:
-    """Draws folding against depth, width or a swept number, trained and untrained.
+    """Draw folding against depth, width or a swept number, trained and untrained.
 
     Every seed is a point; the line joins the means over seeds, its bars are t intervals of the mean over
     seeds (95 %), and in the corner stands the correlation with its interval. Where runs at one place differ
@@ -104,7 +104,7 @@ def folding_against(
 
 
 def chi_distribution(runs: pd.DataFrame, histogram: pd.DataFrame) -> Figure:
-    """Draws which share of the folded paths has which χ, untrained and trained, by architecture.
+    """Draw which share of the folded paths has which χ, untrained and trained, by architecture.
 
     Args:
         runs: runs.csv.
@@ -131,7 +131,7 @@ def chi_distribution(runs: pd.DataFrame, histogram: pd.DataFrame) -> Figure:
 
 
 def _why_no_axis(runs: pd.DataFrame, axis: str) -> str:
-    """Returns why nothing can be drawn against a column of runs.csv; nothing where it can."""
+    """Return why nothing can be drawn against a column of runs.csv; nothing where it can."""
     if axis not in (*AXES, *swept_settings(runs)):
         return f"this study sweeps no {axis}"
     values = runs.loc[runs["status"] == "done", axis].dropna()
@@ -146,7 +146,7 @@ class _Places:
     """Where the values of a swept number stand on an x axis."""
 
     def __init__(self, axis: str, values: list[float]) -> None:
-        """Takes the column and its different values, smallest first; at least one."""
+        """Take the column and its different values, smallest first; at least one."""
         self.column = axis
         self.values = values
         self.is_log = axis != "depth" and values[0] > 0 and values[-1] >= LOG_FROM * values[0]
@@ -155,11 +155,11 @@ class _Places:
         self.unit = float(np.diff(scaled).min(initial=self.span))
 
     def shifted(self, value: float, shift: np.ndarray | float) -> np.ndarray:
-        """Returns places beside a value, moved by parts of the smallest distance between two."""
+        """Return places beside a value, moved by parts of the smallest distance between two."""
         return np.asarray(value * 10 ** (shift * self.unit) if self.is_log else value + shift * self.unit)
 
     def prepare(self, axes: Axes) -> None:
-        """Gives a panel its x axis, with a tick at every value whose label does not meet the one before."""
+        """Give a panel its x axis, with a tick at every value whose label does not meet the one before."""
         axes.set_xlabel(short(AXES.get(self.column, self.column), 40))
         if self.is_log:
             axes.set_xscale("log")
@@ -202,7 +202,7 @@ def _points_and_means(
 
 
 def _draw_point(axes: Axes, x: float, y: float, look: Look, words: str) -> None:
-    """Draws one run as an artist of its own, which alone can have a title."""
+    """Draw one run as an artist of its own, which alone can have a title."""
     axes.add_line(
         Line2D(
             [x], [y], linestyle="none", marker=look.marker, markersize=3.2, markerfacecolor=look.fill,
@@ -228,7 +228,7 @@ def _note_correlations(axes: Axes, correlations: pd.DataFrame, axis: str, respon
 
 
 def _draw_densities(axes: Axes, rows: pd.DataFrame, compared: Comparison) -> None:
-    """Draws the density of one state for each group, and below the panel which share folds at all."""
+    """Draw the density of one state for each group, and below the panel which share folds at all."""
     for group, look in sequence_looks(compared.groups).items():
         bins = rows[rows[LABEL] == group].groupby(["low", "high"], as_index=False)["num_paths"].sum()
         num_paths = bins["num_paths"].sum()

@@ -56,7 +56,7 @@ STATES = {
 
 
 def sequence_looks(names: Sequence[object]) -> dict[Any, Look]:
-    """Returns a look for each of some ordered things, such as groups from shallow to deep."""
+    """Return a look for each of some ordered things, such as groups from shallow to deep."""
     colors = sequence_colors(len(names))
     return {
         name: Look(str(name), color, LINES[n % len(LINES)], MARKERS[n % len(MARKERS)], color)
@@ -65,7 +65,7 @@ def sequence_looks(names: Sequence[object]) -> dict[Any, Look]:
 
 
 def empty_figure(*words: str) -> Figure:
-    """Returns a figure that only says why it is empty, a paragraph for each of the words."""
+    """Return a figure that only says why it is empty, a paragraph for each of the words."""
     with styled():
         figure = new_figure(height=1.4)
         empty_note(figure.axes[0], "; ".join(words))
@@ -73,7 +73,7 @@ def empty_figure(*words: str) -> Figure:
 
 
 def grid_figure(num_panels: int, num_columns: int, *, height: float, **options: Any) -> Figure:
-    """Returns a figure with so many panels in rows; the places left over are gone."""
+    """Return a figure with so many panels in rows; the places left over are gone."""
     num_columns = max(1, min(num_panels, num_columns))
     figure = new_figure(-(-num_panels // num_columns), num_columns, height=height, **options)
     for axes in figure.axes[num_panels:]:
@@ -82,7 +82,7 @@ def grid_figure(num_panels: int, num_columns: int, *, height: float, **options: 
 
 
 def short(text: str, width: int, num_lines: int = 2) -> str:
-    """Returns a text broken into a few lines, cut where it is longer still."""
+    """Return a text broken into a few lines, cut where it is longer still."""
     lines = wrap(text, width) if num_lines > 1 else [text]
     if len(lines) > num_lines or any(len(line) > width for line in lines):
         lines = [*lines[: num_lines - 1], f"{lines[num_lines - 1][: width - 1]}…"]
@@ -90,7 +90,7 @@ def short(text: str, width: int, num_lines: int = 2) -> str:
 
 
 def legend_above(figure: Figure, looks: Sequence[Look], *, has_markers: bool = False) -> None:
-    """Draws one legend for all panels above them, in as many columns as there is room for."""
+    """Draw one legend for all panels above them, in as many columns as there is room for."""
     handles = [
         Line2D(
             [], [], color=look.color, linestyle=look.line, label=short(look.name, 60, 1),
@@ -104,7 +104,7 @@ def legend_above(figure: Figure, looks: Sequence[Look], *, has_markers: bool = F
 
 
 def name_below(figure: Figure, name: str, notes: Sequence[str] = ()) -> None:
-    """Writes what all panels have on their x axes below them, if anything, and below that the notes."""
+    """Write what all panels have on their x axes below them, if anything, and below that the notes."""
     lines = [name] if name else []
     lines += [line for note in notes for line in wrap(note, NOTE_WIDTH + 20)]
     if lines:
@@ -115,7 +115,7 @@ def name_below(figure: Figure, name: str, notes: Sequence[str] = ()) -> None:
 def draw_runs(
     axes: Axes, runs: Sequence[tuple[pd.Series, pd.Series]], look: Look, *, width: float, alpha: float = 1.0
 ) -> None:
-    """Draws a line for each run, all as one artist, over values above 0 where the scale is a log one."""
+    """Draw a line for each run, all as one artist, over values above 0 where the scale is a log one."""
     lines = []
     for x, y in runs:
         values = y.to_numpy(float)
@@ -131,7 +131,7 @@ def draw_runs(
 
 
 def log_scale(axes: Axes, *names: str) -> None:
-    """Makes axes logarithmic, with ticks at 1, 2 and 5 where they span less than two decades."""
+    """Make axes logarithmic, with ticks at 1, 2 and 5 where they span less than two decades."""
     for name in names:
         axes.set(**{f"{name}scale": "log"})
         axis = axes.xaxis if name == "x" else axes.yaxis
@@ -141,7 +141,7 @@ def log_scale(axes: Axes, *names: str) -> None:
 
 
 def log_label(value: float, _: object = None) -> str:
-    """Returns a number as ticks show it.
+    """Return a number as ticks show it.
 
     >>> log_label(0.05), log_label(1e-4), log_label(20_000)
     ('0.05', '10⁻⁴', '2·10⁴')
@@ -157,12 +157,12 @@ def log_label(value: float, _: object = None) -> str:
 
 
 def count_axis(axes: Axes, most: int = 4) -> None:
-    """Gives the x axis whole numbers only, as for indices, layers and epochs."""
+    """Give the x axis whole numbers only, as for indices, layers and epochs."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True, steps=[1, 2, 5, 10]))
 
 
 def epoch_axis(axes: Axes, last: float) -> None:
-    """Gives the x axis epochs; from 1 on a log scale where there are many."""
+    """Give the x axis epochs; from 1 on a log scale where there are many."""
     if last > MANY_EPOCHS:
         axes.set_xscale("symlog", linthresh=1)
         decades = 10 ** np.arange(0, math.floor(math.log10(last)) + 1)
@@ -178,13 +178,13 @@ class _LogTicks(LogLocator):
     """Decades; over a short span 1, 2 and 5 of each, since one tick alone says nothing of a scale."""
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
-        """Returns the ticks between two limits above 0."""
+        """Return the ticks between two limits above 0."""
         is_short = vmin > 0 and math.log10(max(vmin, vmax) / min(vmin, vmax)) < 2
         self.set_params(subs=(1.0, 2.0, 5.0) if is_short else (1.0,))
         return super().tick_values(vmin, vmax)
 
     def nonsingular(self, vmin: float, vmax: float) -> tuple[float, float]:
-        """Returns limits some way apart: of values equal but for rounding, a decade to either side."""
+        """Return limits some way apart: of values equal but for rounding, a decade to either side."""
         if vmin > 0 and max(vmin, vmax) / min(vmin, vmax) < 1 + 1e-6:
             vmin = vmax = max(vmin, vmax)
         limits: tuple[float, float] = super().nonsingular(vmin, vmax)

@@ -3,10 +3,10 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spaceprobe.report.figures.groups import compare, last_epochs, numbers
 from spaceprobe.report.figures.marks import STATES, Look, draw_runs, empty_figure, legend_above, name_below
 from spaceprobe.report.figures.panels import Panel, layer_grid
 from spaceprobe.report.figures.style import MUTED, THIRD, TRAINED, UNTRAINED, corner_note, styled, titled
+from spaceprobe.results.groups import compare, last_epochs, numbers
 
 METRICS = {
     "svd": Look("identity", TRAINED, "-"),
@@ -25,7 +25,7 @@ PANEL_HEIGHT = 1.5
 def layer_spectra(
     runs: pd.DataFrame, spectrum: pd.DataFrame, ranks: pd.DataFrame, tails: pd.DataFrame | None = None
 ) -> Figure:
-    """Draws the singular values of every layer on a log scale, trained and as they were initialised.
+    """Draw the singular values of every layer on a log scale, trained and as they were initialised.
 
     A row of panels for each architecture, a panel for each layer, a line for each seed; values of 0 have no
     place. The dotted line is the Marchenko-Pastur edge of the known initialisation, the upright one the
@@ -65,7 +65,7 @@ def layer_spectra(
 
 
 def latent_spectra(runs: pd.DataFrame, spectrum: pd.DataFrame) -> Figure:
-    """Draws S' by metric for every layer, each divided by its largest value; means over seeds.
+    """Draw S' by metric for every layer, each divided by its largest value; means over seeds.
 
     Args:
         runs: runs.csv.
@@ -102,7 +102,7 @@ def _mark_rank(panel: Panel, chosen: pd.DataFrame) -> None:
 
 
 def _median(table: pd.DataFrame | None, panel: Panel, column: str) -> float | None:
-    """Returns the median over the runs of a panel, at its layer; None where there is no value."""
+    """Return the median over the runs of a panel, at its layer; None where there is no value."""
     if table is None:
         return None
     rows = table[table["run"].isin(panel.rows["run"]) & (table["layer"] == panel.layer)]

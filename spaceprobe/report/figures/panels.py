@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spaceprobe.report.figures.groups import LABEL, Comparison, choose
 from spaceprobe.report.figures.marks import count_axis, log_scale, short
 from spaceprobe.report.figures.style import new_figure
+from spaceprobe.results.groups import LABEL, Comparison, choose
 
 MAX_LAYERS = 7
 """Panels side by side that can still be read. Chosen."""
@@ -39,7 +39,7 @@ class LayerGrid:
 
 
 def layer_grid(compared: Comparison, *, height: float, is_log: bool = False) -> LayerGrid:
-    """Returns a figure with a panel for each group and layer that has rows, titled and named.
+    """Return a figure with a panel for each group and layer that has rows, titled and named.
 
     Args:
         compared: rows with a column ``layer``; not empty.

@@ -37,7 +37,7 @@ MAX_DARKNESS = 0.09
 
 
 def path_figure(path: pd.DataFrame, images: Float[np.ndarray, "images height width"] | None = None) -> Figure:
-    """Draws one path: how far it is from its start in flips, how much it has flipped, and χ so far.
+    """Draw one path: how far it is from its start in flips, how much it has flipped, and χ so far.
 
     The dashed line is the path unfolded: were no unit to flip back, the distance from the start would be the
     number of flips, which is the «flat» line of arXiv 2502.09954, figure 6. Ticks at the bottom are the
@@ -67,7 +67,7 @@ def path_figure(path: pd.DataFrame, images: Float[np.ndarray, "images height wid
 
 
 def _draw_flips(axes: Axes, path: pd.DataFrame) -> None:
-    """Draws distance from the start and flips so far, with a tick at each boundary."""
+    """Draw distance from the start and flips so far, with a tick at each boundary."""
     t, distance, flips = (path[name].to_numpy(float) for name in ("t", "distance", "flips"))
     for values, color, line, name in (
         (flips, THIRD, "--", "flips so far (the path unfolded)"),
@@ -94,7 +94,7 @@ def _draw_flips(axes: Axes, path: pd.DataFrame) -> None:
 
 
 def _draw_chi(axes: Axes, path: pd.DataFrame) -> None:
-    """Draws χ of the path so far."""
+    """Draw χ of the path so far."""
     axes.stairs(path["chi"], np.append(path["t"], 1.0), baseline=None, color=UNTRAINED)
     axes.set_ylabel("χ so far")
     top = max(0.1, 1.15 * path["chi"].max())
@@ -103,7 +103,7 @@ def _draw_chi(axes: Axes, path: pd.DataFrame) -> None:
 
 
 def _draw_images(axes: Axes, images: Float[np.ndarray, "images height width"]) -> None:
-    """Draws images, each in the middle of where it lies on the path."""
+    """Draw images, each in the middle of where it lies on the path."""
     axes.set_axis_off()
     zoom = IMAGE_HEIGHT / images.shape[1]
     for t, image in zip(np.linspace(0, 1, len(images)), images, strict=True):
@@ -119,7 +119,7 @@ def plane_figure(
     *,
     labels: tuple[str, str] = ("", ""),
 ) -> Figure:
-    """Draws the linear regions of a plane, coloured by their Hamming distance from a corner.
+    """Draw the linear regions of a plane, coloured by their Hamming distance from a corner.
 
     Args:
         plane: columns x, y, distance (from the pattern at the first corner) and pattern (a number for each
@@ -180,7 +180,7 @@ def _grid(
 ) -> tuple[
     Int[np.ndarray, "rows columns"], Int[np.ndarray, "rows columns"], tuple[float, float, float, float]
 ]:
-    """Returns distance and pattern, row 0 the lowest, and left, right, bottom and top of their cells."""
+    """Return distance and pattern, row 0 the lowest, and left, right, bottom and top of their cells."""
     x, y = (np.unique(plane[name].to_numpy(float)) for name in ("x", "y"))
     if len(plane) != len(x) * len(y) or plane.duplicated(["x", "y"]).any():
         raise ValueError(
@@ -196,7 +196,7 @@ def _grid(
 
 
 def _boundaries(pattern: Int[np.ndarray, "rows columns"]) -> Int[np.ndarray, "rows columns"]:
-    """Returns 1 where the neighbour to the left or below has another pattern, else 0."""
+    """Return 1 where the neighbour to the left or below has another pattern, else 0."""
     found = np.zeros(pattern.shape, dtype=np.int64)
     found[:, 1:] |= pattern[:, 1:] != pattern[:, :-1]
     found[1:] |= pattern[1:] != pattern[:-1]
@@ -204,7 +204,7 @@ def _boundaries(pattern: Int[np.ndarray, "rows columns"]) -> Int[np.ndarray, "ro
 
 
 def _draw_corners(axes: Axes, corners: Mapping[str, tuple[float, float]]) -> None:
-    """Marks points and the path from the first to the second."""
+    """Mark points and the path from the first to the second."""
     ends = np.array([*corners.values()][:2], dtype=float)
     for color, width in ((PAPER, 2.6), (INK, 1.1)):
         axes.plot(ends[:, 0], ends[:, 1], color=color, linewidth=width)
@@ -228,7 +228,7 @@ SERIES = ((TRAINED, "o"), (UNTRAINED, "s"), (THIRD, "^"))
 
 
 def sampling_figure(samples: pd.DataFrame) -> Figure:
-    """Draws χ of sampled paths against the number of points, beside the exact value.
+    """Draw χ of sampled paths against the number of points, beside the exact value.
 
     Args:
         samples: columns path (its name), num_points (empty for exact) and chi.
@@ -251,7 +251,7 @@ def sampling_figure(samples: pd.DataFrame) -> Figure:
 
 
 def _draw_samples(axes: Axes, name: str, rows: pd.DataFrame, color: str, marker: str) -> None:
-    """Draws χ of one path, and a line where its exact value is."""
+    """Draw χ of one path, and a line where its exact value is."""
     sampled = rows.dropna(subset="num_points").sort_values("num_points")
     axes.plot(
         sampled["num_points"].to_numpy(float),

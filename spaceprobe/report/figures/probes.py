@@ -5,7 +5,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spaceprobe.report.figures.groups import LABEL, by_state, compare, last_epochs, numbers
 from spaceprobe.report.figures.marks import (
     STATES,
     Look,
@@ -18,6 +17,7 @@ from spaceprobe.report.figures.marks import (
 )
 from spaceprobe.report.figures.panels import layer_grid
 from spaceprobe.report.figures.style import MUTED, PAPER, THIRD, new_figure, plain, shown, styled, titled
+from spaceprobe.results.groups import LABEL, by_state, compare, last_epochs, numbers
 
 SPACES = {"input": "activations that enter a layer", "output": "that leave it, before the activation"}
 
@@ -32,7 +32,7 @@ MAX_SPACES = 12
 
 
 def retrieval_accuracy(runs: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
-    """Draws how often a noisy image finds its stored one in each space, beside pixels and initialisation.
+    """Draw how often a noisy image finds its stored one in each space, beside pixels and initialisation.
 
     Every seed is a point, the upright mark their mean.
 
@@ -64,7 +64,7 @@ def retrieval_accuracy(runs: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
 
 
 def activation_dimension(runs: pd.DataFrame, dimension: pd.DataFrame) -> Figure:
-    """Draws the intrinsic dimension of activations by layer, untrained and trained, by each estimator.
+    """Draw the intrinsic dimension of activations by layer, untrained and trained, by each estimator.
 
     Markers are means over seeds; the bars reach from the smallest seed to the largest.
 
@@ -100,7 +100,7 @@ def activation_dimension(runs: pd.DataFrame, dimension: pd.DataFrame) -> Figure:
 
 
 def axis_semantics(runs: pd.DataFrame, semantics: pd.DataFrame) -> Figure:
-    """Draws which share of each latent axis' variance the classes explain, untrained beside trained.
+    """Draw which share of each latent axis' variance the classes explain, untrained beside trained.
 
     Every run is a thin line, the mean over seeds a thick one. The dotted line is the 95 % quantile with
     shuffled labels, at its largest over seeds and states: what lies above is no accident, but see it beside
@@ -130,7 +130,7 @@ def axis_semantics(runs: pd.DataFrame, semantics: pd.DataFrame) -> Figure:
 
 
 def _look_of_space(space: str) -> Look:
-    """Returns how a space is drawn; those of the untrained network end in ``initial``."""
+    """Return how a space is drawn; those of the untrained network end in ``initial``."""
     if space == PIXELS.name:
         return PIXELS
     return STATES["initial" if space.endswith(" initial") else "trained"]
@@ -147,13 +147,13 @@ def _draw_values(axes: Axes, values: np.ndarray, place: int, look: Look, words: 
 
 
 def _with_estimator(look: Look, name: str) -> Look:
-    """Returns the look of a state with the line and marker of an estimator."""
+    """Return the look of a state with the line and marker of an estimator."""
     line, marker = ESTIMATORS[name]
     return look._replace(name=f"{look.name}, {name}", line=line, marker=marker)
 
 
 def _draw_dimensions(axes: Axes, rows: pd.DataFrame, estimators: list[str]) -> None:
-    """Draws one space of one group: means over seeds by layer, with bars from the smallest to the largest."""
+    """Draw one space of one group: means over seeds by layer, with bars from the smallest to the largest."""
     for state, of_state in by_state(rows).items():
         for name in estimators:
             look = _with_estimator(STATES[state], name)

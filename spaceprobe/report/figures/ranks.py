@@ -5,7 +5,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spaceprobe.report.figures.groups import LABEL, compare, last_epochs, numbers
 from spaceprobe.report.figures.marks import (
     Look,
     draw_runs,
@@ -19,6 +18,7 @@ from spaceprobe.report.figures.marks import (
     short,
 )
 from spaceprobe.report.figures.style import INK, MUTED, corner_note, plain, styled
+from spaceprobe.results.groups import LABEL, compare, last_epochs, numbers
 
 FUNCTIONAL = "functional"
 """The rule whose rank was measured: the least that keeps the network's accuracy."""
@@ -32,7 +32,7 @@ KEYS = ["run", "epoch", "layer"]
 
 
 def ranks_against_functional(ranks: pd.DataFrame, runs: pd.DataFrame | None = None) -> Figure:
-    """Draws the rank that each rule gives against the functional rank, a point for each layer of a run.
+    """Draw the rank that each rule gives against the functional rank, a point for each layer of a run.
 
     On the diagonal a rule gives just the rank that the network needs. In the corner stand the geometric mean
     of rank / functional rank and the root mean square of its logarithm.
@@ -71,7 +71,7 @@ def ranks_against_functional(ranks: pd.DataFrame, runs: pd.DataFrame | None = No
 
 
 def rank_evolution(runs: pd.DataFrame, ranks: pd.DataFrame, rule: str = "participation") -> Figure:
-    """Draws the rank of every layer over epochs, every seed a thin line and the mean a thick one.
+    """Draw the rank of every layer over epochs, every seed a thin line and the mean a thick one.
 
     Args:
         runs: runs.csv.
@@ -112,7 +112,7 @@ def rank_evolution(runs: pd.DataFrame, ranks: pd.DataFrame, rule: str = "partici
 
 
 def _rule_and_need(ranks: pd.DataFrame) -> pd.DataFrame:
-    """Returns the valid ranks by rule with the functional rank of the same layer as ``needed``."""
+    """Return the valid ranks by rule with the functional rank of the same layer as ``needed``."""
     needed = ranks.loc[ranks["rule"] == FUNCTIONAL, [*KEYS, "rank"]].rename(columns={"rank": "needed"})
     by_rule = ranks[ranks["valid"].eq(other=True) & (ranks["rule"] != FUNCTIONAL)]
     points = by_rule.merge(needed, on=KEYS)

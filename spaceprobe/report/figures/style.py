@@ -107,14 +107,14 @@ def styled() -> Iterator[None]:
 def new_figure(
     num_rows: int = 1, num_columns: int = 1, *, height: float = 2.6, width: float = WIDTH, **options: Any
 ) -> Figure:
-    """Returns an empty figure of a width in inches with so many panels, each of a height in inches."""
+    """Return an empty figure of a width in inches with so many panels, each of a height in inches."""
     figure = Figure(figsize=(width, height * num_rows), layout="constrained")
     figure.subplots(num_rows, num_columns, squeeze=False, **options)
     return figure
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """Returns a figure as a file; no time and no random name is in it.
+    """Return a figure as a file; no time and no random name is in it.
 
     In an SVG, what was given a title by `titled` has it, for a pointer to show and a reader to read.
 
@@ -136,7 +136,7 @@ def render(figure: Figure, kind: str) -> bytes:
 
 
 def _settle(figure: Figure) -> None:
-    """Gives the parts of a figure their places for good, without last bits.
+    """Give the parts of a figure their places for good, without last bits.
 
     Those of a layout differ from call to call, and with them the names of clip paths in an SVG.
     """
@@ -153,18 +153,18 @@ def _settle(figure: Figure) -> None:
 
 
 def titled(text: str) -> str:
-    """Returns the ``gid`` that gives a part of a figure a title in SVGs, of any text."""
+    """Return the ``gid`` that gives a part of a figure a title in SVGs, of any text."""
     return f"title: {_NOT_IN_XML.sub('?', text)}"
 
 
 def sequence_colors(count: int) -> list[tuple[float, float, float, float]]:
-    """Returns colours for ordered things such as depths, from dark to light but not too light for paper."""
+    """Return colours for ordered things such as depths, from dark to light but not too light for paper."""
     scale = mpl.colormaps[SEQUENTIAL]
     return [scale(LIGHTEST * number / max(1, count - 1)) for number in range(count)]
 
 
 def corner_note(axes: Axes, lines: Sequence[tuple[str, str]], place: str = "upper left") -> None:
-    """Writes lines into a corner of a panel, each in a colour."""
+    """Write lines into a corner of a panel, each in a colour."""
     vertical, horizontal = place.split()
     shift = -9.5 if vertical == "upper" else 9.5
     for number, (line, color) in enumerate(lines if vertical == "upper" else reversed(lines)):
@@ -183,14 +183,14 @@ def corner_note(axes: Axes, lines: Sequence[tuple[str, str]], place: str = "uppe
 
 
 def empty_note(axes: Axes, words: str) -> None:
-    """Says in the middle of a panel why it is empty; the words show as they are, never as formulas."""
+    """Describe in the middle of a panel why it is empty; the words show as they are, never as formulas."""
     axes.set_axis_off()
     note = plain(fill(words, NOTE_WIDTH))
     axes.text(0.5, 0.5, note, transform=axes.transAxes, ha="center", va="center", color=MUTED)
 
 
 def plain(text: object) -> str:
-    """Returns a text from a table so that a figure shows it as it is.
+    """Return a text from a table so that a figure shows it as it is.
 
     Dollar signs begin no formula. What the font does not have is a question mark, lest matplotlib warn.
     """
@@ -200,12 +200,12 @@ def plain(text: object) -> str:
 
 @cache
 def _characters() -> frozenset[int]:
-    """Returns the code points that the font of the style has."""
+    """Return the code points that the font of the style has."""
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
 def shown(value: float, digits: int = 3) -> str:
-    """Returns a number as figures and pages show it, with so many digits that count."""
+    """Return a number as figures and pages show it, with so many digits that count."""
     if not math.isfinite(value):
         return "–"
     return f"{value:.{digits}g}"

@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spaceprobe.report.figures.groups import LABEL, Comparison, compare, numbers
 from spaceprobe.report.figures.marks import (
     draw_runs,
     empty_figure,
@@ -18,6 +17,7 @@ from spaceprobe.report.figures.marks import (
     sequence_looks,
 )
 from spaceprobe.report.figures.style import MUTED, styled
+from spaceprobe.results.groups import LABEL, Comparison, compare, numbers
 
 CURVES = {
     "train_loss": "training loss",
@@ -38,7 +38,7 @@ CONVERGED_BELOW = 0.05
 
 
 def training_curves(runs: pd.DataFrame, training: pd.DataFrame) -> Figure:
-    """Draws loss and accuracy over epochs: every run a thin line, the mean over seeds a thick one.
+    """Draw loss and accuracy over epochs: every run a thin line, the mean over seeds a thick one.
 
     Args:
         runs: runs.csv.
@@ -60,7 +60,7 @@ def training_curves(runs: pd.DataFrame, training: pd.DataFrame) -> Figure:
 
 
 def convergence_curves(runs: pd.DataFrame, convergence: pd.DataFrame) -> Figure:
-    """Draws the four criteria of stable convergence over epochs, each of a run's worst layer.
+    """Draw the four criteria of stable convergence over epochs, each of a run's worst layer.
 
     Every run is a thin line, the median over seeds a thick one. Below the dashed line a criterion counts as
     converged; the matrices of a network that is above it still move. A value of 0 has no place.
@@ -86,7 +86,7 @@ def convergence_curves(runs: pd.DataFrame, convergence: pd.DataFrame) -> Figure:
 
 
 def _draw_curves(axes: Axes, compared: Comparison, column: str, middle: str = "mean") -> None:
-    """Draws a column over epochs for each group: its runs thin, their middle thick."""
+    """Draw a column over epochs for each group: its runs thin, their middle thick."""
     rows = compared.rows.dropna(subset=column)
     for group, look in sequence_looks(compared.groups).items():
         some = rows[rows[LABEL] == group]
@@ -97,7 +97,7 @@ def _draw_curves(axes: Axes, compared: Comparison, column: str, middle: str = "m
 
 
 def _finish(figure: Figure, compared: Comparison) -> None:
-    """Gives all panels their axis of epochs, and the figure its legend and notes."""
+    """Give all panels their axis of epochs, and the figure its legend and notes."""
     for axes in figure.axes:
         epoch_axis(axes, float(compared.rows["epoch"].max()))
         axes.set_xlabel("epoch")

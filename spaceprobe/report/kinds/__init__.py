@@ -18,7 +18,7 @@ KINDS = (*FOLDING, *PATHS, *MATRICES, *TRAINING)
 
 
 def kind_named(name: str) -> Kind:
-    """Returns the figure of a name.
+    """Return the figure of a name.
 
     Raises:
         SettingsError: there is none.

@@ -7,11 +7,11 @@ from markupsafe import Markup
 
 from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
 from spaceprobe.report import figures as draw
-from spaceprobe.report.figures.groups import LABEL, with_groups
 from spaceprobe.report.kinds.kind import AT_THE_END, Kind, joined, needs, said, when
-from spaceprobe.report.missing import why_missing
 from spaceprobe.report.numbers import Numbers
-from spaceprobe.report.questions import (
+from spaceprobe.results.groups import LABEL, with_groups
+from spaceprobe.results.missing import why_missing
+from spaceprobe.results.questions import (
     STATES,
     architecture_rows,
     correlation_row,
@@ -19,14 +19,14 @@ from spaceprobe.report.questions import (
     varying_predictors,
     way_shown,
 )
-from spaceprobe.report.results import Results
+from spaceprobe.results.results import Results
 
 Predictor = Callable[[pd.DataFrame], str | None]
 """Given runs.csv, returns what folding is set against; None where that does not vary."""
 
 
 def _against(name: str, title: str, predictor: Predictor) -> Kind:
-    """Returns folding against depth, width or another setting."""
+    """Return folding against depth, width or another setting."""
 
     def lacks(results: Results) -> str | None:
         missing = why_missing(results, "folding", "aggregates")
@@ -59,7 +59,7 @@ def _setting(runs: pd.DataFrame) -> str | None:
 
 
 def _against_words(numbers: Numbers, predictor: str) -> Markup:
-    """Says what becomes of folding with depth, width or another setting."""
+    """Describe what becomes of folding with depth, width or another setting."""
     groups = with_groups(numbers.frames["runs"])
     is_mixed = groups.groupby(predictor)[LABEL].nunique().gt(1).any()
     read = said(
@@ -74,7 +74,7 @@ def _against_words(numbers: Numbers, predictor: str) -> Markup:
 
 
 def _ends(numbers: Numbers, predictor: str) -> list[Markup]:
-    """Says the row maxima at the least and the largest value of a predictor."""
+    """Describe the row maxima at the least and the largest value of a predictor."""
     rows = architecture_rows(numbers.frames, "trained")
     if not rows:
         return []
@@ -98,7 +98,7 @@ def _ends(numbers: Numbers, predictor: str) -> list[Markup]:
 
 
 def _correlations(numbers: Numbers, predictor: str) -> list[Markup]:
-    """Says the correlation of a predictor with row maxima, trained and untrained, where there is one."""
+    """Describe the correlation of a predictor with row maxima, trained and untrained, where there is one."""
     rows = {state: correlation_row(numbers.frames, predictor, state) for state in STATES}
     parts = [
         said(
@@ -114,7 +114,7 @@ def _correlations(numbers: Numbers, predictor: str) -> list[Markup]:
 
 
 def _class_pairs_words(numbers: Numbers) -> Markup:
-    """Says which class pair folds most."""
+    """Describe which class pair folds most."""
     read = Markup(
         "Rows are the classes that paths start from, columns those where they end: χ has a direction. Cells "
         "are means over seeds, on one scale for each row of maps; a pointer on a cell shows its number."
@@ -131,7 +131,7 @@ def _class_pairs_words(numbers: Numbers) -> Markup:
 
 
 def _distribution_words(numbers: Numbers) -> Markup:
-    """Says how many paths were counted."""
+    """Describe how many paths were counted."""
     where = {"measure": "chi", **way_shown(numbers.frames), **AT_THE_END}
     return said(
         "Which share of the folded paths has which χ; the legend gives the share that folds at all. Counted "

@@ -7,9 +7,9 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from spaceprobe.report.missing import why_missing
 from spaceprobe.report.numbers import LAST, Numbers
-from spaceprobe.report.results import Results
+from spaceprobe.results.missing import why_missing
+from spaceprobe.results.results import Results
 
 SECTIONS = {
     "folding": "Space folding",
@@ -48,20 +48,20 @@ UNTRAINED: Mapping[str, Any] = {"epoch": 0}
 
 
 def needs(*tables: str) -> Callable[[Results], str | None]:
-    """Returns what says why a study has no rows in one of some tables."""
+    """Return what says why a study has no rows in one of some tables."""
     return lambda results: why_missing(results, *tables)
 
 
 def when(numbers: Numbers, table: str) -> str:
-    """Returns which networks the last epochs of a table are of."""
+    """Return which networks the last epochs of a table are of."""
     return "after training" if numbers.frames[table]["epoch"].max() > 0 else "before training"
 
 
 def said(words: str, *parts: Markup | str) -> Markup:
-    """Returns words with parts in their places; a part that is no `Markup` is escaped."""
+    """Return words with parts in their places; a part that is no `Markup` is escaped."""
     return Markup(words).format(*parts)  # noqa: S704  # words are those of this room
 
 
 def joined(parts: Sequence[Markup], separator: str = ", ") -> Markup:
-    """Returns parts with something between them."""
+    """Return parts with something between them."""
     return Markup(separator).join(parts)  # noqa: S704  # see above

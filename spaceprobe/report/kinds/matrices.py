@@ -4,10 +4,10 @@ from markupsafe import Markup
 
 from spaceprobe.report import figures as draw
 from spaceprobe.report.kinds.kind import AT_THE_END, UNTRAINED, Kind, joined, needs, said, when
-from spaceprobe.report.missing import why_missing
 from spaceprobe.report.numbers import Numbers
-from spaceprobe.report.questions import has_valid_rank
-from spaceprobe.report.results import Results
+from spaceprobe.results.missing import why_missing
+from spaceprobe.results.questions import has_valid_rank
+from spaceprobe.results.results import Results
 
 
 def _no_rank(results: Results) -> str | None:
@@ -34,7 +34,7 @@ def _one_metric(results: Results) -> str | None:
 
 
 def _spectra_words(numbers: Numbers) -> Markup:
-    """Says how exact the decompositions are."""
+    """Describe how exact the decompositions are."""
     return said(
         "Singular values of every layer, trained (solid) and as initialised (dashed); the dotted line is the "
         "Marchenko-Pastur edge of the initialisation, the upright one the rank n′ of the default rule. The "
@@ -46,7 +46,7 @@ def _spectra_words(numbers: Numbers) -> Markup:
 
 
 def _ranks_words(numbers: Numbers) -> Markup:
-    """Says how the rules stand to the functional rank."""
+    """Describe how the rules stand to the functional rank."""
     table = numbers.frames["lmd_ranks"]
     rules = [
         rule for rule in ("functional", "data99", "participation", "energy95") if has_valid_rank(table, rule)
@@ -68,7 +68,7 @@ def _ranks_words(numbers: Numbers) -> Markup:
 
 
 def _metrics_words(numbers: Numbers) -> Markup:
-    """Says which metrics could be fitted."""
+    """Describe which metrics could be fitted."""
     return said(
         "S′ of every layer in each latent metric, over its largest value. Of {} decompositions {} {} are "
         "valid; of the others lmd_layers.csv says why not.",
@@ -79,7 +79,7 @@ def _metrics_words(numbers: Numbers) -> Markup:
 
 
 def _evolution_words(numbers: Numbers) -> Markup:
-    """Says how the ranks change."""
+    """Describe how the ranks change."""
     ends = (
         numbers.reading("median", "lmd_ranks", "value", {"rule": "participation", **where}, ".3g")
         for where in (UNTRAINED, AT_THE_END)
@@ -92,7 +92,7 @@ def _evolution_words(numbers: Numbers) -> Markup:
 
 
 def _convergence_words(numbers: Numbers) -> Markup:
-    """Says how many layers still move."""
+    """Describe how many layers still move."""
     return said(
         "The four criteria of stable convergence, of the layer that moves most; the dashed line is where "
         "they count as met. At the end {} of {} layers are stable; the theorem behind the decomposition "
@@ -103,7 +103,7 @@ def _convergence_words(numbers: Numbers) -> Markup:
 
 
 def _dimension_words(numbers: Numbers) -> Markup:
-    """Says what dimensions were estimated."""
+    """Describe what dimensions were estimated."""
     where = {"estimator": "mle", **AT_THE_END}
     return said(
         "Estimated dimension of the activations that enter and leave each layer. Its median {} is {} for "
@@ -118,7 +118,7 @@ def _dimension_words(numbers: Numbers) -> Markup:
 
 
 def _retrieval_words(numbers: Numbers) -> Markup:
-    """Says how often noisy images are found."""
+    """Describe how often noisy images are found."""
     table = numbers.frames["lmd_retrieval"]
     where = {"noise": float(table["noise"].max()), **AT_THE_END}
     parts = [
@@ -139,7 +139,7 @@ def _retrieval_words(numbers: Numbers) -> Markup:
 
 
 def _semantics_words(numbers: Numbers) -> Markup:
-    """Says how much of an axis is class."""
+    """Describe how much of an axis is class."""
     epochs = [AT_THE_END, *([UNTRAINED] if numbers.frames["lmd_semantics"]["epoch"].nunique() > 1 else [])]
     parts = [numbers.reading("median", "lmd_semantics", "share", where, ".2f") for where in epochs]
     return said(

@@ -7,12 +7,12 @@ from markupsafe import Markup
 from spaceprobe.errors import SettingsError
 from spaceprobe.report import figures as draw
 from spaceprobe.report.kinds.kind import Kind, needs, said
-from spaceprobe.report.missing import why_missing
 from spaceprobe.report.numbers import Numbers
-from spaceprobe.report.results import Results
+from spaceprobe.results.missing import why_missing
+from spaceprobe.results.results import Results
 
 if TYPE_CHECKING:
-    from spaceprobe.report.examples import Example
+    from spaceprobe.results.examples import Example
 
 
 def _no_example(results: Results) -> str | None:
@@ -29,7 +29,7 @@ def _example(results: Results) -> "Example":
 
 
 def _example_path_words(numbers: Numbers) -> Markup:
-    """Says which path is shown, and what becomes of it."""
+    """Describe which path is shown, and what becomes of it."""
     ends = [
         said(
             "{} (a {})",
@@ -48,7 +48,7 @@ def _example_path_words(numbers: Numbers) -> Markup:
 
 
 def _path_words(numbers: Numbers, table: str) -> Markup:
-    """Says what becomes of one path, whose table is named."""
+    """Describe what becomes of one path, whose table is named."""
     return said(
         "The Hamming distance of the activation pattern from that at the start, beside the number of flips "
         "so far: were no flip undone, the two would be one line. Of {} flips the path keeps at most {} at "
@@ -60,7 +60,7 @@ def _path_words(numbers: Numbers, table: str) -> Markup:
 
 
 def _plane_words(numbers: Numbers, table: str) -> Markup:
-    """Says how many patterns a plane shows, whose table is named."""
+    """Describe how many patterns a plane shows, whose table is named."""
     return said(
         "Colour is the Hamming distance from the pattern at the start of the path, which is drawn in; thin "
         "lines are boundaries of linear regions. The grid meets {} patterns, up to {} flips from the start.",
@@ -70,7 +70,7 @@ def _plane_words(numbers: Numbers, table: str) -> Markup:
 
 
 def _sampling_words(numbers: Numbers, table: str, counts: tuple[int, int]) -> Markup:
-    """Says how far χ of few points is from the exact one, on the first path of a table of samples."""
+    """Describe how far χ of few points is from the exact one, on the first path of a table of samples."""
     samples = numbers.frames[table]
     rows = samples[samples["path"] == samples["path"].iloc[0]]
     exact = rows.index[rows["num_points"].isna()].tolist()[0]

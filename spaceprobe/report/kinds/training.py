@@ -8,7 +8,7 @@ from spaceprobe.report.numbers import Numbers
 
 
 def _training_words(numbers: Numbers) -> Markup:
-    """Says what accuracy was reached."""
+    """Describe what accuracy was reached."""
     read = Markup("Loss and accuracy after every epoch, each run thin and the mean over seeds thick.")
     if numbers.frames["runs"]["test_accuracy"].isna().all():
         return read

@@ -7,14 +7,14 @@ from markupsafe import Markup
 
 from spaceprobe.report.numbers import Numbers, rows_where
 from spaceprobe.report.page.table_specs import TableSpec
-from spaceprobe.study.stages import STAGES
+from spaceprobe.stages import STAGES
 
 MAX_ROWS = 400
 """Chosen: of a table in a page; the CSV has all."""
 
 
 def table_rows(numbers: Numbers, spec: TableSpec) -> dict[str, Any]:
-    """Returns what a page's template needs of a table: heads, rows of cells, and how many there are."""
+    """Return what a page's template needs of a table: heads, rows of cells, and how many there are."""
     frame = numbers.frames[spec.table]
     rows = rows_where(frame, spec.where)
     if spec.numbers_only:
@@ -33,7 +33,7 @@ def table_rows(numbers: Numbers, spec: TableSpec) -> dict[str, Any]:
 
 
 def _columns(frame: pd.DataFrame, rows: pd.DataFrame, spec: TableSpec) -> dict[str, str]:
-    """Returns the columns shown: ``*`` stands for what is swept, and constant settings are left out."""
+    """Return the columns shown: ``*`` stands for what is swept, and constant settings are left out."""
     columns: dict[str, str] = {}
     for column, name in spec.columns.items():
         if column == "*":
@@ -47,14 +47,14 @@ def _columns(frame: pd.DataFrame, rows: pd.DataFrame, spec: TableSpec) -> dict[s
 
 
 def _swept(frame: pd.DataFrame, spec: TableSpec) -> list[str]:
-    """Returns the columns of a CSV that are there because the study sweeps them."""
+    """Return the columns of a CSV that are there because the study sweeps them."""
     declared = [table.columns for stage in STAGES for table in stage.tables if table.name == spec.table]
     known = {"run", *spec.columns, *spec.computed, *(name for columns in declared for name in columns)}
     return [name for name in frame.columns if name not in known]
 
 
 def _kind(frame: pd.DataFrame, column: str) -> str:
-    """Returns what a column's cells look like: numbers, sentences, or neither."""
+    """Return what a column's cells look like: numbers, sentences, or neither."""
     if _is_number(frame, column):
         return "number"
     return "words" if column in ("note", "reason", "error") else ""
@@ -82,5 +82,5 @@ def _cell(numbers: Numbers, spec: TableSpec, row: int, column: str) -> Markup:
 
 
 def _default(values: "pd.Series[Any]") -> str:
-    """Returns how a column is formatted of which nothing is said."""
+    """Return how a column is formatted of which nothing is said."""
     return ".0f" if (values.dropna() % 1 == 0).all() else ".3f"

@@ -51,12 +51,12 @@ _NOT_PRINTED = re.compile(r"\n\s*")
 
 
 def line_variable(color: str) -> str:
-    """Returns the variable of a page that stands for a colour of lines in order."""
+    """Return the variable of a page that stands for a colour of lines in order."""
     return f"--line-{color.removeprefix('#')}"
 
 
 def _dark_lines() -> dict[str, str]:
-    """Returns what becomes of the colours of ordered lines on dark paper: of however many lines."""
+    """Return what becomes of the colours of ordered lines on dark paper: of however many lines."""
     scale = mpl.colormaps[SEQUENTIAL]
     last = int(LIGHTEST * scale.N)
     return {
@@ -68,7 +68,7 @@ DARK_LINES = _dark_lines()
 
 
 def inline_svg(svg: bytes, name: str, label: str) -> Markup:
-    """Returns an SVG that matplotlib wrote as it may stand inside a page.
+    """Return an SVG that matplotlib wrote as it may stand inside a page.
 
     Its identifiers begin with its name, since a page has several; its colours are the page's.
 

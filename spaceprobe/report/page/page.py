@@ -16,7 +16,7 @@ from spaceprobe.report.numbers import Numbers
 from spaceprobe.report.page.data_tables import table_rows
 from spaceprobe.report.page.drawings import DARK_LINES, inline_svg, line_variable
 from spaceprobe.report.page.table_specs import ARCHITECTURES, CORRELATIONS, LAYERS, RUNS
-from spaceprobe.report.results import Results
+from spaceprobe.results.results import Results
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{}'"
 """No other script than ours runs in a page, whatever gets into it, and nothing is fetched."""
@@ -28,7 +28,7 @@ TABLES = {"folding": (ARCHITECTURES, CORRELATIONS), "matrices": (LAYERS,), "trai
 def study_page(
     results: Results, numbers: Numbers, drawings: Mapping[str, bytes], lacking: Mapping[str, str]
 ) -> str:
-    """Returns the page of a study.
+    """Return the page of a study.
 
     Args:
         results: the study's results.
@@ -55,7 +55,7 @@ def study_page(
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Returns a page from a template; what is no `Markup` is escaped."""
+    """Return a page from a template; what is no `Markup` is escaped."""
     style, script = _asset("page.css"), _asset("page.js")
     return (
         _environment()
@@ -78,7 +78,7 @@ def _section(
     drawings: Mapping[str, bytes],
     lacking: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Returns what the template needs of a section: its figures, its tables, and what it lacks."""
+    """Return what the template needs of a section: its figures, its tables, and what it lacks."""
     specs = [spec for spec in TABLES.get(name, ()) if results.has(spec.table)]
     tables = [(spec, table_rows(numbers, spec)) for spec in specs]
     return {
@@ -140,5 +140,5 @@ def _asset(name: str) -> str:
 
 
 def _source_hash(script: str) -> str:
-    """Returns what a content security policy calls a script."""
+    """Return what a content security policy calls a script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -16,12 +16,12 @@ from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.files import InTheWayError, file_digest
+from spaceprobe.stages.stage import Job
 from spaceprobe.study.cluster.workers import GPU, LOOK_EVERY_S, Workers
 from spaceprobe.study.running.executor import Watch
 from spaceprobe.study.running.job import Outcome, run_job
 from spaceprobe.study.running.run_log import here, log_line
-from spaceprobe.study.stage import Job
-from spaceprobe.study.storage.files import InTheWayError, file_digest
 from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part
 
 REPORT_EVERY_S = 0.5
@@ -50,7 +50,7 @@ class DaskExecutor:
     """
 
     def __init__(self, client: Client, where: str, workers: Workers) -> None:
-        """Takes a client, what to call its cluster in messages, and its workers."""
+        """Take a client, what to call its cluster in messages, and its workers."""
         self._client = client
         self._where = where
         self._workers = workers
@@ -59,7 +59,7 @@ class DaskExecutor:
         client.subscribe_topic(self._topic, self._receive)
 
     def check_gpu(self) -> None:
-        """Checks that a worker has a GPU; waits until there is a worker."""
+        """Check that a worker has a GPU; waits until there is a worker."""
         if not self.has_gpu():
             raise SpaceprobeError(
                 f"--device cuda: no worker of {self._where} has the resource {GPU}; start some with "
@@ -67,11 +67,11 @@ class DaskExecutor:
             )
 
     def has_gpu(self) -> bool:
-        """Returns whether a worker has a GPU; waits until there is a worker."""
+        """Return whether a worker has a GPU; waits until there is a worker."""
         return self._workers.has_gpu()
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> Generator[tuple[Job, Outcome], None, None]:
-        """Computes jobs and yields the outcome of each as it ends.
+        """Compute jobs and yields the outcome of each as it ends.
 
         To close it early leaves the jobs that began to their workers, which may still write results.
 
@@ -121,7 +121,7 @@ class DaskExecutor:
         return future
 
     def _next_message(self) -> _Message | None:
-        """Returns what comes next, or None where nothing came for a while."""
+        """Return what comes next, or None where nothing came for a while."""
         try:
             return self._inbox.get(timeout=LOOK_EVERY_S)
         except queue.Empty:
@@ -129,7 +129,7 @@ class DaskExecutor:
             return None
 
     def _outcome(self, job: Job, future: Future[Outcome]) -> Outcome:
-        """Returns the outcome of a job, or why there is none.
+        """Return the outcome of a job, or why there is none.
 
         Raises:
             ResultsError: results cannot be written.
@@ -162,7 +162,7 @@ class DaskExecutor:
         return Outcome(error=problem)
 
     def _seen(self, job: Job, outcome: Outcome) -> Outcome:
-        """Returns an outcome once the parts that were written elsewhere are seen here."""
+        """Return an outcome once the parts that were written elsewhere are seen here."""
         deadline = time.monotonic() + SHARED_DISK_S
         for path, digest in outcome.digests.items():
             while file_digest(job.folder / path) != digest and not self._is_there(job, path):
@@ -176,7 +176,7 @@ class DaskExecutor:
         return outcome
 
     def _is_there(self, job: Job, path: str) -> bool:
-        """Returns whether another process finished the part as well: only the time that it took differs."""
+        """Return whether another process finished the part as well: only the time that it took differs."""
         part = next(part for part in job.parts if part.path == path)
         return isinstance(read_part(job.folder, part, Expected(job.code, {})), StoredPart)
 
@@ -200,7 +200,7 @@ class _Call:
 
 
 def _compute(number: int, job: Job, topic: str) -> Outcome:
-    """Computes a job in a worker, and tells the driver how it goes on."""
+    """Compute a job in a worker, and tells the driver how it goes on."""
     num_threads = get_worker().state.nthreads
     if num_threads > 1:  # its death would cost as many jobs, and their warnings would mix in the logs
         raise SpaceprobeError(
@@ -232,7 +232,7 @@ class _Teller:
 
 
 def _look_into(path: Path) -> None:
-    """Lists a file's folder: that is when an NFS client asks the server anew."""
+    """List a file's folder: that is when an NFS client asks the server anew."""
     with suppress(OSError):
         for _ in path.parent.iterdir():
             pass

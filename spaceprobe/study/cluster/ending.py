@@ -26,7 +26,7 @@ _ENDING = {Status.closing, Status.closed, Status.failed}
 
 
 def dask_setup(server: Worker | Nanny) -> None:
-    """Watches a worker or its nanny from a thread of its own, since the event loop may be waiting."""
+    """Watch a worker or its nanny from a thread of its own, since the event loop may be waiting."""
     threading.Thread(target=_watch, args=(server,), name="spaceprobe-ending", daemon=True).start()
 
 
@@ -44,7 +44,7 @@ def _watch(server: Worker | Nanny) -> None:
 
 
 def _is_refused(address: tuple[str, int]) -> bool:
-    """Returns whether a machine says that nobody listens; a network that is merely slow does not say so."""
+    """Return whether a machine says that nobody listens; a network that is merely slow does not say so."""
     try:
         socket.create_connection(address, timeout=LIMIT_S).close()
     except ConnectionRefusedError:

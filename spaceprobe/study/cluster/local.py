@@ -26,7 +26,7 @@ CLOSE_TIMEOUT_S = 1.0
 
 
 def local_cluster(num_workers: int, dashboard: str | None = None, num_gpus: int | None = None) -> SpecCluster:
-    """Returns a running cluster; to be closed.
+    """Return a running cluster; to be closed.
 
     Args:
         num_workers: its worker processes, each with one thread: Python computes one job a process.
@@ -101,19 +101,19 @@ class _Nanny(Nanny):
     """Starts a worker process and starts it anew when it dies, also while it starts."""
 
     async def instantiate(self) -> Status:
-        """Starts the process; once more where it died on its way, which Dask takes for the end of all."""
+        """Start the process; once more where it died on its way, which Dask takes for the end of all."""
         status = await super().instantiate()
         return status if status == Status.running else await super().instantiate()
 
     async def close(  # type: ignore[override]  # as in Nanny itself
         self, timeout: float = CLOSE_TIMEOUT_S, reason: str = "nanny-close"
     ) -> Literal["OK"]:
-        """Ends the process; a job is not waited for: what it leaves is written whole or not at all."""
+        """End the process; a job is not waited for: what it leaves is written whole or not at all."""
         return await super().close(timeout=min(timeout, CLOSE_TIMEOUT_S), reason=reason)
 
 
 def _check_dashboard(address: str) -> None:
-    """Checks that a dashboard can be served: Dask would take another port, or serve none."""
+    """Check that a dashboard can be served: Dask would take another port, or serve none."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise SettingsError(f"--dashboard {address}: write HOST:PORT, such as {HOST}:8787")
@@ -128,7 +128,7 @@ def _check_dashboard(address: str) -> None:
 
 
 def _device(number: int) -> str:
-    """Returns the name of a GPU of this machine, of those that the user lets us see."""
+    """Return the name of a GPU of this machine, of those that the user lets us see."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return visible.split(",")[number] if visible else str(number)
 

@@ -28,7 +28,7 @@ CONNECT_TIMEOUT_S = 20
 
 @contextmanager
 def open_cluster(place: Place, slurm: SlurmSettings, folder: Path) -> Iterator[DaskExecutor]:
-    """Opens the cluster of a place, and closes what it started.
+    """Open the cluster of a place, and closes what it started.
 
     Args:
         place: where.
@@ -63,7 +63,7 @@ def open_cluster(place: Place, slurm: SlurmSettings, folder: Path) -> Iterator[D
 
 
 def _hand_on_logs() -> None:
-    """Takes away the handlers that Dask gave its loggers when it was imported: they write to stderr.
+    """Take away the handlers that Dask gave its loggers when it was imported: they write to stderr.
 
     Its messages then go where all messages of the program go.
     """
@@ -84,7 +84,7 @@ def _hand_on_logs() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Returns whether a message of a scheduler in this process says what is not known here.
+    """Return whether a message of a scheduler in this process says what is not known here.
 
     Its only client is this program's, which closes its connection before the scheduler ends: what is still
     sent to it then is a traceback to Dask.
@@ -93,7 +93,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _connect(place: Place) -> Client:
-    """Returns a client of a scheduler that is there; TLS is as Dask's own configuration says."""
+    """Return a client of a scheduler that is there; TLS is as Dask's own configuration says."""
     address = place.scheduler_address if place.scheduler_file is None else _address_in(place.scheduler_file)
     try:
         with ThreadPoolExecutor(1) as thread:  # whose event loop is nobody else's
@@ -114,7 +114,7 @@ def _connect(place: Place) -> Client:
 
 
 async def _greet(address: str) -> None:
-    """Checks that a scheduler answers: Dask's client would wait for ever for one that is silent.
+    """Check that a scheduler answers: Dask's client would wait for ever for one that is silent.
 
     Raises:
         OSError: nobody answers in time.
@@ -125,7 +125,7 @@ async def _greet(address: str) -> None:
 
 
 def _address_in(path: Path) -> str:
-    """Returns the address in a scheduler's file."""
+    """Return the address in a scheduler's file."""
     try:
         address = json.loads(path.read_text())["address"]
     except (OSError, ValueError, KeyError, TypeError) as error:

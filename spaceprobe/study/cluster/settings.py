@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from spaceprobe.study.stage import NOT_IN_KEY, Settings
+from spaceprobe.stages.stage import NOT_IN_KEY, Settings
 
 # Every text here ends up in a shell script, so each may hold what its kind needs and never a second line.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@,-]{0,199}")
@@ -17,7 +17,7 @@ _FOLDER = re.compile(r"[\w./+@,=-]+")
 
 
 def _check_name(value: str) -> str:
-    """Returns a partition's or an account's name; several partitions are joined by commas."""
+    """Return a partition's or an account's name; several partitions are joined by commas."""
     if not _NAME.fullmatch(value):
         raise ValueError("a name has letters, digits and . _ @ - (several partitions are joined by commas)")
     return value
@@ -36,7 +36,7 @@ def _check_memory(value: str) -> str:
 
 
 def _as_clock(value: Any) -> Any:
-    """Returns the text of a time that YAML read as a number of seconds: ``12:00:00`` without quotes."""
+    """Return the text of a time that YAML read as a number of seconds: ``12:00:00`` without quotes."""
     if type(value) is int and value >= 3600:
         return f"{value // 3600:02d}:{value % 3600 // 60:02d}:{value % 60:02d}"
     return value
@@ -53,7 +53,7 @@ def _check_walltime(value: str) -> str:
 
 
 def _check_line(value: str) -> str:
-    """Returns a line of a script: printable, so that it cannot become two."""
+    """Return a line of a script: printable, so that it cannot become two."""
     if not value.strip() or not value.isprintable():
         raise ValueError("write one line of printable characters; each line is an item of the list")
     return value
@@ -66,7 +66,7 @@ def _check_directive(value: str) -> str:
 
 
 def check_folder(value: Path) -> Path:
-    """Returns a folder that can stand in a job script, where no shell, SLURM or Dask quotes it.
+    """Return a folder that can stand in a job script, where no shell, SLURM or Dask quotes it.
 
     Raises:
         ValueError: its path has a space or another character that one of them would read.

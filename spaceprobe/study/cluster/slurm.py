@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import dask
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.files import is_alive
 from spaceprobe.study.cluster.local import CONFIG
 from spaceprobe.study.cluster.settings import SlurmSettings, check_folder
 from spaceprobe.study.cluster.workers import GPU
-from spaceprobe.study.storage.files import is_alive
 
 if TYPE_CHECKING:
     from dask_jobqueue.slurm import SLURMCluster
@@ -43,7 +43,7 @@ ENDING = "spaceprobe.study.cluster.ending"
 
 
 def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "SLURMCluster":
-    """Returns a cluster whose jobs are submitted and may still wait in SLURM's queue; to be closed.
+    """Return a cluster whose jobs are submitted and may still wait in SLURM's queue; to be closed.
 
     A job that ran and that SLURM ended is asked for again by ``cluster.scale(num_workers)``, and by nothing
     else; one that was cancelled before it ran, or whose submission failed, is not: dask-jobqueue does not see
@@ -91,7 +91,7 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
 
 
 def _load() -> "tuple[type[SLURMCluster], Security]":
-    """Returns dask-jobqueue's cluster and new credentials, in memory."""
+    """Return dask-jobqueue's cluster and new credentials, in memory."""
     try:
         import cryptography  # noqa: F401  # Dask needs it for the credentials, and says so less plainly
         from dask_jobqueue.slurm import SLURMCluster
@@ -102,7 +102,7 @@ def _load() -> "tuple[type[SLURMCluster], Security]":
 
 
 def _written(credentials: "Security", keys: Path) -> "Security":
-    """Returns credentials that lie in files, where jobs can read them; only their owner may.
+    """Return credentials that lie in files, where jobs can read them; only their owner may.
 
     dask-jobqueue would write them as well, but leave open files behind, about which newer Pythons warn.
     """
@@ -118,7 +118,7 @@ def _written(credentials: "Security", keys: Path) -> "Security":
 
 
 def _prepare(folder: Path) -> Path:
-    """Returns the folder's whole path; it is there afterwards, closed to others if it is new."""
+    """Return the folder's whole path; it is there afterwards, closed to others if it is new."""
     folder = folder.expanduser().absolute()
     try:
         check_folder(folder)
@@ -132,7 +132,7 @@ def _prepare(folder: Path) -> Path:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Removes the credentials of clusters whose driver on this machine was killed."""
+    """Remove the credentials of clusters whose driver on this machine was killed."""
     for keys in folder.glob(f"keys-*@{socket.gethostname()}-*"):
         pid = keys.name.removeprefix("keys-").partition("@")[0]
         if pid.isdecimal() and not is_alive(int(pid)):
@@ -140,7 +140,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _arguments(settings: SlurmSettings, folder: Path) -> dict[str, Any]:
-    """Returns what dask-jobqueue is told: all of it, so that a jobqueue.yaml of the user's changes little."""
+    """Return what dask-jobqueue is told: all of it, so that a jobqueue.yaml of the user's changes little."""
     gpu_lines = [f"--gres=gpu:{settings.gpus}"] if settings.gpus else []
     return {
         "protocol": "tls://",
@@ -166,7 +166,7 @@ def _arguments(settings: SlurmSettings, folder: Path) -> dict[str, Any]:
 
 
 def _exports(settings: SlurmSettings) -> list[str]:
-    """Returns the environment of a job: SLURM hands on the driver's, which is another machine's."""
+    """Return the environment of a job: SLURM hands on the driver's, which is another machine's."""
     return [
         f"export OMP_NUM_THREADS={settings.cores}",
         "export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES=[]",
@@ -183,7 +183,7 @@ def _worker_options(settings: SlurmSettings) -> list[str]:
 
 
 def _ask_slurm(script: str) -> None:
-    """Checks that SLURM would take a job, since dask-jobqueue submits in the background and tells nobody.
+    """Check that SLURM would take a job, since dask-jobqueue submits in the background and tells nobody.
 
     Raises:
         SpaceprobeError: there is no SLURM, or it refuses; with its own words.

@@ -36,7 +36,7 @@ class Workers:
         *,
         gives_up: bool = False,
     ) -> None:
-        """Takes a client and what it sees.
+        """Take a client and what it sees.
 
         Args:
             client: of the cluster's scheduler.
@@ -55,7 +55,7 @@ class Workers:
         self._is_told = False
 
     def num_slots(self, *, wants_gpu: bool) -> int:
-        """Returns how many jobs they can take, one each; at least 1, for the worker that comes next.
+        """Return how many jobs they can take, one each; at least 1, for the worker that comes next.
 
         Raises:
             SpaceprobeError: the scheduler is gone.
@@ -65,7 +65,7 @@ class Workers:
         return max(1, num)
 
     def has_gpu(self) -> bool:
-        """Returns whether one of them has a GPU; waits until there is one at all.
+        """Return whether one of them has a GPU; waits until there is one at all.
 
         Raises:
             SpaceprobeError: the scheduler is gone.
@@ -76,7 +76,7 @@ class Workers:
         return self._num_fit(wants_gpu=True) > 0
 
     def check_scheduler(self) -> None:
-        """Checks that the scheduler is there.
+        """Check that the scheduler is there.
 
         Raises:
             SpaceprobeError: it is gone. Dask would look for it again, but has given up its jobs already.
@@ -85,7 +85,7 @@ class Workers:
             raise self.gone()
 
     def gone(self) -> SpaceprobeError:
-        """Returns the error that says that the scheduler is gone."""
+        """Return the error that says that the scheduler is gone."""
         return SpaceprobeError(
             f"the scheduler of {self._where} is gone; what was finished is kept, the same command goes on "
             "from there"
@@ -103,7 +103,7 @@ class Workers:
         return len(self._found)
 
     def _tell(self, num: int, kind: str) -> None:
-        """Warns once where there was no worker for a while.
+        """Warn once where there was no worker for a while.
 
         Raises:
             SpaceprobeError: it was for so long that none will come.

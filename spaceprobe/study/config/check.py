@@ -5,11 +5,11 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from spaceprobe.stages.stage import NOT_IN_KEY, Settings
 from spaceprobe.study.config.draft import SWEEP, Draft
 from spaceprobe.study.config.explain import adapt, choices, validate
 from spaceprobe.study.config.problems import MAX_SHOWN, Place, describe
 from spaceprobe.study.config.strict_yaml import KeyPath, dotted
-from spaceprobe.study.stage import NOT_IN_KEY, Settings
 
 MAX_POINTS = 100_000
 """The most combinations of swept values (chosen; ten times what plans and tables are made for)."""

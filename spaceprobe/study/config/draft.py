@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from spaceprobe.stages.stage import Settings
 from spaceprobe.study.config.problems import (
     MAX_SHOWN,
     Place,
@@ -13,7 +14,6 @@ from spaceprobe.study.config.problems import (
     nearest,
 )
 from spaceprobe.study.config.strict_yaml import Document, KeyPath, dotted
-from spaceprobe.study.stage import Settings
 
 SWEEP = "sweep"
 """The section that lists the axes."""

@@ -10,10 +10,10 @@ import annotated_types as at
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from spaceprobe.stages.stage import Settings
 from spaceprobe.study.config.problems import describe, listed, printable, shorten
 from spaceprobe.study.config.strict_yaml import KeyPath
 from spaceprobe.study.config.yaml_text import resolve_scalar
-from spaceprobe.study.stage import Settings
 
 _MAX_OWN = 400  # characters of such a message, which may repeat a long value (chosen)
 _OWN = frozenset({"value_error", "assertion_error"})  # raised by a field's own validator

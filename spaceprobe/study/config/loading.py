@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, cast
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
+from spaceprobe.stages.stage import RunStage, Sections, Settings, Stage
 from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.config.check import Axes, check
 from spaceprobe.study.config.draft import SWEEP, Models, draft_file
@@ -20,7 +21,6 @@ from spaceprobe.study.config.finding import check_name, find_config, read_docume
 from spaceprobe.study.config.overrides import apply_overrides
 from spaceprobe.study.config.problems import ConfigError, Place
 from spaceprobe.study.config.yaml_text import resolve_scalar
-from spaceprobe.study.stage import RunStage, Sections, Settings, Stage
 
 STUDY = "study"
 """The section that says what belongs to the study as a whole."""
@@ -158,7 +158,7 @@ def study_model(stages: tuple[tuple[str, tuple[str, ...]], ...]) -> type[Setting
 def all_stages(stages: Iterable[Stage] | None = None) -> tuple[Stage, ...]:
     """Returns the given stages, or all that spaceprobe has."""
     if stages is None:
-        from spaceprobe.study.stages import STAGES  # here: stages may import this module
+        from spaceprobe.stages import STAGES  # here: stages may import this module
 
         return STAGES
     return tuple(stages)

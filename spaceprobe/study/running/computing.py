@@ -5,36 +5,36 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.stages.stage import Job
 from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.running.executor import Executor, Place, Watch
 from spaceprobe.study.running.job import Outcome, run_job
 from spaceprobe.study.running.run_log import here
-from spaceprobe.study.stage import Job
 
 
 class InProcess:
     """Computes one job after another in this process."""
 
     def check_gpu(self) -> None:
-        """Checks that torch sees a CUDA device here."""
+        """Check that torch sees a CUDA device here."""
         if not self.has_gpu():
             raise SpaceprobeError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
 
     def has_gpu(self) -> bool:
-        """Returns whether torch sees a CUDA device here."""
+        """Return whether torch sees a CUDA device here."""
         import torch
 
         return torch.cuda.is_available()
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> Generator[tuple[Job, Outcome], None, None]:
-        """Computes jobs in order."""
+        """Compute jobs in order."""
         for job in jobs:
             watch.started(job, here())
             yield job, run_job(job, watch.advance)
 
 
 def open_executor(place: Place, slurm: SlurmSettings, folder: Path) -> AbstractContextManager[Executor]:
-    """Returns the executor of a place, to be entered; what it starts ends with it.
+    """Return the executor of a place, to be entered; what it starts ends with it.
 
     Args:
         place: where.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from spaceprobe.stages.stage import Job
 from spaceprobe.study.running.job import Outcome
-from spaceprobe.study.stage import Job
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class Executor(Protocol):
     """Computes jobs."""
 
     def check_gpu(self) -> None:
-        """Checks that there is a GPU for jobs that need one.
+        """Check that there is a GPU for jobs that need one.
 
         Raises:
             SpaceprobeError: there is none.
         """
 
     def has_gpu(self) -> bool:
-        """Returns whether there is a GPU for jobs that would take one."""
+        """Return whether there is a GPU for jobs that would take one."""
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> Generator[tuple[Job, Outcome], None, None]:
-        """Computes jobs and yields the outcome of each as it ends.
+        """Compute jobs and yields the outcome of each as it ends.
 
         Raises:
             SpaceprobeError: no further job can be computed.

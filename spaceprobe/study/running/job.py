@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.files import InTheWayError, ResultsError, write_whole
+from spaceprobe.stages import STAGES, run_stage_named
+from spaceprobe.stages.stage import Advance, Job, RunStage
 from spaceprobe.study.running.provenance import numeric_libraries
 from spaceprobe.study.running.run_log import here, log_line, logged
 from spaceprobe.study.source.code_version import code_version, load_code
-from spaceprobe.study.stage import Advance, Job, RunStage
-from spaceprobe.study.stages import STAGES, run_stage_named
-from spaceprobe.study.storage.files import InTheWayError, ResultsError, write_whole
 from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part, write_part
 from spaceprobe.study.storage.reasons import differences
 
@@ -34,7 +34,7 @@ class Outcome:
 
 
 def run_job(job: Job, advance: Advance) -> Outcome:
-    """Computes the parts of a job and writes each as soon as it is there.
+    """Compute the parts of a job and writes each as soon as it is there.
 
     One torch thread, whatever the machine: 1 and 2 threads give different last bits. What goes wrong with
     this run is its outcome, and is in its log; what would go wrong with every run is raised.
@@ -83,7 +83,7 @@ def _compute_logged(job: Job, stage: RunStage, advance: Advance) -> Outcome:
 
 @cache
 def read_code() -> None:
-    """Reads the version of the code of every stage, early: what a process imports later has to be it."""
+    """Read the version of the code of every stage, early: what a process imports later has to be it."""
     for stage in STAGES:
         if isinstance(stage, RunStage):
             code_version(stage.compute)
@@ -114,7 +114,7 @@ def _compute(job: Job, stage: RunStage, advance: Advance) -> Outcome:
 
 
 def _check_keys(job: Job, stage: RunStage) -> None:
-    """Checks that this machine would ask for the same parts: that it has the same data, above all.
+    """Check that this machine would ask for the same parts: that it has the same data, above all.
 
     Raises:
         SpaceprobeError: it would not.
@@ -130,7 +130,7 @@ def _check_keys(job: Job, stage: RunStage) -> None:
 
 
 def _still_to_do(job: Job, stage: RunStage, advance: Advance) -> Job:
-    """Returns a job without the parts that came to be since it was planned: another runner's work."""
+    """Return a job without the parts that came to be since it was planned: another runner's work."""
     expected = Expected(job.code, {}, stage.subject)
     todo = []
     for part in job.parts:

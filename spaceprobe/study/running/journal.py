@@ -15,11 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from spaceprobe.files import append_line, is_alive, remove_abandoned, write_whole
+from spaceprobe.study.layout import EVENTS, RUNNING
 from spaceprobe.study.running.run_log import now
-from spaceprobe.study.storage.files import append_line, is_alive, remove_abandoned, write_whole
-
-EVENTS = "events.jsonl"
-RUNNING = ".running"
 
 TOUCH_EVERY_S = 5.0
 """Chosen: how often a runner says that it lives."""
@@ -32,12 +30,12 @@ class Journal:
     """The events of one runner on a study."""
 
     def __init__(self, folder: Path) -> None:
-        """Takes the study's folder."""
+        """Take the study's folder."""
         self._folder = folder
         self._runner = uuid.uuid4().hex[:12]
 
     def note(self, event: str, **facts: Any) -> None:
-        """Appends an event.
+        """Append an event.
 
         Raises:
             ResultsError: it cannot be written.
@@ -66,7 +64,7 @@ class Journal:
 
 
 def read_events(folder: Path) -> list[Mapping[str, Any]]:
-    """Returns the events of a study in order; a line that a crash cut off is left out."""
+    """Return the events of a study in order; a line that a crash cut off is left out."""
     events: list[Mapping[str, Any]] = []
     try:
         text = (folder / EVENTS).read_text(encoding="utf-8", errors="replace")
@@ -81,12 +79,12 @@ def read_events(folder: Path) -> list[Mapping[str, Any]]:
 
 
 def runners_at_work(folder: Path) -> set[str]:
-    """Returns the runners that are at work on a study now."""
+    """Return the runners that are at work on a study now."""
     return {Path(name).stem for name, is_at_work in _runners(folder).items() if is_at_work}
 
 
 def _runners(folder: Path) -> dict[str, bool]:
-    """Returns, by the name of each runner's file, whether it is at work."""
+    """Return, by the name of each runner's file, whether it is at work."""
     found = {}
     signs: list[Path] = []
     with suppress(OSError):  # no such folder, or none that can be: whoever writes says so

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from spaceprobe.stages.stage import Job, RunStage, Sections, Stage
 from spaceprobe.study.grid import Run
 from spaceprobe.study.parts import Lacking, StudyParts
 from spaceprobe.study.running.provenance import numeric_libraries
 from spaceprobe.study.source.code_version import code_version
-from spaceprobe.study.stage import Job, RunStage, Sections, Stage
 from spaceprobe.study.storage.part_files import Stale
 from spaceprobe.study.storage.part_store import Finished
 
@@ -52,13 +52,13 @@ class Planner:
     """Plans stages on some runs of a study."""
 
     def __init__(self, parts: StudyParts, runs: Sequence[Run], *, forces: bool = False) -> None:
-        """Takes where parts are looked up, the runs, and whether what is up to date is done all the same."""
+        """Take where parts are looked up, the runs, and whether what is up to date is done all the same."""
         self._parts = parts
         self._runs = runs
         self._forces = forces
 
     def plan(self, stage: RunStage, earlier: Sequence[StagePlan] = ()) -> StagePlan:
-        """Returns what a stage has to do.
+        """Return what a stage has to do.
 
         Args:
             stage: the stage.
@@ -123,7 +123,7 @@ class Planner:
 def describe(
     stage: Stage, plan: StagePlan | None, num_runs: int, *, is_current: bool = False
 ) -> Iterator[str]:
-    """Yields what a stage has to do as lines for a person.
+    """Yield what a stage has to do as lines for a person.
 
     Args:
         stage: the stage.
@@ -164,7 +164,7 @@ def _why(plan: StagePlan) -> str:
 
 
 def _estimate(plan: StagePlan, amount: int) -> str:
-    """Returns how long it may take, on one core, where parts that are there say so."""
+    """Return how long it may take, on one core, where parts that are there say so."""
     if not plan.amount_kept or plan.duration_kept_s <= 0:
         return ""
     seconds = plan.duration_kept_s / plan.amount_kept * amount

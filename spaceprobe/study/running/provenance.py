@@ -60,7 +60,7 @@ DETERMINISM: Mapping[str, Any] = {
 
 
 def provenance(command: Sequence[str]) -> dict[str, Any]:
-    """Returns where results come from, as JSON values in an order that is always the same.
+    """Return where results come from, as JSON values in an order that is always the same.
 
     It describes the process that asks, the driver of a study: workers on other machines have machines and
     devices of their own. What cannot be found out is None, with a word why where there are several reasons.
@@ -93,12 +93,12 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
 
 @cache
 def numeric_libraries() -> Mapping[str, str]:
-    """Returns the versions of the libraries that decide on the last bits of a result."""
+    """Return the versions of the libraries that decide on the last bits of a result."""
     return {library: str(_version(library)) for library in ("torch", "numpy", "numba", "scipy")}
 
 
 def source_of(package: Path) -> dict[str, Any]:
-    """Returns version, commit and dirty of a package's folder, and how they are known or why they are not.
+    """Return version, commit and dirty of a package's folder, and how they are known or why they are not.
 
     The commit is that of the package's own checkout, never that of a repository which it or its virtual
     environment happens to lie in; of an installed package, the one that pip recorded. Dirty means that code
@@ -181,7 +181,7 @@ def _ask_git(root: Path, deadline: float, *arguments: str) -> str:
 
 
 def _installed_commit(installed: importlib.metadata.Distribution) -> str | None:
-    """Returns the commit of an install from a repository, without the address, which may hold a password."""
+    """Return the commit of an install from a repository, without the address, which may hold a password."""
     try:
         commit = json.loads(installed.read_text("direct_url.json") or "{}")["vcs_info"]["commit_id"]
     except (ValueError, KeyError, TypeError):
@@ -190,7 +190,7 @@ def _installed_commit(installed: importlib.metadata.Distribution) -> str | None:
 
 
 def _differs_from_record(installed: importlib.metadata.Distribution) -> bool | None:
-    """Returns whether a Python file is not what pip installed, or None without pip's list of digests."""
+    """Return whether a Python file is not what pip installed, or None without pip's list of digests."""
     # Not `installed.files`: the backport of importlib.metadata, once anything imports it, leaves out files
     # that are gone.
     rows = [row for row in csv.reader((installed.read_text("RECORD") or "").splitlines()) if len(row) > 1]
@@ -207,7 +207,7 @@ def _differs_from_record(installed: importlib.metadata.Distribution) -> bool | N
 
 
 def _without_userinfo(word: str) -> str:
-    """Returns an argument whose addresses have no user and password: ``tls://***@host``."""
+    """Return an argument whose addresses have no user and password: ``tls://***@host``."""
     return re.sub(r"(?<=://)[^/\s]*@", "***@", word)
 
 
@@ -235,14 +235,14 @@ def _cpu_model() -> str | None:
 
 
 def _num_cores() -> int | None:
-    """Returns the cores that this process may use."""
+    """Return the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
 def _memory_bytes() -> int | None:
-    """Returns the memory of the machine, which a container may not get all of."""
+    """Return the memory of the machine, which a container may not get all of."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # a system without these names
@@ -250,7 +250,7 @@ def _memory_bytes() -> int | None:
 
 
 def _devices() -> dict[str, Any]:
-    """Returns the CUDA devices by name and how they are known; torch is not imported for it."""
+    """Return the CUDA devices by name and how they are known; torch is not imported for it."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     for how, find in [("/proc/driver/nvidia", _driver_devices), ("nvidia-smi", _listed_devices)]:
         names = find()

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spaceprobe.study.storage.files import append_line
-
-RUN_LOG = "run.log"
+from spaceprobe.files import append_line
+from spaceprobe.study.layout import RUN_LOG
 
 
 def log_line(folder: Path, text: str) -> None:
-    """Appends to the log of a run; what has several lines is indented.
+    """Append to the log of a run; what has several lines is indented.
 
     Raises:
         ResultsError: it cannot be written.
@@ -35,12 +34,12 @@ def logged(folder: Path, stage: str) -> Iterator[None]:
 
 
 def now() -> str:
-    """Returns the time to the second, in UTC."""
+    """Return the time to the second, in UTC."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def here() -> str:
-    """Returns which process of which machine this is."""
+    """Return which process of which machine this is."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
@@ -51,5 +50,5 @@ class _RunHandler(logging.Handler):
         self._stage = stage
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Appends a record; an error is raised, not printed: results could not be written either."""
+        """Append a record; an error is raised, not printed: results could not be written either."""
         log_line(self._folder, f"{self._stage}: {record.levelname.lower()}: {record.getMessage()}")

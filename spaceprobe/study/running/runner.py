@@ -13,8 +13,11 @@ from typing import Self
 from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.files import ResultsError, check_place, write_whole
+from spaceprobe.stages.stage import Job, RunStage, Stage
 from spaceprobe.study.config import Study, dump_study
 from spaceprobe.study.grid import Run, expand
+from spaceprobe.study.layout import PROVENANCE, RUN_LOG, STUDY_FILE
 from spaceprobe.study.parts import StudyParts
 from spaceprobe.study.running.computing import open_executor
 from spaceprobe.study.running.executor import Executor, Place, Watch
@@ -22,15 +25,9 @@ from spaceprobe.study.running.job import read_code
 from spaceprobe.study.running.journal import Journal
 from spaceprobe.study.running.planning import Planner, StagePlan
 from spaceprobe.study.running.provenance import provenance
-from spaceprobe.study.running.run_log import RUN_LOG
-from spaceprobe.study.stage import Job, RunStage, Stage
-from spaceprobe.study.started import STUDY_FILE
-from spaceprobe.study.storage.files import ResultsError, check_place, write_whole
 from spaceprobe.study.tables import StudyTables
 
 logger = logging.getLogger(__name__)
-
-PROVENANCE = "provenance.json"
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class StageOutcome:
     logs: dict[str, Path] = field(default_factory=dict)
 
     def add(self, later: "StageOutcome") -> None:
-        """Adds what a later stage did; of a run's failures the first cause stays, not what follows."""
+        """Add what a later stage did; of a run's failures the first cause stays, not what follows."""
         self.num_computed += later.num_computed
         self.num_kept += later.num_kept
         self.failures = later.failures | self.failures
@@ -88,7 +85,7 @@ class Runner:
     def __init__(
         self, study: Study, results: Path, options: Options | None = None, place: Place | None = None
     ) -> None:
-        """Prepares a study; nothing is written yet.
+        """Prepare a study; nothing is written yet.
 
         Args:
             study: what was asked for.
@@ -116,13 +113,13 @@ class Runner:
         self._executor: Executor | None = None
 
     def __enter__(self) -> Self:
-        """Returns itself."""
+        """Return itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the workers and says in the journal how it ended."""
+        """End the workers and says in the journal how it ended."""
         if self._executor is not None:
             with suppress(ResultsError):  # the disk is full, which is why it ends
                 self._journal.note(
@@ -136,7 +133,7 @@ class Runner:
         return len(self._selected)
 
     def check(self, stages: Sequence[Stage]) -> None:
-        """Checks that the settings of all stages go together, before any of them begins.
+        """Check that the settings of all stages go together, before any of them begins.
 
         Raises:
             SpaceprobeError: they do not.
@@ -148,7 +145,7 @@ class Runner:
                         stage.check(sections)
 
     def plan(self, stages: Sequence[Stage]) -> list[StagePlan]:
-        """Returns what the stages that compute something for runs have to do; writes nothing."""
+        """Return what the stages that compute something for runs have to do; writes nothing."""
         plans: list[StagePlan] = []
         for stage in stages:
             if isinstance(stage, RunStage):
@@ -156,7 +153,7 @@ class Runner:
         return plans
 
     def begin(self, plans: Sequence[StagePlan]) -> None:
-        """Keeps the study with its results and, where there is something to do, opens what computes it.
+        """Keep the study with its results and, where there is something to do, opens what computes it.
 
         Raises:
             SpaceprobeError: results cannot be written, or there is no place to compute what is asked for.
@@ -172,7 +169,7 @@ class Runner:
         _write_changed(self.folder / STUDY_FILE, dump_study(self.study).encode())
 
     def _open(self) -> Executor:
-        """Returns what computes jobs; the first time it is opened, and the study counts as being run."""
+        """Return what computes jobs; the first time it is opened, and the study counts as being run."""
         if self._executor is not None:
             return self._executor
         executor = self._stack.enter_context(open_executor(self._place, self.study.slurm, self.folder))
@@ -185,7 +182,7 @@ class Runner:
         return executor
 
     def execute(self, stage: Stage) -> StageOutcome:
-        """Computes what a stage lacks and writes its tables.
+        """Compute what a stage lacks and writes its tables.
 
         Raises:
             SpaceprobeError: results cannot be written.
@@ -203,7 +200,7 @@ class Runner:
         return outcome
 
     def execute_all(self, stages: Sequence[Stage]) -> tuple[StageOutcome, list[Stage]]:
-        """Executes stages in order, up to the first with a failed run where that is to end it.
+        """Execute stages in order, up to the first with a failed run where that is to end it.
 
         The tables of other stages that are there already are written anew where they no longer fit: no table
         stands beside others that come from other networks.
@@ -232,11 +229,11 @@ class Runner:
             )
 
     def is_current(self, stage: Stage) -> bool:
-        """Returns whether the tables of a stage hold what is there now."""
+        """Return whether the tables of a stage hold what is there now."""
         return self._tables.is_current(stage)
 
     def closing(self, executed: Sequence[Stage]) -> tuple[str, list[str]]:
-        """Returns what a command prints at its end, of the last stage, and what the stages warn of."""
+        """Return what a command prints at its end, of the last stage, and what the stages warn of."""
         said = [self._tables.said(stage) for stage in executed]
         text, warnings = said[-1][0], [*dict.fromkeys(words for _, some in said for words in some)]
         num_runs = len(self.runs)
@@ -244,7 +241,7 @@ class Runner:
         return f"{head}\n{text}\ntables   {self.folder}/*.csv", warnings
 
     def _wishes(self, stage: RunStage) -> set[str]:
-        """Returns which devices the runs of a stage ask for."""
+        """Return which devices the runs of a stage ask for."""
         if stage.asks_gpu is None:
             return set()
         return {stage.asks_gpu(sections) for run in self._selected for sections in run.variants(stage)}
@@ -288,7 +285,7 @@ class Runner:
 
 
 def _with_gpus(stage: RunStage, jobs: Sequence[Job], executor: Executor) -> list[Job]:
-    """Returns jobs that say whether they want a GPU."""
+    """Return jobs that say whether they want a GPU."""
     if stage.asks_gpu is None:
         return [*jobs]
     wishes = [stage.asks_gpu(job.sections) for job in jobs]

@@ -44,11 +44,11 @@ from spaceprobe.study.source.source_text import (
 WHOLE = "*"
 """Stands for all names of a module, which was used otherwise than as ``module.name``."""
 
-DECLARATIONS = frozenset({"spaceprobe.study.stage", "spaceprobe.errors"})
+DECLARATIONS = frozenset({"spaceprobe.stages.stage", "spaceprobe.errors"})
 """Modules that never count, nor what they read. They say how stages, parts and errors are handed around, not
 what a number is: a new attribute of `Stage` must not redo the results of years."""
 
-SETTINGS = ("spaceprobe.study.stage", "Settings")
+SETTINGS = ("spaceprobe.stages.stage", "Settings")
 """The base class of the sections of a study file."""
 
 _ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ _ROOT = Path(__file__).parents[2]
 
 @cache
 def code_version(function: Callable[..., object]) -> str:
-    """Returns the SHA-256, as 64 hexadecimal digits, of all source that the function depends on.
+    """Return the SHA-256, as 64 hexadecimal digits, of all source that the function depends on.
 
     It is that of the files when they are first read; later changes are seen by the next process.
 
@@ -69,7 +69,7 @@ def code_version(function: Callable[..., object]) -> str:
 
 @cache
 def load_code(function: Callable[..., object]) -> bool:
-    """Imports every module of this package that the function depends on.
+    """Import every module of this package that the function depends on.
 
     From then on this process computes with what `code_version` says, whatever becomes of the files.
 
@@ -90,7 +90,7 @@ def load_code(function: Callable[..., object]) -> bool:
 
 
 def is_edited() -> bool:
-    """Returns whether a file was written since `code_version` read it."""
+    """Return whether a file was written since `code_version` read it."""
     return _sources().is_outdated()
 
 
@@ -100,7 +100,7 @@ def _sources() -> "Sources":
 
 
 def _checked(function: Callable[..., object]) -> tuple[str, str, Path | None]:
-    """Returns a function's module, the top-level name that it is part of, and the file if not of ours."""
+    """Return a function's module, the top-level name that it is part of, and the file if not of ours."""
     plain = inspect.unwrap(function)
     way_out = "the code that computes a stage has to be a function with a name, written in a file"
     if not inspect.isfunction(plain):
@@ -120,13 +120,13 @@ class Sources:
     """The source of the package below one folder: each file parsed once, each definition digested once."""
 
     def __init__(self, root: Path) -> None:
-        """Takes the package's folder."""
+        """Take the package's folder."""
         self._root = root
         self._modules: dict[str, Module] = {}
         self._stamps: dict[str, tuple[Path, tuple[int, int]]] = {}
 
     def version(self, module: str, name: str, file: Path | None = None) -> str:
-        """Returns the digest of all that a top-level name depends on; see `code_version`."""
+        """Return the digest of all that a top-level name depends on; see `code_version`."""
         places = self.reach(module, name, file)
         digest = hashlib.sha256()
         for place in sorted(places):
@@ -134,12 +134,12 @@ class Sources:
         return digest.hexdigest()
 
     def is_outdated(self, modules: Iterable[str] | None = None) -> bool:
-        """Returns whether a file was written since it was read: any, or that of one of some modules."""
+        """Return whether a file was written since it was read: any, or that of one of some modules."""
         names = self._stamps if modules is None else [name for name in modules if name in self._stamps]
         return any(_stamp(file) != stamp for file, stamp in (self._stamps[name] for name in names))
 
     def reach(self, module: str, name: str, file: Path | None = None) -> frozenset[Place]:
-        """Returns the places that a top-level name depends on, itself included.
+        """Return the places that a top-level name depends on, itself included.
 
         Args:
             module: its module.
@@ -184,7 +184,7 @@ class Sources:
             raise SpaceprobeError(f"{file}:{error.lineno}: is no Python ({error.msg}); mend it") from error
 
     def _file(self, module: str) -> Path | None:
-        """Returns the file of a module of the package; None where there is none."""
+        """Return the file of a module of the package; None where there is none."""
         base = self._root.joinpath(*module.split(".")[1:])
         files = (base / "__init__.py", base.with_suffix(".py"))
         return next((file for file in files if is_ours(module) and file.is_file()), None)
@@ -208,7 +208,7 @@ class Sources:
         return Definition(hashlib.sha256("".join(reader.text).encode()).hexdigest(), frozenset(reads))
 
     def _run_with(self, module: Module) -> Iterator[Place]:
-        """Yields the statements that run when a module is imported: its own and its packages'."""
+        """Yield the statements that run when a module is imported: its own and its packages'."""
         words = module.name.split(".")
         packages = (".".join(words[:length]) for length in range(1, len(words)))
         for name in (*filter(self._file, packages), module.name):
@@ -216,7 +216,7 @@ class Sources:
                 yield name, STATEMENTS
 
     def _look_up(self, module: Module, local_imports: Imports, chain: Chain) -> Iterator[Place]:
-        """Yields what a chain read in a module stands for, step by step through imports."""
+        """Yield what a chain read in a module stands for, step by step through imports."""
         first, *rest = chain
         for target in local_imports.get(first, ()):
             yield from self._trace_import(target, tuple(rest), module.name)
@@ -253,7 +253,7 @@ class Sources:
             )
 
     def _is_settings(self, module: Module, node: ast.ClassDef, seen: frozenset[Place] = frozenset()) -> bool:
-        """Whether a class derives from `Settings`, through any classes of the package."""
+        """Return whether a class derives from `Settings`, through any classes of the package."""
         bases = {
             place
             for base in node.bases

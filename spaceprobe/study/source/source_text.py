@@ -32,7 +32,7 @@ class Module:
     """A parsed file: which statements define a name, which stand for themselves, what it imports."""
 
     def __init__(self, name: str, path: Path) -> None:
-        """Parses a file of a module of that name.
+        """Parse a file of a module of that name.
 
         Raises:
             ValueError: it has a star import from this package.
@@ -62,7 +62,7 @@ class Module:
                 self._bind_within(statement)
 
     def _bind_within(self, statement: ast.stmt) -> None:
-        """Notes the names that a statement with a body binds; it counts anyway, so they add no text."""
+        """Note the names that a statement with a body binds; it counts anyway, so they add no text."""
         for node in ast.walk(statement):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 self.statements.setdefault(node.name, [])
@@ -91,7 +91,7 @@ class Reader:
     """
 
     def __init__(self, package: str, is_settings: Callable[[ast.ClassDef], bool]) -> None:
-        """Takes the package that relative imports start from, and which classes are sections of a study."""
+        """Take the package that relative imports start from, and which classes are sections of a study."""
         self.text: list[str] = []
         self.chains: set[Chain] = set()
         self.imports: Imports = defaultdict(list)
@@ -101,7 +101,7 @@ class Reader:
         self._keeps_annotations = False
 
     def write(self, value: Any) -> None:
-        """Writes a node, a list of nodes, or a value of a field."""
+        """Write a node, a list of nodes, or a value of a field."""
         if isinstance(value, list):
             self.text.append("[")
             for item in value:
@@ -176,12 +176,12 @@ class Reader:
 
 
 def is_ours(module: str) -> bool:
-    """Whether a module is this package or in it, by its name."""
+    """Return whether a module is this package or in it, by its name."""
     return module == PACKAGE or module.startswith(PACKAGE + ".")
 
 
 def chain_of(node: ast.expr) -> Chain | None:
-    """Returns the chain of ``a.b.c``; None for an expression that is none."""
+    """Return the chain of ``a.b.c``; None for an expression that is none."""
     rest: list[str] = []
     while isinstance(node, ast.Attribute):
         rest.append(node.attr)
@@ -190,20 +190,20 @@ def chain_of(node: ast.expr) -> Chain | None:
 
 
 def _type_checking(statement: ast.stmt) -> list[ast.stmt] | None:
-    """Returns what runs of an ``if TYPE_CHECKING:``, its else; None for any other statement."""
+    """Return what runs of an ``if TYPE_CHECKING:``, its else; None for any other statement."""
     chain = chain_of(statement.test) if isinstance(statement, ast.If) else None
     is_one = chain in (("TYPE_CHECKING",), ("typing", "TYPE_CHECKING"))
     return statement.orelse if isinstance(statement, ast.If) and is_one else None
 
 
 def _is_idle(statement: ast.stmt) -> bool:
-    """Whether a statement is a docstring, or a text that stands below a name to describe it."""
+    """Return whether a statement is a docstring, or a text that stands below a name to describe it."""
     value = statement.value if isinstance(statement, ast.Expr) else None
     return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def _defined_names(statement: ast.stmt) -> list[str]:
-    """Returns the names of a definition or plain assignment; none for a statement that stands for itself."""
+    """Return the names of a definition or plain assignment; none for a statement that stands for itself."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [statement.name]
     targets: list[ast.expr] = []
@@ -228,7 +228,7 @@ def _defined_names(statement: ast.stmt) -> list[str]:
 def _imported(
     statement: ast.Import | ast.ImportFrom, package: str
 ) -> Iterator[tuple[str, ast.stmt, tuple[str, str | None] | None]]:
-    """Yields each name that an import binds, its own import, and what it is if it is of this package."""
+    """Yield each name that an import binds, its own import, and what it is if it is of this package."""
     for alias in statement.names:
         if isinstance(statement, ast.Import):
             module = alias.name if alias.asname else alias.name.partition(".")[0]
@@ -243,6 +243,6 @@ def _imported(
 
 
 def _is_field(node: ast.AnnAssign) -> bool:
-    """Whether it declares a field of a pydantic model, rather than a private or a class variable."""
+    """Return whether it declares a field of a pydantic model, rather than a private or a class variable."""
     name = node.target.id if isinstance(node.target, ast.Name) else ""
     return not name.startswith("_") and "ClassVar" not in ast.dump(node.annotation)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spaceprobe.study.stage import Content, Part
-from spaceprobe.study.storage.files import ResultsError, file_digest, write_whole
+from spaceprobe.files import ResultsError, file_digest, write_whole
+from spaceprobe.stages.stage import Content, Part
 from spaceprobe.study.storage.reasons import differences
 
 RECORD = "part.json"
@@ -21,7 +21,7 @@ RECORD = "part.json"
 
 
 def write_part(folder: Path, part: Part, content: Content, duration_s: float, code: str) -> str:
-    """Writes a part below a run's folder and returns the SHA-256 of its file.
+    """Write a part below a run's folder and return the SHA-256 of its file.
 
     Args:
         folder: the run's folder.
@@ -102,7 +102,7 @@ class Stale:
 
 
 def read_part(folder: Path, part: Part, expected: Expected) -> StoredPart | Stale:
-    """Returns a finished part, or why it has to be computed (again).
+    """Return a finished part, or why it has to be computed (again).
 
     That is so where its file is missing or damaged, where its key or its code differs from what is asked
     for, and where a file that it vouches for is missing or differs.
@@ -137,7 +137,7 @@ def read_part(folder: Path, part: Part, expected: Expected) -> StoredPart | Stal
 
 
 def read_key(path: Path) -> Mapping[str, Any] | None:
-    """Returns the key of a part, or None where it has none to show."""
+    """Return the key of a part, or None where it has none to show."""
     try:
         key = _read_fields(path)[0]["key"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -146,7 +146,7 @@ def read_key(path: Path) -> Mapping[str, Any] | None:
 
 
 def _read_fields(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns what a part holds, after its digest was found right.
+    """Return what a part holds, after its digest was found right.
 
     Raises:
         ValueError: the digest is wrong, or there is none.
@@ -174,14 +174,14 @@ def _to_json(fields: Mapping[str, Any]) -> bytes:
 
 
 def _sealed(archive: bytes) -> bytes:
-    """Returns a zip archive with its own SHA-256 as its comment; every zip reader still opens it."""
+    """Return a zip archive with its own SHA-256 as its comment; every zip reader still opens it."""
     digest = hashlib.sha256(archive).hexdigest().encode()
     # The archive ends with the length of its comment, in two bytes, and the comment, so far empty.
     return archive[:-2] + len(digest).to_bytes(2, "little") + digest
 
 
 def _unsealed(data: bytes) -> bytes:
-    """Returns the archive as it was before it was sealed; nothing of it is parsed before it is believed.
+    """Return the archive as it was before it was sealed; nothing of it is parsed before it is believed.
 
     Raises:
         ValueError: the digest is wrong.

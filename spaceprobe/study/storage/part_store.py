@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spaceprobe.study.stage import Part, Vouched
-from spaceprobe.study.storage.files import write_whole
+from spaceprobe.files import write_whole
+from spaceprobe.stages.stage import Part, Vouched
 from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_part
 
 NOTES = ".seen.json"
@@ -51,13 +51,13 @@ class PartStore:
     """The parts below a study's folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Takes the study's folder; reads the notes that are there."""
+        """Take the study's folder; reads the notes that are there."""
         self._folder = folder
         self._notes = self._read_notes()
         self._is_changed = False
 
     def look(self, run_folder: Path, part: Part, expected: Expected) -> Finished | Stale:
-        """Returns a finished part, or why it has to be computed (again)."""
+        """Return a finished part, or why it has to be computed (again)."""
         note = self._notes["parts"].get(self._name(run_folder, part))
         stamp = stamp_of(run_folder / part.path)
         if stamp is not None and note is not None and self._holds(note, stamp, run_folder, part, expected):
@@ -70,7 +70,7 @@ class PartStore:
         return Finished(part, vouched, stored.duration_s, stamp or [])
 
     def read(self, run_folder: Path, part: Part, expected: Expected) -> StoredPart | Stale:
-        """Returns a finished part with what it holds, or why it has to be computed (again)."""
+        """Return a finished part with what it holds, or why it has to be computed (again)."""
         path = run_folder / part.path
         stamp, began = stamp_of(path), time.time_ns()
         stored = read_part(run_folder, part, expected)
@@ -93,7 +93,7 @@ class PartStore:
         return stored
 
     def forget(self, run_folder: Path) -> None:
-        """Forgets what was noted of a run: something of it failed, so that nothing is believed unread."""
+        """Forget what was noted of a run: something of it failed, so that nothing is believed unread."""
         prefix = f"{run_folder.name}/"
         notes = self._notes["parts"]
         for name in [name for name in notes if name.startswith(prefix)]:
@@ -101,16 +101,16 @@ class PartStore:
             self._is_changed = True
 
     def memo(self, name: str) -> Any:
-        """Returns what was noted beside the parts under a name, or None."""
+        """Return what was noted beside the parts under a name, or None."""
         return self._notes["memos"].get(name)
 
     def set_memo(self, name: str, value: Any) -> None:
-        """Notes something beside the parts, as a JSON value."""
+        """Note something beside the parts, as a JSON value."""
         self._notes["memos"][name] = value
         self._is_changed = True
 
     def save(self) -> None:
-        """Writes the notes, where they changed.
+        """Write the notes, where they changed.
 
         Raises:
             ResultsError: they cannot be written.
@@ -122,7 +122,7 @@ class PartStore:
             self._is_changed = False
 
     def _drop_vanished(self) -> None:
-        """Drops the notes of runs that are gone from the disk: else they would grow for ever."""
+        """Drop the notes of runs that are gone from the disk: else they would grow for ever."""
         notes = self._notes["parts"]
         runs = {name.partition("/")[0] for name in notes}
         gone = {run for run in runs if stamp_of(self._folder / "runs" / run) is None}
@@ -133,7 +133,7 @@ class PartStore:
     def _holds(
         self, note: Mapping[str, Any], stamp: Stamp, run_folder: Path, part: Part, expected: Expected
     ) -> bool:
-        """Returns whether a part and what it vouches for are as they were when it was noted."""
+        """Return whether a part and what it vouches for are as they were when it was noted."""
         return (
             note["stamp"] == stamp
             and note["key"] == _digest(part.key)
@@ -159,7 +159,7 @@ class PartStore:
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Returns the stamp of a file, or None where it cannot be had."""
+    """Return the stamp of a file, or None where it cannot be had."""
     try:
         status = path.stat()
     except OSError:

@@ -16,7 +16,7 @@ def differences(
     asked: Mapping[str, Any],
     defaults: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[str]:
-    """Returns what differs between the key of a part and the one asked for; empty where they agree.
+    """Return what differs between the key of a part and the one asked for; empty where they agree.
 
     >>> differences({"training": {"epochs": 30}}, {"training": {"epochs": 40}})
     ['training.epochs 30 → 40']
@@ -41,7 +41,7 @@ def differences(
 
 
 def is_alike(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    """Returns whether two keys are of the same thing, such as an epoch and a class pair, however it was made.
+    """Return whether two keys are of the same thing, such as an epoch and a class pair, however it was made.
 
     >>> is_alike({"epoch": 3, "lmd": {"sample": 20}}, {"epoch": 3, "lmd": {"sample": 30}})
     True
@@ -57,7 +57,7 @@ def _differ(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> b
 
 
 def _flat(key: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns a key with dotted names for what is nested."""
+    """Return a key with dotted names for what is nested."""
     flat: dict[str, Any] = {}
     for name, value in key.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}

@@ -1,0 +1,119 @@
+"""A single path between two images of a study, walked, and as text."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from spaceprobe.data.datasets import IMAGE_SIZE
+from spaceprobe.folding import Method, PathTrace, trace_path
+from spaceprobe.networks.threads import one_thread
+from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun
+
+NUM_IMAGES = 9
+"""Chosen: images along a path, both ends included."""
+
+
+@dataclass(frozen=True)
+class WalkedPath:
+    """A path between two test images, walked.
+
+    Attributes:
+        study: the study's name.
+        run: the run's name.
+        epoch: after which its network is walked through.
+        source: where the path starts.
+        target: where it ends.
+        way: how it was read: ``exact``, or the number of points.
+        trace: the path, step by step.
+        images: along it, evenly spaced, both ends included.
+    """
+
+    study: str
+    run: str
+    epoch: int
+    source: PathEnd
+    target: PathEnd
+    way: str
+    trace: PathTrace
+    images: Float64[np.ndarray, "images height width"]
+
+
+def walk_images(
+    trained: TrainedRun,
+    asked_epoch: str,
+    numbers: tuple[int, int],
+    *,
+    method: Method = "exact",
+    num_points: int = 100,
+) -> WalkedPath:
+    """Return the path between two test images through the network of a run.
+
+    Args:
+        trained: the run.
+        asked_epoch: see `TrainedRun.epoch`.
+        numbers: of the images where it starts and ends, from 0.
+        method: see `spaceprobe.folding.walk_paths`.
+        num_points: of a sampled path.
+
+    Raises:
+        SpaceprobeError: there is no such epoch or image, or a file is missing or damaged.
+    """
+    source, target = (
+        trained.image(number, flag) for number, flag in zip(numbers, ("--from", "--to"), strict=True)
+    )
+    epoch = trained.epoch(asked_epoch)
+    start, end = (trained.test_images().inputs[image.number].double() for image in (source, target))
+    with one_thread():
+        trace = trace_path(trained.network(epoch), start, end, method=method, num_points=num_points)
+    way = f"{num_points:,} points" if method == "sampled" else method
+    images = images_between(start, end)
+    return WalkedPath(trained.study, trained.run.name, epoch, source, target, way, trace, images)
+
+
+def images_between(
+    start: Float64[Tensor, " pixels"], end: Float64[Tensor, " pixels"]
+) -> Float64[np.ndarray, "images height width"]:
+    """Return `NUM_IMAGES` evenly spaced images of a path, both ends included."""
+    t = torch.linspace(0, 1, NUM_IMAGES, dtype=torch.float64)[:, None]
+    images: np.ndarray = torch.lerp(start[None], end[None], t).reshape(-1, *IMAGE_SIZE).numpy()
+    return images
+
+
+def describe_path(path: WalkedPath) -> str:
+    """Return a path as text: what it is, its steps, and what they come to."""
+    head = f"{path.study}, {path.run}, epoch {path.epoch}: from {path.source.name} to {path.target.name}, "
+    return "\n".join([head + path.way, "", path_table(path.trace), "", summary_line(path.trace, path.way)])
+
+
+def summary_line(trace: PathTrace, way: str) -> str:
+    """Return length, reach, χ, peak folding and number of regions of a path.
+
+    Args:
+        trace: the path.
+        way: how it was read; points may have missed regions.
+    """
+    # The line meets a region once, since regions are convex: every step that flips comes to a new one.
+    num_regions = 1 + int((trace.length[1:] > trace.length[:-1]).sum())
+    regions = f"{num_regions} region{'s' * (num_regions != 1)}"
+    if way not in EXACT:
+        regions = f"at least {regions} ({way} were seen)"
+    return (
+        f"length {trace.length[-1]}, reach {trace.distance.max()}, χ {trace.chi[-1]:.4f}, "
+        f"peak folding {trace.chi.max():.4f}, {regions}"
+    )
+
+
+def path_frame(trace: PathTrace) -> pd.DataFrame:
+    """Return a path as a frame: t, distance from the start, flips so far, χ so far."""
+    columns = {"t": trace.t, "distance": trace.distance, "flips": trace.length, "chi": trace.chi}
+    return pd.DataFrame(columns)
+
+
+def path_table(trace: PathTrace) -> str:
+    """Return a path as a table: t, distance from the start, flips so far, χ so far."""
+    frame = path_frame(trace).rename(columns={"chi": "χ"})
+    return frame.to_string(index=False, float_format=lambda number: f"{number:.4f}")

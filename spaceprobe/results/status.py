@@ -1,0 +1,122 @@
+"""What is done, running, failed or stale of a study, as it was last started."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spaceprobe.study.config import Study
+from spaceprobe.study.grid import Run, expand
+from spaceprobe.study.parts import Lacking, StudyParts
+from spaceprobe.study.running.journal import read_events, runners_at_work
+from spaceprobe.study.layout import RUN_LOG
+from spaceprobe.stages.stage import RunStage
+from spaceprobe.stages import STAGES
+from spaceprobe.results.started import find_started
+from spaceprobe.files import last_line
+from spaceprobe.study.storage.part_store import Finished
+
+STATES = ("done", "running", "failed", "stale", "partly", "to do")
+"""Of a run in a stage. Stale: there is a result of other settings, inputs or code, or a damaged one; partly:
+what is there is up to date, but not all is there."""
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is.
+
+    Attributes:
+        run: its name.
+        states: its state in each stage, by the stage's name.
+        last_line: of its log; empty where it has none.
+    """
+
+    run: str
+    states: dict[str, str]
+    last_line: str
+
+
+def study_status(config: str | None, results: Path) -> Iterator[str]:
+    """Yield lines for a person: a table of runs, and how many are in which state.
+
+    Args:
+        config: the study, as `find_started` takes it.
+        results: the folder that holds a folder a study.
+
+    Raises:
+        SpaceprobeError: the study was never started there.
+    """
+    study, folder = find_started(config, results)
+    found = run_states(study, folder)
+    stages = [stage.name for stage in _stages(study)]
+    width = max(len("run"), *(len(status.run) for status in found))
+    yield "  ".join([f"{'run':<{width}}", *(f"{stage:<7}" for stage in stages), "last line of its log"])
+    for status in found:
+        cells = [f"{status.states[stage]:<7}" for stage in stages]
+        yield "  ".join([f"{status.run:<{width}}", *cells, status.last_line]).rstrip()
+    for stage in stages:
+        counts = Counter(status.states[stage] for status in found)
+        shown = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+        yield f"{stage}: {shown}"
+    num_runners = len(runners_at_work(folder))
+    yield f"{num_runners or 'no'} runner{'s' * (num_runners != 1)} at work"
+
+
+def run_states(study: Study, folder: Path) -> list[RunStatus]:
+    """Return how far each run of a study is; nothing is written."""
+    runs = expand(study)
+    parts = StudyParts(folder, runs)
+    running, failed = _from_events(folder)
+    statuses = []
+    for run in runs:
+        states = {
+            stage.name: _state(parts, stage, run, (stage.name, run.name), running, failed)
+            for stage in _stages(study)
+        }
+        line = last_line(parts.run_folder(run) / RUN_LOG) or ""
+        statuses.append(RunStatus(run.name, states, line.strip()))
+    return statuses
+
+
+def _stages(study: Study) -> Sequence[RunStage]:
+    return [stage for stage in STAGES if isinstance(stage, RunStage) and stage.name in study.stages]
+
+
+def _state(
+    parts: StudyParts,
+    stage: RunStage,
+    run: Run,
+    job: tuple[str, str],
+    running: set[tuple[str, str]],
+    failed: set[tuple[str, str]],
+) -> str:
+    if job in running:
+        return "running"
+    found = [parts.look(stage, run, sections) for sections in run.variants(stage)]
+    looked = [part for some in found if not isinstance(some, Lacking) for part in some]
+    finished = [part for part in looked if isinstance(part, Finished)]
+    is_whole = len(looked) == len(finished) and not any(isinstance(some, Lacking) for some in found)
+    if any(part.vouched.error for part in finished) or (job in failed and not is_whole):
+        return "failed"
+    if is_whole:
+        return "done"
+    if any(not isinstance(part, Finished) and not part.is_missing for part in looked):
+        return "stale"
+    return "partly" if finished else "to do"
+
+
+def _from_events(folder: Path) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Return the jobs that runners are at now, and those that failed when they were last tried."""
+    at_work = runners_at_work(folder)
+    running: dict[tuple[str, str], str] = {}
+    failed: set[tuple[str, str]] = set()
+    for event in read_events(folder):
+        job = (str(event.get("stage")), str(event.get("run")))
+        if event["event"] == "job_started":
+            running[job] = str(event.get("runner"))
+        elif event["event"] == "job_ended":
+            running.pop(job, None)
+            failed.discard(job)
+            if event.get("error"):
+                failed.add(job)
+    return {job for job, runner in running.items() if runner in at_work}, failed

@@ -1,0 +1,208 @@
+"""Gets at the trained networks of a study, and at the images that paths go between.
+
+What needs torch is imported where it is used, since a shell asks for the runs of a study at a key press.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spaceprobe.data.idx_files import IMAGE_SETS
+from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.study.config import Study
+from spaceprobe.study.grid import Run, expand
+from spaceprobe.study.parts import Lacking, StudyParts, section_defaults
+from spaceprobe.study.running.runner import UnknownRunError
+from spaceprobe.stages.train.settings import checkpoints_of, data_of, network_of, training_of
+from spaceprobe.stages.stage import Vouched
+from spaceprobe.stages import fold, train
+from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from spaceprobe.data.datasets import Split
+
+NUM_SHOWN = 10  # runs that an error names
+EXACT = ("exact", "jvp", "kernel")
+"""The methods that see every linear region."""
+
+
+def choose_run(study: Study, name: str | None) -> Run:
+    """Return the run of a study that has a name, or its only one.
+
+    Raises:
+        UnknownRunError: there is none of that name, or no name where there are several.
+    """
+    runs = expand(study)
+    if name is None and len(runs) == 1:
+        return runs[0]
+    names = ", ".join(run.name for run in runs[:NUM_SHOWN]) + (", ..." if len(runs) > NUM_SHOWN else "")
+    if name is None:
+        raise UnknownRunError(f"--run: {study.name} has {len(runs)} runs, name one of {names}")
+    chosen = next((run for run in runs if run.name == name), None)
+    if chosen is None:
+        raise UnknownRunError(f"--run {name}: no run of {study.name}; its runs are {names}")
+    return chosen
+
+
+@dataclass(frozen=True)
+class PathEnd:
+    """A test image of a dataset.
+
+    Attributes:
+        number: its place in the dataset, from 0.
+        label: its class.
+        name: as a reader may be told of it, such as ``17 (a 7)``.
+    """
+
+    number: int
+    label: int
+    name: str
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run whose training is finished, images and weights within reach.
+
+    Attributes:
+        study: the study's name.
+        run: the run.
+        folder: the run's folder.
+        parts: the parts of the study.
+        trained: what its training vouches for.
+    """
+
+    study: str
+    run: Run
+    folder: Path
+    parts: StudyParts
+    trained: Vouched
+
+    @property
+    def checkpoints(self) -> dict[int, str]:
+        """The file of each epoch whose weights were kept, in order; a failed training has not all of them."""
+        asked = checkpoints_of(self.run.sections, "all")
+        return {epoch: name for epoch, name in asked.items() if name in self.trained.files}
+
+    def epoch(self, asked: str) -> int:
+        """Return the epoch that a user asks for, one whose weights were kept.
+
+        Args:
+            asked: ``last``, or a number.
+
+        Raises:
+            SpaceprobeError: there are no weights of it; says of which there are.
+        """
+        last = training_of(self.run.sections).epochs
+        kept = self.checkpoints
+        number = last if asked == "last" else int(asked) if asked.isascii() and asked.isdigit() else -1
+        if number in kept:
+            return number
+        known = ", ".join(map(str, kept))
+        if self.trained.error is not None:
+            raise SpaceprobeError(
+                f"{self.run.name}: {self.trained.error}, so there are no weights of epoch {asked}; choose "
+                f"another run, or --epoch {known}"
+            )
+        raise SettingsError(
+            f"--epoch {asked}: no weights of {self.run.name} were kept then; choose last or one of {known} "
+            "(training.snapshots keeps more)"
+        )
+
+    def network(self, epoch: int) -> "nn.Sequential":
+        """Return the network as it was after an epoch, in float64, its weights verified.
+
+        Raises:
+            SpaceprobeError: the checkpoint is missing or damaged, or the data are.
+        """
+        from spaceprobe.stages.train.networks import load_network
+
+        name = self.checkpoints[epoch]
+        return load_network(self.run.sections, self.folder, self.trained, name).double()
+
+    def test_images(self) -> "Split":
+        """Return the test images that paths go between.
+
+        Raises:
+            SpaceprobeError: the files are missing or unreadable.
+        """
+        from spaceprobe.stages.train.networks import load_data
+
+        return load_data(data_of(self.run.sections)).test
+
+    def image(self, number: int, flag: str = "image") -> PathEnd:
+        """Return a test image by its number.
+
+        Args:
+            number: from 0.
+            flag: who asks for it, for the error.
+
+        Raises:
+            SettingsError: there is none; says how many there are.
+        """
+        labels = self.test_images().targets
+        dataset = data_of(self.run.sections).dataset
+        if not 0 <= number < len(labels):
+            raise SettingsError(
+                f"{flag} {number}: the test images of {dataset} are numbered from 0 to {len(labels) - 1}"
+            )
+        label = int(labels[number])
+        kind = f"a{'n' * (label == 8)} {label}" if dataset == "mnist" else f"class {label}"
+        return PathEnd(number, label, f"{number} ({kind})")
+
+    def stored_pairs(self, epoch: int, source: int, target: int) -> Iterator[Mapping[str, Any]]:
+        """Yield the arrays that were stored of exact paths of a class pair, once for each way of measuring.
+
+        Args:
+            epoch: whose network was folded.
+            source: the class where paths start.
+            target: the class where they end.
+        """
+        for sections in self.run.variants(fold.STAGE):
+            settings = sections["folding"]
+            inputs = self.parts.inputs(fold.STAGE, self.run, sections)
+            if isinstance(inputs, Lacking) or getattr(settings, "method", None) not in EXACT:
+                continue
+            for part in fold.STAGE.plan(sections, inputs):
+                if (part.key["epoch"], part.key["pair"]) == (epoch, sorted((source, target))):
+                    expected = Expected(None, section_defaults(), fold.STAGE.subject)
+                    stored = self.parts.store.read(self.folder, part, expected)
+                    if isinstance(stored, StoredPart):
+                        yield stored.content.arrays
+
+
+def open_run(study: Study, folder: Path, run: Run) -> TrainedRun:
+    """Return a run with its weights and images, whatever version of the code trained it.
+
+    Args:
+        study: the study.
+        folder: its folder of results.
+        run: one of its runs.
+
+    Raises:
+        SpaceprobeError: it has no images to walk between or no ReLU to fold by, or is not trained.
+    """
+    dataset, activation = data_of(run.sections).dataset, network_of(run.sections).activation
+    if dataset not in IMAGE_SETS:
+        raise SettingsError(
+            f"{run.name}: data.dataset is {dataset}, which has no images to walk between; choose a study of "
+            f"{', '.join(IMAGE_SETS)}"
+        )
+    if activation != "relu":
+        raise SettingsError(
+            f"{run.name}: network.activation is {activation}, which has no on and off to fold by; choose a "
+            "run with relu"
+        )
+    # Which code trained it matters to a comparison of runs, not to a look at one of them.
+    parts = StudyParts(folder, [run], trusts_code=True)
+    found = parts.look(train.STAGE, run, run.sections)
+    if isinstance(found, Lacking):
+        raise SpaceprobeError(f"{run.name}: {found.reason}")
+    (part,) = found
+    if isinstance(part, Stale):
+        way = f"`spaceprobe train {study.name} --run {run.name}` trains it"
+        reason = "is not trained yet" if part.is_missing else f"has to be trained again: {part.reason}"
+        raise SpaceprobeError(f"{run.name}: {reason}; {way}")
+    return TrainedRun(study.name, run, parts.run_folder(run), parts, part.vouched)

@@ -1,0 +1,19 @@
+"""The stages of a study, in the order in which `spaceprobe run` takes them."""
+
+from spaceprobe.stages import fold, lmd, summarize, train
+from spaceprobe.stages.stage import RunStage, Stage
+
+STAGES: tuple[Stage, ...] = (train.STAGE, fold.STAGE, lmd.STAGE, summarize.STAGE)
+
+
+def stage_named(name: str) -> Stage:
+    """Return the stage of that name."""
+    return next(stage for stage in STAGES if stage.name == name)
+
+
+def run_stage_named(name: str) -> RunStage:
+    """Return the stage of that name that computes parts for each run."""
+    stage = stage_named(name)
+    if not isinstance(stage, RunStage):
+        raise TypeError(f"stage {name} computes nothing for a run")
+    return stage

@@ -1,0 +1,59 @@
+"""What the lmd stage computes of a run: a part for each epoch."""
+
+import hashlib
+import json
+
+from spaceprobe.errors import SettingsError
+from spaceprobe.stages.lmd.settings import lmd_of
+from spaceprobe.stages.stage import Inputs, Part, Sections
+from spaceprobe.stages.train.settings import FINAL, INITIAL, checkpoints_of, data_key, data_of
+
+
+def plan(sections: Sections, inputs: Inputs) -> list[Part]:
+    """Return a part for each epoch."""
+    (trained,) = inputs["train"]
+    settings = lmd_of(sections)
+    measured = settings.identity()
+    name = "lmd_factors"
+    if measured:  # files for each way of measuring: trying or sweeping another one loses nothing
+        name += "-" + hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()[:6]
+    return [
+        Part(
+            # As with the weights: the last epoch has the plain name.
+            f"{name}.npz" if checkpoint == FINAL else f"{name}-epoch{epoch}.npz",
+            {
+                "lmd": {
+                    **settings.key(),
+                    "metrics": list(settings.metrics),
+                    "probes": list(settings.probes),
+                },
+                "epoch": epoch,
+                "checkpoint": trained.files[checkpoint],
+                "initial": trained.files[INITIAL],
+                **data_key(sections),
+            },
+            amount=1,
+            kin="lmd_factors*.npz",
+        )
+        for epoch, checkpoint in checkpoints_of(sections, settings.epoch).items()
+    ]
+
+
+def check(sections: Sections) -> None:
+    """Check that the data have what the metrics and probes need.
+
+    Raises:
+        SettingsError: they do not.
+    """
+    settings, data = lmd_of(sections), data_of(sections)
+    if "semantics" in settings.probes and data.task == "regression":
+        raise SettingsError(
+            "lmd.probes: semantics asks what classes explain, and a regression has none; leave it out"
+        )
+    num_points = data.points if data.dataset == "swiss-roll" else data.train_images
+    num_points = min(settings.sample, num_points)
+    if "laplacian" in settings.metrics and num_points <= settings.neighbours:
+        raise SettingsError(
+            f"lmd.neighbours: {settings.neighbours} of each point are more than {num_points} points have; "
+            "lower it, or raise lmd.sample and the number of training points"
+        )

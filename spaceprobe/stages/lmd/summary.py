@@ -1,0 +1,178 @@
+"""What `spaceprobe lmd` prints: means over seeds, layer by layer, and what to beware of."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pandas as pd
+
+from spaceprobe.stages.stage import Frames
+
+WHERE = ("epoch", "layer")
+REACHED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
+
+MAX_IN_FULL = 1e5
+"""Chosen: what is larger, such as the loss of a network on its way to divergence, is shown in short."""
+
+NUM_AXES = 5
+"""Chosen: the leading axes whose class meaning is shown; the table has all."""
+
+
+def lines(tables: Frames) -> Iterator[str]:
+    """Yield the summary of a study's tables of the Layer Matrix Decomposition; layers there must be."""
+    runs = tables["runs"]
+    settings = _varying(runs)
+    probed = _probe_settings(tables["lmd_layers"])
+    reached = [name for name in REACHED if runs[name].notna().any()]
+    yield "mean ± standard deviation over runs" if len(runs) > 1 else "one run"
+    yield _means(runs[[*settings, *reached]], settings, digits=3)
+    for title, values in _blocks(tables, ["run", *probed, *WHERE]):
+        if values.columns.difference(["run", *probed, *WHERE]).empty:
+            continue  # nothing could be measured: the notes say why
+        shown = runs[["run", *settings]].merge(_ends(values), on="run").drop(columns="run")
+        yield title
+        yield _means(shown, [*settings, *probed, *WHERE], digits=2)
+    yield from _notes(tables)
+
+
+def _means(frame: pd.DataFrame, key: Sequence[str], digits: int) -> str:
+    """Return mean ± standard deviation for each value of the key, with their number where some lack."""
+    groups = frame.groupby([*key], dropna=False)
+    sizes = groups.size()
+    shown = pd.DataFrame(index=sizes.index)
+    for name in frame.columns.difference([*key], sort=False):
+        values = groups[name]
+        columns = values.mean(), values.std(), values.count(), sizes
+        rows = zip(*(some.tolist() for some in columns), strict=True)
+        shown[name] = [_cell(mean, spread, count, size, digits) for mean, spread, count, size in rows]
+    table = shown.reset_index()
+    for name in key:
+        table[name] = [f"{value:g}" if isinstance(value, float) else str(value) for value in table[name]]
+    return table.to_string(index=False)
+
+
+def _cell(mean: float, deviation: float, count: int, size: int, digits: int) -> str:
+    if not count:
+        return "-"
+    spread = f" ± {_number(deviation, digits)}" if count > 1 else ""
+    return f"{_number(mean, digits)}{spread}" + (f" ({count} of {size})" if count < size else "")
+
+
+def _number(value: float, digits: int) -> str:
+    """Return a number with so many digits behind the point, in short where that would be long."""
+    shown = f"{value:.{digits}f}" if abs(value) < MAX_IN_FULL else f"{value:.3g}"
+    return shown.removeprefix("-") if float(shown) == 0 else shown
+
+
+def _ends(values: pd.DataFrame) -> pd.DataFrame:
+    """Return the first and the last epoch of each run: the tables have all."""
+    epochs = values.groupby("run")["epoch"]
+    return values[(values["epoch"] == epochs.transform("min")) | (values["epoch"] == epochs.transform("max"))]
+
+
+def _blocks(tables: Frames, key: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield titles, and tables with a row for each run, variant of the probe, epoch and layer."""
+    ranks = tables["lmd_ranks"]
+    rules = [*ranks.loc[ranks["default"], "rule"].unique(), "participation", "energy95", "functional"]
+    layers = tables["lmd_layers"].drop_duplicates([*key])
+    chosen = ranks[ranks["rule"].isin(rules) & ranks["valid"]]
+    by_rule = _spread(chosen, key, ["rule"], "value", dict.fromkeys(rules))
+    yield (
+        "ranks of the weight matrices, by rule",
+        layers[[*key, "spectral_norm"]].merge(by_rule, on=[*key], how="left"),
+    )
+    if not tables["lmd_dimension"].empty:
+        yield (
+            "dimension of the activations that enter a layer (input) and leave it (output)",
+            _spread(tables["lmd_dimension"], key, ["space", "estimator"], "dimension"),
+        )
+    if not tables["lmd_retrieval"].empty:
+        yield (
+            "share of noisy points that lead back to the stored one",
+            _spread(tables["lmd_retrieval"], key, ["space"], "accuracy"),
+        )
+    if not tables["lmd_semantics"].empty:
+        first = tables["lmd_semantics"].query("axis <= @NUM_AXES")
+        groups = first.groupby([*key])
+        yield (
+            f"latent axes 1 to {NUM_AXES}: share of their variance that classes explain, the same with "
+            "shuffled labels, and their part of all variance between classes and of all variance",
+            groups[["share", "shuffled_mean"]]
+            .mean()
+            .join(groups[["class_variance", "variance"]].sum())
+            .reset_index(),
+        )
+
+
+def _spread(
+    rows: pd.DataFrame,
+    key: Sequence[str],
+    across: Sequence[str],
+    value: str,
+    order: Iterable[str] | None = None,
+) -> pd.DataFrame:
+    """Return the values with a column for each group, in the given order or that of the rows."""
+    names = rows[[*across]].astype(str).agg(" ".join, axis=1)
+    names = names.str.replace(" ", "_")
+    wide = rows.assign(column=names).pivot_table(values=value, index=[*key], columns="column")
+    wide = wide[[name for name in order or names.unique() if name in wide]]
+    return wide.rename_axis(None, axis="columns").reset_index()
+
+
+def _varying(runs: pd.DataFrame) -> list[str]:
+    """Return the columns of settings that tell the runs apart, but for the seeds."""
+    columns = list(runs.columns)
+    settings = columns[columns.index("architecture") : columns.index("num_parameters")]
+    left_out = {"seed", "points_seed", "depth", "width"}  # the architecture says depth and width
+    return [name for name in settings if name not in left_out and runs[name].nunique(dropna=False) > 1] or [
+        "architecture"
+    ]
+
+
+def _probe_settings(layers: pd.DataFrame) -> list[str]:
+    """Return the columns of swept settings of the decomposition."""
+    columns = list(layers.columns)
+    return columns[columns.index("run") + 1 : columns.index(WHERE[0])]
+
+
+def _notes(tables: Frames) -> Iterator[str]:
+    layers = tables["lmd_layers"]
+    worst = layers["reconstruction_error"].max()
+    if worst == worst:
+        yield f"largest reconstruction error {worst:.1e}"
+    invalid = layers[~layers["valid"].astype(bool)]
+    for why, some in invalid.groupby(invalid["metric"] + ": " + invalid["reason"]):
+        yield f"{_layers(len(some))} without the metric {why!s}"
+    dimension = tables["lmd_dimension"]
+    for reason, some in dimension[dimension["dimension"].isna()].groupby("reason"):
+        yield f"{_layers(len(some.drop_duplicates(['run', *WHERE])))} without a dimension: {reason!s}"
+    if not dimension.empty:
+        yield "the rank of a weight matrix is not the dimension of the data: compare with care"
+
+
+def _layers(count: int) -> str:
+    return f"{count} layer{'s' * (count != 1)}"
+
+
+def warnings(tables: Frames) -> Iterator[str]:
+    """Yield what casts doubt on the decomposition of a study's networks."""
+    convergence = tables["lmd_convergence"]
+    last = convergence[convergence["epoch"] == convergence.groupby("run")["epoch"].transform("max")]
+    num_runs = last["run"].nunique()
+    num_moving = last.loc[~last["converged"].astype(bool), "run"].nunique()
+    if num_moving:
+        yield (
+            f"{num_moving} of {num_runs} networks had not stably converged when training ended, "
+            "which the theorem behind the decomposition assumes (lmd_convergence.csv says what moved)"
+        )
+
+
+def present(tables: Frames) -> str:
+    """Return what the command prints."""
+    if tables["lmd_layers"].empty:
+        return "no weight matrix was decomposed"
+    return "\n".join(lines(tables))
+
+
+def warn(tables: Frames) -> Iterator[str]:
+    """Yield what a reader of the tables should be warned of."""
+    if not tables["lmd_layers"].empty:
+        yield from warnings(tables)

@@ -1,0 +1,17 @@
+"""Summarize: aggregates of every network, and their correlation with depth, width and swept settings."""
+
+from spaceprobe.stages.stage import StudyStage
+from spaceprobe.stages.summarize.computation import reduce
+from spaceprobe.stages.summarize.summary import present
+from spaceprobe.stages.summarize.tables import TABLES
+
+STAGE = StudyStage(
+    name="summarize",
+    summary="Aggregate the folding of every network and correlate it with depth and width.",
+    example="spaceprobe summarize depth-sweep",
+    sections={},
+    tables=TABLES,
+    needs=("train", "fold"),
+    present=present,
+    reduce=reduce,
+)

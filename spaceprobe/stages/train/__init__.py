@@ -1,0 +1,23 @@
+"""Train: from data, network and training settings to checkpoints and a training curve."""
+
+from spaceprobe.stages.stage import RunStage
+from spaceprobe.stages.train.computation import compute
+from spaceprobe.stages.train.parts import label, plan
+from spaceprobe.stages.train.settings import DataSettings, NetworkSettings, TrainingSettings
+from spaceprobe.stages.train.summary import present
+from spaceprobe.stages.train.tables import TABLES, tabulate
+
+STAGE = RunStage(
+    name="train",
+    summary="Train the networks of a study.",
+    example="spaceprobe train depth-sweep --epochs 5",
+    sections={"data": DataSettings, "network": NetworkSettings, "training": TrainingSettings},
+    tables=TABLES,
+    needs=(),
+    unit="epoch",
+    label=label,
+    plan=plan,
+    compute=compute,
+    tabulate=tabulate,
+    present=present,
+)

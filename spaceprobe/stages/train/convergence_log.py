@@ -1,0 +1,73 @@
+"""What every epoch of a training says about convergence, noted while the weights are at hand."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from spaceprobe.lmd import convergence
+from spaceprobe.lmd.margins import classification_errors, margins, regression_errors
+from spaceprobe.lmd.subspaces import largest_angle_sine, leading_directions
+from spaceprobe.networks.layers import linear_weights
+from spaceprobe.networks.objective import is_classification
+from spaceprobe.networks.training import Epoch
+
+
+class ConvergenceLog:
+    """Compares each epoch with the one before; keeps one row an epoch and layer."""
+
+    def __init__(self, network: nn.Sequential, targets: Tensor, max_learning_rate: float) -> None:
+        """Take the network that is going to be trained, the training targets, and the largest rate."""
+        self._network = network
+        self._targets = targets
+        self._max_learning_rate = max_learning_rate
+        self._weights: list[Tensor] = []
+        self._directions: list[Tensor] = []
+        self._epochs: list[Epoch] = []
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, epoch: Epoch) -> None:
+        """Note an epoch, with the network as it is now; the first one is that before training."""
+        weights = [weight.clone() for weight in linear_weights(self._network)]
+        directions = [leading_directions(weight) for weight in weights]
+        network = self._network_row(epoch)
+        for layer, weight in enumerate(weights):
+            row: dict[str, Any] = {"epoch": epoch.metrics.epoch, "layer": layer, **network}
+            if self._epochs:
+                before = self._weights[layer]
+                rates = epoch.metrics.learning_rate, self._max_learning_rate
+                row["raw_drift"] = convergence.relative_drift(before, weight)
+                row["drift"] = convergence.normalised_drift(before, weight, *rates)
+                row["subspace_sine"] = largest_angle_sine(self._directions[layer], directions[layer])
+            self._rows.append(row)
+        self._weights, self._directions = weights, directions
+        self._epochs = [*self._epochs[:1], epoch]  # the first gradient and the last loss are compared to
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows so far as JSON values, each with its verdict and the reason."""
+        return _with_verdicts(self._rows)
+
+    def _network_row(self, epoch: Epoch) -> dict[str, Any]:
+        """Return what is the same for all layers: gradient, loss, learning rate, encoding margin."""
+        if is_classification(self._targets):
+            errors = classification_errors(epoch.training.outputs, self._targets)
+        else:
+            errors = regression_errors(epoch.training.outputs, self._targets)
+        row: dict[str, Any] = {f"margin_{name}": value for name, value in margins(errors).items()}
+        row["learning_rate"] = epoch.metrics.learning_rate
+        first = self._epochs[0] if self._epochs else epoch
+        norms = epoch.training.gradient_norm, first.training.gradient_norm
+        row["gradient_ratio"] = convergence.gradient_ratio(*norms)
+        if self._epochs:
+            before = self._epochs[-1].metrics.train_loss
+            floor = convergence.CROSS_ENTROPY_FLOOR if is_classification(self._targets) else 0.0
+            row["log_loss_change"] = convergence.log_loss_change(before, epoch.metrics.train_loss, floor)
+        return row
+
+
+def _with_verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = convergence.QUANTITIES
+    changes = [convergence.EpochChange(row["layer"], row["epoch"], *map(row.get, names)) for row in rows]
+    table = convergence.verdicts(changes)
+    said = table[["stable", "converged", "reason"]].to_dict("records")
+    verdicts = dict(zip(zip(table["layer"], table["epoch"], strict=True), said, strict=True))
+    return [row | {str(k): v for k, v in verdicts[row["layer"], row["epoch"]].items()} for row in rows]

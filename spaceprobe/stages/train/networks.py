@@ -1,0 +1,87 @@
+"""The data and the networks that a run's settings describe. It imports torch, so stages import it late."""
+
+import io
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from spaceprobe.data.datasets import Dataset, load_image_dataset
+from spaceprobe.data.random_labels import randomize_labels
+from spaceprobe.data.swiss_roll import swiss_roll
+from spaceprobe.networks.checkpoints import load_into, read_verified
+from spaceprobe.networks.mlp import mlp
+from spaceprobe.stages.stage import Sections, Vouched
+from spaceprobe.stages.train.settings import DataSettings, data_of, network_of, training_of
+
+RANDOM_LABELS = "random_labels.npy"
+"""The training labels of a run in part drawn at random, as they were drawn."""
+
+
+@lru_cache(maxsize=2)  # the runs of a study share their data
+def load_data(settings: DataSettings) -> Dataset:
+    """Return the dataset of a run, its training points cut to those asked for, with the true labels.
+
+    Raises:
+        DataError: a file is missing or unreadable, or cannot be downloaded.
+    """
+    if settings.dataset == "swiss-roll":
+        return swiss_roll(
+            settings.points, noise=settings.noise, seed=settings.points_seed, task=settings.task
+        )
+    dataset = load_image_dataset(settings.dataset, settings.root, download=settings.download)
+    return dataset.first(settings.train_images)
+
+
+def draw_labels(sections: Sections, dataset: Dataset) -> bytes:
+    """Return the file of a run's training labels, of which a share is drawn at random, once per seed."""
+    share = data_of(sections).random_labels
+    labels = randomize_labels(dataset.train.targets, share, dataset.num_outputs, training_of(sections).seed)
+    file = io.BytesIO()
+    np.save(file, labels.numpy().astype(np.uint8))
+    return file.getvalue()
+
+
+def read_labels(data: bytes) -> torch.Tensor:
+    """Return the labels of such a file; shape ``(points,)``."""
+    return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False)).long()
+
+
+def load_training_data(sections: Sections, folder: Path, trained: Vouched) -> Dataset:
+    """Return the dataset as a finished run was trained on it, random labels included.
+
+    Raises:
+        CheckpointError: the labels that were drawn are missing or damaged.
+    """
+    dataset = load_data(data_of(sections))
+    if RANDOM_LABELS not in trained.files:
+        return dataset
+    limit = len(dataset.train.targets) + 1_000
+    return dataset.with_labels(
+        read_labels(read_verified(folder / RANDOM_LABELS, trained.files[RANDOM_LABELS], limit))
+    )
+
+
+def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Sequential, torch.Generator]:
+    """Return the untrained network of a run, and the generator for the order of its batches.
+
+    Weights and batches draw from two streams, so that a wider network sees the same batches.
+    """
+    network = network_of(sections)
+    seed = training_of(sections).seed
+    weights, batches = (torch.Generator().manual_seed(2 * seed + stream) for stream in range(2))
+    widths = [dataset.num_inputs, *network.hidden_widths, dataset.num_outputs]
+    return mlp(widths, weights, network.activation), batches
+
+
+def load_network(sections: Sections, folder: Path, trained: Vouched, name: str) -> nn.Sequential:
+    """Return the network of a checkpoint that the train stage vouches for.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    network, _ = build_network(sections, load_data(data_of(sections)))
+    load_into(network, folder / name, trained.files[name])
+    return network

@@ -1,0 +1,205 @@
+"""The settings that identify a run: its data, its network and its training."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from spaceprobe.stages.stage import NOT_IN_KEY, Flag, Sections, Settings
+
+NUM_IMAGE_CLASSES = 10
+MAX_EPOCHS = 100_000
+MAX_WIDTH = 10_000
+MAX_DEPTH = 100
+
+INITIAL = "model-epoch0.safetensors"
+FINAL = "model.safetensors"
+
+
+class DataSettings(Settings):
+    """What networks are trained on and probed with."""
+
+    dataset: Literal["mnist", "fashion-mnist", "kmnist", "swiss-roll"] = Field(
+        "mnist", description="the dataset; mnist is in the package, swiss-roll is drawn"
+    )
+    root: Path | None = Field(
+        None, strict=False, description="a folder in torchvision's layout to read instead"
+    )
+    download: Annotated[bool, NOT_IN_KEY] = Field(
+        False, description="fetch missing files from the addresses that torchvision knows"
+    )
+    train_images: int = Field(60_000, ge=1, le=60_000, description="the first N training images")
+    random_labels: float = Field(
+        0.0, ge=0, le=1, description="share of training labels that are drawn at random"
+    )
+    task: Literal["classification", "regression"] = Field(
+        "classification", description="classes, or (swiss-roll) the two coordinates on the roll"
+    )
+    points: int = Field(2000, ge=10, le=100_000, description="training points of swiss-roll")
+    noise: float = Field(
+        0.0, ge=0, le=100, allow_inf_nan=False, description="of swiss-roll: standard deviation off the roll"
+    )
+    points_seed: int = Field(0, ge=0, le=2**31 - 1, description="of the points that are drawn: swiss-roll")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "DataSettings":
+        if self.dataset != "swiss-roll" and self.task == "regression":
+            raise ValueError(f"{self.dataset} has classes only: regression goes with dataset: swiss-roll")
+        if self.task == "regression" and self.random_labels:
+            raise ValueError("a regression has no labels: random_labels goes with task: classification")
+        fields = type(self).model_fields
+        drawn = ("points", "noise", "points_seed")
+        for name in ("train_images", "root") if self.dataset == "swiss-roll" else drawn:
+            if getattr(self, name) != fields[name].default:
+                raise ValueError(f"{name} does nothing with dataset: {self.dataset}; leave it out")
+        return self
+
+
+def _as_text(value: object) -> object:
+    """Return the text of a whole number: 100 is an architecture of one hidden layer."""
+    return str(value) if type(value) is int else value
+
+
+def parse_architecture(value: str) -> str:
+    """Return an architecture as it is written shortest: ``2x30`` for ``30-30``, else ``100-50-25``.
+
+    Raises:
+        ValueError: it is neither, or too deep or wide.
+    """
+    depth, cross, width = value.partition("x")
+    words = [width] * min(int(depth), MAX_DEPTH + 1) if cross and _is_count(depth) else value.split("-")
+    if not all(_is_count(word) for word in words):
+        raise ValueError("write hidden layers x units, such as 2x30, or each layer's units, such as 100-50")
+    widths = [int(word) for word in words]
+    if not (1 <= len(widths) <= MAX_DEPTH and min(widths) >= 1 and max(widths) <= MAX_WIDTH):
+        raise ValueError(f"hidden layers go from 1 to {MAX_DEPTH} and units from 1 to {MAX_WIDTH}")
+    return f"{len(widths)}x{widths[0]}" if len(set(widths)) == 1 else "-".join(map(str, widths))
+
+
+def _is_count(word: str) -> bool:
+    return re.fullmatch("[0-9]{1,9}", word) is not None
+
+
+class NetworkSettings(Settings):
+    """The network: an MLP with an activation after each hidden layer and a linear readout."""
+
+    architecture: Annotated[str, BeforeValidator(_as_text), AfterValidator(parse_architecture)] = Field(
+        "2x30", description="hidden layers x units, or the units of each, such as 100-50-25"
+    )
+    activation: Literal["relu", "leaky-relu", "sigmoid", "tanh", "gelu", "polynomial-2", "polynomial-3"] = (
+        Field("relu", description="of the hidden layers")
+    )
+
+    @property
+    def hidden_widths(self) -> list[int]:
+        """The units of each hidden layer."""
+        depth, cross, width = self.architecture.partition("x")
+        return [int(width)] * int(depth) if cross else [int(word) for word in self.architecture.split("-")]
+
+
+Epochs = tuple[Annotated[int, Field(ge=1, le=MAX_EPOCHS)], ...]
+
+
+def _read_epochs(value: object) -> object:
+    """Return epochs from a list, from one number, or from a flag's text such as ``1,3,10``."""
+    if isinstance(value, str) and re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", value, re.ASCII):
+        return tuple(int(word) for word in value.split(","))
+    if isinstance(value, list):
+        return tuple(value)
+    return (value,) if type(value) is int else value
+
+
+class TrainingSettings(Settings):
+    """How the network is trained: on the cross-entropy, or on the squared error for a regression."""
+
+    epochs: Annotated[int, Flag("--epochs")] = Field(
+        30, ge=1, le=MAX_EPOCHS, description="passes over the data"
+    )
+    learning_rate: float = Field(
+        1e-3, gt=0, le=1000, allow_inf_nan=False, description="of the optimizer, in the first epoch"
+    )
+    batch_size: int = Field(128, ge=1, le=60_000, description="points a step")
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="of the initial weights, the batches and random labels"
+    )
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="torch's Adam, AdamW or SGD")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(
+        0.0, ge=0, le=1000, allow_inf_nan=False, description="decoupled for adamw, else in the gradient"
+    )
+    schedule: Literal["constant", "cosine", "linear", "step"] = Field(
+        "constant", description="of the learning rate, after each epoch; cosine and linear fall towards 0"
+    )
+    milestones: Annotated[Epochs, BeforeValidator(_read_epochs)] = Field(
+        (), description="of the step schedule: epochs after which the rate falls"
+    )
+    decay: float = Field(0.1, gt=0, le=1, description="of the step schedule: by which factor")
+    snapshots: Annotated[
+        Literal["all"] | Epochs, BeforeValidator(_read_epochs), Flag("--snapshots"), NOT_IN_KEY
+    ] = Field((), description="epochs whose weights are kept beside the first and the last, or all")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "TrainingSettings":
+        late = [epoch for epoch in self.snapshots if isinstance(epoch, int) and epoch > self.epochs]
+        if late:
+            raise ValueError(f"snapshots: there is no epoch {late[0]} in a training of {self.epochs} epochs")
+        if self.schedule == "step" and not self.milestones:
+            raise ValueError("schedule: step falls after milestones: name at least one epoch there")
+        return self
+
+    @property
+    def snapshot_epochs(self) -> list[int]:
+        """The epochs whose weights are kept, in order, without the first and the last."""
+        between = range(1, self.epochs)
+        return [*between] if self.snapshots == "all" else sorted({*self.snapshots} & {*between})
+
+
+def data_of(sections: Sections) -> DataSettings:
+    """Return the data settings of a run."""
+    return cast(DataSettings, sections["data"])
+
+
+def network_of(sections: Sections) -> NetworkSettings:
+    """Return the network settings of a run."""
+    return cast(NetworkSettings, sections["network"])
+
+
+def training_of(sections: Sections) -> TrainingSettings:
+    """Return the training settings of a run."""
+    return cast(TrainingSettings, sections["training"])
+
+
+EpochChoice = Literal["0", "last", "both", "all"]
+"""Which checkpoints a probe reads."""
+
+EPOCH_CHOICE = "the untrained network, the trained one, both, or all with the snapshots"
+
+
+def checkpoints_of(sections: Sections, epoch: EpochChoice) -> Mapping[int, str]:
+    """Return the checkpoint of each epoch that is asked for, in the order of the epochs."""
+    training = training_of(sections)
+    snapshots = {number: snapshot_name(number) for number in training.snapshot_epochs}
+    every = {0: INITIAL, **snapshots, training.epochs: FINAL}
+    chosen = {"0": [0], "last": [training.epochs], "both": [0, training.epochs], "all": [*every]}[epoch]
+    return {number: every[number] for number in chosen}
+
+
+def snapshot_name(epoch: int) -> str:
+    """Return the file of the weights after an epoch."""
+    return f"model-epoch{epoch}.safetensors"
+
+
+def data_key(sections: Sections) -> dict[str, Any]:
+    """Return everything that says what the data are: settings, and a digest of the files.
+
+    Raises:
+        DataError: a file is missing, or cannot be downloaded.
+    """
+    from spaceprobe.data.digests import digest
+
+    data = data_of(sections)
+    key = data.key()
+    key.pop("root", None)  # where the files lie changes nothing; their digest says what they are
+    return {"data": key, "data_digest": digest(data.dataset, root=data.root, download=data.download)}

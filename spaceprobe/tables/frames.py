@@ -1,0 +1,75 @@
+"""Tables as DataFrames and as CSVs: UTF-8, newlines, floats by repr, rows sorted by their key."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from spaceprobe.errors import SpaceprobeError
+from spaceprobe.files import file_digest, write_whole
+from spaceprobe.tables.table import Table
+
+
+def read_tables(folder: str | Path) -> dict[str, pd.DataFrame]:
+    """Return the tables of a study by name, such as ``folding``.
+
+    Args:
+        folder: the study's folder, such as ``results/depth-sweep``.
+
+    Raises:
+        SpaceprobeError: there is no table in it.
+    """
+    paths = sorted(Path(folder).glob("*.csv"))
+    if not paths:
+        raise SpaceprobeError(f"{folder}: holds no table of a study; give one such as results/quickstart")
+    return {path.stem: pd.read_csv(path) for path in paths}
+
+
+def column_name(key: str) -> str:
+    """Return the column of a setting: ``learning_rate`` of ``training.learning_rate``."""
+    return key.rpartition(".")[2]
+
+
+def build_frame(
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    key_columns: Sequence[str] = (),
+    settings: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return rows as a frame with the table's columns, sorted by run and key.
+
+    Args:
+        table: its key and columns.
+        rows: in any order; what a row lacks becomes an empty cell.
+        key_columns: further columns of its key, after the run.
+        settings: a run's swept settings, which some tables show.
+    """
+    names = ["run", *(name for name in key_columns if name not in table.columns), *table.columns]
+    if table.settings_after is not None:
+        place = names.index(table.settings_after) + 1
+        names[place:place] = [name for name in settings if name not in names]
+    frame = pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
+    keys = dict.fromkeys(["run", *key_columns, *table.key])
+    return frame.sort_values(list(keys), kind="stable", ignore_index=True)
+
+
+def cell_of(setting: object) -> object:
+    """Return a setting as a cell of a table: a list as text, the way that a flag takes it."""
+    return ",".join(map(str, setting)) if isinstance(setting, list | tuple) else setting
+
+
+def _column(values: Sequence[Any]) -> "pd.Series[Any]":
+    """Return a column that keeps integers integers where cells are empty."""
+    present = [value for value in values if value is not None]
+    if len(present) < len(values) and all(type(value) is int for value in present):
+        return pd.Series(values, dtype="Int64")
+    return pd.Series(values, dtype=None if present else object)
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write UTF-8, newlines, floats by repr; a file that would not change is left alone."""
+    data = frame.to_csv(index=False, lineterminator="\n").encode()
+    if file_digest(path) != hashlib.sha256(data).hexdigest():
+        write_whole(path, data)
