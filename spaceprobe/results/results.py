@@ -119,7 +119,7 @@ def _read_frames(folder: Path) -> dict[str, pd.DataFrame]:
         if not os.path.lexists(path):
             continue
         frame = read_csv(path)
-        lacking = [name for name in table.columns if name not in frame.columns]
+        lacking = [name for name in table.names if name not in frame.columns]
         if lacking:
             raise SpaceprobeError(
                 f"{path}: lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}; move it away, and "

@@ -46,7 +46,7 @@ def build_frame(
         key_columns: further columns of its key, after the run.
         settings: a run's swept settings, which some tables show.
     """
-    names = ["run", *(name for name in key_columns if name not in table.columns), *table.columns]
+    names = ["run", *(name for name in key_columns if name not in table.names), *table.names]
     if table.settings_after is not None:
         place = names.index(table.settings_after) + 1
         names[place:place] = [name for name in settings if name not in names]

@@ -1,8 +1,29 @@
 """What a CSV declares: its name, the columns that identify a row, and all its columns."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
+
+Dtype = Literal["integer", "number", "boolean", "text"]
+"""What the cells of a column hold, where they are not empty."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a CSV.
+
+    Attributes:
+        name: its header.
+        dtype: what its cells hold.
+        meaning: one line for a reader: what it is, its unit or range, and when a cell is empty.
+        is_setting: whether it tells how a row was measured, such as ``method``, rather than what came out.
+    """
+
+    name: str
+    dtype: Dtype
+    meaning: str
+    is_setting: bool = False
 
 
 @dataclass(frozen=True)
@@ -14,16 +35,31 @@ class Table:
         key: the columns that identify a row; rows are sorted by them.
         columns: all columns but the run, in their order in the file.
         settings_after: the column after which a run's other swept settings stand; None for nowhere.
+        meaning: one line for a reader: what a row is.
     """
 
     name: str
     key: tuple[str, ...]
-    columns: tuple[str, ...]
+    columns: tuple[Column | str, ...]  # a name alone: until each table says what its columns mean
     settings_after: str | None = None
+    meaning: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(column if isinstance(column, str) else column.name for column in self.columns)
 
     def settings(self, frame: pd.DataFrame) -> list[str]:
         """Return the columns of a frame of this table that hold swept settings, in their order.
 
         They are those that the table does not declare.
         """
-        return [str(name) for name in frame.columns if name != "run" and name not in self.columns]
+        return [str(name) for name in frame.columns if name != "run" and name not in self.names]
+
+    def readings(self, frame: pd.DataFrame) -> list[str]:
+        """Return the columns that tell the ways of measuring one network apart, in their order.
+
+        They are the swept settings, and the declared columns that are settings.
+        """
+        declared = {column.name for column in self.columns if isinstance(column, Column) and column.is_setting}
+        return [str(name) for name in frame.columns if name in declared or name in self.settings(frame)]

@@ -48,7 +48,7 @@ def _columns(frame: pd.DataFrame, rows: pd.DataFrame, spec: TableSpec) -> dict[s
 
 def _swept(frame: pd.DataFrame, spec: TableSpec) -> list[str]:
     """Return the columns of a CSV that are there because the study sweeps them."""
-    declared = [table.columns for stage in STAGES for table in stage.tables if table.name == spec.table]
+    declared = [table.names for stage in STAGES for table in stage.tables if table.name == spec.table]
     known = {"run", *spec.columns, *spec.computed, *(name for columns in declared for name in columns)}
     return [name for name in frame.columns if name not in known]
 
