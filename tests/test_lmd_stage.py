@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 from spaceprobe.cli import main
 from spaceprobe.networks.mlp import mlp
@@ -60,8 +61,6 @@ def tables(finished):
 
 def network_at(finished, run, epoch):
     """Returns the weights of a checkpoint as safetensors reads them, without our own code."""
-    from safetensors.torch import load_file
-
     name = "model.safetensors" if epoch == 3 else f"model-epoch{epoch}.safetensors"
     return load_file(finished / "runs" / run / name)
 
@@ -141,7 +140,7 @@ def test_rows_and_tables_have_the_same_columns(finished):
     left_empty = {"lmd_spectrum": {"error"}}  # of approximate values only
     for table in TABLES:
         keys = {key for row in record[table.name] for key in row}
-        assert keys == {*table.columns} - left_empty.get(table.name, set()), table.name
+        assert keys == {*table.names} - left_empty.get(table.name, set()), table.name
 
 
 def test_convergence_is_noted_for_every_epoch(tables):
@@ -325,7 +324,7 @@ def test_diverged_training_fails_with_its_reason(tmp_path):
 
 def test_dead_layer_is_documented_not_fatal(tmp_path, monkeypatch):
     """A network whose first layer never fires: what needs its activations is marked invalid."""
-    from spaceprobe.stages.train import networks
+    from spaceprobe.networks import mlp as networks
 
     def dead(widths, generator, activation):
         network = mlp(widths, generator, activation)
@@ -393,16 +392,16 @@ def test_points_too_few_for_a_graph_are_refused_before_anything_is_trained(tmp_p
 
 
 def test_what_no_check_foresaw_fails_its_run_only(tmp_path, monkeypatch):
-    from spaceprobe.stages.lmd import network_rows
+    from spaceprobe.stages.lmd import network
 
-    decompose = network_rows.decompose
+    decompose = network.decompose
 
     def choose(weight):
         if weight.shape == (4, 784):
             raise ValueError("singular for once")
         return decompose(weight)
 
-    monkeypatch.setattr(network_rows, "decompose", choose)
+    monkeypatch.setattr(network, "decompose", choose)
     text = (
         "data: {train_images: 200}\ntraining: {epochs: 1}\nlmd: {probes: []}\n"
         "study: {stages: [train, lmd]}\nsweep: {network.architecture: [1x4, 1x5]}\n"
@@ -412,6 +411,39 @@ def test_what_no_check_foresaw_fails_its_run_only(tmp_path, monkeypatch):
     assert "1x4-s0-" in outcome.stderr
     assert "epoch 0: singular for once" in outcome.stderr
     assert pd.read_csv(tmp_path / "small" / "lmd_layers.csv")["num_outputs"].tolist() == [5, 10, 5, 10]
+
+
+def test_each_matrix_is_decomposed_once_an_epoch(tmp_path, monkeypatch):
+    text = (
+        "data: {train_images: 200}\nnetwork: {architecture: 7-6}\ntraining: {epochs: 2, snapshots: all}\n"
+        "lmd:\n  metrics: [identity, data, laplacian]\n  epoch: all\n  sample: 60\n  retrieval_images: 20\n"
+        "  probes: [functional-rank, dimension, retrieval, semantics]\n  shuffles: 2\n"
+        "study: {stages: [train]}\n"
+    )
+    folder = run_study(tmp_path, text)
+    (run,) = (folder / "runs").iterdir()
+    decomposed = {"svd": [], "svdvals": []}
+
+    def count(name):
+        original = getattr(torch.linalg, name)
+
+        def counting(matrix, *arguments, **options):
+            decomposed[name].append(matrix.detach().numpy().tobytes())
+            return original(matrix, *arguments, **options)
+
+        monkeypatch.setattr(torch.linalg, name, counting)
+
+    count("svd")
+    count("svdvals")
+    (tmp_path / "small.yaml").write_text(text.replace("[train]", "[train, lmd]"))
+    assert call("lmd", tmp_path / "small.yaml", "--results", tmp_path).exit_code == 0
+    for name in ("model-epoch0", "model-epoch1", "model"):
+        weights = load_file(run / f"{name}.safetensors")
+        for layer in (0, 2, 4):
+            matrix = weights[f"{layer}.weight"].double().numpy().tobytes()
+            assert decomposed["svd"].count(matrix) == 1
+            # Values alone have other last bits than values with vectors: those of the start are in a column.
+            assert decomposed["svdvals"].count(matrix) == (name == "model-epoch0")
 
 
 @pytest.mark.parametrize(("optimizer", "penalty"), [("sgd", 0.3), ("adam", 0.3), ("adamw", 0.0)])

@@ -16,6 +16,7 @@ from spaceprobe.cli.options import (
 )
 from spaceprobe.cli.work import take_through
 from spaceprobe.stages.stage import FileInput, Flag, Stage
+from spaceprobe.study.file_input import work_on_file
 
 
 def stage_command(stage: Stage) -> click.Command:
@@ -35,7 +36,7 @@ def stage_command(stage: Stage) -> click.Command:
     def callback(**values: Any) -> None:
         file_values = {str(option.name): values.pop(str(option.name)) for option in of_file}
         if stage.file_input and any(value is not None for value in file_values.values()):
-            _work_on_file(stage.file_input, file_values, values)
+            _work_on_file(stage.name, stage.file_input, file_values, values)
             return
         given = {keys[name]: values.pop(name) for name in list(values) if name in keys}
         flags = {key: (flag, value) for (key, flag), value in given.items() if value is not None}
@@ -67,8 +68,10 @@ def _file_parameters(file_input: FileInput) -> list[click.Option]:
     return [named, *numbers]
 
 
-def _work_on_file(file_input: FileInput, given: dict[str, Any], study: dict[str, Any]) -> None:
-    """Work on a file instead of a study, prints what came out, and exits with 1 where something failed."""
+def _work_on_file(
+    stage_name: str, file_input: FileInput, given: dict[str, Any], study: dict[str, Any]
+) -> None:
+    """Work on a file instead of a study, print what came out, and exit with 1 where something failed."""
     path = given.pop("file")
     if path is None:
         needless = next(name for name, value in given.items() if value is not None)
@@ -81,7 +84,7 @@ def _work_on_file(file_input: FileInput, given: dict[str, Any], study: dict[str,
             parameter = next(p for p in context.command.params if p.name == name)
             shown = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.opts[0].upper()
             raise click.UsageError(f"{shown} belongs to a study; {file_input.flag} takes a file without one")
-    outcome = file_input.work(path, study["results"], given)
+    outcome = work_on_file(stage_name, file_input, path, study["results"], given)
     say(outcome.text)
     for name, reason in outcome.failures.items():
         notify(f"Error: {name}: {reason}")

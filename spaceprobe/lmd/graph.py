@@ -95,15 +95,15 @@ def neighbour_graph(points: Points, num_neighbours: int = 10) -> NeighbourGraph:
             or ``num_neighbours`` is below 1.
     """
     X = as_points(points)
-    found = nearest_neighbours(X, num_neighbours)
+    neighbours = nearest_neighbours(X, num_neighbours)
     num_points = len(X)
     rows = np.repeat(np.arange(num_points), num_neighbours)
-    columns = found.indices.ravel()
+    columns = neighbours.indices.ravel()
     low, high = np.minimum(rows, columns), np.maximum(rows, columns)
     # An edge found from both ends has the same length from either, to the last bit.
     pairs, first = np.unique(low * num_points + high, return_index=True)
     low, high = np.divmod(pairs, num_points)
-    lengths = found.distances.ravel()[first]
+    lengths = neighbours.distances.ravel()[first]
 
     median_edge = float(np.median(lengths))
     if median_edge <= rounding_of(X):
@@ -161,7 +161,7 @@ def nearest_neighbours(points: Points, num_neighbours: int) -> Neighbours:
 
 
 def as_points(points: Points) -> Float64[np.ndarray, "points features"]:
-    """Return points as a contiguous array, or says what is wrong with them.
+    """Return points as a contiguous array, after a check of them.
 
     Raises:
         ValueError: there is no point or no feature, or an entry is NaN, infinite or above 1e150.
@@ -169,7 +169,7 @@ def as_points(points: Points) -> Float64[np.ndarray, "points features"]:
     X = points.detach().cpu().numpy() if isinstance(points, Tensor) else points
     if not X.size:
         raise ValueError(f"points: of shape {X.shape}, at least one point with one feature is needed")
-    # Not «>»: NaN must not pass.
+    # Not ">": NaN must not pass.
     num_bad = X.size - int(np.count_nonzero(np.abs(X) <= LARGEST))
     if num_bad:
         raise ValueError(

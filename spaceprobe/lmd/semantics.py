@@ -19,18 +19,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-SEMANTICS_COLUMNS = (
-    "axis",
-    "share",
-    "shuffled_mean",
-    "shuffled_sd",
-    "shuffled_q95",
-    "shuffled_max",
-    "p_value",
-)
-
-SLACK = 1e-12
-"""Rounding of sums over thousands of points: a shuffling that splits the points as the labels do ties."""
+from spaceprobe.lmd.rounding import SUM_ROUNDING
 
 BLOCK_ENTRIES = 2**22
 """Chosen: indicators of shuffled classes held at a time, 32 MiB; from shapes only, so last bits repeat."""
@@ -94,7 +83,7 @@ def semantics_table(
     num_shuffles: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Return how much class meaning each axis carries, one row an axis, columns `SEMANTICS_COLUMNS`.
+    """Return how much class meaning each axis carries, one row an axis.
 
     ``axis`` counts from 1, as v₁ does. ``share`` is η². The columns ``shuffled_…`` describe it under
     shuffled labels: mean, standard deviation (divisor R - 1), 95 % quantile (inverted CDF) and maximum.
@@ -115,7 +104,8 @@ def semantics_table(
         raise ValueError(f"num_shuffles: {num_shuffles}, at least 2 are needed for a standard deviation")
     share = class_variance_share(coordinates, labels)
     shuffled = shuffled_shares(coordinates, labels, num_shuffles, seed)
-    num_as_large = (shuffled >= share - SLACK).sum(dim=0)
+    # A shuffling that splits the points as the labels do ties with them, whatever the order of the sums.
+    num_as_large = (shuffled >= share - SUM_ROUNDING).sum(dim=0)
     q95 = shuffled.sort(dim=0).values[math.ceil(0.95 * num_shuffles) - 1]
     columns = {
         "axis": torch.arange(1, len(share) + 1),

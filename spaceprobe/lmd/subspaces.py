@@ -35,7 +35,7 @@ def leading_directions(
         num_directions: dimension of the subspace, ≥ 1; at most min(outputs, inputs) are returned.
 
     Raises:
-        ValueError: if the weight is no finite real matrix with at least one entry, or num_directions < 1.
+        ValueError: if the weight is not a finite real matrix with at least one entry, or num_directions < 1.
     """
     W = as_matrix(weight)
     if num_directions < 1:

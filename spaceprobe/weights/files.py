@@ -11,7 +11,8 @@ from torch import Tensor
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.weights import torch_files
-from spaceprobe.weights.pickles import RefusedError, described, shown
+from spaceprobe.weights.pickles import RefusedError
+from spaceprobe.weights.quoting import path_text, quote, quote_error
 from spaceprobe.weights.torch_files import Declared
 
 TORCH_SUFFIXES = (".pt", ".pth", ".bin")
@@ -91,22 +92,16 @@ def read_weights(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
             return _read_safetensors(path, max_bytes)
         return _read_torch(path, size, max_bytes)
     except RefusedError as error:
-        raise WeightFileError(f"{shown_path(path)}: {error}") from error
+        raise WeightFileError(f"{path_text(path)}: {error}") from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightFileError(
-            f"{shown_path(path)}: cannot be read ({reason}); give a file that is there and readable"
+            f"{path_text(path)}: cannot be read ({reason}); give a file that is there and readable"
         ) from error
     except MemoryError as error:
         raise WeightFileError(
-            f"{shown_path(path)}: this machine has too little memory for it; give a smaller file"
+            f"{path_text(path)}: this machine has too little memory for it; give a smaller file"
         ) from error
-
-
-def shown_path(path: Path) -> str:
-    """Return a path for a message: as it is, or quoted where it holds control characters."""
-    text = str(path)
-    return text if text.isprintable() else repr(text)
 
 
 def _size(path: Path, max_bytes: int) -> int:
@@ -120,7 +115,7 @@ def _size(path: Path, max_bytes: int) -> int:
         raise RefusedError(f"is {kind}; give a file of weights")
     if path.suffix.lower() not in (".safetensors", *TORCH_SUFFIXES):
         raise RefusedError(
-            f"its suffix is {shown(path.suffix)}, {', '.join(('.safetensors', *TORCH_SUFFIXES))} are read; "
+            f"its suffix is {quote(path.suffix)}, {', '.join(('.safetensors', *TORCH_SUFFIXES))} are read; "
             "save the weights in one of these formats"
         )
     if found.st_size == 0:
@@ -147,7 +142,7 @@ def _read_safetensors(path: Path, max_bytes: int) -> dict[str, Tensor]:
         if isinstance(error, RefusedError):
             raise
         raise RefusedError(
-            f"is no sound safetensors file ({described(error)}); get it again or save it again"
+            f"is no sound safetensors file ({quote_error(error)}); get it again or save it again"
         ) from error
 
 
@@ -178,14 +173,14 @@ def _check(declared: Mapping[str, Declared], max_bytes: int) -> None:
         total += tensor.num_elements * itemsize
         if total > max_bytes:
             raise RefusedError(
-                f"unfolds to more than {max_bytes} bytes (at tensor {shown(name)} of shape "
-                f"{shown(str(tensor.shape))}); give a file with fewer weights, such as one shard of it"
+                f"unfolds to more than {max_bytes} bytes (at tensor {quote(name)} of shape "
+                f"{quote(str(tensor.shape))}); give a file with fewer weights, such as one shard of it"
             )
 
 
 def _unread_type(name: str, found: str) -> str:
     return (
-        f"its tensor {shown(name)} is of type {shown(found)}, which is not read: convert it to float32 or "
+        f"its tensor {quote(name)} is of type {quote(found)}, which is not read: convert it to float32 or "
         "another common type and save it again"
     )
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spaceprobe.weights.attention import Attention, Head, find_attention
-from spaceprobe.weights.pickles import shown
+from spaceprobe.weights.quoting import quote
 
 MAX_SIDES = 5  # a kernel of Conv3d
 MAX_NAMES = 5  # chosen: how many names of a kind a message lists
@@ -132,7 +132,7 @@ def describe_left_out(found: Mapping[str, Sequence[str]]) -> str:
         part = f"{len(names)} {reason if len(names) == 1 else REASONS[reason]}"
         if reason not in (VECTOR, SCALAR):
             more = ", …" if len(names) > MAX_NAMES else ""
-            part += f" ({', '.join(map(shown, names[:MAX_NAMES]))}{more})"
+            part += f" ({', '.join(map(quote, names[:MAX_NAMES]))}{more})"
         parts.append(part)
     return f"skipped: {', '.join(parts)}" if parts else ""
 

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from spaceprobe.weights.quoting import quote, quote_error
+
 MAX_PICKLE_BYTES = 100_000_000  # chosen: as safetensors bounds its header; 100,000 tensors take 20 MB
 MAX_OPCODES = 4_000_000  # chosen: 100,000 tensors take 3.2 million; an opcode makes at most some 100 bytes
 
@@ -97,7 +99,7 @@ def read_pickle(file: io.BytesIO, allowed: Collection[str]) -> Pickle:
         # pickletools speaks of damage by ValueError; a stack or memo that lacks something by the others.
         except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise RefusedError(
-                f"is damaged or no pickle of torch.save ({described(error)}); get it again"
+                f"is damaged or no pickle of torch.save ({quote_error(error)}); get it again"
             ) from error
     return Pickle(reader.result, reader.calls, reader.persistents)
 
@@ -142,7 +144,7 @@ class _Reader:
     def _mention(self, argument: str) -> None:
         name = argument.replace(" ", ".", 1)
         if name not in self.allowed:
-            raise RefusedError(HOLDS_CODE.format(found=shown(name)))
+            raise RefusedError(HOLDS_CODE.format(found=quote(name)))
         self.stack.append(Global(name))
 
     def _mark(self) -> None:
@@ -227,11 +229,6 @@ _STEPS: dict[str, Callable[[_Reader], None]] = {
 }
 
 
-def shown(text: str) -> str:
-    """Return foreign text for an error message: in quotes, without control characters, not too long."""
-    return repr(text if len(text) <= 80 else text[:77] + "...")
-
-
 def _foreign(file: io.BytesIO, found: str) -> str:
     """Return the message for a pickle of another protocol: whether code is in it can still be told."""
     try:
@@ -241,8 +238,3 @@ def _foreign(file: io.BytesIO, found: str) -> str:
     except ValueError:
         pass  # damaged further on: then the first finding is the message
     return f"is no pickle of protocol {PROTOCOL}, as torch.save writes them ({found}); save as safetensors"
-
-
-def described(error: Exception) -> str:
-    """Return an error's text for a message, or its kind where it has none."""
-    return shown(str(error) or type(error).__name__)

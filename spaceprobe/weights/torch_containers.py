@@ -19,10 +19,9 @@ from spaceprobe.weights.pickles import (
     Persistent,
     Pickle,
     RefusedError,
-    described,
     read_pickle,
-    shown,
 )
+from spaceprobe.weights.quoting import quote, quote_error
 
 ARCHIVE_START = b"PK\x03\x04"  # torch.save writes archives since 1.6, a stream of pickles before
 FOLDER_MARK = 0x10  # of MS-DOS, in the external attributes
@@ -117,7 +116,7 @@ def _read_archive(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle
         OverflowError,
         struct.error,
     ) as error:
-        raise RefusedError(DAMAGED.format(found=described(error))) from error
+        raise RefusedError(DAMAGED.format(found=quote_error(error))) from error
     for storage in map(declared_storage, pickle.persistents):
         if sizes.get(f"data/{storage.key}") != storage.num_bytes:
             raise RefusedError(_wrong_size(storage, sizes.get(f"data/{storage.key}")))
@@ -154,13 +153,13 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
         )
     for info in infos:
         if not _is_plain(info) or not info.filename.startswith(prefix):
-            found = f"member {shown(info.filename)} is compressed, encrypted, no file or elsewhere"
+            found = f"member {quote(info.filename)} is compressed, encrypted, no file or elsewhere"
             raise RefusedError(DAMAGED.format(found=found))
     if sum(info.file_size for info in infos) > size:
         raise RefusedError(DAMAGED.format(found="members that overlap"))
     damaged = archive.testzip()
     if damaged is not None:
-        raise RefusedError(DAMAGED.format(found=f"the CRC-32 of {shown(damaged)} differs"))
+        raise RefusedError(DAMAGED.format(found=f"the CRC-32 of {quote(damaged)} differs"))
     sizes = {info.filename.removeprefix(prefix): info.file_size for info in infos}
     if sizes.get("data.pkl", MAX_PICKLE_BYTES + 1) > MAX_PICKLE_BYTES:
         raise RefusedError(DAMAGED.format(found=f"no data.pkl of at most {MAX_PICKLE_BYTES} bytes"))
@@ -227,5 +226,5 @@ def _skip_storage(file: BinaryIO, storage: Storage, size: int) -> None:
 def _wrong_size(storage: Storage, num_bytes: int | None) -> str:
     found = "is missing" if num_bytes is None else f"has {num_bytes} bytes"
     return DAMAGED.format(
-        found=f"storage {shown(storage.key)} {found}, {storage.num_bytes} bytes are declared"
+        found=f"storage {quote(storage.key)} {found}, {storage.num_bytes} bytes are declared"
     )

@@ -7,7 +7,8 @@ from typing import BinaryIO, NamedTuple
 import torch
 from torch import Tensor
 
-from spaceprobe.weights.pickles import Call, Global, Persistent, RefusedError, shown
+from spaceprobe.weights.pickles import Call, Global, Persistent, RefusedError
+from spaceprobe.weights.quoting import quote
 from spaceprobe.weights.torch_containers import (
     DAMAGED,
     STORAGE_TYPES,
@@ -105,11 +106,11 @@ def load(file: BinaryIO, inspected: Inspected) -> dict[str, Tensor]:
     # torch does not say which errors a hostile file can lead it to: whichever it is, the file is at fault.
     except Exception as error:
         first_line = next(iter(str(error).splitlines()), "")
-        found = shown(f"{type(error).__name__}: {first_line}")
+        found = quote(f"{type(error).__name__}: {first_line}")
         raise RefusedError(f"torch cannot read it ({found}); save it as safetensors") from error
     for name, tensor in tensors.items():
         if (tuple(tensor.shape), tensor.dtype) != inspected.tensors[name]:
-            raise RefusedError(DAMAGED.format(found=f"{shown(name)} is not the tensor that it declares"))
+            raise RefusedError(DAMAGED.format(found=f"{quote(name)} is not the tensor that it declares"))
     return tensors
 
 
@@ -125,7 +126,7 @@ def _find_state(root: object) -> tuple[tuple[str, ...], dict[object, object]]:
             isinstance(value, Call) and value.function not in _NO_TENSOR for value in state.values()
         ):
             return path, state
-    keys = ", ".join(shown(str(key)) for key in list(root)[:5]) or "nothing at all"
+    keys = ", ".join(quote(str(key)) for key in list(root)[:5]) or "nothing at all"
     raise RefusedError(
         f"holds no tensor under a name, but {keys}; a state dict is needed, "
         f"by itself or under {', '.join(STATE_KEYS)}"
@@ -134,13 +135,13 @@ def _find_state(root: object) -> tuple[tuple[str, ...], dict[object, object]]:
 
 def _named(name: object) -> str:
     if not isinstance(name, str):
-        raise RefusedError(f"holds a tensor under {shown(str(name))}, which is no text; name it by text")
+        raise RefusedError(f"holds a tensor under {quote(str(name))}, which is no text; name it by text")
     return name
 
 
 def _unread(call: Call, state: Mapping[object, object]) -> str:
-    name = next((shown(str(name)) for name, value in state.items() if value is call), "outside the weights")
-    what = _UNREAD.get(call.function, f"made by {shown(call.function)}")
+    name = next((quote(str(name)) for name, value in state.items() if value is call), "outside the weights")
+    what = _UNREAD.get(call.function, f"made by {quote(call.function)}")
     return f"its tensor {name} is {what}; only dense tensors are read: convert it and save it again"
 
 
@@ -163,10 +164,10 @@ def _declared_tensor(call: Call) -> Declared:
         dtype = _DTYPES[mentioned.name]
     (offset,), shape, stride = (_counts(value) for value in ((call.args[1],), call.args[2], call.args[3]))
     if len(shape) != len(stride):
-        raise RefusedError(DAMAGED.format(found=f"shape {shown(str(shape))} with {len(stride)} strides"))
+        raise RefusedError(DAMAGED.format(found=f"shape {quote(str(shape))} with {len(stride)} strides"))
     num_reached = offset + 1 + sum((side - 1) * step for side, step in zip(shape, stride, strict=True))
     if 0 not in shape and num_reached * dtype.itemsize > storage.num_bytes:
-        found = f"a tensor of shape {shown(str(shape))} reaches beyond its {storage.num_bytes} bytes"
+        found = f"a tensor of shape {quote(str(shape))} reaches beyond its {storage.num_bytes} bytes"
         raise RefusedError(DAMAGED.format(found=found))
     return Declared(shape, dtype)
 
