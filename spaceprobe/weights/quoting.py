@@ -1,4 +1,4 @@
-"""Text from files that nobody vouches for, as a message or a terminal may show it. Without torch."""
+"""Text from untrusted files, as a message or a terminal may show it. Without torch."""
 
 from pathlib import Path
 
