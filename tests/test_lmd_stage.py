@@ -143,6 +143,24 @@ def test_rows_and_tables_have_the_same_columns(finished):
         assert keys == {*table.names} - left_empty.get(table.name, set()), table.name
 
 
+def test_cells_are_what_the_declarations_tell(tables):
+    from spaceprobe.stages.lmd.tables import TABLES
+
+    kinds = {"integer": "if", "number": "if", "boolean": "b", "text": "O"}  # a float beside empty cells
+    for table in TABLES:
+        frame = tables[table.name]
+        assert table.meaning
+        assert [name for name in frame if name not in ("run", "activation")] == [*table.names]
+        for column in table.columns:
+            cells = frame[column.name].dropna()
+            assert column.meaning, column
+            assert (
+                cells.empty
+                or cells.astype(cells.iloc[0].__class__).to_numpy().dtype.kind in kinds[column.dtype]
+            )
+            assert column.dtype != "integer" or (cells == cells.astype(int)).all(), column
+
+
 def test_convergence_is_noted_for_every_epoch(tables):
     convergence = tables["lmd_convergence"]
     assert not convergence["converged"].any()
@@ -290,7 +308,7 @@ def test_fold_says_what_it_cannot_fold(tmp_path, setting, message):
         ("training.schedule=step", "name at least one epoch"),
         ("network.architecture=3x", "write hidden layers x units, such as 2x30, or each layer's units"),
         ("network.architecture=30-0", "units from 1 to 10000"),
-        ("lmd.metrics=[data,data]", "found one twice"),
+        ("lmd.metrics=[data,data]", "expected each name once, got data, data"),
         ("lmd.probes=colour", "functional-rank, dimension, retrieval or semantics"),
     ],
 )

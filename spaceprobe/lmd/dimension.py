@@ -33,10 +33,10 @@ class DimensionEstimate:
     """The dimension by one estimator.
 
     Attributes:
-        dimension: the estimate, > 0, or 0 where all points are equal; None where it cannot be had.
+        dimension: the estimate, > 0, or 0 where all points are equal; None where there is none.
         num_points: distinct points, those it rests on.
         num_duplicates: points left out because they equal another.
-        reason: why it cannot be had; empty otherwise.
+        reason: why there is none; empty otherwise.
     """
 
     dimension: float | None
@@ -135,8 +135,8 @@ def dimension_table(
     spread of halves is the standard error of the whole (for another share, √(share / (1 - share)) times
     the spread is: Shao and Wu, A general theory for jackknife variance estimation, Annals of Statistics
     17 (1989)). These estimators are not means: on the Swiss roll the spread was 1.2 to 1.4 times the standard
-    error. ``num_neighbours`` is what the estimator used. Where a number cannot be had it is missing, and
-    ``reason`` says why.
+    error. ``num_neighbours`` is what the estimator used. Where there is no such number it is missing, and
+    ``reason`` tells why.
 
     The neighbours are searched for once, for all estimators and subsets.
 

@@ -26,9 +26,9 @@ class FunctionalRank:
     """The functional rank of a layer, and the scores that it was read from.
 
     Attributes:
-        estimate: the rank, as the rank rules give theirs. Invalid where the network scores as well
+        estimate: as of a rank rule. Invalid where the network scores as well
             without the layer's weights, so that the score cannot tell its components apart (an
-            untrained network at chance, say); the number then still is what the definition gives.
+            untrained network at chance, say); the number is then still that of the definition.
         scores: the score with W_q by q, descending: every q that was visited, from all components down to
             the first that fails, and q = 0.
     """

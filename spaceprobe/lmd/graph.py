@@ -33,7 +33,7 @@ Points = Float64[Tensor, "points features"] | Float64[np.ndarray, "points featur
 
 
 class ConstantPointsError(ValueError):
-    """The points do not vary, so they have no geometry: a constant layer. A caller marks it invalid."""
+    """The points do not vary, so they have no geometry: a constant layer, which the caller marks invalid."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def as_points(points: Points) -> Float64[np.ndarray, "points features"]:
     if num_bad:
         raise ValueError(
             f"points: {num_bad} of {X.size} entries are NaN, infinite or above {LARGEST:g}; "
-            "the run diverged, or the data want another unit"
+            "the run diverged, or the data need another unit"
         )
     return np.ascontiguousarray(X)
 

@@ -48,7 +48,7 @@ class LeadingTriplets:
             positive.
         residuals: ‖W v - σ u‖ / σ₁ of each triplet; zeros for a zero matrix. The triplet is exact for a
             matrix that differs from W by this much in spectral norm, so some true singular value lies within
-            residual · σ₁ of it (Weyl). Which one, the i-th or a later one, the residual does not say: it
+            residual · σ₁ of it (Weyl). Which one, the i-th or a later one, the residual does not tell: it
             cannot see a leading value that was missed altogether. The random start makes that unlikely; it
             does not rule it out.
         krylov_dim: dimension of the space searched; the shorter side where nothing was approximated.

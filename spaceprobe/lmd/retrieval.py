@@ -13,7 +13,7 @@ arXiv 2202.04557). The modern Hopfield update of Ramsauer et al. (arXiv 2008.022
 - as projection the sum of the stored patterns with these weights; here U O_dist maps to the outputs, and
   retrieval stops one step before, at the index of the pattern.
 
-A number says something only beside two baselines: raw features (None, mostly far better: the full space
+An accuracy means something only next to two baselines: raw features (None, mostly far better: the full space
 loses nothing) and the same space of the layer at initialisation.
 """
 

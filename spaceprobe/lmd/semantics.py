@@ -1,4 +1,4 @@
-"""Do the latent axes of a layer carry class meaning: class variance per axis against shuffled labels.
+"""Class meaning of the latent axes of a layer: class variance along each, compared with shuffled labels.
 
 The coordinates of a point on the latent axes are its scalar products with the right singular vectors
 (Vᵀx), or I_dist Vᵀ x in a latent metric. The share of an axis is between-class over total variance, η² of

@@ -13,8 +13,8 @@ NUM_DIRECTIONS = 8
 """Chosen: leading right singular vectors whose subspace is watched."""
 
 ACCURACY = 1e-10
-"""Chosen: the sine of the angle by which a basis from a Gram matrix may be off; what counts as movement is
-0.05."""
+"""Chosen: the sine of the angle by which a basis from a Gram matrix may be off. Movement is what exceeds
+`spaceprobe.lmd.verdicts.THRESHOLD`."""
 
 GRAM_FROM = 128
 """Chosen: below this shorter side all singular vectors take a few milliseconds."""

@@ -96,8 +96,8 @@ def power_law_tail(
     Args:
         values: all singular values, descending.
         min_values: fewer eigenvalues in the tail make the fit invalid; its numbers stand.
-        shape: rows and columns of the matrix; None takes a square one, whose threshold is the lowest
-            that so many values can have.
+        shape: rows and columns of the matrix; None takes a square one, which has the lowest threshold
+            for that many values.
         epsilon: relative rounding of its entries.
 
     Raises:

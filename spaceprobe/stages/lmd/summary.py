@@ -1,4 +1,4 @@
-"""What `spaceprobe lmd` prints: means over seeds, layer by layer, and what to beware of."""
+"""What `spaceprobe lmd` prints: means over seeds, layer by layer, and warnings; or the matrices of a file."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ WHERE = ("epoch", "layer")
 REACHED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 
 MAX_IN_FULL = 1e5
-"""Chosen: what is larger, such as the loss of a network on its way to divergence, is shown in short."""
+"""Chosen: what is larger, such as the loss of a network on its way to divergence, is abbreviated."""
 
 NUM_AXES = 5
 """Chosen: the leading axes whose class meaning is shown; the table has all."""
@@ -41,7 +41,7 @@ def _lines(tables: Frames) -> Iterator[str]:
 
 
 def _means(frame: pd.DataFrame, key: Sequence[str], digits: int) -> str:
-    """Return mean ± standard deviation for each value of the key, with their number where some lack."""
+    """Return mean ± standard deviation for each value of the key, with their number where cells are empty."""
     groups = frame.groupby([*key], dropna=False)
     sizes = groups.size()
     cells = pd.DataFrame(index=sizes.index)
@@ -64,7 +64,7 @@ def _cell(mean: float, deviation: float, count: int, size: int, digits: int) -> 
 
 
 def _number(value: float, digits: int) -> str:
-    """Return a number with so many digits behind the point, in short where that would be long."""
+    """Return a number with so many digits behind the point, abbreviated where that would be long."""
     text = f"{value:.{digits}f}" if abs(value) < MAX_IN_FULL else f"{value:.3g}"
     return text.removeprefix("-") if float(text) == 0 else text
 

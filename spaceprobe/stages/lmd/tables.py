@@ -27,31 +27,26 @@ SPECTRUM = Table(
         Column(
             "initial_value",
             "number",
-            "singular value of the same index before training; empty in other bases and for files of weights",
+            "the same before training; empty in other bases and for files of weights",
         ),
         Column(
             "shuffled_value",
             "number",
-            "singular value of the same index after shuffling the entries of the matrix; empty in other "
-            "bases, for large products of matrices, and where only leading values were computed",
+            "the same after shuffling the entries; empty where that is not computed",
         ),
         Column(
             "participation_u",
             "number",
-            "on how many outputs the left singular vector lives, from 1; empty in other bases and where the "
-            "value is 0 in a product of matrices",
+            "on how many outputs the left singular vector lives, from 1; empty in other bases and beyond the "
+            "rank of a product of matrices",
         ),
         Column(
             "participation_v",
             "number",
-            "on how many inputs the right singular vector lives, from 1; empty in other bases and where the "
-            "value is 0 in a product of matrices",
+            "on how many inputs the right singular vector lives, from 1; empty in other bases and beyond the "
+            "rank of a product of matrices",
         ),
-        Column(
-            "error",
-            "number",
-            "by how much an approximate value may be off; empty for values exact to rounding",
-        ),
+        Column("error", "number", "bound of the error of an approximate value; empty for exact ones"),
         Column("kept", "boolean", "whether the component is kept at the rank in lmd_layers"),
     ),
     meaning="one component of one weight matrix, in one basis",
@@ -83,9 +78,7 @@ LAYERS = Table(
         Column("num_inputs", "integer", "columns of the matrix"),
         Column("metric", "text", "latent metric: identity, data or laplacian"),
         Column("rank", "integer", "components kept in the factors"),
-        Column(
-            "rule", "text", "rank rule that chose the rank; leading where only leading values were computed"
-        ),
+        Column("rule", "text", "rule that gave the rank; leading where only leading values are known"),
         Column("frobenius_norm", "number", "square root of the sum of squares of the entries"),
         Column("spectral_norm", "number", "largest singular value"),
         Column("stable_rank", "number", "squared Frobenius over squared spectral norm; 0 for a zero matrix"),
@@ -93,27 +86,24 @@ LAYERS = Table(
         Column(
             "reconstruction_error",
             "number",
-            "by how much the product of the factors misses the matrix on the kept right singular vectors, "
-            "relative to its Frobenius norm; empty where the metric is not valid",
+            "‖W V Vᵀ - product‖_F / ‖W‖_F; empty where the metric is not valid",
         ),
         Column("isometry_error_u", "number", "largest entry of |UᵀU - 1|"),
         Column("isometry_error_v", "number", "largest entry of |VᵀV - 1|"),
         Column("condition_in", "number", "condition number of G_in; empty where the metric is not valid"),
         Column("condition_out", "number", "condition number of G_out; empty where the metric is not valid"),
         Column(
-            "num_components",
-            "integer",
-            "connected components of the neighbour graph of the inputs; empty without a graph",
+            "num_components", "integer", "connected components of the graph of the inputs; empty without one"
         ),
         Column(
             "num_components_out",
             "integer",
-            "connected components of the neighbour graph of the outputs; empty without a graph",
+            "connected components of the graph of the outputs; empty without one",
         ),
         Column(
             "num_dead_inputs",
             "integer",
-            "inputs of the layer that are the same for all sampled points; empty without data",
+            "inputs that are the same for all sampled points; empty without data",
         ),
         Column("num_ignored_inputs", "integer", "inputs of the layer that all its weights multiply by 0"),
         Column("valid", "boolean", "whether the matrix could be decomposed with this metric"),
@@ -132,14 +122,10 @@ TAILS = Table(
         Column(
             "exponent",
             "number",
-            "exponent α > 1 of the power law λ^-α that fits the largest eigenvalues; empty without a fit",
+            "α > 1 of the power law λ^-α of the largest eigenvalues; empty without a fit",
         ),
         Column("standard_error", "number", "of the exponent; empty without a fit"),
-        Column(
-            "ks_distance",
-            "number",
-            "Kolmogorov-Smirnov distance, in [0, 1], of these eigenvalues from the law; empty without a fit",
-        ),
+        Column("ks_distance", "number", "of these eigenvalues from the law, in [0, 1]; empty without a fit"),
         Column("xmin", "number", "eigenvalue at which the law starts; empty without a fit"),
         Column("num_tail", "integer", "eigenvalues from xmin on; 0 without a fit"),
         Column(
@@ -155,14 +141,9 @@ TAILS = Table(
         Column(
             "numerical_rank",
             "integer",
-            "singular values above rounding; empty where the computed ones do not settle it",
+            "singular values above rounding; empty where not settled by leading ones",
         ),
-        Column(
-            "noise_edge",
-            "number",
-            "largest singular value of a random matrix with the variance at initialisation (Marchenko and "
-            "Pastur); empty where that is not known",
-        ),
+        Column("noise_edge", "number", "Marchenko-Pastur edge at initialisation; empty for files of weights"),
     ),
     meaning="the power law in the eigenvalues of one weight matrix, and its norms",
 )
@@ -174,11 +155,7 @@ FUNCTIONAL = Table(
         EPOCH,
         LAYER,
         Column("rank", "integer", "components that the layer keeps"),
-        Column(
-            "score",
-            "number",
-            "accuracy in [0, 1], or R² (at most 1) of a regression, of the network with this layer cut",
-        ),
+        Column("score", "number", "accuracy in [0, 1] of the network with the layer cut, or R², at most 1"),
         Column("scored_on", "text", "the points that are scored: test, or training where labels are random"),
     ),
     meaning="the score of a network with one weight matrix cut to one rank",
@@ -197,7 +174,7 @@ DIMENSION = Table(
         Column(
             "spread",
             "number",
-            "standard deviation over estimates from random halves of the points; empty where there is none",
+            "standard deviation of estimates from random halves; empty where there is none",
         ),
         Column("num_points", "integer", "distinct points"),
         Column("num_duplicates", "integer", "points left out because they equal another"),
@@ -226,8 +203,7 @@ RETRIEVAL = Table(
         Column(
             "accuracy",
             "number",
-            "share, in [0, 1], of noisy points whose nearest stored one is the right one; empty where the "
-            "metric is not valid",
+            "share, in [0, 1], of noisy points nearest to their own stored one; empty without a metric",
         ),
     ),
     meaning="how often a noisy point leads back to the stored one in one space of one layer",
@@ -249,9 +225,9 @@ SEMANTICS = Table(
         Column(
             "class_variance",
             "number",
-            "share, in [0, 1], of all variance between classes at the layer's input that lies along the axis",
+            "share, in [0, 1], of all variance between classes in the layer's inputs",
         ),
-        Column("variance", "number", "share, in [0, 1], of all variance at the layer's input along the axis"),
+        Column("variance", "number", "share, in [0, 1], of all variance of the layer's inputs"),
     ),
     meaning="the class meaning of one latent axis of one layer, on test points",
 )
