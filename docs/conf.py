@@ -25,12 +25,17 @@ extensions = [
     "sphinx_click",
     "tables",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_ext"]
 
 myst_heading_anchors = 3  # a link to a section is the one that GitHub makes
 myst_enable_extensions = ["colon_fence"]
 
+highlight_language = "text"  # where a block names no other: outputs and commands
+smartquotes = False  # S' and --out are meant as they are written
+
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = "spaceprobe"
 html_show_sourcelink = False
 
@@ -38,7 +43,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 default_role = "code"
 maximum_signature_line_length = 90
-suppress_warnings = ["config.cache"]
 
 _QUOTED = re.compile(r"(``.*?``|`[^`]*`)", re.DOTALL)
 

@@ -10,22 +10,25 @@ from spaceprobe.stages import STAGES
 from spaceprobe.study.tables import TIMINGS
 from spaceprobe.tables.table import Column, Table
 
-UNDECLARED = {
-    "run": ("text", "the run; see the name of its folder"),
-}
-"""Type and meaning of what every table has and none declares."""
+RUN = ("run", "text", "the run, as its folder is called")
+"""The column that the tables begin with and none declares."""
+
+ABOUT_SEVERAL_RUNS = ("architectures", "correlations")
+"""The tables that lack it."""
 
 
 def tables_by_stage() -> Iterator[tuple[str, Table]]:
     """Yield each table with the name of the stage that writes it."""
     for stage in STAGES:
         for table in stage.tables:
-            yield f"by {stage.name}", table
-    yield "by every stage", TIMINGS
+            yield stage.name, table
+    yield "every stage", TIMINGS
 
 
 def columns_of(table: Table) -> Iterator[tuple[str, str, str]]:
     """Yield name, type and meaning of each column; the one place that knows what a declaration looks like."""
+    if table.name not in ABOUT_SEVERAL_RUNS:
+        yield RUN
     for column in table.columns:
         if isinstance(column, Column):
             yield column.name, column.dtype, column.meaning
@@ -43,11 +46,16 @@ class TablesDirective(SphinxDirective):
     def _section(self, writer: str, table: Table) -> nodes.section:
         section = nodes.section(ids=[nodes.make_id(table.name)], names=[table.name])
         section += nodes.title("", "", nodes.literal("", f"{table.name}.csv"))
-        key = ", ".join(dict.fromkeys(["run", *table.key]))
-        section += nodes.paragraph("", f"{table.meaning or 'Written'} {writer}. Key: {key}.".strip())
+        facts = [f"A row is {table.meaning}."] if table.meaning else []
+        facts.append(f"Written by {writer}.")
+        rows = list(columns_of(table))
+        if table.key:
+            key = dict.fromkeys([*([RUN[0]] if rows[0] == RUN else []), *table.key])
+            facts.append(f"Sorted by {', '.join(key)}.")
         if table.settings_after is not None:
-            section += nodes.paragraph("", f"The swept settings stand after {table.settings_after}.")
-        section += _grid(("column", "holds", "meaning"), list(columns_of(table)))
+            facts.append(f"Swept settings stand after {table.settings_after}.")
+        section += nodes.paragraph("", " ".join(facts))
+        section += _grid(("column", "holds", "meaning"), rows)
         return section
 
 
