@@ -15,7 +15,7 @@ import spaceprobe
 
 project = "spaceprobe"
 author = "The spaceprobe developers"
-copyright = "2026, the spaceprobe developers"  # noqa: A001 - Sphinx calls it so
+copyright = "2026, the spaceprobe developers"
 release = version = spaceprobe.__version__
 
 extensions = [
@@ -48,7 +48,7 @@ _QUOTED = re.compile(r"(``.*?``|`[^`]*`)", re.DOTALL)
 
 
 def escape_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Write the bars and stars of a docstring's formulas, such as |W|, so that reStructuredText keeps them."""
+    """Escape the bars and stars of a docstring's formulas, such as |W|, for reStructuredText."""
     del app, what, name, obj, options
     parts = _QUOTED.split("\n".join(lines))
     parts[::2] = [re.sub(r"([|*])", r"\\\1", part) for part in parts[::2]]

@@ -65,9 +65,7 @@ def _grid(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> nodes.table:
     group = nodes.tgroup(cols=len(kept))
     group += [nodes.colspec(colwidth=width) for width in (20, 10, 70)[: len(kept)]]
     group += nodes.thead("", _row([nodes.Text(header[place]) for place in kept]))
-    body = [
-        _row([nodes.literal("", row[p]) if p == 0 else nodes.Text(row[p]) for p in kept]) for row in rows
-    ]
+    body = [_row([nodes.literal("", row[p]) if p == 0 else nodes.Text(row[p]) for p in kept]) for row in rows]
     group += nodes.tbody("", *body)
     return nodes.table("", group, classes=["columns"])
 
