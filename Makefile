@@ -36,7 +36,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/installed-docs  ## the site, in docs/_build; needs no network once installed
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet --builder html docs docs/_build
 
 bench: $(VENV)/installed-dev  ## speed against the papers' way, both sides measured in one run
 	$(BIN)/python scripts/bench.py --out $(RESULTS)
