@@ -1,5 +1,6 @@
 """What the README and docs/ quote exists and runs: code, commands, flags, links, names."""
 
+import ast
 import importlib
 import pkgutil
 import re
@@ -25,6 +26,7 @@ from spaceprobe.results.results import load_results
 from spaceprobe.results.started import find_started
 from spaceprobe.stages.stage import StudyStage
 from tests.documents import PAGES, ROOT, anchor, blocks, command_lines, headings, page_name, targets
+from tests.test_seams import NARROW, STRIPES
 
 STUDY = """\
 data: {train_images: 200}
@@ -72,11 +74,25 @@ def test_no_other_page_has_python_that_is_not_run():
 # docs/extending.md
 
 
-def extension(title):
+def section_code(title):
     page = ROOT / "docs" / "extending.md"
     (section,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE)
     (code,) = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
-    return run_code(code, page)
+    return code
+
+
+def extension(title):
+    return run_code(section_code(title), ROOT / "docs" / "extending.md")
+
+
+def without_positions(code):
+    return ast.dump(ast.parse(code))
+
+
+@pytest.mark.parametrize(("title", "entry"), [("A dataset", STRIPES), ("A network", NARROW)])
+def test_an_entry_of_a_registry(title, entry):
+    """tests/test_seams.py takes a study through every stage with it."""
+    assert without_positions(section_code(title)) == without_positions(entry)
 
 
 def test_a_rank_rule():
