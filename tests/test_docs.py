@@ -198,8 +198,9 @@ def test_sections_that_the_code_refers_to_exist():
     sources = [
         path for folder in ("spaceprobe", "scripts", "tests") for path in (ROOT / folder).rglob("*.py")
     ]
-    reference = re.compile(r'docs/(\w+\.md),[\s#]+"([^"\n]+)"')
-    named = {match for path in sources for match in reference.findall(path.read_text())}
+    reference = re.compile(r'docs/(\w+\.md),\s+(?:#\s+)?"([^"]+)"')
+    matches = [match for path in sources for match in reference.findall(path.read_text())]
+    named = {(page, re.sub(r"\s+(#\s+)?", " ", title)) for page, title in matches}
     assert ("definitions.md", "Known answers") in named
     for page, title in named:
         assert title in headings(ROOT / "docs" / page), f'docs/{page} has no section "{title}"'
