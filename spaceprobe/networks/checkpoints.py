@@ -1,7 +1,7 @@
 """Checkpoints: weights in the safetensors format, loaded only after they were verified.
 
-safetensors detects a damaged header but not a flipped bit in the weights, so a checkpoint is loaded only if its
-SHA-256 and its shapes are the expected ones.
+safetensors detects a damaged header but not a flipped bit in the weights, so a checkpoint is loaded only if
+its SHA-256 and its shapes are the expected ones.
 """
 
 import hashlib
