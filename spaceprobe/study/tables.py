@@ -16,11 +16,20 @@ from spaceprobe.study.parts import Lacking, StudyParts
 from spaceprobe.study.source.code_version import code_version, is_edited
 from spaceprobe.study.storage.part_files import StoredPart
 from spaceprobe.study.storage.part_store import Finished, Stamp, stamp_of
-from spaceprobe.tables.frames import build_frame, cell_of, column_name, write_csv
-from spaceprobe.tables.table import Table
+from spaceprobe.tables.frames import Frames, build_frame, cell_of, column_name, write_csv
+from spaceprobe.tables.table import Column, Table
 
-TIMINGS = Table("timings", key=("stage", "part"), columns=("stage", "part", "duration_s"))
-"""Wall-clock times, in a table of their own: the others hold the same bytes on every repetition."""
+TIMINGS = Table(
+    "timings",
+    key=("stage", "part"),
+    columns=(
+        Column("stage", "text", "the stage that computed the part"),
+        Column("part", "text", "the part's file in the folder of its run"),
+        Column("duration_s", "number", "wall-clock time that it took, in seconds"),
+    ),
+    meaning="one part of the results of a run and how long it took",
+)
+"""A table of its own: the others contain the same bytes on every repetition."""
 
 
 class StudyTables:
@@ -90,17 +99,19 @@ class StudyTables:
         memo = self._parts.store.memo(stage.name)
         return memo["text"], memo["warnings"]
 
-    def frames(self, stage: Stage) -> dict[str, pd.DataFrame]:
+    def frames(self, stage: Stage) -> Frames:
         """Return the tables of a stage and of the stages that it needs, from the finished parts."""
+        tables = [table for other in STAGES for table in other.tables]
         needed: dict[str, pd.DataFrame] = {}
         for name in stage.needs:
             needed |= self.frames(stage_named(name))
         if isinstance(stage, StudyStage):
-            return needed | dict(stage.reduce(self._study.sections, needed))
+            reduced = stage.reduce(self._study.sections, Frames(needed, tables))
+            return Frames({**needed, **reduced}, tables)
         sources = self._sources(stage)
         if self._frames.get(stage.name, ("",))[0] != sources:  # parts are read once, not per use
             self._frames[stage.name] = sources, self._read_frames(run_stage_named(stage.name))
-        return needed | self._frames[stage.name][1]
+        return Frames({**needed, **self._frames[stage.name][1]}, tables)
 
     def _sources(self, stage: Stage) -> str:
         """Return a digest of everything that the tables of a stage, and what they say, come from."""

@@ -1,6 +1,6 @@
 """What the fold stage prints."""
 
-from spaceprobe.stages.stage import Frames
+from spaceprobe.tables.frames import Frames
 from spaceprobe.stages.summarize.summary import architecture_lines
 
 
@@ -15,4 +15,4 @@ def present(tables: Frames) -> str:
     else:
         num_violations = int(checks["num_violations"].sum())
         check = f"region check: {num_violations or 'no'} violation{'s' * (num_violations != 1)}"
-    return f"{architecture_lines(tables['runs'], tables['folding'])}\n{walks}; {check}"
+    return f"{architecture_lines(tables)}\n{walks}; {check}"
