@@ -1,7 +1,7 @@
 """What the fold stage prints."""
 
-from spaceprobe.tables.frames import Frames
 from spaceprobe.stages.summarize.summary import architecture_lines
+from spaceprobe.tables.frames import Frames
 
 
 def present(tables: Frames) -> str:
