@@ -9,14 +9,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
+import spaceprobe.analysis.correlation_differences
+import spaceprobe.analysis.differences
 from spaceprobe.analysis.association import ROUNDING
-from spaceprobe.analysis.correlation_differences import (
-    CORRELATION_DIFFERENCE_COLUMNS,
-    correlation_differences,
-)
-from spaceprobe.analysis.correlations import CORRELATION_COLUMNS
-from spaceprobe.analysis.differences import DIFFERENCE_COLUMNS, difference_table, unmatched
+from spaceprobe.analysis.correlation_differences import CORRELATION_DIFFERENCE_COLUMNS
+from spaceprobe.analysis.differences import DIFFERENCE_COLUMNS
 from spaceprobe.analysis.mean_difference import PAIRED, WELCH, mean_difference
+from spaceprobe.stages import STAGES
+from spaceprobe.stages.summarize.tables import CORRELATIONS
+from spaceprobe.tables.frames import Frames
 
 # Two correct ways to add up a dozen numbers near 1 agree to this.
 TOLERANCE = 1e-9
@@ -154,6 +155,22 @@ def test_intervals_cover(kind, first):
     assert abs(num_covered / NUM_STUDIES - 0.95) < COVERAGE_BOUND
 
 
+TABLES = [table for stage in STAGES for table in stage.tables]
+
+
+def difference_table(a, b):
+    return spaceprobe.analysis.differences.difference_table(Frames(a, TABLES), Frames(b, TABLES))
+
+
+def unmatched(a, b):
+    return spaceprobe.analysis.differences.unmatched(Frames(a, TABLES), Frames(b, TABLES))
+
+
+def correlation_differences(a, b):
+    compare = spaceprobe.analysis.correlation_differences.correlation_differences
+    return compare(Frames(a, TABLES), Frames(b, TABLES))
+
+
 def make_study(*seed_shifts, architectures=("2x30",), num_targets=20, epochs=5, methods=("exact",), **swept):
     """A study's tables: test accuracy 0.9 + shift, χ twice and ranks ten times as far, for each seed."""
     runs, aggregates, ranks, layers, training = [], [], [], [], []
@@ -180,7 +197,7 @@ def make_study(*seed_shifts, architectures=("2x30",), num_targets=20, epochs=5, 
                 training.append({"run": run, "epoch": epoch, "learning_rate": 0.1})
             for method in methods:
                 for state, value in (
-                    ("initial", 0.3),
+                    ("untrained", 0.3),
                     ("trained", 0.3 + 2 * shift),
                     ("difference", 2 * shift),
                 ):
@@ -215,7 +232,7 @@ def row_of(table, quantity, state="trained", **keys):
 def test_a_row_for_every_quantity_and_state():
     table = difference_table(make_study(*A), make_study(*B))
     assert [*table.columns] == ["architecture", "activation", "dataset", "state", *DIFFERENCE_COLUMNS]
-    states = ["initial", "trained", "difference"]
+    states = ["untrained", "trained", "difference"]
     folding = ["chi_folded_mean", "chi_max", "chi_row_max_median"]
     of_layers = ["rank_participation", "rank_data99", "spectral_norm"]  # no functional rank is valid
     expected = [("test_accuracy", "trained"), ("test_loss", "trained")]
@@ -231,9 +248,8 @@ def test_a_row_for_every_quantity_and_state():
         assert (row["difference"], row["low"], row["high"]) == pytest.approx(expected, abs=TOLERANCE)
         assert (row["num_seeds_a"], row["num_seeds_b"], row["num_pairs"]) == (3, 3, 3)
         assert (row["interval"], row["note"]) == (PAIRED, "")
-    assert (
-        row_of(table, "chi_max", "initial")["note"] == "all differences are equal: an interval without width"
-    )
+    note = row_of(table, "chi_max", "untrained")["note"]
+    assert note == "all differences are equal: an interval without width"
     assert row_of(table, "rank_data99", "difference")["difference"] == pytest.approx(0.2, abs=TOLERANCE)
 
 
@@ -272,13 +288,9 @@ def test_a_study_without_folding():
     b["lmd_layers"] = b["lmd_layers"].iloc[:0]
     table = difference_table(a, b)
     assert set(table["quantity"]) == {"test_accuracy", "test_loss", "rank_participation", "rank_data99"}
-    assert unmatched(a, b)[["only_in", "quantities"]].to_numpy().tolist() == [
-        [
-            "a",
-            "chi_folded_mean (initial, trained, difference), chi_max (initial, trained, difference), "
-            "chi_row_max_median (initial, trained, difference), spectral_norm (initial, trained, difference)",
-        ]
-    ]
+    quantities = ("chi_folded_mean", "chi_max", "chi_row_max_median", "spectral_norm")
+    in_every_state = ", ".join(f"{name} (untrained, trained, difference)" for name in quantities)
+    assert unmatched(a, b)[["only_in", "quantities"]].to_numpy().tolist() == [["a", in_every_state]]
 
 
 def test_studies_that_only_trained():
@@ -312,7 +324,7 @@ def test_other_samples_of_paths_and_other_training_are_noted():
     table = difference_table(a, b)
     paths = "method exact in a but sampled in b; num_targets 20 in a but 150 in b"
     assert row_of(table, "chi_max")["note"] == f"{paths}; epochs 5 in a but 30 in b"
-    assert row_of(table, "chi_max", "initial")["note"].startswith(f"{paths}; all differences")
+    assert row_of(table, "chi_max", "untrained")["note"].startswith(f"{paths}; all differences")
     assert row_of(table, "test_accuracy")["note"] == "epochs 5 in a but 30 in b"
 
 
@@ -325,7 +337,7 @@ def test_ways_of_reading_paths_are_compared_each_with_its_own():
     assert table.loc[table["quantity"] == "test_accuracy", "method"].isna().all()
     lone = unmatched(a, make_study(*B))
     assert lone["only_in"].tolist() == ["a"]
-    assert lone["quantities"][0].startswith("chi_folded_mean (initial, trained, difference), chi_max")
+    assert lone["quantities"][0].startswith("chi_folded_mean (untrained, trained, difference), chi_max")
     assert len(difference_table(a, a)) == len(difference_table(make_study(*A), make_study(*B))) + 9
 
 
@@ -349,7 +361,7 @@ def test_a_setting_that_one_study_sweeps_is_averaged_over_and_noted():
 
 
 def make_correlations(*by_seed, **over_seeds):
-    """Returns correlations.csv of one question: trained, depth and the primary response."""
+    """Return correlations.csv of one question: trained, depth and the primary response."""
     question = {"predictor": "depth", "response": "chi_row_max_median", "state": "trained", "given": "none"}
     question |= {"min_accuracy": 0.0, "note": None}
     rows = [
@@ -361,7 +373,7 @@ def make_correlations(*by_seed, **over_seeds):
             {**question, "seed": "all", "num_seeds": len(by_seed), "interval": interval, **over_seeds}
         )
     rows.append({**rows[-2], "response": "chi_max", "pearson": -1.0})
-    return {"correlations": pd.DataFrame(rows, columns=CORRELATION_COLUMNS)}
+    return {"correlations": pd.DataFrame(rows, columns=CORRELATIONS.names)}
 
 
 def test_correlations_side_by_side():
@@ -409,6 +421,6 @@ def test_other_depths_are_noted():
 def test_a_reading_that_one_study_varies_is_compared_with_the_others_only_one():
     a, b = make_correlations(0.5, 0.6), make_correlations(0.6, 0.8)
     tables = [a["correlations"].assign(method=method) for method in ("exact", "sampled")]
-    a["correlations"] = pd.concat([table[["method", *CORRELATION_COLUMNS]] for table in tables])
+    a["correlations"] = pd.concat([table[["method", *CORRELATIONS.names]] for table in tables])
     b["aggregates"] = pd.DataFrame({"method": ["exact", "exact"]})
     assert correlation_differences(a, b)["method"].tolist() == ["exact"]

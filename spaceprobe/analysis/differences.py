@@ -7,7 +7,6 @@ first (`spaceprobe.analysis.mean_difference`).
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import asdict, fields
-from typing import Any
 
 import pandas as pd
 
@@ -43,7 +42,8 @@ def difference_table(a: Frames, b: Frames) -> pd.DataFrame:
         b: the tables of the second study.
 
     Returns:
-        The group's columns; state; the columns that tell readings apart, where they vary; then `DIFFERENCE_COLUMNS`: ``difference`` is b minus a, ``low`` and ``high`` its 95 % interval,
+        The group's columns; state; the columns that tell readings apart, where they vary; then
+        `DIFFERENCE_COLUMNS`: ``difference`` is b minus a, ``low`` and ``high`` its 95 % interval,
         ``interval`` names it and is empty where there is none, and ``note`` says why.
 
     Raises:

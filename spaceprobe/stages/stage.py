@@ -153,6 +153,7 @@ WriteFile = Callable[[str, bytes], str]
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 """Rows of tables, by the table's name."""
 
+
 @dataclass(frozen=True)
 class FileOption:
     """A number that goes with a file.

@@ -12,8 +12,12 @@ from spaceprobe.tables.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    _ByName = Mapping[str, pd.DataFrame]
+else:
+    _ByName = Mapping  # settings are checked without pandas, whose import takes a fifth of a second
 
-class Frames(Mapping[str, "pd.DataFrame"]):
+
+class Frames(_ByName):
     """The tables of a study by name, with what their columns are."""
 
     def __init__(self, frames: "Mapping[str, pd.DataFrame]", tables: Iterable[Table]) -> None:
@@ -59,7 +63,9 @@ def read_tables(folder: str | Path) -> "dict[str, pd.DataFrame]":
 
     paths = sorted(Path(folder).glob("*.csv"))
     if not paths:
-        raise SpaceprobeError(f"{folder}: contains no table of a study; give a folder such as results/quickstart")
+        raise SpaceprobeError(
+            f"{folder}: contains no table of a study; give a folder such as results/quickstart"
+        )
     return {path.stem: pd.read_csv(path) for path in paths}
 
 

@@ -12,9 +12,7 @@ from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.states import STATES, TITLES
 from spaceprobe.tables.table import Column, Table
 
-_STATE = Column(
-    "state", "text", f"{', '.join(STATES)}: epoch 0, the last epoch, and {TITLES['difference']}"
-)
+_STATE = Column("state", "text", f"{', '.join(STATES)}: epoch 0, the last epoch, and {TITLES['difference']}")
 _READING = (FOLDING.column("method"), FOLDING.column("num_points"))
 
 AGGREGATES = Table(
@@ -31,7 +29,7 @@ AGGREGATES = Table(
             Column(
                 f"{measure}_{name}",
                 "number",
-                f"{taken} over class pairs of {column} of folding.csv, measure {measure}; empty where none has one",
+                f"{taken} over class pairs of {column} of {measure} in folding.csv; empty where none has it",
             )
             for measure in MEASURES
             for name, (column, taken) in aggregations(FOLDING).items()
@@ -47,9 +45,15 @@ def _over_seeds(name: str) -> tuple[Column, ...]:
     """Return the columns of what is averaged over seeds."""
     return (
         Column(f"{name}_mean", "number", f"mean over seeds of {name} of aggregates.csv"),
-        Column(f"{name}_sd", "number", f"standard deviation (n - 1) of {name} over seeds; empty for one seed"),
-        Column(f"{name}_low", "number", f"lower limit of the 95 % t interval of {name}_mean; empty for one seed"),
-        Column(f"{name}_high", "number", f"upper limit of the 95 % t interval of {name}_mean; empty for one seed"),
+        Column(
+            f"{name}_sd", "number", f"standard deviation (n - 1) of {name} over seeds; empty for one seed"
+        ),
+        Column(
+            f"{name}_low", "number", f"lower limit of the 95 % t interval of {name}_mean; empty for one seed"
+        ),
+        Column(
+            f"{name}_high", "number", f"upper limit of the 95 % t interval of {name}_mean; empty for one seed"
+        ),
     )
 
 
@@ -82,8 +86,8 @@ CORRELATIONS = Table(
         Column(
             "pearson",
             "number",
-            "correlation, in [-1, 1], partial where something is given; over seeds tanh of the mean of atanh(r); "
-            "empty where note says why",
+            "correlation, in [-1, 1], partial where something is given; over seeds tanh of the mean of "
+            "atanh(r); empty where note says why",
         ),
         Column("pearson_low", "number", "lower limit of its 95 % interval; empty where there is none"),
         Column("pearson_high", "number", "upper limit of its 95 % interval; empty where there is none"),
@@ -97,7 +101,9 @@ CORRELATIONS = Table(
             "t over seeds (a mean over seeds), bootstrap (the same, resampled), or Fisher z (of one sample; "
             "over all seeds the runs are pooled)",
         ),
-        Column("note", "text", "why a cell is empty, what was left out, and how the networks differ otherwise"),
+        Column(
+            "note", "text", "why a cell is empty, what was left out, and how the networks differ otherwise"
+        ),
     ),
     meaning="how one response goes with one predictor, in one state, over one seed or all",
 )

@@ -25,7 +25,7 @@ def _margin(name: str, which: str) -> Column:
     return Column(
         f"margin_{name}",
         "number",
-        f"{which} of 1 - probability of the right class, or of the distance to the target, over training points",
+        f"{which} over training points of 1 - probability of the right class, or distance to the target",
     )
 
 
@@ -75,21 +75,35 @@ CONVERGENCE = Table(
             "norm of the gradient of loss and L2 penalty over all training points, relative to epoch 0; "
             "empty where it was 0 there",
         ),
-        Column("drift", "number", "raw_drift at the largest learning rate; empty at epoch 0 and where the rate is almost 0"),
-        Column("raw_drift", "number", "change of the weights in this epoch, relative to their norm before it"),
+        Column(
+            "drift",
+            "number",
+            "raw_drift at the largest learning rate; empty at epoch 0 and where the rate is almost 0",
+        ),
+        Column(
+            "raw_drift", "number", "change of the weights in this epoch, relative to their norm before it"
+        ),
         Column(
             "subspace_sine",
             "number",
             "sine, in [0, 1], of the largest angle between the leading right singular subspaces before and "
             "after this epoch; empty at epoch 0",
         ),
-        Column("log_loss_change", "number", "size of the change of log(training loss) in this epoch; empty at epoch 0"),
+        Column(
+            "log_loss_change",
+            "number",
+            "size of the change of log(training loss) in this epoch; empty at epoch 0",
+        ),
         RATE,
         _margin("q50", "median"),
         _margin("q90", "90 % quantile"),
         _margin("q99", "99 % quantile"),
         _margin("max", "maximum"),
-        Column("stable", "boolean", "whether gradient_ratio, drift, subspace_sine and log_loss_change are at most 0.05"),
+        Column(
+            "stable",
+            "boolean",
+            "whether gradient_ratio, drift, subspace_sine and log_loss_change are at most 0.05",
+        ),
         Column("converged", "boolean", "whether this epoch and the two before it are stable"),
         Column("reason", "text", "which quantities are missing or above 0.05; empty where stable"),
     ),
