@@ -60,7 +60,7 @@ def folding_statistics(
     is_wrong = (reach < 0) | (reach > length) | (count < 0)
     if is_wrong.any():
         raise ValueError(
-            f"cells: {cells[is_wrong][0].tolist()} is no (length, reach, count) "
+            f"cells: {cells[is_wrong][0].tolist()} is not a (length, reach, count) "
             "with 0 <= reach <= length and 0 <= count"
         )
     num_paths = int(count.sum())
