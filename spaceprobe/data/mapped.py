@@ -10,16 +10,15 @@ import hashlib
 import io
 import logging
 import os
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 from jaxtyping import Float32, UInt8
+
+from spaceprobe.files import open_whole, remove_abandoned
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,6 @@ FOLDER = "decoded"
 
 WHITE = np.float32(255)
 MIN_BYTES = 1 << 20  # chosen: the images of small tests, and of a user's trials, are not worth a file
-ABANDONED_AFTER_S = 600.0  # chosen: a file is written in a second, and clocks of two machines may differ
 BLOCK_BYTES = 1 << 20  # chosen: stays in a core's cache, and blocks of 0.25 to 4 MB are as fast
 
 
@@ -53,7 +51,7 @@ def decoded_pixels(
         return _decoded(raw)
     content = hashlib.sha256(np.ascontiguousarray(raw).data).hexdigest()
     path = Path(platformdirs.user_cache_dir("spaceprobe", appauthor=False)) / FOLDER / f"{name}-{content}.npy"
-    _remove_abandoned(path.parent)
+    remove_abandoned(path.parent)  # of processes that were killed while they wrote
     try:
         if not path.exists():
             _write(path, raw, replace=False)
@@ -120,29 +118,10 @@ def _mapped(
 
 
 def _write(path: Path, raw: UInt8[np.ndarray, "points features"], *, replace: bool) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for each process, and one rename: a reader sees the whole file or none.
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(_header(raw.shape))
-            for block in _blocks(raw):
-                file.write(block.data)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace or not path.exists():  # those who map the first one's file share it with those to come
-            temporary.replace(path)
-    finally:  # an interrupt leaves no half file either
-        temporary.unlink(missing_ok=True)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes left that were killed while they wrote."""
-    with suppress(OSError):  # another process removes it too, or the folder can only be read: no harm
-        for path in folder.glob(".*.npy-*"):
-            if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
-                path.unlink()
+    with open_whole(path, keep_existing=not replace) as file:  # those who map the first file share it
+        file.write(_header(raw.shape))
+        for block in _blocks(raw):
+            file.write(block.data)
 
 
 @cache

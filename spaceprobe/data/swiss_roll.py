@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64, Int64
 from sklearn.datasets import make_swiss_roll
 
-from spaceprobe.data.datasets import Dataset, Split
+from spaceprobe.data.dataset import Dataset, Split
 
 TASKS = ("regression", "classification")
 ANGLE = (1.5 * math.pi, 4.5 * math.pi)
