@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.config import dump_study, load_study, section_models
+from spaceprobe.study.config.composer import compose, plain
 from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.explain import allowed
 from spaceprobe.study.config.finding import find_config, shipped_configs
 from spaceprobe.study.config.problems import ConfigError
-from spaceprobe.study.config.composer import compose, plain
 from spaceprobe.study.config.yaml_text import resolve_scalar
 from tests.study_stages import FIT, PROBE, STAGES, ReportSettings, make_stage
 
@@ -215,7 +215,7 @@ WRONG_WORDS = {
     "fit.rate={a: 1}": "found a mapping, allowed: a number above 0 and up to 10",
     "fit.seed=\t1": "found a tab, allowed: spaces",
     "fit.seed=[\udcff]": "found the character U+DCFF, allowed: printable text",
-    "fit.epoch=3": "found no such setting, allowed: epochs, rate, decay, seed or shuffle, did you mean epochs or",
+    "fit.epoch=3": "found no such setting, allowed: epochs, rate, decay, seed or shuffle, did you mean",
     "epochs=3": "found no such setting, allowed: a dotted key such as fit.epochs",
     "fit=3": "found no such setting, allowed: a dotted key such as fit.epochs, fit.rate",
     "sweep=3": "found no such setting, allowed: a dotted key such as model.shape",

@@ -1,4 +1,4 @@
-"""Checks the keys and values of a document against the models, and every combination of swept values."""
+"""Check the keys and values of a document against the models, and every combination of swept values."""
 
 import itertools
 import json
@@ -39,27 +39,19 @@ def check(document: Document, models: Models, fixed: Collection[str]) -> tuple[S
 
 
 def _check_keys(document: Document, models: Models) -> None:
-    """Note sections and settings that do not exist, and sections that are not mappings of settings."""
+    """Note sections and settings that do not exist, and take them out."""
     known = {section: [*model.model_fields] for section, model in models.items()}
     known[SWEEP] = dotted_keys(models)
-    for section, values in document.sections.items():
-        path = (section,)
+    for section, name in [(*map(str, path), "")[:2] for path in document.keys if path]:
         if section not in known:
-            _note_unknown(document, path, [*known], known[SWEEP])
-        elif not isinstance(values, dict):
-            document.sections[section] = {}
-            if values is not None:
-                document.refused.add(path)
-                message = f"found {describe(values)}, allowed: settings, indented below it"
-                document.note(document.keys[path], path, message)
-    for section, name in [(str(path[0]), str(path[1])) for path in document.keys if len(path) > 1]:
-        if section not in known:
-            continue
-        values = document.sections[section]
-        if name not in known[section]:
+            if not name:
+                _note_unknown(document, (section,), [*known], known[SWEEP])
+        elif name and name not in known[section]:
             _note_unknown(document, (section, name), known[section], known[SWEEP])
-            values.pop(name, None)
-        elif name in values:
+            del document.keys[section, name]
+            document.sections[section].pop(name, None)
+        elif name in document.sections[section]:
+            values = document.sections[section]
             home, setting = name.split(".") if section == SWEEP else (section, name)
             values[name] = adapt(models[home].model_fields[setting].annotation, values[name])
 
@@ -89,37 +81,44 @@ def _check_axes(document: Document, models: Models, fixed: Collection[str]) -> A
         product = " x ".join(map(str, lengths))
         message = f"found {math.prod(lengths)} combinations ({product}), allowed: {MAX_POINTS}"
         document.note(document.keys[SWEEP,], (SWEEP,), message)
-    axes = {key: _check_axis(document, models, fixed, key) for key in sweep}
-    document.refused |= {(SWEEP, key) for key, values in axes.items() if not values}
-    return {key: values for key, values in axes.items() if values}
+    axes: dict[str, tuple[object, ...]] = {}
+    for key in [str(path[1]) for path in document.keys if path[:1] == (SWEEP,) and len(path) > 1]:
+        if values := _check_axis(document, models, fixed, key):
+            axes[key] = values
+        else:
+            document.refused.add((SWEEP, key))
+    return axes
 
 
 def _check_axis(document: Document, models: Models, fixed: Collection[str], key: str) -> tuple[object, ...]:
     """Return the values of an axis; none if one of them is not allowed."""
     section, name = key.split(".")
+    location = document.keys[SWEEP, key]
     is_idle = NOT_IN_KEY in models[section].model_fields[name].metadata
     if is_idle or section in fixed:
         why = "changes no number" if is_idle else "belongs to the study as a whole"
         message = f"found in a sweep, but it {why}, allowed: one value, set under {section}"
-        document.note(document.keys[SWEEP, key], (SWEEP, key), message)
-    if name in document.sections.get(section, {}):  # which of the two is meant cannot be known
-        line = document.keys[section, name].line
-        message = f"found here and, set to one value, in line {line}, allowed: one of them; remove the other"
-        document.note(document.keys[SWEEP, key], (SWEEP, key), message)
+        document.note(location, (SWEEP, key), message)
+    if single := document.keys.get((section, name)):  # which of the two is meant cannot be known
+        message = (
+            f"found here and, set to one value, in line {single.line}, allowed: one of them; remove the other"
+        )
+        document.note(location, (SWEEP, key), message)
+    if key not in document.sections[SWEEP]:
+        return ()  # refused by the reader
     values = document.sections[SWEEP][key]
     settings, messages = _validate(document, SWEEP, axis_model(models, key), {key: values})
-    if settings:
-        values = settings.model_dump(mode="json")[key]
-    texts: set[str] = set()
-    for number, value in enumerate(values if (key,) not in messages else []):
+    if (key,) in messages:
+        return ()
+    plain = settings.model_dump(mode="json")[key] if settings else values
+    seen: set[str] = set()
+    for number, value in enumerate(plain):
         text = json.dumps(value, sort_keys=True)
-        if (key, number) not in messages and text in texts:
-            path = (SWEEP, key, number)
-            found = describe(document.sections[SWEEP][key][number])
-            message = f"found {found} a second time, allowed: each value once; remove one of them"
-            document.note(document.locate(path), path, message)
-        texts.add(text)
-    return tuple(values) if settings else ()
+        if text in seen and (key, number) not in messages:
+            message = f"found {describe(values[number])} a second time, allowed: each value once; remove one"
+            document.note(document.locate((SWEEP, key, number)), (SWEEP, key, number), message)
+        seen.add(text)
+    return tuple(plain) if settings else ()
 
 
 def _check_section(document: Document, section: str, model: type[Settings], axes: Axes) -> Settings | None:
@@ -150,8 +149,8 @@ def _check_combinations(
         if messages:
             paths = [(SWEEP, f"{section}.{name}", n) for name, n in zip(swept, numbers, strict=True)]
             last = max(map(document.locate, paths), key=lambda location: location.order)
-            words = " and ".join(f"{section}.{name} = {describe(value)}" for name, value in point.items())
-            document.note(last, (SWEEP,), f"with {words}: {messages[()]}")
+            settings = " and ".join(f"{section}.{name} = {describe(value)}" for name, value in point.items())
+            document.note(last, (SWEEP,), f"with {settings}: {messages[()]}")
             if len(document.problems) == limit:
                 return
 
@@ -166,9 +165,9 @@ def _validate(
         name, *items = path or ("",)
         if name in values:
             value: Any = values[str(name)]
-            word = value[int(items[0])] if items and isinstance(value, list) else value
-            words = choices(model.model_fields[str(name)].annotation)
-            document.note(document.locate(key), key, message, partial(nearest, word, words))
-        elif path and document.refused.isdisjoint({key[:1], key, (SWEEP, f"{section}.{name}")}):
+            wrong = value[int(items[0])] if items and isinstance(value, list) else value
+            guess = partial(nearest, wrong, choices(model.model_fields[str(name)].annotation))
+            document.note(document.locate(key), key, message, guess)
+        elif path and document.refused.isdisjoint({key[:1], key, (SWEEP,), (SWEEP, f"{section}.{name}")}):
             document.note(document.locate_section(section), key, message)
     return settings, messages

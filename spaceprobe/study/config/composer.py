@@ -1,4 +1,4 @@
-"""Composes the YAML nodes of a study: plain JSON-like values, and no more of them than a study needs.
+"""Compose the YAML nodes of a study: plain JSON-like values, and no more of them than a study needs.
 
 PyYAML's nodes know their line and column. Its pure-Python composer reads one event at a time; the subclass
 here counts depth and nodes before it builds them, so that a deep or endless file costs nothing. The C
@@ -22,7 +22,6 @@ MAX_NODES = 10_000
 
 REFUSED = "refused"
 """The tag of a node whose value is not allowed; the problem has been noted."""
-
 
 # Part of PyYAML's sentence, and what to write instead.
 _SYNTAX = {
@@ -90,9 +89,9 @@ def is_refused(node: yaml.Node) -> bool:
 
 
 class _Composer(yaml.SafeLoader):
-    """Counts before it builds, and refuses anchors, aliases, tags and keys that are not unique text."""
+    """PyYAML's composer with caps, without anchors, aliases, tags and keys that are not unique text."""
 
-    peek_event: Any  # not typed by PyYAML's stubs
+    peek_event: Any  # PyYAML's stubs give these no types
     get_event: Any
 
     def __init__(self, text: str, source: str, problems: list[Problem]) -> None:
@@ -195,13 +194,13 @@ class _Composer(yaml.SafeLoader):
 
     def _check_key(self, key: yaml.Node, lines: dict[str, int]) -> bool:
         """Refuse a key that is not text, or was in an earlier line. Return whether it is allowed."""
-        word = plain(key)
-        if not isinstance(word, str):
-            self.note(f"found {describe(word)} as a key, allowed: text", key.start_mark)
-        elif word in lines:
-            message = f"found a second time, first in line {lines[word]}, allowed: once; remove one of them"
-            self.note(message, key.start_mark, word)
+        name = plain(key)
+        if not isinstance(name, str):
+            self.note(f"found {describe(name)} as a key, allowed: text", key.start_mark)
+        elif name in lines:
+            message = f"found a second time, first in line {lines[name]}, allowed: once; remove one of them"
+            self.note(message, key.start_mark, name)
         else:
-            lines[word] = key.start_mark.line + 1
+            lines[name] = key.start_mark.line + 1
             return True
         return False

@@ -15,7 +15,7 @@ class Document:
     """Plain values by section and name; those of the command line replace those of the file.
 
     Attributes:
-        sections: the values of each section by name, without what was refused; or what the file has instead.
+        sections: the values of each section by name, without what was refused.
         keys: the location of each key by its path: ``("training",)`` or ``("training", "seed")``.
         values: by path the location of a section's value, followed by those of the items if it is a list.
         refused: the paths of what is missing from `sections` because it was refused.
@@ -38,7 +38,9 @@ class Document:
         self.problems = problems
         if isinstance(root, yaml.MappingNode) and root.tag != REFUSED:
             for key, node in root.value:
-                self._take_section(key, node)
+                self.keys[key.value,] = SourceLocation.at(key.start_mark)
+                if key.value in known:
+                    self._take_section(key.value, node)
         elif root is None or root.tag != REFUSED:
             value = None if root is None else plain(root)
             kind = "an empty file" if value is None else describe(value)
@@ -56,15 +58,12 @@ class Document:
     def put(self, section: str, name: str, value: object, location: SourceLocation) -> None:
         """Put a value of the command line in place of the file's, be that one value or an axis."""
         home, _, setting = name.partition(".") if section == SWEEP else (SWEEP, "", f"{section}.{name}")
-        if isinstance(others := self.sections.get(home), dict):
-            others.pop(setting, None)
-        if self.sections.get(section) is None:
-            self.sections[section] = {}
-            self.keys.setdefault((section,), location)
-        if isinstance(self.sections[section], dict):  # if not, the file's section is a problem of its own
-            self.sections[section][name] = value
-            self.keys[section, name] = location
-            self.values[section, name] = [location] * (1 + len(value) if isinstance(value, list) else 1)
+        self.sections.get(home, {}).pop(setting, None)
+        self.keys.pop((home, setting), None)
+        self.sections.setdefault(section, {})[name] = value
+        self.keys.setdefault((section,), location)
+        self.keys[section, name] = location
+        self.values[section, name] = [location] * (1 + len(value) if isinstance(value, list) else 1)
 
     def locate(self, path: KeyPath) -> SourceLocation:
         """Return the location of a value, or of an item where the file has such an item."""
@@ -79,23 +78,25 @@ class Document:
         # a setting of the command line is the newest, so it is the one to look at
         return last if last.rank else self.keys.get((section,), last)
 
-    def _take_section(self, section_key: yaml.Node, section_node: yaml.Node) -> None:
-        section = section_key.value
-        self.keys[section,] = SourceLocation.at(section_key.start_mark)
+    def _take_section(self, section: str, node: yaml.Node) -> None:
         self.sections[section] = {}
-        if section_node.tag == REFUSED:
+        if node.tag == REFUSED:
             self.refused.add((section,))
-        elif not isinstance(section_node, yaml.MappingNode):
-            self.sections[section] = plain(section_node)
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                self.keys[section, key.value] = SourceLocation.at(key.start_mark)
+                self._take_value(section, key.value, value)
+        elif (content := plain(node)) is not None:
+            self.refused.add((section,))
+            message = f"found {describe(content)}, allowed: settings, indented below it"
+            self.note(self.keys[section,], (section,), message)
+
+    def _take_value(self, section: str, name: str, node: yaml.Node) -> None:
+        items = node.value if isinstance(node, yaml.SequenceNode) else []
+        if section == SWEEP and items:  # the other values of an axis are checked all the same
+            items = node.value = [item for item in items if not is_refused(item)] or items
+        if is_refused(node):
+            self.refused.add((section, name))
         else:
-            for key, node in section_node.value:
-                path = (section, key.value)
-                self.keys[path] = SourceLocation.at(key.start_mark)
-                items = node.value if isinstance(node, yaml.SequenceNode) else []
-                if section == SWEEP and items:  # the other values of an axis are checked all the same
-                    items = node.value = [item for item in items if not is_refused(item)] or items
-                if is_refused(node):
-                    self.refused.add(path)
-                else:
-                    self.sections[section][key.value] = plain(node)
-                    self.values[path] = [SourceLocation.at(part.start_mark) for part in (node, *items)]
+            self.sections[section][name] = plain(node)
+            self.values[section, name] = [SourceLocation.at(part.start_mark) for part in (node, *items)]

@@ -1,4 +1,4 @@
-"""Validates a section with pydantic, and explains what it found without pydantic's own terms."""
+"""Validate a section with pydantic, and explain its errors without pydantic's own terms."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

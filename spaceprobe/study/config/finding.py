@@ -1,4 +1,4 @@
-"""Finds a study's file by path or name, and reads it with care."""
+"""Find a study's file by path or name, and read it."""
 
 import os
 import re
@@ -86,10 +86,8 @@ def check_name(name: str, path: Path) -> list[Problem]:
     if _NAME.fullmatch(name):
         return []
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100] or "my-study"
-    message = (
-        f"found {describe(name)} as the study's name, allowed: letters, digits, . _ - and a letter or digit "
-    )
-    return [Problem(_top(path), "", f"{message}first; rename the file to {safe}.yaml")]
+    message = f"found {describe(name)} as the study's name, allowed: letters, digits, . _ - and a letter or "
+    return [_problem(path, f"{message}digit first; rename the file to {safe}.yaml")]
 
 
 def read_text(path: Path) -> str:
@@ -102,19 +100,19 @@ def read_text(path: Path) -> str:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # not opened: opening a pipe waits for its other end
             kind = _KINDS.get(stat.filemode(status.st_mode)[0], "something else")
-            raise ConfigError([Problem(_top(path), "", f"found {kind}, allowed: a YAML file")])
+            raise ConfigError([_problem(path, f"found {kind}, allowed: a YAML file")])
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name is not a file name"
         message = f"found a file that cannot be read ({reason}), allowed: a readable YAML file"
-        raise ConfigError([Problem(_top(path), "", message)]) from None
+        raise ConfigError([_problem(path, message)]) from None
     if len(data) > MAX_BYTES:
         size = max(status.st_size, len(data))
         message = f"found a file of {size} bytes, allowed: at most {MAX_BYTES}"
-        raise ConfigError([Problem(_top(path), "", message)])
+        raise ConfigError([_problem(path, message)])
     return decode(data, str(path))
 
 
-def _top(path: Path) -> SourceLocation:
-    return SourceLocation(str(path), 1, 1)
+def _problem(path: Path, message: str) -> Problem:
+    return Problem(SourceLocation(str(path), 1, 1), "", message)

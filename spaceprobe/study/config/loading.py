@@ -1,4 +1,4 @@
-"""Loads a study: a YAML file and settings of the command line, checked in one pass.
+"""Load a study: a YAML file and settings of the command line, checked in one pass.
 
 A study has the sections that its stages declare; ``study``, which lists the stages; ``slurm``; and ``sweep``,
 which lists values of dotted keys: the study's runs are their product. No stage is known here by name.

@@ -64,7 +64,7 @@ def dump_study(study: Study) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that YAML 1.2 would read as something else, and writes lists on one line."""
+    """PyYAML's dumper with quotes around text that YAML 1.2 would read otherwise, and lists on one line."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature of PyYAML
         """Return that nothing is written as an alias, which the reader refuses."""
