@@ -90,6 +90,14 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
             ("3:3: fit.sed", "no such setting", ", did you mean seed"),
         ],
     ),
+    "empty keys": (
+        "'': 1\nfit: {'': 1}\nsweep: {'': [1]}\n",
+        [
+            ("1:1", "no such section"),
+            ("2:7: fit.", "no such setting"),
+            ("3:9: sweep.", "no such setting"),
+        ],
+    ),
     "setting outside": ("epochs: 3\n", [("1:1: epochs", "`epochs:` indented below `fit:`")]),
     "dotted outside": ("fit.epochs: 3\n", [("1:1: fit.epochs", "`epochs:` indented below")]),
     # values
@@ -163,7 +171,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     ),
     "set and swept": (
         "fit: {seed: 3}\nsweep: {fit.seed: [1, 2]}\n",
-        [("2:9: sweep.fit.seed", "in line 1", "one of them; remove the other")],
+        [("2:9: sweep.fit.seed", "in line 1", "one of them; remove one")],
     ),
     "axis that changes nothing": (
         "sweep: {probe.epoch: [0, last]}\n",
@@ -263,7 +271,7 @@ def test_a_byte_order_mark_and_line_ends_of_windows_are_fine(tmp_path):
         (lambda _: None, "cannot be read (No such file or directory)"),
     ],
 )
-def test_what_is_no_file(make, found, tmp_path):
+def test_what_is_not_a_file(make, found, tmp_path):
     path = tmp_path / "s.yaml"
     make(path)
     (line,) = errors_of(path)
@@ -271,7 +279,7 @@ def test_what_is_no_file(make, found, tmp_path):
     assert found in line
 
 
-def test_a_name_that_is_no_file_name(tmp_path):
+def test_a_name_that_is_not_a_file_name(tmp_path):
     (line,) = errors_of(tmp_path / ("x" * 300 + ".yaml"))
     assert "cannot be read (File name too long)" in line
     (line,) = errors_of(tmp_path / "a\0b.yaml")

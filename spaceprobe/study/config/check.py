@@ -42,16 +42,16 @@ def _check_keys(document: Document, models: Models) -> None:
     """Note sections and settings that do not exist, and take them out."""
     known = {section: [*model.model_fields] for section, model in models.items()}
     known[SWEEP] = dotted_keys(models)
-    for section, name in [(*map(str, path), "")[:2] for path in document.keys if path]:
-        if section not in known:
-            if not name:
-                _note_unknown(document, (section,), [*known], known[SWEEP])
-        elif name and name not in known[section]:
-            _note_unknown(document, (section, name), known[section], known[SWEEP])
-            del document.keys[section, name]
-            document.sections[section].pop(name, None)
-        elif name in document.sections[section]:
-            values = document.sections[section]
+    for path in [path for path in document.keys if path]:
+        section, name = str(path[0]), str(path[-1])
+        values = document.sections.get(section, {})
+        if section not in known and len(path) == 1:
+            _note_unknown(document, path, [*known], known[SWEEP])
+        elif section in known and len(path) > 1 and name not in known[section]:
+            _note_unknown(document, path, known[section], known[SWEEP])
+            del document.keys[path]
+            values.pop(name, None)
+        elif section in known and len(path) > 1 and name in values:
             home, setting = name.split(".") if section == SWEEP else (section, name)
             values[name] = adapt(models[home].model_fields[setting].annotation, values[name])
 
@@ -100,12 +100,10 @@ def _check_axis(document: Document, models: Models, fixed: Collection[str], key:
         message = f"found in a sweep, but it {why}, allowed: one value, set under {section}"
         document.note(location, (SWEEP, key), message)
     if single := document.keys.get((section, name)):  # which of the two is meant cannot be known
-        message = (
-            f"found here and, set to one value, in line {single.line}, allowed: one of them; remove the other"
-        )
+        message = f"found here and, set to one value, in line {single.line}, allowed: one of them; remove one"
         document.note(location, (SWEEP, key), message)
     if key not in document.sections[SWEEP]:
-        return ()  # refused by the reader
+        return ()  # it was refused before
     values = document.sections[SWEEP][key]
     settings, messages = _validate(document, SWEEP, axis_model(models, key), {key: values})
     if (key,) in messages:
