@@ -1,13 +1,13 @@
 """Check that malformed study files are refused with exit code 2 and the location, fast and in little memory.
 
-The script runs `spaceprobe validate` on more than 300 different files, written by hand or generated (seeded),
-each in its own process. A file passes if it is refused with exit code 2, every line of the message begins with
+The script runs `spaceprobe validate` on more than 300 different files, hand-made or generated (seeded), each
+in its own process. A file passes if it is refused with exit code 2, every line of the message begins with
 file:line:column, the first location is the one that is wrong (known for almost every file), nothing else is
 printed, and wall time and peak memory stay below a second and 200 MB. A slow file is tried up to three times,
 since a shared machine stalls, and the fastest counts. If even a valid study right after it takes longer than
-the limit, the machine is to blame: such files are counted apart and only their processor time is checked. Peak
-memory is what the kernel reports for the whole process (an upper bound, since it includes the memory of this
-script before the process starts).
+the limit, the machine is to blame: such files are counted apart and only their processor time is checked.
+Peak memory is what the kernel reports for the whole process (an upper bound, since it includes the memory of
+this script before the process starts).
 
 The message for a path that does not exist begins with the path alone.
 
@@ -55,7 +55,7 @@ NO_PLACE = " found no such file"
 """What follows the path of a file that does not exist, which has no lines."""
 
 Case = tuple[str, bytes, str]
-"""A name, the content of the file, and the line:column that is wrong, or the beginning of it if less is known."""
+"""A name, the content of the file, and the line:column that is wrong, or as much of it as is known."""
 
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{q}: &{q} [*{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}]\n"

@@ -120,37 +120,30 @@ def _check_axis(document: Document, models: Models, fixed: Collection[str], key:
 
 
 def _check_section(document: Document, section: str, model: type[Settings], axes: Axes) -> Settings | None:
-    """Return a section at the first value of every axis; None if something is wrong with it."""
+    """Return a section at the first value of every axis; note where its values do not go together."""
     start = f"{section}."
     swept = {key.removeprefix(start): values for key, values in axes.items() if key.startswith(start)}
     values = document.sections.get(section, {}) | {name: axis[0] for name, axis in swept.items()}
     settings, messages = _validate(document, section, model, values)
     has_bad_axis = any(path[0] == SWEEP and str(path[-1]).startswith(start) for path in document.refused)
-    if has_bad_axis or any(messages):
-        return None
-    if not swept:
-        if () in messages:
-            document.note(document.locate_section(section), (section,), messages[()])
-    elif math.prod(map(len, swept.values())) <= MAX_POINTS:
-        _check_combinations(document, section, model, values, swept)
-    return settings
-
-
-def _check_combinations(
-    document: Document, section: str, model: type[Settings], values: Mapping[str, object], swept: Axes
-) -> None:
-    """Note which swept values of a section do not go together, if each is allowed by itself."""
+    if has_bad_axis or any(messages) or math.prod(map(len, swept.values())) > MAX_POINTS:
+        return settings
     limit = len(document.problems) + MAX_SHOWN
     for numbers in itertools.product(*(range(len(axis)) for axis in swept.values())):
         point = {name: axis[number] for (name, axis), number in zip(swept.items(), numbers, strict=True)}
         _, messages = validate(model, {**values, **point})
-        if messages:
-            paths = [(SWEEP, f"{section}.{name}", n) for name, n in zip(swept, numbers, strict=True)]
-            last = max(map(document.locate, paths), key=lambda location: location.order)
-            settings = " and ".join(f"{section}.{name} = {describe(value)}" for name, value in point.items())
-            document.note(last, (SWEEP,), f"with {settings}: {messages[()]}")
-            if len(document.problems) == limit:
-                return
+        if not messages:
+            continue
+        if not swept:
+            document.note(document.locate_section(section), (section,), messages[()])
+            continue
+        paths = [(SWEEP, start + name, number) for name, number in zip(swept, numbers, strict=True)]
+        last = max(map(document.locate, paths), key=lambda location: location.order)
+        text = " and ".join(f"{start}{name} = {describe(value)}" for name, value in point.items())
+        document.note(last, (SWEEP,), f"with {text}: {messages[()]}")
+        if len(document.problems) == limit:
+            break
+    return settings
 
 
 def _validate(

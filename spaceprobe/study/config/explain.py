@@ -21,18 +21,11 @@ _MAX_OWN = 400  # characters of a validator's own message, which may repeat a lo
 def validate(
     model: type[Settings], values: Mapping[str, object]
 ) -> tuple[Settings | None, dict[KeyPath, str]]:
-    """Return a section's settings, or None and what is wrong with them.
+    """Return a section's settings, or None and a message by path.
 
-    Validate as JSON, where pydantic's strict mode takes a list for a tuple and text for a path, since a file
+    A path is (setting,) or (setting, item) or, where the settings do not go together, (). The values are
+    validated as JSON, where pydantic's strict mode takes a list for a tuple and text for a path, since a file
     has no other way to write them.
-
-    Args:
-        model: the section's model.
-        values: plain values by setting; all keys must be settings of the model.
-
-    Returns:
-        The settings, and a message by path: (setting,) or (setting, item) or, where the settings do
-        not go together, ().
     """
     try:
         return model.model_validate_json(json.dumps(values)), {}
@@ -99,9 +92,8 @@ def _message(model: type[Settings], path: KeyPath, group: Sequence[Mapping[str, 
             own = shorten(printable(" ".join(str(detail["ctx"]["error"]).split())), _MAX_OWN)
             is_named = not path or isinstance(value, list | dict) or printable(repr(value)) in own
             return own if is_named else f"found {describe(value)}: {own}"
-    if group[0]["type"] == "missing":
-        return f"found no value, allowed: {allowed(model, path)}"
-    return f"found {describe(value)}, allowed: {allowed(model, path)}"
+    kind = "no value" if group[0]["type"] == "missing" else describe(value)
+    return f"found {kind}, allowed: {allowed(model, path)}"
 
 
 def _phrase(schema: Mapping[str, Any]) -> str:
