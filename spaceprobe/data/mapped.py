@@ -1,9 +1,9 @@
 """Decoded pixels once a machine: a file in the user's cache that all its processes map into memory.
 
 Sixty-four workers that each decode MNIST hold 14 GB of the same numbers; those that map one file share its
-pages. The file is not believed, and no digest of it is kept: what could damage or replace the file could do
-so to a digest beside it. Each process decodes the source's pixels again, block by block, and compares the
-file with them bit for bit, which takes less time than a digest of so many bytes. No torch is needed.
+pages. The file is not trusted, and no digest of it is kept: whatever damages the file could damage a digest
+beside it. Each process decodes the source's pixels again, block by block, and compares the file with them bit
+for bit, which is faster than a digest of that many bytes. No torch is needed.
 """
 
 import hashlib
@@ -76,13 +76,13 @@ def _decoded(raw: UInt8[np.ndarray, "points features"]) -> Float32[np.ndarray, "
     return pixels
 
 
-def _blocks(raw: UInt8[np.ndarray, "points features"]) -> Iterator[Float32[np.ndarray, "some features"]]:
-    """Yield the pixels of some points after the other, each in the same memory."""
+def _blocks(raw: UInt8[np.ndarray, "points features"]) -> Iterator[Float32[np.ndarray, "block features"]]:
+    """Yield the pixels block by block, each in the same memory."""
     num_points = max(1, BLOCK_BYTES // (raw.shape[1] * WHITE.itemsize))
     block = np.empty((num_points, raw.shape[1]), np.float32)
     for start in range(0, len(raw), num_points):
-        some = raw[start : start + num_points]
-        yield np.divide(some, WHITE, out=block[: len(some)], casting="same_kind")
+        levels = raw[start : start + num_points]
+        yield np.divide(levels, WHITE, out=block[: len(levels)], casting="same_kind")
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
@@ -110,8 +110,8 @@ def _mapped(
         memory = bytearray(max(BLOCK_BYTES, raw.shape[1] * WHITE.itemsize))
         for block in _blocks(raw):
             num_bytes = file.readinto(memoryview(memory)[: block.nbytes])
-            found = np.frombuffer(memory, np.uint32, count=num_bytes // 4)
-            if not np.array_equal(found, block.reshape(-1).view(np.uint32)):  # bits: -0 is not 0
+            stored = np.frombuffer(memory, np.uint32, count=num_bytes // 4)
+            if not np.array_equal(stored, block.reshape(-1).view(np.uint32)):  # bits: -0 is not 0
                 return None
         mapped = np.memmap(file, np.float32, mode="c", offset=len(header), shape=raw.shape)
     return mapped.view(np.ndarray)

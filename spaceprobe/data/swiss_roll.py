@@ -33,7 +33,7 @@ def swiss_roll(
     test points and noise come from the seed alone, both sets from streams of their own; another number of
     points is another draw.
 
-    Source: S. Marsland, «Machine Learning: An Algorithmic Perspective», chapter 6, by way of scikit-learn.
+    Source: S. Marsland, "Machine Learning: An Algorithmic Perspective", chapter 6, by way of scikit-learn.
 
     Args:
         num_points: training points; at least 2, which centring and scaling need.

@@ -1,1 +1,1 @@
-"""Results: reads what a finished study left: its tables, its trained networks, the paths between its images."""
+"""Results: read what a finished study left: tables, trained networks, and the paths between its images."""

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spaceprobe.files import last_line
+from spaceprobe.results.started import find_started
+from spaceprobe.stages import STAGES
+from spaceprobe.stages.stage import RunStage
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, expand
+from spaceprobe.study.layout import RUN_LOG
 from spaceprobe.study.parts import Lacking, StudyParts
 from spaceprobe.study.running.journal import read_events, runners_at_work
-from spaceprobe.study.layout import RUN_LOG
-from spaceprobe.stages.stage import RunStage
-from spaceprobe.stages import STAGES
-from spaceprobe.results.started import find_started
-from spaceprobe.files import last_line
 from spaceprobe.study.storage.part_store import Finished
 
 STATES = ("done", "running", "failed", "stale", "partly", "to do")

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.stages import fold, train
+from spaceprobe.stages.stage import Vouched
+from spaceprobe.stages.train.settings import checkpoints_of, data_of, network_of, training_of
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, expand
 from spaceprobe.study.parts import Lacking, StudyParts, section_defaults
 from spaceprobe.study.running.runner import UnknownRunError
-from spaceprobe.stages.train.settings import checkpoints_of, data_of, network_of, training_of
-from spaceprobe.stages.stage import Vouched
-from spaceprobe.stages import fold, train
 from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from spaceprobe.stages.lmd.tables import LAYERS
 from spaceprobe.stages.lmd.weight_file import WeightFile
-from spaceprobe.stages.stage import Frames
 from spaceprobe.stages.train.tables import RUNS
+from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import last_epochs
 from spaceprobe.weights.quoting import path_text, quote_if_needed
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from spaceprobe.stages.stage import Content, Part, Rows, Sections
+from spaceprobe.stages.train.tables import EPOCH
 from spaceprobe.tables.table import Column, Table
 
-EPOCH = Column("epoch", "integer", "passes over the training points so far; 0 is the untrained network")
 LAYER = Column("layer", "integer", "number of the weight matrix, from 0")
 
 SPECTRUM = Table(
