@@ -340,7 +340,7 @@ def test_what_are_no_variances_is_refused(variances, message):
     [
         (torch.zeros(5, 4), r"inputs: of shape \(5, 4\), \(points, 3\) is needed"),
         (torch.zeros(0, 3), r"inputs: of shape \(0, 3\)"),
-        (torch.full((2, 3), math.inf), "inputs: NaN or infinite"),
+        (torch.full((2, 3), math.inf), "inputs: 6 of 6 entries are NaN or infinite"),
     ],
 )
 def test_inputs_of_another_layer_are_refused(inputs, message):

@@ -1,6 +1,7 @@
-"""What an epoch changed in a layer, in four numbers: what `spaceprobe.lmd.verdicts` judges convergence by.
+"""What an epoch changed in a layer: what `spaceprobe.lmd.verdicts` judges convergence by.
 
-Two matrices, losses or gradient norms in, a number out; None where there is no such number.
+Two matrices, losses or gradient norms in, a number out; None where there is no such number. The fourth
+quantity, how far the leading subspace turned, is `spaceprobe.lmd.subspaces.largest_angle_sine`.
 """
 
 import math
@@ -11,9 +12,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import frobenius_norm
+from spaceprobe.lmd.factors import frobenius_norm, require_finite
 from spaceprobe.lmd.rounding import FLOAT32_EPSILON
-from spaceprobe.lmd.subspaces import NUM_DIRECTIONS, largest_angle_sine, leading_directions
 from spaceprobe.lmd.verdicts import THRESHOLD, require_not_negative
 
 CROSS_ENTROPY_FLOOR = FLOAT32_EPSILON / THRESHOLD
@@ -89,29 +89,6 @@ def normalised_drift(before: Any, after: Any, learning_rate: float, max_learning
     return drift / (learning_rate / max_learning_rate)
 
 
-def subspace_sine(before: Any, after: Any, num_directions: int = NUM_DIRECTIONS) -> float:
-    """Return the sine of the largest angle between leading right singular subspaces, in [0, 1].
-
-    0 where the subspace is the whole input space. If singular values tie at the cut (zeros in a matrix of
-    smaller rank do), which directions are the leading ones is arbitrary, and so is the angle; if they are
-    close there, a small step of the weights turns the subspace far.
-
-    Both matrices are decomposed. To compare epoch after epoch, keep `leading_directions` of the last one and
-    give both bases to `largest_angle_sine`: the same number at half of the cost.
-
-    Args:
-        before: a weight matrix, a tensor or an array of shape (outputs, inputs).
-        after: the same one an epoch later.
-        num_directions: dimension of the subspaces, ≥ 1; at most min(outputs, inputs) are used.
-
-    Raises:
-        ValueError: if the shapes differ, an entry is NaN or infinite, or num_directions < 1.
-    """
-    start, end = _as_pair(before, after)
-    first = leading_directions(start, num_directions)
-    return largest_angle_sine(first, leading_directions(end, num_directions))
-
-
 def log_loss_change(before: float, after: float, floor: float = 0.0) -> float | None:
     """Return |log(after) - log(before)| of the training loss, ≥ 0; below the floor, the floor is taken.
 
@@ -153,10 +130,3 @@ def _as_pair(
             "the same matrix with entries is needed at two epochs"
         )
     return start, end
-
-
-def require_finite(name: str, values: Tensor) -> None:
-    """Raise a ValueError that names the values and how many of them are NaN or infinite."""
-    num_bad = int((~values.isfinite()).sum())
-    if num_bad:
-        raise ValueError(f"{name}: {num_bad} of {values.numel()} numbers are NaN or infinite; it diverged")

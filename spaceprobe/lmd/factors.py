@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from spaceprobe.lmd.metrics import METRICS, Gram, LatentMetric
@@ -162,14 +162,19 @@ def as_matrix(weight: Any) -> Float64[Tensor, "outputs inputs"]:
     if W.is_complex():
         raise ValueError("weight: complex, a real matrix is needed")
     W = W.to(device="cpu", dtype=torch.float64)
+    require_finite("weight", W)
+    return W
+
+
+def require_finite(name: str, values: Float[Tensor, "..."]) -> None:
+    """Raise a ValueError that names the values and how many of them are NaN or infinite."""
     # NaN and infinity reach the smallest or the largest entry: a fortieth of the time of counting them.
-    if not all(bool(extreme.isfinite()) for extreme in torch.aminmax(W)):
-        num_bad = int((~W.isfinite()).sum())
+    if values.numel() and not all(bool(extreme.isfinite()) for extreme in torch.aminmax(values)):
+        num_bad = int((~values.isfinite()).sum())
         raise ValueError(
-            f"weight: {num_bad} of {W.numel()} entries are NaN or infinite; the run diverged "
+            f"{name}: {num_bad} of {values.numel()} entries are NaN or infinite; the run diverged "
             "or the file is damaged"
         )
-    return W
 
 
 def _signed_svd(

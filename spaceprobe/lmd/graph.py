@@ -16,6 +16,7 @@ from jaxtyping import Float64, Int64
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.extmath import row_norms
 from torch import Tensor
 
 ROUNDING = 1e-13
@@ -182,12 +183,6 @@ def as_points(points: Points) -> Float64[np.ndarray, "points features"]:
 def rounding_of(X: Float64[np.ndarray, "points features"]) -> float:
     """Return the length up to which a difference of points is rounding."""
     return ROUNDING * float(row_norms(X).max())
-
-
-def row_norms(X: Float64[np.ndarray, "points features"]) -> Float64[np.ndarray, "points"]:
-    """Return the Euclidean norm of each row."""
-    norms: np.ndarray = np.sqrt(np.einsum("ij,ij->i", X, X))
-    return norms
 
 
 def distinct_points(X: Float64[np.ndarray, "points features"]) -> Int64[np.ndarray, "distinct"]:

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from spaceprobe.lmd.factors import require_finite
 from spaceprobe.lmd.rounding import SUM_ROUNDING
 
 BLOCK_ENTRIES = 2**22
@@ -41,7 +42,7 @@ def class_variance_share(
         ValueError: if there is no point, the numbers of points differ, or a coordinate is not finite.
     """
     unit, classes = _standardise(coordinates, labels)
-    return _shares(unit, classes[None], _class_sizes(classes))[0]
+    return _shares(unit, classes[None], torch.bincount(classes).double())[0]
 
 
 def shuffled_shares(
@@ -66,7 +67,7 @@ def shuffled_shares(
     if num_shuffles < 1:
         raise ValueError(f"num_shuffles: {num_shuffles}, at least 1 is needed")
     unit, classes = _standardise(coordinates, labels)
-    sizes = _class_sizes(classes)
+    sizes = torch.bincount(classes).double()
     generator = torch.Generator().manual_seed(seed)
     num_in_block = max(1, BLOCK_ENTRIES // (len(classes) * len(sizes)))
     blocks = []
@@ -128,8 +129,7 @@ def _standardise(
             f"coordinates and labels: of {len(coordinates)} and {len(labels)} points, "
             "the same points are needed, at least one"
         )
-    if not bool(coordinates.isfinite().all()):
-        raise ValueError("coordinates: finite numbers are needed, some are NaN or infinite")
+    require_finite("coordinates", coordinates)
     # From the first point: a constant axis becomes exactly 0, and a large offset costs no digits.
     # Halved, so that no difference overflows; the share does not see it.
     offset = coordinates / 2 - coordinates[0] / 2
@@ -139,10 +139,6 @@ def _standardise(
     unit = unit - unit.mean(dim=0)
     norm = torch.linalg.vector_norm(unit, dim=0)
     return unit / torch.where(is_constant, 1.0, norm), torch.unique(labels, return_inverse=True)[1]
-
-
-def _class_sizes(classes: Int64[Tensor, "points"]) -> Float64[Tensor, "classes"]:
-    return torch.bincount(classes).double()
 
 
 def _shares(

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import as_matrix
+from spaceprobe.lmd.factors import as_matrix, require_finite
 from spaceprobe.lmd.rounding import FLOAT32_EPSILON
 
 POINTS_AT_ONCE = 4096
@@ -117,8 +117,7 @@ def output_variances(weight: Any, inputs: Float[Tensor, "points inputs"]) -> Flo
     W = as_matrix(weight)
     if inputs.shape[1] != W.shape[1] or not len(inputs):
         raise ValueError(f"inputs: of shape {tuple(inputs.shape)}, (points, {W.shape[1]}) is needed")
-    if not bool(inputs.isfinite().all()):
-        raise ValueError("inputs: NaN or infinite entries; the run diverged or the data is damaged")
+    require_finite("inputs", inputs)
     blocks = inputs.detach().cpu().split(POINTS_AT_ONCE)
     outputs = torch.cat([block.double() @ W.T for block in blocks])
     rounding = float(outputs.abs().max()) * len(outputs) * torch.finfo(torch.float64).eps

@@ -8,7 +8,7 @@ section 4). Four quantities per epoch and layer, of `spaceprobe.lmd.convergence`
 - the full-batch gradient norm over its value at initialisation (`gradient_ratio`),
 - ‖ΔW‖_F / ‖W‖_F over the epoch, divided by lr / lr_max (`normalised_drift`): the raw drift alone is
   fooled by a decayed learning rate, which stops any network,
-- the sine of the largest angle between successive leading right singular subspaces (`subspace_sine`),
+- the sine of the largest angle between successive leading right singular subspaces (`largest_angle_sine`),
 - |Δ log loss| over the epoch, above the rounding of the loss (`log_loss_change`).
 
 A layer is converged when all four stay at or below the threshold for `EPOCHS_IN_A_ROW` epochs. Few
@@ -38,7 +38,7 @@ class EpochChange:
         epoch: passes over the training data so far.
         gradient_ratio: as `gradient_ratio` returns it, of the layer or of the whole network.
         drift: as `normalised_drift` returns it.
-        subspace_sine: as `subspace_sine` returns it.
+        subspace_sine: as `subspaces.largest_angle_sine` returns it.
         log_loss_change: as `log_loss_change` returns it, the same for all layers.
     """
 
