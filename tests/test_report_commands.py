@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from spaceprobe.report.kinds import KINDS
+from spaceprobe.report.figures import FIGURES
 from tests.commands import call
 
 STUDY = """\
@@ -47,7 +47,7 @@ def test_without_a_kind_all_are_listed_with_what_is_missing(finished):
     outcome = call("plot", "tiny", "--results", finished)
     assert outcome.exit_code == 0
     lines = outcome.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [kind.name for kind in KINDS]
+    assert [line.split()[0] for line in lines] == [entry.name for entry in FIGURES]
     missing = {line.split()[0] for line in lines if "(not there: " in line}
     assert missing == {"setting", "metrics", "dimension", "retrieval", "semantics"}
 
@@ -63,8 +63,8 @@ def test_a_figure_is_drawn_in_the_format_of_its_name(finished, tmp_path, suffix,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["tiny", "depths"], r"KIND 'depths': is no figure, allowed: depth, width, .*, training"),
-        (["tiny", "depth"], r"--out is missing: where the figure goes, such as --out depth\.pdf"),
+        (["tiny", "depths"], r"KIND 'depths': is not a figure; choose one of depth, width, .*, training"),
+        (["tiny", "depth"], r"--out is missing: name the figure's file, such as --out depth\.pdf"),
         (["tiny", "depth", "--out", "x.jpg"], r"--out x\.jpg: ends in \.jpg; a figure is drawn as \.svg, .*"),
         (["tiny", "--out", "x.svg"], r"--out goes with a KIND"),
         (
@@ -138,7 +138,7 @@ def test_the_report_of_a_study_without_a_run_says_what_comes_first(tmp_path):
     (tmp_path / "empty" / "study.yaml").write_text(yaml.safe_dump({"training": {"epochs": 1}}))
     outcome = call("report", "empty", "--results", tmp_path)
     assert outcome.exit_code == 1
-    assert "runs.csv: holds no run yet; `spaceprobe run` comes first" in outcome.stderr
+    assert "runs.csv: contains no run yet; `spaceprobe run` comes first" in outcome.stderr
 
 
 def test_a_run_that_has_nothing_to_report_says_why_it_failed_and_that(tmp_path):
@@ -148,6 +148,6 @@ def test_a_run_that_has_nothing_to_report_says_why_it_failed_and_that(tmp_path):
     assert outcome.exit_code == 1
     assert "nowhere" in outcome.stderr
     assert "no report: " in outcome.stderr
-    assert "runs.csv: holds no run yet" in outcome.stderr
+    assert "runs.csv: contains no run yet" in outcome.stderr
     assert "report " not in outcome.stdout
     assert not (tmp_path / "lost" / "report.html").exists()

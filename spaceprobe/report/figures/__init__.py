@@ -14,7 +14,7 @@ from spaceprobe.report.drawing.style import FORMATS, render
 from spaceprobe.report.entry import FigureEntry
 
 MODULES = (
-    "folding_against",
+    "depth_and_width",
     "class_pairs",
     "distribution",
     "path",
