@@ -77,7 +77,22 @@ def test_small_studies(draw, study):
 
 @each_figure
 def test_columns_without_any_number(draw, tables):
-    keys = {"depth", "width", "seed", "num_pairs", "run", "epoch", "layer", "index", "axis", "source_class", "target_class", "low", "high", "noise"}
+    keys = {
+        "depth",
+        "width",
+        "seed",
+        "num_pairs",
+        "run",
+        "epoch",
+        "layer",
+        "index",
+        "axis",
+        "source_class",
+        "target_class",
+        "low",
+        "high",
+        "noise",
+    }
     emptied = {"runs": tables["runs"]}
     for name, table in tables.items():
         if name != "runs":
@@ -262,12 +277,14 @@ def test_a_count_of_points_in_a_layer_is_not_a_way_of_reading(tables):
     """Layers may have other numbers of duplicates, which the estimators leave out."""
     counted = tables["lmd_dimension"].assign(num_points=range(len(tables["lmd_dimension"])))
     drawn = figures.activation_dimension(tables["runs"], counted)
-    assert titles_of(drawn) == titles_of(figures.activation_dimension(tables["runs"], tables["lmd_dimension"]))
+    assert titles_of(drawn) == titles_of(
+        figures.activation_dimension(tables["runs"], tables["lmd_dimension"])
+    )
     assert "ways of reading" not in words_of(drawn)
 
 
 def test_a_table_of_class_pairs_is_not_taken_for_aggregates(tables):
-    with pytest.raises(ValueError, match="expected aggregates.csv, got a table without the column state"):
+    with pytest.raises(ValueError, match=r"expected aggregates\.csv, got a table without the column state"):
         figures.folding_against(tables["runs"], tables["folding"])
 
 

@@ -40,7 +40,9 @@ def quickly(monkeypatch):
 
     real = making.render
     monkeypatch.setattr(making, "render", render)
-    monkeypatch.setattr(making, "FIGURES", [entry for entry in FIGURES if entry.section in ("folding", "training")])
+    monkeypatch.setattr(
+        making, "FIGURES", [entry for entry in FIGURES if entry.section in ("folding", "training")]
+    )
 
 
 def _error(outcome):

@@ -86,7 +86,9 @@ def images_between(
 def describe_path(path: WalkedPath) -> str:
     """Return a path as text: its ends, its steps, and a summary."""
     head = f"{path.study}, {path.run}, epoch {path.epoch}: from {path.source.name} to {path.target.name}, "
-    return "\n".join([head + path.reading, "", path_table(path.trace), "", summary_line(path.trace, path.reading)])
+    return "\n".join(
+        [head + path.reading, "", path_table(path.trace), "", summary_line(path.trace, path.reading)]
+    )
 
 
 def summary_line(trace: PathTrace, reading: str) -> str:

@@ -145,14 +145,18 @@ def read_csv(path: Path) -> pd.DataFrame:
     """
     try:
         if not path.is_file():
-            raise SpaceprobeError(f"{path}: is not a file; move it away, and `spaceprobe run` writes it again")
+            raise SpaceprobeError(
+                f"{path}: is not a file; move it away, and `spaceprobe run` writes it again"
+            )
         data = path.read_bytes()
         if not data.endswith(b"\n"):
             raise SpaceprobeError(f"{path}: is cut off; `spaceprobe run` writes it again")
         return pd.read_csv(io.BytesIO(data), keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise SpaceprobeError(f"{path}: cannot be read ({reason}); `spaceprobe run` writes it again") from None
+        raise SpaceprobeError(
+            f"{path}: cannot be read ({reason}); `spaceprobe run` writes it again"
+        ) from None
 
 
 def _read_provenance(path: Path) -> dict[str, Any]:
