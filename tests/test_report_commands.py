@@ -1,11 +1,17 @@
 """The commands that show what came out: single figures, and two studies side by side."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
+import spaceprobe
 from spaceprobe.report.figures import FIGURES
 from tests.commands import call
 
@@ -83,6 +89,59 @@ def test_wrong_calls_say_what_is_allowed(finished, tmp_path, monkeypatch, words,
     assert outcome.exit_code in (1, 2)
     assert re.search(message, outcome.stderr.replace("\n", " "))
     assert [*tmp_path.iterdir()] == []
+
+
+NEW_FIGURE = """\
+from markupsafe import Markup
+
+from spaceprobe.report.drawing.style import new_figure, styled
+from spaceprobe.report.entry import FigureEntry, needs
+
+
+def losses_figure(runs):
+    with styled():
+        figure = new_figure()
+        figure.axes[0].hist(runs["test_loss"])
+    return figure
+
+
+ENTRIES = (
+    FigureEntry(
+        name="losses",
+        title="Losses of all runs",
+        section="training",
+        function=losses_figure,
+        tables=("runs",),
+        lacks=needs("runs"),
+        caption=lambda numbers: Markup("How many runs have which test loss."),
+    ),
+)
+"""
+
+
+def test_a_new_figure_is_one_file_and_one_line(finished, tmp_path):
+    package = Path(spaceprobe.__file__).parent
+    shutil.copytree(package, tmp_path / "spaceprobe", ignore=shutil.ignore_patterns("__pycache__"))
+    folder = tmp_path / "spaceprobe" / "report" / "figures"
+    (folder / "losses.py").write_text(NEW_FIGURE)
+    registry = folder / "__init__.py"
+    registry.write_text(registry.read_text().replace('    "training",\n', '    "training",\n    "losses",\n'))
+
+    def run(*arguments):
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        command = [sys.executable, *map(str, arguments)]
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    out = tmp_path / "losses.svg"
+    drawn = run("-m", "spaceprobe", "plot", finished / "tiny", "losses", "--out", out)
+    assert (drawn.returncode, drawn.stdout) == (0, f"{out}\n"), drawn.stderr
+    assert out.read_bytes().startswith(b"<?xml")
+    listed = run("-m", "spaceprobe", "plot", finished / "tiny").stdout.splitlines()
+    assert listed[-1].split(maxsplit=1) == ["losses", "Losses of all runs"]
+    code = "from spaceprobe.report.figures import losses_figure; print(losses_figure.__module__)"
+    assert run("-c", code).stdout == "spaceprobe.report.figures.losses\n"
 
 
 def test_a_study_is_also_named_by_its_folder(finished, tmp_path, monkeypatch):
