@@ -4,6 +4,7 @@ The public face, imported where it is first used, since torch takes seconds:
 
 - `walk_paths`: the folding of a batch of straight paths through a torch module;
 - `decompose`: the five factors of a weight matrix;
+- `space_folding`: χ from length and reach;
 - `read_tables`: the tables of a study as DataFrames.
 
 `spaceprobe.api` describes them with examples, and has the functions that draw such tables as well.
@@ -15,10 +16,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spaceprobe.api import decompose, read_tables, space_folding, walk_paths
 
-__all__ = ["decompose", "read_tables", "space_folding", "walk_paths"]
+    __version__: str
+
+__all__ = ["__version__", "decompose", "read_tables", "space_folding", "walk_paths"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("spaceprobe")
     if name not in __all__:
         raise AttributeError(f"module 'spaceprobe' has no attribute {name!r}")
     return getattr(import_module("spaceprobe.api"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

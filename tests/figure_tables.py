@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 import spaceprobe.report.figures as figures
-from spaceprobe.report.figures.depth_and_width import RESPONSES
+from spaceprobe.report.figures.depth import RESPONSES
 from spaceprobe.report.figures.training import CURVES
 from spaceprobe.results.readings import DECLARED
 from spaceprobe.tables.states import STATES

@@ -1,19 +1,14 @@
 """The commands that show what came out: single figures, and two studies side by side."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
-import spaceprobe
 from spaceprobe.report.figures import FIGURES
 from tests.commands import call
+from tests.package_copies import add_entry, command_of, copy_package
 
 STUDY = """\
 data: {train_images: 600}
@@ -53,7 +48,7 @@ def test_without_a_kind_all_are_listed_with_what_is_missing(finished):
     outcome = call("plot", "tiny", "--results", finished)
     assert outcome.exit_code == 0
     lines = outcome.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [entry.name for entry in FIGURES]
+    assert [line.split()[0] for line in lines] == [*FIGURES]
     missing = {line.split()[0] for line in lines if "(not there: " in line}
     assert missing == {"setting", "metrics", "dimension", "retrieval", "semantics"}
 
@@ -91,7 +86,9 @@ def test_wrong_calls_say_what_is_allowed(finished, tmp_path, monkeypatch, words,
     assert [*tmp_path.iterdir()] == []
 
 
-NEW_FIGURE = """\
+NEW_FIGURE = '''\
+"""The test losses of all runs."""
+
 from markupsafe import Markup
 
 from spaceprobe.report.drawing.style import new_figure, styled
@@ -105,43 +102,27 @@ def losses_figure(runs):
     return figure
 
 
-ENTRIES = (
-    FigureEntry(
-        name="losses",
-        title="Losses of all runs",
-        section="training",
-        function=losses_figure,
-        tables=("runs",),
-        lacks=needs("runs"),
-        caption=lambda numbers: Markup("How many runs have which test loss."),
-    ),
+ENTRY = FigureEntry(
+    name="losses",
+    title="Losses of all runs",
+    section="training",
+    function=losses_figure,
+    tables=("runs",),
+    lacks=needs("runs"),
+    caption=lambda numbers: Markup("How many runs have which test loss."),
 )
-"""
+'''
 
 
 def test_a_new_figure_is_one_file_and_one_line(finished, tmp_path):
-    package = Path(spaceprobe.__file__).parent
-    shutil.copytree(package, tmp_path / "spaceprobe", ignore=shutil.ignore_patterns("__pycache__"))
-    folder = tmp_path / "spaceprobe" / "report" / "figures"
-    (folder / "losses.py").write_text(NEW_FIGURE)
-    registry = folder / "__init__.py"
-    registry.write_text(registry.read_text().replace('    "training",\n', '    "training",\n    "losses",\n'))
-
-    def run(*arguments):
-        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-        command = [sys.executable, *map(str, arguments)]
-        return subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-
+    package = copy_package(tmp_path)
+    add_entry(package, "report/figures", "losses", NEW_FIGURE)
     out = tmp_path / "losses.svg"
-    drawn = run("-m", "spaceprobe", "plot", finished / "tiny", "losses", "--out", out)
-    assert (drawn.returncode, drawn.stdout) == (0, f"{out}\n"), drawn.stderr
+    assert command_of(package, "plot", finished / "tiny", "losses", "--out", out).stdout == f"{out}\n"
     assert out.read_bytes().startswith(b"<?xml")
-    listed = run("-m", "spaceprobe", "plot", finished / "tiny").stdout.splitlines()
-    assert listed[-1].split(maxsplit=1) == ["losses", "Losses of all runs"]
-    code = "from spaceprobe.report.figures import losses_figure; print(losses_figure.__module__)"
-    assert run("-c", code).stdout == "spaceprobe.report.figures.losses\n"
+    listed = command_of(package, "plot", finished / "tiny").stdout.splitlines()
+    assert listed[0].split(maxsplit=1) == ["losses", "Losses of all runs"]
+    assert len(listed) == len(FIGURES) + 1
 
 
 def test_a_study_is_also_named_by_its_folder(finished, tmp_path, monkeypatch):

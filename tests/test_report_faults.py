@@ -41,7 +41,9 @@ def quickly(monkeypatch):
     real = making.render
     monkeypatch.setattr(making, "render", render)
     monkeypatch.setattr(
-        making, "FIGURES", [entry for entry in FIGURES if entry.section in ("folding", "training")]
+        making,
+        "FIGURES",
+        {name: entry for name, entry in FIGURES.items() if entry.section in ("folding", "training")},
     )
 
 
@@ -91,7 +93,7 @@ def _edit(path, column, value):
     ],
 )
 def test_damaged_files_are_named_with_the_way_out(copied, monkeypatch, name, spoil, message):
-    monkeypatch.setattr(making, "FIGURES", [entry for entry in FIGURES if entry.name == "ranks"])
+    monkeypatch.setattr(making, "FIGURES", {"ranks": FIGURES["ranks"]})
     spoil(copied / "tiny" / name)
     outcome = call("report", "tiny", "--results", copied)
     assert outcome.exit_code == 1
@@ -136,7 +138,7 @@ def test_what_a_missing_table_gives_is_left_out(copied, name):
 def test_a_caption_compares_no_ends_that_differ_in_another_setting(finished):
     study, folder = find_started("tiny", finished)
     results = load_results(study, folder)
-    depth = next(entry for entry in FIGURES if entry.name == "depth")
+    depth = FIGURES["depth"]
     frames = dict(results.frames)
     # Every network folds a little, whatever such small ones measured.
     frames["architectures"] = frames["architectures"].assign(chi_row_max_median_mean=0.25)

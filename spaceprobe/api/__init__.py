@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from spaceprobe.report.drawing.style import FORMATS, render
     from spaceprobe.report.figures.class_pairs import class_pair_heat_maps
     from spaceprobe.report.figures.convergence import convergence_curves
-    from spaceprobe.report.figures.depth_and_width import folding_against
+    from spaceprobe.report.figures.depth import folding_against
     from spaceprobe.report.figures.dimension import activation_dimension
     from spaceprobe.report.figures.distribution import chi_distribution
     from spaceprobe.report.figures.evolution import rank_evolution

@@ -104,10 +104,9 @@ def compare(first: str, second: str, results: Path, out: Path | None) -> None:
 def _list_figures(results: "Results") -> str:
     from spaceprobe.report.figures import FIGURES
 
-    width = max(len(entry.name) for entry in FIGURES)
-    reasons = {entry.name: entry.lacks(results) for entry in FIGURES}
+    width = max(map(len, FIGURES))
+    reasons = {name: entry.lacks(results) for name, entry in FIGURES.items()}
     return "\n".join(
-        f"{entry.name:<{width}}  {entry.title}"
-        + (f" (not there: {reason})" if (reason := reasons[entry.name]) else "")
-        for entry in FIGURES
+        f"{name:<{width}}  {entry.title}" + (f" (not there: {reason})" if (reason := reasons[name]) else "")
+        for name, entry in FIGURES.items()
     )

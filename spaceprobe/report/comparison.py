@@ -127,7 +127,7 @@ def _caption(names: list[str]) -> Markup:
 
 def _side_by_side(a: Results, b: Results, names: list[str]) -> Iterator[dict[str, Any]]:
     """Yield each figure of both studies, or why one of them has none; not those that neither has."""
-    for entry in FIGURES:
+    for entry in FIGURES.values():
         reasons = [entry.lacks(side) for side in (a, b)]
         if entry.name.startswith("cantor") or None not in reasons:
             continue

@@ -6,13 +6,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from spaceprobe.analysis.predictors import main_predictor
 from spaceprobe.report.numbers import LAST, Numbers
 from spaceprobe.results.missing import why_missing
 from spaceprobe.results.questions import (
     architecture_rows,
     correlation_row,
     has_valid_rank,
-    main_predictor,
     reading_values,
 )
 from spaceprobe.results.results import Results
@@ -85,7 +85,7 @@ def headline_numbers(results: Results, numbers: Numbers) -> Iterator[HeadlineNum
 
 
 def _correlations(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
-    predictor = main_predictor(results.frames["runs"])
+    predictor = main_predictor(results.frames["runs"], results.frames.settings("runs"))
     if predictor is None or not results.has("correlations"):
         return
     questions = (
@@ -166,7 +166,8 @@ def absent(results: Results, numbers: Numbers) -> Iterator[Markup]:
     if "fold" not in results.study.stages:
         return
     runs = results.frames["runs"]
-    predictor, missing = main_predictor(runs), why_missing(results, "folding", "correlations")
+    predictor = main_predictor(runs, results.frames.settings("runs"))
+    missing = why_missing(results, "folding", "correlations")
     if missing is not None:
         yield Markup("No number of folding: {}.").format(missing)
     elif predictor is None:

@@ -9,7 +9,6 @@ import pandas as pd
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import remove_abandoned, write_whole
 from spaceprobe.report.drawing.style import render
-from spaceprobe.report.entry import FigureEntry
 from spaceprobe.report.figures import FIGURES
 from spaceprobe.report.numbers import FIGURES_FOLDER, Numbers
 from spaceprobe.report.page.page import study_page
@@ -56,27 +55,27 @@ def make_report(study: Study, folder: Path) -> Report:
     made_from = sources(folder)
     results = load_results(study, folder)
     remove_abandoned(folder / FIGURES_FOLDER)  # what a report left that was killed
-    missing = {entry.name: reason for entry in FIGURES if (reason := entry.lacks(results)) is not None}
+    reasons = {name: entry.lacks(results) for name, entry in FIGURES.items()}
+    missing = {name: reason for name, reason in reasons.items() if reason is not None}
     drawings = {}
-    for entry in FIGURES:
-        if entry.name in missing:
-            _remove_figure(folder, entry)
+    for name, entry in FIGURES.items():
+        if name in missing:
+            _remove_figure(folder, name)
             continue
         figure = entry.draw(results)
         for suffix in SUFFIXES:
             data = render(figure, suffix)
-            write_whole(folder / FIGURES_FOLDER / f"{entry.name}.{suffix}", data)
+            write_whole(folder / FIGURES_FOLDER / f"{name}.{suffix}", data)
             if suffix == "svg":
-                drawings[entry.name] = data
+                drawings[name] = data
     of_examples = example_tables(results, missing)
-    for name, frame in of_examples.items():
-        write_csv(folder / FIGURES_FOLDER / f"{name}.csv", frame)
+    for table, frame in of_examples.items():
+        write_csv(folder / FIGURES_FOLDER / f"{table}.csv", frame)
     numbers = Numbers(study, results.frames, of_examples)
     page = folder / REPORT
     write_whole(page, study_page(results, numbers, drawings, missing).encode())
     note_report(folder, made_from)
-    titles = {entry.title: missing[entry.name] for entry in FIGURES if entry.name in missing}
-    return Report(page, len(drawings), titles)
+    return Report(page, len(drawings), {FIGURES[name].title: reason for name, reason in missing.items()})
 
 
 def example_tables(results: Results, missing: Mapping[str, str]) -> dict[str, pd.DataFrame]:
@@ -89,10 +88,10 @@ def example_tables(results: Results, missing: Mapping[str, str]) -> dict[str, pd
     return tables
 
 
-def _remove_figure(folder: Path, entry: FigureEntry) -> None:
+def _remove_figure(folder: Path, name: str) -> None:
     """Remove an earlier report's figure that this one does not have."""
     for suffix in SUFFIXES:
-        path = folder / FIGURES_FOLDER / f"{entry.name}.{suffix}"
+        path = folder / FIGURES_FOLDER / f"{name}.{suffix}"
         try:
             path.unlink(missing_ok=True)
         except NotADirectoryError:  # a file in place of the folder: writing a figure reports it

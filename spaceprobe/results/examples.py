@@ -162,7 +162,7 @@ def _most_folded(frames: Mapping[str, pd.DataFrame]) -> "pd.Series | str":
 
 
 def _find_path(run: TrainedRun, network: nn.Module, row: "pd.Series") -> tuple[PathEnd, PathEnd, int] | str:
-    """Return the ends of the first path with the χ of a row and a target of median χ, or why there is none."""
+    """Return the ends of the first path with the χ of a row and a target of median χ, or why not."""
     epoch, source, target = (int(row[name]) for name in ("epoch", "source_class", "target_class"))
     where = f"{run.run.name}, epoch {epoch}, classes {source}-{target}"
     for arrays in run.stored_pairs(epoch, source, target):

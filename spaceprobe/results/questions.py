@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
-from spaceprobe.analysis.samples import predictors
+from spaceprobe.analysis.predictors import predictors
 from spaceprobe.results.groups import LABEL, group_order, with_groups
 from spaceprobe.results.readings import matching, shown_reading
 from spaceprobe.stages.train.tables import RUNS
@@ -17,20 +17,9 @@ OVER_SEEDS, POOLED = "t over seeds", "Fisher z"
 """Intervals of correlations.csv."""
 
 
-def main_predictor(runs: pd.DataFrame) -> str | None:  # TODO delete: `spaceprobe.analysis.predictors` has it
-    """Return what folding is set against first: of depth and width the one with more values, else a setting.
-
-    At a fixed number of units width says the same as depth. None where nothing varies.
-    """
-    num_depths, num_widths = runs["depth"].nunique(), runs["width"].nunique()
-    if max(num_depths, num_widths) > 1:
-        return "width" if num_widths > num_depths else "depth"
-    return next(iter(predictors(runs)[2:]), None)
-
-
 def varying_predictors(runs: pd.DataFrame) -> list[str]:
     """Return those of depth, width and the numeric swept settings that vary."""
-    return [name for name in predictors(runs) if runs[name].nunique() > 1]
+    return [name for name in predictors(runs, RUNS.settings(runs)) if runs[name].nunique() > 1]
 
 
 def correlation_row(
@@ -80,5 +69,5 @@ def reading_values(frames: Frames) -> dict[str, Any]:
 
 
 def has_valid_rank(ranks: pd.DataFrame, rule: str) -> bool:
-    """Return whether a rule gives any layer of lmd_ranks.csv a valid rank; one not measured does not count."""
+    """Return whether a rule gives any layer of lmd_ranks.csv a valid rank that was measured."""
     return bool(((ranks["rule"] == rule) & ranks["valid"] & ranks["rank"].notna()).any())

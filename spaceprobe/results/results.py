@@ -19,6 +19,7 @@ from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.layout import PROVENANCE, STUDY_FILE
 from spaceprobe.study.storage.part_store import PartStore
+from spaceprobe.tables.frames import Frames
 
 if TYPE_CHECKING:
     from spaceprobe.results.examples import PathExample, StudyExample
@@ -44,7 +45,7 @@ class Results:
 
     study: Study
     folder: Path
-    frames: Mapping[str, pd.DataFrame]
+    frames: Frames
     study_text: str
     provenance: Mapping[str, Any]
     states: Sequence[RunStatus]
@@ -120,7 +121,7 @@ def _check_runs(study: Study, folder: Path, runs: pd.DataFrame) -> None:
         )
 
 
-def _read_frames(folder: Path) -> dict[str, pd.DataFrame]:
+def _read_frames(folder: Path) -> Frames:
     frames = {}
     for name, table in DECLARED.items():
         path = folder / f"{name}.csv"
@@ -134,7 +135,7 @@ def _read_frames(folder: Path) -> dict[str, pd.DataFrame]:
                 "`spaceprobe run` writes it again"
             )
         frames[name] = frame
-    return frames
+    return Frames(frames, DECLARED.values())
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -42,8 +42,8 @@ def _load(path: Path, name: str) -> Study:
         if check_name(name, Place(str(path))):
             raise  # the folder's name is wrong, not the file
         raise SettingsError(
-            f"{error}\nspaceprobe wrote this file, so it is an older version's or was edited: `spaceprobe run` "
-            "of the study itself writes it again"
+            f"{error}\nspaceprobe wrote this file, so it is an older version's or was edited: `spaceprobe "
+            "run` of the study itself writes it again"
         ) from error
 
 

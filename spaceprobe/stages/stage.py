@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.table import Table
 
 if TYPE_CHECKING:
@@ -152,9 +153,6 @@ WriteFile = Callable[[str, bytes], str]
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 """Rows of tables, by the table's name."""
 
-Frames = Mapping[str, "pd.DataFrame"]
-"""Tables by name."""
-
 
 @dataclass(frozen=True)
 class FileOption:
@@ -274,4 +272,4 @@ class StudyStage(Stage):
         reduce: returns its tables.
     """
 
-    reduce: Callable[[Sections, Frames], Frames]
+    reduce: Callable[[Sections, Frames], Mapping[str, "pd.DataFrame"]]

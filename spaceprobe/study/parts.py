@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from spaceprobe.data.idx_files import DataError
+from spaceprobe.data.entry import DataError
 from spaceprobe.stages import run_stage_named
 from spaceprobe.stages.stage import Inputs, Part, RunStage, Sections
 from spaceprobe.study.config import section_models

@@ -1,26 +1,30 @@
-"""The figures of a study: a file each, with the function that draws its tables and its entry in the report.
+"""The figures of a study: each a file of this package, with the function that draws it and its ``ENTRY``.
 
-A table that lacks what a figure is about gives a figure that says so. `render` gives a figure as a file of
-one of `FORMATS`.
+A function takes tables as pandas reads them. A table that lacks what a figure is about gives a figure that
+says so. `render` gives a figure as a file of one of `FORMATS`.
 """
 
 from collections.abc import Callable
-from importlib import import_module
 
 from matplotlib.figure import Figure
 
 from spaceprobe.errors import SettingsError
+from spaceprobe.registry import read_entries
 from spaceprobe.report.drawing.style import FORMATS, render
 from spaceprobe.report.entry import FigureEntry
 
-MODULES = (
-    "depth_and_width",
+FILES = (
+    "depth",
+    "width",
+    "setting",
     "class_pairs",
     "distribution",
     "path",
     "plane",
     "sampling",
-    "cantornet",
+    "cantor_path",
+    "cantor_plane",
+    "cantor_sampling",
     "spectra",
     "ranks",
     "metrics",
@@ -31,17 +35,14 @@ MODULES = (
     "semantics",
     "training",
 )
-"""The files of this package that declare entries, in the order of the page."""
 
-FIGURES: tuple[FigureEntry, ...] = tuple(
-    entry for module in MODULES for entry in import_module(f"{__name__}.{module}").ENTRIES
-)
-"""All figures, in the order of the page."""
+FIGURES = read_entries(__name__, FILES, FigureEntry)
+"""All figures by name, in the order of the page."""
 
-FUNCTIONS = {entry.function.__name__: entry.function for entry in FIGURES}
+FUNCTIONS = {entry.function.__name__: entry.function for entry in FIGURES.values()}
 """The functions that draw them, by name: attributes of this module as well."""
 
-__all__ = ["FIGURES", "FORMATS", "FUNCTIONS", "figure_named", "render"]
+__all__ = ["FORMATS", "render", *FUNCTIONS]
 
 
 def __getattr__(name: str) -> Callable[..., Figure]:
@@ -50,18 +51,12 @@ def __getattr__(name: str) -> Callable[..., Figure]:
     return FUNCTIONS[name]
 
 
-def __dir__() -> list[str]:
-    return sorted([*__all__, *FUNCTIONS])
-
-
 def figure_named(name: str) -> FigureEntry:
     """Return the entry of a figure by its name.
 
     Raises:
         SettingsError: there is none of that name.
     """
-    entry = next((entry for entry in FIGURES if entry.name == name), None)
-    if entry is None:
-        known = ", ".join(entry.name for entry in FIGURES)
-        raise SettingsError(f"KIND {name!r}: is not a figure; choose one of {known}")
-    return entry
+    if name not in FIGURES:
+        raise SettingsError(f"KIND {name!r}: is not a figure; choose one of {', '.join(FIGURES)}")
+    return FIGURES[name]

@@ -170,14 +170,12 @@ def _caption(numbers: Numbers) -> Markup:
     )
 
 
-ENTRIES = (
-    FigureEntry(
-        name="class-pairs",
-        title="Which classes fold",
-        section="folding",
-        function=class_pair_heat_maps,
-        tables=("runs", "folding"),
-        lacks=needs("folding"),
-        caption=_caption,
-    ),
+ENTRY = FigureEntry(
+    name="class-pairs",
+    title="Which classes fold",
+    section="folding",
+    function=class_pair_heat_maps,
+    tables=("runs", "folding"),
+    lacks=needs("folding"),
+    caption=_caption,
 )

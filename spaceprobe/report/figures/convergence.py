@@ -57,14 +57,12 @@ def _caption(numbers: Numbers) -> Markup:
     )
 
 
-ENTRIES = (
-    FigureEntry(
-        name="convergence",
-        title="Drift and convergence",
-        section="matrices",
-        function=convergence_curves,
-        tables=("runs", "lmd_convergence"),
-        lacks=needs("lmd_convergence"),
-        caption=_caption,
-    ),
+ENTRY = FigureEntry(
+    name="convergence",
+    title="Drift and convergence",
+    section="matrices",
+    function=convergence_curves,
+    tables=("runs", "lmd_convergence"),
+    lacks=needs("lmd_convergence"),
+    caption=_caption,
 )

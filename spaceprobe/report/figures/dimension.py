@@ -18,8 +18,9 @@ from spaceprobe.report.drawing.marks import (
 from spaceprobe.report.drawing.style import new_figure, styled, titled
 from spaceprobe.report.entry import AT_END, FigureEntry, needs, sentence, when
 from spaceprobe.report.numbers import Numbers
-from spaceprobe.results.figure_rows import by_state, dimensions
+from spaceprobe.results.figure_rows import dimensions
 from spaceprobe.results.groups import LABEL
+from spaceprobe.tables.states import by_state
 
 SPACES = {"input": "activations that enter a layer", "output": "that leave it, before the activation"}
 
@@ -99,14 +100,12 @@ def _caption(numbers: Numbers) -> Markup:
     )
 
 
-ENTRIES = (
-    FigureEntry(
-        name="dimension",
-        title="Dimension of the activations",
-        section="matrices",
-        function=activation_dimension,
-        tables=("runs", "lmd_dimension"),
-        lacks=needs("lmd_dimension"),
-        caption=_caption,
-    ),
+ENTRY = FigureEntry(
+    name="dimension",
+    title="Dimension of the activations",
+    section="matrices",
+    function=activation_dimension,
+    tables=("runs", "lmd_dimension"),
+    lacks=needs("lmd_dimension"),
+    caption=_caption,
 )

@@ -11,9 +11,10 @@ from spaceprobe.report.drawing.marks import STATE_LOOKS, empty_figure, name_belo
 from spaceprobe.report.drawing.style import new_figure, styled
 from spaceprobe.report.entry import AT_END, FigureEntry, needs, sentence, when
 from spaceprobe.report.numbers import Numbers
-from spaceprobe.results.figure_rows import by_state, histogram_rows
+from spaceprobe.results.figure_rows import histogram_rows
 from spaceprobe.results.groups import LABEL
 from spaceprobe.results.questions import reading_values
+from spaceprobe.tables.states import by_state
 
 SHORT_NAME = 12
 """Characters of a name that fits twice side by side into a legend of half a figure. Chosen."""
@@ -82,14 +83,12 @@ def _caption(numbers: Numbers) -> Markup:
     )
 
 
-ENTRIES = (
-    FigureEntry(
-        name="distribution",
-        title="How far paths fold",
-        section="folding",
-        function=chi_distribution,
-        tables=("runs", "folding_histogram"),
-        lacks=needs("folding", "folding_histogram"),
-        caption=_caption,
-    ),
+ENTRY = FigureEntry(
+    name="distribution",
+    title="How far paths fold",
+    section="folding",
+    function=chi_distribution,
+    tables=("runs", "folding_histogram"),
+    lacks=needs("folding", "folding_histogram"),
+    caption=_caption,
 )

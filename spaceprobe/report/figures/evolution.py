@@ -85,14 +85,12 @@ def _caption(numbers: Numbers) -> Markup:
     )
 
 
-ENTRIES = (
-    FigureEntry(
-        name="evolution",
-        title="Ranks over training",
-        section="matrices",
-        function=rank_evolution,
-        tables=("runs", "lmd_ranks"),
-        lacks=_lacks,
-        caption=_caption,
-    ),
+ENTRY = FigureEntry(
+    name="evolution",
+    title="Ranks over training",
+    section="matrices",
+    function=rank_evolution,
+    tables=("runs", "lmd_ranks"),
+    lacks=_lacks,
+    caption=_caption,
 )

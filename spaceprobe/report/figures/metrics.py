@@ -63,14 +63,12 @@ def _caption(numbers: Numbers) -> Markup:
     )
 
 
-ENTRIES = (
-    FigureEntry(
-        name="metrics",
-        title="S′ by metric",
-        section="matrices",
-        function=latent_spectra,
-        tables=("runs", "lmd_spectrum"),
-        lacks=_lacks,
-        caption=_caption,
-    ),
+ENTRY = FigureEntry(
+    name="metrics",
+    title="S′ by metric",
+    section="matrices",
+    function=latent_spectra,
+    tables=("runs", "lmd_spectrum"),
+    lacks=_lacks,
+    caption=_caption,
 )

@@ -129,15 +129,13 @@ def _caption(numbers: Numbers) -> Markup:
     return which + flips_caption(numbers, "example_path")
 
 
-ENTRIES = (
-    FigureEntry(
-        name="path",
-        title="One path between two digits",
-        section="paths",
-        function=path_figure,
-        tables=("example_path",),
-        options=lambda results: {"images": example_of(results).images},
-        lacks=why_no_example,
-        caption=_caption,
-    ),
+ENTRY = FigureEntry(
+    name="path",
+    title="One path between two digits",
+    section="paths",
+    function=path_figure,
+    tables=("example_path",),
+    options=lambda results: {"images": example_of(results).images},
+    lacks=why_no_example,
+    caption=_caption,
 )

@@ -142,18 +142,16 @@ def plane_caption(numbers: Numbers, table: str) -> Markup:
     )
 
 
-ENTRIES = (
-    FigureEntry(
-        name="plane",
-        title="The plane through three test images",
-        section="paths",
-        function=plane_figure,
-        tables=("example_plane",),
-        options=lambda results: {
-            "corners": example_of(results).corners,
-            "labels": example_of(results).labels,
-        },
-        lacks=why_no_example,
-        caption=lambda numbers: plane_caption(numbers, "example_plane"),
-    ),
+ENTRY = FigureEntry(
+    name="plane",
+    title="The plane through three test images",
+    section="paths",
+    function=plane_figure,
+    tables=("example_plane",),
+    options=lambda results: {
+        "corners": example_of(results).corners,
+        "labels": example_of(results).labels,
+    },
+    lacks=why_no_example,
+    caption=lambda numbers: plane_caption(numbers, "example_plane"),
 )

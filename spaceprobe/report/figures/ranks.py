@@ -108,14 +108,12 @@ def _caption(numbers: Numbers) -> Markup:
     )
 
 
-ENTRIES = (
-    FigureEntry(
-        name="ranks",
-        title="Ranks by rule against the functional rank",
-        section="matrices",
-        function=ranks_against_functional,
-        tables=("lmd_ranks",),
-        lacks=_lacks,
-        caption=_caption,
-    ),
+ENTRY = FigureEntry(
+    name="ranks",
+    title="Ranks by rule against the functional rank",
+    section="matrices",
+    function=ranks_against_functional,
+    tables=("lmd_ranks",),
+    lacks=_lacks,
+    caption=_caption,
 )

@@ -89,14 +89,12 @@ def _caption(numbers: Numbers) -> Markup:
     )
 
 
-ENTRIES = (
-    FigureEntry(
-        name="retrieval",
-        title="Retrieval of noisy images",
-        section="matrices",
-        function=retrieval_accuracy,
-        tables=("runs", "lmd_retrieval"),
-        lacks=needs("lmd_retrieval"),
-        caption=_caption,
-    ),
+ENTRY = FigureEntry(
+    name="retrieval",
+    title="Retrieval of noisy images",
+    section="matrices",
+    function=retrieval_accuracy,
+    tables=("runs", "lmd_retrieval"),
+    lacks=needs("lmd_retrieval"),
+    caption=_caption,
 )

@@ -78,14 +78,12 @@ def sampling_caption(numbers: Numbers, table: str, counts: tuple[int, int]) -> M
     )
 
 
-ENTRIES = (
-    FigureEntry(
-        name="sampling",
-        title="How many points a path needs",
-        section="paths",
-        function=sampling_figure,
-        tables=("example_samples",),
-        lacks=why_no_example,
-        caption=lambda numbers: sampling_caption(numbers, "example_samples", (10, 100)),
-    ),
+ENTRY = FigureEntry(
+    name="sampling",
+    title="How many points a path needs",
+    section="paths",
+    function=sampling_figure,
+    tables=("example_samples",),
+    lacks=why_no_example,
+    caption=lambda numbers: sampling_caption(numbers, "example_samples", (10, 100)),
 )

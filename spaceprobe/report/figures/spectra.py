@@ -96,14 +96,12 @@ def _caption(numbers: Numbers) -> Markup:
     )
 
 
-ENTRIES = (
-    FigureEntry(
-        name="spectra",
-        title="Singular values, layer by layer",
-        section="matrices",
-        function=layer_spectra,
-        tables=("runs", "lmd_spectrum", "lmd_ranks", "lmd_tails"),
-        lacks=needs("lmd_spectrum", "lmd_ranks", "lmd_layers"),
-        caption=_caption,
-    ),
+ENTRY = FigureEntry(
+    name="spectra",
+    title="Singular values, layer by layer",
+    section="matrices",
+    function=layer_spectra,
+    tables=("runs", "lmd_spectrum", "lmd_ranks", "lmd_tails"),
+    lacks=needs("lmd_spectrum", "lmd_ranks", "lmd_layers"),
+    caption=_caption,
 )

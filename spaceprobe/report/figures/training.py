@@ -50,14 +50,12 @@ def _caption(numbers: Numbers) -> Markup:
     return how_to_read + sentence(" Test accuracies at the end go from {} to {}.", *ends)
 
 
-ENTRIES = (
-    FigureEntry(
-        name="training",
-        title="Training curves",
-        section="training",
-        function=training_curves,
-        tables=("runs", "training"),
-        lacks=needs("training"),
-        caption=_caption,
-    ),
+ENTRY = FigureEntry(
+    name="training",
+    title="Training curves",
+    section="training",
+    function=training_curves,
+    tables=("runs", "training"),
+    lacks=needs("training"),
+    caption=_caption,
 )

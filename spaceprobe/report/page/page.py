@@ -97,7 +97,7 @@ def _section(
 
 
 def _of(section: str) -> list[FigureEntry]:
-    return [entry for entry in FIGURES if entry.section == section]
+    return [entry for entry in FIGURES.values() if entry.section == section]
 
 
 def _figure(entry: FigureEntry, numbers: Numbers, svg: bytes) -> dict[str, Any]:

@@ -185,7 +185,7 @@ Predictor = Callable[[pd.DataFrame], str | None]
 """Given runs.csv, returns what folding is set against; None where that does not vary."""
 
 
-def _entry(name: str, title: str, predictor: Predictor) -> FigureEntry:
+def entry_against(name: str, title: str, predictor: Predictor) -> FigureEntry:
     """Return the entry of folding against depth, width or another setting."""
 
     def lacks(results: Results) -> str | None:
@@ -209,12 +209,9 @@ def _entry(name: str, title: str, predictor: Predictor) -> FigureEntry:
     )
 
 
-def _varying(name: str) -> Predictor:
+def if_varying(name: str) -> Predictor:
+    """Return a predictor that is a column of runs.csv, where it varies."""
     return lambda runs: name if name in varying_predictors(runs) else None
-
-
-def _setting(runs: pd.DataFrame) -> str | None:
-    return next((name for name in varying_predictors(runs) if name not in ("depth", "width")), None)
 
 
 def _caption(numbers: Numbers, predictor: str) -> Markup:
@@ -272,8 +269,4 @@ def _correlations(numbers: Numbers, predictor: str) -> list[Markup]:
     return [sentence("their correlation is {}", joined(parts))] if parts else []
 
 
-ENTRIES = (
-    _entry("depth", "Folding against depth", _varying("depth")),
-    _entry("width", "Folding against width", _varying("width")),
-    _entry("setting", "Folding against another setting", _setting),
-)
+ENTRY = entry_against("depth", "Folding against depth", if_varying("depth"))
