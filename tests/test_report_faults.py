@@ -67,6 +67,11 @@ def _edit(path, column, value):
             lambda p: p.write_bytes(p.read_bytes()[:-30]),
             "folding.csv: is cut off; `spaceprobe",
         ),
+        (
+            "architectures.csv",
+            lambda p: p.write_text(p.read_text().replace("untrained,", "initial,")),
+            "architectures.csv: has the state initial of an earlier version; `spaceprobe run` writes it again",
+        ),
         ("runs.csv", lambda p: p.write_bytes(b""), "runs.csv: is cut off; `spaceprobe run` writes it again"),
         ("folding.csv", lambda p: (p.unlink(), p.mkdir()), "folding.csv: is not a file; move it away"),
         ("folding.csv", lambda p: (p.unlink(), p.symlink_to("/nowhere")), "folding.csv: is not a file; move"),

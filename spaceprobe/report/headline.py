@@ -36,7 +36,7 @@ class HeadlineNumber:
     explanation: Markup
 
 
-def asked(results: Results, numbers: Numbers) -> Iterator[Markup]:
+def question_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     """Yield sentences on what the study asks."""
     study, stages = results.study, results.study.stages
     axes = [
@@ -161,7 +161,7 @@ def _matrices(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
             )
 
 
-def absent(results: Results, numbers: Numbers) -> Iterator[Markup]:
+def missing_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     """Yield sentences on the headline numbers that the study cannot have."""
     if "fold" not in results.study.stages:
         return
@@ -192,7 +192,7 @@ def _why_no_correlation(results: Results, numbers: Numbers, predictor: str) -> M
     return numbers.text("correlations", int(rows.index[0]), "note")
 
 
-def how_run(results: Results, numbers: Numbers) -> Iterator[Markup]:
+def run_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     """Yield sentences on how the study was run."""
     facts = results.provenance
     if facts:

@@ -16,7 +16,7 @@ MAX_GROUPS = 8
 """That one figure compares: so many lines can still be told apart, and so many rows printed. Chosen."""
 
 SEEDS = ("seed", "points_seed")
-"""Settings that draw anew what is otherwise the same."""
+"""Settings that only draw other random numbers."""
 
 _T = TypeVar("_T")
 

@@ -20,6 +20,7 @@ from spaceprobe.study.grid import expand
 from spaceprobe.study.layout import PROVENANCE, STUDY_FILE
 from spaceprobe.study.storage.part_store import PartStore
 from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.states import STATES
 
 if TYPE_CHECKING:
     from spaceprobe.results.examples import PathExample, StudyExample
@@ -133,6 +134,12 @@ def _read_frames(folder: Path) -> Frames:
             raise SpaceprobeError(
                 f"{path}: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; move it away, and "
                 "`spaceprobe run` writes it again"
+            )
+        other_states = {*frame["state"].dropna()} - {*STATES} if "state" in table.names else None
+        if other_states:
+            raise SpaceprobeError(
+                f"{path}: has the state {min(map(str, other_states))} of an earlier version; `spaceprobe run` "
+                "writes it again"
             )
         frames[name] = frame
     return Frames(frames, DECLARED.values())

@@ -16,10 +16,9 @@ from spaceprobe.report.drawing.marks import (
     Look,
     empty_figure,
     legend_above,
-    log_label,
     name_below,
-    short,
 )
+from spaceprobe.report.drawing.number_axis import NumberAxis
 from spaceprobe.report.drawing.style import corner_note, format_number, new_figure, styled, titled
 from spaceprobe.report.entry import FigureEntry, joined, sentence
 from spaceprobe.report.numbers import Numbers
@@ -36,15 +35,6 @@ RESPONSES = {
     "chi_folded_mean": "share of paths that fold\n(mean over class pairs)",
 }
 """What is drawn against depth or width: columns of aggregates.csv, and their names."""
-
-AXES = {"depth": "depth (hidden layers)", "width": "width (units a hidden layer)"}
-"""Names of two axes; any other is called what its column is."""
-
-LOG_FROM = 8.0
-"""Largest over smallest place from which an axis other than depth is logarithmic. Chosen."""
-
-TICK_GAP = 0.035
-"""Of a panel's width, for each character of two neighbouring tick labels that shall not meet."""
 
 
 def folding_against(
@@ -79,14 +69,14 @@ def folding_against(
         return empty_figure("no class pair was measured", *notes_on_failures(runs))
     if not along.is_over_seeds:
         notes = ["no bars: at one place runs differ in more than their seed", *notes]
-    ticks = _Ticks(axis, sorted(rows[axis].astype(float).unique()))
+    places = NumberAxis(axis, sorted(rows[axis].astype(float).unique()))
     with styled():
         figure = new_figure(1, len(RESPONSES), height=2.7)
         for axes, (response, name) in zip(figure.axes, RESPONSES.items(), strict=True):
-            ticks.prepare(axes)
+            places.prepare(axes)
             for state in STATE_LOOKS:
                 of_state = rows[rows["state"] == state].dropna(subset=response)
-                _points_and_means(axes, of_state, ticks, response, state, along.is_over_seeds)
+                _points_and_means(axes, of_state, places, response, state, along.is_over_seeds)
             axes.set_ylabel(name)
             axes.set_ylim(bottom=0)
             _note_correlations(axes, along.correlations[along.correlations["response"] == response])
@@ -95,57 +85,21 @@ def folding_against(
     return figure
 
 
-class _Ticks:
-    """Where the values of a swept number stand on an x axis."""
-
-    def __init__(self, axis: str, values: list[float]) -> None:
-        """Take the column and its different values, at least one, smallest first."""
-        self.column = axis
-        self.values = values
-        self.is_log = axis != "depth" and values[0] > 0 and values[-1] >= LOG_FROM * values[0]
-        scaled = np.log10(values) if self.is_log else np.array(values)
-        self.span = float(scaled[-1] - scaled[0]) or 1.0
-        self.unit = float(np.diff(scaled).min(initial=self.span))
-
-    def shifted(self, value: float, shift: np.ndarray | float) -> np.ndarray:
-        """Return places beside a value, moved by fractions of the smallest distance between two."""
-        return np.asarray(value * 10 ** (shift * self.unit) if self.is_log else value + shift * self.unit)
-
-    def prepare(self, axes: Axes) -> None:
-        """Give a panel its x axis, with a tick at every value whose label does not touch the one before."""
-        axes.set_xlabel(short(AXES.get(self.column, self.column), 40))
-        if self.is_log:
-            axes.set_xscale("log")
-        labelled, end = [], -np.inf
-        for value in self.values:
-            label = log_label(value) if value > 0 else f"{value:g}"
-            scaled = np.log10(value) if self.is_log else value
-            half = 0.5 * TICK_GAP * (len(label) + 1) * self.span
-            if scaled - half >= end:
-                labelled.append((value, label))
-                end = scaled + half
-        axes.set_xticks([value for value, _ in labelled], [label for _, label in labelled])
-        axes.minorticks_off()
-        first, last = self.values[0], self.values[-1]
-        margin = max(0.12 * self.span / self.unit, 0.25)  # half a marker beyond the points beside a value
-        axes.set_xlim(float(self.shifted(first, -margin)), float(self.shifted(last, margin)))
-
-
 def _points_and_means(
-    axes: Axes, rows: pd.DataFrame, ticks: _Ticks, response: str, state: str, is_over_seeds: bool
+    axes: Axes, rows: pd.DataFrame, places: NumberAxis, response: str, state: str, is_over_seeds: bool
 ) -> None:
     look = STATE_LOOKS[state]
     shift = 0.05 if state == TRAINED else -0.05
     means = []
-    for key, at_place in rows.sort_values("seed", kind="stable").groupby(ticks.column):
+    for key, at_place in rows.sort_values("seed", kind="stable").groupby(places.column):
         place = float(key)  # type: ignore[arg-type]  # a column of numbers: `why_no_axis`
         values = at_place[response].to_numpy(float)
-        xs = ticks.shifted(place, shift + _jitter(len(values), 0.08))
+        xs = places.shifted(place, shift + _jitter(len(values), 0.08))
         for x, value, group, seed in zip(xs, values, at_place[LABEL], at_place["seed"], strict=True):
             _draw_point(axes, x, value, look, f"{group}-s{seed}, {look.name}: {format_number(value)}")
         mean = float(values.mean())
         low, high = (t_interval(values) if is_over_seeds else None) or (mean, mean)
-        means.append((float(ticks.shifted(place, shift)), mean, mean - low, high - mean))
+        means.append((float(places.shifted(place, shift)), mean, mean - low, high - mean))
     if means:
         x, y, below, above = zip(*means, strict=True)
         axes.errorbar(

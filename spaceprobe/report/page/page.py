@@ -12,7 +12,13 @@ from markupsafe import Markup
 
 from spaceprobe.report.entry import SECTIONS, FigureEntry
 from spaceprobe.report.figures import FIGURES
-from spaceprobe.report.headline import absent, asked, failures, headline_numbers, how_run
+from spaceprobe.report.headline import (
+    failures,
+    headline_numbers,
+    missing_sentences,
+    question_sentences,
+    run_sentences,
+)
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.report.page.data_tables import table_rows
 from spaceprobe.report.page.inline_svg import DARK_LINES, inline_svg, line_variable
@@ -43,10 +49,10 @@ def study_page(
     return render_page(
         "study.html",
         name=results.study.name,
-        asked=list(asked(results, numbers)),
+        asked=list(question_sentences(results, numbers)),
         headline=list(headline_numbers(results, numbers)),
-        absent=list(absent(results, numbers)),
-        how_run=list(how_run(results, numbers)),
+        absent=list(missing_sentences(results, numbers)),
+        how_run=list(run_sentences(results, numbers)),
         failures=failures(results),
         warnings=results.warnings,
         sections=sections,
