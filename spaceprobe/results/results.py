@@ -138,8 +138,8 @@ def _read_frames(folder: Path) -> Frames:
         other_states = {*frame["state"].dropna()} - {*STATES} if "state" in table.names else None
         if other_states:
             raise SpaceprobeError(
-                f"{path}: has the state {min(map(str, other_states))} of an earlier version; `spaceprobe run` "
-                "writes it again"
+                f"{path}: has the state {min(map(str, other_states))} of an earlier version; `spaceprobe "
+                "run` writes it again"
             )
         frames[name] = frame
     return Frames(frames, DECLARED.values())
