@@ -1,5 +1,6 @@
 """What figures declare to stand in a report, and the public functions that draw them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from spaceprobe.results.readings import DECLARED
 from spaceprobe.results.results import Results
 from spaceprobe.tables.frames import Frames
 from tests.figure_tables import make_tables
+from tests.package_copies import copy_package
 
 PATH = {
     "path": pd.DataFrame({"t": [0.0, 0.5], "distance": [0, 1], "flips": [0, 1], "chi": [0.0, 0.0]}),
@@ -97,3 +99,24 @@ def test_public_functions_are_those_of_their_modules():
 def test_the_public_face_costs_nothing_until_it_is_used():
     code = "import sys, spaceprobe.api; sys.exit(bool({'torch', 'matplotlib'} & {*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_report_is_made_again_where_the_code_that_makes_it_changed(tmp_path):
+    package = copy_package(tmp_path)
+    code = "from pathlib import Path; from spaceprobe.report.up_to_date import sources; "
+    code += f"print(sources(Path({str(tmp_path / 'nowhere')!r}))['code'])"
+
+    def digest():
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=True).stdout
+
+    digests = [digest()]
+    for file in ("report/headline.py", "results/groups.py", "analysis/over_seeds.py", "tables/states.py"):
+        (package / file).write_text((package / file).read_text() + "\n# changed\n")
+        digests.append(digest())
+    assert len({*digests}) == 5
+    (package / "cli" / "messages.py").write_text(
+        (package / "cli" / "messages.py").read_text() + "\n# changed\n"
+    )
+    assert digest() == digests[-1]

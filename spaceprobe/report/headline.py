@@ -9,12 +9,7 @@ from markupsafe import Markup
 from spaceprobe.analysis.predictors import main_predictor
 from spaceprobe.report.numbers import LAST, Numbers
 from spaceprobe.results.missing import why_missing
-from spaceprobe.results.questions import (
-    architecture_rows,
-    correlation_row,
-    has_valid_rank,
-    reading_values,
-)
+from spaceprobe.results.questions import architecture_rows, correlation_row, has_valid_rank, reading_values
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 

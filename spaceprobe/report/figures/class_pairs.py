@@ -14,15 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from spaceprobe.report.drawing.marks import STATE_LOOKS, empty_figure, name_below, short
-from spaceprobe.report.drawing.style import (
-    GRID,
-    PAPER,
-    SEQUENTIAL,
-    format_number,
-    new_figure,
-    styled,
-    titled,
-)
+from spaceprobe.report.drawing.style import GRID, PAPER, SEQUENTIAL, format_number, new_figure, styled, titled
 from spaceprobe.report.entry import FigureEntry, needs, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import class_pair_rows

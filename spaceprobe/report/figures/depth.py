@@ -11,13 +11,7 @@ from matplotlib.lines import Line2D
 
 from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
 from spaceprobe.analysis.over_seeds import t_interval
-from spaceprobe.report.drawing.marks import (
-    STATE_LOOKS,
-    Look,
-    empty_figure,
-    legend_above,
-    name_below,
-)
+from spaceprobe.report.drawing.marks import STATE_LOOKS, Look, empty_figure, legend_above, name_below
 from spaceprobe.report.drawing.number_axis import NumberAxis
 from spaceprobe.report.drawing.style import corner_note, format_number, new_figure, styled, titled
 from spaceprobe.report.entry import FigureEntry, joined, sentence

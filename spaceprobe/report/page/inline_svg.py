@@ -7,17 +7,7 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.colors import to_hex
 
-from spaceprobe.report.drawing.style import (
-    BLUE,
-    GRAY,
-    GRID,
-    INK,
-    LIGHTEST,
-    MUTED,
-    ORANGE,
-    PAPER,
-    SEQUENTIAL,
-)
+from spaceprobe.report.drawing.style import BLUE, GRAY, GRID, INK, LIGHTEST, MUTED, ORANGE, PAPER, SEQUENTIAL
 
 VARIABLES = {
     INK: "--ink",
