@@ -223,6 +223,14 @@ def test_correlations_stand_in_the_corner_of_their_response(tables):
         assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [[], [words], []]
 
 
+def test_correlations_of_a_study_without_a_finished_run(tables):
+    failed = tables["runs"].assign(status="failed")
+    figure = figures.folding_against(failed, tables["aggregates"], pd.DataFrame({"method": ["exact"]}))
+    assert "6 of 6 runs failed" in words_of(figure).replace("\n", " ")
+    none = figures.folding_against(tables["runs"], tables["aggregates"].iloc[:0], pd.DataFrame())
+    assert "no class pair was measured" in words_of(none)
+
+
 def test_cells_are_means_over_seeds_from_source_to_target(tables):
     folding = tables["folding"].assign(max=0.0, q50=np.nan)
     first = folding["run"].isin(tables["runs"]["run"][:2]) & (folding["source_class"] == 1)

@@ -48,7 +48,7 @@ def aggregates_along(
     columns = reading_columns("aggregates", aggregates, runs)
     done = aggregates[aggregates["run"].isin(runs["run"][runs["status"] == "done"])]
     rows, notes = one_reading(done, columns)
-    if correlations is None:
+    if correlations is None or rows.empty:
         correlations = pd.DataFrame(columns=["response", "state", "pearson", "pearson_low", "pearson_high"])
     else:
         correlations = matching(correlations, rows[columns].iloc[:1])
