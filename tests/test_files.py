@@ -19,7 +19,7 @@ def test_a_file_written_in_pieces_appears_when_its_block_has_ended(tmp_path):
 def test_an_error_in_the_block_leaves_the_old_file_and_no_other(tmp_path, error):
     path = tmp_path / "pixels.npy"
     write_whole(path, b"old")
-    with pytest.raises(error, match="while writing"), open_whole(path) as file:
+    with pytest.raises(error, match="while writing"), open_whole(path) as file:  # noqa: PT012  # the block
         file.write(b"half")
         raise error("while writing")
     assert path.read_bytes() == b"old"
