@@ -79,9 +79,9 @@ def dask_setup(worker):
     sys.modules.setdefault("torch", SimpleNamespace(set_num_threads=int))
     stages.STAGES = (STAGE,)
     job_module.code_version = _code_version
-    job_module.load_code = lambda _: True
-    job_module.read_code = lambda: None
+    job_module.load_code = lambda *_: True
 
 
-def _code_version(function):
-    return CODE if function is _compute else "other"
+def _code_version(stage, sections):
+    del sections
+    return CODE if stage is STAGE else "other"

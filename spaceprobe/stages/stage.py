@@ -245,6 +245,8 @@ class RunStage(Stage):
         compute: yields each part of a job with its content, in the job's order.
         tabulate: returns the rows of each table from the finished parts of one run; the ``run`` column
             and those of swept settings are added by the caller.
+        sources: names the modules that the settings choose from registries, such as a dataset's, which are
+            part of the version of the code; None where nothing is chosen.
     """
 
     unit: str
@@ -254,6 +256,7 @@ class RunStage(Stage):
     plan: Callable[[Sections, Inputs], list[Part]]
     compute: Callable[[Job, Advance, WriteFile], Iterator[tuple[Part, Content]]]
     tabulate: Callable[[Sections, Sequence[tuple[Part, Content]]], Rows]
+    sources: Callable[[Sections], Sequence[str]] | None = None
 
     @property
     def is_identity(self) -> bool:

@@ -11,7 +11,7 @@ from spaceprobe.stages import run_stage_named
 from spaceprobe.stages.stage import Inputs, Part, RunStage, Sections
 from spaceprobe.study.config import section_models
 from spaceprobe.study.grid import Run
-from spaceprobe.study.source.code_version import code_version
+from spaceprobe.study.code_version import code_version
 from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_key
 from spaceprobe.study.storage.part_store import Finished, PartStore
 from spaceprobe.study.storage.reasons import differences, is_alike
@@ -66,7 +66,7 @@ class StudyParts:
             if isinstance(parts, Lacking):
                 self._looked[place] = parts
             else:
-                folder, expected = self.run_folder(run), self._expected(stage)
+                folder, expected = self.run_folder(run), self._expected(stage, sections)
                 self._looked[place] = [self.store.look(folder, part, expected) for part in parts]
         return self._looked[place]
 
@@ -79,7 +79,7 @@ class StudyParts:
         """Yield the finished parts that a stage has on a run, with what they hold."""
         parts = self._asked(stage, run, sections)
         for part in [] if isinstance(parts, Lacking) else parts:
-            stored = self.store.read(self.run_folder(run), part, self._expected(stage))
+            stored = self.store.read(self.run_folder(run), part, self._expected(stage, sections))
             if isinstance(stored, StoredPart):
                 yield stored
 
@@ -118,7 +118,7 @@ class StudyParts:
         asked = stale.part.key
         keys = [read_key(path) for folder in (own, *others) for path in sorted(folder.glob(pattern))]
         alike = [key for key in keys if key is not None and is_alike(key, asked)]
-        found = [differences(key, asked, self._expected(stage).defaults) for key in alike]
+        found = [differences(key, asked, section_defaults()) for key in alike]
         changes = sorted([words for words in found if words], key=len)  # the likest tells best what is new
         return ", ".join(changes[0]) if changes else "not there yet"
 
@@ -141,8 +141,8 @@ class StudyParts:
         except DataError as error:  # of this run's dataset: others may have theirs
             return Lacking(str(error))
 
-    def _expected(self, stage: RunStage) -> Expected:
-        code = None if self._trusts_code else code_version(stage.compute)
+    def _expected(self, stage: RunStage, sections: Sections) -> Expected:
+        code = None if self._trusts_code else code_version(stage, sections)
         return Expected(code, section_defaults(), stage.subject)
 
 

@@ -13,7 +13,7 @@ from spaceprobe.stages.stage import RunStage, Sections, Stage, StudyStage
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
 from spaceprobe.study.parts import Lacking, StudyParts
-from spaceprobe.study.source.code_version import code_version, is_edited
+from spaceprobe.study.code_version import is_edited, table_version
 from spaceprobe.study.storage.part_files import StoredPart
 from spaceprobe.study.storage.part_store import Finished, Stamp, stamp_of
 from spaceprobe.tables.frames import build_frame, cell_of, column_name, write_csv
@@ -32,7 +32,7 @@ class StudyTables:
         self._folder = folder
         self._parts = parts
         self._frames: dict[str, tuple[str, dict[str, pd.DataFrame]]] = {}
-        self._code = code_version(StudyTables.write)  # of every stage's tables as well
+        self._code = table_version()
 
     def write(self, stage: Stage) -> None:
         """Write the tables of a stage, and notes what they say; leaves alone those that would not change.

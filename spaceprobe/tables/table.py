@@ -61,5 +61,7 @@ class Table:
 
         They are the swept settings, and the declared columns that are settings.
         """
-        declared = {column.name for column in self.columns if isinstance(column, Column) and column.is_setting}
+        declared = {
+            column.name for column in self.columns if isinstance(column, Column) and column.is_setting
+        }
         return [str(name) for name in frame.columns if name in declared or name in self.settings(frame)]

@@ -20,7 +20,7 @@ from spaceprobe.stages.lmd.matrix_rows import Decomposed, Known, Metric, decompo
 from spaceprobe.stages.lmd.product_rows import product_decomposed
 from spaceprobe.stages.lmd.tables import OF_A_FILE
 from spaceprobe.stages.stage import Content, FileOutcome, Part
-from spaceprobe.study.source.code_version import code_version
+from spaceprobe.study.code_version import source_version
 from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part, write_part
 from spaceprobe.tables.frames import build_frame, write_csv
 from spaceprobe.weights.files import read_weights, shown_path
@@ -114,7 +114,7 @@ def _remove_others(folder: Path, parts: Sequence[StoredPart]) -> None:
 
 def _stored(file: _File, folder: Path, matrices: Sequence[NamedMatrix]) -> Iterator[StoredPart]:
     """Yield the finished part of each matrix, computed now where it is not there."""
-    code = code_version(_content)
+    code = source_version(_content.__module__)
     for number, matrix in enumerate(tqdm(matrices, desc="lmd", unit="matrix", disable=None)):
         key = {
             "sha256": file.digest,

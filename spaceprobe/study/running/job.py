@@ -5,15 +5,14 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import InTheWayError, ResultsError, write_whole
-from spaceprobe.stages import STAGES, run_stage_named
+from spaceprobe.stages import run_stage_named
 from spaceprobe.stages.stage import Advance, Job, RunStage
 from spaceprobe.study.running.provenance import numeric_libraries
 from spaceprobe.study.running.run_log import here, log_line, logged
-from spaceprobe.study.source.code_version import code_version, load_code
+from spaceprobe.study.code_version import code_version, load_code
 from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part, write_part
 from spaceprobe.study.storage.reasons import differences
 
@@ -47,8 +46,7 @@ def run_job(job: Job, advance: Advance) -> Outcome:
 
     torch.set_num_threads(1)
     stage = run_stage_named(job.stage)
-    read_code()
-    if not load_code(stage.compute) or code_version(stage.compute) != job.code:
+    if not load_code(stage, job.sections) or code_version(stage, job.sections) != job.code:
         raise SpaceprobeError(
             f"{here()} has other code for {job.stage} than this study was started with: it was edited "
             "meanwhile, or that machine has another spaceprobe, or its Dask worker is older than the code; "
@@ -79,14 +77,6 @@ def _compute_logged(job: Job, stage: RunStage, advance: Advance) -> Outcome:
     end = f"done in {seconds}" if outcome.error is None else f"failed after {seconds}: {outcome.error}"
     log_line(job.folder, f"{job.stage}: {end}")
     return outcome
-
-
-@cache
-def read_code() -> None:
-    """Read the version of the code of every stage, early: what a process imports later has to be it."""
-    for stage in STAGES:
-        if isinstance(stage, RunStage):
-            code_version(stage.compute)
 
 
 def _compute(job: Job, stage: RunStage, advance: Advance) -> Outcome:

@@ -8,7 +8,7 @@ from spaceprobe.stages.stage import Job, RunStage, Sections, Stage
 from spaceprobe.study.grid import Run
 from spaceprobe.study.parts import Lacking, StudyParts
 from spaceprobe.study.running.provenance import numeric_libraries
-from spaceprobe.study.source.code_version import code_version
+from spaceprobe.study.code_version import code_version
 from spaceprobe.study.storage.part_files import Stale
 from spaceprobe.study.storage.part_store import Finished
 
@@ -113,7 +113,7 @@ class Planner:
                     sections=sections,
                     inputs=inputs,
                     parts=todo,
-                    code=code_version(stage.compute),
+                    code=code_version(stage, sections),
                     is_forced=self._forces,
                     libraries=numeric_libraries(),
                 )

@@ -21,7 +21,6 @@ from spaceprobe.study.layout import PROVENANCE, RUN_LOG, STUDY_FILE
 from spaceprobe.study.parts import StudyParts
 from spaceprobe.study.running.computing import open_executor
 from spaceprobe.study.running.executor import Executor, Place, Watch
-from spaceprobe.study.running.job import read_code
 from spaceprobe.study.running.journal import Journal
 from spaceprobe.study.running.planning import Planner, StagePlan
 from spaceprobe.study.running.provenance import provenance
@@ -108,7 +107,6 @@ class Runner:
         self._planner = Planner(self._parts, self._selected, forces=self.options.forces)
         self._tables = StudyTables(study, self.folder, self._parts)
         self._journal = Journal(self.folder)
-        read_code()
         self._stack = ExitStack()
         self._executor: Executor | None = None
 
