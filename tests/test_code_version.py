@@ -206,7 +206,7 @@ RUN_AND_TRACE = """
     import json, sys, threading
     from pathlib import Path
     import spaceprobe
-    from spaceprobe.stages.stage import Content, Job
+    from spaceprobe.stages.stage import PartContent, Job
     from spaceprobe.stages import stage_named
 
     root, folder = Path(spaceprobe.__file__).parent, Path(sys.argv[1])

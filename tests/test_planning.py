@@ -571,9 +571,9 @@ def command_of(package, *words):
 UP_TO_DATE = {stage: f"{stage:<9}  up to date" for stage in PLANNED}
 ALL_UP_TO_DATE = {**UP_TO_DATE, "summarize": "summarize  up to date"}
 AFTER = {stage: f"{stage:<9}  6 of 6 runs after train" for stage in ("fold", "lmd")}
-TRAINED = {"train": r"train      6 of 6 runs, 12 epochs: training code changed", **AFTER}
-FOLDED = {"fold": r"fold       6 of 6 runs, 192 paths: folding code changed"}
-DECOMPOSED = {"lmd": r"lmd        6 of 6 runs, 12 epochs: lmd code changed"}
+TRAINED = {"train": r"train      6 of 6 runs, 12 epochs: code changed", **AFTER}
+FOLDED = {"fold": r"fold       6 of 6 runs, 192 paths: code changed"}
+DECOMPOSED = {"lmd": r"lmd        6 of 6 runs, 12 epochs: code changed"}
 
 TABLES_ANEW = {"summarize": "summarize  from the tables of train and fold"}
 

@@ -9,13 +9,13 @@ import pytest
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import ResultsError, append_line, file_digest, write_whole
 from spaceprobe.stages import run_stage_named
-from spaceprobe.stages.stage import Content, Part
+from spaceprobe.stages.stage import Part, PartContent
 from spaceprobe.study.cluster.workers import Workers
 from spaceprobe.study.config import load_study
 from spaceprobe.study.running import job as job_module
 from spaceprobe.study.running.job import run_job
 from spaceprobe.study.running.runner import Options, Runner
-from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_part, write_part
+from spaceprobe.study.storage.part_files import StalePart, StoredPart, read_part, write_part
 from spaceprobe.study.storage.part_store import PartStore
 
 STUDY = """\
@@ -114,16 +114,16 @@ def test_a_checkpoint_that_rots_unseen_is_refused_and_then_trained_again(study, 
 @pytest.mark.parametrize("text", ["null", "5", '"x"', "[]", "{}", "", "{", "[" * 100_000])
 def test_a_part_that_is_no_part_is_damaged(tmp_path, text):
     (tmp_path / "train.json").write_text(text)
-    found = read_part(tmp_path, Part("train.json", {}, 1), Expected(None, {}))
-    assert isinstance(found, Stale)
+    found = read_part(tmp_path, Part("train.json", {}, 1), None)
+    assert isinstance(found, StalePart)
     assert "is damaged" in found.reason
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "train.json")
     os.mkfifo(tmp_path / "model")
-    found = read_part(tmp_path, Part("train.json", {}, 1), Expected(None, {}))
-    assert isinstance(found, Stale)
+    found = read_part(tmp_path, Part("train.json", {}, 1), None)
+    assert isinstance(found, StalePart)
     assert file_digest(tmp_path / "model") is None
 
 
@@ -158,10 +158,10 @@ def test_nobody_elses_line_is_taken_back(tmp_path, monkeypatch):
 def test_equal_parts_of_two_runners_count_as_one(tmp_path):
     """Their bytes differ in the time that they took; either is the part that was asked for."""
     part = Part("train.json", {"epoch": 3}, 1)
-    ours = write_part(tmp_path, part, Content({"x": 1}), 1.0, "code")
-    theirs = write_part(tmp_path, part, Content({"x": 1}), 2.0, "code")
+    ours = write_part(tmp_path, part, PartContent({"x": 1}), 1.0, "code")
+    theirs = write_part(tmp_path, part, PartContent({"x": 1}), 2.0, "code")
     assert ours != theirs
-    assert isinstance(read_part(tmp_path, part, Expected("code", {})), StoredPart)
+    assert isinstance(read_part(tmp_path, part, "code"), StoredPart)
 
 
 def test_settings_that_differ_in_nothing_are_computed_once(tmp_path):
@@ -181,9 +181,9 @@ def test_notes_of_a_run_are_forgotten(tmp_path):
     run_folder = tmp_path / "runs" / "a"
     part = Part("train.json", {"epoch": 3}, 1)
     digest = write_whole(run_folder / "model", b"weights")
-    write_part(run_folder, part, Content({}, files={"model": digest}), 1.0, "code")
+    write_part(run_folder, part, PartContent({}, files={"model": digest}), 1.0, "code")
     store = PartStore(tmp_path)
-    assert not isinstance(store.look(run_folder, part, Expected("code", {})), Stale)
+    assert not isinstance(store.look(run_folder, part, "code"), StalePart)
     store.forget(run_folder)
     store.save()
     assert json.loads((tmp_path / ".seen.json").read_bytes().split(b"\n", 1)[1])["parts"] == {}

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from spaceprobe import stages
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import ResultsError, append_line
-from spaceprobe.stages.stage import Content, Job, Part, RunStage, Settings
+from spaceprobe.stages.stage import Job, Part, PartContent, RunStage, Settings
 from spaceprobe.study.running import job as job_module
 
 CODE = "made up"
@@ -48,7 +48,7 @@ def _compute(job, advance, write_file):
         raise OddError("first", "second")
     for part in job.parts:
         advance(part.amount)
-        yield part, Content({"run": job.run, "number": part.key["number"]})
+        yield part, PartContent({"run": job.run, "number": part.key["number"]})
 
 
 def _mine(job):

@@ -22,7 +22,7 @@ from spaceprobe.study.cluster.workers import GPU, LOOK_EVERY_S, Workers
 from spaceprobe.study.running.executor import Watch
 from spaceprobe.study.running.job import Outcome, run_job
 from spaceprobe.study.running.run_log import here, log_line
-from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part
+from spaceprobe.study.storage.part_files import StoredPart, read_part
 
 REPORT_EVERY_S = 0.5
 """Chosen: how often a worker tells how far it is."""
@@ -178,7 +178,7 @@ class DaskExecutor:
     def _is_there(self, job: Job, path: str) -> bool:
         """Return whether another process finished the part as well: only the time that it took differs."""
         part = next(part for part in job.parts if part.path == path)
-        return isinstance(read_part(job.folder, part, Expected(job.code, {})), StoredPart)
+        return isinstance(read_part(job.folder, part, job.code), StoredPart)
 
     def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
         _, message = event

@@ -10,10 +10,10 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import InTheWayError, ResultsError, write_whole
 from spaceprobe.stages import run_stage_named
 from spaceprobe.stages.stage import Advance, Job, RunStage
+from spaceprobe.study.code_version import code_version, load_code
 from spaceprobe.study.running.provenance import numeric_libraries
 from spaceprobe.study.running.run_log import here, log_line, logged
-from spaceprobe.study.code_version import code_version, load_code
-from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part, write_part
+from spaceprobe.study.storage.part_files import StoredPart, read_part, write_part
 from spaceprobe.study.storage.reasons import differences
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def run_job(job: Job, advance: Advance) -> Outcome:
             "meanwhile, or that machine has another spaceprobe, or its Dask worker is older than the code; "
             "what was finished is kept: restart such workers, and start again"
         )
-    todo = job if job.is_forced else _still_to_do(job, stage, advance)
+    todo = job if job.is_forced else _still_to_do(job, advance)
     if not todo.parts:
         return Outcome()
     try:
@@ -119,13 +119,12 @@ def _check_keys(job: Job, stage: RunStage) -> None:
             )
 
 
-def _still_to_do(job: Job, stage: RunStage, advance: Advance) -> Job:
+def _still_to_do(job: Job, advance: Advance) -> Job:
     """Return a job without the parts that came to be since it was planned: another runner's work."""
-    expected = Expected(job.code, {}, stage.subject)
     todo = []
     for part in job.parts:
         if (job.folder / part.path).exists() and isinstance(
-            read_part(job.folder, part, expected), StoredPart
+            read_part(job.folder, part, job.code), StoredPart
         ):
             advance(part.amount)
         else:

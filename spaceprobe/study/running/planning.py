@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from spaceprobe.stages.stage import Job, RunStage, Sections, Stage
-from spaceprobe.study.grid import Run
-from spaceprobe.study.parts import Lacking, StudyParts
-from spaceprobe.study.running.provenance import numeric_libraries
+from spaceprobe.stages.stage import FinishedPart, Job, RunStage, Sections, Stage
 from spaceprobe.study.code_version import code_version
-from spaceprobe.study.storage.part_files import Stale
-from spaceprobe.study.storage.part_store import Finished
+from spaceprobe.study.grid import Run
+from spaceprobe.study.parts import Obstacle, StudyParts
+from spaceprobe.study.running.provenance import numeric_libraries
+from spaceprobe.study.storage.part_files import StalePart
 
 FORCED = "--force"
 
@@ -79,9 +78,9 @@ class Planner:
         stage = plan.stage
         inputs = self._parts.inputs(stage, run, sections)
         found = self._parts.look(stage, run, sections)
-        if isinstance(inputs, Lacking) or isinstance(found, Lacking):
-            lacking = inputs if isinstance(inputs, Lacking) else found
-            plan.failures[run.name] = lacking.reason if isinstance(lacking, Lacking) else ""
+        if isinstance(inputs, Obstacle) or isinstance(found, Obstacle):
+            lacking = inputs if isinstance(inputs, Obstacle) else found
+            plan.failures[run.name] = lacking.reason if isinstance(lacking, Obstacle) else ""
             return
         todo = []
         reasons: dict[str, None] = {}
@@ -90,18 +89,18 @@ class Planner:
         for part in found:
             if part.part.path in planned:
                 continue  # by settings that differ in what does nothing here, such as num_points of exact
-            if isinstance(part, Finished) and not self._forces:
+            if isinstance(part, FinishedPart) and not self._forces:
                 plan.num_kept += 1
                 plan.amount_kept += part.part.amount
                 plan.duration_kept_s += part.duration_s
-                if part.vouched.error is not None:
-                    plan.failures[run.name] = part.vouched.error
+                if part.error is not None:
+                    plan.failures[run.name] = part.error
                 continue
             todo.append(part.part)
             if self._forces:
                 reasons[FORCED] = None
-            elif isinstance(part, Stale) and not (part.is_missing and is_missing_told):
-                reasons[self._parts.why(stage, run, part)] = None
+            elif isinstance(part, StalePart) and not (part.is_missing and is_missing_told):
+                reasons[self._parts.why(run, part)] = None
                 is_missing_told |= part.is_missing  # the others are missing for the same reason
         if todo:
             plan.reasons[run.name] = [*dict.fromkeys([*plan.reasons.get(run.name, []), *reasons])]
