@@ -26,7 +26,7 @@ from spaceprobe.stages.stage import RunStage
 from spaceprobe.study.config import load_study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.parts import StudyParts
-from spaceprobe.study.running.runner import Options, Runner
+from spaceprobe.study.running.runner import Runner, RunOptions
 from spaceprobe.study.storage.part_files import write_part
 from tests.commands import call, plain, small_mnist
 
@@ -60,8 +60,8 @@ def sets(overrides):
 
 def planned(study, results, overrides=(), **options):
     """Returns what is to be computed as (stage, run, part), what waits, and the reasons by stage."""
-    runner = Runner(load_study(str(study), overrides), results, Options(**options))
-    plans = runner.plan([stage for stage in STAGES if stage.name in runner.study.stages])
+    runner = Runner(load_study(str(study), overrides), results, RunOptions(**options))
+    plans = runner.plan([stage for stage in STAGES if stage.name in runner.study.stages]).plans
     todo = {
         (plan.stage.name, plain(job.run), plain(Path(part.path).name))
         for plan in plans
@@ -640,7 +640,7 @@ def test_changed_code_of_a_table_computes_nothing_and_writes_it_anew(study, copi
     words = ("analysis/statistics.py", "folding_statistics", "num_sources = num_sources + 40")
     with edited(package, *words):
         done = command_of(package, "run", study, "--results", copied, "--no-report")
-    assert done.stderr.splitlines()[-1] == "everything was there already: nothing was computed"
+    assert done.stderr.splitlines()[-1] == "everything was up to date: nothing was computed"
     assert written(copied) == before
     now = pd.read_csv(copied / "tiny" / "folding.csv")
     assert set(folding["num_sources"]) == {2}

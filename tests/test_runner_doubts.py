@@ -12,9 +12,9 @@ from spaceprobe.stages import run_stage_named
 from spaceprobe.stages.stage import Part, PartContent
 from spaceprobe.study.cluster.workers import Workers
 from spaceprobe.study.config import load_study
-from spaceprobe.study.running import job as job_module
-from spaceprobe.study.running.job import run_job
-from spaceprobe.study.running.runner import Options, Runner
+from spaceprobe.study.jobs import run_job as job_module
+from spaceprobe.study.jobs.run_job import run_job
+from spaceprobe.study.running.runner import Runner, RunOptions
 from spaceprobe.study.storage.part_files import StalePart, StoredPart, read_part, write_part
 from spaceprobe.study.storage.part_store import PartStore
 
@@ -37,15 +37,14 @@ def study(tmp_path):
 
 def take_through(study, results, **options):
     """Returns the outcome of each stage."""
-    with Runner(study, results, Options(**options)) as runner:
-        stages = [run_stage_named(name) for name in study.stages]
-        runner.begin(runner.plan(stages))
-        return [runner.execute(stage) for stage in stages]
+    stages = [run_stage_named(name) for name in study.stages]
+    outcome = Runner(study, results, RunOptions(**options)).run(stages, lambda _: None)
+    return [*outcome.stages.values()]
 
 
 def first_job(study, results):
     """Returns the training of the first run, which nobody has begun."""
-    return Runner(study, results).plan([TRAIN])[0].jobs[0]
+    return Runner(study, results).plan([TRAIN]).plans[0].jobs[0]
 
 
 def test_code_that_was_edited_is_not_computed_with(study, tmp_path, monkeypatch):

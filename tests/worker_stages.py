@@ -14,7 +14,7 @@ from spaceprobe import stages
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import ResultsError, append_line
 from spaceprobe.stages.stage import Job, Part, PartContent, RunStage, Settings
-from spaceprobe.study.running import job as job_module
+from spaceprobe.study.jobs import run_job as job_module
 
 CODE = "made up"
 EXECUTIONS = "executions"

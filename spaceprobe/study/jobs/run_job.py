@@ -11,8 +11,8 @@ from spaceprobe.files import InTheWayError, ResultsError, write_whole
 from spaceprobe.stages import run_stage_named
 from spaceprobe.stages.stage import Advance, Job, RunStage
 from spaceprobe.study.code_version import code_version, load_code
-from spaceprobe.study.running.provenance import numeric_libraries
-from spaceprobe.study.running.run_log import here, log_line, logged
+from spaceprobe.study.jobs.run_log import here, log_line, logged
+from spaceprobe.study.provenance import numeric_libraries
 from spaceprobe.study.storage.part_files import StoredPart, read_part, write_part
 from spaceprobe.study.storage.reasons import differences
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """How a job ended: small, since it comes back from another machine.
 
     Attributes:
@@ -32,7 +32,7 @@ class Outcome:
     error: str | None = None
 
 
-def run_job(job: Job, advance: Advance) -> Outcome:
+def run_job(job: Job, advance: Advance) -> JobOutcome:
     """Compute the parts of a job and writes each as soon as it is there.
 
     One torch thread, whatever the machine: 1 and 2 threads give different last bits. What goes wrong with
@@ -54,14 +54,14 @@ def run_job(job: Job, advance: Advance) -> Outcome:
         )
     todo = job if job.is_forced else _still_to_do(job, advance)
     if not todo.parts:
-        return Outcome()
+        return JobOutcome()
     try:
         return _compute_logged(todo, stage, advance)
     except InTheWayError as error:  # of this run's log
-        return Outcome(error=str(error))
+        return JobOutcome(error=str(error))
 
 
-def _compute_logged(job: Job, stage: RunStage, advance: Advance) -> Outcome:
+def _compute_logged(job: Job, stage: RunStage, advance: Advance) -> JobOutcome:
     num_parts = len(job.parts)
     log_line(job.folder, f"{job.stage}: started, {num_parts} part{'s' * (num_parts != 1)}, {here()}")
     start = time.perf_counter()
@@ -79,7 +79,7 @@ def _compute_logged(job: Job, stage: RunStage, advance: Advance) -> Outcome:
     return outcome
 
 
-def _compute(job: Job, stage: RunStage, advance: Advance) -> Outcome:
+def _compute(job: Job, stage: RunStage, advance: Advance) -> JobOutcome:
     digests: dict[str, str] = {}
     problem = None
     start = time.perf_counter()
@@ -100,7 +100,7 @@ def _compute(job: Job, stage: RunStage, advance: Advance) -> Outcome:
     except Exception as error:  # one bad run does not end a sweep; its log has the traceback
         log_line(job.folder, f"{job.stage}: {traceback.format_exc().rstrip()}")
         problem = f"{type(error).__name__}: {error}".partition("\n")[0]
-    return Outcome(digests, problem)
+    return JobOutcome(digests, problem)
 
 
 def _check_keys(job: Job, stage: RunStage) -> None:
