@@ -587,7 +587,7 @@ EDITS = {
         TRAINED,  # which uses other functions of this file
     ),
     "analysis": ("analysis/statistics.py", "folding_statistics", TABLES_ANEW),
-    "the runner": ("study/running/job.py", "run_job", ALL_UP_TO_DATE),
+    "the runner": ("study/jobs/run_job.py", "run_job", ALL_UP_TO_DATE),
 }
 
 

@@ -64,7 +64,7 @@ def test_a_machine_with_other_data_refuses(study, tmp_path):
     job = first_job(study, tmp_path)
     other = [replace(part, key={**part.key, "data_digest": "0" * 64}) for part in job.parts]
     outcome = run_job(replace(job, parts=other), lambda _: None)
-    assert "has something else than where the study was started (data digest differs)" in str(outcome.error)
+    assert "differs from where the study was started (data digest differs)" in str(outcome.error)
     assert not list(tmp_path.rglob("train.json"))
 
 

@@ -61,14 +61,22 @@ def table_version() -> str:
 
 
 def load_code(stage: RunStage, sections: Sections) -> bool:
-    """Import what a stage computes by, and return whether that is what `code_version` has read."""
-    modules = _SOURCES.imported_by(_modules(stage, sections))
+    """Import what a stage computes by, and return whether that is what `code_version` has read.
+
+    From then on, this process computes by that code, whatever becomes of the files.
+    """
+    return _is_loaded(*_modules(stage, sections))
+
+
+@cache
+def _is_loaded(*modules: str) -> bool:
+    imported = _SOURCES.imported_by(modules)
     try:
-        for module in modules:
+        for module in imported:
             import_module(module)
     except SyntaxError:  # half saved
         return False
-    return not _SOURCES.is_edited(modules)
+    return not _SOURCES.is_edited(imported)
 
 
 def is_edited() -> bool:

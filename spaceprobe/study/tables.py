@@ -13,6 +13,7 @@ from spaceprobe.stages.stage import FinishedPart, RunStage, Sections, Stage, Stu
 from spaceprobe.study.code_version import is_edited, table_version
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
+from spaceprobe.study.layout import table_path
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.storage.part_files import StoredPart
 from spaceprobe.study.storage.part_store import Stamp, stamp_of
@@ -45,7 +46,7 @@ class StudyTables:
         while not self._fits(memo, stage, sources):
             frames = self.frames(stage)
             for table in stage.tables:
-                write_csv(self._folder / f"{table.name}.csv", frames[table.name])
+                write_csv(table_path(self._folder, table.name), frames[table.name])
             said = {"text": stage.present(frames), "warnings": [*(stage.warn(frames) if stage.warn else [])]}
             memo = {"sources": sources, "files": self._stamps(stage), **said}
             self._parts.store.set_memo(stage.name, memo)
@@ -121,13 +122,13 @@ class StudyTables:
                         yield run, found
 
     def _stamps(self, stage: Stage) -> list[Stamp | None]:
-        return [stamp_of(self._folder / f"{table.name}.csv") for table in stage.tables]
+        return [stamp_of(table_path(self._folder, table.name)) for table in stage.tables]
 
     def _write_timings(self) -> None:
         store = self._parts.store
         memos = {stage.name: store.memo(stage.name) for stage in STAGES if isinstance(stage, RunStage)}
         stages = [run_stage_named(name) for name, memo in memos.items() if memo is not None]
-        path = self._folder / f"{TIMINGS.name}.csv"
+        path = table_path(self._folder, TIMINGS.name)
         sources = [memos[stage.name]["sources"] for stage in stages]
         if store.memo(TIMINGS.name) == [sources, stamp_of(path)]:
             return
