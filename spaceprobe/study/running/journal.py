@@ -1,7 +1,7 @@
 """What the runners of a study did, event by event, and which of them are at work now.
 
 ``events.jsonl`` has one line for each event. A runner that is at work has a file in ``.running``, which it
-touches every few seconds. It is not a lock: by it, `spaceprobe status` tells a runner that works from one that
+touches every few seconds. This is not a lock: it lets `spaceprobe status` tell a runner at work from one that
 was killed.
 """
 
