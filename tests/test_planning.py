@@ -59,7 +59,7 @@ def sets(overrides):
 
 
 def planned(study, results, overrides=(), **options):
-    """Returns what is to be computed as (stage, run, part), what waits, and the reasons by stage."""
+    """Return what is to be computed as (stage, run, part), what waits, and the reasons by stage."""
     runner = Runner(load_study(str(study), overrides), results, RunOptions(**options))
     plans = runner.plan([stage for stage in STAGES if stage.name in runner.study.stages]).plans
     todo = {
@@ -80,19 +80,19 @@ def planned(study, results, overrides=(), **options):
 
 
 def written(results):
-    """Returns when each part was last written."""
+    """Return when each part was last written."""
     files = (path for path in (results / "tiny" / "runs").rglob("*") if path.suffix in {".npz", ".json"})
     return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
 
 
 def rewritten(results, before):
-    """Returns the parts that were written since, as (run, part)."""
+    """Return the parts that were written since, as (run, part)."""
     names = {path for path, when in written(results).items() if before.get(path) != when}
     return {(plain(path.relative_to(results / "tiny/runs").parts[0]), plain(path.name)) for path in names}
 
 
 def tables(results):
-    """Returns the bytes of every CSV but the wall-clock times."""
+    """Return the bytes of every CSV but the wall-clock times."""
     return {p.name: p.read_bytes() for p in (results / "tiny").glob("*.csv") if p.name != "timings.csv"}
 
 
@@ -120,13 +120,13 @@ class Change:
 
 
 def retrains(override, reason, **others):
-    """Returns a change after which everything is another number."""
+    """Return a change after which everything is another number."""
     todo, waits = {"train": TRAIN}, ("fold", "lmd")
     return Change((override,), todo, waits=waits, reasons={"train": {reason}}, **others)
 
 
 def probes(stage, override, reason, parts=None, **others):
-    """Returns a change of one probe's parts."""
+    """Return a change of one probe's parts."""
     todo = {stage: parts or PLANNED[stage]}
     return Change((override,), todo, reasons={stage: {reason}}, **others)
 
@@ -358,7 +358,7 @@ def flip(path):
 
 
 def flip_unseen(path):
-    """Changes a byte and sets back what a program can set back."""
+    """Change a byte and sets back what a program can set back."""
     status = path.stat()
     time.sleep(0.02)  # longer than the clock of the file system ticks
     with path.open("r+b") as file:
@@ -435,7 +435,7 @@ def test_a_damaged_part_is_redone_and_nothing_else(study, copied, stage, name, d
 
 
 def resealed(results, stage_name, run, change):
-    """Writes the parts of a run anew, each as a change of its key and content makes it."""
+    """Write the parts of a run anew, each as a change of its key and content makes it."""
     study = load_study(str(results / "tiny" / "study.yaml"), name="tiny")
     stage = next(stage for stage in STAGES if stage.name == stage_name)
     assert isinstance(stage, RunStage)

@@ -41,7 +41,7 @@ def git(folder, *arguments):
 
 
 def skeleton(root):
-    """Writes the least of the sources and returns the package's folder."""
+    """Write the least of the sources and return the package's folder."""
     for name in FILES:
         path = root / "spaceprobe" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ def test_no_git_on_the_path(package, tmp_path, monkeypatch):
 
 
 def program(folder, name, script, monkeypatch):
-    """Puts a program first on the path."""
+    """Put a program first on the path."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o755)
@@ -226,7 +226,7 @@ def test_sources_inside_another_repository(tmp_path):
 
 
 def install(site, direct_url=None):
-    """Writes what pip leaves, and returns the package's folder."""
+    """Write what pip leaves, and return the package's folder."""
     package = skeleton(site)
     for name in ("pyproject.toml", "README.md", ".gitignore"):
         (site / name).unlink()

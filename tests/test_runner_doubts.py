@@ -36,14 +36,14 @@ def study(tmp_path):
 
 
 def take_through(study, results, **options):
-    """Returns the outcome of each stage."""
+    """Return the outcome of each stage."""
     stages = [run_stage_named(name) for name in study.stages]
     outcome = Runner(study, results, RunOptions(**options)).run(stages, lambda _: None)
     return [*outcome.stages.values()]
 
 
 def first_job(study, results):
-    """Returns the training of the first run, which nobody has begun."""
+    """Return the training of the first run, which nobody has begun."""
     return Runner(study, results).plan([TRAIN]).plans[0].jobs[0]
 
 
