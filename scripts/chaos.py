@@ -72,7 +72,7 @@ class Tally:
         kills: by way and victim.
         lives: how many came to their end, by way.
         restarts: how often a driver was started on what another one left, by way.
-        lost_rows: rows of an undisturbed run that are not there.
+        lost_rows: rows of a run without kills that are not there.
         duplicate_rows: rows whose key is there twice.
         different_tables: tables whose bytes differ.
         num_rows: rows that were compared.
@@ -147,13 +147,13 @@ class ReferenceRun:
 class Life:
     """A folder of results that goes through several kills to its end."""
 
-    def __init__(self, mode: str, folder: Path, undisturbed: ReferenceRun | None, tally: Tally) -> None:
+    def __init__(self, mode: str, folder: Path, reference: ReferenceRun | None, tally: Tally) -> None:
         """Prepare an empty folder.
 
         Args:
             mode: a key of `VICTIMS`.
             folder: for the results and the logs.
-            undisturbed: the same without kills; None where this is to be it.
+            reference: the same without kills; None if this is it.
             tally: where what happens is counted.
         """
         folder.mkdir(parents=True)
@@ -162,7 +162,7 @@ class Life:
         self.folder = folder
         self.results = folder / "results" / NAME
         self.cluster = Cluster(folder) if mode == "cluster" else None
-        self._undisturbed = undisturbed
+        self._reference = reference
         self._tally = tally
         self._watches: list[threading.Thread] = []
         self._attempts: list[tuple[float, int]] = []
@@ -202,8 +202,8 @@ class Life:
             "cluster": ("--scheduler-file", str(self.cluster.file if self.cluster else "")),
         }
         self._attempts.append((time.time(), self._num_starts()))
-        if self._undisturbed is not None:
-            self._expected_s = self._undisturbed.left_s(0.0, len(self.parts()))
+        if self._reference is not None:
+            self._expected_s = self._reference.left_s(0.0, len(self.parts()))
         self._driver = self.command("run", "--no-report", *place[self.mode])
         return self._driver
 
@@ -221,7 +221,7 @@ class Life:
             self._wrong(f"hangs after kills of {killed}: {driver.said()[-4000:]}")
             return False
         code = driver.process.returncode
-        if not killed and self._undisturbed is not None:
+        if not killed and self._reference is not None:
             self._tally.pace[self.mode] = driver.elapsed_s / self._expected_s
         said = driver.said()
         if "Traceback" in said:
@@ -239,8 +239,8 @@ class Life:
 
     def check_end(self) -> None:
         """Note what does not hold at the end of a life."""
-        if self._undisturbed is not None:
-            self._compare(self._undisturbed.tables)
+        if self._reference is not None:
+            self._compare(self._reference.tables)
         status = self.command("status")
         status.process.wait()
         for words in ("train: 4 done", "fold: 4 done", "lmd: 4 done", "no runners at work"):
@@ -258,7 +258,7 @@ class Life:
         """Return what a run without kills has made and how long it took."""
         start = time.time()
         if not self.finish(self.start()):
-            raise ChaosError(f"{self.mode}: an undisturbed run fails:\n" + "\n".join(self._tally.problems))
+            raise ChaosError(f"{self.mode}: a run without kills fails:\n" + "\n".join(self._tally.problems))
         duration = time.time() - start
         times = [path.stat().st_mtime - start for path in self.parts()]
         return ReferenceRun(self.tables(), len(times), min(times), max(times), duration)
@@ -286,10 +286,10 @@ class Life:
 
     def _kill_at_random(self, driver: Program, victim: str, random_source: random.Random) -> bool:
         """Kill at a random moment; return False if the driver ended before."""
-        if self._undisturbed is None:
+        if self._reference is None:
             raise ChaosError("how long a run takes was not measured")
         pace = self._tally.pace.get(self.mode, 1.0)  # other programs come and go on this machine
-        left_s = pace * self._undisturbed.left_s(driver.elapsed_s / pace, len(self.parts()))
+        left_s = pace * self._reference.left_s(driver.elapsed_s / pace, len(self.parts()))
         moment = random_source.uniform(0, left_s)
         if wait_for(lambda: self._has_ended(driver), moment) is not None:
             return False
@@ -376,7 +376,7 @@ class Life:
                 self._tally.different_tables += 1
                 self._wrong(f"{name} differs: {lost} rows lost, {duplicate} duplicate")
         for name in found.keys() - expected.keys():
-            self._wrong(f"{name} is a table that an undisturbed run does not have")
+            self._wrong(f"{name} is a table that a run without kills does not have")
 
     def _tidied(self) -> float:
         """Return when the last attempt began that had something to compute, and so tidied up before it."""
@@ -396,7 +396,7 @@ def rows_lost_and_twice(name: str, found: bytes, expected: bytes) -> tuple[int, 
     Args:
         name: the file's name.
         found: its bytes.
-        expected: those of an undisturbed run.
+        expected: those of a run without kills.
     """
     if not found:
         return len(expected.splitlines()) - 1, 0, len(expected.splitlines()) - 1
@@ -414,7 +414,7 @@ def wreak(
     seed: int = 0,
     victims: Sequence[str] = (),
     modes: Sequence[str] = (),
-    undisturbed: Mapping[str, ReferenceRun] | None = None,
+    references: Mapping[str, ReferenceRun] | None = None,
     say: Callable[[str], None] = lambda words: None,
 ) -> Tally:
     """Kill so many processes and return what came of it.
@@ -425,11 +425,11 @@ def wreak(
         seed: of the moments and the victims.
         victims: what may be killed; nothing means everything.
         modes: the ways to run the study; nothing means all.
-        undisturbed: what runs without kills make, by way; None to run them.
+        references: what runs without kills make, by way; None to run them.
         say: is told how it goes on.
 
     Raises:
-        ChaosError: there is no such victim in these ways, or an undisturbed run fails.
+        ChaosError: there is no such victim in these ways, or a run without kills fails.
     """
     allowed = {
         mode: [name for name in names if name in (victims or names)]
@@ -440,13 +440,13 @@ def wreak(
     if not allowed:
         raise ChaosError(f"nobody to kill: {list(victims)} in {list(modes)}; there are {VICTIMS}")
     tally = Tally()
-    whole = dict(undisturbed or {})
-    for mode in allowed if undisturbed is None else ():
-        whole[mode] = run_undisturbed(mode, folder / f"undisturbed-{mode}", tally)
+    whole = dict(references or {})
+    for mode in allowed if references is None else ():
+        whole[mode] = run_reference(mode, folder / f"reference-{mode}", tally)
         is_same = whole[mode].tables == next(iter(whole.values())).tables
-        say(f"{mode}: undisturbed {whole[mode].duration_s:.1f} s, the same bytes: {is_same}")
+        say(f"{mode}: without kills {whole[mode].duration_s:.1f} s, the same bytes: {is_same}")
         if not is_same:
-            tally.problems.append(f"{mode}: other tables than {next(iter(whole))}, undisturbed")
+            tally.problems.append(f"{mode}: other tables than {next(iter(whole))}, without kills")
     source = random.Random(seed)
     start = time.monotonic()
     while (num_left := num_kills - tally.kills.total()) > 0:
@@ -471,7 +471,7 @@ def wreak(
     return tally
 
 
-def run_undisturbed(mode: str, folder: Path, tally: Tally) -> ReferenceRun:
+def run_reference(mode: str, folder: Path, tally: Tally) -> ReferenceRun:
     """Return what a run without kills makes in a folder, and how long it takes.
 
     Raises:

@@ -369,7 +369,7 @@ def trials(disk: FailingDisk, *, quick: bool) -> Iterator[Trial]:
     good = disk.folder / "good"
     shutil.copytree(disk.results, good)
     other, used_both, num_other = reference(disk, good, OTHER)
-    print(f"undisturbed: {len(final)} files, {used} kB, {num_calls} calls that can fail")
+    print(f"without failures: {len(final)} files, {used} kB, {num_calls} calls that can fail")
     for share in (0.5,) if quick else (0.02, 0.15, 0.3, 0.5, 0.7, 0.9, 0.97):
         yield full(disk, "nothing there", int(used * share), None, final, ())
     for share in (0.3,) if quick else (0.0, 0.3, 0.6, 0.95):

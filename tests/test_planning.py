@@ -358,7 +358,7 @@ def flip(path):
 
 
 def flip_unseen(path):
-    """Change a byte and sets back what a program can set back."""
+    """Change a byte and set back what a program can set back."""
     status = path.stat()
     time.sleep(0.02)  # longer than the clock of the file system ticks
     with path.open("r+b") as file:
