@@ -542,10 +542,14 @@ def edited(package, file, function, statement):
 
 @contextmanager
 def added(package, lines):
-    """While it lasts, files end with another line; a file that does not exist is made."""
+    """While it lasts, files have another line: at their end, or where they hold a certain text."""
     good = {file: (package / file).read_text() if (package / file).exists() else None for file in lines}
     for file, line in lines.items():
-        (package / file).write_text(f"{good[file] or ''}\n{line}\n")
+        text = good[file] or ""
+        place, line = line if isinstance(line, tuple) else ("", line)
+        assert place in text, (file, place)
+        new = text.replace(place, f"{line}\n{place}", 1) if place else f"{text}\n{line}\n"
+        (package / file).write_text(new)
     try:
         yield
     finally:
@@ -598,11 +602,28 @@ def test_changed_code_redoes_its_stage(study, finished, package, file, function,
     assert plan[1:] == [*(UP_TO_DATE | TABLES_ANEW | lines).values()]
 
 
+LIKE = """\
+from dataclasses import replace
+from spaceprobe.{package} import {entry}
+ENTRY = replace({entry}.ENTRY, name="{name}", module=__name__)
+"""
+
 ADDITIONS = {
-    # a file of its own and a line in the registry, once there is one
-    "a dataset": ({"data/cifar.py": "NAME = 'cifar'", "data/__init__.py": "ENTRIES = ['cifar']"}, {}),
-    "a network": ({"networks/conv.py": "NAME = 'conv'", "networks/__init__.py": "ENTRIES = ['conv']"}, {}),
-    "a setting of a dataset": ({"stages/train/settings.py": "NAMES = ('cifar',)"}, TABLES_ANEW),
+    "a dataset": (
+        {
+            "data/sets/curl.py": LIKE.format(package="data.sets", entry="swiss_roll", name="curl"),
+            "data/sets/__init__.py": ('    "swiss_roll",', '    "curl",'),
+        },
+        {},
+    ),
+    "a kind of network": (
+        {
+            "networks/models/wide.py": LIKE.format(package="networks.models", entry="mlp", name="wide"),
+            "networks/models/__init__.py": ('    "mlp",', '    "wide",'),
+        },
+        {},
+    ),
+    "another field of datasets": ({"data/entry.py": "MORE = 3"}, TABLES_ANEW),
     "a measure": ({"stages/fold/tables.py": "MORE = ('slope',)"}, TABLES_ANEW),
     "a column": ({"stages/train/tables.py": "COLUMN = 'learning_rate'"}, TABLES_ANEW),
     "a line of the summary": ({"stages/lmd/summary.py": "LINE = 'more'"}, TABLES_ANEW),

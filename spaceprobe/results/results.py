@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study.config import Study
-from spaceprobe.study.grid import expand
 from spaceprobe.results.status import RunStatus, run_states
 from spaceprobe.stages import STAGES
+from spaceprobe.study.config import Study
+from spaceprobe.study.grid import expand
 from spaceprobe.study.layout import PROVENANCE, STUDY_FILE
 from spaceprobe.study.storage.part_store import PartStore
 

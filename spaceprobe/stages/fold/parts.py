@@ -5,8 +5,9 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
-from spaceprobe.data.idx_files import IMAGE_SETS
+from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
+from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.fold.settings import folding_of
 from spaceprobe.stages.stage import Inputs, Part, Sections
 from spaceprobe.stages.train.settings import checkpoints_of, data_key, data_of, network_of
@@ -25,13 +26,14 @@ def check(sections: Sections) -> None:
     Raises:
         SettingsError: they do not.
     """
-    activation, dataset = network_of(sections).activation, data_of(sections).dataset
-    if activation != "relu":
+    network, dataset = network_of(sections), data_of(sections).dataset
+    activation = network.activation
+    if not NETWORKS[network.model].engines(network):
         raise SettingsError(
             f"network.activation: {activation} has no on and off to fold by, folding is measured for relu; "
             "set that, or leave fold and summarize out (study.stages: [train, lmd])"
         )
-    if dataset not in IMAGE_SETS:
+    if not DATASETS[dataset].has_images:
         raise SettingsError(
             f"data.dataset: {dataset} has no ten classes of images to walk between; "
             "set another, or leave fold and summarize out (study.stages: [train, lmd])"

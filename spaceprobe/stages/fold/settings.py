@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field
 
 from spaceprobe.stages.stage import NOT_IN_KEY, Flag, Sections, Settings
-from spaceprobe.stages.train.settings import EPOCH_CHOICE, NUM_IMAGE_CLASSES, EpochChoice
+from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice
 
 if TYPE_CHECKING:
     from spaceprobe.data.endpoints import ClassPair
+
+NUM_IMAGE_CLASSES = 10
+"""Of every image set so far."""
 
 
 def parse_pairs(value: object) -> object:
