@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 import spaceprobe.report.figures as figures
-from spaceprobe.analysis.statistics import STATISTIC_COLUMNS
+from spaceprobe.stages.fold.tables import FOLDING
 
 CRITERIA = ("gradient_ratio", "drift", "subspace_sine", "log_loss_change")
 EPOCHS = (0, 3)
@@ -48,7 +48,8 @@ def _run(run, architecture, depth, width, seed):
 def _folding(rng, _):
     for source, target in ((0, 1), (1, 0), (1, 1)):
         for measure in ("chi", "peak"):
-            values = dict(zip(STATISTIC_COLUMNS, rng.uniform(0.1, 0.9, len(STATISTIC_COLUMNS)), strict=True))
+            names = [name for name in FOLDING.names if name not in FOLDING.key]
+            values = dict(zip(names, rng.uniform(0.1, 0.9, len(names)), strict=True))
             pair = {"source_class": source, "target_class": target, "measure": measure}
             yield {**pair, "method": "exact", "num_points": None, **values}
 

@@ -4,15 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spaceprobe.analysis.aggregates import aggregate_runs, architecture_table, probe_keys
-from spaceprobe.analysis.statistics import STATISTIC_COLUMNS
+from spaceprobe.analysis.aggregates import aggregate_runs, architecture_table, probe_readings
+from spaceprobe.stages.fold.tables import FOLDING
+from spaceprobe.stages.summarize.tables import AGGREGATES
+from spaceprobe.stages.train.tables import RUNS
+from spaceprobe.tables.frames import Frames
 
 # Means and differences of two or three numbers near 1: one rounding each.
 TOLERANCE = 4 * np.finfo(float).eps
 
 
 def make_runs(*rows, **columns):
-    """Returns runs.csv with a row for each (run, architecture, seed, test accuracy, status)."""
+    """Return runs.csv with a row for each (run, architecture, seed, test accuracy, status)."""
     table = pd.DataFrame(rows, columns=["run", "architecture", "seed", "test_accuracy", "status"])
     shape = table["architecture"].str.split("x", expand=True).astype(int)
     table["depth"], table["width"] = shape[0], shape[1]
@@ -21,11 +24,13 @@ def make_runs(*rows, **columns):
     for column in ("train_loss", "train_accuracy", "test_loss"):
         table[column] = 0.5
     table["error"] = ""
-    return table.assign(**columns)
+    names = ["run", *RUNS.names]
+    place = names.index("seed") + 1
+    return table.assign(**columns)[[*names[:place], *columns, *names[place:]]]
 
 
 def make_folding(cells, method="exact", num_points=None):
-    """Returns folding.csv from {(run, epoch, pair, measure): statistics}; the rest is constant."""
+    """Return folding.csv from {(run, epoch, pair, measure): statistics}; the rest is constant."""
     rows = []
     for (run, epoch, pair, measure), statistics in cells.items():
         source, target = map(int, pair.split("-"))
@@ -38,7 +43,7 @@ def make_folding(cells, method="exact", num_points=None):
                 "measure": measure,
                 "method": method,
                 "num_points": num_points,
-                **dict.fromkeys(STATISTIC_COLUMNS, 0.25),
+                **{name: 0.25 for name in FOLDING.names if name not in FOLDING.key},
                 "num_paths": 20,
                 "num_sources": 4,
                 "num_targets": 5,
@@ -46,6 +51,20 @@ def make_folding(cells, method="exact", num_points=None):
             }
         )
     return pd.DataFrame(rows)
+
+
+def make_frames(runs, folding):
+    return Frames({"runs": runs, "folding": folding}, (RUNS, FOLDING))
+
+
+def frames_of(runs, folding):
+    """Return the tables of a study with their aggregates."""
+    frames = make_frames(runs, folding)
+    return frames.with_table(AGGREGATES, aggregate_runs(frames))
+
+
+def aggregates_of(runs, folding):
+    return frames_of(runs, folding)["aggregates"]
 
 
 PAIRS = ("3-8", "8-3", "1-7")
@@ -69,9 +88,9 @@ def folding():
 
 
 def test_medians_over_pairs_in_every_state(runs, folding):
-    table = aggregate_runs(runs, folding)
+    table = aggregates_of(runs, folding)
     assert table["run"].tolist() == ["a"] * 3 + ["b"] * 3
-    assert table["state"].tolist() == ["initial", "trained", "difference"] * 2
+    assert table["state"].tolist() == ["untrained", "trained", "difference"] * 2
     assert table["chi_max"].tolist() == pytest.approx([0.2, 0.4, 0.2] * 2, abs=TOLERANCE)
     trained = table[table["state"] == "trained"]
     assert trained["chi_folded"].tolist() == pytest.approx([0.1, 0.2], abs=TOLERANCE)
@@ -83,8 +102,9 @@ def test_medians_over_pairs_in_every_state(runs, folding):
     assert table["note"].tolist() == [""] * 6
 
 
-def test_the_columns_in_their_order(runs, folding):
-    table = aggregate_runs(runs.assign(learning_rate=1e-3), folding)
+def test_the_columns_in_their_order(folding):
+    swept = make_runs(("a", "2x30", 0, 0.9, "done"), learning_rate=1e-3)
+    table = aggregates_of(swept, folding)
     assert [*table.columns[:16]] == [
         *("run", "architecture", "depth", "width", "activation", "dataset", "seed"),
         *("learning_rate", "num_parameters", "test_accuracy", "state", "method", "num_points"),
@@ -98,16 +118,16 @@ def test_the_columns_in_their_order(runs, folding):
 
 
 def test_one_epoch_gives_one_state(runs, folding):
-    initial = aggregate_runs(runs, folding[folding["epoch"] == 0])
-    assert initial["state"].tolist() == ["initial", "initial"]
-    trained = aggregate_runs(runs, folding[folding["epoch"] == 30])
+    untrained = aggregates_of(runs, folding[folding["epoch"] == 0])
+    assert untrained["state"].tolist() == ["untrained", "untrained"]
+    trained = aggregates_of(runs, folding[folding["epoch"] == 30])
     assert trained["state"].tolist() == ["trained", "trained"]
 
 
 def test_pairs_without_a_value_are_left_out_and_none_at_all_is_empty(runs, folding):
     folding = folding.assign(row_max_median=None)
     folding.loc[(folding["run"] == "a") & (folding["source_class"] == 3), "row_max_median"] = 0.5
-    table = aggregate_runs(runs, folding)
+    table = aggregates_of(runs, folding)
     trained = table[table["state"] == "trained"].set_index("run")["chi_row_max_median"]
     assert trained["a"] == 0.5
     assert np.isnan(trained["b"])
@@ -115,13 +135,13 @@ def test_pairs_without_a_value_are_left_out_and_none_at_all_is_empty(runs, foldi
 
 def test_other_pairs_in_another_run_are_noted(runs, folding):
     is_gap = (folding["run"] == "b") & (folding["epoch"] == 0) & (folding["source_class"] == 8)
-    table = aggregate_runs(runs, folding[~is_gap]).set_index(["run", "state"])
-    assert table.loc[("b", "initial"), "num_pairs"] == 2
+    table = aggregates_of(runs, folding[~is_gap]).set_index(["run", "state"])
+    assert table.loc[("b", "untrained"), "num_pairs"] == 2
     assert table["note"].to_dict() == {
-        ("a", "initial"): "",
+        ("a", "untrained"): "",
         ("a", "trained"): "",
         ("a", "difference"): "",
-        ("b", "initial"): "2 of 3 class pairs",
+        ("b", "untrained"): "2 of 3 class pairs",
         ("b", "trained"): "",
         ("b", "difference"): "2 of 3 class pairs",
     }
@@ -132,8 +152,9 @@ def test_ways_of_reading_paths_stay_apart(runs, folding):
     fine = folding.assign(method="sampled", num_points=100, max=0.75)
     few_pairs = fine[fine["source_class"] != 8]
     both = pd.concat([folding, coarse, few_pairs], ignore_index=True)
-    assert probe_keys(both) == ["method", "num_points"]
-    table = aggregate_runs(runs, both)
+    frames = frames_of(runs, both)
+    assert probe_readings(frames) == ["method", "num_points"]
+    table = frames["aggregates"]
     rows = table[(table["run"] == "a") & (table["state"] == "trained")]
     assert rows["method"].tolist() == ["exact", "sampled", "sampled"]
     assert rows["num_points"].isna().tolist() == [True, False, False]
@@ -148,16 +169,17 @@ def test_failed_and_unfolded_runs_are_left_out(folding):
         ("c", "2x30", 1, 0.9, "done"),
         ("a", "2x30", 0, 0.9, "done"),
     )
-    assert set(aggregate_runs(runs, folding)["run"]) == {"a"}
+    assert set(aggregates_of(runs, folding)["run"]) == {"a"}
 
 
 def test_no_run_gives_an_empty_table_with_all_columns(runs, folding):
-    nothing = aggregate_runs(runs.assign(status="failed"), folding)
+    frames = frames_of(runs.assign(status="failed"), folding)
+    nothing = frames["aggregates"]
     assert nothing.empty
-    assert [*nothing.columns] == [*aggregate_runs(runs, folding).columns]
-    assert architecture_table(nothing).empty
+    assert [*nothing.columns] == [*aggregates_of(runs, folding).columns]
+    assert architecture_table(frames).empty
     no_rows = pd.DataFrame({column: pd.Series([], dtype=object) for column in folding.columns})
-    assert [*aggregate_runs(runs, no_rows).columns] == [*nothing.columns]
+    assert [*aggregates_of(runs, no_rows).columns] == [*nothing.columns]
 
 
 def test_architectures_by_depth_with_mean_and_standard_deviation(folding):
@@ -167,8 +189,8 @@ def test_architectures_by_depth_with_mean_and_standard_deviation(folding):
         ("c", "2x30", 1, 0.94, "done"),
     )
     third = folding[folding["run"] == "a"].assign(run="c", max=0.9)
-    aggregates = aggregate_runs(runs, pd.concat([folding, third], ignore_index=True))
-    table = architecture_table(aggregates)
+    frames = frames_of(runs, pd.concat([folding, third], ignore_index=True))
+    table = architecture_table(frames)
     assert table["architecture"].tolist() == ["2x30", "10x6"]
     assert table["num_seeds"].tolist() == [2, 1]
     assert table["test_accuracy_mean"].tolist() == pytest.approx([0.92, 0.8], abs=TOLERANCE)
@@ -178,11 +200,11 @@ def test_architectures_by_depth_with_mean_and_standard_deviation(folding):
     assert table["test_accuracy_low"][0] == pytest.approx(0.92 - 12.706 * 0.02, abs=1e-4)
     assert table["test_accuracy_high"][0] == pytest.approx(0.92 + 12.706 * 0.02, abs=1e-4)
     assert table.filter(regex="_sd|_low|_high").iloc[1].isna().all()
-    assert architecture_table(aggregates, "initial")["chi_max_mean"][1] == pytest.approx(0.2)
+    assert architecture_table(frames, "untrained")["chi_max_mean"][1] == pytest.approx(0.2)
 
 
-def test_architectures_are_kept_apart_by_swept_settings(runs, folding):
+def test_architectures_are_kept_apart_by_swept_settings(folding):
     runs = make_runs(("a", "2x30", 0, 0.9, "done"), ("b", "2x30", 0, 0.8, "done"), learning_rate=[0.1, 1])
-    table = architecture_table(aggregate_runs(runs, folding))
+    table = architecture_table(frames_of(runs, folding))
     assert table["learning_rate"].tolist() == [0.1, 1.0]
     assert table["test_accuracy_mean"].tolist() == [0.9, 0.8]

@@ -1,6 +1,7 @@
 """correlations.csv from small aggregate tables."""
 
 import math
+import re
 import time
 
 import numpy as np
@@ -8,14 +9,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from spaceprobe.analysis.aggregates import aggregate_runs
-from spaceprobe.analysis.correlations import (
-    CORRELATION_COLUMNS,
-    PRIMARY_RESPONSE,
-    correlation_table,
-)
-from spaceprobe.analysis.samples import FOLDING_RESPONSES, predictors
-from tests.test_analysis_aggregates import make_folding, make_runs
+from spaceprobe.analysis.correlations import PRIMARY_RESPONSE, correlation_table
+from spaceprobe.analysis.predictors import main_predictor, predictors
+from spaceprobe.analysis.samples import FOLDING_RESPONSES
+from spaceprobe.stages.summarize.summary import present
+from spaceprobe.stages.summarize.tables import CORRELATIONS
+from spaceprobe.stages.train.tables import RUNS
+from tests.test_analysis_aggregates import aggregates_of, frames_of, make_folding, make_runs
 
 ARCHITECTURES = ("2x30", "3x20", "4x15", "5x12", "6x10")
 TOLERANCE = 1e-12
@@ -26,7 +26,7 @@ NUMBERS = ["pearson", "pearson_low", "pearson_high", "spearman", "slope", "slope
 
 
 def make_study(num_seeds=3, architectures=ARCHITECTURES, **columns):
-    """Returns runs.csv and folding.csv: folding grows with depth by .1 a layer, plus noise."""
+    """Return runs.csv and folding.csv: folding grows with depth by .1 a layer, plus noise."""
     rng = np.random.default_rng(11)
     rows, cells = [], {}
     for seed in range(num_seeds):
@@ -48,11 +48,11 @@ def make_study(num_seeds=3, architectures=ARCHITECTURES, **columns):
 
 
 def correlate(runs, folding, **options):
-    return correlation_table(aggregate_runs(runs, folding), runs, **options)
+    return correlation_table(frames_of(runs, folding), CORRELATIONS, **options)
 
 
 def select(table, **wanted):
-    """Returns the rows of a table with the wanted values; the primary question by default."""
+    """Return the rows of a table with the wanted values; the primary question by default."""
     question = {
         "predictor": "depth",
         "response": PRIMARY_RESPONSE,
@@ -82,7 +82,7 @@ def test_one_row_a_seed_then_three_over_all_seeds(table):
 
 
 def test_the_numbers_of_every_row(table):
-    aggregates = aggregate_runs(*make_study())
+    aggregates = aggregates_of(*make_study())
     trained = aggregates[aggregates["state"] == "trained"]
     rows = select(table).reset_index(drop=True)
     by_seed = [group for _, group in trained.groupby("seed")]
@@ -115,22 +115,22 @@ def test_the_numbers_of_every_row(table):
 
 
 def test_questions_that_are_asked(table):
-    assert [*table.columns] == [*CORRELATION_COLUMNS]
+    assert [*table.columns] == [*CORRELATIONS.names]
     asked = table.drop_duplicates(["predictor", "response", "state", "given", "min_accuracy"])
     # 10 foldings × 3 states × 2 given × 2 filters, and accuracy itself: trained, none, 2 filters.
     assert asked.groupby("predictor", sort=False).size().to_dict() == {"depth": 122, "width": 122}
     assert set(asked["response"]) == {*FOLDING_RESPONSES, "test_accuracy"}
-    key = [*CORRELATION_COLUMNS[:6], "interval"]
+    key = ["predictor", "response", "state", "given", "min_accuracy", "seed", "interval"]
     assert not table.duplicated(key).any()
     # Folding grows with depth because the trained state was made so; noise alone does not.
     assert select(table, interval="t over seeds")["pearson"].item() > 0.9
     assert select(table, interval="t over seeds")["slope"].item() == pytest.approx(0.1, abs=0.03)
-    assert abs(select(table, interval="t over seeds", state="initial")["slope"].item()) < 0.03
+    assert abs(select(table, interval="t over seeds", state="untrained")["slope"].item()) < 0.03
 
 
 def test_given_accuracy_is_the_trained_networks_in_every_state(table):
-    aggregates = aggregate_runs(*make_study())
-    for state in ("initial", "difference"):
+    aggregates = aggregates_of(*make_study())
+    for state in ("untrained", "difference"):
         group = aggregates[(aggregates["state"] == state) & (aggregates["seed"] == 1)]
         x, y, z = (group[c] for c in ("depth", PRIMARY_RESPONSE, "test_accuracy"))
         left = [v - np.polyval(np.polyfit(z, v, 1), z) for v in (x, y)]
@@ -212,13 +212,54 @@ def test_a_perfect_seed_is_said_to_have_no_interval():
 
 
 def test_swept_settings_that_vary_are_predictors_or_noted():
-    runs, folding = make_study(num_seeds=2)
-    runs = runs.assign(rate=[1e-3, 1e-2] * 5, epochs=3, order=["sorted", "random"] * 5, activation="relu")
-    assert predictors(runs) == ["depth", "width", "rate"]
+    settings = {"rate": [1e-3, 1e-2] * 5, "epochs": 3, "order": ["sorted", "random"] * 5}
+    runs, folding = make_study(num_seeds=2, **settings)
+    assert predictors(runs, [*settings]) == ["depth", "width", "rate"]
     table = correlate(runs, folding)
     row = select(table, predictor="rate", seed="all", interval="Fisher z")
     assert row["note"].item() == "runs of all seeds pooled; runs differ in order"
     assert row["pearson"].notna().item()
+
+
+@pytest.mark.parametrize(
+    ("architectures", "rates", "expected"),
+    [
+        (("2x30", "3x20"), (1, 2), "depth"),
+        (("2x30", "2x20"), (1, 2), "width"),
+        (("2x30", "2x30"), (1, 2), "rate"),
+        (("2x30", "2x30"), ("fast", "slow"), None),
+    ],
+)
+def test_the_main_predictor(architectures, rates, expected):
+    rows = [(f"r{number}", name, 0, 0.9, "done") for number, name in enumerate(architectures)]
+    runs = make_runs(*rows, rate=rates)
+    assert main_predictor(runs, RUNS.settings(runs)) == expected
+
+
+def test_the_terminal_shows_what_the_study_sweeps_and_every_state():
+    rates = [1e-3, 2e-3, 4e-3, 8e-3, 16e-3]
+    runs, folding = make_study(num_seeds=2, architectures=("2x30",) * 5)
+    runs = runs.assign(run=[f"r{number}" for number in range(10)])
+    runs.insert([*runs.columns].index("seed") + 1, "rate", rates * 2)
+    folding = pd.concat(
+        [
+            folding[folding["run"] == f"2x30-s{seed}"].assign(run=run)
+            for run, seed in zip(runs["run"], runs["seed"], strict=True)
+        ]
+    )
+    rng = np.random.default_rng(3)
+    folding["row_max_median"] = rng.uniform(0.1, 0.9, len(folding))
+    frames = frames_of(runs, folding)
+    text = present(frames.with_table(CORRELATIONS, correlation_table(frames, CORRELATIONS)))
+    lines = text.splitlines()
+    assert lines[0] == "trained"
+    assert lines[1].split()[:2] == ["rate", "seeds"]
+    assert [line.split()[1] for line in lines[2:7]] == [str(rate) for rate in rates]
+    assert lines[7] == "untrained"
+    table = text.partition("r of rate and row maxima of χ")[2].splitlines()[1:7]
+    states = ["untrained", "trained", "trained minus untrained"]
+    expected = [f"{state}{given}" for state in states for given in ("", " given test accuracy")]
+    assert [re.split(r"\s{2,}", line)[0] for line in table] == expected
 
 
 def test_unequal_pairs_and_targets_are_noted():
@@ -247,7 +288,7 @@ def test_several_ways_of_reading_paths_are_key_columns(table):
     folding = pd.concat([folding, sampled], ignore_index=True)
     # Nullable integers, as a study's tables hold them.
     both = correlate(runs, folding.astype({"num_points": "Int64", "num_targets": "Int64"}))
-    assert [*both.columns] == ["method", "num_points", *CORRELATION_COLUMNS]
+    assert [*both.columns] == ["method", "num_points", *CORRELATIONS.names]
     for method in ("exact", "sampled"):
         assert set(both.loc[both["method"] == "sampled", "num_points"]) == {100}
         part = both[both["method"] == method].drop(columns=["method", "num_points"])
@@ -271,8 +312,8 @@ def test_nothing_done_gives_rows_with_reasons_only():
 
 def test_the_depth_sweep_is_quick():
     runs, folding = make_study(num_seeds=5)
-    aggregates = aggregate_runs(runs, folding)
-    correlation_table(aggregates, runs)
+    frames = frames_of(runs, folding)
+    correlation_table(frames, CORRELATIONS)
     start = time.process_time()
-    correlation_table(aggregates, runs)
+    correlation_table(frames, CORRELATIONS)
     assert time.process_time() - start < MAX_DURATION_S

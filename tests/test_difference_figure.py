@@ -19,7 +19,7 @@ def make_differences(groups=GROUPS, quantities=(*QUANTITIES, *RANKS, "spectral_n
     for group in groups:
         for quantity in quantities:
             is_layered = quantity.startswith(("rank", "spectral"))
-            states = ("trained",) if quantity.startswith("test") else ("initial", "trained", "difference")
+            states = ("trained",) if quantity.startswith("test") else ("untrained", "trained", "difference")
             for layer in (0, 1) if is_layered else (None,):
                 for state in states:
                     row = {"architecture": group, "activation": "relu", "dataset": "mnist", "state": state}
@@ -59,7 +59,7 @@ def test_a_panel_for_every_quantity_and_one_for_ranks():
 
 def test_markers_tell_states_apart_and_lie_where_the_difference_is():
     rows = make_differences(groups=("2x30",), quantities=("chi_max",))
-    rows.loc[rows["state"] == "initial", "difference"] = -0.125
+    rows.loc[rows["state"] == "untrained", "difference"] = -0.125
     (axes,) = drawn_panels(differences_figure(rows)).values()
     points = {line.get_gid(): line for line in axes.lines if line.get_gid()}
     trained, initial = points.values()

@@ -197,7 +197,7 @@ def test_correlations_stand_in_the_corner_of_their_response(tables):
         {**row, "interval": "Fisher z", "pearson": 0.2},
     ]
     others += [{**row, "predictor": "width", "pearson": -0.5}, {**row, "seed": "0", "pearson": 0.3}]
-    correlations = as_read(pd.DataFrame([*others, row, {**row, "state": "initial", "pearson": np.nan}]))
+    correlations = as_read(pd.DataFrame([*others, row, {**row, "state": "untrained", "pearson": np.nan}]))
     for high, words in ((np.nan, "trained r = 0.95"), (0.971, "trained r = 0.95 [0.90, 0.97]")):
         low = np.nan if np.isnan(high) else 0.898
         some = correlations.assign(pearson_low=low, pearson_high=high)

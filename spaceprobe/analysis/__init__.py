@@ -1,4 +1,5 @@
 """Statistics of folding counts, aggregates of networks, correlations: tables in, tables out.
 
-Numpy and pandas only; no files, no torch, and nothing from the other rooms.
+Without files and torch. Which columns of a table are settings is asked of its declaration, which the caller
+hands in (`spaceprobe.tables.frames.Frames`).
 """

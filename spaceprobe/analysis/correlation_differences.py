@@ -1,16 +1,16 @@
 """The correlations of two studies side by side, and how sure the difference of two is."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from spaceprobe.analysis.association import is_perfect
-from spaceprobe.analysis.correlations import CORRELATION_COLUMNS, PRIMARY_RESPONSE
+from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
 from spaceprobe.analysis.mean_difference import mean_difference
-from spaceprobe.analysis.measured import Frames
+from spaceprobe.tables.frames import Frames
 
 QUESTION = ("predictor", "state", "given", "min_accuracy")
 SIDE_COLUMNS = ("num_seeds", "pearson", "pearson_low", "pearson_high", "note")
@@ -23,12 +23,12 @@ CORRELATION_DIFFERENCE_COLUMNS = (
 
 
 def correlation_differences(a: Frames, b: Frames) -> pd.DataFrame:
-    """Return the correlations of the primary response in both studies, over seeds, and their difference.
+    """Return correlation_differences.csv: correlations of the primary response over seeds, and differences.
 
     The correlations are those of correlations.csv: tanh of the mean of atanh(r) over seeds, with the t
     interval. ``atanh_difference`` is the difference of the means of atanh(r), second study minus first, with
-    the interval that `mean_difference` has for one value a seed, paired or Welch's; it is no difference of
-    correlations and not to be put through tanh. A difference of two r would need a scale on which the
+    the interval that `mean_difference` has for one value a seed, paired or Welch's; it is not a difference
+    of correlations, and not to be put through tanh. A difference of two r would need a scale on which the
     seeds scatter alike, which r near 1 is not. As for one study, it is about what a seed shows on average:
     atanh(r) of few runs is biased away from 0, so that studies with other numbers of runs a seed differ by
     that alone.
@@ -41,46 +41,43 @@ def correlation_differences(a: Frames, b: Frames) -> pd.DataFrame:
         b: the tables of the second study.
 
     Returns:
-        The probe keys that vary in a study, then `CORRELATION_DIFFERENCE_COLUMNS`: a row for each question
-        that both tables have. Empty where a study has no correlations.
+        The columns that tell readings of paths apart, where they vary in a study; then
+        `CORRELATION_DIFFERENCE_COLUMNS`: a row for each question that both tables have. Empty where a study
+        has no correlations.
     """
-    sides = {name: _with_readings(tables, a, b) for name, tables in (("a", a), ("b", b))}
-    keys = [key for key in sides["a"].columns if key not in CORRELATION_COLUMNS]
-    names = [*keys, *QUESTION]
-    both = pd.concat([side.assign(study=name) for name, side in sides.items()], ignore_index=True)
+    studies = {name: tables for name, tables in (("a", a), ("b", b)) if "correlations" in tables}
+    keys = [*dict.fromkeys(key for tables in studies.values() for key in tables.settings("correlations"))]
+    columns = [*keys, *QUESTION]
+    sides = [_with_readings(tables, keys).assign(study=name) for name, tables in studies.items()]
     rows = []
-    for question, some in both.groupby(names, dropna=False, sort=False):
-        of = {name: some[some["study"] == name] for name in sides}
-        if any(side.empty for side in of.values()):
+    for question, both in pd.concat(sides).groupby(columns, dropna=False, sort=False) if sides else ():
+        of_study = {name: both[both["study"] == name] for name in ("a", "b")}
+        if any(side.empty for side in of_study.values()):
             continue
-        named = dict(zip(names, question, strict=True))
+        named = dict(zip(columns, question, strict=True))
         notes = _predictor_notes(a, b, str(named["predictor"]))
-        row = {
+        cells = {
             f"{column}_{name}": _over_seeds(side)[column]
-            for name, side in of.items()
+            for name, side in of_study.items()
             for column in SIDE_COLUMNS
         }
-        rows.append({**named, **row, **_difference(of["a"], of["b"], notes)})
+        rows.append({**named, **cells, **_difference(of_study["a"], of_study["b"], notes)})
     return pd.DataFrame(rows, columns=[*keys, *CORRELATION_DIFFERENCE_COLUMNS])
 
 
-def _with_readings(tables: Frames, a: Frames, b: Frames) -> pd.DataFrame:
-    """Return the rows of the primary response with the probe keys that either table has.
+def _with_readings(tables: Frames, keys: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of the primary response with all columns that tell readings apart.
 
     A table leaves out what its study does not vary; the aggregates have its value.
     """
-    found = [t["correlations"] for t in (a, b) if "correlations" in t]
-    keys = dict.fromkeys(c for table in found for c in table.columns if c not in CORRELATION_COLUMNS)
-    table = tables.get("correlations", pd.DataFrame(columns=list(CORRELATION_COLUMNS)))
+    table = tables["correlations"]
     aggregates = tables.get("aggregates", pd.DataFrame())
     for key in keys:
         if key not in table.columns:
-            table = table.assign(
-                **{key: aggregates[key].iloc[0] if key in aggregates and len(aggregates) else None}
-            )
-    rows = table[table["response"] == PRIMARY_RESPONSE]
-    is_wanted = (rows["interval"] == "t over seeds") | (rows["seed"].astype(str) != "all")
-    return rows.loc[is_wanted, [*keys, *CORRELATION_COLUMNS]]
+            value = aggregates[key].iloc[0] if key in aggregates and len(aggregates) else None
+            table = table.assign(**{key: value})
+    is_over_seeds = (table["interval"] == "t over seeds") | (table["seed"].astype(str) != "all")
+    return table[(table["response"] == PRIMARY_RESPONSE) & is_over_seeds]
 
 
 def _over_seeds(rows: pd.DataFrame) -> "pd.Series[Any]":
@@ -103,10 +100,10 @@ def _difference(a: pd.DataFrame, b: pd.DataFrame, notes: list[str]) -> dict[str,
             ]
     if not all(samples):
         return {**row, "num_pairs": 0, "interval": "", "note": "; ".join(notes)}
-    found = mean_difference(*samples)
-    numbers = {"atanh_difference": found.difference, "atanh_low": found.low, "atanh_high": found.high}
-    note = "; ".join([*notes, *found.notes])
-    return {**numbers, "num_pairs": found.num_pairs, "interval": found.interval, "note": note}
+    means = mean_difference(*samples)
+    numbers = {"atanh_difference": means.difference, "atanh_low": means.low, "atanh_high": means.high}
+    note = "; ".join([*notes, *means.notes])
+    return {**numbers, "num_pairs": means.num_pairs, "interval": means.interval, "note": note}
 
 
 def _by_seed(rows: pd.DataFrame) -> tuple[dict[Hashable, list[float]], int]:
@@ -125,9 +122,9 @@ def _predictor_notes(a: Frames, b: Frames, predictor: str) -> list[str]:
     """Return a note where the two studies correlate over different values of the predictor."""
     if any("runs" not in tables or predictor not in tables["runs"] for tables in (a, b)):
         return []
-    words = []
+    texts = []
     for tables in (a, b):
         runs = tables["runs"]
         values = runs.loc[runs["status"] == "done", predictor].dropna().unique()
-        words.append(", ".join(f"{value:g}" for value in sorted(values)))
-    return [] if words[0] == words[1] else [f"{predictor} {words[0]} in a but {words[1]} in b"]
+        texts.append(", ".join(f"{value:g}" for value in sorted(values)))
+    return [] if texts[0] == texts[1] else [f"{predictor} {texts[0]} in a but {texts[1]} in b"]

@@ -1,6 +1,6 @@
 """correlations.csv: does folding grow with depth, is it training, is it only accuracy, how sure?
 
-For every predictor and response, trained, initial and their difference, plain and given the test
+For every predictor and response, untrained, trained and their difference, plain and given the test
 accuracy, over all runs and over accurate ones (design.md, section 2): one row a seed, and three
 rows over all seeds that differ in ``interval``:
 
@@ -19,53 +19,27 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from spaceprobe.analysis.aggregates import STATES
+from spaceprobe.analysis.aggregates import probe_readings
 from spaceprobe.analysis.association import Association, associate, is_perfect
 from spaceprobe.analysis.over_seeds import bootstrap_interval, mean_correlation, t_interval
-from spaceprobe.analysis.samples import (
-    ACCURACY,
-    FOLDING_RESPONSES,
-    Sample,
-    predictors,
-    take_sample,
-)
+from spaceprobe.analysis.predictors import predictors
+from spaceprobe.analysis.samples import ACCURACY, FOLDING_RESPONSES, Sample, take_sample
+from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.states import STATES, TRAINED
+from spaceprobe.tables.table import Column, Table
 
 PRIMARY_RESPONSE = "chi_row_max_median"
-"""The response closest to «the aggregated median of maxima of non-zero space folding»
+"""The response closest to "the aggregated median of maxima of non-zero space folding"
 (arXiv 2502.09954)."""
 
 MIN_ACCURACIES = (0.0, 0.9)
 """All runs, and those that learned MNIST (design.md)."""
 
-CORRELATION_COLUMNS = (
-    "predictor",
-    "response",
-    "state",
-    "given",
-    "min_accuracy",
-    "seed",
-    "num_runs",
-    "num_seeds",
-    "pearson",
-    "pearson_low",
-    "pearson_high",
-    "spearman",
-    "slope",
-    "slope_low",
-    "slope_high",
-    "interval",
-    "note",
-)
-
-NUMBER_COLUMNS = CORRELATION_COLUMNS[CORRELATION_COLUMNS.index("pearson") : -2]
-
 Row = dict[str, Any]
 
 
 def correlation_table(
-    aggregates: pd.DataFrame,
-    runs: pd.DataFrame,
-    min_accuracies: Sequence[float] = MIN_ACCURACIES,
+    frames: Frames, table: Table, min_accuracies: Sequence[float] = MIN_ACCURACIES
 ) -> pd.DataFrame:
     """Return correlations.csv.
 
@@ -81,42 +55,43 @@ def correlation_table(
     in ``note``.
 
     Args:
-        aggregates: the result of `aggregate_runs`.
-        runs: runs.csv, for failed runs and swept settings.
+        frames: aggregates, and runs for failed runs and swept settings.
+        table: the declaration of correlations.csv.
         min_accuracies: least test accuracies to filter by; 0 for no filter.
 
     Returns:
-        The columns `CORRELATION_COLUMNS`. Where paths were read in several ways, the probe keys
-        that vary stand in front as further key columns. ``seed`` is a text: a number or ``all``.
-        The slope interval of the ``Fisher z`` rows is the t interval of least squares.
+        The columns of ``table``. Where paths were read in several ways, the columns that tell these apart
+        stand in front. ``seed`` is a text: a number or ``all``. The slope interval of the ``Fisher z``
+        rows is the t interval of least squares.
     """
-    keys = [key for key in _key_columns(aggregates) if aggregates[key].nunique(dropna=False) > 1]
+    aggregates, runs, settings = frames["aggregates"], frames["runs"], frames.settings("runs")
+    keys = [key for key in probe_readings(frames) if aggregates[key].nunique(dropna=False) > 1]
     groups = aggregates.groupby(keys, dropna=False, sort=True) if keys else [((), aggregates)]
     rows = [
         {**dict(zip(keys, key, strict=True)), **row}
-        for key, table in groups
-        for row in _rows_of_one_reading(table, runs, min_accuracies)
+        for key, of_reading in groups
+        for row in _rows_of_one_reading(of_reading, runs, settings, min_accuracies)
     ]
-    table = pd.DataFrame(rows, columns=[*keys, *CORRELATION_COLUMNS])
     # A column without any number would be of objects otherwise.
-    return table.astype(dict.fromkeys(NUMBER_COLUMNS, float))
+    numbers = [c.name for c in table.columns if isinstance(c, Column) and c.dtype == "number"]
+    return pd.DataFrame(rows, columns=[*keys, *table.names]).astype(dict.fromkeys(numbers, float))
 
 
 def _rows_of_one_reading(
-    table: pd.DataFrame, runs: pd.DataFrame, min_accuracies: Sequence[float]
+    aggregates: pd.DataFrame, runs: pd.DataFrame, settings: Sequence[str], min_accuracies: Sequence[float]
 ) -> Iterator[Row]:
     """Yield all rows of the aggregates of one way of reading paths."""
     samples = {
-        (state, min_accuracy): take_sample(table, runs, state, min_accuracy)
+        (state, min_accuracy): take_sample(aggregates, runs, settings, state, min_accuracy)
         for state in STATES
         for min_accuracy in min_accuracies
     }
-    for predictor in predictors(runs):
+    for predictor in predictors(runs, settings):
         for response in (*FOLDING_RESPONSES, ACCURACY):
             for (state, min_accuracy), sample in samples.items():
                 for given in ("none", ACCURACY):
                     # The table holds one test accuracy a run, the trained network's.
-                    if response == ACCURACY and (state != "trained" or given == ACCURACY):
+                    if response == ACCURACY and (state != TRAINED or given == ACCURACY):
                         continue
                     for row in _rows_of_one_question(sample, predictor, response, given):
                         yield {"state": state, "min_accuracy": min_accuracy, **row}
@@ -166,8 +141,8 @@ def _rows_of_one_question(sample: Sample, predictor: str, response: str, given: 
 
 def _rows_over_seeds(by_seed: dict[Any, Association | str], notes: list[str]) -> Iterator[Row]:
     """Yield the means over seeds, with the t and with the bootstrap interval."""
-    used = [found for found in by_seed.values() if isinstance(found, Association)]
-    reasons = [found for found in by_seed.values() if isinstance(found, str)]
+    used = [each for each in by_seed.values() if isinstance(each, Association)]
+    reasons = [each for each in by_seed.values() if isinstance(each, str)]
     notes = [
         *(
             f"{reasons.count(reason)} of {len(by_seed)} seeds left out: {reason}"
@@ -176,16 +151,16 @@ def _rows_over_seeds(by_seed: dict[Any, Association | str], notes: list[str]) ->
         *(["1 seed: an interval over seeds needs 2"] if len(used) == 1 else []),
         *notes,
     ]
-    correlations = np.array([found.pearson for found in used], dtype=np.float64)
-    spearman = [found.spearman for found in used if found.spearman is not None]
+    correlations = np.array([each.pearson for each in used], dtype=np.float64)
+    spearman = [each.spearman for each in used if each.spearman is not None]
     if used and len(spearman) < len(used):
         notes.append(f"Spearman from {len(spearman)} of {len(used)} seeds")
-    slopes = np.array([found.slope for found in used], dtype=np.float64)
+    slopes = np.array([each.slope for each in used], dtype=np.float64)
     for name, interval in (("t over seeds", t_interval), ("bootstrap", bootstrap_interval)):
         pearson = mean_correlation(correlations, interval)
         perfect = [f"|r| = 1 in {_count(pearson.num_perfect, 'seed')}: no interval of r"]
         yield {
-            "num_runs": sum(found.num_runs for found in used),
+            "num_runs": sum(each.num_runs for each in used),
             "num_seeds": len(used),
             "pearson": pearson.value,
             **_limits("pearson", pearson.interval),
@@ -197,13 +172,13 @@ def _rows_over_seeds(by_seed: dict[Any, Association | str], notes: list[str]) ->
         }
 
 
-def _sample_columns(found: Association | str) -> Row:
+def _sample_columns(association: Association | str) -> Row:
     """Return the numbers of one sample, empty where there is only a reason."""
     row: Row = {"interval": "Fisher z"}
-    if isinstance(found, Association):
-        row |= {"pearson": found.pearson, **_limits("pearson", found.pearson_interval)}
-        row |= {"spearman": found.spearman}
-        row |= {"slope": found.slope, **_limits("slope", found.slope_interval)}
+    if isinstance(association, Association):
+        row |= {"pearson": association.pearson, **_limits("pearson", association.pearson_interval)}
+        row |= {"spearman": association.spearman}
+        row |= {"slope": association.slope, **_limits("slope", association.slope_interval)}
     return row
 
 
@@ -213,13 +188,13 @@ def _limits(name: str, interval: tuple[float, float] | None) -> Row:
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _reason(found: Association | str) -> list[str]:
+def _reason(association: Association | str) -> list[str]:
     """Return why numbers of one sample are empty, if any are."""
-    if isinstance(found, str):
-        return [found]
+    if isinstance(association, str):
+        return [association]
     return [
-        *(["|r| = 1: no interval of r"] if is_perfect(found.pearson) else []),
-        *(["given determines ranks: no Spearman"] if found.spearman is None else []),
+        *(["|r| = 1: no interval of r"] if is_perfect(association.pearson) else []),
+        *(["given determines ranks: no Spearman"] if association.spearman is None else []),
     ]
 
 
@@ -238,9 +213,3 @@ def _count(number: int, noun: str) -> str:
 def _note(*notes: str) -> str:
     """Return the text of the column ``note``, empty where there is nothing to say."""
     return "; ".join(notes)
-
-
-def _key_columns(aggregates: pd.DataFrame) -> list[str]:
-    """Return the probe keys: the columns of aggregates between state and num_pairs."""
-    columns = [*aggregates.columns]
-    return columns[columns.index("state") + 1 : columns.index("num_pairs")]

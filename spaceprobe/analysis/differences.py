@@ -6,33 +6,26 @@ first (`spaceprobe.analysis.mean_difference`).
 """
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, fields
 
 import pandas as pd
 
-from spaceprobe.analysis.aggregates import STATES
 from spaceprobe.analysis.mean_difference import MeanDifference, mean_difference
-from spaceprobe.analysis.measured import (
-    QUANTITIES,
-    Frames,
-    grouped_runs,
-    measured_values,
-    varying_settings,
-)
+from spaceprobe.analysis.measured import QUANTITIES, grouped_runs, measured_values, varying_settings
+from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.states import STATES
 
-NUMBER_COLUMNS = (
-    *("num_seeds_a", "num_seeds_b", "num_pairs", "mean_a", "sd_a", "mean_b", "sd_b"),
-    *("difference", "low", "high"),
-)
-DIFFERENCE_COLUMNS = ("quantity", "layer", *NUMBER_COLUMNS, "interval", "note")
-"""Those after the group's columns, state and the probe keys that vary."""
+_NUMBERS = {field.name: field.type for field in fields(MeanDifference) if field.type in (int, float)}
+
+DIFFERENCE_COLUMNS = ("quantity", "layer", *_NUMBERS, "interval", "note")
+"""Those after the group's columns, state and the columns that tell readings apart."""
 
 UNMATCHED_COLUMNS = ("only_in", "num_runs", "quantities")
+"""Those after the group's columns."""
 
 
 def difference_table(a: Frames, b: Frames) -> pd.DataFrame:
-    """Return what both studies measured of each group that both have.
+    """Return differences.csv: what both studies measured of each group that both have.
 
     Quantities are test_accuracy and test_loss (trained only), aggregates of folding, and of each layer the
     ranks by some rules (``rank_`` and the rule's name, unrounded) and the spectral norm. A row needs a
@@ -45,13 +38,12 @@ def difference_table(a: Frames, b: Frames) -> pd.DataFrame:
     out.
 
     Args:
-        a: the tables of the first study by name, as
-            `spaceprobe.tables.frames.read_tables` gives them.
+        a: the tables of the first study.
         b: the tables of the second study.
 
     Returns:
-        The group's columns; state (trained, initial, difference: trained minus initial); the probe keys that
-        vary; then `DIFFERENCE_COLUMNS`: ``difference`` is b minus a, ``low`` and ``high`` its 95 % interval,
+        The group's columns; state; the columns that tell readings apart, where they vary; then
+        `DIFFERENCE_COLUMNS`: ``difference`` is b minus a, ``low`` and ``high`` its 95 % interval,
         ``interval`` names it and is empty where there is none, and ``note`` says why.
 
     Raises:
@@ -61,21 +53,21 @@ def difference_table(a: Frames, b: Frames) -> pd.DataFrame:
     varying = {name: varying_settings(tables, columns) for name, tables in (("a", a), ("b", b))}
     rows = []
     cells = ["group", "state", *keys, "quantity", "layer"]
-    for cell, some in values.groupby(cells, dropna=False, sort=False):
-        sides = {name: some[some["study"] == name] for name in ("a", "b")}
+    for cell, measured in values.groupby(cells, dropna=False, sort=False):
+        sides = {name: measured[measured["study"] == name] for name in ("a", "b")}
         if any(side.empty for side in sides.values()):
             continue
-        found = mean_difference(*(_by_seed(side) for side in sides.values()))
+        means = mean_difference(*(_by_seed(side) for side in sides.values()))
         of_group = runs[runs["group"] == cell[0]]
-        notes = [*_setting_notes(sides, keys), *_run_notes(sides, of_group, varying), *found.notes]
+        notes = [*_setting_notes(sides, keys), *_run_notes(sides, of_group, varying), *means.notes]
         named = dict(zip(cells, cell, strict=True))
-        rows.append({**of_group.iloc[0][columns], **named, **_numbers(found), "note": "; ".join(notes)})
+        rows.append({**of_group.iloc[0][columns], **named, **asdict(means), "note": "; ".join(notes)})
     names = ["group", *columns, "state", *keys, *DIFFERENCE_COLUMNS]
     return _sorted(pd.DataFrame(rows, columns=names), keys).drop(columns="group")
 
 
 def unmatched(a: Frames, b: Frames) -> pd.DataFrame:
-    """Return the groups, and the quantities of common groups, that only one of two studies has.
+    """Return unmatched.csv: the groups, and the quantities of common groups, that only one study has.
 
     Args:
         a: the tables of the first study.
@@ -84,30 +76,30 @@ def unmatched(a: Frames, b: Frames) -> pd.DataFrame:
     Returns:
         The group's columns; only_in: a or b; num_runs: its runs of that group, failed ones included;
         quantities: ``all`` for a group that the other study lacks, else those that the other study lacks in
-        some state, layer or way of reading, with the states: «chi_max (initial, difference)».
+        some state, layer or way of reading, with the states: "chi_max (untrained, difference)".
 
     Raises:
         ValueError: a study has no table of runs.
     """
     columns, keys, runs, values = _both(a, b)
-    cells = ["group", "state", *keys, "quantity", "layer"]
-    num_studies = values.groupby(cells, dropna=False)["study"].transform("nunique")
+    measured = ["group", "state", *keys, "quantity", "layer"]
+    num_studies = values.groupby(measured, dropna=False)["study"].transform("nunique")
     lone = values[num_studies == 1]
     rows = []
     for number, of_group in runs.groupby("group"):
         studies = sorted(of_group["study"].unique())
         for study in studies:
-            some = lone[(lone["group"] == number) & (lone["study"] == study)]
-            quantities = "all" if len(studies) == 1 else _with_states(some)
+            of_study = lone[(lone["group"] == number) & (lone["study"] == study)]
+            quantities = "all" if len(studies) == 1 else _with_states(of_study)
             if quantities:
                 num_runs = int((of_group["study"] == study).sum())
-                said = {"only_in": study, "num_runs": num_runs, "quantities": quantities}
-                rows.append({**of_group.iloc[0][columns], **said})
+                cells = dict(zip(UNMATCHED_COLUMNS, (study, num_runs, quantities), strict=True))
+                rows.append({**of_group.iloc[0][columns], **cells})
     return pd.DataFrame(rows, columns=[*columns, *UNMATCHED_COLUMNS])
 
 
 def _both(a: Frames, b: Frames) -> tuple[list[str], list[str], pd.DataFrame, pd.DataFrame]:
-    """Return the group's columns, the probe keys that vary, the runs and the values of both studies."""
+    """Return the group's columns, those of readings that vary, the runs and the values of both studies."""
     columns, runs = grouped_runs(a, b)
     keys: dict[str, None] = {}
     frames = []
@@ -126,27 +118,20 @@ def _by_seed(side: pd.DataFrame) -> dict[Hashable, list[float]]:
     return {seed: list(values) for seed, values in side.groupby("seed")["value"]}
 
 
-def _numbers(found: MeanDifference) -> dict[str, Any]:
-    """Return the columns that a difference of means fills."""
-    columns = asdict(found)
-    del columns["notes"]
-    return columns
-
-
 def _setting_notes(sides: dict[str, pd.DataFrame], keys: Sequence[str]) -> Iterator[str]:
     """Yield how the two sides were measured or trained differently, as far as tables show it."""
     others = {"run", "state", "quantity", "layer", "value", "study", "seed", "group", *keys}
     for column in [column for column in sides["a"].columns if column not in others]:
-        words = {name: _words(side[column].drop_duplicates()) for name, side in sides.items()}
-        if words["a"] != words["b"]:
-            yield f"{column} {words['a']} in a but {words['b']} in b"
+        texts = {name: _list_text(side[column].drop_duplicates()) for name, side in sides.items()}
+        if texts["a"] != texts["b"]:
+            yield f"{column} {texts['a']} in a but {texts['b']} in b"
 
 
-def _words(values: pd.Series) -> str:
-    """Return different values in order, such as «20, 150»; «none» for an empty cell."""
+def _list_text(values: pd.Series) -> str:
+    """Return different values in order, such as ``20, 150``; ``none`` for an empty cell."""
     present = sorted(values.dropna(), key=lambda value: (isinstance(value, str), value))
-    words = [f"{value:g}" if isinstance(value, int | float) else str(value) for value in present]
-    return ", ".join([*words, *(["none"] if values.isna().any() else [])])
+    texts = [f"{value:g}" if isinstance(value, int | float) else str(value) for value in present]
+    return ", ".join([*texts, *(["none"] if values.isna().any() else [])])
 
 
 def _run_notes(
@@ -167,18 +152,17 @@ def _run_notes(
 
 def _with_states(values: pd.DataFrame) -> str:
     """Return quantities with their states, in the order of the tables."""
-    found = {quantity: set(some["state"]) for quantity, some in values.groupby("quantity")}
+    states = {quantity: set(rows["state"]) for quantity, rows in values.groupby("quantity")}
     return ", ".join(
-        f"{quantity} ({', '.join(state for state in STATES if state in found[quantity])})"
+        f"{quantity} ({', '.join(state for state in STATES if state in states[quantity])})"
         for quantity in QUANTITIES
-        if quantity in found
+        if quantity in states
     )
 
 
 def _sorted(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Return the rows by group, quantity, layer, way of reading and state, with numbers as numbers."""
-    table = table.astype({"layer": "Int64", **dict.fromkeys(NUMBER_COLUMNS[:3], int)})
-    table = table.astype(dict.fromkeys(NUMBER_COLUMNS[3:], float))
+    table = table.astype({"layer": "Int64", **_NUMBERS})
     order = {name: place for place, name in enumerate((*QUANTITIES, *STATES))}
     return table.sort_values(
         ["group", "quantity", "layer", *keys, "state"],

@@ -7,13 +7,15 @@ seeds of each side are a sample of their own, and their variances need not be eq
 """
 
 import math
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64
+from scipy import stats
 
-from spaceprobe.analysis.association import ROUNDING, t_quantile
+from spaceprobe.analysis.association import CONFIDENCE, ROUNDING, Interval, is_constant
 
 PAIRED = "paired t over seeds"
 WELCH = "Welch t"
@@ -59,11 +61,11 @@ def mean_difference(a: Values, b: Values) -> MeanDifference:
     """Return the difference of the means over seeds, second minus first, with its 95 % t interval.
 
     Paired where at least 2 seeds are in both and each seed has one value on each side; else Welch's
-    interval, for which each side needs 2 seeds. Several values of one seed are no independent ones: their
+    interval, for which each side needs 2 seeds. Several values of one seed are not independent: their
     mean is that seed's value. Where nothing varies, the interval has no width.
 
     Args:
-        a: the first study's values by seed; at least one seed, no empty list, finite numbers.
+        a: the first study's values by seed; at least one seed, with at least one finite number each.
         b: the second study's.
     """
     values_a, values_b = _by_seed(a), _by_seed(b)
@@ -75,29 +77,24 @@ def mean_difference(a: Values, b: Values) -> MeanDifference:
         for name, side in (("a", a), ("b", b))
         if any(len(values) > 1 for values in side.values())
     ]
-    num_pairs = 0
     if is_single and len(shared) >= 2:
-        num_pairs = len(shared)
+        num_pairs, kind = len(shared), PAIRED
         notes += _unpaired(num_pairs, len(x), len(y))
-        pairs = (np.array([side[seed] for seed in shared]) for side in (values_a, values_b))
-        kind, (difference, margin) = PAIRED, _paired(*pairs)
+        pairs = [np.array([side[seed] for seed in shared]) for side in (values_a, values_b)]
+        difference, (low, high) = _mean(pairs[1] - pairs[0]), _interval(*pairs, is_paired=True)
         constant = "all differences are equal: an interval without width"
     else:
         notes += [f"1 seed in {name}: an interval needs 2" for name, n in (("a", x), ("b", y)) if len(n) == 1]
-        kind = WELCH if min(len(x), len(y)) >= 2 else ""
+        num_pairs, kind = 0, WELCH if min(len(x), len(y)) >= 2 else ""
         if kind and len(shared) == 1:
             notes.append("1 shared seed: not paired")
-        difference, margin = _welch(x, y)
+        difference, (low, high) = _mean(y) - _mean(x), _interval(x, y, is_paired=False)
         constant = "no variance in a and in b: an interval without width"
-    return MeanDifference(
-        len(x),
-        len(y),
-        num_pairs,
-        *(_mean(x), _deviation(x), _mean(y), _deviation(y)),
-        *(difference, difference - margin, difference + margin),
-        kind,
-        [*notes, *([constant] if margin == 0 else [])],
-    )
+    if high - low <= ROUNDING * np.abs([*x, *y]).max():
+        low = high = difference
+        notes.append(constant)
+    of_sides = _mean(x), _deviation(x), _mean(y), _deviation(y)
+    return MeanDifference(len(x), len(y), num_pairs, *of_sides, difference, low, high, kind, notes)
 
 
 def _by_seed(values: Values) -> dict[Hashable, float]:
@@ -113,32 +110,12 @@ def _unpaired(num_pairs: int, num_a: int, num_b: int) -> list[str]:
     return [f"difference over the {num_pairs} shared seeds; left out: {' and '.join(left)}"]
 
 
-def _paired(x: Float64[np.ndarray, "pairs"], y: Float64[np.ndarray, "pairs"]) -> tuple[float, float]:
-    """Return the mean of y - x and the margin of its interval."""
-    differences = y - x
-    error = _spread(differences, float(np.abs([x, y]).max())) / math.sqrt(len(x))
-    return _mean(differences), t_quantile(len(x) - 1) * error
-
-
-def _welch(x: Float64[np.ndarray, "as"], y: Float64[np.ndarray, "bs"]) -> tuple[float, float]:
-    """Return the difference of the means and the margin of its interval, NaN below two values a side."""
-    difference = _mean(y) - _mean(x)
-    if min(len(x), len(y)) < 2:
-        return difference, math.nan
-    squares = [_spread(side, float(np.abs(side).max())) ** 2 / len(side) for side in (x, y)]
-    total = sum(squares)
-    if total == 0:
-        return difference, 0.0
-    # Of shares, so that small variances do not underflow when they are squared.
-    num_free = 1 / sum((s / total) ** 2 / (len(side) - 1) for s, side in zip(squares, (x, y), strict=True))
-    return difference, t_quantile(num_free) * math.sqrt(total)
-
-
-def _spread(values: Float64[np.ndarray, "seeds"], scale: float) -> float:
-    """Return the standard deviation (n - 1), and 0 where values differ by rounding of numbers so large."""
-    if float(np.ptp(values)) <= ROUNDING * scale:
-        return 0.0
-    return float(np.std(values, ddof=1))
+def _interval(x: Float64[np.ndarray, "as"], y: Float64[np.ndarray, "bs"], *, is_paired: bool) -> Interval:
+    """Return the interval of the mean of y minus that of x; NaN below two values a side."""
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of one value, or of equal ones
+        test = stats.ttest_rel(y, x) if is_paired else stats.ttest_ind(y, x, equal_var=False)
+    low, high = test.confidence_interval(CONFIDENCE)
+    return float(low), float(high)
 
 
 def _mean(values: Float64[np.ndarray, "seeds"]) -> float:
@@ -147,5 +124,7 @@ def _mean(values: Float64[np.ndarray, "seeds"]) -> float:
 
 
 def _deviation(values: Float64[np.ndarray, "seeds"]) -> float:
-    """Return the standard deviation (n - 1); NaN of a single value."""
-    return _spread(values, float(np.abs(values).max())) if len(values) > 1 else math.nan
+    """Return the standard deviation (n - 1), 0 where values differ by rounding; NaN of a single value."""
+    if len(values) < 2:
+        return math.nan
+    return 0.0 if is_constant(values) else float(np.std(values, ddof=1))

@@ -1,18 +1,18 @@
 """What two studies have measured, in one long table: a row for each run, state, quantity and layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
-from spaceprobe.analysis.aggregates import TABLE_COLUMNS, swept_settings
-
-Frames = Mapping[str, pd.DataFrame]
-"""The tables of a study by name, such as ``folding``."""
+from spaceprobe.analysis.aggregate_columns import MAIN_AGGREGATES
+from spaceprobe.analysis.aggregates import probe_readings
+from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED, by_state, last_epochs
 
 RUN_QUANTITIES = ("test_accuracy", "test_loss")
 RULES = ("participation", "data99", "functional")
 LAYER_QUANTITIES = (*(f"rank_{rule}" for rule in RULES), "spectral_norm")
-QUANTITIES = (*RUN_QUANTITIES, *TABLE_COLUMNS, *LAYER_QUANTITIES)
+QUANTITIES = (*RUN_QUANTITIES, *MAIN_AGGREGATES, *LAYER_QUANTITIES)
 """What is compared: of trained networks, of folding in every state, and of every layer in every state."""
 
 SIZES = ("num_class_pairs", "num_sources", "num_targets")
@@ -43,7 +43,7 @@ def grouped_runs(a: Frames, b: Frames) -> tuple[list[str], pd.DataFrame]:
         if "runs" not in tables:
             there = ", ".join(tables) or "none"
             raise ValueError(f"{name}: no table runs among its tables ({there}); train the study first")
-    shared = [setting for setting in swept_settings(a["runs"]) if setting in b["runs"].columns]
+    shared = [setting for setting in a.settings("runs") if setting in b["runs"].columns]
     columns = ["architecture", "activation", "dataset", *shared]
     names = ["run", *columns, "depth", "width", "seed", "status"]
     runs = _stack([a["runs"][names].assign(study="a"), b["runs"][names].assign(study="b")])
@@ -53,13 +53,12 @@ def grouped_runs(a: Frames, b: Frames) -> tuple[list[str], pd.DataFrame]:
 
 def varying_settings(tables: Frames, columns: Sequence[str]) -> list[str]:
     """Return the swept settings beyond the columns of a group that a study varies."""
-    runs = tables["runs"]
-    others = [setting for setting in swept_settings(runs) if setting not in columns]
-    return [setting for setting in others if runs[setting].nunique(dropna=False) > 1]
+    others = [setting for setting in tables.settings("runs") if setting not in columns]
+    return [setting for setting in others if tables["runs"][setting].nunique(dropna=False) > 1]
 
 
 def measured_values(tables: Frames) -> tuple[list[str], pd.DataFrame]:
-    """Return the probe keys of a study's tables and what its finished runs have measured.
+    """Return what the finished runs of a study have measured, and the columns that tell readings apart.
 
     The trained state is a run's last epoch. Values that are missing or not valid are left out.
 
@@ -68,18 +67,17 @@ def measured_values(tables: Frames) -> tuple[list[str], pd.DataFrame]:
             training.
 
     Returns:
-        The probe keys, and a table with the columns run, state, the probe keys, quantity, layer (empty where
-        a quantity has none), value, and where they are known `SIZES` and `SETTINGS`.
+        The columns that tell ways of measuring one network apart, and a table with the columns run, state,
+        those, quantity, layer (empty where a quantity has none), value, and where they are known `SIZES` and
+        `SETTINGS`.
     """
     frames = [_of_runs(tables["runs"])]
     keys: dict[str, None] = {}
-    for keys_of_one, frame in (
-        _of_aggregates(tables.get("aggregates", pd.DataFrame())),
-        _of_layers(*_ranks(tables.get("lmd_ranks", pd.DataFrame()))),
-        _of_layers(*_norms(tables.get("lmd_layers", pd.DataFrame()))),
-    ):
-        frames.append(frame)
-        keys |= dict.fromkeys(keys_of_one)
+    for name, values_of in (("aggregates", _of_aggregates), ("lmd_ranks", _ranks), ("lmd_layers", _norms)):
+        if name in tables and not tables[name].empty:
+            readings = probe_readings(tables) if name == "aggregates" else tables.settings(name)
+            frames.append(values_of(tables[name], readings))
+            keys |= dict.fromkeys(readings)
     values = _stack(frames)
     for column in (*keys, "layer", *SIZES):
         if column not in values.columns:
@@ -92,64 +90,48 @@ def measured_values(tables: Frames) -> tuple[list[str], pd.DataFrame]:
 def _of_runs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return accuracy and loss of the trained networks."""
     rows = runs.melt("run", [*RUN_QUANTITIES], var_name="quantity")
-    return rows.assign(state="trained", value=rows["value"].astype(float))
+    return rows.assign(state=TRAINED, value=rows["value"].astype(float))
 
 
-def _of_aggregates(aggregates: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """Return the probe keys of folding, and its aggregates in every state."""
-    if aggregates.empty:
-        return [], aggregates
-    columns = [*aggregates.columns]
-    keys = columns[columns.index("state") + 1 : columns.index("num_pairs")]
+def _of_aggregates(aggregates: pd.DataFrame, readings: Sequence[str]) -> pd.DataFrame:
+    """Return the aggregates of folding in every state."""
     aggregates = aggregates.rename(columns={"num_pairs": "num_class_pairs"})
-    return keys, aggregates.melt(["run", "state", *keys, *SIZES], [*TABLE_COLUMNS], var_name="quantity")
+    return aggregates.melt(["run", "state", *readings, *SIZES], [*MAIN_AGGREGATES], var_name="quantity")
 
 
-def _ranks(ranks: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """Return the probe keys and valid ranks by the rules `RULES`, unrounded."""
-    if ranks.empty:
-        return [], ranks
+def _ranks(ranks: pd.DataFrame, readings: Sequence[str]) -> pd.DataFrame:
+    """Return valid ranks by the rules `RULES`, unrounded, in every state."""
     rows = ranks[ranks["rule"].isin(RULES) & ranks["valid"].astype(bool)]
-    return _keys_before_epoch(ranks), rows.assign(quantity="rank_" + rows["rule"].astype(str))
+    return _in_states(rows.assign(quantity="rank_" + rows["rule"].astype(str)), readings)
 
 
-def _norms(layers: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """Return the probe keys and the spectral norms; they are the same under every metric."""
-    if layers.empty:
-        return [], layers
+def _norms(layers: pd.DataFrame, readings: Sequence[str]) -> pd.DataFrame:
+    """Return the spectral norms in every state; they are the same under every metric."""
     rows = layers[layers["metric"] == "identity"]
-    return _keys_before_epoch(layers), rows.assign(quantity="spectral_norm", value=rows["spectral_norm"])
+    return _in_states(rows.assign(quantity="spectral_norm", value=rows["spectral_norm"]), readings)
 
 
-def _keys_before_epoch(table: pd.DataFrame) -> list[str]:
-    """Return the probe keys of a table of layers: they stand between run and epoch."""
-    columns = [*table.columns]
-    return columns[columns.index("run") + 1 : columns.index("epoch")]
-
-
-def _of_layers(keys: list[str], rows: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """Return the values at epoch 0 and at each run's last epoch, and their difference where both are."""
-    if rows.empty:
-        return keys, rows
-    index = ["run", *keys, "quantity", "layer"]
-    rows = rows[[*index, "epoch", "value"]]
-    last = rows.groupby("run")["epoch"].transform("max")
-    initial = rows[rows["epoch"] == 0].drop(columns="epoch").assign(state="initial")
-    trained = rows[(rows["epoch"] == last) & (last > 0)].drop(columns="epoch").assign(state="trained")
-    both = trained.merge(initial, on=index, suffixes=("", "_initial"))
-    both = both.assign(state="difference", value=both["value"] - both["value_initial"])
-    return keys, _stack([initial, trained, both[initial.columns]])
+def _in_states(rows: pd.DataFrame, readings: Sequence[str]) -> pd.DataFrame:
+    """Return the values of layers untrained and trained, and their difference where both are."""
+    index = ["run", *readings, "quantity", "layer"]
+    states = by_state(rows[[*index, "epoch", "value"]])
+    values = {state: each.drop(columns="epoch").assign(state=state) for state, each in states.items()}
+    both = values[TRAINED].merge(values[UNTRAINED], on=index, suffixes=("", "_untrained"))
+    difference = both.assign(state=DIFFERENCE, value=both["value"] - both["value_untrained"])
+    return _stack([values[UNTRAINED], values[TRAINED], difference[values[TRAINED].columns]])
 
 
 def _with_settings(values: pd.DataFrame, tables: Frames) -> pd.DataFrame:
     """Add `SETTINGS` of each run; untrained networks have none."""
-    training = tables.get("training", pd.DataFrame())
-    if training.empty:
+    if "training" not in tables or tables["training"].empty:
         return values.assign(**dict.fromkeys(SETTINGS))
-    runs = training.sort_values("epoch", kind="stable").groupby("run")
-    settings = runs.agg(epochs=("epoch", "max"), learning_rate=("learning_rate", "first"))
-    is_initial = values["state"] == "initial"
-    return values.assign(**{name: values["run"].map(settings[name]).mask(is_initial) for name in SETTINGS})
+    training = tables["training"]
+    settings = {
+        "epochs": last_epochs(training).set_index("run")["epoch"],
+        "learning_rate": by_state(training)[UNTRAINED].set_index("run")["learning_rate"],
+    }
+    is_untrained = values["state"] == UNTRAINED
+    return values.assign(**{name: values["run"].map(settings[name]).mask(is_untrained) for name in SETTINGS})
 
 
 def _stack(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -1,9 +1,9 @@
 """Averages over seeds, each with the interval that the seeds themselves support.
 
-Depths are fixed by design, so the runs of a seed are no random sample; the seeds are. The average
+Depths are fixed by design, so the runs of a seed are not a random sample; the seeds are. The average
 is that of atanh(r), back-transformed, its interval the t interval over seeds. It covers what one
 seed shows on average: in simulation 94 to 96 % of the time for 5 seeds of 5 runs with normal
-errors, where the percentile bootstrap covers 82 to 84 %. It is no interval of the correlation in an
+errors, where the percentile bootstrap covers 82 to 84 %. It is not an interval of the correlation in an
 infinite population of runs: atanh(r) of five runs is biased away from 0, so that a population
 value of .90 shows as .95 on average.
 """

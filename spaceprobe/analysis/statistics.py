@@ -10,24 +10,8 @@ import math
 import numpy as np
 from jaxtyping import Float64, Int64
 
-Statistic = int | float | None
-"""A value of a column; None where nothing qualifies, an empty cell of the CSV."""
-
 QUANTILE_PERCENTS = (5, 25, 50, 75, 95)
 """Percentages of the reported quantiles. Integers, so that ranks are exact."""
-
-STATISTIC_COLUMNS = (
-    "num_paths",
-    "num_sources",
-    "num_targets",
-    "zero_length",
-    "folded",
-    "mean",
-    "max",
-    *(f"q{percent:02d}" for percent in QUANTILE_PERCENTS),
-    "row_max_median",
-)
-"""The columns that `folding_statistics` fills, in their order in folding.csv."""
 
 
 def count_zero_length(cells: Int64[np.ndarray, "cells 3"]) -> int:
@@ -45,8 +29,8 @@ def folding_statistics(
     num_sources: int,
     num_targets: int,
     num_zero_length: int | None = None,
-) -> dict[str, Statistic]:
-    """Return the columns `STATISTIC_COLUMNS` of one class pair and one measure.
+) -> dict[str, int | float]:
+    """Return the columns of folding.csv of one class pair and one measure, those that have a value.
 
     The folding of a path is (length - reach) / length, rounded once, and 0 for length 0. Compute
     ``row_max`` by the same expression, or ``max`` is one of its entries only up to the last bit.
@@ -64,41 +48,45 @@ def folding_statistics(
         num_zero_length: paths of length 0; None counts them in ``cells``, right for χ only.
 
     Returns:
-        Shares and foldings in [0, 1). Without paths num_paths is 0 and every share, mean, maximum
-        and quantile None; without folded paths quantiles and row_max_median are None and the
-        maximum is 0. Quantiles are inverted-CDF quantiles over folded paths, hence foldings that
+        Shares and foldings in [0, 1). Without paths only the numbers of paths, sources and targets;
+        without folded paths no quantiles and no row_max_median, and the maximum is 0. Quantiles are
+        inverted-CDF quantiles over folded paths, hence foldings that
         occur; the median of the row maxima is the middle one or the mean of the two middle ones.
 
     Raises:
-        ValueError: if a row is no (length, reach, count) with 0 ≤ reach ≤ length and count ≥ 0.
+        ValueError: if a row is not a (length, reach, count) with 0 ≤ reach ≤ length and count ≥ 0.
     """
     length, reach, count = cells.T
     is_wrong = (reach < 0) | (reach > length) | (count < 0)
     if is_wrong.any():
         raise ValueError(
-            f"cells: {cells[is_wrong][0].tolist()} is no (length, reach, count) "
+            f"cells: {cells[is_wrong][0].tolist()} is not a (length, reach, count) "
             "with 0 <= reach <= length and 0 <= count"
         )
     num_paths = int(count.sum())
-    statistics: dict[str, Statistic] = dict.fromkeys(STATISTIC_COLUMNS)
-    statistics |= {"num_paths": num_paths, "num_sources": num_sources, "num_targets": num_targets}
+    sizes: dict[str, int | float] = {
+        "num_paths": num_paths,
+        "num_sources": num_sources,
+        "num_targets": num_targets,
+    }
     if num_paths == 0:
-        return statistics
+        return sizes
 
     if num_zero_length is None:
         num_zero_length = count_zero_length(cells)
     is_folded = (reach < length) & (count > 0)
     length, reach, count = length[is_folded], reach[is_folded], count[is_folded]
     folding = (length - reach) / length
-    statistics["zero_length"] = num_zero_length / num_paths
-    statistics["folded"] = int(count.sum()) / num_paths
-    statistics["mean"] = _total_folding(length, reach, count) / num_paths
-    statistics["max"] = float(folding.max(initial=0.0))
-    statistics |= _quantiles(folding, count)
     folded_rows = row_max[row_max > 0]
-    if folded_rows.size:
-        statistics["row_max_median"] = float(np.median(folded_rows))
-    return statistics
+    return {
+        **sizes,
+        "zero_length": num_zero_length / num_paths,
+        "folded": int(count.sum()) / num_paths,
+        "mean": _total_folding(length, reach, count) / num_paths,
+        "max": float(folding.max(initial=0.0)),
+        **_quantiles(folding, count),
+        **({"row_max_median": float(np.median(folded_rows))} if folded_rows.size else {}),
+    }
 
 
 HISTOGRAM_BINS = 50
@@ -136,7 +124,7 @@ def _total_folding(
 
 def _quantiles(
     folding: Float64[np.ndarray, "folded"], count: Int64[np.ndarray, "folded"]
-) -> dict[str, Statistic]:
+) -> dict[str, float]:
     """Return the inverted-CDF quantiles, the ⌈q·n⌉-th smallest of n values.
 
     Hyndman and Fan, Sample Quantiles in Statistical Packages, 1996, definition 1.

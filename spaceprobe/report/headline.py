@@ -6,13 +6,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from spaceprobe.analysis.predictors import main_predictor
 from spaceprobe.report.numbers import LAST, Numbers
 from spaceprobe.results.missing import why_missing
 from spaceprobe.results.questions import (
     architecture_rows,
     correlation_row,
     has_valid_rank,
-    main_predictor,
     way_shown,
 )
 from spaceprobe.results.results import Results
@@ -84,12 +84,12 @@ def cards(results: Results, numbers: Numbers) -> Iterator[Card]:
 
 
 def _correlations(results: Results, numbers: Numbers) -> Iterator[Card]:
-    predictor = main_predictor(results.frames["runs"])
+    predictor = main_predictor(results.frames["runs"], results.frames.settings("runs"))
     if predictor is None or not results.has("correlations"):
         return
     questions = (
         ("trained", "none", "trained networks"),
-        ("initial", "none", "the same networks before training"),
+        ("untrained", "none", "the same networks before training"),
         ("trained", "test_accuracy", "trained networks, given their test accuracy"),
     )
     for state, given, words in questions:
@@ -165,7 +165,10 @@ def absent(results: Results, numbers: Numbers) -> Iterator[Markup]:
     if "fold" not in results.study.stages:
         return
     runs = results.frames["runs"]
-    predictor, missing = main_predictor(runs), why_missing(results, "folding", "correlations")
+    predictor, missing = (
+        main_predictor(runs, results.frames.settings("runs")),
+        why_missing(results, "folding", "correlations"),
+    )
     if missing is not None:
         yield Markup("No number of folding: {}.").format(missing)
     elif predictor is None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from spaceprobe.analysis.aggregates import swept_settings
+from spaceprobe.stages.train.tables import RUNS
 
 LABEL = "group"
 
@@ -83,7 +83,7 @@ def group_order(runs: pd.DataFrame) -> list[str]:
 
 def _varying(runs: pd.DataFrame) -> list[str]:
     """Return the swept settings that vary, but for seeds."""
-    names = [name for name in swept_settings(runs) if name not in SEEDS]
+    names = [name for name in RUNS.settings(runs) if name not in SEEDS]
     return [name for name in names if runs[name].nunique(dropna=False) > 1]
 
 
@@ -109,9 +109,9 @@ def last_epochs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_state(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the rows of epoch 0 as ``initial``, and those of each run's last later epoch as ``trained``."""
+    """Return the rows of epoch 0 as untrained, and those of each run's last later epoch as trained."""
     last = last_epochs(table)
-    return {"initial": table[table["epoch"] == 0], "trained": last[last["epoch"] > 0]}
+    return {"untrained": table[table["epoch"] == 0], "trained": last[last["epoch"] > 0]}
 
 
 def reading_keys(table: pd.DataFrame) -> list[str]:

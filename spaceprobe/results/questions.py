@@ -5,9 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from spaceprobe.analysis.aggregates import swept_settings
 from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
-from spaceprobe.analysis.samples import predictors
+from spaceprobe.analysis.predictors import predictors
 from spaceprobe.results.groups import (
     LABEL,
     group_order,
@@ -16,30 +15,20 @@ from spaceprobe.results.groups import (
     reading_keys,
     with_groups,
 )
+from spaceprobe.stages.train.tables import RUNS
 
 Frames = Mapping[str, pd.DataFrame]
 
-STATES = {"trained": "trained", "initial": "untrained"}
+STATES = {"trained": "trained", "untrained": "untrained"}
 """The states of a network in the tables, and what a reader is told."""
 
 OVER_SEEDS, POOLED = "t over seeds", "Fisher z"
 """Intervals of correlations.csv."""
 
 
-def main_predictor(runs: pd.DataFrame) -> str | None:
-    """Return what folding is set against first: of depth and width the one with more values, else a setting.
-
-    At a fixed number of units width says the same as depth. None where nothing varies.
-    """
-    num_depths, num_widths = runs["depth"].nunique(), runs["width"].nunique()
-    if max(num_depths, num_widths) > 1:
-        return "width" if num_widths > num_depths else "depth"
-    return next(iter(predictors(runs)[2:]), None)
-
-
 def varying_predictors(runs: pd.DataFrame) -> list[str]:
     """Return depth, width and the numeric swept settings, those of them that vary."""
-    return [name for name in predictors(runs) if runs[name].nunique() > 1]
+    return [name for name in predictors(runs, RUNS.settings(runs)) if runs[name].nunique() > 1]
 
 
 def correlation_row(
@@ -67,7 +56,7 @@ def architecture_rows(frames: Frames, state: str) -> dict[str, int]:
     if "architectures" not in frames:
         return {}
     runs, table = with_groups(frames["runs"]), _as_read(frames, "architectures")
-    keys = ["architecture", "activation", "dataset", *swept_settings(frames["runs"])]
+    keys = ["architecture", "activation", "dataset", *RUNS.settings(frames["runs"])]
     labels = runs[[*keys, LABEL]].drop_duplicates(keys)
     table = table.merge(labels, on=keys, how="left").set_axis(table.index)
     table = table[table["state"] == state]

@@ -13,11 +13,12 @@ import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.results.status import RunStatus, run_states
-from spaceprobe.stages import STAGES
+from spaceprobe.stages import STAGES, TABLES
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.layout import PROVENANCE, STUDY_FILE
 from spaceprobe.study.storage.part_store import PartStore
+from spaceprobe.tables.frames import Frames
 
 if TYPE_CHECKING:
     from spaceprobe.results.examples import Example, WalkExample
@@ -43,7 +44,7 @@ class Results:
 
     study: Study
     folder: Path
-    frames: Mapping[str, pd.DataFrame]
+    frames: Frames
     study_text: str
     provenance: Mapping[str, Any]
     states: Sequence[RunStatus]
@@ -112,9 +113,9 @@ def _check_runs(study: Study, folder: Path, runs: pd.DataFrame) -> None:
         )
 
 
-def _read_frames(folder: Path) -> dict[str, pd.DataFrame]:
+def _read_frames(folder: Path) -> Frames:
     frames = {}
-    for table in (table for stage in STAGES for table in stage.tables):
+    for table in TABLES:
         path = folder / f"{table.name}.csv"
         if not os.path.lexists(path):
             continue
@@ -126,7 +127,7 @@ def _read_frames(folder: Path) -> dict[str, pd.DataFrame]:
                 "`spaceprobe run` writes it anew"
             )
         frames[table.name] = frame
-    return frames
+    return Frames(frames, TABLES)
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.table import Table
 
 if TYPE_CHECKING:
@@ -156,9 +157,6 @@ WriteFile = Callable[[str, bytes], str]
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 """Rows of tables, by the table's name."""
 
-Frames = Mapping[str, "pd.DataFrame"]
-"""Tables by name."""
-
 
 @dataclass(frozen=True)
 class FileOption:
@@ -276,4 +274,4 @@ class StudyStage(Stage):
         reduce: returns its tables.
     """
 
-    reduce: Callable[[Sections, Frames], Frames]
+    reduce: Callable[[Sections, Frames], Mapping[str, "pd.DataFrame"]]

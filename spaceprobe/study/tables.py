@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from spaceprobe.stages import STAGES, run_stage_named, stage_named
+from spaceprobe.stages import STAGES, TABLES, run_stage_named, stage_named
 from spaceprobe.stages.stage import FinishedPart, RunStage, Sections, Stage, StudyStage
 from spaceprobe.study.code_version import is_edited, table_version
 from spaceprobe.study.config import Study
@@ -17,11 +17,20 @@ from spaceprobe.study.layout import table_path
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.storage.part_files import StoredPart
 from spaceprobe.study.storage.part_store import Stamp, stamp_of
-from spaceprobe.tables.frames import build_frame, cell_of, column_name, write_csv
-from spaceprobe.tables.table import Table
+from spaceprobe.tables.frames import Frames, build_frame, cell_of, column_name, write_csv
+from spaceprobe.tables.table import Column, Table
 
-TIMINGS = Table("timings", key=("stage", "part"), columns=("stage", "part", "duration_s"))
-"""Wall-clock times, in a table of their own: the others hold the same bytes on every repetition."""
+TIMINGS = Table(
+    "timings",
+    key=("stage", "part"),
+    columns=(
+        Column("stage", "text", "the stage that computed the part"),
+        Column("part", "text", "the part's file in the folder of its run"),
+        Column("duration_s", "number", "wall-clock time that it took, in seconds"),
+    ),
+    meaning="one part of the results of a run and how long it took",
+)
+"""A table of its own: the others contain the same bytes on every repetition."""
 
 
 class StudyTables:
@@ -36,7 +45,7 @@ class StudyTables:
         self._code = table_version()
 
     def write(self, stage: Stage) -> None:
-        """Write the tables of a stage, and notes what they say; leaves alone those that would not change.
+        """Write the tables of a stage, and note what they say; leave those alone that would not change.
 
         Raises:
             ResultsError: one cannot be written.
@@ -50,7 +59,7 @@ class StudyTables:
             said = {"text": stage.present(frames), "warnings": [*(stage.warn(frames) if stage.warn else [])]}
             memo = {"sources": sources, "files": self._stamps(stage), **said}
             self._parts.store.set_memo(stage.name, memo)
-            # Another runner may have added parts meanwhile: whoever writes last has seen all of them.
+            # Another runner may have added parts meanwhile: the last one to write has seen all of them.
             self._parts.forget()
             sources = self._sources(stage)
         if isinstance(stage, RunStage):
@@ -60,7 +69,7 @@ class StudyTables:
         self._parts.store.save()
 
     def refresh(self, written: Collection[Stage]) -> list[Stage]:
-        """Write the tables of other stages anew that are there and no longer hold what they come from.
+        """Write again those tables of other stages that are there but out of date.
 
         Args:
             written: the stages whose tables were just written.
@@ -91,17 +100,18 @@ class StudyTables:
         memo = self._parts.store.memo(stage.name)
         return memo["text"], memo["warnings"]
 
-    def frames(self, stage: Stage) -> dict[str, pd.DataFrame]:
+    def frames(self, stage: Stage) -> Frames:
         """Return the tables of a stage and of the stages that it needs, from the finished parts."""
         needed: dict[str, pd.DataFrame] = {}
         for name in stage.needs:
             needed |= self.frames(stage_named(name))
         if isinstance(stage, StudyStage):
-            return needed | dict(stage.reduce(self._study.sections, needed))
+            reduced = stage.reduce(self._study.sections, Frames(needed, TABLES))
+            return Frames({**needed, **reduced}, TABLES)
         sources = self._sources(stage)
         if self._frames.get(stage.name, ("",))[0] != sources:  # parts are read once, not per use
             self._frames[stage.name] = sources, self._read_frames(run_stage_named(stage.name))
-        return needed | self._frames[stage.name][1]
+        return Frames({**needed, **self._frames[stage.name][1]}, TABLES)
 
     def _sources(self, stage: Stage) -> str:
         """Return a digest of everything that the tables of a stage, and what they say, come from."""
@@ -148,8 +158,8 @@ class StudyTables:
             settings = {column_name(key): cell_of(value) for key, value in run.axes.items()}
             variant = {column_name(key): cell_of(value_of(sections, key)) for key in varying}
             tabulated = stage.tabulate(sections, [(part.part, part.content) for part in finished])
-            for name, some in tabulated.items():
-                rows[name].extend({"run": run.name, **settings, **variant, **row} for row in some)
+            for name, of_run in tabulated.items():
+                rows[name].extend({"run": run.name, **settings, **variant, **row} for row in of_run)
         swept = [column_name(key) for key in runs[0].axes]
         return {
             table.name: build_frame(
@@ -164,6 +174,6 @@ class StudyTables:
     def _finished(self, stage: RunStage) -> Iterator[tuple[Run, Sections, list[StoredPart]]]:
         for run in self._parts.runs:
             for sections in run.variants(stage):
-                found = [*self._parts.read(stage, run, sections)]
-                if found:
-                    yield run, sections, found
+                parts = [*self._parts.read(stage, run, sections)]
+                if parts:
+                    yield run, sections, parts

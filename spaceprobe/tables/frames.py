@@ -1,29 +1,71 @@
 """Tables as DataFrames and as CSVs: UTF-8, newlines, floats by repr, rows sorted by their key."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import file_digest, write_whole
 from spaceprobe.tables.table import Table
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def read_tables(folder: str | Path) -> dict[str, pd.DataFrame]:
+    _ByName = Mapping[str, pd.DataFrame]
+else:
+    _ByName = Mapping  # settings are checked without pandas, whose import takes a fifth of a second
+
+
+class Frames(_ByName):
+    """The tables of a study by name, with what their columns are."""
+
+    def __init__(self, frames: "Mapping[str, pd.DataFrame]", tables: Iterable[Table]) -> None:
+        """Take the tables that are there, and the declarations of those whose columns are asked for."""
+        self._frames = dict(frames)
+        self.tables = {table.name: table for table in tables}
+
+    def __getitem__(self, name: str) -> "pd.DataFrame":
+        """Return a table."""
+        return self._frames[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the tables that are there."""
+        return iter(self._frames)
+
+    def __len__(self) -> int:
+        """Return the number of tables that are there."""
+        return len(self._frames)
+
+    def settings(self, name: str) -> list[str]:
+        """Return the columns of a table that hold swept settings, as `Table.settings`."""
+        return self.tables[name].settings(self[name])
+
+    def readings(self, name: str) -> list[str]:
+        """Return the columns of a table that tell the ways of measuring one network apart."""
+        return self.tables[name].readings(self[name])
+
+    def with_table(self, table: Table, frame: "pd.DataFrame") -> "Frames":
+        """Return these tables and one more."""
+        return Frames({**self, table.name: frame}, [*self.tables.values(), table])
+
+
+def read_tables(folder: str | Path) -> "dict[str, pd.DataFrame]":
     """Return the tables of a study by name, such as ``folding``.
 
     Args:
         folder: the study's folder, such as ``results/depth-sweep``.
 
     Raises:
-        SpaceprobeError: there is no table in it.
+        SpaceprobeError: it contains no table.
     """
+    import pandas as pd
+
     paths = sorted(Path(folder).glob("*.csv"))
     if not paths:
-        raise SpaceprobeError(f"{folder}: holds no table of a study; give one such as results/quickstart")
+        raise SpaceprobeError(
+            f"{folder}: contains no table of a study; give a folder such as results/quickstart"
+        )
     return {path.stem: pd.read_csv(path) for path in paths}
 
 
@@ -37,7 +79,7 @@ def build_frame(
     rows: Sequence[Mapping[str, Any]],
     key_columns: Sequence[str] = (),
     settings: Sequence[str] = (),
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Return rows as a frame with the table's columns, sorted by run and key.
 
     Args:
@@ -46,6 +88,8 @@ def build_frame(
         key_columns: further columns of its key, after the run.
         settings: a run's swept settings, which some tables show.
     """
+    import pandas as pd
+
     names = ["run", *(name for name in key_columns if name not in table.names), *table.names]
     if table.settings_after is not None:
         place = names.index(table.settings_after) + 1
@@ -62,13 +106,15 @@ def cell_of(setting: object) -> object:
 
 def _column(values: Sequence[Any]) -> "pd.Series[Any]":
     """Return a column that keeps integers integers where cells are empty."""
+    import pandas as pd
+
     present = [value for value in values if value is not None]
     if len(present) < len(values) and all(type(value) is int for value in present):
         return pd.Series(values, dtype="Int64")
     return pd.Series(values, dtype=None if present else object)
 
 
-def write_csv(path: Path, frame: pd.DataFrame) -> None:
+def write_csv(path: Path, frame: "pd.DataFrame") -> None:
     """Write UTF-8, newlines, floats by repr; a file that would not change is left alone."""
     data = frame.to_csv(index=False, lineterminator="\n").encode()
     if file_digest(path) != hashlib.sha256(data).hexdigest():

@@ -1,15 +1,27 @@
 """The states in which a network is measured, and how a table of epochs gives them."""
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
-UNTRAINED = "initial"
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNTRAINED = "untrained"
 TRAINED = "trained"
 DIFFERENCE = "difference"
 
 STATES = (UNTRAINED, TRAINED, DIFFERENCE)
-"""Epoch 0, the last epoch, and trained minus untrained."""
+"""Epoch 0, the last epoch, and trained minus untrained, in the order of tables."""
+
+TITLES = {TRAINED: "trained", UNTRAINED: "untrained", DIFFERENCE: "trained minus untrained"}
+"""What a reader is told of each, the headline first."""
 
 
-def last_epochs(frame: pd.DataFrame) -> pd.DataFrame:
+def last_epochs(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Return the rows of each run's last epoch."""
     return frame[frame["epoch"] == frame.groupby("run")["epoch"].transform("max")]
+
+
+def by_state(frame: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
+    """Return the rows of epoch 0 as untrained, and those of each run's last later epoch as trained."""
+    last = last_epochs(frame)
+    return {UNTRAINED: frame[frame["epoch"] == 0], TRAINED: last[last["epoch"] > 0]}

@@ -1,9 +1,10 @@
 """What a CSV declares: its name, the columns that identify a row, and all its columns."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 Dtype = Literal["integer", "number", "boolean", "text"]
 """What the cells of a column hold, where they are not empty."""
@@ -49,14 +50,18 @@ class Table:
         """The names of the columns."""
         return tuple(column if isinstance(column, str) else column.name for column in self.columns)
 
-    def settings(self, frame: pd.DataFrame) -> list[str]:
+    def column(self, name: str) -> Column:
+        """Return the column of that name."""
+        return next(column for column in self.columns if isinstance(column, Column) and column.name == name)
+
+    def settings(self, frame: "pd.DataFrame") -> list[str]:
         """Return the columns of a frame of this table that hold swept settings, in their order.
 
         They are those that the table does not declare.
         """
         return [str(name) for name in frame.columns if name != "run" and name not in self.names]
 
-    def readings(self, frame: pd.DataFrame) -> list[str]:
+    def readings(self, frame: "pd.DataFrame") -> list[str]:
         """Return the columns that tell the ways of measuring one network apart, in their order.
 
         They are the swept settings, and the declared columns that are settings.

@@ -34,7 +34,7 @@ def class_pair_heat_maps(
     runs: pd.DataFrame,
     folding: pd.DataFrame,
     columns: Sequence[str] = tuple(CELLS),
-    state: Literal["initial", "trained"] = "trained",
+    state: Literal["untrained", "trained"] = "trained",
 ) -> Figure:
     """Draw class pairs as heat maps, a row of maps for each statistic, one map for each architecture.
 
@@ -46,7 +46,7 @@ def class_pair_heat_maps(
         runs: runs.csv.
         folding: folding.csv.
         columns: the statistics, columns of folding.csv.
-        state: ``trained`` for each run's last epoch, ``initial`` for epoch 0.
+        state: ``trained`` for each run's last epoch, ``untrained`` for epoch 0.
     """
     compared = compare(runs, by_state(folding[folding["measure"] == "chi"])[state], 2 * MAX_MAPS)
     rows, groups = numbers(compared.rows, columns), compared.groups

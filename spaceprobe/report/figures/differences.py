@@ -37,10 +37,10 @@ RANKS = {
 }
 """Ranks of layers, in one panel together."""
 
-STATES = {"trained": (TRAINED, "o", TRAINED), "initial": (UNTRAINED, "s", PAPER)}
+STATES = {"trained": (TRAINED, "o", TRAINED), "untrained": (UNTRAINED, "s", PAPER)}
 """Colour, marker and fill by state: filled and open are told apart in grey as well."""
 
-STATE_NAMES = {"trained": "trained", "initial": "untrained"}
+STATE_NAMES = {"trained": "trained", "untrained": "untrained"}
 
 RANK_COLORS = (TRAINED, UNTRAINED, THIRD)
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from spaceprobe.analysis.aggregates import aggregate_runs, swept_settings
+from spaceprobe.analysis.aggregates import aggregate_runs
 from spaceprobe.analysis.over_seeds import t_interval
 from spaceprobe.report.figures.marks import (
     STATES,
@@ -35,6 +35,9 @@ from spaceprobe.results.groups import (
     reading_keys,
     with_groups,
 )
+from spaceprobe.stages.fold.tables import FOLDING
+from spaceprobe.stages.train.tables import RUNS
+from spaceprobe.tables.frames import Frames
 
 RESPONSES = {
     "chi_row_max_median": "row maxima of χ\n(median over class pairs)",
@@ -80,7 +83,11 @@ def folding_against(
     if rows.empty:
         return empty_figure("no class pair was measured", *not_done(runs))
     grouped = with_groups(runs)[["run", LABEL]]
-    aggregates = aggregate_runs(runs, rows).merge(grouped, on="run").dropna(subset=axis)
+    aggregates = (
+        aggregate_runs(Frames({"runs": runs, "folding": rows}, (RUNS, FOLDING)))
+        .merge(grouped, on="run")
+        .dropna(subset=axis)
+    )
     is_over_seeds = not aggregates.duplicated([axis, "state", "seed"]).any()
     if not is_over_seeds:
         notes = ["no bars: at one place runs differ in more than their seed", *notes]
@@ -132,7 +139,7 @@ def chi_distribution(runs: pd.DataFrame, histogram: pd.DataFrame) -> Figure:
 
 def _why_no_axis(runs: pd.DataFrame, axis: str) -> str:
     """Return why nothing can be drawn against a column of runs.csv; nothing where it can."""
-    if axis not in (*AXES, *swept_settings(runs)):
+    if axis not in (*AXES, *RUNS.settings(runs)):
         return f"this study sweeps no {axis}"
     values = runs.loc[runs["status"] == "done", axis].dropna()
     if len(values) and (not is_numeric_dtype(values) or is_bool_dtype(values)):

@@ -49,7 +49,7 @@ class Look(NamedTuple):
 
 
 STATES = {
-    "initial": Look("untrained", UNTRAINED, "--", "s", PAPER),
+    "untrained": Look("untrained", UNTRAINED, "--", "s", PAPER),
     "trained": Look("trained", TRAINED, "-", "o", TRAINED),
 }
 """Filled and open, solid and dashed: told apart in grey as well."""

@@ -57,7 +57,7 @@ def retrieval_accuracy(runs: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
             panel.axes.set_ylim(len(spaces) - 0.5, -0.5)
             panel.axes.set_xlim(-0.05, 1.05)
             panel.axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        legend_above(grid.figure, [STATES["trained"], STATES["initial"], PIXELS], has_markers=True)
+        legend_above(grid.figure, [STATES["trained"], STATES["untrained"], PIXELS], has_markers=True)
         noise = compared.rows["noise"].iloc[0]
         name_below(grid.figure, f"share of images with noise {noise:g} that find their own", grid.notes)
     return grid.figure
@@ -133,7 +133,7 @@ def _look_of_space(space: str) -> Look:
     """Return how a space is drawn; those of the untrained network end in ``initial``."""
     if space == PIXELS.name:
         return PIXELS
-    return STATES["initial" if space.endswith(" initial") else "trained"]
+    return STATES["untrained" if space.endswith(" initial") else "trained"]
 
 
 def _draw_values(axes: Axes, values: np.ndarray, place: int, look: Look, words: str) -> None:

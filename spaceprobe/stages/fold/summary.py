@@ -1,7 +1,7 @@
 """What the fold stage prints."""
 
-from spaceprobe.stages.stage import Frames
 from spaceprobe.stages.summarize.summary import architecture_lines
+from spaceprobe.tables.frames import Frames
 
 
 def present(tables: Frames) -> str:
@@ -15,4 +15,4 @@ def present(tables: Frames) -> str:
     else:
         num_violations = int(checks["num_violations"].sum())
         check = f"region check: {num_violations or 'no'} violation{'s' * (num_violations != 1)}"
-    return f"{architecture_lines(tables['runs'], tables['folding'])}\n{walks}; {check}"
+    return f"{architecture_lines(tables)}\n{walks}; {check}"

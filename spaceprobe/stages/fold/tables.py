@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.fold.settings import folding_of
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
-from spaceprobe.tables.table import Table
+from spaceprobe.tables.table import Column, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,12 @@ STATISTICS = (
 )
 KEY = ("epoch", "source_class", "target_class", "measure", "method", "num_points")
 
-FOLDING = Table("folding", key=KEY, columns=(*KEY, *STATISTICS))
+READING = (
+    Column("method", "text", "how paths were walked: exact, jvp, kernel or sampled", is_setting=True),
+    Column("num_points", "integer", "points of a sampled path; empty for other methods", is_setting=True),
+)
+
+FOLDING = Table("folding", key=KEY, columns=(*KEY[:4], *READING, *STATISTICS))
 CHECKS = Table(
     "folding_checks",
     key=(*KEY[:3], "method"),
@@ -26,7 +31,7 @@ CHECKS = Table(
 HISTOGRAM = Table(
     "folding_histogram",
     key=("epoch", *KEY[3:], "low", "high"),
-    columns=("epoch", *KEY[3:], "low", "high", "num_paths"),
+    columns=("epoch", "measure", *READING, "low", "high", "num_paths"),
 )
 
 TABLES = (FOLDING, CHECKS, HISTOGRAM)

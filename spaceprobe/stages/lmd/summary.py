@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from spaceprobe.stages.stage import Frames
+from spaceprobe.tables.frames import Frames
 
 WHERE = ("epoch", "layer")
 REACHED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")

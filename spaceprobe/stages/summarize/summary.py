@@ -3,40 +3,44 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from spaceprobe.stages.stage import Frames
+from spaceprobe.stages.summarize.tables import AGGREGATES
+from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.states import TITLES, TRAINED, UNTRAINED
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHAPE = ("architecture", "depth", "width")  # the architecture says them all
-STATES = {"trained": "trained", "initial": "untrained", "difference": "trained minus untrained"}
 
+def architecture_lines(frames: Frames) -> str:
+    """Return a table for the terminal: mean ± standard deviation over seeds for each architecture.
 
-def architecture_lines(runs: "pd.DataFrame", folding: "pd.DataFrame") -> str:
-    """Return a table for the terminal: mean ± standard deviation over seeds for each architecture."""
+    Args:
+        frames: runs and folding.
+    """
     import pandas as pd
 
     from spaceprobe.analysis.aggregates import aggregate_runs, architecture_table
 
     blocks = []
-    aggregates = aggregate_runs(runs, folding)
-    for state, title in STATES.items():
-        table = architecture_table(aggregates, state)
-        if table.empty or state == "difference":
+    frames = frames.with_table(AGGREGATES, aggregate_runs(frames))
+    settings = ["activation", "dataset", *frames.readings("aggregates")]
+    for state in (TRAINED, UNTRAINED):
+        table = architecture_table(frames, state)
+        if table.empty:
             continue
-        shown = pd.DataFrame({"": table["architecture"]})
-        for column in table.columns[: table.columns.get_loc("num_seeds")]:
-            if column not in SHAPE and table[column].nunique(dropna=False) > 1:
-                shown[str(column)] = ["-" if pd.isna(value) else str(value) for value in table[column]]
-        shown["seeds"] = table["num_seeds"]
-        if state == "trained":
-            shown["test accuracy"] = _with_deviation(table, "test_accuracy", 3)
-        shown["folded"] = _with_deviation(table, "chi_folded_mean", 2)
-        shown["max"] = _with_deviation(table, "chi_max", 3)
-        shown["row maxima"] = _with_deviation(table, "chi_row_max_median", 3)
-        blocks.append(f"{title}\n{shown.to_string(index=False, justify='left')}")
+        lines = pd.DataFrame({"": table["architecture"]})
+        for column in settings:
+            if table[column].nunique(dropna=False) > 1:
+                lines[column] = ["-" if pd.isna(value) else str(value) for value in table[column]]
+        lines["seeds"] = table["num_seeds"]
+        if state == TRAINED:
+            lines["test accuracy"] = _with_deviation(table, "test_accuracy", 3)
+        lines["folded"] = _with_deviation(table, "chi_folded_mean", 2)
+        lines["max"] = _with_deviation(table, "chi_max", 3)
+        lines["row maxima"] = _with_deviation(table, "chi_row_max_median", 3)
+        blocks.append(f"{TITLES[state]}\n{lines.to_string(index=False, justify='left')}")
     legend = "medians over class pairs (folded: means), then mean ± standard deviation over seeds"
-    return "\n".join([*blocks, legend, *_why_flat(runs, folding)])
+    return "\n".join([*blocks, legend, *_why_flat(frames["runs"], frames["folding"])])
 
 
 def _with_deviation(table: "pd.DataFrame", column: str, digits: int) -> "list[str]":
@@ -63,36 +67,36 @@ def _why_flat(runs: "pd.DataFrame", folding: "pd.DataFrame") -> Iterator[str]:
 
 def present(frames: Frames) -> str:
     """Return what the command prints."""
-    runs, folding, correlations = frames["runs"], frames["folding"], frames["correlations"]
-    if folding.empty:
+    from spaceprobe.analysis.predictors import main_predictor
+
+    if frames["folding"].empty:
         return "there is no folding to summarize"
-    lines = [architecture_lines(runs, folding)]
-    # The one that the study varies more: at a fixed number of units width says the same as depth.
-    num_depths, num_widths = runs["depth"].nunique(), runs["width"].nunique()
-    predictor = "width" if num_widths > num_depths else "depth"
-    if max(num_depths, num_widths) > 1:
-        lines += _correlation_lines(correlations, predictor)
+    lines = [architecture_lines(frames)]
+    predictor = main_predictor(frames["runs"], frames.settings("runs"))
+    if predictor is not None:
+        lines += _correlation_lines(frames, predictor)
     return "\n".join(lines)
 
 
-def _correlation_lines(correlations: "pd.DataFrame", predictor: str) -> list[str]:
+def _correlation_lines(frames: Frames, predictor: str) -> list[str]:
     """Return a table: a line for each state, plain and given the accuracy; a column for each filter."""
     import pandas as pd
 
     from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
 
-    asked = (correlations["response"] == PRIMARY_RESPONSE) & (correlations["seed"] == "all")
-    rows = correlations[asked & (correlations["predictor"] == predictor)]
-    probes = [*rows.columns[: rows.columns.get_loc("predictor")]]
+    correlations, readings = frames["correlations"], frames.settings("correlations")
+    is_asked = (correlations["response"] == PRIMARY_RESPONSE) & (correlations["seed"] == "all")
+    rows = correlations[is_asked & (correlations["predictor"] == predictor)]
     table: dict[str, dict[Any, str]] = {}
     notes: dict[str, None] = {}
-    for key, some in rows.groupby([*probes, "state", "given", "min_accuracy"], sort=False, dropna=False):
-        *probe, state, given, min_accuracy = cast("tuple[Any, ...]", key)
-        label = " ".join([*(str(value) for value in probe), STATES[state]])
+    groups = rows.groupby([*readings, "state", "given", "min_accuracy"], sort=False, dropna=False)
+    for key, intervals in groups:
+        *reading, state, given, min_accuracy = cast("tuple[Any, ...]", key)
+        label = " ".join([*(str(value) for value in reading), TITLES[state]])
         label += " given test accuracy" if given != "none" else ""
         column = f"test accuracy ≥ {min_accuracy:.2f}" if min_accuracy else "all runs"
-        shown, note = _describe(some.set_index("interval").astype(object))
-        table.setdefault(label, {})[column] = shown
+        cell, note = _describe(intervals.set_index("interval").astype(object))
+        table.setdefault(label, {})[column] = cell
         notes |= {f"- ({column}): {note}": None} if note else {}
     title = f"r of {predictor} and row maxima of χ"
     frame = pd.DataFrame.from_dict(table, orient="index").rename_axis(title, axis="columns")

@@ -1,42 +1,111 @@
 """The tables of the summarize stage."""
 
-from spaceprobe.tables.table import Table
-
-_OF_ARCHITECTURE = ("architecture", "depth", "width", "activation", "dataset")
-_OF_RUN = (*_OF_ARCHITECTURE, "seed", "num_parameters", "test_accuracy")
-_PROBE = ("method", "num_points")
-_AGGREGATES = (
-    *("num_pairs", "num_sources", "num_targets"),
-    *(
-        f"{measure}_{column}"
-        for measure in ("chi", "peak")
-        for column in (
-            *("zero_length", "folded", "folded_mean", "mean", "max"),
-            *("q05", "q25", "q50", "q75", "q95", "row_max_median"),
-        )
-    ),
-    "note",
+from spaceprobe.analysis.aggregate_columns import (
+    MEASURES,
+    NOT_OF_AGGREGATES,
+    OF_ARCHITECTURE,
+    OVER_SEEDS,
+    aggregations,
 )
-_SPREADS = tuple(
-    f"{column}_{number}"
-    for column in ("test_accuracy", "chi_folded_mean", "chi_max", "chi_row_max_median")
-    for number in ("mean", "sd", "low", "high")
+from spaceprobe.stages.fold.tables import FOLDING
+from spaceprobe.stages.train.tables import RUNS
+from spaceprobe.tables.states import STATES, TITLES
+from spaceprobe.tables.table import Column, Table
+
+_STATE = Column("state", "text", f"{', '.join(STATES)}: epoch 0, the last epoch, and {TITLES['difference']}")
+_READING = (FOLDING.column("method"), FOLDING.column("num_points"))
+
+AGGREGATES = Table(
+    "aggregates",
+    key=("state", "method", "num_points"),
+    columns=(
+        *(RUNS.column(name) for name in RUNS.names if name not in NOT_OF_AGGREGATES),
+        _STATE,
+        *_READING,
+        Column("num_pairs", "integer", "number of class pairs that were measured"),
+        Column("num_sources", "number", "median over class pairs of num_sources of folding.csv"),
+        Column("num_targets", "number", "median over class pairs of num_targets of folding.csv"),
+        *(
+            Column(
+                f"{measure}_{name}",
+                "number",
+                f"{taken} over class pairs of {column} of {measure} in folding.csv; empty where none has it",
+            )
+            for measure in MEASURES
+            for name, (column, taken) in aggregations(FOLDING).items()
+        ),
+        Column("note", "text", "how many of the class pairs that other networks have, where it lacks some"),
+    ),
+    settings_after="seed",
+    meaning="the folding of one network in one state: medians over class pairs",
 )
 
-TABLES = (
-    Table("aggregates", key=("state", *_PROBE), columns=(*_OF_RUN, "state", *_PROBE, *_AGGREGATES)),
-    Table(
-        "architectures",
-        key=("state", *_OF_ARCHITECTURE, *_PROBE),
-        columns=("state", *_OF_ARCHITECTURE, *_PROBE, "num_seeds", *_SPREADS),
+
+def _over_seeds(name: str) -> tuple[Column, ...]:
+    """Return the columns of what is averaged over seeds."""
+    return (
+        Column(f"{name}_mean", "number", f"mean over seeds of {name} of aggregates.csv"),
+        Column(
+            f"{name}_sd", "number", f"standard deviation (n - 1) of {name} over seeds; empty for one seed"
+        ),
+        Column(
+            f"{name}_low", "number", f"lower limit of the 95 % t interval of {name}_mean; empty for one seed"
+        ),
+        Column(
+            f"{name}_high", "number", f"upper limit of the 95 % t interval of {name}_mean; empty for one seed"
+        ),
+    )
+
+
+ARCHITECTURES = Table(
+    "architectures",
+    key=("state", *OF_ARCHITECTURE, "method", "num_points"),
+    columns=(
+        _STATE,
+        *(RUNS.column(name) for name in OF_ARCHITECTURE),
+        *_READING,
+        Column("num_seeds", "integer", "number of seeds"),
+        *(column for name in OVER_SEEDS for column in _over_seeds(name)),
     ),
-    Table(
-        "correlations",
-        key=(),
-        columns=(
-            *("predictor", "response", "state", "given", "min_accuracy", "seed"),
-            *("num_runs", "num_seeds", "pearson", "pearson_low", "pearson_high", "spearman"),
-            *("slope", "slope_low", "slope_high", "interval", "note"),
+    settings_after="dataset",
+    meaning="one architecture with one value of every setting but the seed, in one state: means over seeds",
+)
+
+CORRELATIONS = Table(
+    "correlations",
+    key=(),
+    columns=(
+        Column("predictor", "text", "depth, width, or a swept number: a column of runs.csv"),
+        Column("response", "text", "a column of aggregates.csv"),
+        _STATE,
+        Column("given", "text", "what is held fixed: none, or test_accuracy of the trained network"),
+        Column("min_accuracy", "number", "least test accuracy of the networks; 0 for all"),
+        Column("seed", "text", "the seed of the networks, or all"),
+        Column("num_runs", "integer", "number of networks"),
+        Column("num_seeds", "integer", "number of seeds"),
+        Column(
+            "pearson",
+            "number",
+            "correlation, in [-1, 1], partial where something is given; over seeds tanh of the mean of "
+            "atanh(r); empty where note says why",
+        ),
+        Column("pearson_low", "number", "lower limit of its 95 % interval; empty where there is none"),
+        Column("pearson_high", "number", "upper limit of its 95 % interval; empty where there is none"),
+        Column("spearman", "number", "correlation of the ranks, in [-1, 1]; over seeds their mean"),
+        Column("slope", "number", "least-squares change of the response per unit of the predictor"),
+        Column("slope_low", "number", "lower limit of its 95 % interval; empty where there is none"),
+        Column("slope_high", "number", "upper limit of its 95 % interval; empty where there is none"),
+        Column(
+            "interval",
+            "text",
+            "t over seeds (a mean over seeds), bootstrap (the same, resampled), or Fisher z (of one sample; "
+            "over all seeds the runs are pooled)",
+        ),
+        Column(
+            "note", "text", "why a cell is empty, what was left out, and how the networks differ otherwise"
         ),
     ),
+    meaning="how one response goes with one predictor, in one state, over one seed or all",
 )
+
+TABLES = (AGGREGATES, ARCHITECTURES, CORRELATIONS)

@@ -1,11 +1,11 @@
 """What the train stage prints."""
 
-from spaceprobe.stages.stage import Frames
+from spaceprobe.tables.frames import Frames
 
 
-def present(tables: Frames) -> str:
+def present(frames: Frames) -> str:
     """Return what the command prints."""
-    runs = tables["runs"]
+    runs = frames["runs"]
     columns = ["run", "status", "train_accuracy", "test_accuracy"]
     if runs["test_accuracy"].isna().all():
         columns = ["run", "status", "train_loss", "test_loss"]

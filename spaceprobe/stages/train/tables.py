@@ -6,26 +6,110 @@ from typing import Any
 from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.stages.train.settings import data_of, network_of, training_of
-from spaceprobe.tables.table import Table
+from spaceprobe.tables.table import Column, Table
 
-METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-CONVERGENCE_KEY = ("epoch", "layer")
-CONVERGENCE_COLUMNS = (
-    *("gradient_ratio", "drift", "raw_drift", "subspace_sine", "log_loss_change", "learning_rate"),
-    *("margin_q50", "margin_q90", "margin_q99", "margin_max", "stable", "converged", "reason"),
-)
+
+def _metrics(when: str) -> tuple[Column, ...]:
+    """Return the columns of loss and accuracy."""
+    loss = "mean cross-entropy in nats, or mean squared error of a regression, on all"
+    accuracy = "share, in [0, 1], that is classified correctly of all"
+    return (
+        Column("train_loss", "number", f"{loss} training points {when}"),
+        Column("train_accuracy", "number", f"{accuracy} training points {when}; empty for a regression"),
+        Column("test_loss", "number", f"{loss} test points {when}"),
+        Column("test_accuracy", "number", f"{accuracy} test points {when}; empty for a regression"),
+    )
+
+
+def _margin(name: str, which: str) -> Column:
+    """Return a column of the encoding margin."""
+    return Column(
+        f"margin_{name}",
+        "number",
+        f"{which} over training points of 1 - probability of the right class, or distance to the target",
+    )
+
+
+METRICS = _metrics("after the last epoch (empty where training failed)")
+EPOCH = Column("epoch", "integer", "passes over the training points so far; 0 is the untrained network")
+RATE = Column("learning_rate", "number", "of the optimizer in this epoch; at epoch 0, that of the first")
 
 RUNS = Table(
     "runs",
     key=(),
     columns=(
-        *("architecture", "depth", "width", "activation", "dataset", "seed"),
-        *("num_parameters", *METRICS, "status", "error"),
+        Column("architecture", "text", "units of the hidden layers: 2x30 is two of 30, 100-50 one of each"),
+        Column("depth", "integer", "number of hidden layers"),
+        Column("width", "integer", "units of the widest hidden layer"),
+        Column("activation", "text", "activation function of the hidden layers"),
+        Column("dataset", "text", "data that the network is trained on"),
+        Column("seed", "integer", "of the initial weights, the order of the batches, and random labels"),
+        Column("num_parameters", "integer", "number of weights and biases"),
+        *METRICS,
+        Column("status", "text", "done, or failed where training diverged"),
+        Column("error", "text", "why training failed; empty where it did not"),
     ),
     settings_after="seed",
+    meaning="one network: its settings, and how well it was trained",
 )
-TRAINING = Table("training", key=("epoch",), columns=("epoch", "learning_rate", *METRICS))
-CONVERGENCE = Table("lmd_convergence", key=CONVERGENCE_KEY, columns=(*CONVERGENCE_KEY, *CONVERGENCE_COLUMNS))
+TRAINING = Table(
+    "training",
+    key=("epoch",),
+    columns=(
+        EPOCH,
+        RATE,
+        *_metrics("after the epoch"),
+    ),
+    meaning="one epoch of the training of one network",
+)
+
+
+CONVERGENCE = Table(
+    "lmd_convergence",
+    key=("epoch", "layer"),
+    columns=(
+        EPOCH,
+        Column("layer", "integer", "number of the weight matrix, from 0"),
+        Column(
+            "gradient_ratio",
+            "number",
+            "norm of the gradient of loss and L2 penalty over all training points, relative to epoch 0; "
+            "empty where it was 0 there",
+        ),
+        Column(
+            "drift",
+            "number",
+            "raw_drift at the largest learning rate; empty at epoch 0 and where the rate is almost 0",
+        ),
+        Column(
+            "raw_drift", "number", "change of the weights in this epoch, relative to their norm before it"
+        ),
+        Column(
+            "subspace_sine",
+            "number",
+            "sine, in [0, 1], of the largest angle between the leading right singular subspaces before and "
+            "after this epoch; empty at epoch 0",
+        ),
+        Column(
+            "log_loss_change",
+            "number",
+            "size of the change of log(training loss) in this epoch; empty at epoch 0",
+        ),
+        RATE,
+        _margin("q50", "median"),
+        _margin("q90", "90 % quantile"),
+        _margin("q99", "99 % quantile"),
+        _margin("max", "maximum"),
+        Column(
+            "stable",
+            "boolean",
+            "whether gradient_ratio, drift, subspace_sine and log_loss_change are at most 0.05",
+        ),
+        Column("converged", "boolean", "whether this epoch and the two before it are stable"),
+        Column("reason", "text", "which quantities are missing or above 0.05; empty where stable"),
+    ),
+    meaning="one weight matrix after one epoch: whether training has stably converged",
+)
 
 TABLES = (RUNS, TRAINING, CONVERGENCE)
 
@@ -47,7 +131,7 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
                 "dataset": data_of(sections).dataset,
                 "seed": training_of(sections).seed,
                 "num_parameters": content.record["num_parameters"],
-                **{name: last.get(name) for name in METRICS},
+                **{metric.name: last.get(metric.name) for metric in METRICS},
                 "status": "done" if content.error is None else "failed",
                 "error": content.error,
             }
