@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import spaceprobe
 from spaceprobe.data.idx_files import RAW_FOLDER
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage
@@ -29,6 +28,7 @@ from spaceprobe.study.parts import StudyParts
 from spaceprobe.study.running.runner import Runner, RunOptions
 from spaceprobe.study.storage.part_files import write_part
 from tests.commands import call, plain, small_mnist
+from tests.package_copies import command_of, copy_package
 
 STUDY = """\
 data: {{root: {root}, train_images: 250}}
@@ -513,10 +513,7 @@ def test_other_weights_are_measured_again(study, copied):
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
-    """A copy of the package without the images that it carries."""
-    copy = tmp_path_factory.mktemp("copy") / "spaceprobe"
-    ignored = shutil.ignore_patterns("mnist_files", "__pycache__")
-    return shutil.copytree(Path(spaceprobe.__file__).parent, copy, ignore=ignored)
+    return copy_package(tmp_path_factory.mktemp("copy"))
 
 
 @contextmanager
@@ -558,18 +555,6 @@ def added(package, lines):
                 (package / file).unlink()
             else:
                 (package / file).write_text(text)
-
-
-def command_of(package, *words):
-    environment = {**os.environ, "PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "1"}
-    code = "import spaceprobe, sys; from spaceprobe.cli import main; "
-    code += f"assert spaceprobe.__file__.startswith({str(package)!r}); main(sys.argv[1:])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)],
-        **{"capture_output": True, "text": True, "env": environment, "cwd": package.parent},
-    )
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 UP_TO_DATE = {stage: f"{stage:<9}  up to date" for stage in PLANNED}
