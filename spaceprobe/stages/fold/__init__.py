@@ -6,6 +6,7 @@ from spaceprobe.stages.fold.settings import FoldingSettings
 from spaceprobe.stages.fold.summary import present
 from spaceprobe.stages.fold.tables import TABLES, tabulate
 from spaceprobe.stages.stage import RunStage
+from spaceprobe.stages.train.parts import sources
 
 STAGE = RunStage(
     name="fold",
@@ -21,4 +22,5 @@ STAGE = RunStage(
     compute=compute,
     tabulate=tabulate,
     present=present,
+    sources=sources,
 )

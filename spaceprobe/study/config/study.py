@@ -8,7 +8,7 @@ from typing import cast
 import yaml
 
 from spaceprobe.stages.stage import Sections
-from spaceprobe.study.cluster.settings import SlurmSettings
+from spaceprobe.study.slurm_settings import SlurmSettings
 from spaceprobe.study.config.sections import SLURM, STUDY, SWEEP
 from spaceprobe.study.config.yaml_text import resolve_scalar
 
