@@ -39,7 +39,7 @@ RUN_TINY = """
 import sys, time
 from pathlib import Path
 from spaceprobe.study.config import load_study
-from spaceprobe.study.running.runner import Options, Runner
+from spaceprobe.study.running.runner import Runner, RunOptions
 from spaceprobe.stages import run_stage_named
 import torch
 from spaceprobe.networks import checkpoints, mlp, training  # what a job imports
@@ -51,32 +51,28 @@ config, results, kind = sys.argv[1:]
 WITH_RUNNER = """
 start = time.perf_counter()
 stages = [run_stage_named("train")]
-with Runner(load_study(config), Path(results), Options(is_quiet=True)) as runner:
-    runner.check(stages)
-    plans = runner.plan(stages)
-    planned = time.perf_counter() - start
-    runner.begin(plans)
-    rss = []
-    if kind == "memory":
-        note = runner._journal.note
-        def noting(event, **facts):
-            note(event, **facts)
-            if event == "job_ended":
-                pages = Path("/proc/self/statm").read_text().split()[1]
-                rss.append(int(pages) * 4096)
-        runner._journal.note = noting
-    cpu = time.process_time()
-    outcome = runner.execute(stages[0])
-    assert not outcome.failures
-    runner.closing(stages)
-cpu = time.process_time() - cpu
-print("FIGURES", planned, time.perf_counter() - start, cpu, outcome.num_computed, *rss)
+runner = Runner(load_study(config), Path(results), RunOptions(is_quiet=True))
+planned, rss = [], []
+def note_planned(plan):
+    planned.extend((time.perf_counter() - start, time.process_time()))
+if kind == "memory":
+    note = runner._journal.note
+    def noting(event, **facts):
+        note(event, **facts)
+        if event == "job_ended":
+            pages = Path("/proc/self/statm").read_text().split()[1]
+            rss.append(int(pages) * 4096)
+    runner._journal.note = noting
+outcome = runner.run(stages, note_planned)
+assert not outcome.failures
+cpu = time.process_time() - planned[1]
+print("FIGURES", planned[0], time.perf_counter() - start, cpu, outcome.num_computed, *rss)
 """
 
 WITHOUT_RUNNER = """
 import hashlib
-with Runner(load_study(config), Path(results)) as runner:
-    jobs = [job for plan in runner.plan([run_stage_named("train")]) for job in plan.jobs]
+plan = Runner(load_study(config), Path(results)).plan([run_stage_named("train")])
+jobs = [job for stage_plan in plan.plans for job in stage_plan.jobs]
 stage = run_stage_named("train")
 start, cpu = time.perf_counter(), time.process_time()
 num_computed = 0
@@ -89,7 +85,7 @@ print("FIGURES", 0.0, time.perf_counter() - start, time.process_time() - cpu, nu
 NO_OP = """
 import sys, time
 from pathlib import Path
-import pandas, tqdm, pydantic, spaceprobe.cli.work, spaceprobe.study.running.runner, spaceprobe.study.config
+import pandas, tqdm, pydantic, spaceprobe.cli.run_stages, spaceprobe.study.running.runner
 from spaceprobe.cli import main
 start = time.perf_counter()
 try:

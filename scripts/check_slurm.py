@@ -20,8 +20,8 @@ from pathlib import Path
 
 from distributed import Client
 
-from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.cluster.slurm import slurm_cluster
+from spaceprobe.study.slurm_settings import SlurmSettings
 
 SETTINGS = SlurmSettings(interface="lo", memory="500MB", walltime="00:10:00")
 NUM_WORKERS = 2

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and lines that are appended whole."""
+"""Write files whole or not at all, append whole lines, and remove what killed processes left."""
 
 import errno
 import hashlib
@@ -7,68 +7,91 @@ import re
 import socket
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
 from spaceprobe.errors import SpaceprobeError
 
 ABANDONED_AFTER_S = 60.0
-"""Chosen: no file takes this long to write, so a dead process's temporary file of this age is nobody's."""
+"""Age at which a dead process's temporary file is removed; chosen: no write pauses this long."""
 
 _TEMPORARY = re.compile(r"\..+~(\d+)@([^~]+)~.*\.tmp", re.DOTALL)
 
 
 class ResultsError(SpaceprobeError):
-    """Results cannot be written or read: the disk is full, gone or read-only, for all of them."""
+    """The results folder cannot be written or read: its disk is full, gone or read-only."""
 
 
 class InTheWayError(ResultsError):
-    """One file cannot be written, since something else is there or its folder may not be written."""
+    """One file cannot be written: something else has its name, or its folder is read-only for this user."""
 
 
 _WAYS_OUT = {
     **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY), "move what is there away"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), "let this user write there"),
 }
-"""What to do where the cause lies in one place."""
+"""What to do about an error that concerns one file."""
 
 
 def write_whole(path: Path, data: bytes) -> str:
-    """Write a file so that a reader, or a crash, sees all of it or nothing; returns its SHA-256.
+    """Write a file so that a reader, or a crash, sees all of it or nothing, and return its SHA-256.
 
     Raises:
-        ResultsError: it cannot be written, or not so that it would outlast a crash; what is there is what was
-            there before, or the new file, whole.
+        ResultsError: the file cannot be written, or not so that it would outlast a crash; what is there is
+            the old file or the new one, whole.
     """
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The name says whose it is, so that what a killed process leaves can be told and removed.
-        prefix = f".{path.name}~{os.getpid()}@{socket.gethostname()}~"
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        with open_whole(path) as file:
             file.write(data)
+    except OSError as error:
+        raise _as_results_error(path, error) from error
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def open_whole(path: Path, *, keep_existing: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to be written in pieces, which gets its name when the block has ended without an error.
+
+    Until then it has a temporary name in the same folder; an error or an interrupt in the block removes it,
+    and ``remove_abandoned`` removes what a killed process leaves.
+
+    Args:
+        path: the file; its folder is made.
+        keep_existing: discard what was written if another process wrote the file meanwhile.
+
+    Raises:
+        OSError: the file cannot be written, or not so that it would outlast a crash.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.name}~{os.getpid()}@{socket.gethostname()}~"  # says whose it is: see remove_abandoned
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
+        if keep_existing and path.exists():
+            _discard(temporary)
+            return
         temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide results from a group
         temporary.replace(path)
-        _flush_folder(path.parent)
-    except OSError as error:
-        if temporary is not None:
-            _discard(temporary)
-        raise _refused(path, error) from error
-    return hashlib.sha256(data).hexdigest()
+    except BaseException:
+        _discard(temporary)
+        raise
+    _flush_folder(path.parent)
 
 
 def append_line(path: Path, line: str) -> None:
     """Append a line in one call, so that the lines of two processes do not mix (on NFS they may).
 
     Raises:
-        ResultsError: it cannot be written, or not whole: it is taken back then, or where another process
-            wrote after it, the next line begins a line of its own.
+        ResultsError: the line cannot be written, or only a part of it, which is then removed; where another
+            process has appended after it, the next line starts on a new line.
     """
     data = line.encode(errors="backslashreplace") + b"\n"
     try:
@@ -86,11 +109,11 @@ def append_line(path: Path, line: str) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise _refused(path, error) from error
+        raise _as_results_error(path, error) from error
 
 
 def last_line(path: Path, max_bytes: int = 4096) -> str | None:
-    """Return the last line that is not empty of a text, or None where there is none; reads its end only."""
+    """Return the last line of a text file that is not empty, or None; only the file's end is read."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -104,25 +127,22 @@ def last_line(path: Path, max_bytes: int = 4096) -> str | None:
 def remove_abandoned(folder: Path) -> None:
     """Remove the temporary files that killed processes of this machine left below a folder.
 
-    Another machine's are left alone: who knows whether their writer lives.
+    Another machine's are kept: whether their writers are alive cannot be told from here.
     """
-    found: list[Path] = []
-    with suppress(OSError):  # a folder that another runner removes meanwhile; the next start looks again
-        found.extend(folder.rglob(".*.tmp"))
-    for path in found:
+    temporaries: list[Path] = []
+    with suppress(OSError):  # another runner may be removing a folder; the next start looks again
+        temporaries.extend(folder.rglob(".*.tmp"))
+    for path in temporaries:
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or match[2] != socket.gethostname() or is_alive(int(match[1])):
             continue
-        try:
-            age_s = time.time() - path.stat().st_mtime
-        except OSError:
-            continue  # gone meanwhile
-        if age_s > ABANDONED_AFTER_S:
-            _discard(path)
+        with suppress(OSError):  # removed meanwhile, or on a read-only disk
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
+                path.unlink()
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether this machine has such a process, and not only its remains."""
+    """Return whether a process of this machine runs (a zombie does not)."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -135,7 +155,7 @@ def file_digest(path: Path) -> str | None:
     """Return the SHA-256 of a file in hexadecimal, or None where it cannot be read."""
     try:
         if not path.is_file():
-            return None  # a pipe would be waited for
+            return None  # reading a pipe would block
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
@@ -143,19 +163,19 @@ def file_digest(path: Path) -> str | None:
 
 
 def check_place(folder: Path) -> None:
-    """Check that a folder is there or can be made, as far as its parents show.
+    """Check that a folder exists or can be made: that the nearest existing parent is a folder.
 
     Raises:
-        InTheWayError: one of them is something else.
+        InTheWayError: it is something else.
     """
-    for place in (folder, *folder.parents):
-        if os.path.lexists(place):
-            if not os.path.isdir(place):  # noqa: PTH112  # of the path module: it raises nothing
-                raise _refused(place, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
+    for parent in (folder, *folder.parents):
+        if os.path.lexists(parent):
+            if not os.path.isdir(parent):  # noqa: PTH112  # unlike Path.is_dir, it never raises
+                raise _as_results_error(parent, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
             return
 
 
-def _refused(path: Path, error: OSError) -> ResultsError:
+def _as_results_error(path: Path, error: OSError) -> ResultsError:
     way_out = _WAYS_OUT.get(error.errno or 0)
     kind = ResultsError if way_out is None else InTheWayError
     return kind(
@@ -165,14 +185,12 @@ def _refused(path: Path, error: OSError) -> ResultsError:
 
 
 def _discard(path: Path) -> None:
-    try:
+    with suppress(OSError):  # the caller reports why the disk cannot be written
         path.unlink(missing_ok=True)
-    except OSError:
-        return  # a disk that cannot be written cannot be tidied either; the cause is reported by the caller
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a rename last: on a crash the folder would forget it."""
+    """Write a folder's entries to the disk, so that a rename outlasts a crash."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

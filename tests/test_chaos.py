@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def hold_signals(tmp_path_factory):
     tally = chaos.Tally()
     folder = tmp_path_factory.mktemp("undisturbed")
     runs = {mode: chaos.run_undisturbed(mode, folder / mode, tally) for mode in chaos.VICTIMS}

@@ -18,7 +18,7 @@ import torch
 
 from spaceprobe.cli import main
 from spaceprobe.stages.stage import Part
-from spaceprobe.study.storage.part_files import Expected, Stale, read_part
+from spaceprobe.study.storage.part_files import StalePart, read_part
 from tests.commands import call
 
 STUDY = """\
@@ -281,15 +281,15 @@ def test_every_flipped_bit_of_a_part_is_found(finished):
         path = next(Path(finished).rglob(name))
         part = Part(path.name, {}, 0)
         data = path.read_bytes()
-        found = read_part(path.parent, part, Expected(None, {}))
-        assert isinstance(found, Stale)
+        found = read_part(path.parent, part, None)
+        assert isinstance(found, StalePart)
         assert " → " in found.reason  # whole, but not what was asked for
         with tempfile.TemporaryDirectory() as folder:
             for position in range(0, len(data), 11):
                 bad = data[:position] + bytes([data[position] ^ 1 << position % 8]) + data[position + 1 :]
                 (Path(folder) / name).write_bytes(bad)
-                found = read_part(Path(folder), part, Expected(None, {}))
-                assert isinstance(found, Stale)
+                found = read_part(Path(folder), part, None)
+                assert isinstance(found, StalePart)
                 assert "is damaged" in found.reason, position
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import spaceprobe
-from spaceprobe.study.running import provenance as module
-from spaceprobe.study.running.provenance import provenance, source_of
+from spaceprobe.study import provenance as module
+from spaceprobe.study.provenance import provenance, source_of
 
 PROJECT = '[project]\nname = "spaceprobe"\nversion = "7.8.9"\n'
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -356,7 +356,7 @@ def test_an_nvidia_smi_without_an_answer(tmp_path, monkeypatch, script):
 
 def test_it_is_quick_and_needs_no_torch():
     code = (
-        "import sys, time; from spaceprobe.study.running.provenance import provenance\n"
+        "import sys, time; from spaceprobe.study.provenance import provenance\n"
         "start = time.perf_counter(); provenance(['a']); print(time.perf_counter() - start)\n"
         "print('torch' in sys.modules)"
     )

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.stages.stage import NOT_IN_KEY
 from spaceprobe.study.cluster import slurm
-from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.cluster.slurm import slurm_cluster
+from spaceprobe.study.slurm_settings import SlurmSettings
 
 pytest.importorskip("dask_jobqueue", reason="the extra is not installed: pip install 'spaceprobe[slurm]'")
 
@@ -35,7 +35,7 @@ def test_no_setting_is_in_a_key():
 
 def test_settings_need_neither_torch_nor_dask():
     code = (
-        "import sys, spaceprobe.study.cluster.settings as s; s.SlurmSettings();"
+        "import sys, spaceprobe.study.slurm_settings as s; s.SlurmSettings();"
         "print(*{'torch', 'dask', 'distributed', 'dask_jobqueue'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -173,8 +173,8 @@ def test_worker_command(tmp_path):
         "--death-timeout": "60",
         "--dashboard-address": "127.0.0.1:0",
         "--resources": "GPU=1",
-        "--preload": "spaceprobe.study.cluster.ending",
-        "--preload-nanny": "spaceprobe.study.cluster.ending",
+        "--preload": "spaceprobe.study.cluster.lost_scheduler",
+        "--preload-nanny": "spaceprobe.study.cluster.lost_scheduler",
         "--interface": "lo",
         "--protocol": "tls://",
     }

@@ -7,17 +7,16 @@ from pathlib import Path
 
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, expand
-from spaceprobe.study.parts import Lacking, StudyParts
+from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.running.journal import read_events, runners_at_work
 from spaceprobe.study.layout import RUN_LOG
-from spaceprobe.stages.stage import RunStage
+from spaceprobe.stages.stage import FinishedPart, RunStage
 from spaceprobe.stages import STAGES
 from spaceprobe.results.started import find_started
 from spaceprobe.files import last_line
-from spaceprobe.study.storage.part_store import Finished
 
 STATES = ("done", "running", "failed", "stale", "partly", "to do")
-"""Of a run in a stage. Stale: there is a result of other settings, inputs or code, or a damaged one; partly:
+"""Of a run in a stage. StalePart: there is a result of other settings, inputs or code, or a damaged one; partly:
 what is there is up to date, but not all is there."""
 
 
@@ -93,14 +92,14 @@ def _state(
     if job in running:
         return "running"
     found = [parts.look(stage, run, sections) for sections in run.variants(stage)]
-    looked = [part for some in found if not isinstance(some, Lacking) for part in some]
-    finished = [part for part in looked if isinstance(part, Finished)]
-    is_whole = len(looked) == len(finished) and not any(isinstance(some, Lacking) for some in found)
-    if any(part.vouched.error for part in finished) or (job in failed and not is_whole):
+    looked = [part for some in found if not isinstance(some, Obstacle) for part in some]
+    finished = [part for part in looked if isinstance(part, FinishedPart)]
+    is_whole = len(looked) == len(finished) and not any(isinstance(some, Obstacle) for some in found)
+    if any(part.error for part in finished) or (job in failed and not is_whole):
         return "failed"
     if is_whole:
         return "done"
-    if any(not isinstance(part, Finished) and not part.is_missing for part in looked):
+    if any(not isinstance(part, FinishedPart) and not part.is_missing for part in looked):
         return "stale"
     return "partly" if finished else "to do"
 

@@ -12,12 +12,12 @@ from spaceprobe.data.idx_files import IMAGE_SETS
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, expand
-from spaceprobe.study.parts import Lacking, StudyParts, section_defaults
+from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.running.runner import UnknownRunError
 from spaceprobe.stages.train.settings import checkpoints_of, data_of, network_of, training_of
-from spaceprobe.stages.stage import Vouched
+from spaceprobe.stages.stage import FinishedPart
 from spaceprobe.stages import fold, train
-from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart
+from spaceprobe.study.storage.part_files import StalePart, StoredPart
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,14 +71,14 @@ class TrainedRun:
         run: the run.
         folder: the run's folder.
         parts: the parts of the study.
-        trained: what its training vouches for.
+        trained: its finished training.
     """
 
     study: str
     run: Run
     folder: Path
     parts: StudyParts
-    trained: Vouched
+    trained: FinishedPart
 
     @property
     def checkpoints(self) -> dict[int, str]:
@@ -163,12 +163,11 @@ class TrainedRun:
         for sections in self.run.variants(fold.STAGE):
             settings = sections["folding"]
             inputs = self.parts.inputs(fold.STAGE, self.run, sections)
-            if isinstance(inputs, Lacking) or getattr(settings, "method", None) not in EXACT:
+            if isinstance(inputs, Obstacle) or getattr(settings, "method", None) not in EXACT:
                 continue
             for part in fold.STAGE.plan(sections, inputs):
                 if (part.key["epoch"], part.key["pair"]) == (epoch, sorted((source, target))):
-                    expected = Expected(None, section_defaults(), fold.STAGE.subject)
-                    stored = self.parts.store.read(self.folder, part, expected)
+                    stored = self.parts.store.read(self.folder, part, None)
                     if isinstance(stored, StoredPart):
                         yield stored.content.arrays
 
@@ -198,11 +197,11 @@ def open_run(study: Study, folder: Path, run: Run) -> TrainedRun:
     # Which code trained it matters to a comparison of runs, not to a look at one of them.
     parts = StudyParts(folder, [run], trusts_code=True)
     found = parts.look(train.STAGE, run, run.sections)
-    if isinstance(found, Lacking):
+    if isinstance(found, Obstacle):
         raise SpaceprobeError(f"{run.name}: {found.reason}")
     (part,) = found
-    if isinstance(part, Stale):
+    if isinstance(part, StalePart):
         way = f"`spaceprobe train {study.name} --run {run.name}` trains it"
         reason = "is not trained yet" if part.is_missing else f"has to be trained again: {part.reason}"
         raise SpaceprobeError(f"{run.name}: {reason}; {way}")
-    return TrainedRun(study.name, run, parts.run_folder(run), parts, part.vouched)
+    return TrainedRun(study.name, run, parts.run_folder(run), parts, part)

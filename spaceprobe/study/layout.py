@@ -12,6 +12,9 @@ EVENTS = "events.jsonl"
 RUNNING = ".running"
 """A folder with a file for each runner that is at work."""
 
+RUNS = "runs"
+"""A folder with a folder for each run."""
+
 RUN_LOG = "run.log"
 """The log of a run, in the run's own folder."""
 

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 
 from spaceprobe.stages import STAGES, run_stage_named, stage_named
-from spaceprobe.stages.stage import RunStage, Sections, Stage, StudyStage
+from spaceprobe.stages.stage import FinishedPart, RunStage, Sections, Stage, StudyStage
+from spaceprobe.study.code_version import is_edited, table_version
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
-from spaceprobe.study.parts import Lacking, StudyParts
-from spaceprobe.study.source.code_version import code_version, is_edited
+from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.storage.part_files import StoredPart
-from spaceprobe.study.storage.part_store import Finished, Stamp, stamp_of
+from spaceprobe.study.storage.part_store import Stamp, stamp_of
 from spaceprobe.tables.frames import Frames, build_frame, cell_of, column_name, write_csv
 from spaceprobe.tables.table import Column, Table
 
@@ -41,7 +41,7 @@ class StudyTables:
         self._folder = folder
         self._parts = parts
         self._frames: dict[str, tuple[str, dict[str, pd.DataFrame]]] = {}
-        self._code = code_version(StudyTables.write)  # of every stage's tables as well
+        self._code = table_version()
 
     def write(self, stage: Stage) -> None:
         """Write the tables of a stage, and notes what they say; leaves alone those that would not change.
@@ -123,12 +123,12 @@ class StudyTables:
         words += [self._study.resolved(), self._code]
         return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 
-    def _looked(self, stage: RunStage) -> Iterator[tuple[Run, Finished]]:
+    def _looked(self, stage: RunStage) -> Iterator[tuple[Run, FinishedPart]]:
         for run in self._parts.runs:
             for sections in run.variants(stage):
                 parts = self._parts.look(stage, run, sections)
-                for found in [] if isinstance(parts, Lacking) else parts:
-                    if isinstance(found, Finished):
+                for found in [] if isinstance(parts, Obstacle) else parts:
+                    if isinstance(found, FinishedPart):
                         yield run, found
 
     def _stamps(self, stage: Stage) -> list[Stamp | None]:

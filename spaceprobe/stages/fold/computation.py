@@ -8,7 +8,7 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.stages.fold.parts import folded_checkpoints
 from spaceprobe.stages.fold.settings import folding_of
 from spaceprobe.stages.fold.tables import MEASURES
-from spaceprobe.stages.stage import Advance, Content, Job, Part, WriteFile
+from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
 from spaceprobe.stages.train.settings import data_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spaceprobe.folding import GridFolding
 
 
-def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, Content]]:
+def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, PartContent]]:
     """Yield the counts of each class pair, epoch by epoch."""
     del write_file
     import torch
@@ -60,7 +60,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 "num_walks": folding.num_paths // (2 if pair.source == pair.target else 1),
                 "num_violations": folding.num_violations,
             }
-            yield part, Content(record, arrays=_to_arrays(pair, folding, members))
+            yield part, PartContent(record, arrays=_to_arrays(pair, folding, members))
 
 
 def _to_arrays(

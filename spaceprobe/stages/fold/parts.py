@@ -64,7 +64,7 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
                 "epoch": epoch,
                 "pair": list(pair),
             },
-            kin=f"folding-*/epoch{epoch}-{pair.source}-{pair.target}.npz",
+            siblings=f"folding-*/epoch{epoch}-{pair.source}-{pair.target}.npz",
             amount=num_images * (2 * num_images if pair.source != pair.target else num_images - 1),
         )
         for epoch, name in folded_checkpoints(sections).items()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.fold.settings import folding_of
-from spaceprobe.stages.stage import Content, Part, Rows, Sections
+from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.tables.table import Column, Table
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ HISTOGRAM = Table(
 TABLES = (FOLDING, CHECKS, HISTOGRAM)
 
 
-def tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows:
+def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
     """Return the rows of each table from the finished parts of a run."""
     settings = folding_of(sections)
     asked = set(settings.directed_pairs())

@@ -13,7 +13,7 @@ from spaceprobe.data.random_labels import randomize_labels
 from spaceprobe.data.swiss_roll import swiss_roll
 from spaceprobe.networks.checkpoints import load_into, read_verified
 from spaceprobe.networks.mlp import mlp
-from spaceprobe.stages.stage import Sections, Vouched
+from spaceprobe.stages.stage import FinishedPart, Sections
 from spaceprobe.stages.train.settings import DataSettings, data_of, network_of, training_of
 
 RANDOM_LABELS = "random_labels.npy"
@@ -49,7 +49,7 @@ def read_labels(data: bytes) -> torch.Tensor:
     return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False)).long()
 
 
-def load_training_data(sections: Sections, folder: Path, trained: Vouched) -> Dataset:
+def load_training_data(sections: Sections, folder: Path, trained: FinishedPart) -> Dataset:
     """Return the dataset as a finished run was trained on it, random labels included.
 
     Raises:
@@ -76,7 +76,7 @@ def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Sequential, 
     return mlp(widths, weights, network.activation), batches
 
 
-def load_network(sections: Sections, folder: Path, trained: Vouched, name: str) -> nn.Sequential:
+def load_network(sections: Sections, folder: Path, trained: FinishedPart, name: str) -> nn.Sequential:
     """Return the network of a checkpoint that the train stage vouches for.
 
     Raises:

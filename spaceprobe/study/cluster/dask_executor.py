@@ -19,10 +19,10 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import InTheWayError, file_digest
 from spaceprobe.stages.stage import Job
 from spaceprobe.study.cluster.workers import GPU, LOOK_EVERY_S, Workers
-from spaceprobe.study.running.executor import Watch
-from spaceprobe.study.running.job import Outcome, run_job
-from spaceprobe.study.running.run_log import here, log_line
-from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part
+from spaceprobe.study.jobs.executor import JobWatch
+from spaceprobe.study.jobs.run_job import JobOutcome, run_job
+from spaceprobe.study.jobs.run_log import here, log_line
+from spaceprobe.study.storage.part_files import StoredPart, read_part
 
 REPORT_EVERY_S = 0.5
 """Chosen: how often a worker tells how far it is."""
@@ -70,7 +70,7 @@ class DaskExecutor:
         """Return whether a worker has a GPU; waits until there is a worker."""
         return self._workers.has_gpu()
 
-    def run(self, jobs: Sequence[Job], watch: Watch) -> Generator[tuple[Job, Outcome], None, None]:
+    def run(self, jobs: Sequence[Job], watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
         """Compute jobs and yields the outcome of each as it ends.
 
         To close it early leaves the jobs that began to their workers, which may still write results.
@@ -80,7 +80,7 @@ class DaskExecutor:
             SpaceprobeError: the scheduler is gone, or a worker has other code.
         """
         waiting = deque(enumerate(jobs))
-        active: dict[int, Future[Outcome]] = {}
+        active: dict[int, Future[JobOutcome]] = {}
         told = [0] * len(jobs)
         try:
             while waiting or active:
@@ -109,8 +109,8 @@ class DaskExecutor:
             for future in active.values():
                 future.release()
 
-    def _submit(self, number: int, job: Job) -> Future[Outcome]:
-        future: Future[Outcome] = self._client.submit(
+    def _submit(self, number: int, job: Job) -> Future[JobOutcome]:
+        future: Future[JobOutcome] = self._client.submit(
             pickle.loads,
             pickle.dumps(_Call((number, job, self._topic))),
             key=f"{job.stage}-{job.run}-{uuid.uuid4().hex[:8]}",
@@ -128,7 +128,7 @@ class DaskExecutor:
             self._workers.check_scheduler()
             return None
 
-    def _outcome(self, job: Job, future: Future[Outcome]) -> Outcome:
+    def _outcome(self, job: Job, future: Future[JobOutcome]) -> JobOutcome:
         """Return the outcome of a job, or why there is none.
 
         Raises:
@@ -137,7 +137,7 @@ class DaskExecutor:
         """
         try:
             error = future.exception()
-            outcome: Outcome | None = future.result() if error is None else None
+            outcome: JobOutcome | None = future.result() if error is None else None
         except (FutureCancelledError, OSError) as lost:
             raise self._workers.gone() from lost
         if outcome is not None:
@@ -159,15 +159,15 @@ class DaskExecutor:
             problem = f"{type(error).__name__}: {error}"
         with suppress(InTheWayError):  # the outcome says it as well
             log_line(job.folder, f"{job.stage}: failed: {problem}")
-        return Outcome(error=problem)
+        return JobOutcome(error=problem)
 
-    def _seen(self, job: Job, outcome: Outcome) -> Outcome:
+    def _seen(self, job: Job, outcome: JobOutcome) -> JobOutcome:
         """Return an outcome once the parts that were written elsewhere are seen here."""
         deadline = time.monotonic() + SHARED_DISK_S
         for path, digest in outcome.digests.items():
             while file_digest(job.folder / path) != digest and not self._is_there(job, path):
                 if time.monotonic() > deadline:
-                    return Outcome(
+                    return JobOutcome(
                         error=f"{job.folder / path}: was written by a worker but is not there; --results "
                         f"has to lie on a disk that all machines of {self._where} share"
                     )
@@ -178,7 +178,7 @@ class DaskExecutor:
     def _is_there(self, job: Job, path: str) -> bool:
         """Return whether another process finished the part as well: only the time that it took differs."""
         part = next(part for part in job.parts if part.path == path)
-        return isinstance(read_part(job.folder, part, Expected(job.code, {})), StoredPart)
+        return isinstance(read_part(job.folder, part, job.code), StoredPart)
 
     def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
         _, message = event
@@ -199,7 +199,7 @@ class _Call:
         return _compute, self.arguments
 
 
-def _compute(number: int, job: Job, topic: str) -> Outcome:
+def _compute(number: int, job: Job, topic: str) -> JobOutcome:
     """Compute a job in a worker, and tells the driver how it goes on."""
     num_threads = get_worker().state.nthreads
     if num_threads > 1:  # its death would cost as many jobs, and their warnings would mix in the logs

@@ -16,22 +16,22 @@ from distributed.security import Security
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.study.cluster.dask_executor import DaskExecutor
+from spaceprobe.study.cluster.held_signals import hold_signals
 from spaceprobe.study.cluster.local import local_cluster
-from spaceprobe.study.cluster.settings import SlurmSettings
-from spaceprobe.study.cluster.undisturbed import undisturbed
 from spaceprobe.study.cluster.workers import Workers
-from spaceprobe.study.running.executor import Place
+from spaceprobe.study.jobs.compute_target import ComputeTarget
+from spaceprobe.study.slurm_settings import SlurmSettings
 
 CONNECT_TIMEOUT_S = 20
 """Chosen: how long a scheduler may take to answer."""
 
 
 @contextmanager
-def open_cluster(place: Place, slurm: SlurmSettings, folder: Path) -> Iterator[DaskExecutor]:
-    """Open the cluster of a place, and closes what it started.
+def open_cluster(target: ComputeTarget, slurm: SlurmSettings, folder: Path) -> Iterator[DaskExecutor]:
+    """Open the cluster of a target, and close what was started.
 
     Args:
-        place: where.
+        target: where jobs are computed.
         slurm: what SLURM is asked for, where it is.
         folder: the study's folder of results, where SLURM's jobs write their logs.
 
@@ -42,22 +42,22 @@ def open_cluster(place: Place, slurm: SlurmSettings, folder: Path) -> Iterator[D
     _hand_on_logs()
     keep, is_ours = None, False
     with ExitStack() as stack:
-        if place.scheduler_address is not None or place.scheduler_file is not None:
-            client, where = stack.enter_context(_connect(place)), _name(place)
+        if target.scheduler_address is not None or target.scheduler_file is not None:
+            client, where = stack.enter_context(_connect(target)), _name(target)
         else:
-            if place.num_slurm_workers is not None:
+            if target.num_slurm_workers is not None:
                 from spaceprobe.study.cluster.slurm import slurm_cluster  # here: it is an extra
 
-                where, num_workers = "the SLURM cluster", place.num_slurm_workers
-                with undisturbed():
+                where, num_workers = "the SLURM cluster", target.num_slurm_workers
+                with hold_signals():
                     cluster: SpecCluster = stack.enter_context(
                         slurm_cluster(slurm, num_workers, folder / "slurm")
                     )
                 keep = partial(cluster.scale, num_workers)
             else:
                 where, is_ours = "this machine", True
-                with undisturbed():
-                    cluster = stack.enter_context(local_cluster(place.num_jobs, place.dashboard))
+                with hold_signals():
+                    cluster = stack.enter_context(local_cluster(target.num_jobs, target.dashboard))
             client = stack.enter_context(Client(cluster, set_as_default=False))
         yield DaskExecutor(client, where, Workers(client, where, keep, gives_up=is_ours))
 
@@ -92,23 +92,25 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Closed comm")
 
 
-def _connect(place: Place) -> Client:
+def _connect(target: ComputeTarget) -> Client:
     """Return a client of a scheduler that is there; TLS is as Dask's own configuration says."""
-    address = place.scheduler_address if place.scheduler_file is None else _address_in(place.scheduler_file)
+    address = (
+        target.scheduler_address if target.scheduler_file is None else _address_in(target.scheduler_file)
+    )
     try:
         with ThreadPoolExecutor(1) as thread:  # whose event loop is nobody else's
             thread.submit(asyncio.run, _greet(str(address))).result()
         return Client(
-            place.scheduler_address,
-            scheduler_file=None if place.scheduler_file is None else os.fspath(place.scheduler_file),
+            target.scheduler_address,
+            scheduler_file=None if target.scheduler_file is None else os.fspath(target.scheduler_file),
             timeout=CONNECT_TIMEOUT_S,
             set_as_default=False,
         )
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise SpaceprobeError(
-            f"{_name(place)}: no Dask scheduler answers ({reason}); start one with `dask scheduler`, or give "
-            "the address that it prints. With TLS the address begins with tls://, and Dask is told of the "
+            f"{_name(target)}: no Dask scheduler answers ({reason}); start one with `dask scheduler`, or "
+            "give the address that it prints. With TLS the address begins with tls://, and Dask finds the "
             "certificates by DASK_DISTRIBUTED__COMM__TLS__... or its own files"
         ) from error
 
@@ -138,7 +140,7 @@ def _address_in(path: Path) -> str:
     return address
 
 
-def _name(place: Place) -> str:
-    if place.scheduler_file is not None:
-        return f"--scheduler-file {place.scheduler_file}"
-    return f"--scheduler-address {place.scheduler_address}"
+def _name(target: ComputeTarget) -> str:
+    if target.scheduler_file is not None:
+        return f"--scheduler-file {target.scheduler_file}"
+    return f"--scheduler-address {target.scheduler_address}"

@@ -22,8 +22,8 @@ import dask
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.files import is_alive
 from spaceprobe.study.cluster.local import CONFIG
-from spaceprobe.study.cluster.settings import SlurmSettings, check_folder
 from spaceprobe.study.cluster.workers import GPU
+from spaceprobe.study.slurm_settings import SlurmSettings, check_folder
 
 if TYPE_CHECKING:
     from dask_jobqueue.slurm import SLURMCluster
@@ -38,7 +38,7 @@ ANSWER_TIMEOUT_S = 60
 HOST = "127.0.0.1"
 """Where scheduler and workers open the port that Dask opens for a dashboard, which is not served."""
 
-ENDING = "spaceprobe.study.cluster.ending"
+ENDING = "spaceprobe.study.cluster.lost_scheduler"
 """What ends a worker that lost its scheduler."""
 
 

@@ -14,13 +14,13 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from spaceprobe.stages.stage import RunStage, Sections, Settings, Stage
-from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.config.check import Axes, check
 from spaceprobe.study.config.draft import SWEEP, Models, draft_file
 from spaceprobe.study.config.finding import check_name, find_config, read_document
 from spaceprobe.study.config.overrides import apply_overrides
 from spaceprobe.study.config.problems import ConfigError, Place
 from spaceprobe.study.config.yaml_text import resolve_scalar
+from spaceprobe.study.slurm_settings import SlurmSettings
 
 STUDY = "study"
 """The section that says what belongs to the study as a whole."""

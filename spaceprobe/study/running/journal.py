@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from spaceprobe.files import append_line, is_alive, remove_abandoned, write_whole
+from spaceprobe.study.jobs.run_log import now
 from spaceprobe.study.layout import EVENTS, RUNNING
-from spaceprobe.study.running.run_log import now
 
 TOUCH_EVERY_S = 5.0
 """Chosen: how often a runner says that it lives."""

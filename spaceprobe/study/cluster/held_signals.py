@@ -9,7 +9,7 @@ from types import FrameType
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def hold_signals() -> Iterator[None]:
     """While it lasts, Ctrl-C and the first SIGTERM are held back: Dask cannot close what is half open.
 
     What is started meanwhile never gets Ctrl-C: a terminal sends it to all processes, but the driver ends
