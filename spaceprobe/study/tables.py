@@ -53,8 +53,13 @@ class StudyTables:
         memo = self._parts.store.memo(stage.name)
         while not self._fits(memo, stage, sources):
             frames = self.frames(stage)
+            asked = self._asked(stage)
             for table in stage.tables:
-                write_csv(self._folder / f"{table.name}.csv", frames[table.name])
+                path = self._folder / f"{table.name}.csv"
+                if table.name in asked:
+                    write_csv(path, frames[table.name])
+                else:
+                    path.unlink(missing_ok=True)
             said = {"text": stage.present(frames), "warnings": [*(stage.warn(frames) if stage.warn else [])]}
             memo = {"sources": sources, "files": self._stamps(stage), **said}
             self._parts.store.set_memo(stage.name, memo)
@@ -66,6 +71,13 @@ class StudyTables:
         if is_edited():  # what is in memory wrote the tables, and is not what `_sources` would say next time
             self._parts.store.set_memo(stage.name, {**memo, "sources": ""})
         self._parts.store.save()
+
+    def _asked(self, stage: Stage) -> set[str]:
+        """Return the names of the tables of a stage that the settings ask for."""
+        if not isinstance(stage, RunStage) or stage.asked_tables is None:
+            return {table.name for table in stage.tables}
+        every = (sections for run in self._parts.runs for sections in run.variants(stage))
+        return {table.name for sections in every for table in stage.asked_tables(sections)}
 
     def refresh(self, written: Collection[Stage]) -> list[Stage]:
         """Write the tables of other stages anew that are there and no longer hold what they come from.

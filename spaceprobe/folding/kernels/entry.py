@@ -76,7 +76,7 @@ def _build() -> tuple[Any, Any, Any]:
     digest = sources_digest()
 
     def see(plan: Plan, inputs: np.ndarray, images: Images, first: int, last: int, scale: np.ndarray):
-        """Forward passes of ``inputs[first:last]`` into ``images``; ``scale`` is room for one row."""
+        """Forward passes of ``inputs[first:last]`` into ``images``; ``scale`` is scratch for one row."""
         digest  # noqa: B018 - held by the function, so that it is part of the cache key
         net = view_network(plan.exact)
         first_image = view_images(images)
@@ -84,7 +84,7 @@ def _build() -> tuple[Any, Any, Any]:
             image = view_image(first_image, net, i)
             see_image(plan.exact_tag, net, pointer(inputs[i]), image, pointer(scale))
 
-    def paths(plan, sources, targets, first, last, room, out):
+    def paths(plan, sources, targets, first, last, scratch, out):
         """Walk from source i to target i into ``out[i]``; where it stopped, and how many carefully."""
         digest  # noqa: B018 - held by the function, so that it is part of the cache key
         tag = plan.tag
@@ -96,14 +96,14 @@ def _build() -> tuple[Any, Any, Any]:
         exact = view_network(plan.exact)
         first_source = view_images(sources)
         first_target = view_images(targets)
-        work = view_workspace(net, lanes, room, first_source.states)
+        work = view_workspace(net, lanes, scratch, first_source.states)
         exact_tag = plan.exact_tag
         exact_tile = plan.exact_tile
-        exact_work = view_workspace(exact, lanes, room, first_source.states)  # the same memory
-        exact_slopes = pointer(room.exact_slopes)
+        exact_work = view_workspace(exact, lanes, scratch, first_source.states)  # the same memory
+        exact_slopes = pointer(scratch.exact_slopes)
         is_new = plan.fast.weights.itemsize < plan.exact.weights.itemsize
-        slopes = pointer(room.slopes)
-        zero = pointer(room.zero)
+        slopes = pointer(scratch.slopes)
+        zero = pointer(scratch.zero)
         num_careful = 0
         for i in range(first, last):
             a = view_image(first_source, net, i)
@@ -121,7 +121,7 @@ def _build() -> tuple[Any, Any, Any]:
             num_careful += np.int64(result == UNSURE)
         return last, num_careful
 
-    def grid(plan, sources, targets, row, column, last, triangle, room, tally: Tally):
+    def grid(plan, sources, targets, row, column, last, triangle, scratch, tally: Tally):
         """Walk from each source to all targets, or the later ones if ``triangle``, into ``tally``.
 
         Begins at ``row`` and ``column`` and goes on to row ``last``; the row and column where it stopped.
@@ -136,15 +136,15 @@ def _build() -> tuple[Any, Any, Any]:
         exact = view_network(plan.exact)
         first_source = view_images(sources)
         first_target = view_images(targets)
-        work = view_workspace(net, lanes, room, first_source.states)
+        work = view_workspace(net, lanes, scratch, first_source.states)
         exact_tag = plan.exact_tag
         exact_tile = plan.exact_tile
-        exact_work = view_workspace(exact, lanes, room, first_source.states)  # the same memory
-        exact_slopes = pointer(room.exact_slopes)
+        exact_work = view_workspace(exact, lanes, scratch, first_source.states)  # the same memory
+        exact_slopes = pointer(scratch.exact_slopes)
         is_new = plan.fast.weights.itemsize < plan.exact.weights.itemsize
-        slopes = pointer(room.slopes)
-        zero = pointer(room.zero)
-        values = pointer(room.values)
+        slopes = pointer(scratch.slopes)
+        zero = pointer(scratch.zero)
+        values = pointer(scratch.values)
         counts = view_tally(tally)
         num_targets = len(targets.z)
         for i in range(row, last):
