@@ -7,17 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceprobe.analysis.statistics import (
+from spaceprobe.analysis.measures import QUANTILE_PERCENTS, measure_counts, measures_of
+from spaceprobe.analysis.path_counts import (
     HISTOGRAM_BINS,
-    QUANTILE_PERCENTS,
+    PathCounts,
     count_zero_length,
     folding_histogram,
-    folding_statistics,
 )
-from spaceprobe.stages.fold.tables import FOLDING
 
 # The sum over paths is correct to one rounding a length, the division adds one.
 MEAN_TOLERANCE = 4 * np.finfo(float).eps
+
+
+def folding_statistics(cells, row_max, num_sources, num_targets, num_zero_length=None):
+    """Return the measures of the paths of a grid."""
+    return measure_counts(PathCounts(cells, num_zero_length, row_max, num_sources, num_targets))
 
 
 def count_cells(pairs):
@@ -50,8 +54,7 @@ def test_statistics_from_counts_equal_those_from_the_raw_list(grid):
 
     found = folding_statistics(count_cells(paths), row_max, len(grid), len(grid[0]))
 
-    columns = [name for name in FOLDING.names if name not in FOLDING.key]
-    assert [*found] == (columns if folded else columns[: columns.index("q05")])
+    assert [*found] == [measure.column.name for measure in measures_of(is_grid=True)]
     assert found["num_paths"] == len(paths)
     assert (found["num_sources"], found["num_targets"]) == (len(grid), len(grid[0]))
     assert found["zero_length"] == sum(length == 0 for length, _ in paths) / len(paths)
@@ -61,9 +64,9 @@ def test_statistics_from_counts_equal_those_from_the_raw_list(grid):
     assert found["mean"] == pytest.approx(float(mean), rel=MEAN_TOLERANCE, abs=0)
     for percent in QUANTILE_PERCENTS:
         quantile = np.quantile(folded, percent / 100, method="inverted_cdf") if folded else None
-        assert found.get(f"q{percent:02d}") == quantile
+        assert found[f"q{percent:02d}"] == quantile
     row_maxima = row_max[row_max > 0]
-    assert found.get("row_max_median") == (np.median(row_maxima) if len(row_maxima) else None)
+    assert found["row_max_median"] == (np.median(row_maxima) if len(row_maxima) else None)
 
 
 @given(path_grids(), st.randoms(use_true_random=False))
@@ -122,18 +125,23 @@ def test_peak_takes_its_paths_of_length_zero_from_chi():
 
 def test_without_paths_everything_but_the_counts_is_empty():
     found = folding_statistics(count_cells([]), np.zeros(0), 0, 7)
-    assert found == {"num_paths": 0, "num_sources": 0, "num_targets": 7}
+    assert {key for key, value in found.items() if value is not None} == {
+        "num_paths",
+        "num_sources",
+        "num_targets",
+    }
+    assert (found["num_paths"], found["num_sources"], found["num_targets"]) == (0, 0, 7)
 
 
 def test_without_folded_paths_the_maximum_is_zero_and_quantiles_are_empty():
     found = folding_statistics(np.array([[3, 3, 6]]), np.zeros(2), 2, 3)
     assert (found["folded"], found["mean"], found["max"]) == (0.0, 0.0, 0.0)
-    assert not {"q05", "q95", "row_max_median"} & set(found)
+    assert [found[key] for key in ("q05", "q95", "row_max_median")] == [None] * 3
 
 
 @pytest.mark.parametrize("row", [[3, 4, 1], [3, -1, 1], [3, 2, -1]])
 def test_impossible_cells_are_refused(row):
-    with pytest.raises(ValueError, match=r"cells: \[3, .*\] is no \(length, reach, count\)"):
+    with pytest.raises(ValueError, match=r"cells: \[3, .*\] is not a \(length, reach, count\)"):
         folding_statistics(np.array([[2, 1, 1], row]), np.zeros(1), 1, 1)
 
 
@@ -153,3 +161,10 @@ def test_histogram_decides_the_edge_of_a_bin_exactly():
     # 29/100 is the middle of a bin; 15/50 = 0.3 its upper edge, which floats would miss.
     histogram = folding_histogram(cells)
     assert {number: count for number, count in enumerate(histogram.tolist()) if count} == {0: 3, 15: 12}
+
+
+def test_matched_paths_have_no_measures_of_a_grid():
+    counts = PathCounts(np.array([[0, 0, 2], [4, 4, 1], [2, 1, 1]]))
+    found = measure_counts(counts, is_grid=False)
+    assert set(measure_counts(counts)) - set(found) == {"num_sources", "num_targets", "row_max_median"}
+    assert (found["num_paths"], found["zero_length"], found["folded"], found["max"]) == (4, 0.5, 0.25, 0.5)
