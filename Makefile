@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RESULTS ?= results
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 
-.PHONY: quickstart test lint format bench depth-sweep depth-sweep-full report gallery clean
+.PHONY: quickstart test lint format docs bench depth-sweep depth-sweep-full report gallery clean
 
 quickstart: $(VENV)/installed  ## train, fold, decompose and summarize three small networks on MNIST
 	$(BIN)/spaceprobe run quickstart --results $(RESULTS) --jobs $(JOBS)
@@ -19,7 +19,7 @@ depth-sweep-full: $(VENV)/installed  ## the same with the whole MNIST test set: 
 report: $(VENV)/installed  ## the pages of all studies in the folder of results
 	@for study in $(RESULTS)/*/study.yaml; do $(BIN)/spaceprobe report --quiet "$${study%/*}" || exit; done
 
-gallery: $(VENV)/installed  ## the README's pictures, from the studies in the folder of results
+gallery: $(VENV)/installed  ## the pictures of README and docs, from the studies in the folder of results
 	$(BIN)/python scripts/gallery.py $(RESULTS)
 
 test: $(VENV)/installed-dev  ## the whole suite
@@ -34,6 +34,9 @@ lint: $(VENV)/installed-dev  ## formatting, style, types, and the direction of i
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/installed-docs  ## the site, in docs/_build; needs no network once installed
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet --builder html docs docs/_build
 
 bench: $(VENV)/installed-dev  ## speed against the papers' way, both sides measured in one run
 	$(BIN)/python scripts/bench.py --out $(RESULTS)
@@ -52,4 +55,8 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ $(VENV)/installed $(VENV)/installed-docs
+
+$(VENV)/installed-docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@ $(VENV)/installed

@@ -15,7 +15,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from spaceprobe.data.datasets import load_image_dataset, load_image_split
+from spaceprobe.data.idx_files import MNIST
+from spaceprobe.data.idx_images import load_images, load_split
 from spaceprobe.folding import fold_grid
 from spaceprobe.networks.mlp import mlp
 from spaceprobe.networks.training import Recipe, train
@@ -104,7 +105,7 @@ def engines() -> list[Engine]:
 @functools.cache
 def images_by_class() -> list[Tensor]:
     """Returns the test images of each class."""
-    test = load_image_split("mnist", None, train=False)
+    test = load_split(MNIST, train=False)
     return [test.inputs[test.targets == label] for label in range(10)]
 
 
@@ -124,7 +125,7 @@ def make_network(architecture: str, state: str) -> nn.Sequential:
     generator = torch.Generator().manual_seed(0)
     network = mlp([784, *[width] * depth, 10], generator)
     if state == "trained":
-        mnist = load_image_dataset("mnist")
+        mnist = load_images(MNIST)
         images, test = mnist.train, mnist.test
         train(
             network,

@@ -11,7 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from spaceprobe.data.datasets import load_image_split
+from spaceprobe.data.idx_files import MNIST
+from spaceprobe.data.idx_images import load_split
 from spaceprobe.lmd.factors import decompose
 from spaceprobe.lmd.graph import neighbour_graph
 from spaceprobe.lmd.large import leading_triplets
@@ -96,7 +97,7 @@ def bench_vectors(W: Tensor) -> None:
 def bench_laplacian() -> None:
     """Prints the seconds of a layer's factors with the Laplacian metric, graphs included."""
     layer = mlp([784, 300], torch.Generator().manual_seed(0))[0]
-    inputs = load_image_split("mnist", None, train=False).inputs[:NUM_IMAGES].double()
+    inputs = load_split(MNIST, train=False).inputs[:NUM_IMAGES].double()
     weight, bias = layer.weight.detach().double(), layer.bias.detach().double()
 
     def factors() -> None:

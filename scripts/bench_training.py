@@ -5,11 +5,11 @@ import time
 import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
-from torchvision.datasets import MNIST
+from torchvision import datasets
 from torchvision.transforms import ToTensor
 
-from spaceprobe.data.datasets import load_image_split
-from spaceprobe.data.idx_files import embedded_root
+from spaceprobe.data.idx_files import MNIST, embedded_root
+from spaceprobe.data.idx_images import load_split
 from spaceprobe.networks.mlp import mlp
 from spaceprobe.networks.training import Recipe, train
 
@@ -20,7 +20,7 @@ LEARNING_RATE = 1e-3
 
 def plain_epoch() -> float:
     """Returns the seconds of an epoch as tutorials write it; nothing is evaluated."""
-    dataset = MNIST(embedded_root(), train=True, download=False, transform=ToTensor())
+    dataset = datasets.MNIST(embedded_root(), train=True, download=False, transform=ToTensor())
     loader = DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True)
     network = mlp(WIDTHS, torch.Generator().manual_seed(0))
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
@@ -34,7 +34,7 @@ def plain_epoch() -> float:
 
 def our_epoch() -> float:
     """Returns the seconds of an epoch of ours, evaluation on all images included."""
-    images, test = load_image_split("mnist", None, train=True), load_image_split("mnist", None, train=False)
+    images, test = load_split(MNIST, train=True), load_split(MNIST, train=False)
     generator = torch.Generator().manual_seed(0)
     times = []
     train(

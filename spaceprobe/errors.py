@@ -2,7 +2,7 @@
 
 
 class SpaceprobeError(Exception):
-    """Something that a user can cause and mend: shown as one sentence, without a traceback.
+    """Something that a user can cause and repair: shown as one sentence, without a traceback.
 
     Attributes:
         exit_code: what the command ends with: 1 where work failed, 2 for a wrong call or setting.
@@ -12,6 +12,6 @@ class SpaceprobeError(Exception):
 
 
 class SettingsError(SpaceprobeError):
-    """Settings that are each allowed, but not with one another."""
+    """Settings that are valid by themselves but do not go together."""
 
     exit_code = 2

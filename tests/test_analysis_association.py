@@ -40,19 +40,19 @@ def residuals(column, others):
 def test_plain_association_is_scipys(columns):
     x, y = columns
     assume(np.ptp(x) > 0 and np.ptp(y) > 0)
-    found = associate(x, y)
+    result = associate(x, y)
     pearson = stats.pearsonr(x, y)
-    assert found.num_runs == len(x)
-    assert found.pearson == pytest.approx(pearson.statistic, abs=TOLERANCE)
-    assert found.spearman == pytest.approx(stats.spearmanr(x, y).statistic, abs=TOLERANCE)
+    assert result.num_runs == len(x)
+    assert result.pearson == pytest.approx(pearson.statistic, abs=TOLERANCE)
+    assert result.spearman == pytest.approx(stats.spearmanr(x, y).statistic, abs=TOLERANCE)
     line = stats.linregress(x, y)
     margin = stats.t.ppf(0.975, len(x) - 2) * line.stderr
-    assert found.slope == pytest.approx(line.slope, rel=TOLERANCE, abs=TOLERANCE)
-    if abs(found.pearson) < 0.999:  # nearer to 1 both standard errors are differences of rounding
+    assert result.slope == pytest.approx(line.slope, rel=TOLERANCE, abs=TOLERANCE)
+    if abs(result.pearson) < 0.999:  # nearer to 1 both standard errors are differences of rounding
         interval = tuple(pearson.confidence_interval(0.95))
-        assert found.pearson_interval == pytest.approx(interval, abs=TOLERANCE)
+        assert result.pearson_interval == pytest.approx(interval, abs=TOLERANCE)
         expected = (line.slope - margin, line.slope + margin)
-        assert found.slope_interval == pytest.approx(expected, rel=1e-6, abs=TOLERANCE)
+        assert result.slope_interval == pytest.approx(expected, rel=1e-6, abs=TOLERANCE)
 
 
 @given(samples(3))
@@ -61,31 +61,31 @@ def test_partial_association_is_that_of_residuals(columns):
     assume(min(map(np.ptp, columns)) > 0)
     x_left, y_left = residuals(x, [z]), residuals(y, [z])
     assume(min(np.linalg.norm(x_left), np.linalg.norm(y_left)) > 1e-3)
-    found = associate(x, y, z)
+    result = associate(x, y, z)
     r = np.corrcoef(x_left, y_left)[0, 1]
-    assert found.pearson == pytest.approx(r, abs=TOLERANCE)
+    assert result.pearson == pytest.approx(r, abs=TOLERANCE)
     design = np.column_stack([np.ones(len(x)), x, z])
     slope = np.linalg.lstsq(design, y)[0][1]
-    assert found.slope == pytest.approx(slope, rel=1e-6, abs=TOLERANCE)
+    assert result.slope == pytest.approx(slope, rel=1e-6, abs=TOLERANCE)
     errors = residuals(y, [x, z])
     variance = errors @ errors / (len(x) - 3) * np.linalg.inv(design.T @ design)[1, 1]
     margin = stats.t.ppf(0.975, len(x) - 3) * math.sqrt(variance)
     expected = (slope - margin, slope + margin)
-    assert found.slope_interval == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    assert result.slope_interval == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 def test_partial_correlation_is_the_textbook_formula_and_so_is_its_interval():
     rng = np.random.default_rng(5)
     x, y, z = np.array([[1, 0.3, 0.2], [0.5, 1, 0.1], [-0.4, 0.6, 1]]) @ rng.normal(size=(3, 12))
-    found = associate(x, y, z)
+    result = associate(x, y, z)
     xy, xz, yz = (np.corrcoef(a, b)[0, 1] for a, b in ((x, y), (x, z), (y, z)))
     r = (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
-    assert found.pearson == pytest.approx(r, abs=TOLERANCE)
+    assert result.pearson == pytest.approx(r, abs=TOLERANCE)
     margin = stats.norm.ppf(0.975) / math.sqrt(12 - 4)
     expected = math.tanh(math.atanh(r) - margin), math.tanh(math.atanh(r) + margin)
-    assert found.pearson_interval == pytest.approx(expected, abs=TOLERANCE)
+    assert result.pearson_interval == pytest.approx(expected, abs=TOLERANCE)
     ranks = [stats.rankdata(column) for column in (x, y, z)]
-    assert found.spearman == pytest.approx(associate(*ranks).pearson, abs=TOLERANCE)
+    assert result.spearman == pytest.approx(associate(*ranks).pearson, abs=TOLERANCE)
 
 
 def test_five_runs_leave_the_papers_correlation_wide_open():
@@ -115,16 +115,16 @@ def test_why_there_is_no_association(x, y, z, reason):
 
 
 def test_a_straight_line_has_no_fisher_interval_but_a_slope():
-    found = associate(DEPTH, 0.3 - 0.1 * DEPTH)
-    assert found.pearson == pytest.approx(-1, abs=1e-15)
-    assert found.pearson_interval is None
-    assert found.slope == pytest.approx(-0.1, rel=1e-14)
+    result = associate(DEPTH, 0.3 - 0.1 * DEPTH)
+    assert result.pearson == pytest.approx(-1, abs=1e-15)
+    assert result.pearson_interval is None
+    assert result.slope == pytest.approx(-0.1, rel=1e-14)
 
 
 def test_ranks_that_the_given_ranks_determine_have_no_spearman():
-    found = associate(DEPTH, BENT, np.array([0.97, 0.96, 0.94, 0.93, 0.90]))
-    assert found.spearman is None
-    assert abs(found.pearson) < 1
+    result = associate(DEPTH, BENT, np.array([0.97, 0.96, 0.94, 0.93, 0.90]))
+    assert result.spearman is None
+    assert abs(result.pearson) < 1
 
 
 @given(arrays(np.float64, st.integers(2, 9), elements=st.floats(-4, 4)))
@@ -145,17 +145,17 @@ def test_no_interval_below_two_seeds():
     one = np.array([0.7])
     assert t_interval(one) is None
     assert bootstrap_interval(one) is None
-    found = mean_correlation(one, t_interval)
-    assert found.value == pytest.approx(0.7, rel=1e-15)
-    assert (found.interval, found.num_perfect) == (None, 0)
+    result = mean_correlation(one, t_interval)
+    assert result.value == pytest.approx(0.7, rel=1e-15)
+    assert (result.interval, result.num_perfect) == (None, 0)
 
 
 def test_mean_correlation_is_the_back_transformed_mean_of_atanh():
-    found = mean_correlation(np.array([0.97, 0.88, 0.99]), t_interval)
+    result = mean_correlation(np.array([0.97, 0.88, 0.99]), t_interval)
     z = np.arctanh([0.97, 0.88, 0.99])
     half = stats.t.ppf(0.975, 2) * stats.sem(z)
-    assert found.value == pytest.approx(np.tanh(z.mean()), rel=1e-14)
-    assert found.interval == pytest.approx((np.tanh(z.mean() - half), np.tanh(z.mean() + half)))
+    assert result.value == pytest.approx(np.tanh(z.mean()), rel=1e-14)
+    assert result.interval == pytest.approx((np.tanh(z.mean() - half), np.tanh(z.mean() + half)))
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ def test_mean_correlation_is_the_back_transformed_mean_of_atanh():
     ],
 )
 def test_perfect_correlations_have_a_limit_but_no_interval(correlations, value, num_perfect):
-    found = mean_correlation(np.array(correlations, dtype=np.float64), t_interval)
-    assert (found.value, found.interval, found.num_perfect) == (value, None, num_perfect)
+    result = mean_correlation(np.array(correlations, dtype=np.float64), t_interval)
+    assert (result.value, result.interval, result.num_perfect) == (value, None, num_perfect)
 
 
 @pytest.mark.parametrize("population_r", [0.3, 0.9, 0.97])
@@ -188,6 +188,6 @@ def test_coverage_over_five_seeds_of_five_runs(population_r):
     studies = np.tanh(draw_z(2_000, 5))
     bounds = {t_interval: T_COVERAGE, bootstrap_interval: BOOTSTRAP_COVERAGE}
     for interval, (low, high) in bounds.items():
-        found = [mean_correlation(study, interval).interval for study in studies]
-        coverage = np.mean([a <= target <= b for a, b in found])
+        intervals = [mean_correlation(study, interval).interval for study in studies]
+        coverage = np.mean([a <= target <= b for a, b in intervals])
         assert low <= coverage <= high

@@ -1,6 +1,7 @@
 """correlations.csv from small aggregate tables."""
 
 import math
+import re
 import time
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import stats
 from spaceprobe.analysis.correlations import PRIMARY_RESPONSE, correlation_table
 from spaceprobe.analysis.predictors import main_predictor, predictors
 from spaceprobe.analysis.samples import FOLDING_RESPONSES
+from spaceprobe.stages.summarize.summary import present
 from spaceprobe.stages.summarize.tables import CORRELATIONS
 from spaceprobe.stages.train.tables import RUNS
 from tests.test_analysis_aggregates import aggregates_of, frames_of, make_folding, make_runs
@@ -232,6 +234,32 @@ def test_the_main_predictor(architectures, rates, expected):
     rows = [(f"r{number}", name, 0, 0.9, "done") for number, name in enumerate(architectures)]
     runs = make_runs(*rows, rate=rates)
     assert main_predictor(runs, RUNS.settings(runs)) == expected
+
+
+def test_the_terminal_shows_what_the_study_sweeps_and_every_state():
+    rates = [1e-3, 2e-3, 4e-3, 8e-3, 16e-3]
+    runs, folding = make_study(num_seeds=2, architectures=("2x30",) * 5)
+    runs = runs.assign(run=[f"r{number}" for number in range(10)])
+    runs.insert([*runs.columns].index("seed") + 1, "rate", rates * 2)
+    folding = pd.concat(
+        [
+            folding[folding["run"] == f"2x30-s{seed}"].assign(run=run)
+            for run, seed in zip(runs["run"], runs["seed"], strict=True)
+        ]
+    )
+    rng = np.random.default_rng(3)
+    folding["row_max_median"] = rng.uniform(0.1, 0.9, len(folding))
+    frames = frames_of(runs, folding)
+    text = present(frames.with_table(CORRELATIONS, correlation_table(frames, CORRELATIONS)))
+    lines = text.splitlines()
+    assert lines[0] == "trained"
+    assert lines[1].split()[:2] == ["rate", "seeds"]
+    assert [line.split()[1] for line in lines[2:7]] == [str(rate) for rate in rates]
+    assert lines[7] == "untrained"
+    table = text.partition("r of rate and row maxima of χ")[2].splitlines()[1:7]
+    states = ["untrained", "trained", "trained minus untrained"]
+    expected = [f"{state}{given}" for state in states for given in ("", " given test accuracy")]
+    assert [re.split(r"\s{2,}", line)[0] for line in table] == expected
 
 
 def test_unequal_pairs_and_targets_are_noted():

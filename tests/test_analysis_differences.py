@@ -15,7 +15,7 @@ from spaceprobe.analysis.association import ROUNDING
 from spaceprobe.analysis.correlation_differences import CORRELATION_DIFFERENCE_COLUMNS
 from spaceprobe.analysis.differences import DIFFERENCE_COLUMNS
 from spaceprobe.analysis.mean_difference import PAIRED, WELCH, mean_difference
-from spaceprobe.stages import STAGES
+from spaceprobe.stages import TABLES
 from spaceprobe.stages.summarize.tables import CORRELATIONS
 from spaceprobe.tables.frames import Frames
 
@@ -34,65 +34,65 @@ def seeds(*values, first=0):
 
 def test_paired_by_hand():
     # Differences 1, 2, 3: mean 2, deviation 1, error 1/√3; t(2) = 4.30265.
-    found = mean_difference(seeds(10.0, 20.0, 30.0), seeds(11.0, 22.0, 33.0))
-    assert (found.interval, found.num_pairs, found.difference) == (PAIRED, 3, 2.0)
-    assert (found.mean_a, found.sd_a, found.mean_b, found.sd_b) == (20.0, 10.0, 22.0, 11.0)
-    assert found.low == pytest.approx(2 - 2.48414, abs=TABLE_TOLERANCE)
-    assert found.high == pytest.approx(2 + 2.48414, abs=TABLE_TOLERANCE)
-    assert found.notes == []
+    means = mean_difference(seeds(10.0, 20.0, 30.0), seeds(11.0, 22.0, 33.0))
+    assert (means.interval, means.num_pairs, means.difference) == (PAIRED, 3, 2.0)
+    assert (means.mean_a, means.sd_a, means.mean_b, means.sd_b) == (20.0, 10.0, 22.0, 11.0)
+    assert means.low == pytest.approx(2 - 2.48414, abs=TABLE_TOLERANCE)
+    assert means.high == pytest.approx(2 + 2.48414, abs=TABLE_TOLERANCE)
+    assert means.notes == []
 
 
 def test_welch_by_hand():
     # a: 1, 2, 3 with s²/n = 1/3; b: 2, 6 with s²/n = 4. Freedom (13/3)²/((1/9)/2 + 16/1) = 1.16955.
-    found = mean_difference(seeds(1.0, 2.0, 3.0), seeds(2.0, 6.0, first=10))
-    assert (found.interval, found.num_pairs, found.difference) == (WELCH, 0, 2.0)
+    means = mean_difference(seeds(1.0, 2.0, 3.0), seeds(2.0, 6.0, first=10))
+    assert (means.interval, means.num_pairs, means.difference) == (WELCH, 0, 2.0)
     num_free = (13 / 3) ** 2 / (1 / 18 + 16)
     assert num_free == pytest.approx(1.16955, abs=1e-4)
     margin = stats.t.ppf(0.975, num_free) * math.sqrt(13 / 3)
-    assert (found.low, found.high) == pytest.approx((2 - margin, 2 + margin), abs=TOLERANCE)
-    assert found.notes == []
+    assert (means.low, means.high) == pytest.approx((2 - margin, 2 + margin), abs=TOLERANCE)
+    assert means.notes == []
 
 
 def test_only_shared_seeds_are_paired():
-    found = mean_difference({0: [1.0], 1: [3.0], 2: [50.0]}, {0: [2.0], 1: [4.5], 7: [-9.0], 8: [0.0]})
-    assert (found.num_seeds_a, found.num_seeds_b, found.num_pairs) == (3, 4, 2)
-    assert found.difference == 1.25
-    assert found.mean_a == 18.0
-    assert found.notes == ["difference over the 2 shared seeds; left out: 1 of a and 2 of b"]
+    means = mean_difference({0: [1.0], 1: [3.0], 2: [50.0]}, {0: [2.0], 1: [4.5], 7: [-9.0], 8: [0.0]})
+    assert (means.num_seeds_a, means.num_seeds_b, means.num_pairs) == (3, 4, 2)
+    assert means.difference == 1.25
+    assert means.mean_a == 18.0
+    assert means.notes == ["difference over the 2 shared seeds; left out: 1 of a and 2 of b"]
 
 
 def test_several_runs_of_a_seed_are_one_value_and_not_paired():
-    found = mean_difference({0: [1.0, 3.0], 1: [4.0, 4.0]}, {0: [5.0], 1: [6.0]})
+    means = mean_difference({0: [1.0, 3.0], 1: [4.0, 4.0]}, {0: [5.0], 1: [6.0]})
     same = mean_difference({0: [2.0], 1: [4.0]}, {5: [5.0], 6: [6.0]})
-    assert found.interval == WELCH
-    assert (found.num_seeds_a, found.difference) == (2, 2.5)
-    assert (found.low, found.high) == (same.low, same.high)
-    assert found.notes == ["several runs of a seed in a: their mean counts"]
+    assert means.interval == WELCH
+    assert (means.num_seeds_a, means.difference) == (2, 2.5)
+    assert (means.low, means.high) == (same.low, same.high)
+    assert means.notes == ["several runs of a seed in a: their mean counts"]
 
 
 def test_one_seed_gives_no_interval():
-    found = mean_difference({0: [1.0]}, {0: [2.0], 1: [4.0]})
-    assert (found.interval, found.difference) == ("", 2.0)
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
-    assert math.isnan(found.sd_a)
-    assert found.notes == ["1 seed in a: an interval needs 2"]
+    means = mean_difference({0: [1.0]}, {0: [2.0], 1: [4.0]})
+    assert (means.interval, means.difference) == ("", 2.0)
+    assert math.isnan(means.low)
+    assert math.isnan(means.high)
+    assert math.isnan(means.sd_a)
+    assert means.notes == ["1 seed in a: an interval needs 2"]
 
 
 @pytest.mark.parametrize("first", [0, 10])
 def test_constants_give_an_interval_without_width(first):
-    found = mean_difference(seeds(0.1, 0.1, 0.1), seeds(0.3, 0.3, 0.3, first=first))
-    assert found.difference == 0.3 - 0.1
-    assert found.low == found.high == found.difference
-    assert (found.sd_a, found.sd_b) == (0.0, 0.0)
-    assert found.notes[-1].endswith("an interval without width")
+    means = mean_difference(seeds(0.1, 0.1, 0.1), seeds(0.3, 0.3, 0.3, first=first))
+    assert means.difference == 0.3 - 0.1
+    assert means.low == means.high == means.difference
+    assert (means.sd_a, means.sd_b) == (0.0, 0.0)
+    assert means.notes[-1].endswith("an interval without width")
 
 
 def test_equal_differences_up_to_rounding_have_no_width():
-    found = mean_difference(seeds(0.1, 0.2, 0.7), seeds(0.4, 0.5, 1.0))
-    assert found.interval == PAIRED
-    assert found.low == found.high
-    assert found.difference == pytest.approx(0.3, abs=ROUNDING)
+    means = mean_difference(seeds(0.1, 0.2, 0.7), seeds(0.4, 0.5, 1.0))
+    assert means.interval == PAIRED
+    assert means.low == means.high
+    assert means.difference == pytest.approx(0.3, abs=ROUNDING)
 
 
 def decimals(min_size):
@@ -104,10 +104,10 @@ def test_intervals_are_scipys(x, y, is_paired):
     y = (y * 4)[: len(x)] if is_paired else y
     samples = [np.subtract(y, x)] if is_paired else [x, y]
     assume(min(np.std(sample) for sample in samples) > 1e-3)  # of constants scipy warns, as of lost precision
-    found = mean_difference(seeds(*x), seeds(*y, first=0 if is_paired else 50))
+    means = mean_difference(seeds(*x), seeds(*y, first=0 if is_paired else 50))
     result = stats.ttest_rel(y, x) if is_paired else stats.ttest_ind(y, x, equal_var=False)
-    assert found.interval == (PAIRED if is_paired else WELCH)
-    assert (found.low, found.high) == pytest.approx(tuple(result.confidence_interval(0.95)), abs=TOLERANCE)
+    assert means.interval == (PAIRED if is_paired else WELCH)
+    assert (means.low, means.high) == pytest.approx(tuple(result.confidence_interval(0.95)), abs=TOLERANCE)
 
 
 @given(decimals(1), decimals(1), st.integers(0, 8))
@@ -127,8 +127,8 @@ def test_swapped_studies_change_the_sign(x, y, first):
 
 @given(decimals(2))
 def test_a_study_and_itself_do_not_differ(x):
-    found = mean_difference(seeds(*x), seeds(*x))
-    assert (found.interval, found.difference, found.low, found.high) == (PAIRED, 0.0, 0.0, 0.0)
+    means = mean_difference(seeds(*x), seeds(*x))
+    assert (means.interval, means.difference, means.low, means.high) == (PAIRED, 0.0, 0.0, 0.0)
 
 
 @given(decimals(2), decimals(2), st.randoms())
@@ -149,13 +149,10 @@ def test_intervals_cover(kind, first):
         of_seed = rng.normal(scale=2.0, size=5)  # what a seed does to both sides
         a = of_seed + rng.normal(scale=0.5, size=5)
         b = (of_seed if kind == PAIRED else 0) + 1.5 + rng.normal(scale=1.0, size=5)
-        found = mean_difference(seeds(*a.tolist()), seeds(*b.tolist(), first=first))
-        assert found.interval == kind
-        num_covered += found.low <= 1.5 <= found.high
+        means = mean_difference(seeds(*a.tolist()), seeds(*b.tolist(), first=first))
+        assert means.interval == kind
+        num_covered += means.low <= 1.5 <= means.high
     assert abs(num_covered / NUM_STUDIES - 0.95) < COVERAGE_BOUND
-
-
-TABLES = [table for stage in STAGES for table in stage.tables]
 
 
 def difference_table(a, b):
@@ -390,8 +387,8 @@ def test_correlations_side_by_side():
         np.mean(np.arctanh([0.9, 0.7, 0.8]) - np.arctanh([0.5, 0.6, 0.7])),
         *test.confidence_interval(0.95),
     )
-    found = (row["atanh_difference"], row["atanh_low"], row["atanh_high"])
-    assert found == pytest.approx(expected, abs=TOLERANCE)
+    interval = (row["atanh_difference"], row["atanh_low"], row["atanh_high"])
+    assert interval == pytest.approx(expected, abs=TOLERANCE)
     assert (row["interval"], row["num_pairs"], row["note"]) == (PAIRED, 3, "")
 
 

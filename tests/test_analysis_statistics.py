@@ -52,21 +52,21 @@ def test_statistics_from_counts_equal_those_from_the_raw_list(grid):
     folded = [value for value in values if value > 0]
     row_max = np.array([max(chi(*path) for path in row) for row in grid])
 
-    found = folding_statistics(count_cells(paths), row_max, len(grid), len(grid[0]))
+    statistics = folding_statistics(count_cells(paths), row_max, len(grid), len(grid[0]))
 
-    assert [*found] == [measure.column.name for measure in measures_of(is_grid=True)]
-    assert found["num_paths"] == len(paths)
-    assert (found["num_sources"], found["num_targets"]) == (len(grid), len(grid[0]))
-    assert found["zero_length"] == sum(length == 0 for length, _ in paths) / len(paths)
-    assert found["folded"] == len(folded) / len(paths)
-    assert found["max"] == max(values) == row_max.max()
+    assert [*statistics] == [measure.column.name for measure in measures_of(is_grid=True)]
+    assert statistics["num_paths"] == len(paths)
+    assert (statistics["num_sources"], statistics["num_targets"]) == (len(grid), len(grid[0]))
+    assert statistics["zero_length"] == sum(length == 0 for length, _ in paths) / len(paths)
+    assert statistics["folded"] == len(folded) / len(paths)
+    assert statistics["max"] == max(values) == row_max.max()
     mean = sum(Fraction(n - r, n) for n, r in paths if n) / len(paths)
-    assert found["mean"] == pytest.approx(float(mean), rel=MEAN_TOLERANCE, abs=0)
+    assert statistics["mean"] == pytest.approx(float(mean), rel=MEAN_TOLERANCE, abs=0)
     for percent in QUANTILE_PERCENTS:
         quantile = np.quantile(folded, percent / 100, method="inverted_cdf") if folded else None
-        assert found[f"q{percent:02d}"] == quantile
+        assert statistics[f"q{percent:02d}"] == quantile
     row_maxima = row_max[row_max > 0]
-    assert found["row_max_median"] == (np.median(row_maxima) if len(row_maxima) else None)
+    assert statistics["row_max_median"] == (np.median(row_maxima) if len(row_maxima) else None)
 
 
 @given(path_grids(), st.randoms(use_true_random=False))
@@ -85,18 +85,18 @@ def test_quantile_ranks_are_numpys_also_where_percent_times_n_is_whole(num_paths
     length = rng.integers(2, 60, num_paths)
     reach = rng.integers(1, length)
     cells = count_cells(np.column_stack([length, reach]))
-    found = folding_statistics(cells, np.zeros(1), 1, num_paths)
+    statistics = folding_statistics(cells, np.zeros(1), 1, num_paths)
     values = (length - reach) / length
     for percent in QUANTILE_PERCENTS:
         expected = np.quantile(values, percent / 100, method="inverted_cdf")
-        assert found[f"q{percent:02d}"] == expected
+        assert statistics[f"q{percent:02d}"] == expected
 
 
 def test_known_answer():
     # Eight paths: two of length 0, one that does not fold, χ = 1/2 three times, 2/3 and 11/14 once.
     cells = np.array([[0, 0, 2], [4, 4, 1], [2, 1, 1], [4, 2, 2], [3, 1, 1], [14, 3, 1]])
-    found = folding_statistics(cells, np.array([0.0, 0.5, 11 / 14]), 3, 5)
-    assert found == {
+    statistics = folding_statistics(cells, np.array([0.0, 0.5, 11 / 14]), 3, 5)
+    assert statistics == {
         "num_paths": 8,
         "num_sources": 3,
         "num_targets": 5,
@@ -117,26 +117,26 @@ def test_peak_takes_its_paths_of_length_zero_from_chi():
     chi_cells = np.array([[0, 0, 3], [5, 5, 4], [6, 3, 1]])
     peak_cells = np.array([[0, 0, 7], [4, 1, 1]])  # paths that never fold are (0, 0) too
     num_zero_length = count_zero_length(chi_cells)
-    found = folding_statistics(peak_cells, np.array([0.75, 0.0]), 2, 4, num_zero_length)
+    statistics = folding_statistics(peak_cells, np.array([0.75, 0.0]), 2, 4, num_zero_length)
     assert num_zero_length == 3
-    assert found["zero_length"] == 3 / 8
-    assert (found["folded"], found["max"], found["row_max_median"]) == (1 / 8, 0.75, 0.75)
+    assert statistics["zero_length"] == 3 / 8
+    assert (statistics["folded"], statistics["max"], statistics["row_max_median"]) == (1 / 8, 0.75, 0.75)
 
 
 def test_without_paths_everything_but_the_counts_is_empty():
-    found = folding_statistics(count_cells([]), np.zeros(0), 0, 7)
-    assert {key for key, value in found.items() if value is not None} == {
+    statistics = folding_statistics(count_cells([]), np.zeros(0), 0, 7)
+    assert {key for key, value in statistics.items() if value is not None} == {
         "num_paths",
         "num_sources",
         "num_targets",
     }
-    assert (found["num_paths"], found["num_sources"], found["num_targets"]) == (0, 0, 7)
+    assert (statistics["num_paths"], statistics["num_sources"], statistics["num_targets"]) == (0, 0, 7)
 
 
 def test_without_folded_paths_the_maximum_is_zero_and_quantiles_are_empty():
-    found = folding_statistics(np.array([[3, 3, 6]]), np.zeros(2), 2, 3)
-    assert (found["folded"], found["mean"], found["max"]) == (0.0, 0.0, 0.0)
-    assert [found[key] for key in ("q05", "q95", "row_max_median")] == [None] * 3
+    statistics = folding_statistics(np.array([[3, 3, 6]]), np.zeros(2), 2, 3)
+    assert (statistics["folded"], statistics["mean"], statistics["max"]) == (0.0, 0.0, 0.0)
+    assert [statistics[key] for key in ("q05", "q95", "row_max_median")] == [None] * 3
 
 
 @pytest.mark.parametrize("row", [[3, 4, 1], [3, -1, 1], [3, 2, -1]])
@@ -165,6 +165,6 @@ def test_histogram_decides_the_edge_of_a_bin_exactly():
 
 def test_matched_paths_have_no_measures_of_a_grid():
     counts = PathCounts(np.array([[0, 0, 2], [4, 4, 1], [2, 1, 1]]))
-    found = measure_counts(counts, is_grid=False)
-    assert set(measure_counts(counts)) - set(found) == {"num_sources", "num_targets", "row_max_median"}
-    assert (found["num_paths"], found["zero_length"], found["folded"], found["max"]) == (4, 0.5, 0.25, 0.5)
+    statistics = measure_counts(counts, is_grid=False)
+    assert set(measure_counts(counts)) - set(statistics) == {"num_sources", "num_targets", "row_max_median"}
+    assert [statistics[name] for name in ("num_paths", "zero_length", "folded")] == [4, 0.5, 0.25]

@@ -11,9 +11,11 @@ import pytest
 
 import spaceprobe.study.code_version as versions
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.stages import STAGES, run_stage_named
+from spaceprobe.stages import STAGES, run_stage_named, stage_named
 from spaceprobe.stages.stage import RunStage
 from spaceprobe.study.code_version import PACKAGE, Sources, code_version, source_version
+from spaceprobe.study.config import load_study
+from spaceprobe.study.grid import expand
 
 # A small package: a stage computes by a.py, which imports from all others but those that are not reached.
 FILES = {
@@ -134,7 +136,7 @@ def test_fold_depends_on_folding_and_the_network_but_not_on_its_training():
         f"spaceprobe.folding.kernels.{file.stem}" for file in (PACKAGE / "folding/kernels").glob("*.py")
     }
     assert below(reached, "spaceprobe.folding.kernels") == kernels - {"spaceprobe.folding.kernels.__init__"}
-    assert {"spaceprobe.networks.mlp", "spaceprobe.stages.fold.computation"} <= {*reached}
+    assert {"spaceprobe.networks.checkpoints", "spaceprobe.stages.fold.computation"} <= {*reached}
     assert not below(reached, "spaceprobe.analysis", "spaceprobe.lmd", "spaceprobe.networks.training")
 
 
@@ -161,9 +163,19 @@ def test_what_the_settings_choose_counts():
     stage = run_stage_named("train")
     chosen = RunStage(**{**vars(stage), "sources": lambda sections: [sections["module"]]})
     assert code_version(chosen) == code_version(stage)  # without settings
-    both = [code_version(chosen, {"module": f"spaceprobe.data.{name}"}) for name in ("swiss_roll", "digests")]
-    assert both[0] == code_version(stage)  # it counts already
-    assert both[1] == source_version(stage.compute.__module__, "spaceprobe.data.digests") != both[0]
+    modules = [f"spaceprobe.data.sets.{name}" for name in ("mnist", "swiss_roll")]
+    both = [code_version(chosen, {"module": module}) for module in modules]
+    assert both == [source_version(stage.compute.__module__, module) for module in modules]
+    assert len({*both, code_version(stage)}) == 3
+
+
+@pytest.mark.parametrize("name", ["train", "fold", "lmd"])
+def test_the_chosen_dataset_and_network_count(name):
+    (run, *_) = expand(load_study("quickstart"))
+    (sections, *_) = run.variants(stage_named(name))
+    modules = versions._modules(run_stage_named(name), sections)
+    assert {"spaceprobe.data.sets.mnist", "spaceprobe.networks.models.mlp"} <= {*modules}
+    assert "spaceprobe.data.sets.swiss_roll" not in versions._SOURCES.imported_by(modules)
 
 
 def test_a_stage_of_another_package_counts_with_its_own_file():
@@ -278,7 +290,9 @@ def test_all_functions_that_really_run_are_reached(tmp_path):
     ran = json.loads(out.splitlines()[-1])
     for stage, places in ran.items():
         modules = {module for module, _ in places}
-        missed = modules - {*modules_of(stage)}
+        chosen = ("data.sets.mnist", "data.sets.swiss_roll", "networks.models.mlp")
+        start = [f"spaceprobe.stages.{stage}.computation", *(f"spaceprobe.{name}" for name in chosen)]
+        missed = modules - {*versions._SOURCES.imported_by(start)}
         assert not [name for name in missed if not versions.DECLARATIONS.fullmatch(name)], stage
         assert len(places) > 20, stage  # else nothing was watched
     assert ["spaceprobe.folding.kernel_walk", "fold_mlp_grid"] in ran["fold"]

@@ -76,14 +76,14 @@ def study(tmp_path_factory):
 
 
 def tables(results):
-    """Returns the bytes of every CSV but the wall-clock times."""
+    """Return the bytes of every CSV but the wall-clock times."""
     found = {path.name: path.read_bytes() for path in (results / "tiny").glob("*.csv")}
     found.pop("timings.csv", None)
     return found
 
 
 def parts(results):
-    """Returns when each part was written."""
+    """Return when each part was written."""
     files = [path for path in (results / "tiny" / "runs").rglob("*") if path.suffix in {".npz", ".json"}]
     return {path.relative_to(results): path.stat().st_mtime_ns for path in files}
 

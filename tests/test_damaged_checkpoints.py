@@ -49,7 +49,7 @@ def test_what_is_no_file(make, network, tmp_path):
     path = tmp_path / "model.safetensors"
     make(path)
     before = to_bytes(network)
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: is no regular file"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: is not a regular file"):
         load_into(network, path, digest(before))
     assert to_bytes(network) == before
 
@@ -83,13 +83,13 @@ def test_long_names_fit(tmp_path):
 
 @pytest.mark.parametrize("kind", ["a pickle", "ten gigabytes", "nothing"])
 def test_a_digest_alone_is_not_believed(kind, network, tmp_path):
-    """What was recorded with its own digest, but is no checkpoint, is refused in the same way."""
+    """What was recorded with its own digest, but is not a checkpoint, is refused in the same way."""
     before = to_bytes(network)
     header = json.dumps({"0.weight": {"dtype": "F32", "shape": [10**10], "data_offsets": [0, 4 * 10**10]}})
     lying = len(header).to_bytes(8, "little") + header.encode()
     data = {"a pickle": pickle.dumps({"0.weight": [1.0]}), "ten gigabytes": lying, "nothing": b""}[kind]
     path = tmp_path / "model.safetensors"
     path.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: is no checkpoint \("):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: is not a checkpoint \("):
         load_into(network, path, digest(data))
     assert to_bytes(network) == before

@@ -6,20 +6,25 @@ import sys
 import pytest
 import torch
 
-from spaceprobe.data import datasets, digests, idx_files
+from spaceprobe.data import idx_files, idx_images
+from spaceprobe.data.entry import DataError
+from spaceprobe.data.idx_files import MNIST
+from spaceprobe.data.idx_images import load_images, load_split
+from spaceprobe.data.sets import DATASETS
+from spaceprobe.stages.train.settings import DataSettings
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """A user cache of its own, and no split remembered from another test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    datasets._read_split.cache_clear()
+    idx_images._read_split.cache_clear()
     yield tmp_path / "cache" / "spaceprobe"
-    datasets._read_split.cache_clear()
+    idx_images._read_split.cache_clear()
 
 
 def test_mnist_is_what_was_published(cache):
-    mnist = datasets.load_image_dataset("mnist")
+    mnist = load_images(MNIST)
     assert (mnist.num_inputs, mnist.num_outputs, mnist.is_classification) == (784, 10, True)
     train, test = mnist.train, mnist.test
     assert train.inputs.shape == (60_000, 784)
@@ -66,18 +71,18 @@ def test_cache_that_cannot_be_written(tmp_path, monkeypatch, caplog):
 
 def test_own_folder(cache, tmp_path):
     root = idx_files.embedded_root()
-    assert idx_files.digest(root) == idx_files.digest(None)
-    with pytest.raises(idx_files.DataError, match=r"MNIST/raw lacks train-images-idx3-ubyte, train-labels"):
-        datasets.load_image_split("mnist", tmp_path / "empty", train=True)
+    assert idx_files.digest(MNIST, root) == idx_files.digest(MNIST, None)
+    with pytest.raises(DataError, match=r"MNIST/raw lacks train-images-idx3-ubyte, train-labels"):
+        load_split(MNIST, tmp_path / "empty", train=True)
     (root / idx_files.RAW_FOLDER / "t10k-images-idx3-ubyte").write_bytes(b"not IDX")
-    assert idx_files.digest(root) != idx_files.digest(None)
-    with pytest.raises(idx_files.DataError, match="torchvision cannot read"):
-        datasets.load_image_split("mnist", root, train=False)
+    assert idx_files.digest(MNIST, root) != idx_files.digest(MNIST, None)
+    with pytest.raises(DataError, match="torchvision cannot read"):
+        load_split(MNIST, root, train=False)
 
 
 def test_the_digest_is_the_one_of_old_results(cache):
     # Results on disk are found by it: the literal value of the first release.
     expected = "a8e3f54eaa00ca3d4fa0e749a48e43b5e72c46456a7ad7fdbc4376b3ba16d270"
-    assert idx_files.digest(None) == digests.digest("mnist") == expected
-    assert digests.digest("mnist", download=True) == expected
+    assert idx_files.digest(MNIST, None) == DATASETS["mnist"].digest(DataSettings()) == expected
+    assert DATASETS["mnist"].digest(DataSettings(download=True)) == expected
     assert not cache.exists()  # nothing was unpacked for it

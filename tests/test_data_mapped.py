@@ -2,8 +2,10 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -11,8 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from spaceprobe.data import datasets, idx_files, mapped
+from spaceprobe.data import idx_files, idx_images, mapped
+from spaceprobe.data.idx_files import MNIST
+from spaceprobe.data.idx_images import load_split
 from spaceprobe.data.mapped import decoded_pixels
+from spaceprobe.files import ABANDONED_AFTER_S
 
 NUM_POINTS, NUM_FEATURES = 701, 523  # 1.4 MB decoded: above the least, and no whole number of blocks
 HEADER_BYTES = 128
@@ -34,9 +39,9 @@ def folder(tmp_path, monkeypatch):
     """A user cache of its own, and nothing remembered from another test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     mapped._warn_once.cache_clear()
-    datasets._read_split.cache_clear()
+    idx_images._read_split.cache_clear()
     yield tmp_path / "cache" / "spaceprobe" / "decoded"
-    datasets._read_split.cache_clear()
+    idx_images._read_split.cache_clear()
 
 
 def grey_levels(seed=0, num_points=NUM_POINTS):
@@ -232,12 +237,13 @@ def test_an_interrupt_leaves_nothing(folder, monkeypatch):
 
 def test_what_a_killed_process_left_is_removed(folder):
     folder.mkdir(parents=True)
-    abandoned, written_now = folder / ".small-1f.npy-abcdefgh", folder / ".small-2e.npy-ijklmnop"
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    temporary = ".small-1f.npy~{}@" + socket.gethostname() + "~abc.tmp"
+    abandoned, written_now = (folder / temporary.format(pid) for pid in (process.pid, os.getpid()))
     for path in (abandoned, written_now):
         path.write_bytes(b"half")
-    before = time.time() - mapped.ABANDONED_AFTER_S
-    os.utime(abandoned, (before - 5, before - 5))
-    os.utime(written_now, (before + 60, before + 60))
+        os.utime(path, (time.time() - 2 * ABANDONED_AFTER_S,) * 2)
     decoded_pixels(grey_levels(), "small")
     assert not abandoned.exists()
     written_now.unlink()
@@ -252,7 +258,7 @@ def test_a_cache_that_can_only_be_read_is_read(folder, monkeypatch):
     def fail(**arguments):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(mapped.tempfile, "mkstemp", fail)
+    monkeypatch.setattr(tempfile, "mkstemp", fail)
     assert file_behind(decoded_pixels(raw, "small")) == only_file(folder)
 
 
@@ -286,7 +292,7 @@ def test_few_images_have_no_file(folder, caplog):
 
 @needs_smaps
 def test_image_sets_are_mapped(folder):
-    split = datasets.load_image_split("mnist", None, train=False)
+    split = load_split(MNIST, train=False)
     assert file_behind(split.inputs.numpy()) == only_file(folder)
     raw = np.fromfile(idx_files.embedded_root() / idx_files.RAW_FOLDER / "t10k-images-idx3-ubyte", np.uint8)
     assert equal_bits(split.inputs.numpy(), as_before(raw[16:].reshape(10_000, 784)))

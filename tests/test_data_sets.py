@@ -13,16 +13,27 @@ import torch
 import torchvision.datasets
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from spaceprobe.data import datasets, digests, idx_files
-from spaceprobe.data.idx_files import DataError
+from spaceprobe.data import idx_files, idx_images
+from spaceprobe.data.entry import DataError
+from spaceprobe.data.idx_files import MNIST
+from spaceprobe.data.idx_images import load_images, load_split
 from spaceprobe.data.random_labels import randomize_labels
+from spaceprobe.data.sets import DATASETS, fashion_mnist, kmnist
+from spaceprobe.data.sets import swiss_roll as drawn
 from spaceprobe.data.swiss_roll import swiss_roll
+from spaceprobe.stages.train.settings import DataSettings
 
 NUM_TRAIN, NUM_TEST = 7, 5
 NOWHERE = "http://127.0.0.1:1/"  # refuses at once
 FLOAT32_TOLERANCE = 3e-6  # inputs and targets up to 3 in size, a few roundings of 6e-8 each
-KINDS = [("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")]
+KINDS = [(fashion_mnist.FILES, "FashionMNIST"), (kmnist.FILES, "KMNIST")]
+
+
+def digest(name, **options):
+    """Return the digest of a dataset, as a study with these options would have it."""
+    return DATASETS[name].digest(DataSettings(dataset=name, **options))
 
 
 def idx(values):
@@ -53,9 +64,9 @@ def write(folder, files):
 def cache(tmp_path, monkeypatch):
     """A user cache of its own, and no split remembered from another test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    datasets._read_split.cache_clear()
+    idx_images._read_split.cache_clear()
     yield tmp_path / "cache" / "spaceprobe"
-    datasets._read_split.cache_clear()
+    idx_images._read_split.cache_clear()
 
 
 @pytest.fixture
@@ -71,11 +82,11 @@ def mirror(tmp_path, monkeypatch):
     return tmp_path / "mirror"
 
 
-@pytest.mark.parametrize(("name", "folder"), KINDS)
-def test_image_set_from_a_folder(tmp_path, name, folder):
+@pytest.mark.parametrize(("images", "folder"), KINDS)
+def test_image_set_from_a_folder(tmp_path, images, folder):
     files = contents()
     write(tmp_path / folder / "raw", files)
-    dataset = datasets.load_image_dataset(name, tmp_path)
+    dataset = load_images(images, tmp_path)
     assert (dataset.num_inputs, dataset.num_outputs, dataset.num_classes) == (784, 10, 10)
     for split, start, size in [(dataset.train, "train", NUM_TRAIN), (dataset.test, "t10k", NUM_TEST)]:
         pixels = np.frombuffer(files[f"{start}-images-idx3-ubyte"][16:], dtype=np.uint8)
@@ -87,7 +98,7 @@ def test_image_set_from_a_folder(tmp_path, name, folder):
 
 def test_first_points_and_other_labels(tmp_path):
     write(tmp_path / "KMNIST" / "raw", contents())
-    whole = datasets.load_image_dataset("kmnist", tmp_path)
+    whole = load_images(kmnist.FILES, tmp_path)
     cut = whole.first(4)
     assert cut.train.inputs.data_ptr() == whole.train.inputs.data_ptr()
     assert cut.train.inputs.shape == (4, 784)
@@ -113,7 +124,7 @@ def test_what_is_read_is_what_was_digested(tmp_path):
     # torchvision's dataset class would prefer these.
     write(tmp_path / "KMNIST" / "raw", contents())
     write(tmp_path / "KMNIST" / "processed", {"training.pt": b"", "test.pt": b""})
-    assert len(datasets.load_image_dataset("kmnist", tmp_path).test.targets) == NUM_TEST
+    assert len(load_images(kmnist.FILES, tmp_path).test.targets) == NUM_TEST
 
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -140,9 +151,9 @@ IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 def test_files_that_hold_no_such_images(tmp_path, file, content, message):
     write(tmp_path / "KMNIST" / "raw", contents() | {file: content})
     with pytest.raises(DataError, match=message) as error:
-        datasets.load_image_split("kmnist", tmp_path, train=True)
+        load_split(kmnist.FILES, tmp_path, train=True)
     assert "put the raw files of KMNIST there, or set data.download: true" in str(error.value)
-    assert len(datasets.load_image_split("kmnist", tmp_path, train=False).targets) == NUM_TEST
+    assert len(load_split(kmnist.FILES, tmp_path, train=False).targets) == NUM_TEST
 
 
 def test_wrong_mnist_has_another_way_out(tmp_path):
@@ -150,19 +161,21 @@ def test_wrong_mnist_has_another_way_out(tmp_path):
     with pytest.raises(
         DataError, match=r"7 images but 1 labels.* or leave data.root out to use the MNIST in"
     ):
-        datasets.load_image_split("mnist", tmp_path, train=True)
+        load_split(MNIST, tmp_path, train=True)
 
 
-@pytest.mark.parametrize(("name", "folder"), KINDS)
-def test_missing_files_are_named_with_their_place(tmp_path, cache, name, folder):
+@pytest.mark.parametrize(("images", "folder"), KINDS)
+def test_missing_files_are_named_with_their_place(tmp_path, cache, images, folder):
     write(tmp_path / folder / "raw", {LABELS: contents()[LABELS]})
-    for load in (datasets.load_image_dataset, lambda name, root: idx_files.digest(root, name)):
+    for load in (load_images, idx_files.digest):
         with pytest.raises(DataError, match=r"raw lacks train-images-idx3-ubyte, t10k-images") as error:
-            load(name, tmp_path)
+            load(images, tmp_path)
         assert LABELS not in str(error.value)
         assert f"put the raw IDX files of {folder} there" in str(error.value)
-        with pytest.raises(DataError, match=rf"{name} is not in the package; give data.root a") as error:
-            load(name, None)
+        with pytest.raises(
+            DataError, match=rf"{images.name} is not in the package; give data.root a"
+        ) as error:
+            load(images, None)
         assert all(file in str(error.value) for file in idx_files.MD5_SUMS)
         assert f"in its subfolder {folder}/raw (torchvision's layout" in str(error.value)
         assert "set data.download: true" in str(error.value)
@@ -170,15 +183,15 @@ def test_missing_files_are_named_with_their_place(tmp_path, cache, name, folder)
 
 
 def test_unknown_names():
-    with pytest.raises(DataError, match="no image set is called 'cifar'; choose one of mnist, fashion-mnist"):
-        datasets.load_image_dataset("cifar")
-    with pytest.raises(DataError, match=r"no dataset is called 'cifar'; choose one of mnist, .* swiss-roll"):
-        digests.digest("cifar")
+    with pytest.raises(
+        ValidationError, match="Input should be 'mnist', 'fashion-mnist', 'kmnist' or 'swiss-"
+    ):
+        DataSettings(dataset="cifar")
 
 
 def test_download(tmp_path, cache, mirror):
-    in_cache = datasets.load_image_dataset("fashion-mnist", download=True)
-    in_root = datasets.load_image_dataset("fashion-mnist", tmp_path / "own", download=True)
+    in_cache = load_images(fashion_mnist.FILES, download=True)
+    in_root = load_images(fashion_mnist.FILES, tmp_path / "own", download=True)
     for root in (cache, tmp_path / "own"):
         folder = root / "FashionMNIST" / "raw"
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == contents()
@@ -187,7 +200,7 @@ def test_download(tmp_path, cache, mirror):
     for path in mirror.iterdir():
         path.unlink()
     found = {
-        digests.digest("fashion-mnist", root=root, download=download)
+        digest("fashion-mnist", root=root, download=download)
         for root in (None, tmp_path / "own")
         for download in (False, True)
     }
@@ -199,7 +212,7 @@ def test_a_half_download_of_torchvision_is_not_believed(tmp_path, mirror, left):
     own = contents(seed=1)
     folder = tmp_path / "FashionMNIST" / "raw"
     write(folder, {**own, IMAGES: left, f"{IMAGES}.gz": b"half"})
-    datasets.load_image_dataset("fashion-mnist", tmp_path, download=True)
+    load_images(fashion_mnist.FILES, tmp_path, download=True)
     expected = {**own, IMAGES: contents()[IMAGES], f"{IMAGES}.gz": b"half"}  # whole files stay
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected
 
@@ -210,7 +223,7 @@ def test_no_network(tmp_path, cache, monkeypatch):
         with pytest.raises(
             DataError, match=r"data\.download: KMNIST cannot be downloaded \(.*refused"
         ) as error:
-            datasets.load_image_dataset("kmnist", root, download=True)
+            load_images(kmnist.FILES, root, download=True)
         names = ", ".join(idx_files.MD5_SUMS)
         assert f"put {names} into {place / 'KMNIST' / 'raw'} (torchvision's" in str(error.value)
         assert "\n" not in str(error.value)
@@ -225,7 +238,7 @@ def test_a_damaged_download_leaves_nothing(tmp_path, mirror, damage):
     else:
         path.unlink()
     with pytest.raises(DataError, match=r"MD5 sum is not the published|No such file") as error:
-        datasets.load_image_dataset("fashion-mnist", tmp_path, download=True)
+        load_images(fashion_mnist.FILES, tmp_path, download=True)
     assert "put train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k" in str(error.value)
     left = {path.name: path.read_bytes() for path in (tmp_path / "FashionMNIST" / "raw").iterdir()}
     assert left == {IMAGES: contents()[IMAGES]}  # what came before is whole
@@ -237,7 +250,7 @@ def test_an_interrupt_leaves_nothing(tmp_path, mirror, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        datasets.load_image_dataset("fashion-mnist", tmp_path, download=True)
+        load_images(fashion_mnist.FILES, tmp_path, download=True)
     assert not list((tmp_path / "FashionMNIST" / "raw").iterdir())
 
 
@@ -246,15 +259,15 @@ def test_a_folder_that_cannot_be_written(tmp_path, mirror):
     with pytest.raises(
         DataError, match=r"file/FashionMNIST/raw cannot be written .* give data\.root a folder"
     ):
-        datasets.load_image_dataset("fashion-mnist", tmp_path / "file", download=True)
+        load_images(fashion_mnist.FILES, tmp_path / "file", download=True)
 
 
 def test_digest_is_that_of_the_content(tmp_path):
-    for name, folder in KINDS:
+    for images, folder in KINDS:
         write(tmp_path / folder / "raw", contents())
         lines = [f"{file} {hashlib.md5(data).hexdigest()}" for file, data in sorted(contents().items())]
         expected = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-        assert digests.digest(name, root=tmp_path) == expected
+        assert digest(images.name, root=tmp_path) == expected
 
 
 def test_a_file_is_digested_again_only_when_it_changed(tmp_path, monkeypatch):
@@ -267,31 +280,32 @@ def test_a_file_is_digested_again_only_when_it_changed(tmp_path, monkeypatch):
         return hashlib.md5(path.read_bytes()).hexdigest()
 
     monkeypatch.setattr(idx_files, "md5_sum", md5_sum)
-    first = digests.digest("kmnist", root=tmp_path)
+    first = digest("kmnist", root=tmp_path)
     assert sorted(read) == sorted(idx_files.MD5_SUMS)
     read.clear()
     monkeypatch.chdir(tmp_path)  # the same folder by another name, and then an equally long file
-    assert digests.digest("kmnist", root=idx_files.Path()) == first
+    assert digest("kmnist", root=idx_files.Path()) == first
     assert read == []
     (folder / LABELS).write_bytes(idx([1] * NUM_TRAIN))
     os.utime(folder / LABELS, ns=(0, 1))
-    assert digests.digest("kmnist", root=tmp_path) != first
+    assert digest("kmnist", root=tmp_path) != first
     assert read == [LABELS]
     (folder / LABELS).write_bytes(idx([1] * (NUM_TRAIN + 1)))
     os.utime(folder / LABELS, ns=(0, 1))
-    digests.digest("kmnist", root=tmp_path)
+    digest("kmnist", root=tmp_path)
     assert read == [LABELS, LABELS]
 
 
 def test_digest_of_a_drawn_set_follows_from_its_recipe(monkeypatch):
     expected = hashlib.sha256(b'{"dataset": "swiss-roll", "recipe": 1}').hexdigest()
-    assert digests.digest("swiss-roll") == expected
-    monkeypatch.setattr(digests, "RECIPES", {"swiss-roll": 2})
-    assert digests.digest("swiss-roll") != expected
+    assert digest("swiss-roll") == expected
+    monkeypatch.setattr(drawn, "RECIPE", 2)
+    assert digest("swiss-roll") != expected
 
 
 def test_digests_are_had_without_torch():
-    code = "import sys, spaceprobe.data.digests as d; d.digest('mnist'); sys.exit('torch' in sys.modules)"
+    code = "import sys; from spaceprobe.stages.train.settings import DATASETS, DataSettings; "
+    code += "DATASETS['mnist'].digest(DataSettings()); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 

@@ -79,7 +79,7 @@ class Seen:
 
 
 def outcomes(executor, jobs, seen=None):
-    """Returns how each job ended, by its run."""
+    """Return how each job ended, by its run."""
     return {job.run: outcome for job, outcome in executor.run(jobs, (seen or Seen()).watch())}
 
 
@@ -91,12 +91,12 @@ def wait_until(condition, timeout_s=15.0):
 
 
 def processes():
-    """Returns this process and the workers below it."""
+    """Return this process and the workers below it."""
     return [psutil.Process(), *psutil.Process().children(recursive=True)]
 
 
 def listening():
-    """Returns the addresses at which this process and its workers listen."""
+    """Return the addresses at which this process and its workers listen."""
     return {
         (connection.laddr.ip, connection.laddr.port)
         for process in processes()

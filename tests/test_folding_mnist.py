@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from spaceprobe.data.datasets import load_image_split
+from spaceprobe.data.idx_files import MNIST
+from spaceprobe.data.idx_images import load_split
 from spaceprobe.networks.mlp import mlp
 from spaceprobe.networks.training import Recipe, train
 from tests.region_check import check_regions
@@ -11,7 +12,7 @@ from tests.region_check import check_regions
 
 @pytest.mark.parametrize("widths", [[30] * 2, [10] * 6])
 def test_no_violation_on_20_000_mnist_paths(widths):
-    training, test = load_image_split("mnist", None, train=True), load_image_split("mnist", None, train=False)
+    training, test = load_split(MNIST, train=True), load_split(MNIST, train=False)
     generator = torch.Generator().manual_seed(4)
     network = mlp([784, *widths, 10], generator)
     train(

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaceprobe.data.datasets import load_image_split
+from spaceprobe.data.idx_files import MNIST
+from spaceprobe.data.idx_images import load_split
 from spaceprobe.lmd.certificate import certify
 from spaceprobe.lmd.factors import decompose
 from spaceprobe.lmd.graph import (
@@ -458,7 +459,7 @@ def test_activations_of_another_layer_are_refused():
 
 @pytest.fixture(scope="module")
 def digits():
-    return load_image_split("mnist", None, train=False).inputs[:1000].double()
+    return load_split(MNIST, train=False).inputs[:1000].double()
 
 
 def test_number_of_neighbours_hardly_matters_on_digits(digits):

@@ -256,9 +256,10 @@ def test_random_labels_are_drawn_once_and_stored(tmp_path):
     )
     folder = run_study(tmp_path, text)
     (run,) = (folder / "runs").iterdir()
-    from spaceprobe.data.datasets import load_image_split
+    from spaceprobe.data.idx_files import MNIST
+    from spaceprobe.data.idx_images import load_split
 
-    true = load_image_split("mnist", None, train=True).targets[:300].numpy()
+    true = load_split(MNIST, train=True).targets[:300].numpy()
     labels = np.load(run / "random_labels.npy")
     assert 0.35 < (labels != true).mean() < 0.55  # a tenth of the drawn half is right by chance
     # a damaged file is drawn again, to the same bytes

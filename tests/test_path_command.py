@@ -14,7 +14,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from spaceprobe.data.datasets import load_image_split
+from spaceprobe.data.idx_files import MNIST
+from spaceprobe.data.idx_images import load_split
 from spaceprobe.folding import trace_path
 from spaceprobe.results.examples import Example, cantor_example, example_path
 from spaceprobe.results.paths import path_table
@@ -56,7 +57,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images():
-    return load_image_split("mnist", None, train=False)
+    return load_split(MNIST, train=False)
 
 
 def run_folder(results, start="5x9-s0", name="tiny"):

@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import spaceprobe
 from spaceprobe.data.idx_files import RAW_FOLDER
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage
@@ -29,6 +28,7 @@ from spaceprobe.study.parts import StudyParts
 from spaceprobe.study.running.runner import Runner, RunOptions
 from spaceprobe.study.storage.part_files import write_part
 from tests.commands import call, plain, small_mnist
+from tests.package_copies import command_of, copy_package
 
 STUDY = """\
 data: {{root: {root}, train_images: 250}}
@@ -59,7 +59,7 @@ def sets(overrides):
 
 
 def planned(study, results, overrides=(), **options):
-    """Returns what is to be computed as (stage, run, part), what waits, and the reasons by stage."""
+    """Return what is to be computed as (stage, run, part), what waits, and the reasons by stage."""
     runner = Runner(load_study(str(study), overrides), results, RunOptions(**options))
     plans = runner.plan([stage for stage in STAGES if stage.name in runner.study.stages]).plans
     todo = {
@@ -80,19 +80,19 @@ def planned(study, results, overrides=(), **options):
 
 
 def written(results):
-    """Returns when each part was last written."""
+    """Return when each part was last written."""
     files = (path for path in (results / "tiny" / "runs").rglob("*") if path.suffix in {".npz", ".json"})
     return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
 
 
 def rewritten(results, before):
-    """Returns the parts that were written since, as (run, part)."""
+    """Return the parts that were written since, as (run, part)."""
     names = {path for path, when in written(results).items() if before.get(path) != when}
     return {(plain(path.relative_to(results / "tiny/runs").parts[0]), plain(path.name)) for path in names}
 
 
 def tables(results):
-    """Returns the bytes of every CSV but the wall-clock times."""
+    """Return the bytes of every CSV but the wall-clock times."""
     return {p.name: p.read_bytes() for p in (results / "tiny").glob("*.csv") if p.name != "timings.csv"}
 
 
@@ -120,13 +120,13 @@ class Change:
 
 
 def retrains(override, reason, **others):
-    """Returns a change after which everything is another number."""
+    """Return a change after which everything is another number."""
     todo, waits = {"train": TRAIN}, ("fold", "lmd")
     return Change((override,), todo, waits=waits, reasons={"train": {reason}}, **others)
 
 
 def probes(stage, override, reason, parts=None, **others):
-    """Returns a change of one probe's parts."""
+    """Return a change of one probe's parts."""
     todo = {stage: parts or PLANNED[stage]}
     return Change((override,), todo, reasons={stage: {reason}}, **others)
 
@@ -358,7 +358,7 @@ def flip(path):
 
 
 def flip_unseen(path):
-    """Changes a byte and sets back what a program can set back."""
+    """Change a byte and set back what a program can set back."""
     status = path.stat()
     time.sleep(0.02)  # longer than the clock of the file system ticks
     with path.open("r+b") as file:
@@ -435,7 +435,7 @@ def test_a_damaged_part_is_redone_and_nothing_else(study, copied, stage, name, d
 
 
 def resealed(results, stage_name, run, change):
-    """Writes the parts of a run anew, each as a change of its key and content makes it."""
+    """Write the parts of a run anew, each as a change of its key and content makes it."""
     study = load_study(str(results / "tiny" / "study.yaml"), name="tiny")
     stage = next(stage for stage in STAGES if stage.name == stage_name)
     assert isinstance(stage, RunStage)
@@ -513,10 +513,7 @@ def test_other_weights_are_measured_again(study, copied):
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
-    """A copy of the package without the images that it carries."""
-    copy = tmp_path_factory.mktemp("copy") / "spaceprobe"
-    ignored = shutil.ignore_patterns("mnist_files", "__pycache__")
-    return shutil.copytree(Path(spaceprobe.__file__).parent, copy, ignore=ignored)
+    return copy_package(tmp_path_factory.mktemp("copy"))
 
 
 @contextmanager
@@ -542,10 +539,14 @@ def edited(package, file, function, statement):
 
 @contextmanager
 def added(package, lines):
-    """While it lasts, files end with another line; a file that does not exist is made."""
+    """While it lasts, files have another line: at their end, or where they hold a certain text."""
     good = {file: (package / file).read_text() if (package / file).exists() else None for file in lines}
     for file, line in lines.items():
-        (package / file).write_text(f"{good[file] or ''}\n{line}\n")
+        text = good[file] or ""
+        place, line = line if isinstance(line, tuple) else ("", line)
+        assert place in text, (file, place)
+        new = text.replace(place, f"{line}\n{place}", 1) if place else f"{text}\n{line}\n"
+        (package / file).write_text(new)
     try:
         yield
     finally:
@@ -554,18 +555,6 @@ def added(package, lines):
                 (package / file).unlink()
             else:
                 (package / file).write_text(text)
-
-
-def command_of(package, *words):
-    environment = {**os.environ, "PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "1"}
-    code = "import spaceprobe, sys; from spaceprobe.cli import main; "
-    code += f"assert spaceprobe.__file__.startswith({str(package)!r}); main(sys.argv[1:])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)],
-        **{"capture_output": True, "text": True, "env": environment, "cwd": package.parent},
-    )
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 UP_TO_DATE = {stage: f"{stage:<9}  up to date" for stage in PLANNED}
@@ -587,7 +576,7 @@ EDITS = {
         TRAINED,  # which uses other functions of this file
     ),
     "analysis": ("analysis/measures.py", "measure_counts", TABLES_ANEW),
-    "the runner": ("study/running/job.py", "run_job", ALL_UP_TO_DATE),
+    "the runner": ("study/jobs/run_job.py", "run_job", ALL_UP_TO_DATE),
 }
 
 
@@ -598,11 +587,28 @@ def test_changed_code_redoes_its_stage(study, finished, package, file, function,
     assert plan[1:] == [*(UP_TO_DATE | TABLES_ANEW | lines).values()]
 
 
+LIKE = """\
+from dataclasses import replace
+from spaceprobe.{package} import {entry}
+ENTRY = replace({entry}.ENTRY, name="{name}", module=__name__)
+"""
+
 ADDITIONS = {
-    # a file of its own and a line in the registry, once there is one
-    "a dataset": ({"data/cifar.py": "NAME = 'cifar'", "data/__init__.py": "ENTRIES = ['cifar']"}, {}),
-    "a network": ({"networks/conv.py": "NAME = 'conv'", "networks/__init__.py": "ENTRIES = ['conv']"}, {}),
-    "a setting of a dataset": ({"stages/train/settings.py": "NAMES = ('cifar',)"}, TABLES_ANEW),
+    "a dataset": (
+        {
+            "data/sets/curl.py": LIKE.format(package="data.sets", entry="swiss_roll", name="curl"),
+            "data/sets/__init__.py": ('    "swiss_roll",', '    "curl",'),
+        },
+        {},
+    ),
+    "a kind of network": (
+        {
+            "networks/models/wide.py": LIKE.format(package="networks.models", entry="mlp", name="wide"),
+            "networks/models/__init__.py": ('    "mlp",', '    "wide",'),
+        },
+        {},
+    ),
+    "another field of datasets": ({"data/entry.py": "MORE = 3"}, TABLES_ANEW),
     "a measure": ({"stages/fold/tables.py": "MORE = ('slope',)"}, TABLES_ANEW),
     "a column": ({"stages/train/tables.py": "COLUMN = 'learning_rate'"}, TABLES_ANEW),
     "a line of the summary": ({"stages/lmd/summary.py": "LINE = 'more'"}, TABLES_ANEW),

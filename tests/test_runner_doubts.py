@@ -36,14 +36,14 @@ def study(tmp_path):
 
 
 def take_through(study, results, **options):
-    """Returns the outcome of each stage."""
+    """Return the outcome of each stage."""
     stages = [run_stage_named(name) for name in study.stages]
     outcome = Runner(study, results, RunOptions(**options)).run(stages, lambda _: None)
     return [*outcome.stages.values()]
 
 
 def first_job(study, results):
-    """Returns the training of the first run, which nobody has begun."""
+    """Return the training of the first run, which nobody has begun."""
     return Runner(study, results).plan([TRAIN]).plans[0].jobs[0]
 
 
@@ -64,7 +64,7 @@ def test_a_machine_with_other_data_refuses(study, tmp_path):
     job = first_job(study, tmp_path)
     other = [replace(part, key={**part.key, "data_digest": "0" * 64}) for part in job.parts]
     outcome = run_job(replace(job, parts=other), lambda _: None)
-    assert "has something else than where the study was started (data digest differs)" in str(outcome.error)
+    assert "differs from where the study was started (data digest differs)" in str(outcome.error)
     assert not list(tmp_path.rglob("train.json"))
 
 

@@ -41,7 +41,7 @@ def study(tmp_path_factory):
 
 
 def status(study, results):
-    """Returns the states of each run in its stages, the last lines of the logs, and the lines that count."""
+    """Return the states of each run in its stages, the last lines of the logs, and the lines that count."""
     outcome = call("status", study, "--results", results)
     assert outcome.exit_code == 0, outcome.output
     head, *lines = outcome.stdout.splitlines()

@@ -26,7 +26,7 @@ def make_job(folder, run, num_parts=1, amount=1, code=CODE, wants_gpu=False):
 
 
 def executions(folder):
-    """Returns what each execution of a job told, in order: run, process, GPUs that it saw, begin."""
+    """Return what each execution of a job told, in order: run, process, GPUs that it saw, begin."""
     path = Path(folder) / EXECUTIONS
     return [line.split("|") for line in path.read_text().splitlines()] if path.exists() else []
 

@@ -12,7 +12,6 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float64
 from scipy.special import ndtri, stdtrit
-from scipy.stats import rankdata
 
 MIN_RUNS = 5
 """Fewest runs for a correlation: the architectures of one seed of the depth sweep (design.md)."""
@@ -135,6 +134,8 @@ def _spearman(
     given: Float64[np.ndarray, "runs"] | None,
 ) -> float | None:
     """Return the correlation of the ranks, or None where the given ranks leave nothing of them."""
+    from scipy.stats import rankdata  # here: it takes half a second, and few that import this module need it
+
     given_ranks = None if given is None else rankdata(given)
     x, y = (_residual(rankdata(column), given_ranks) for column in (predictor, response))
     if min(_norm(x), _norm(y)) <= ROUNDING * len(x):

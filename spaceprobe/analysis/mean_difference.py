@@ -8,15 +8,14 @@ seeds of each side are a sample of their own, and their variances need not be eq
 
 import math
 import warnings
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 from scipy import stats
 
-from spaceprobe.analysis.association import CONFIDENCE, ROUNDING, Interval
+from spaceprobe.analysis.association import CONFIDENCE, ROUNDING, Interval, is_constant
 
 PAIRED = "paired t over seeds"
 WELCH = "Welch t"
@@ -82,27 +81,20 @@ def mean_difference(a: Values, b: Values) -> MeanDifference:
         num_pairs, kind = len(shared), PAIRED
         notes += _unpaired(num_pairs, len(x), len(y))
         pairs = [np.array([side[seed] for seed in shared]) for side in (values_a, values_b)]
-        difference, interval = _mean(pairs[1] - pairs[0]), _paired_interval(*pairs)
+        difference, (low, high) = _mean(pairs[1] - pairs[0]), _interval(*pairs, is_paired=True)
         constant = "all differences are equal: an interval without width"
     else:
         notes += [f"1 seed in {name}: an interval needs 2" for name, n in (("a", x), ("b", y)) if len(n) == 1]
         num_pairs, kind = 0, WELCH if min(len(x), len(y)) >= 2 else ""
         if kind and len(shared) == 1:
             notes.append("1 shared seed: not paired")
-        difference, interval = _mean(y) - _mean(x), _welch_interval(x, y)
+        difference, (low, high) = _mean(y) - _mean(x), _interval(x, y, is_paired=False)
         constant = "no variance in a and in b: an interval without width"
-    if interval is None:
-        interval = difference, difference
+    if high - low <= ROUNDING * np.abs([*x, *y]).max():
+        low = high = difference
         notes.append(constant)
-    return MeanDifference(
-        len(x),
-        len(y),
-        num_pairs,
-        *(_mean(x), _deviation(x), _mean(y), _deviation(y)),
-        *(difference, *interval),
-        kind,
-        notes,
-    )
+    of_sides = _mean(x), _deviation(x), _mean(y), _deviation(y)
+    return MeanDifference(len(x), len(y), num_pairs, *of_sides, difference, low, high, kind, notes)
 
 
 def _by_seed(values: Values) -> dict[Hashable, float]:
@@ -118,34 +110,12 @@ def _unpaired(num_pairs: int, num_a: int, num_b: int) -> list[str]:
     return [f"difference over the {num_pairs} shared seeds; left out: {' and '.join(left)}"]
 
 
-def _paired_interval(x: Float64[np.ndarray, "pairs"], y: Float64[np.ndarray, "pairs"]) -> Interval | None:
-    """Return the interval of the mean of y - x; None where the differences do not vary."""
-    if _spread(y - x, float(np.abs([x, y]).max())) == 0:
-        return None
-    return _confidence(stats.ttest_rel, y, x)
-
-
-def _welch_interval(x: Float64[np.ndarray, "as"], y: Float64[np.ndarray, "bs"]) -> Interval | None:
-    """Return the interval of the difference of the means; None where neither side varies."""
-    if min(len(x), len(y)) < 2:
-        return math.nan, math.nan
-    if _deviation(x) == _deviation(y) == 0:
-        return None
-    return _confidence(stats.ttest_ind, y, x, equal_var=False)
-
-
-def _confidence(test: Callable[..., Any], *samples: Float64[np.ndarray, "_"], **options: bool) -> Interval:
-    """Return the interval of one of scipy's tests."""
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # one side may be constant
-        low, high = test(*samples, **options).confidence_interval(CONFIDENCE)
+def _interval(x: Float64[np.ndarray, "as"], y: Float64[np.ndarray, "bs"], *, is_paired: bool) -> Interval:
+    """Return the interval of the mean of y minus that of x; NaN below two values a side."""
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of one value, or of equal ones
+        test = stats.ttest_rel(y, x) if is_paired else stats.ttest_ind(y, x, equal_var=False)
+    low, high = test.confidence_interval(CONFIDENCE)
     return float(low), float(high)
-
-
-def _spread(values: Float64[np.ndarray, "seeds"], scale: float) -> float:
-    """Return the standard deviation (n - 1), and 0 where values differ by rounding of numbers so large."""
-    if float(np.ptp(values)) <= ROUNDING * scale:
-        return 0.0
-    return float(np.std(values, ddof=1))
 
 
 def _mean(values: Float64[np.ndarray, "seeds"]) -> float:
@@ -154,5 +124,7 @@ def _mean(values: Float64[np.ndarray, "seeds"]) -> float:
 
 
 def _deviation(values: Float64[np.ndarray, "seeds"]) -> float:
-    """Return the standard deviation (n - 1); NaN of a single value."""
-    return _spread(values, float(np.abs(values).max())) if len(values) > 1 else math.nan
+    """Return the standard deviation (n - 1), 0 where values differ by rounding; NaN of a single value."""
+    if len(values) < 2:
+        return math.nan
+    return 0.0 if is_constant(values) else float(np.std(values, ddof=1))

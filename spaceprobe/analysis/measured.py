@@ -115,7 +115,7 @@ def _in_states(rows: pd.DataFrame, readings: Sequence[str]) -> pd.DataFrame:
     """Return the values of layers untrained and trained, and their difference where both are."""
     index = ["run", *readings, "quantity", "layer"]
     states = by_state(rows[[*index, "epoch", "value"]])
-    values = {state: some.drop(columns="epoch").assign(state=state) for state, some in states.items()}
+    values = {state: each.drop(columns="epoch").assign(state=state) for state, each in states.items()}
     both = values[TRAINED].merge(values[UNTRAINED], on=index, suffixes=("", "_untrained"))
     difference = both.assign(state=DIFFERENCE, value=both["value"] - both["value_untrained"])
     return _stack([values[UNTRAINED], values[TRAINED], difference[values[TRAINED].columns]])

@@ -205,7 +205,7 @@ def target_parameters() -> list[click.Parameter]:
         click.Option(
             ["--dashboard"],
             metavar="HOST:PORT",
-            help="Serve Dask's dashboard of --jobs there (needs bokeh); whoever reaches it sees the study.",
+            help="Serve Dask's dashboard of --jobs there (needs bokeh); all who can reach it see the study.",
         ),
         click.Option(["--fail-fast", "is_fail_fast"], is_flag=True, help="End at the first failed run."),
     ]

@@ -1,4 +1,4 @@
-"""Downloads of IDX files from the addresses that torchvision knows, believed only by their MD5 sum."""
+"""Downloads of IDX files from the addresses that torchvision knows, each checked by its MD5 sum."""
 
 import gzip
 import hashlib
@@ -12,8 +12,8 @@ MAX_BYTES = 1 << 26  # chosen: the largest file has 26 MB
 def download_file(torchvision_name: str, file_name: str) -> bytes:
     """Return the content of a raw IDX file, from the first mirror that gives what was published.
 
-    torchvision's own downloader is not used: a download that breaks off leaves its part on the disk, where
-    torchvision believes it at the next start, and it draws a bar where there is no terminal.
+    torchvision's own downloader is not used: it leaves a part of the file where a download breaks off, takes
+    that part for the file at the next start, and draws a progress bar even without a terminal.
 
     Args:
         torchvision_name: a class of ``torchvision.datasets`` that knows mirrors and MD5 sums.

@@ -1,4 +1,4 @@
-"""The four IDX files of MNIST and of its kin: embedded, in a user's folder or downloaded; checked first.
+"""The four IDX files of MNIST and of sets like it: in the package, in a user's folder or downloaded; checked.
 
 MNIST is in the package and is unpacked once. Fashion-MNIST and KMNIST have the same four names in a folder
 of their own. Nothing here imports torch: digests are wanted while a study is planned.
@@ -8,9 +8,9 @@ import hashlib
 import logging
 import lzma
 import math
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from http.client import HTTPException
 from importlib.resources import files
@@ -19,7 +19,8 @@ from pathlib import Path
 import platformdirs
 
 from spaceprobe.data.downloads import download_file
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.data.entry import DataError
+from spaceprobe.files import open_whole
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,23 @@ MD5_SUMS: Mapping[str, str] = {
 }
 """MD5 of each raw IDX file of MNIST, as published with the dataset."""
 
-IMAGE_SETS: Mapping[str, str] = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
-"""Our names and torchvision's, which are those of its folders as well."""
+
+@dataclass(frozen=True)
+class IdxSet:
+    """An image set in four IDX files.
+
+    Attributes:
+        name: its name in a study.
+        torchvision_name: torchvision's, which is that of its folder as well.
+        is_in_package: whether the package holds its files; their sums are then `MD5_SUMS`.
+    """
+
+    name: str
+    torchvision_name: str
+    is_in_package: bool = False
+
+
+MNIST = IdxSet("mnist", "MNIST", is_in_package=True)
 
 RAW_FOLDER = Path("MNIST") / "raw"
 """Where torchvision looks for MNIST below its root."""
@@ -40,53 +56,41 @@ RAW_FOLDER = Path("MNIST") / "raw"
 LAYOUT = "torchvision's layout, unpacked: without .gz"
 
 
-class DataError(SpaceprobeError):
-    """A dataset is missing, damaged or unreadable."""
+def raw_folder(root: Path, images: IdxSet) -> Path:
+    """Return the folder below ``root`` that holds the four raw IDX files of an image set."""
+    return root / images.torchvision_name / "raw"
 
 
-def raw_folder(root: Path, name: str) -> Path:
-    """Return the folder below ``root`` that holds the four raw IDX files of an image set.
-
-    Raises:
-        DataError: no image set has this name.
-    """
-    if name not in IMAGE_SETS:
-        raise DataError(
-            f"data.dataset: no image set is called {name!r}; choose one of {', '.join(IMAGE_SETS)}"
-        )
-    return root / IMAGE_SETS[name] / "raw"
-
-
-def image_root(name: str, root: Path | None, *, download: bool) -> Path:
+def image_root(images: IdxSet, root: Path | None, *, download: bool) -> Path:
     """Return a folder in torchvision's layout that holds the four files of an image set.
 
     Args:
-        name: ``mnist``, ``fashion-mnist`` or ``kmnist``.
-        root: a user's folder; None for the MNIST in the package and for a folder in the user's cache with
-            the others.
+        images: which one.
+        root: a user's folder; None for the files in the package, or else for a folder in the user's cache.
         download: whether files that are missing, or shorter or longer than their header says, are
             downloaded into that folder. A file arrives whole or not at all.
 
     Raises:
-        DataError: no image set has this name; files are missing; the download failed.
+        DataError: files are missing, or the download failed.
     """
-    if root is None and name == "mnist":
+    if root is None and images.is_in_package:
         return embedded_root()
     place = _cache_root() if root is None else root
-    folder = raw_folder(place, name)
+    folder = raw_folder(place, images)
     if download:
         try:
             absent = [file for file in MD5_SUMS if not _is_whole(folder / file)]
         except OSError as error:
             raise DataError(f"data.root: {folder} cannot be read ({error})") from error
-        _download(IMAGE_SETS[name], absent, folder)
+        _download(images.torchvision_name, absent, folder)
     elif root is None and not all((folder / file).is_file() for file in MD5_SUMS):
         raise DataError(
-            f"data.root: {name} is not in the package; give data.root a folder with {', '.join(MD5_SUMS)} in "
-            f"its subfolder {raw_folder(Path(), name)} ({LAYOUT}), or set data.download: true"
+            f"data.root: {images.name} is not in the package; give data.root a folder with "
+            f"{', '.join(MD5_SUMS)} in its subfolder {raw_folder(Path(), images)} ({LAYOUT}), or set "
+            "data.download: true"
         )
     else:
-        require_files(place, name)
+        require_files(place, images)
     return place
 
 
@@ -110,45 +114,45 @@ def embedded_root() -> Path:
     return root
 
 
-def require_files(root: Path, name: str = "mnist") -> None:
+def require_files(root: Path, images: IdxSet = MNIST) -> None:
     """Check that a user's folder holds the four files of an image set in torchvision's layout.
 
     Raises:
         DataError: naming what is missing and where it should lie.
     """
-    folder = raw_folder(root, name)
+    folder = raw_folder(root, images)
     missing = [file for file in MD5_SUMS if not (folder / file).is_file()]
     if missing:
         raise DataError(
-            f"data.root: {folder} lacks {', '.join(missing)}; put the raw IDX files of {IMAGE_SETS[name]} "
-            f"there ({LAYOUT}), or {way_out(name)}"
+            f"data.root: {folder} lacks {', '.join(missing)}; put the raw IDX files of "
+            f"{images.torchvision_name} there ({LAYOUT}), or {way_out(images)}"
         )
 
 
-def way_out(name: str) -> str:
+def way_out(images: IdxSet) -> str:
     """Return what a user can do who has no files of an image set."""
-    if name == "mnist":
-        return "leave data.root out to use the MNIST in the package"
+    if images.is_in_package:
+        return f"leave data.root out to use the {images.torchvision_name} in the package"
     return "set data.download: true"
 
 
-def digest(root: Path | None, name: str = "mnist", *, download: bool = False) -> str:
+def digest(images: IdxSet, root: Path | None, *, download: bool = False) -> str:
     """Return a digest of an image set's content: equal files give equal digests wherever they lie.
 
     A file is read again in the same process only after its size or its time of change has changed.
 
     Args:
-        root: a folder in torchvision's layout; None for the MNIST in the package, which is not read, and
-            for a folder in the user's cache with the others.
-        name: ``mnist``, ``fashion-mnist`` or ``kmnist``.
+        images: which one.
+        root: a folder in torchvision's layout; None for the files in the package, which are not read, or
+            else for a folder in the user's cache.
         download: whether missing files are downloaded first.
 
     Raises:
         DataError: a file is missing or cannot be read, or the download failed.
     """
     sums = MD5_SUMS
-    if root is not None or name != "mnist":
-        folder = raw_folder(image_root(name, root, download=download), name)
+    if root is not None or not images.is_in_package:
+        folder = raw_folder(image_root(images, root, download=download), images)
         try:
             sums = {file: _remembered_md5_sum((folder / file).absolute()) for file in MD5_SUMS}
         except OSError as error:
@@ -191,17 +195,8 @@ def _unpack(name: str, target: Path) -> None:
 
 
 def _write_whole(raw: bytes, target: Path) -> None:
-    # A name of its own for each process, and one rename: a reader sees the whole file or none.
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
-    except BaseException:  # an interrupt leaves no half file either
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with open_whole(target) as file:
+        file.write(raw)
 
 
 def _download(torchvision_name: str, absent: Sequence[str], folder: Path) -> None:

@@ -1,25 +1,24 @@
 """Decoded pixels once a machine: a file in the user's cache that all its processes map into memory.
 
 Sixty-four workers that each decode MNIST hold 14 GB of the same numbers; those that map one file share its
-pages. The file is not believed, and no digest of it is kept: what could damage or replace the file could do
-so to a digest beside it. Each process decodes the source's pixels again, block by block, and compares the
-file with them bit for bit, which takes less time than a digest of so many bytes. No torch is needed.
+pages. The file is not trusted, and no digest of it is kept: whatever damages the file could damage a digest
+beside it. Each process decodes the source's pixels again, block by block, and compares the file with them bit
+for bit, which is faster than a digest of that many bytes. No torch is needed.
 """
 
 import hashlib
 import io
 import logging
 import os
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 from jaxtyping import Float32, UInt8
+
+from spaceprobe.files import open_whole, remove_abandoned
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,6 @@ FOLDER = "decoded"
 
 WHITE = np.float32(255)
 MIN_BYTES = 1 << 20  # chosen: the images of small tests, and of a user's trials, are not worth a file
-ABANDONED_AFTER_S = 600.0  # chosen: a file is written in a second, and clocks of two machines may differ
 BLOCK_BYTES = 1 << 20  # chosen: stays in a core's cache, and blocks of 0.25 to 4 MB are as fast
 
 
@@ -53,7 +51,7 @@ def decoded_pixels(
         return _decoded(raw)
     content = hashlib.sha256(np.ascontiguousarray(raw).data).hexdigest()
     path = Path(platformdirs.user_cache_dir("spaceprobe", appauthor=False)) / FOLDER / f"{name}-{content}.npy"
-    _remove_abandoned(path.parent)
+    remove_abandoned(path.parent)  # of processes that were killed while they wrote
     try:
         if not path.exists():
             _write(path, raw, replace=False)
@@ -78,13 +76,13 @@ def _decoded(raw: UInt8[np.ndarray, "points features"]) -> Float32[np.ndarray, "
     return pixels
 
 
-def _blocks(raw: UInt8[np.ndarray, "points features"]) -> Iterator[Float32[np.ndarray, "some features"]]:
-    """Yield the pixels of some points after the other, each in the same memory."""
+def _blocks(raw: UInt8[np.ndarray, "points features"]) -> Iterator[Float32[np.ndarray, "block features"]]:
+    """Yield the pixels block by block, each in the same memory."""
     num_points = max(1, BLOCK_BYTES // (raw.shape[1] * WHITE.itemsize))
     block = np.empty((num_points, raw.shape[1]), np.float32)
     for start in range(0, len(raw), num_points):
-        some = raw[start : start + num_points]
-        yield np.divide(some, WHITE, out=block[: len(some)], casting="same_kind")
+        levels = raw[start : start + num_points]
+        yield np.divide(levels, WHITE, out=block[: len(levels)], casting="same_kind")
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
@@ -112,37 +110,18 @@ def _mapped(
         memory = bytearray(max(BLOCK_BYTES, raw.shape[1] * WHITE.itemsize))
         for block in _blocks(raw):
             num_bytes = file.readinto(memoryview(memory)[: block.nbytes])
-            found = np.frombuffer(memory, np.uint32, count=num_bytes // 4)
-            if not np.array_equal(found, block.reshape(-1).view(np.uint32)):  # bits: -0 is not 0
+            stored = np.frombuffer(memory, np.uint32, count=num_bytes // 4)
+            if not np.array_equal(stored, block.reshape(-1).view(np.uint32)):  # bits: -0 is not 0
                 return None
         mapped = np.memmap(file, np.float32, mode="c", offset=len(header), shape=raw.shape)
     return mapped.view(np.ndarray)
 
 
 def _write(path: Path, raw: UInt8[np.ndarray, "points features"], *, replace: bool) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for each process, and one rename: a reader sees the whole file or none.
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(_header(raw.shape))
-            for block in _blocks(raw):
-                file.write(block.data)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace or not path.exists():  # those who map the first one's file share it with those to come
-            temporary.replace(path)
-    finally:  # an interrupt leaves no half file either
-        temporary.unlink(missing_ok=True)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes left that were killed while they wrote."""
-    with suppress(OSError):  # another process removes it too, or the folder can only be read: no harm
-        for path in folder.glob(".*.npy-*"):
-            if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
-                path.unlink()
+    with open_whole(path, keep_existing=not replace) as file:  # those who map the first file share it
+        file.write(_header(raw.shape))
+        for block in _blocks(raw):
+            file.write(block.data)
 
 
 @cache

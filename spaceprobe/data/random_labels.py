@@ -15,8 +15,8 @@ def randomize_labels(
     A larger share with the same seed keeps every label that a smaller one has drawn: the points chosen for
     0.3 are among those for 0.6. A half is rounded to the even number. The argument is not changed.
 
-    Source: Zhang et al., «Understanding deep learning requires rethinking generalization», ICLR 2017,
-    section 2.1 («partially corrupted labels»: with probability p, a uniform random class); here their number
+    Source: Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR 2017,
+    section 2.1 ("partially corrupted labels": with probability p, a uniform random class); here their number
     is exact and not itself random.
 
     Args:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64, Int64
 from sklearn.datasets import make_swiss_roll
 
-from spaceprobe.data.datasets import Dataset, Split
+from spaceprobe.data.dataset import Dataset, Split
 
 TASKS = ("regression", "classification")
 ANGLE = (1.5 * math.pi, 4.5 * math.pi)
@@ -33,7 +33,7 @@ def swiss_roll(
     test points and noise come from the seed alone, both sets from streams of their own; another number of
     points is another draw.
 
-    Source: S. Marsland, «Machine Learning: An Algorithmic Perspective», chapter 6, by way of scikit-learn.
+    Source: S. Marsland, "Machine Learning: An Algorithmic Perspective", chapter 6, by way of scikit-learn.
 
     Args:
         num_points: training points; at least 2, which centring and scaling need.

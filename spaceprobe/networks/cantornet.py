@@ -11,11 +11,11 @@ READOUT = ([[-0.5, 1.0]], [-0.5])
 def cantornet(num_folds: int, relu_after_readout: bool = False) -> nn.Sequential:
     """Return CantorNet in its recursion-based form, in float64.
 
-    Num_folds times the two layers that map (x, y) to (max(3x - 2, 0) + max(1 - 3x, 0), y), then a
+    It has num_folds times the two layers that map (x, y) to (max(3x - 2, 0) + max(1 - 3x, 0), y), then a
     readout of width 1. From (0, 3/4) to (1, 3/4) its χ is 1/2, 2/3, 11/14 for 1, 2, 3 folds, and 1/2,
     11/16, 29/36 where the readout's ReLU counts as well.
 
-    Source: «CantorNet: A Sandbox for Testing Topological and Geometrical Measures», NeurIPS 2024
+    Source: "CantorNet: A Sandbox for Testing Topological and Geometrical Measures", NeurIPS 2024
     workshop on Symmetry and Geometry in Neural Representations.
 
     Args:

@@ -1,7 +1,7 @@
-"""Checkpoints: weights as safetensors bytes that are believed only when they check out.
+"""Checkpoints: weights in the safetensors format, loaded only after they were verified.
 
-safetensors finds a damaged header but not a flipped bit in the weights, so every checkpoint comes with its
-SHA-256 and is read only if bytes and shapes are the expected ones.
+safetensors detects a damaged header but not a flipped bit in the weights, so a checkpoint is loaded only if
+its SHA-256 and its shapes are the expected ones.
 """
 
 import hashlib
@@ -48,10 +48,10 @@ def load_into(network: nn.Module, path: Path, sha256: str) -> None:
     try:
         state = safetensors.torch.load(data)
     except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path}: is no checkpoint ({error})") from error
-    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
-    if found != expected:
-        raise CheckpointError(f"{path}: holds {_shapes(found)}, expected {_shapes(expected)}")
+        raise CheckpointError(f"{path}: is not a checkpoint ({error})") from error
+    stored = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
+    if stored != expected:
+        raise CheckpointError(f"{path}: holds {_shapes(stored)}, expected {_shapes(expected)}")
     network.load_state_dict(state)
 
 
@@ -70,7 +70,7 @@ def read_verified(path: Path, sha256: str, max_bytes: int) -> bytes:
     try:
         status = path.stat()  # before opening: opening a pipe waits for its other end
         if not stat.S_ISREG(status.st_mode):
-            raise CheckpointError(f"{path}: is no regular file")
+            raise CheckpointError(f"{path}: is not a regular file")
         if status.st_size > max_bytes:
             raise CheckpointError(f"{path}: has {status.st_size} bytes, at most {max_bytes} are expected")
         with path.open("rb") as file:

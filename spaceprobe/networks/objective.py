@@ -1,6 +1,6 @@
 """What a network is trained for: classes by cross-entropy, or numbers by squared error.
 
-Which of the two is said by the targets: integers are classes, floating-point rows are values.
+The targets tell which of the two: integers are classes, floating-point rows are values.
 """
 
 from collections.abc import Iterator

@@ -14,14 +14,14 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.folding import Method, space_folding, trace_path, walk_paths
 from spaceprobe.folding.plane import see_plane
 from spaceprobe.networks.cantornet import cantornet
-from spaceprobe.results.groups import one_reading
+from spaceprobe.networks.threads import one_thread
 from spaceprobe.results.cantor import END, START
+from spaceprobe.results.groups import one_reading
+from spaceprobe.results.paths import images_between, path_frame
+from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun, open_run
 from spaceprobe.stages.fold.endpoints.class_pairs import ClassPair
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand
-from spaceprobe.results.paths import images_between, path_frame
-from spaceprobe.networks.threads import one_thread
-from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun, open_run
 
 NUM_POINTS = (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 """At which a path is sampled, beside the exact walk."""

@@ -109,7 +109,7 @@ def last_epochs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_state(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the rows of epoch 0 as ``untrained``, and those of each run's last later epoch as ``trained``."""
+    """Return the rows of epoch 0 as untrained, and those of each run's last later epoch as trained."""
     last = last_epochs(table)
     return {"untrained": table[table["epoch"] == 0], "trained": last[last["epoch"] > 0]}
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.data.datasets import IMAGE_SIZE
+from spaceprobe.data.idx_images import IMAGE_SIZE
 from spaceprobe.folding import Method, PathTrace, trace_path
 from spaceprobe.networks.threads import one_thread
 from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun

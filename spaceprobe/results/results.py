@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.results.status import RunStatus, run_states
+from spaceprobe.stages import STAGES, TABLES
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand
-from spaceprobe.results.status import RunStatus, run_states
-from spaceprobe.stages import STAGES
 from spaceprobe.study.layout import PROVENANCE, STUDY_FILE
 from spaceprobe.study.storage.part_store import PartStore
 from spaceprobe.tables.frames import Frames
@@ -115,8 +115,7 @@ def _check_runs(study: Study, folder: Path, runs: pd.DataFrame) -> None:
 
 def _read_frames(folder: Path) -> Frames:
     frames = {}
-    tables = [table for stage in STAGES for table in stage.tables]
-    for table in tables:
+    for table in TABLES:
         path = folder / f"{table.name}.csv"
         if not os.path.lexists(path):
             continue
@@ -128,7 +127,7 @@ def _read_frames(folder: Path) -> Frames:
                 "`spaceprobe run` writes it anew"
             )
         frames[table.name] = frame
-    return Frames(frames, tables)
+    return Frames(frames, TABLES)
 
 
 def read_csv(path: Path) -> pd.DataFrame:

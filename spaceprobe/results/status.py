@@ -5,18 +5,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spaceprobe.files import last_line
+from spaceprobe.results.started import find_started
+from spaceprobe.stages import STAGES
+from spaceprobe.stages.stage import FinishedPart, RunStage
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, expand
+from spaceprobe.study.layout import RUN_LOG
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.running.journal import read_events, runners_at_work
-from spaceprobe.study.layout import RUN_LOG
-from spaceprobe.stages.stage import FinishedPart, RunStage
-from spaceprobe.stages import STAGES
-from spaceprobe.results.started import find_started
-from spaceprobe.files import last_line
 
 STATES = ("done", "running", "failed", "stale", "partly", "to do")
-"""Of a run in a stage. StalePart: there is a result of other settings, inputs or code, or a damaged one; partly:
+"""Of a run in a stage. Stale: there is a result of other settings, inputs or code, or a damaged one; partly:
 what is there is up to date, but not all is there."""
 
 

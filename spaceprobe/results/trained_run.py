@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spaceprobe.data.idx_files import IMAGE_SETS
+from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.stages import fold, train
+from spaceprobe.stages.fold.stored_counts import StoredCounts
+from spaceprobe.stages.stage import FinishedPart
+from spaceprobe.stages.train.settings import checkpoints_of, data_of, network_of, training_of
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, expand
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.running.runner import UnknownRunError
-from spaceprobe.stages.train.settings import checkpoints_of, data_of, network_of, training_of
-from spaceprobe.stages.fold.stored_counts import StoredCounts
-from spaceprobe.stages.stage import FinishedPart
-from spaceprobe.stages import fold, train
 from spaceprobe.study.storage.part_files import StalePart, StoredPart
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from spaceprobe.data.datasets import Split
+    from spaceprobe.data.dataset import Split
 
 NUM_SHOWN = 10  # runs that an error names
 EXACT = ("exact", "jvp", "kernel")
@@ -150,8 +150,7 @@ class TrainedRun:
                 f"{flag} {number}: the test images of {dataset} are numbered from 0 to {len(labels) - 1}"
             )
         label = int(labels[number])
-        kind = f"a{'n' * (label == 8)} {label}" if dataset == "mnist" else f"class {label}"
-        return PathEnd(number, label, f"{number} ({kind})")
+        return PathEnd(number, label, f"{number} ({DATASETS[dataset].describe_class(label)})")
 
     def stored_pairs(self, epoch: int, source: int, target: int) -> Iterator[StoredCounts]:
         """Yield the counts that were stored of exact paths of a class pair, once for each way of measuring.
@@ -185,10 +184,10 @@ def open_run(study: Study, folder: Path, run: Run) -> TrainedRun:
         SpaceprobeError: it has no images to walk between or no ReLU to fold by, or is not trained.
     """
     dataset, activation = data_of(run.sections).dataset, network_of(run.sections).activation
-    if dataset not in IMAGE_SETS:
+    if not DATASETS[dataset].has_images:
         raise SettingsError(
             f"{run.name}: data.dataset is {dataset}, which has no images to walk between; choose a study of "
-            f"{', '.join(IMAGE_SETS)}"
+            f"{', '.join(name for name, entry in DATASETS.items() if entry.has_images)}"
         )
     if activation != "relu":
         raise SettingsError(

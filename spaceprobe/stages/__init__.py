@@ -5,6 +5,9 @@ from spaceprobe.stages.stage import RunStage, Stage
 
 STAGES: tuple[Stage, ...] = (train.STAGE, fold.STAGE, lmd.STAGE, summarize.STAGE)
 
+TABLES = tuple(table for stage in STAGES for table in stage.tables)
+"""Every table that a stage writes."""
+
 
 def stage_named(name: str) -> Stage:
     """Return the stage of that name."""

@@ -28,7 +28,8 @@ from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage, Sections
 
 DECLARATIONS = re.compile(
-    r"spaceprobe\.(errors|files|tables(\..+)?|stages\.(stage|\w+\.(settings|tables|parts|summary)))"
+    r"spaceprobe\.(errors|files|registry|tables(\..+)?|(data|networks)\.entry"
+    r"|stages\.(stage|\w+\.(settings|tables|parts|summary)))"
 )
 """Modules that are not part of the version of a stage's code."""
 
@@ -61,14 +62,22 @@ def table_version() -> str:
 
 
 def load_code(stage: RunStage, sections: Sections) -> bool:
-    """Import what a stage computes by, and return whether that is what `code_version` has read."""
-    modules = _SOURCES.imported_by(_modules(stage, sections))
+    """Import what a stage computes by, and return whether that is what `code_version` has read.
+
+    From then on, this process computes by that code, whatever becomes of the files.
+    """
+    return _is_loaded(*_modules(stage, sections))
+
+
+@cache
+def _is_loaded(*modules: str) -> bool:
+    imported = _SOURCES.imported_by(modules)
     try:
-        for module in modules:
+        for module in imported:
             import_module(module)
     except SyntaxError:  # half saved
         return False
-    return not _SOURCES.is_edited(modules)
+    return not _SOURCES.is_edited(imported)
 
 
 def is_edited() -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spaceprobe.data.idx_files import DataError
+from spaceprobe.data.entry import DataError
 from spaceprobe.stages import run_stage_named
 from spaceprobe.stages.stage import FinishedPart, Inputs, Part, RunStage, Sections
 from spaceprobe.study.code_version import code_version

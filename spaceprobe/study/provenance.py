@@ -1,35 +1,29 @@
 """Where results come from: code, versions, machine, and what seeds do and do not promise.
 
-Nothing secret is in it: of the environment two numbers of threads and the visible devices, no address of a
-repository, and no user name or password that stands in an address of the command line.
+It holds nothing secret: of the environment only two numbers of threads and the visible devices, no address of
+a repository, and no user name or password of an address in the command line.
 """
 
-import base64
-import csv
-import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import re
 import subprocess
 import sys
-import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "numba", "distributed")
-TIMEOUT_S = 2.0  # chosen: of all questions to git, and of that to nvidia-smi
+import psutil
 
-GIT_PLACES = {
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_PREFIX"),
-    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
-}
-"""Variables that bind git to one repository; git sets some of them for its hooks."""
+from spaceprobe.study.package_source import source_of
+
+LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "numba", "distributed")
+
+TIMEOUT_S = 2.0
+"""Chosen: how long nvidia-smi may take to answer."""
 
 THREADS = "torch computes with one thread in every stage: 1 and 2 threads give different last bits"
 
@@ -60,10 +54,10 @@ DETERMINISM: Mapping[str, Any] = {
 
 
 def provenance(command: Sequence[str]) -> dict[str, Any]:
-    """Return where results come from, as JSON values in an order that is always the same.
+    """Return where results come from, as JSON values in a fixed order.
 
-    It describes the process that asks, the driver of a study: workers on other machines have machines and
-    devices of their own. What cannot be found out is None, with a word why where there are several reasons.
+    They describe this process, which runs a study: its workers may be on other machines, with other devices.
+    What is not known is None, with the reason if there are several.
 
     Args:
         command: the command line as it was typed, program first.
@@ -72,14 +66,14 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [_without_userinfo(word) for word in command],
         "folder": _working_folder(),
-        "spaceprobe": source_of(Path(__file__).parents[2]),
+        "spaceprobe": source_of(Path(__file__).parents[1]),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
         "machine": {
             "hostname": platform.node(),
             "platform": platform.platform(),
             "cpu": _cpu_model(),
-            "cores": _num_cores(),
-            "memory_bytes": _memory_bytes(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "memory_bytes": psutil.virtual_memory().total,
         },
         "devices": _devices(),
         "threads": {
@@ -93,128 +87,19 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
 
 @cache
 def numeric_libraries() -> Mapping[str, str]:
-    """Return the versions of the libraries that decide on the last bits of a result."""
+    """Return the versions of the libraries on which the last bits of a result depend."""
     return {library: str(_version(library)) for library in ("torch", "numpy", "numba", "scipy")}
 
 
-def source_of(package: Path) -> dict[str, Any]:
-    """Return version, commit and dirty of a package's folder, and how they are known or why they are not.
-
-    The commit is that of the package's own checkout, never that of a repository which it or its virtual
-    environment happens to lie in; of an installed package, the one that pip recorded. Dirty means that code
-    differs from that commit, or from what pip installed: changed, removed or new files in the package, or a
-    changed pyproject.toml. Other files of the checkout do not count.
-    """
-    project = _project(package.parent / "pyproject.toml")
-    if project.get("name") == package.name:
-        commit: str | None = None
-        dirty = None
-        try:
-            commit, dirty = _checkout_state(package)
-            how = "git, in the checkout of the package"
-        except _UnknownError as error:
-            how = f"no commit: {error}"
-        return {"version": project.get("version"), "commit": commit, "dirty": dirty, "known_by": how}
-    # Only what is installed beside the package tells of it: another spaceprobe may be installed elsewhere.
-    installed = next(
-        iter(importlib.metadata.distributions(name=package.name, path=[str(package.parent)])), None
-    )
-    if installed is None:
-        how = f"no commit: {package} is neither in a checkout of its own nor installed by pip"
-        return {"version": None, "commit": None, "dirty": None, "known_by": how}
-    commit = _installed_commit(installed)
-    how = "pip: direct_url.json, and RECORD for dirty" if commit else "no commit: not installed from git"
-    return {
-        "version": installed.version,
-        "commit": commit,
-        "dirty": _differs_from_record(installed),
-        "known_by": how,
-    }
-
-
-class _UnknownError(Exception):
-    """Why a commit cannot be had."""
-
-
-def _project(path: Path) -> Mapping[str, Any]:
-    try:
-        project = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
-    except (OSError, ValueError):  # there is none, or it is no TOML: not ours
-        return {}
-    return project if isinstance(project, dict) else {}
-
-
-def _checkout_state(package: Path) -> tuple[str, bool]:
-    root, deadline = package.parent, time.monotonic() + TIMEOUT_S
-    toplevel, commit = _ask_git(root, deadline, "rev-parse", "--show-toplevel", "HEAD").splitlines()
-    if not Path(toplevel).samefile(root):
-        raise _UnknownError(f"the sources lie inside another repository, {toplevel}")
-    code = f"{package.name}/__init__.py"
-    if not _ask_git(root, deadline, "ls-files", "--", code):
-        raise _UnknownError(f"the repository {toplevel} does not hold {code}")
-    changes = ("status", "--porcelain", "--untracked-files=all", "--", package.name, "pyproject.toml")
-    return commit, bool(_ask_git(root, deadline, *changes))
-
-
-def _ask_git(root: Path, deadline: float, *arguments: str) -> str:
-    # No lock is taken, so that runners do not meet, and no monitor runs that a repository's settings name.
-    kept = {name: value for name, value in os.environ.items() if name not in GIT_PLACES}
-    try:
-        asked = subprocess.run(  # noqa: S603  # nothing of it comes from a user
-            ["git", "-c", "core.fsmonitor=false", "-C", str(root), *arguments],  # noqa: S607
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=max(0.0, deadline - time.monotonic()),
-            env={**kept, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise _UnknownError("there is no git here") from error
-    except OSError as error:
-        raise _UnknownError(f"git cannot be started ({error.strerror})") from error
-    except subprocess.TimeoutExpired as error:
-        raise _UnknownError(f"git gave no answer in {TIMEOUT_S:g} s") from error
-    if asked.returncode:
-        reason = os.fsdecode(asked.stderr).strip().partition("\n")[0]
-        raise _UnknownError(f"git says {reason or asked.returncode}")
-    return os.fsdecode(asked.stdout)
-
-
-def _installed_commit(installed: importlib.metadata.Distribution) -> str | None:
-    """Return the commit of an install from a repository, without the address, which may hold a password."""
-    try:
-        commit = json.loads(installed.read_text("direct_url.json") or "{}")["vcs_info"]["commit_id"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return str(commit)
-
-
-def _differs_from_record(installed: importlib.metadata.Distribution) -> bool | None:
-    """Return whether a Python file is not what pip installed, or None without pip's list of digests."""
-    # Not `installed.files`: the backport of importlib.metadata, once anything imports it, leaves out files
-    # that are gone.
-    rows = [row for row in csv.reader((installed.read_text("RECORD") or "").splitlines()) if len(row) > 1]
-    listed = [(name, digest) for name, digest, *_ in rows if name.endswith(".py") and digest]
-    for name, recorded in listed:
-        kind, _, expected = recorded.partition("=")
-        try:
-            found = hashlib.new(kind, Path(str(installed.locate_file(name))).read_bytes()).digest()
-        except OSError:
-            return True
-        if base64.urlsafe_b64encode(found).decode().rstrip("=") != expected:
-            return True
-    return False if listed else None
-
-
 def _without_userinfo(word: str) -> str:
-    """Return an argument whose addresses have no user and password: ``tls://***@host``."""
+    """Return an argument with users and passwords of addresses hidden: ``tls://***@host``."""
     return re.sub(r"(?<=://)[^/\s]*@", "***@", word)
 
 
 def _working_folder() -> str | None:
     try:
         return str(Path.cwd())
-    except OSError:  # it was removed under the process
+    except OSError:  # it was removed
         return None
 
 
@@ -228,44 +113,28 @@ def _version(library: str) -> str | None:
 def _cpu_model() -> str | None:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:  # no Linux
+    except OSError:  # not Linux
         return platform.processor() or None
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.machine() or None
 
 
-def _num_cores() -> int | None:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
-def _memory_bytes() -> int | None:
-    """Return the memory of the machine, which a container may not get all of."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # a system without these names
-        return None
-
-
 def _devices() -> dict[str, Any]:
-    """Return the CUDA devices by name and how they are known; torch is not imported for it."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    for how, find in [("/proc/driver/nvidia", _driver_devices), ("nvidia-smi", _listed_devices)]:
-        names = find()
-        if names:
-            return {"cuda": names, "known_by": how, "CUDA_VISIBLE_DEVICES": visible}
+    """Return the names of the CUDA devices and how they are known, without importing torch."""
+    names, how = _driver_devices(), "/proc/driver/nvidia"
+    if not names:
+        names, how = _listed_devices(), "nvidia-smi"
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():  # to begin with CUDA takes a device's memory
+    if not names and torch is not None and torch.cuda.is_initialized():  # to initialize it takes GPU memory
         names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-        return {"cuda": names, "known_by": "torch", "CUDA_VISIBLE_DEVICES": visible}
-    how = "neither the driver's files nor nvidia-smi name any"
-    return {"cuda": [], "known_by": how, "CUDA_VISIBLE_DEVICES": visible}
+        how = "torch"
+    if not names:
+        how = "neither the driver's files nor nvidia-smi name any"
+    return {"cuda": names, "known_by": how, "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES")}
 
 
 def _driver_devices() -> list[str]:
-    # Files of the driver: at once, where nvidia-smi may take a second.
+    # The driver's files are read at once; nvidia-smi may take a second.
     names = []
     for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         try:
@@ -279,7 +148,7 @@ def _driver_devices() -> list[str]:
 def _listed_devices() -> list[str]:
     try:
         listed = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],  # noqa: S607  # wherever it is
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],  # noqa: S607  # found on the PATH
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT_S,

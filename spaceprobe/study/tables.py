@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from spaceprobe.stages import STAGES, run_stage_named, stage_named
+from spaceprobe.stages import STAGES, TABLES, run_stage_named, stage_named
 from spaceprobe.stages.stage import FinishedPart, RunStage, Sections, Stage, StudyStage
 from spaceprobe.study.code_version import is_edited, table_version
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
+from spaceprobe.study.layout import table_path
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.storage.part_files import StoredPart
 from spaceprobe.study.storage.part_store import Stamp, stamp_of
@@ -36,7 +37,7 @@ class StudyTables:
     """Puts the finished parts of a study's runs together and writes its CSVs."""
 
     def __init__(self, study: Study, folder: Path, parts: StudyParts) -> None:
-        """Take a study, its folder of results and its parts; reads nothing yet."""
+        """Take a study, its folder of results and its parts; nothing is read yet."""
         self._study = study
         self._folder = folder
         self._parts = parts
@@ -44,7 +45,7 @@ class StudyTables:
         self._code = table_version()
 
     def write(self, stage: Stage) -> None:
-        """Write the tables of a stage, and notes what they say; leaves alone those that would not change.
+        """Write the tables of a stage, with its summary and warnings, unless they would not change.
 
         Raises:
             ResultsError: one cannot be written.
@@ -55,20 +56,24 @@ class StudyTables:
             frames = self.frames(stage)
             asked = self._asked(stage)
             for table in stage.tables:
-                path = self._folder / f"{table.name}.csv"
+                path = table_path(self._folder, table.name)
                 if table.name in asked:
                     write_csv(path, frames[table.name])
                 else:
                     path.unlink(missing_ok=True)
-            said = {"text": stage.present(frames), "warnings": [*(stage.warn(frames) if stage.warn else [])]}
-            memo = {"sources": sources, "files": self._stamps(stage), **said}
+            memo = {
+                "sources": sources,
+                "files": self._stamps(stage),
+                "text": stage.present(frames),
+                "warnings": [*(stage.warn(frames) if stage.warn else [])],
+            }
             self._parts.store.set_memo(stage.name, memo)
-            # Another runner may have added parts meanwhile: whoever writes last has seen all of them.
+            # Another runner may have added parts meanwhile: the last one to write has seen all of them.
             self._parts.forget()
             sources = self._sources(stage)
         if isinstance(stage, RunStage):
             self._write_timings()
-        if is_edited():  # what is in memory wrote the tables, and is not what `_sources` would say next time
+        if is_edited():  # the code that wrote the tables is not the one in the files, which is used next time
             self._parts.store.set_memo(stage.name, {**memo, "sources": ""})
         self._parts.store.save()
 
@@ -80,7 +85,7 @@ class StudyTables:
         return {table.name for sections in every for table in stage.asked_tables(sections)}
 
     def refresh(self, written: Collection[Stage]) -> list[Stage]:
-        """Write the tables of other stages anew that are there and no longer hold what they come from.
+        """Write again those tables of other stages that are there but out of date.
 
         Args:
             written: the stages whose tables were just written.
@@ -106,58 +111,56 @@ class StudyTables:
     def _fits(self, memo: Any, stage: Stage, sources: str) -> bool:
         return memo is not None and memo["sources"] == sources and memo["files"] == self._stamps(stage)
 
-    def said(self, stage: Stage) -> tuple[str, list[str]]:
-        """Return what the tables of a stage say and warn of, as they were last written."""
+    def summary(self, stage: Stage) -> tuple[str, list[str]]:
+        """Return the summary of a stage's tables, and its warnings, as they were last written."""
         memo = self._parts.store.memo(stage.name)
         return memo["text"], memo["warnings"]
 
     def frames(self, stage: Stage) -> Frames:
         """Return the tables of a stage and of the stages that it needs, from the finished parts."""
-        tables = [table for other in STAGES for table in other.tables]
         needed: dict[str, pd.DataFrame] = {}
         for name in stage.needs:
             needed |= self.frames(stage_named(name))
         if isinstance(stage, StudyStage):
-            reduced = stage.reduce(self._study.sections, Frames(needed, tables))
-            return Frames({**needed, **reduced}, tables)
+            reduced = stage.reduce(self._study.sections, Frames(needed, TABLES))
+            return Frames({**needed, **reduced}, TABLES)
         sources = self._sources(stage)
         if self._frames.get(stage.name, ("",))[0] != sources:  # parts are read once, not per use
             self._frames[stage.name] = sources, self._read_frames(run_stage_named(stage.name))
-        return Frames({**needed, **self._frames[stage.name][1]}, tables)
+        return Frames({**needed, **self._frames[stage.name][1]}, TABLES)
 
     def _sources(self, stage: Stage) -> str:
-        """Return a digest of everything that the tables of a stage, and what they say, come from."""
-        words: list[Any] = [self._sources(stage_named(name)) for name in stage.needs]
+        """Return a digest of everything that the tables of a stage and their summary come from."""
+        sources: list[Any] = [self._sources(stage_named(name)) for name in stage.needs]
         if isinstance(stage, RunStage):
-            words += [
-                [run.name, run.axes, found.part.path, found.stamp] for run, found in self._looked(stage)
-            ]
-        words += [self._study.resolved(), self._code]
-        return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+            finished = self._finished_parts(stage)
+            sources += [[run.name, run.axes, part.part.path, part.stamp] for run, part in finished]
+        sources += [self._study.resolved(), self._code]
+        return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
-    def _looked(self, stage: RunStage) -> Iterator[tuple[Run, FinishedPart]]:
+    def _finished_parts(self, stage: RunStage) -> Iterator[tuple[Run, FinishedPart]]:
         for run in self._parts.runs:
             for sections in run.variants(stage):
                 parts = self._parts.look(stage, run, sections)
-                for found in [] if isinstance(parts, Obstacle) else parts:
-                    if isinstance(found, FinishedPart):
-                        yield run, found
+                for part in [] if isinstance(parts, Obstacle) else parts:
+                    if isinstance(part, FinishedPart):
+                        yield run, part
 
     def _stamps(self, stage: Stage) -> list[Stamp | None]:
-        return [stamp_of(self._folder / f"{table.name}.csv") for table in stage.tables]
+        return [stamp_of(table_path(self._folder, table.name)) for table in stage.tables]
 
     def _write_timings(self) -> None:
         store = self._parts.store
         memos = {stage.name: store.memo(stage.name) for stage in STAGES if isinstance(stage, RunStage)}
         stages = [run_stage_named(name) for name, memo in memos.items() if memo is not None]
-        path = self._folder / f"{TIMINGS.name}.csv"
+        path = table_path(self._folder, TIMINGS.name)
         sources = [memos[stage.name]["sources"] for stage in stages]
         if store.memo(TIMINGS.name) == [sources, stamp_of(path)]:
             return
         rows = [
-            {"run": run.name, "stage": stage.name, "part": found.part.path, "duration_s": found.duration_s}
+            {"run": run.name, "stage": stage.name, "part": part.part.path, "duration_s": part.duration_s}
             for stage in stages
-            for run, found in self._looked(stage)
+            for run, part in self._finished_parts(stage)
         ]
         write_csv(path, build_frame(TIMINGS, rows))
         store.set_memo(TIMINGS.name, [sources, stamp_of(path)])
@@ -170,8 +173,8 @@ class StudyTables:
             settings = {column_name(key): cell_of(value) for key, value in run.axes.items()}
             variant = {column_name(key): cell_of(value_of(sections, key)) for key in varying}
             tabulated = stage.tabulate(sections, [(part.part, part.content) for part in finished])
-            for name, some in tabulated.items():
-                rows[name].extend({"run": run.name, **settings, **variant, **row} for row in some)
+            for name, of_run in tabulated.items():
+                rows[name].extend({"run": run.name, **settings, **variant, **row} for row in of_run)
         swept = [column_name(key) for key in runs[0].axes]
         return {
             table.name: build_frame(
@@ -186,6 +189,6 @@ class StudyTables:
     def _finished(self, stage: RunStage) -> Iterator[tuple[Run, Sections, list[StoredPart]]]:
         for run in self._parts.runs:
             for sections in run.variants(stage):
-                found = [*self._parts.read(stage, run, sections)]
-                if found:
-                    yield run, sections, found
+                parts = [*self._parts.read(stage, run, sections)]
+                if parts:
+                    yield run, sections, parts

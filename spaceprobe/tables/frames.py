@@ -57,7 +57,7 @@ def read_tables(folder: str | Path) -> "dict[str, pd.DataFrame]":
         folder: the study's folder, such as ``results/depth-sweep``.
 
     Raises:
-        SpaceprobeError: there is no table in it.
+        SpaceprobeError: it contains no table.
     """
     import pandas as pd
 

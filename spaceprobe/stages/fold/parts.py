@@ -5,11 +5,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from spaceprobe.data.idx_files import IMAGE_SETS
+from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
+from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
 from spaceprobe.stages.stage import Inputs, Part, Sections
+from spaceprobe.stages.train.parts import sources as train_sources
 from spaceprobe.stages.train.settings import checkpoints_of, data_key, data_of, network_of
 
 
@@ -24,13 +26,14 @@ def check(sections: Sections) -> None:
     Raises:
         SettingsError: one of them is not so.
     """
-    activation, dataset = network_of(sections).activation, data_of(sections).dataset
-    if activation != "relu":
+    network, dataset = network_of(sections), data_of(sections).dataset
+    activation = network.activation
+    if not NETWORKS[network.model].engines(network):
         raise SettingsError(
             f"network.activation: {activation} has no on and off to fold by, folding is measured for relu; "
             "set that, or leave fold and summarize out (study.stages: [train, lmd])"
         )
-    if dataset not in IMAGE_SETS:
+    if not DATASETS[dataset].has_images:
         raise SettingsError(
             f"data.dataset: {dataset} has no ten classes of images to walk between; "
             "set another, or leave fold and summarize out (study.stages: [train, lmd])"
@@ -77,7 +80,7 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
 
 
 def sources(sections: Sections) -> tuple[str, ...]:
-    """Return the modules of the chosen source of endpoints, and of the measures of single paths in use."""
+    """Return the modules of the dataset, the network, the source of endpoints and the measures of single paths."""
     settings = folding_of(sections)
     measures = [measure.module for measure in PATH_MEASURES] if settings.detail else []
-    return (settings.source.module, *measures)
+    return (*train_sources(sections), settings.source.module, *measures)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
+from spaceprobe.data.sets import DATASETS
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.stage import NOT_IN_KEY, Flag, Sections, Settings
-from spaceprobe.stages.train.settings import EPOCH_CHOICE, NUM_IMAGE_CLASSES, EpochChoice
+from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice, data_of
 
 if TYPE_CHECKING:
     from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
@@ -103,5 +104,4 @@ def folding_of(sections: Sections) -> FoldingSettings:
 
 def num_classes_of(sections: Sections) -> int:
     """Return the number of classes of the dataset."""
-    del sections
-    return NUM_IMAGE_CLASSES
+    return DATASETS[data_of(sections).dataset].num_classes

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from spaceprobe.data.datasets import Dataset, Split
+from spaceprobe.data.dataset import Dataset, Split
 from spaceprobe.lmd.factors import decompose
 from spaceprobe.networks.layers import LayerPass, linear_weights, pass_through
 from spaceprobe.stages.lmd import layer_probes

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.stages.lmd.settings import lmd_of
 from spaceprobe.stages.stage import Inputs, Part, Sections
@@ -50,8 +51,7 @@ def check(sections: Sections) -> None:
         raise SettingsError(
             "lmd.probes: semantics asks what classes explain, and a regression has none; leave it out"
         )
-    num_points = data.points if data.dataset == "swiss-roll" else data.train_images
-    num_points = min(settings.sample, num_points)
+    num_points = min(settings.sample, DATASETS[data.dataset].num_training_points(data))
     if "laplacian" in settings.metrics and num_points <= settings.neighbours:
         raise SettingsError(
             f"lmd.neighbours: {settings.neighbours} of each point are more than {num_points} points have; "

@@ -34,7 +34,7 @@ AGGREGATES = Table(
             for measure in MEASURES
             for name, (column, taken) in aggregations(FOLDING).items()
         ),
-        Column("note", "text", "how many of the study's class pairs there are, where some are missing"),
+        Column("note", "text", "how many of the class pairs that other networks have, where it lacks some"),
     ),
     settings_after="seed",
     meaning="the folding of one network in one state: medians over class pairs",

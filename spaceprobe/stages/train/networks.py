@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from spaceprobe.data.datasets import Dataset, load_image_dataset
+from spaceprobe.data.dataset import Dataset
 from spaceprobe.data.random_labels import randomize_labels
-from spaceprobe.data.swiss_roll import swiss_roll
+from spaceprobe.data.sets import DATASETS
 from spaceprobe.networks.checkpoints import load_into, read_verified
-from spaceprobe.networks.mlp import mlp
+from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import FinishedPart, Sections
 from spaceprobe.stages.train.settings import DataSettings, data_of, network_of, training_of
 
@@ -27,12 +27,7 @@ def load_data(settings: DataSettings) -> Dataset:
     Raises:
         DataError: a file is missing or unreadable, or cannot be downloaded.
     """
-    if settings.dataset == "swiss-roll":
-        return swiss_roll(
-            settings.points, noise=settings.noise, seed=settings.points_seed, task=settings.task
-        )
-    dataset = load_image_dataset(settings.dataset, settings.root, download=settings.download)
-    return dataset.first(settings.train_images)
+    return DATASETS[settings.dataset].load(settings)
 
 
 def draw_labels(sections: Sections, dataset: Dataset) -> bytes:
@@ -72,8 +67,8 @@ def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Sequential, 
     network = network_of(sections)
     seed = training_of(sections).seed
     weights, batches = (torch.Generator().manual_seed(2 * seed + stream) for stream in range(2))
-    widths = [dataset.num_inputs, *network.hidden_widths, dataset.num_outputs]
-    return mlp(widths, weights, network.activation), batches
+    shape = DATASETS[data_of(sections).dataset].input_shape
+    return NETWORKS[network.model].build(network, shape, dataset.num_outputs, weights), batches
 
 
 def load_network(sections: Sections, folder: Path, trained: FinishedPart, name: str) -> nn.Sequential:

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from spaceprobe.data.sets import DATASETS
+from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import NOT_IN_KEY, Flag, Sections, Settings
 
-NUM_IMAGE_CLASSES = 10
 MAX_EPOCHS = 100_000
 MAX_WIDTH = 10_000
 MAX_DEPTH = 100
@@ -18,10 +19,21 @@ INITIAL = "model-epoch0.safetensors"
 FINAL = "model.safetensors"
 
 
+if TYPE_CHECKING:
+    DatasetName = str
+    NetworkName = str
+else:  # of a registry, so that a new entry is a choice without a word here
+    DatasetName = Literal[tuple(DATASETS)]
+    NetworkName = Literal[tuple(NETWORKS)]
+
+_SOME_DATASETS = {name for entry in DATASETS.values() for name in entry.settings}
+"""Settings that concern some datasets only."""
+
+
 class DataSettings(Settings):
     """What networks are trained on and probed with."""
 
-    dataset: Literal["mnist", "fashion-mnist", "kmnist", "swiss-roll"] = Field(
+    dataset: DatasetName = Field(
         "mnist", description="the dataset; mnist is in the package, swiss-roll is drawn"
     )
     root: Path | None = Field(
@@ -45,14 +57,15 @@ class DataSettings(Settings):
 
     @model_validator(mode="after")
     def _check_together(self) -> "DataSettings":
-        if self.dataset != "swiss-roll" and self.task == "regression":
-            raise ValueError(f"{self.dataset} has classes only: regression goes with dataset: swiss-roll")
+        entry = DATASETS[self.dataset]
+        if self.task not in entry.tasks:
+            others = " or ".join(other.name for other in DATASETS.values() if self.task in other.tasks)
+            raise ValueError(f"{self.dataset} has classes only: {self.task} goes with dataset: {others}")
         if self.task == "regression" and self.random_labels:
             raise ValueError("a regression has no labels: random_labels goes with task: classification")
-        fields = type(self).model_fields
-        drawn = ("points", "noise", "points_seed")
-        for name in ("train_images", "root") if self.dataset == "swiss-roll" else drawn:
-            if getattr(self, name) != fields[name].default:
+        for name, field in type(self).model_fields.items():
+            is_idle = name in _SOME_DATASETS - {*entry.settings}
+            if is_idle and getattr(self, name) != field.default:
                 raise ValueError(f"{name} does nothing with dataset: {self.dataset}; leave it out")
         return self
 
@@ -83,8 +96,9 @@ def _is_count(word: str) -> bool:
 
 
 class NetworkSettings(Settings):
-    """The network: an MLP with an activation after each hidden layer and a linear readout."""
+    """The network, such as an MLP with an activation after each hidden layer and a linear readout."""
 
+    model: NetworkName = Field("mlp", description="the kind of network")
     architecture: Annotated[str, BeforeValidator(_as_text), AfterValidator(parse_architecture)] = Field(
         "2x30", description="hidden layers x units, or the units of each, such as 100-50-25"
     )
@@ -197,9 +211,7 @@ def data_key(sections: Sections) -> dict[str, Any]:
     Raises:
         DataError: a file is missing, or cannot be downloaded.
     """
-    from spaceprobe.data.digests import digest
-
     data = data_of(sections)
     key = data.key()
     key.pop("root", None)  # where the files lie changes nothing; their digest says what they are
-    return {"data": key, "data_digest": digest(data.dataset, root=data.root, download=data.download)}
+    return {"data": key, "data_digest": DATASETS[data.dataset].digest(data)}

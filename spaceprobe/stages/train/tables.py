@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.stages.train.settings import data_of, network_of, training_of
 from spaceprobe.tables.table import Column, Table
@@ -116,6 +117,7 @@ TABLES = (RUNS, TRAINING, CONVERGENCE)
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
     """Return the rows of each table from the finished parts of a run."""
     network = network_of(sections)
+    widths = NETWORKS[network.model].hidden_widths(network)
     runs, curves, convergence = [], [], []
     for _, content in parts:
         curve: list[Mapping[str, Any]] = content.record["curve"]
@@ -123,8 +125,8 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
         runs.append(
             {
                 "architecture": network.architecture,
-                "depth": len(network.hidden_widths),
-                "width": max(network.hidden_widths),
+                "depth": len(widths),
+                "width": max(widths),
                 "activation": network.activation,
                 "dataset": data_of(sections).dataset,
                 "seed": training_of(sections).seed,

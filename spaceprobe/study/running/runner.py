@@ -191,10 +191,10 @@ class Runner:
                     break
             self._refresh(stages)
         executed = [stage for stage in stages if stage.name in outcomes]
-        presented = [self._tables.said(stage) for stage in executed]
-        warnings = dict.fromkeys(warning for _, warnings in presented for warning in warnings)
+        summaries = [self._tables.summary(stage) for stage in executed]
+        warnings = dict.fromkeys(warning for _, warnings in summaries for warning in warnings)
         num_runs = f"{len(self._runs)} run{'s' * (len(self._runs) != 1)}"
-        text = f"{self.study.name}: {num_runs}\n{presented[-1][0]}\ntables   {self.folder}/*.csv"
+        text = f"{self.study.name}: {num_runs}\n{summaries[-1][0]}\ntables   {self.folder}/*.csv"
         return StudyOutcome(outcomes, text, [*warnings])
 
     def _begin(self, plan: StudyPlan) -> None:

@@ -15,9 +15,8 @@ from typing import Any
 
 from spaceprobe.files import write_whole
 from spaceprobe.stages.stage import FinishedPart, Part
+from spaceprobe.study.layout import NOTES, RUNS
 from spaceprobe.study.storage.part_files import StalePart, StoredPart, read_part
-
-NOTES = ".seen.json"
 
 VERSION = 1
 """Of the notes; notes of another version are ignored."""
@@ -107,7 +106,7 @@ class PartStore:
         """Drop the notes on runs whose folders are gone."""
         notes = self._notes["parts"]
         runs = {name.partition("/")[0] for name in notes}
-        gone = {run for run in runs if stamp_of(self._folder / "runs" / run) is None}
+        gone = {run for run in runs if stamp_of(self._folder / RUNS / run) is None}
         self._notes["parts"] = {
             name: note for name, note in notes.items() if name.partition("/")[0] not in gone
         }

@@ -12,7 +12,7 @@ from spaceprobe.tables.table import Column
 if TYPE_CHECKING:
     from torch import nn
 
-    from spaceprobe.data.datasets import Dataset, Split
+    from spaceprobe.data.dataset import Dataset, Split
     from spaceprobe.stages.fold.settings import FoldingSettings
 
 IMAGES_PER_CLASS = 1_000

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from spaceprobe.data.datasets import Dataset
+    from spaceprobe.data.dataset import Dataset
 
 
 class PathSet(NamedTuple):

@@ -1,0 +1,85 @@
+"""What a dataset says of itself, so that nothing else has to know it. Without torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from spaceprobe.errors import SpaceprobeError
+
+if TYPE_CHECKING:
+    from spaceprobe.data.dataset import Dataset
+
+
+class DataError(SpaceprobeError):
+    """A dataset is missing, damaged or unreadable."""
+
+
+@runtime_checkable  # for the checks of types while the tests run
+class DataOptions(Protocol):
+    """The section ``data`` of a study, as far as datasets read it."""
+
+    @property
+    def root(self) -> Path | None:
+        """A user's folder with the files; None for the dataset's own place."""
+
+    @property
+    def download(self) -> bool:
+        """Whether missing files are downloaded."""
+
+    @property
+    def train_images(self) -> int:
+        """The number of training images, the first of the dataset."""
+
+    @property
+    def task(self) -> str:
+        """Either ``classification`` or ``regression``."""
+
+    @property
+    def points(self) -> int:
+        """The number of training points that are drawn."""
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of the noise of drawn points."""
+
+    @property
+    def points_seed(self) -> int:
+        """The seed of drawn points."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetEntry:
+    """One dataset. Its file imports no torch at the top, since studies are planned with it.
+
+    Attributes:
+        name: its name in a study.
+        summary: one line for the documentation.
+        module: the file that defines it, as a dotted name: part of the version of the code that computes.
+        input_shape: of one input: ``(height, width)`` of images.
+        num_classes: the number of classes, which are numbered from 0; of a regression they do not count.
+        tasks: what networks can be trained to do with it.
+        settings: the settings of the section ``data`` that concern this dataset and not every other one.
+        load: returns the dataset, its training points cut to those asked for. Raises a `DataError` where a
+            file is missing, unreadable or something else, or a download failed.
+        digest: returns a digest of its content, 64 hexadecimal digits, without torch; raises as `load`.
+        num_training_points: returns how many training points are asked for.
+        describe_class: returns what a reader is told of a class, such as ``a 7``.
+    """
+
+    name: str
+    summary: str
+    module: str
+    input_shape: tuple[int, ...]
+    num_classes: int
+    tasks: tuple[str, ...] = ("classification",)
+    settings: tuple[str, ...]
+    load: "Callable[[DataOptions], Dataset]"
+    digest: Callable[[DataOptions], str]
+    num_training_points: Callable[[DataOptions], int]
+    describe_class: Callable[[int], str] = "class {}".format
+
+    @property
+    def has_images(self) -> bool:
+        """Whether its inputs are images: only between these are paths folded."""
+        return len(self.input_shape) > 1

@@ -1,0 +1,112 @@
+"""Image sets in the four IDX files of MNIST: how they are read, and the entry of such a set."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spaceprobe.data import idx_files
+from spaceprobe.data.entry import DataError, DataOptions, DatasetEntry
+from spaceprobe.data.idx_files import IdxSet, image_root, raw_folder, way_out
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spaceprobe.data.dataset import Dataset, Split
+
+IMAGE_SIZE = (28, 28)
+NUM_CLASSES = 10
+
+
+def idx_entry(
+    images: IdxSet, *, summary: str, module: str, describe_class: Callable[[int], str] = "class {}".format
+) -> DatasetEntry:
+    """Return the entry of an image set of ten classes of 28 × 28 pixels.
+
+    Args:
+        images: its names and whether the package holds it.
+        summary: as of `DatasetEntry`.
+        module: as of `DatasetEntry`.
+        describe_class: as of `DatasetEntry`.
+    """
+
+    def load(options: DataOptions) -> "Dataset":
+        dataset = load_images(images, options.root, download=options.download)
+        return dataset.first(options.train_images)
+
+    return DatasetEntry(
+        name=images.name,
+        summary=summary,
+        module=module,
+        input_shape=IMAGE_SIZE,
+        num_classes=NUM_CLASSES,
+        settings=("root", "train_images"),
+        load=load,
+        digest=lambda options: idx_files.digest(images, options.root, download=options.download),
+        num_training_points=lambda options: options.train_images,
+        describe_class=describe_class,
+    )
+
+
+def load_images(images: IdxSet, root: Path | None = None, download: bool = False) -> "Dataset":
+    """Return an image set, read through torchvision.
+
+    Args:
+        images: which one.
+        root: a folder in torchvision's layout; None for the files in the package, or else for a folder in
+            the user's cache.
+        download: whether missing files are downloaded there first.
+
+    Raises:
+        DataError: a file is missing, unreadable, or does not hold such images; the download failed.
+    """
+    from spaceprobe.data.dataset import Dataset
+
+    train, test = (load_split(images, root, train=train, download=download) for train in (True, False))
+    return Dataset(train, test, NUM_CLASSES)
+
+
+def load_split(images: IdxSet, root: Path | None = None, *, train: bool, download: bool = False) -> "Split":
+    """Return the training images of an image set (60,000 in those published) or its test images (10,000).
+
+    Arguments and errors are those of `load_images`; what needs one split loads no other. The inputs of all
+    processes of a machine share their memory, where the user's cache can be used (`decoded_pixels`).
+    """
+    return _read_split(images, root, train, download)
+
+
+@lru_cache(maxsize=2)  # both splits of one dataset: the runs of a study share them
+def _read_split(images: IdxSet, root: Path | None, train: bool, download: bool) -> "Split":
+    import torch
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
+    from spaceprobe.data.dataset import Split
+    from spaceprobe.data.mapped import decoded_pixels
+
+    folder = raw_folder(image_root(images, root, download=download), images)
+    start = "train" if train else "t10k"
+    try:
+        # Not torchvision's dataset class: it prefers a folder ``processed``, which no digest has seen.
+        pixels = read_image_file(str(folder / f"{start}-images-idx3-ubyte"))
+        labels = read_label_file(str(folder / f"{start}-labels-idx1-ubyte"))
+    except (RuntimeError, ValueError, TypeError, OSError, AssertionError, IndexError, KeyError) as error:
+        reason = str(error) or type(error).__name__  # torchvision asserts without a message
+        raise DataError(
+            f"data.root: torchvision cannot read the IDX files in {folder} ({reason}); "
+            f"put the raw files of {images.torchvision_name} there, or {way_out(images)}"
+        ) from error
+    _check(pixels, labels, f"data.root: the {start} files in {folder}", images)
+    inputs = torch.from_numpy(decoded_pixels(pixels.flatten(1).numpy(), f"{images.name}-{start}"))
+    return Split(inputs=inputs, targets=labels)
+
+
+def _check(pixels: "Tensor", labels: "Tensor", where: str, images: IdxSet) -> None:
+    way = f"put the raw files of {images.torchvision_name} there, or {way_out(images)}"
+    if pixels.shape[1:] != IMAGE_SIZE:
+        size = " x ".join(map(str, pixels.shape[1:]))
+        raise DataError(f"{where} hold images of {size} pixels, 28 x 28 are needed; {way}")
+    if len(pixels) != len(labels):
+        raise DataError(f"{where} hold {len(pixels)} images but {len(labels)} labels; {way}")
+    largest = int(labels.max())
+    if largest >= NUM_CLASSES:
+        raise DataError(f"{where} hold the label {largest}, 0 to {NUM_CLASSES - 1} are allowed; {way}")

@@ -1,0 +1,240 @@
+"""What the README and docs/ quote exists and runs: code, commands, flags, links, names."""
+
+import ast
+import importlib
+import pkgutil
+import re
+import shutil
+import sys
+import tomllib
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+from matplotlib.figure import Figure
+
+import spaceprobe
+from spaceprobe.cli import main
+from spaceprobe.cli.stage_commands import stage_command
+from spaceprobe.lmd.spectrum import Spectrum
+from spaceprobe.networks import activations
+from spaceprobe.networks.mlp import mlp
+from spaceprobe.results.results import load_results
+from spaceprobe.results.started import find_started
+from spaceprobe.stages.stage import StudyStage
+from tests.documents import PAGES, ROOT, anchor, blocks, command_lines, headings, page_name, targets
+from tests.test_seams import NARROW, STRIPES
+
+STUDY = """\
+data: {train_images: 200}
+training: {epochs: 1}
+folding: {per_class: 2, pairs: [1-7]}
+lmd: {metrics: [identity, data], probes: [functional-rank, dimension, retrieval, semantics], sample: 100}
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "quickstart.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture
+def in_results(finished, tmp_path, monkeypatch):
+    """The folder in which someone stands who has made quickstart."""
+    shutil.copytree(finished, tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run_code(code, page):
+    namespace = {}
+    exec(compile(code, page_name(page), "exec"), namespace)
+    return namespace
+
+
+EXAMPLES = [ROOT / "README.md", ROOT / "docs" / "tables.md", ROOT / "docs" / "api" / "index.md"]
+
+
+@pytest.mark.parametrize("page", EXAMPLES, ids=page_name)
+def test_python_runs(page, in_results):
+    (code,) = blocks(page, "python")
+    run_code(code, page)
+
+
+def test_no_other_page_has_python_that_is_not_run():
+    with_code = [page for page in PAGES if blocks(page, "python")]
+    assert sorted(with_code) == sorted([*EXAMPLES, ROOT / "docs" / "extending.md"])
+
+
+# docs/extending.md
+
+
+def section_code(title):
+    page = ROOT / "docs" / "extending.md"
+    (section,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE)
+    (code,) = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    return code
+
+
+def extension(title):
+    return run_code(section_code(title), ROOT / "docs" / "extending.md")
+
+
+def without_positions(code):
+    return ast.dump(ast.parse(code))
+
+
+@pytest.mark.parametrize(("title", "entry"), [("A dataset", STRIPES), ("A network", NARROW)])
+def test_an_entry_of_a_registry(title, entry):
+    """tests/test_seams.py takes a study through every stage with it."""
+    assert without_positions(section_code(title)) == without_positions(entry)
+
+
+def test_a_rank_rule():
+    spectrum = Spectrum(np.array([5.0, 2.0, 1.0]), (3, 4))
+    assert extension("A rank rule")["above_mean"](spectrum).rank == 1
+
+
+def test_a_figure(finished):
+    results = load_results(*find_started("quickstart", finished))
+    kind = extension("A figure")["LOSSES"]
+    assert kind.lacks(results) is None
+    assert isinstance(kind.draw(results), Figure)
+
+
+def test_an_activation(monkeypatch):
+    monkeypatch.setattr("spaceprobe.networks.mlp.ACTIVATIONS", activations.ACTIVATIONS.copy())
+    monkeypatch.setattr(
+        activations, "ACTIVATIONS", importlib.import_module("spaceprobe.networks.mlp").ACTIVATIONS
+    )
+    extension("An activation")
+    network = mlp([3, 2, 2], torch.Generator(), activation="softplus")
+    assert isinstance(network[1], torch.nn.Softplus)
+
+
+def test_a_setting_as_a_flag():
+    settings = extension("A setting as a flag")["ProbeSettings"]
+    stage = StudyStage(
+        name="probe",
+        summary="",
+        example="",
+        sections={"probe": settings},
+        tables=(),
+        needs=(),
+        present=str,
+        reduce=dict,
+    )
+    assert "--repeats" in [flag for parameter in stage_command(stage).params for flag in parameter.opts]
+
+
+# commands
+
+
+COMMAND_LINES = sorted({(page_name(page), *words) for page in PAGES for words in command_lines(page)})
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES, ids=" ".join)
+def test_a_quoted_command_parses(line):
+    name, *words = line[1:]
+    command = main.commands[name]
+    if any(re.search(r"[\[\]…]|^[A-Z]+$", word) for word in words):  # a synopsis, not to be typed
+        flags = {flag for parameter in command.params for flag in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= flags
+        return
+    with command.make_context(name, words):
+        pass
+
+
+def test_enough_commands_are_quoted():
+    assert len(COMMAND_LINES) > 25
+    assert {line[1] for line in COMMAND_LINES} == set(main.commands)
+
+
+@pytest.mark.parametrize("name", list(main.commands))
+def test_a_command_has_help(name):
+    outcome = CliRunner().invoke(main, [name, "--help"], catch_exceptions=False)
+    assert outcome.exit_code == 0
+    assert "Example: " in outcome.stdout
+
+
+def test_make_verbs_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    verbs = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())
+    quoted = {verb for page in PAGES for verb in re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text(), re.M)}
+    assert quoted <= verbs
+    assert {"quickstart", "test", "docs", "depth-sweep", "depth-sweep-full", "bench", "gallery"} <= quoted
+
+
+# links and names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_links_lead_somewhere(page):
+    for file, place in targets(page):
+        target = (page.parent / file).resolve() if file else page
+        assert target.is_relative_to(ROOT), f"{file} is outside of the repository"
+        assert target.exists(), file
+        if place:
+            assert place in map(anchor, headings(target)), f"{file}#{place}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_names_of_code_exist(page):
+    text = page.read_text()
+    for path in re.findall(r"(?<![\w/])(?:spaceprobe|scripts|tests|configs)/[\w/.-]*\w", text):
+        assert (ROOT / path).exists(), path
+    for name in re.findall(r"`(spaceprobe(?:\.\w+)+)[`(]", text):
+        if name != "spaceprobe.yaml":  # a file
+            pkgutil.resolve_name(name)
+
+
+def test_sections_that_the_code_refers_to_exist():
+    """The comment of tests/test_readme.py on docs/definitions.md, "Known answers", is one of them."""
+    sources = [
+        path for folder in ("spaceprobe", "scripts", "tests") for path in (ROOT / folder).rglob("*.py")
+    ]
+    reference = re.compile(r'docs/(\w+\.md),\s+(?:#\s+)?"([^"]+)"')
+    matches = [match for path in sources for match in reference.findall(path.read_text())]
+    named = {(page, re.sub(r"\s+(#\s+)?", " ", title)) for page, title in matches}
+    assert ("definitions.md", "Known answers") in named
+    for page, title in named:
+        assert title in headings(ROOT / "docs" / page), f'docs/{page} has no section "{title}"'
+
+
+# the tables
+
+
+def test_the_page_of_tables_shows_every_column(finished, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    page = importlib.import_module("tables")
+    monkeypatch.delitem(sys.modules, "tables")
+    shown = {table.name: [name for name, *_ in page.columns_of(table)] for _, table in page.tables_by_stage()}
+    written = {path.stem: [*pd.read_csv(path)] for path in (finished / "quickstart").glob("*.csv")}
+    assert shown == written
+
+
+# the package
+
+
+def test_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert spaceprobe.__version__ == version
+    assert str(yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]) == version
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_dir_shows_the_public_functions():
+    assert dir(spaceprobe) == sorted(spaceprobe.__all__)
+    text = (ROOT / "docs" / "api" / "index.md").read_text()
+    for name in spaceprobe.__all__:
+        assert getattr(spaceprobe, name) is not None
+        assert name in text
+
+
+def test_the_package_is_typed():
+    assert (ROOT / "spaceprobe" / "py.typed").exists()
