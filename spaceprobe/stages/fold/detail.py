@@ -78,7 +78,7 @@ def _measure(
     """Return the distance of the ends of a batch of paths, and what the measures of a path give."""
     paths = WalkedPaths(network, a, b, walk(a, b))
     columns = {"distance": torch.linalg.vector_norm((b - a).flatten(1), dim=1).numpy()}
-    for measure in PATH_MEASURES:
+    for measure in PATH_MEASURES.values():
         columns |= measure.measure(paths)
     return columns
 

@@ -57,7 +57,7 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
         identity |= {name: sections[name].identity()}
         key |= {name: sections[name].key()}
     if settings.detail:  # a new measure of a path concerns these parts only
-        key |= {"columns": [column.name for measure in PATH_MEASURES for column in measure.columns]}
+        key |= {"columns": [column.name for measure in PATH_MEASURES.values() for column in measure.columns]}
     # A folder for each way of measuring: trying another one loses nothing.
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     data_digest = data_key(sections)["data_digest"]
@@ -80,7 +80,7 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
 
 
 def sources(sections: Sections) -> tuple[str, ...]:
-    """Return the modules of the dataset, the network, the source of endpoints and the measures of single paths."""
+    """Return the modules of the chosen data, network and endpoints, and of the measures of single paths."""
     settings = folding_of(sections)
-    measures = [measure.module for measure in PATH_MEASURES] if settings.detail else []
+    measures = [measure.module for measure in PATH_MEASURES.values()] if settings.detail else []
     return (*train_sources(sections), settings.source.module, *measures)

@@ -32,7 +32,7 @@ def _other_lines(tables: Frames) -> Iterator[str]:
         chi = table[table["measure"] == "chi"]
         if declared.folding is not FOLDING and not chi.empty:
             yield (
-                f"{source}: {chi['num_paths'].sum():,} paths of {chi['run'].nunique()} runs; folded "
-                f"{chi['folded'].median():.2f}, max {chi['max'].median():.3f} (medians over the rows of "
-                f"{declared.folding.name}.csv)"
+                f"{source}: {chi['num_paths'].sum():,} paths; medians over the rows of "
+                f"{declared.folding.name}.csv: folded {chi['folded'].median():.2f}, "
+                f"max {chi['max'].median():.3f}"
             )

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spaceprobe.analysis.measures import measure_counts, measures_of
-from spaceprobe.stages.fold.endpoints import ENDPOINTS
-from spaceprobe.stages.fold.endpoints.class_pairs import CLASS_PAIRS
+from spaceprobe.stages.fold.endpoints import ENDPOINTS, class_pairs
 from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
@@ -45,7 +44,7 @@ class SourceTables(NamedTuple):
 
 def tables_of(source: EndpointsEntry) -> SourceTables:
     """Return the tables of a source of endpoints; class pairs have the plain names."""
-    end = "" if source is CLASS_PAIRS else f"_{source.name.replace('-', '_')}"
+    end = "" if source is class_pairs.ENTRY else f"_{source.name.replace('-', '_')}"
     key = ("epoch", *(column.name for column in source.key_columns))
     reading = tuple(column.name for column in READING)
     return SourceTables(
@@ -89,7 +88,7 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
                 Column("target", "integer", "number of the test image where it ends"),
                 *READING,
                 Column("distance", "number", "L2 distance of the ends in input space"),
-                *(column for measure in PATH_MEASURES for column in measure.columns),
+                *(column for measure in PATH_MEASURES.values() for column in measure.columns),
             ),
             meaning=f"one of a seeded sample of the paths {source.summary} (folding.detail)",
         ),
@@ -99,7 +98,7 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
 SOURCE_TABLES = {name: tables_of(source) for name, source in ENDPOINTS.items()}
 """By the source's name."""
 
-FOLDING, CHECKS, HISTOGRAM, PATHS = SOURCE_TABLES[CLASS_PAIRS.name]
+FOLDING, CHECKS, HISTOGRAM, PATHS = SOURCE_TABLES[class_pairs.ENTRY.name]
 
 TABLES = tuple(table for tables in SOURCE_TABLES.values() for table in tables)
 

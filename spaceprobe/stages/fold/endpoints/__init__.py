@@ -1,11 +1,11 @@
-"""The sources of endpoints: which paths are measured. A new one is a file here and a line below."""
+"""The sources of the ends of paths: each a file here that defines an ``ENTRY``, and a line."""
 
-from spaceprobe.stages.fold.endpoints.class_pairs import CLASS_PAIRS
+from spaceprobe.registry import read_entries
 from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
 
-ENDPOINTS: dict[str, EndpointsEntry] = {
-    entry.name: entry
-    for entry in (
-        CLASS_PAIRS,
-    )
-}  # fmt: skip
+FILES = (
+    "class_pairs",
+)  # fmt: skip
+
+ENDPOINTS = read_entries(__name__, FILES, EndpointsEntry)
+"""All sources of endpoints by name."""

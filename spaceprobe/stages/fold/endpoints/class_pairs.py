@@ -104,7 +104,7 @@ def _ends(network: "nn.Module", data: "Dataset", key: Mapping[str, Any], section
     )
 
 
-CLASS_PAIRS = EndpointsEntry(
+ENTRY = EndpointsEntry(
     name="class-pairs",
     summary="from every test image of one class to every test image of another",
     module=__name__,

@@ -1,8 +1,11 @@
-"""The measures of a single path, columns of paths.csv. A new one is a file here and a line below."""
+"""The measures of a single path, for paths.csv: each a file here that defines an ``ENTRY``, and a line."""
 
+from spaceprobe.registry import read_entries
 from spaceprobe.stages.fold.path_measures.entry import PathMeasure
-from spaceprobe.stages.fold.path_measures.space_folding import SPACE_FOLDING
 
-PATH_MEASURES: tuple[PathMeasure, ...] = (
-    SPACE_FOLDING,
+FILES = (
+    "space_folding",
 )  # fmt: skip
+
+PATH_MEASURES = read_entries(__name__, FILES, PathMeasure)
+"""All measures of a single path by name, in the order of their columns."""

@@ -35,11 +35,15 @@ class PathMeasure:
     """A measure of a single path. Its file imports no torch at the top, since studies are planned with it.
 
     Attributes:
+        name: its name in the documentation.
+        summary: one line for the documentation.
         module: the file that defines it, as a dotted name: part of the version of the code that computes.
         columns: its columns of paths.csv.
         measure: returns the values of each column for a batch of paths, an array of shape ``(paths,)``.
     """
 
+    name: str
+    summary: str
     module: str
     columns: tuple[Column, ...]
     measure: "Callable[[WalkedPaths], Mapping[str, np.ndarray]]"

@@ -22,7 +22,9 @@ def _measure(paths: WalkedPaths) -> "Mapping[str, np.ndarray]":
     }
 
 
-SPACE_FOLDING = PathMeasure(
+ENTRY = PathMeasure(
+    name="space-folding",
+    summary="length and reach of the path, its folding, and its peak folding",
     module=__name__,
     columns=(
         Column("length", "integer", "flips of units along the path"),
