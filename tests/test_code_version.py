@@ -295,4 +295,4 @@ def test_all_functions_that_really_run_are_reached(tmp_path):
         missed = modules - {*versions._SOURCES.imported_by(start)}
         assert not [name for name in missed if not versions.DECLARATIONS.fullmatch(name)], stage
         assert len(places) > 20, stage  # else nothing was watched
-    assert ["spaceprobe.folding.kernel_walk", "fold_grid"] in ran["fold"]
+    assert ["spaceprobe.folding.kernel_walk", "fold_mlp_grid"] in ran["fold"]

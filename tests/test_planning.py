@@ -575,7 +575,7 @@ EDITS = {
         *("stages/train/networks.py", "load_network"),
         TRAINED,  # which uses other functions of this file
     ),
-    "analysis": ("analysis/statistics.py", "folding_statistics", TABLES_ANEW),
+    "analysis": ("analysis/measures.py", "measure_counts", TABLES_ANEW),
     "the runner": ("study/jobs/run_job.py", "run_job", ALL_UP_TO_DATE),
 }
 
@@ -643,7 +643,7 @@ def test_trusted_code_redoes_nothing(study, finished, package):
 
 def test_changed_code_of_a_table_computes_nothing_and_writes_it_anew(study, copied, package):
     folding, before = pd.read_csv(copied / "tiny" / "folding.csv"), written(copied)
-    words = ("analysis/statistics.py", "folding_statistics", "num_sources = num_sources + 40")
+    words = ("analysis/path_counts.py", "__post_init__", 'object.__setattr__(self, "num_sources", 42)')
     with edited(package, *words):
         done = command_of(package, "run", study, "--results", copied, "--no-report")
     assert done.stderr.splitlines()[-1] == "everything was up to date: nothing was computed"

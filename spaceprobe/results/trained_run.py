@@ -3,14 +3,15 @@
 What needs torch is imported where it is used, since a shell asks for the runs of a study at a key press.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.stages import fold, train
+from spaceprobe.stages.fold.stored_counts import StoredCounts
 from spaceprobe.stages.stage import FinishedPart
 from spaceprobe.stages.train.settings import checkpoints_of, data_of, network_of, training_of
 from spaceprobe.study.config import Study
@@ -151,8 +152,8 @@ class TrainedRun:
         label = int(labels[number])
         return PathEnd(number, label, f"{number} ({DATASETS[dataset].describe_class(label)})")
 
-    def stored_pairs(self, epoch: int, source: int, target: int) -> Iterator[Mapping[str, Any]]:
-        """Yield the arrays that were stored of exact paths of a class pair, once for each way of measuring.
+    def stored_pairs(self, epoch: int, source: int, target: int) -> Iterator[StoredCounts]:
+        """Yield the counts that were stored of exact paths of a class pair, once for each way of measuring.
 
         Args:
             epoch: whose network was folded.
@@ -165,10 +166,10 @@ class TrainedRun:
             if isinstance(inputs, Obstacle) or getattr(settings, "method", None) not in EXACT:
                 continue
             for part in fold.STAGE.plan(sections, inputs):
-                if (part.key["epoch"], part.key["pair"]) == (epoch, sorted((source, target))):
+                if (part.key["epoch"], part.key.get("pair")) == (epoch, sorted((source, target))):
                     stored = self.parts.store.read(self.folder, part, None)
                     if isinstance(stored, StoredPart):
-                        yield stored.content.arrays
+                        yield StoredCounts.from_arrays(stored.content.arrays)
 
 
 def open_run(study: Study, folder: Path, run: Run) -> TrainedRun:

@@ -249,6 +249,8 @@ class RunStage(Stage):
             ``run`` column and those of swept settings.
         sources: names the modules that the settings choose from registries, such as a dataset's, which are
             part of the version of the code; None if nothing is chosen.
+        asked_tables: returns those of its tables that the settings ask for, which are written even if they
+            have no rows; the others are not. None for all.
     """
 
     unit: str
@@ -259,6 +261,7 @@ class RunStage(Stage):
     compute: Callable[[Job, Advance, WriteFile], Iterator[tuple[Part, PartContent]]]
     tabulate: Callable[[Sections, Sequence[tuple[Part, PartContent]]], Rows]
     sources: Callable[[Sections], Sequence[str]] | None = None
+    asked_tables: Callable[[Sections], Sequence[Table]] | None = None
 
     @property
     def is_identity(self) -> bool:

@@ -54,8 +54,13 @@ class StudyTables:
         memo = self._parts.store.memo(stage.name)
         while not self._fits(memo, stage, sources):
             frames = self.frames(stage)
+            asked = self._asked(stage)
             for table in stage.tables:
-                write_csv(table_path(self._folder, table.name), frames[table.name])
+                path = table_path(self._folder, table.name)
+                if table.name in asked:
+                    write_csv(path, frames[table.name])
+                else:
+                    path.unlink(missing_ok=True)
             memo = {
                 "sources": sources,
                 "files": self._stamps(stage),
@@ -71,6 +76,13 @@ class StudyTables:
         if is_edited():  # the code that wrote the tables is not the one in the files, which is used next time
             self._parts.store.set_memo(stage.name, {**memo, "sources": ""})
         self._parts.store.save()
+
+    def _asked(self, stage: Stage) -> set[str]:
+        """Return the names of the tables of a stage that the settings ask for."""
+        if not isinstance(stage, RunStage) or stage.asked_tables is None:
+            return {table.name for table in stage.tables}
+        every = (sections for run in self._parts.runs for sections in run.variants(stage))
+        return {table.name for sections in every for table in stage.asked_tables(sections)}
 
     def refresh(self, written: Collection[Stage]) -> list[Stage]:
         """Write again those tables of other stages that are there but out of date.
