@@ -143,7 +143,7 @@ def test_the_same_bytes_elsewhere_and_nothing_done_twice(tmp_path_factory, tmp_p
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "everything was there already" in done.stderr
+    assert "everything was up to date" in done.stderr
     assert f"report   {first / 'report.html'}" in done.stdout
     assert (first / "report.html").stat().st_mtime_ns == before
     assert (second / "report.html").stat().st_mtime_ns > before

@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 
 from spaceprobe.cli.figure_files import check_out, out_parameter, write_figure
 from spaceprobe.cli.messages import say
-from spaceprobe.cli.options import results_parameter, study_parameters
+from spaceprobe.cli.options import config_argument, results_parameter
 from spaceprobe.errors import SpaceprobeError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _complete_run(context: click.Context, parameter: click.Parameter, start: str
 
 @click.command(
     params=[
-        study_parameters()[0],
+        config_argument(),
         click.Option(
             ["--run", "run_name"],
             metavar="NAME",

@@ -1,13 +1,18 @@
 """The commands that show results: the report, single figures, and two studies side by side."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from spaceprobe.cli.figure_files import check_out, out_parameter, write_figure
 from spaceprobe.cli.messages import notify, say
-from spaceprobe.cli.options import message_parameters, results_parameter, study_parameters, take_messages
+from spaceprobe.cli.options import (
+    config_argument,
+    message_parameters,
+    results_parameter,
+    show_chosen_messages,
+)
 from spaceprobe.errors import SettingsError
 from spaceprobe.results.started import find_started
 
@@ -15,13 +20,15 @@ if TYPE_CHECKING:
     from spaceprobe.results.results import Results
 
 
-@click.command(params=[study_parameters()[0], results_parameter(), *message_parameters()])
-def report(config: str | None, results: Path, **values: Any) -> None:
+@click.command(params=[config_argument(), results_parameter(), *message_parameters()])
+def report(
+    config: str | None, results: Path, is_quiet: bool, is_verbose: bool, log_file: Path | None
+) -> None:
     """Make the page of a study, and its figures as SVG and PNG.
 
     Example: spaceprobe report depth-sweep
     """
-    is_quiet = take_messages(values)
+    show_chosen_messages(is_quiet=is_quiet, is_verbose=is_verbose, log_file=log_file)
     study, folder = find_started(config, results)
     from spaceprobe.report.making import make_report
     from spaceprobe.results.changed_tables import blame_changed_tables
@@ -35,7 +42,7 @@ def report(config: str | None, results: Path, **values: Any) -> None:
 
 @click.command(
     params=[
-        click.Argument(["config"], metavar="CONFIG", shell_complete=study_parameters()[0].shell_complete),
+        click.Argument(["config"], metavar="CONFIG", shell_complete=config_argument().shell_complete),
         click.Argument(["kind"], required=False, metavar="[KIND]"),
         out_parameter(),
         results_parameter(),
@@ -72,8 +79,8 @@ def plot(config: str, kind: str | None, out: Path | None, results: Path) -> None
 
 @click.command(
     params=[
-        click.Argument(["first"], metavar="STUDY_A", shell_complete=study_parameters()[0].shell_complete),
-        click.Argument(["second"], metavar="STUDY_B", shell_complete=study_parameters()[0].shell_complete),
+        click.Argument(["first"], metavar="STUDY_A", shell_complete=config_argument().shell_complete),
+        click.Argument(["second"], metavar="STUDY_B", shell_complete=config_argument().shell_complete),
         results_parameter(),
         click.Option(
             ["--out"],

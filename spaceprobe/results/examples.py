@@ -19,6 +19,7 @@ from spaceprobe.results.cantor import END, START
 from spaceprobe.results.paths import images_between, path_frame
 from spaceprobe.results.readings import matching, shown_reading
 from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun, open_run
+from spaceprobe.stages.fold.endpoints.class_pairs import ClassPair
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand
 
@@ -165,11 +166,12 @@ def _find_path(run: TrainedRun, network: nn.Module, row: "pd.Series") -> tuple[P
     """Return the ends of the first path with the χ of a row and a target of median χ, or why not."""
     epoch, source, target = (int(row[name]) for name in ("epoch", "source_class", "target_class"))
     where = f"{run.run.name}, epoch {epoch}, classes {source}-{target}"
-    for arrays in run.stored_pairs(epoch, source, target):
-        row_max = arrays[f"chi-{source}-{target}-row-max"]
-        sources, targets = arrays[f"images-{source}"], arrays[f"images-{target}"]
+    pair = ClassPair(source, target)
+    for stored in run.stored_pairs(epoch, source, target):
+        row_max = stored.counts[pair.name]["chi"].row_max
+        sources, targets = (stored.images[str(label)] for label in pair)
         is_this = (len(sources), len(targets)) == (row["num_sources"], row["num_targets"])
-        if is_this and row_max.max() == row["max"]:
+        if row_max is not None and is_this and row_max.max() == row["max"]:
             break
     else:
         return f"{where}: the folding on disk does not match folding.csv; `spaceprobe fold` repairs that"

@@ -8,13 +8,12 @@ from pathlib import Path
 from spaceprobe.files import last_line
 from spaceprobe.results.started import find_started
 from spaceprobe.stages import STAGES
-from spaceprobe.stages.stage import RunStage
+from spaceprobe.stages.stage import FinishedPart, RunStage
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, expand
 from spaceprobe.study.layout import RUN_LOG
-from spaceprobe.study.parts import Lacking, StudyParts
+from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.running.journal import read_events, runners_at_work
-from spaceprobe.study.storage.part_store import Finished
 
 STATES = ("done", "running", "failed", "stale", "partly", "to do")
 """Of a run in a stage. Stale: a result is of other settings, inputs or code, or damaged; partly: all results
@@ -92,14 +91,14 @@ def _state(
     if job in running:
         return "running"
     variants = [parts.look(stage, run, sections) for sections in run.variants(stage)]
-    known = [part for variant in variants if not isinstance(variant, Lacking) for part in variant]
-    finished = [part for part in known if isinstance(part, Finished)]
-    is_whole = len(known) == len(finished) and not any(isinstance(variant, Lacking) for variant in variants)
-    if any(part.vouched.error for part in finished) or (job in failed and not is_whole):
+    known = [part for variant in variants if not isinstance(variant, Obstacle) for part in variant]
+    finished = [part for part in known if isinstance(part, FinishedPart)]
+    is_whole = len(known) == len(finished) and not any(isinstance(variant, Obstacle) for variant in variants)
+    if any(part.error for part in finished) or (job in failed and not is_whole):
         return "failed"
     if is_whole:
         return "done"
-    if any(not isinstance(part, Finished) and not part.is_missing for part in known):
+    if any(not isinstance(part, FinishedPart) and not part.is_missing for part in known):
         return "stale"
     return "partly" if finished else "to do"
 

@@ -3,21 +3,22 @@
 Imports that need torch are inside functions, since shell completion reads the runs of a study.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.stages import fold, train
-from spaceprobe.stages.stage import Vouched
+from spaceprobe.stages.fold.stored_counts import StoredCounts
+from spaceprobe.stages.stage import FinishedPart
 from spaceprobe.stages.train.settings import checkpoints_of, data_of, network_of, training_of
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, expand
-from spaceprobe.study.parts import Lacking, StudyParts, section_defaults
+from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.running.runner import UnknownRunError
-from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart
+from spaceprobe.study.storage.part_files import StalePart, StoredPart
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,14 +72,14 @@ class TrainedRun:
         run: the run.
         folder: the run's folder.
         parts: the parts of the study.
-        trained: what its training recorded.
+        trained: its finished training.
     """
 
     study: str
     run: Run
     folder: Path
     parts: StudyParts
-    trained: Vouched
+    trained: FinishedPart
 
     @property
     def checkpoints(self) -> dict[int, str]:
@@ -151,8 +152,8 @@ class TrainedRun:
         label = int(labels[number])
         return PathEnd(number, label, f"{number} ({DATASETS[dataset].describe_class(label)})")
 
-    def stored_pairs(self, epoch: int, source: int, target: int) -> Iterator[Mapping[str, Any]]:
-        """Yield the stored arrays of the exact paths of a class pair, once for each way of measuring.
+    def stored_pairs(self, epoch: int, source: int, target: int) -> Iterator[StoredCounts]:
+        """Yield the stored counts of the exact paths of a class pair, once for each way of measuring.
 
         Args:
             epoch: whose network was folded.
@@ -162,14 +163,13 @@ class TrainedRun:
         for sections in self.run.variants(fold.STAGE):
             settings = sections["folding"]
             inputs = self.parts.inputs(fold.STAGE, self.run, sections)
-            if isinstance(inputs, Lacking) or getattr(settings, "method", None) not in EXACT:
+            if isinstance(inputs, Obstacle) or getattr(settings, "method", None) not in EXACT:
                 continue
             for part in fold.STAGE.plan(sections, inputs):
-                if (part.key["epoch"], part.key["pair"]) == (epoch, sorted((source, target))):
-                    expected = Expected(None, section_defaults(), fold.STAGE.subject)
-                    stored = self.parts.store.read(self.folder, part, expected)
+                if (part.key["epoch"], part.key.get("pair")) == (epoch, sorted((source, target))):
+                    stored = self.parts.store.read(self.folder, part, None)
                     if isinstance(stored, StoredPart):
-                        yield stored.content.arrays
+                        yield StoredCounts.from_arrays(stored.content.arrays)
 
 
 def open_run(study: Study, folder: Path, run: Run) -> TrainedRun:
@@ -197,11 +197,11 @@ def open_run(study: Study, folder: Path, run: Run) -> TrainedRun:
     # Which version of the code trained it matters when runs are compared, not here.
     parts = StudyParts(folder, [run], trusts_code=True)
     trained = parts.look(train.STAGE, run, run.sections)
-    if isinstance(trained, Lacking):
+    if isinstance(trained, Obstacle):
         raise SpaceprobeError(f"{run.name}: {trained.reason}")
     (part,) = trained
-    if isinstance(part, Stale):
+    if isinstance(part, StalePart):
         command = f"`spaceprobe train {study.name} --run {run.name}` trains it"
         reason = "is not trained yet" if part.is_missing else f"has to be trained again: {part.reason}"
         raise SpaceprobeError(f"{run.name}: {reason}; {command}")
-    return TrainedRun(study.name, run, parts.run_folder(run), parts, part.vouched)
+    return TrainedRun(study.name, run, parts.run_folder(run), parts, part)

@@ -10,6 +10,7 @@ from spaceprobe.stages.lmd.settings import LmdSettings
 from spaceprobe.stages.lmd.summary import present, warn
 from spaceprobe.stages.lmd.tables import TABLES, tabulate
 from spaceprobe.stages.stage import FileInput, FileOption, FileOutcome, RunStage
+from spaceprobe.stages.train.parts import sources
 
 
 def _decompose_file(path: Path, results: Path, options: Mapping[str, Any]) -> FileOutcome:
@@ -32,6 +33,7 @@ STAGE = RunStage(
     tabulate=tabulate,
     present=present,
     warn=warn,
+    sources=sources,
     file_input=FileInput(
         "--weights",
         "Decompose every matrix of a .safetensors, .pt, .pth or .bin file instead of a study.",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from spaceprobe.stages.stage import Content, Part, Rows, Sections
+from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.tables.table import Table
 
 KEY = ("epoch", "layer")
@@ -64,7 +64,7 @@ TABLES = (
 """Those of a study."""
 
 
-def tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows:
+def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
     """Return the rows of each table from the finished parts of a run."""
     del sections
     rows: dict[str, list[dict[str, Any]]] = {}

@@ -19,9 +19,9 @@ from spaceprobe.stages.lmd.leading_rows import is_iterated, leading_decomposed, 
 from spaceprobe.stages.lmd.matrix_rows import Decomposed, Known, Metric, decomposed, factor_arrays
 from spaceprobe.stages.lmd.product_rows import product_decomposed
 from spaceprobe.stages.lmd.tables import OF_A_FILE
-from spaceprobe.stages.stage import Content, FileOutcome, Part
-from spaceprobe.study.source.code_version import code_version
-from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part, write_part
+from spaceprobe.stages.stage import FileOutcome, Part, PartContent
+from spaceprobe.study.code_version import source_version
+from spaceprobe.study.storage.part_files import StoredPart, read_part, write_part
 from spaceprobe.tables.frames import build_frame, write_csv
 from spaceprobe.weights.files import read_weights, shown_path
 from spaceprobe.weights.matrices import NamedMatrix, describe_left_out, left_out, matrices_of
@@ -114,7 +114,7 @@ def _remove_others(folder: Path, parts: Sequence[StoredPart]) -> None:
 
 def _stored(file: _File, folder: Path, matrices: Sequence[NamedMatrix]) -> Iterator[StoredPart]:
     """Yield the finished part of each matrix, computed now where it is not there."""
-    code = code_version(_content)
+    code = source_version(_content.__module__)
     for number, matrix in enumerate(tqdm(matrices, desc="lmd", unit="matrix", disable=None)):
         key = {
             "sha256": file.digest,
@@ -125,14 +125,14 @@ def _stored(file: _File, folder: Path, matrices: Sequence[NamedMatrix]) -> Itera
         part = Part(f"factors/{number:04d}.npz", key, amount=1)
         # The tables need the rows only: the factors of a large model do not fit into memory at once.
         record, error = _finished(folder, part, code, partial(_content, number, matrix, file.leading))
-        yield StoredPart(part, Content(record, error=error), 0.0, code)
+        yield StoredPart(part, PartContent(record, error=error), 0.0, code)
 
 
 def _finished(
-    folder: Path, part: Part, code: str, compute: Callable[[], Content]
+    folder: Path, part: Part, code: str, compute: Callable[[], PartContent]
 ) -> tuple[Mapping[str, Any], str | None]:
     """Return the rows and the error of a part that is there when this returns."""
-    stored = read_part(folder, part, Expected(code, {}))
+    stored = read_part(folder, part, code)
     if isinstance(stored, StoredPart):
         return stored.content.record, stored.content.error
     start = time.perf_counter()
@@ -141,7 +141,7 @@ def _finished(
     return content.record, content.error
 
 
-def _content(number: int, matrix: NamedMatrix, leading: int | None) -> Content:
+def _content(number: int, matrix: NamedMatrix, leading: int | None) -> PartContent:
     where = {"layer": number, "name": matrix.name, "kind": matrix.kind}
     try:
         found = _decomposed(matrix, leading)
@@ -149,10 +149,10 @@ def _content(number: int, matrix: NamedMatrix, leading: int | None) -> Content:
         num_outputs, num_inputs = matrix.shape
         sides = {"num_outputs": num_outputs, "num_inputs": num_inputs}
         layer = {**where, **sides, "valid": False, "reason": str(error)}
-        return Content({"note": matrix.note, "lmd_layers": [layer]}, error=str(error))
+        return PartContent({"note": matrix.note, "lmd_layers": [layer]}, error=str(error))
     rows = {table: [{**where, **row} for row in some] for table, some in found.rows.items()}
     note = "; ".join(filter(None, [matrix.note, found.note]))
-    return Content({"note": note, **rows}, factor_arrays("matrix", found))
+    return PartContent({"note": note, **rows}, factor_arrays("matrix", found))
 
 
 def _decomposed(matrix: NamedMatrix, leading: int | None) -> Decomposed:

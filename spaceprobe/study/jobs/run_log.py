@@ -1,4 +1,4 @@
-"""The log of a run: what was done to it, when and where, and what its stages had to say."""
+"""The log of a run: what was computed, when and where, and what its stages logged."""
 
 import datetime
 import logging
@@ -13,7 +13,7 @@ from spaceprobe.study.layout import RUN_LOG
 
 
 def log_line(folder: Path, text: str) -> None:
-    """Append to the log of a run; what has several lines is indented.
+    """Append to the log of a run; further lines of a text are indented.
 
     Raises:
         ResultsError: it cannot be written.
@@ -23,7 +23,7 @@ def log_line(folder: Path, text: str) -> None:
 
 @contextmanager
 def logged(folder: Path, stage: str) -> Iterator[None]:
-    """While it lasts, what spaceprobe warns of goes to the log of a run as well."""
+    """Copy what spaceprobe logs in the block to the log of a run."""
     logger = logging.getLogger("spaceprobe")
     handler = _RunHandler(folder, stage)
     logger.addHandler(handler)
@@ -39,7 +39,7 @@ def now() -> str:
 
 
 def here() -> str:
-    """Return which process of which machine this is."""
+    """Return the name of this process and machine, for messages."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
@@ -50,5 +50,5 @@ class _RunHandler(logging.Handler):
         self._stage = stage
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append a record; an error is raised, not printed: results could not be written either."""
+        """Append a record, or raise an error: results could not be written either."""
         log_line(self._folder, f"{self._stage}: {record.levelname.lower()}: {record.getMessage()}")

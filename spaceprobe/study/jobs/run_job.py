@@ -1,69 +1,67 @@
-"""Computes one job, wherever it is."""
+"""Computes one job, in this process or in a worker."""
 
 import logging
 import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import InTheWayError, ResultsError, write_whole
-from spaceprobe.stages import STAGES, run_stage_named
+from spaceprobe.stages import run_stage_named
 from spaceprobe.stages.stage import Advance, Job, RunStage
-from spaceprobe.study.running.provenance import numeric_libraries
-from spaceprobe.study.running.run_log import here, log_line, logged
-from spaceprobe.study.source.code_version import code_version, load_code
-from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part, write_part
+from spaceprobe.study.code_version import code_version, load_code
+from spaceprobe.study.jobs.run_log import here, log_line, logged
+from spaceprobe.study.provenance import numeric_libraries
+from spaceprobe.study.storage.part_files import StoredPart, read_part, write_part
 from spaceprobe.study.storage.reasons import differences
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a job ended: small, since it comes back from another machine.
+class JobOutcome:
+    """How a job ended; small, since it may come from another machine.
 
     Attributes:
         digests: SHA-256 of each part that was written, by its path.
-        error: why there is no result; None where there is one.
+        error: why there is no result; None if there is one.
     """
 
     digests: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
 
 
-def run_job(job: Job, advance: Advance) -> Outcome:
-    """Compute the parts of a job and writes each as soon as it is there.
+def run_job(job: Job, advance: Advance) -> JobOutcome:
+    """Compute the parts of a job, and write each as soon as it is computed.
 
-    One torch thread, whatever the machine: 1 and 2 threads give different last bits. What goes wrong with
-    this run is its outcome, and is in its log; what would go wrong with every run is raised.
+    Torch computes with one thread on every machine: 1 and 2 threads give different last bits. An error that
+    concerns this run only is its outcome, and is in its log; one that would concern every run is raised.
 
     Raises:
         ResultsError: results cannot be written.
-        SpaceprobeError: this is other code than that of the process that planned the job.
+        SpaceprobeError: this process has other code than the one that planned the job.
     """
     import torch
 
     torch.set_num_threads(1)
     stage = run_stage_named(job.stage)
-    read_code()
-    if not load_code(stage.compute) or code_version(stage.compute) != job.code:
+    if not load_code(stage, job.sections) or code_version(stage, job.sections) != job.code:
         raise SpaceprobeError(
             f"{here()} has other code for {job.stage} than this study was started with: it was edited "
-            "meanwhile, or that machine has another spaceprobe, or its Dask worker is older than the code; "
+            "meanwhile, that machine has another spaceprobe, or its Dask worker was started before the edit; "
             "what was finished is kept: restart such workers, and start again"
         )
-    todo = job if job.is_forced else _still_to_do(job, stage, advance)
+    todo = job if job.is_forced else _still_to_do(job, advance)
     if not todo.parts:
-        return Outcome()
+        return JobOutcome()
     try:
         return _compute_logged(todo, stage, advance)
     except InTheWayError as error:  # of this run's log
-        return Outcome(error=str(error))
+        return JobOutcome(error=str(error))
 
 
-def _compute_logged(job: Job, stage: RunStage, advance: Advance) -> Outcome:
+def _compute_logged(job: Job, stage: RunStage, advance: Advance) -> JobOutcome:
     num_parts = len(job.parts)
     log_line(job.folder, f"{job.stage}: started, {num_parts} part{'s' * (num_parts != 1)}, {here()}")
     start = time.perf_counter()
@@ -72,7 +70,7 @@ def _compute_logged(job: Job, stage: RunStage, advance: Advance) -> Outcome:
             logger.warning(
                 "%s has other libraries (%s) than where the study was started (%s): last bits may differ",
                 here(),
-                *(" ".join(map(" ".join, some.items())) for some in (numeric_libraries(), job.libraries)),
+                *(" ".join(map(" ".join, own.items())) for own in (numeric_libraries(), job.libraries)),
             )
         outcome = _compute(job, stage, advance)
     seconds = f"{time.perf_counter() - start:.1f} s"
@@ -81,15 +79,7 @@ def _compute_logged(job: Job, stage: RunStage, advance: Advance) -> Outcome:
     return outcome
 
 
-@cache
-def read_code() -> None:
-    """Read the version of the code of every stage, early: what a process imports later has to be it."""
-    for stage in STAGES:
-        if isinstance(stage, RunStage):
-            code_version(stage.compute)
-
-
-def _compute(job: Job, stage: RunStage, advance: Advance) -> Outcome:
+def _compute(job: Job, stage: RunStage, advance: Advance) -> JobOutcome:
     digests: dict[str, str] = {}
     problem = None
     start = time.perf_counter()
@@ -104,38 +94,37 @@ def _compute(job: Job, stage: RunStage, advance: Advance) -> Outcome:
     except InTheWayError as error:
         problem = str(error)
     except ResultsError:
-        raise  # a full disk is full for every run: the study stops before it computes in vain
+        raise  # a full disk is full for every run: compute no more
     except SpaceprobeError as error:
         problem = str(error)
-    except Exception as error:  # one bad run does not end a sweep; its log has the traceback
+    except Exception as error:  # a failed run does not end a sweep; its log has the traceback
         log_line(job.folder, f"{job.stage}: {traceback.format_exc().rstrip()}")
         problem = f"{type(error).__name__}: {error}".partition("\n")[0]
-    return Outcome(digests, problem)
+    return JobOutcome(digests, problem)
 
 
 def _check_keys(job: Job, stage: RunStage) -> None:
-    """Check that this machine would ask for the same parts: that it has the same data, above all.
+    """Check that this machine plans the same parts: above all, that it has the same data.
 
     Raises:
-        SpaceprobeError: it would not.
+        SpaceprobeError: it plans others.
     """
     own = {part.path: part.key for part in stage.plan(job.sections, job.inputs)}
     for part in job.parts:
         changes = differences(part.key, own.get(part.path, {}))
         if changes:
             raise SpaceprobeError(
-                f"{here()} has something else than where the study was started ({', '.join(changes)}); give "
-                "all machines the same data and the same spaceprobe"
+                f"{here()} differs from where the study was started ({', '.join(changes)}); give all "
+                "machines the same data and the same spaceprobe"
             )
 
 
-def _still_to_do(job: Job, stage: RunStage, advance: Advance) -> Job:
-    """Return a job without the parts that came to be since it was planned: another runner's work."""
-    expected = Expected(job.code, {}, stage.subject)
+def _still_to_do(job: Job, advance: Advance) -> Job:
+    """Return a job without the parts that another runner has finished since it was planned."""
     todo = []
     for part in job.parts:
         if (job.folder / part.path).exists() and isinstance(
-            read_part(job.folder, part, expected), StoredPart
+            read_part(job.folder, part, job.code), StoredPart
         ):
             advance(part.amount)
         else:

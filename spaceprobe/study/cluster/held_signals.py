@@ -1,4 +1,4 @@
-"""Keeps interruptions away while a cluster is started."""
+"""Holds signals back while a cluster is started."""
 
 import signal
 import threading
@@ -9,27 +9,27 @@ from types import FrameType
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """While it lasts, Ctrl-C and the first SIGTERM are held back: Dask cannot close what is half open.
+def hold_signals() -> Iterator[None]:
+    """Hold Ctrl-C and the first SIGTERM back during the block: Dask cannot close a cluster that is half open.
 
-    What is started meanwhile never gets Ctrl-C: a terminal sends it to all processes, but the driver ends
+    Processes started in the block never get Ctrl-C, which a terminal sends to all processes: the driver ends
     the workers.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is interrupted
+        yield  # only the main thread gets signals
         return
     held: list[int] = []
     numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in numbers}
 
-    def give_back() -> None:
+    def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
     def hold(number: int, frame: FrameType | None) -> None:
         del frame
         held.append(number)
-        give_back()  # the second one acts at once
+        restore()  # the second signal acts at once
 
     for number in before:
         signal.signal(number, hold)
@@ -39,6 +39,6 @@ def undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        give_back()
+        restore()
         for number in held:
             signal.raise_signal(number)

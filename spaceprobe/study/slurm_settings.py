@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from spaceprobe.stages.stage import NOT_IN_KEY, Settings
 
-# Every text here ends up in a shell script, so each may hold what its kind needs and never a second line.
+# Every text ends up in a shell script, so it may hold only what its kind needs, and never a second line.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@,-]{0,199}")
 _INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,14}")
 _MEMORY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})? ?[MGT]i?B")
@@ -36,7 +36,7 @@ def _check_memory(value: str) -> str:
 
 
 def _as_clock(value: Any) -> Any:
-    """Return the text of a time that YAML read as a number of seconds: ``12:00:00`` without quotes."""
+    """Return the text of a time that was read as a number of seconds: ``12:00:00`` without quotes."""
     if type(value) is int and value >= 3600:
         return f"{value // 3600:02d}:{value % 3600 // 60:02d}:{value % 60:02d}"
     return value
@@ -47,13 +47,13 @@ def _check_walltime(value: str) -> str:
     if match is None or (match[1] is not None and int(match[2]) > 23):
         raise ValueError('write "HH:MM:SS" or "D-HH:MM:SS", such as "01:00:00" or "2-12:00:00"')
     days, hours, minutes, _ = (int(word or 0) for word in match.groups())
-    if not (days or hours or minutes):  # SLURM counts in minutes and reads 0 as no limit at all
+    if not (days or hours or minutes):  # SLURM counts in minutes, and 0 means no limit
         raise ValueError("a job has at least a minute")
     return value
 
 
 def _check_line(value: str) -> str:
-    """Return a line of a script: printable, so that it cannot become two."""
+    """Return a line of a script; a character that is not printable could make it two."""
     if not value.strip() or not value.isprintable():
         raise ValueError("write one line of printable characters; each line is an item of the list")
     return value
@@ -66,10 +66,10 @@ def _check_directive(value: str) -> str:
 
 
 def check_folder(value: Path) -> Path:
-    """Return a folder that can stand in a job script, where no shell, SLURM or Dask quotes it.
+    """Return a folder that fits into a job script, in which SLURM, Dask and the shell do not quote it.
 
     Raises:
-        ValueError: its path has a space or another character that one of them would read.
+        ValueError: its path has a space or another character that has a meaning there.
     """
     if not _FOLDER.fullmatch(str(value)):
         raise ValueError(f"{str(value)!r} goes into a job script: letters, digits and . _ / + @ , = - only")

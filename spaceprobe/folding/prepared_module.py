@@ -42,7 +42,7 @@ class Ends:
 
 
 @dataclass(frozen=True)
-class Network:
+class PreparedModule:
     """A module in float64 on one device, as a head and a body.
 
     The head is affine, and an affine map takes a straight path to a straight path: so each image goes
@@ -124,7 +124,7 @@ class LastRelu(Exception):  # noqa: N818, no error
     """Leaves a module when its last ReLU was seen: what follows has no units."""
 
 
-def prepare(module: nn.Module, example: Tensor, device: torch.device) -> Network:
+def prepare(module: nn.Module, example: Tensor, device: torch.device) -> PreparedModule:
     """Return a module ready to be walked; the module itself is left as it is.
 
     Args:
@@ -141,7 +141,7 @@ def prepare(module: nn.Module, example: Tensor, device: torch.device) -> Network
     # two rows, so that a module that squeezes a batch of one is seen as it will be used
     inputs = example[:1].to(device, torch.float64).expand(2, *example.shape[1:])
     head, body = split(module, inputs)
-    return Network(head, body, count_units(body, head(inputs)), device)
+    return PreparedModule(head, body, count_units(body, head(inputs)), device)
 
 
 @torch.no_grad()

@@ -1,8 +1,8 @@
-"""Ends a worker whose scheduler is gone, also in the middle of a job: ``--preload`` of ``dask worker``.
+"""Ends a worker that lost its scheduler, even in the middle of a job: a ``--preload`` of ``dask worker``.
 
-A Dask worker that loses its scheduler closes by itself, but first waits up to 30 s for the task that it
-computes, whose result nobody will fetch. One that is just starting looks for its scheduler for as long, and
-its nanny does so first: for that, this is its ``--preload-nanny`` as well.
+Such a worker closes by itself, but first waits up to 30 s for the task that it computes, whose result nobody
+will fetch. One that is just starting, and its nanny before it, looks for its scheduler for as long: therefore
+this is a ``--preload-nanny`` as well.
 """
 
 import os
@@ -16,9 +16,9 @@ from distributed.core import Status
 
 LOOK_EVERY_S = 0.2
 LIMIT_S = 2.0
-"""Chosen: how long a worker may take to close, or be turned away by its scheduler's machine while it starts.
+"""Chosen: how long a worker may take to close, or be refused by its scheduler's machine while it starts.
 
-Without a task, closing takes a tenth of it.
+To close without a task takes a tenth of it.
 """
 
 _STARTING = {Status.undefined, Status.created, Status.init, Status.starting}
@@ -26,25 +26,25 @@ _ENDING = {Status.closing, Status.closed, Status.failed}
 
 
 def dask_setup(server: Worker | Nanny) -> None:
-    """Watch a worker or its nanny from a thread of its own, since the event loop may be waiting."""
+    """Watch a worker or its nanny from a thread, since the event loop may be blocked."""
     threading.Thread(target=_watch, args=(server,), name="spaceprobe-ending", daemon=True).start()
 
 
 def _watch(server: Worker | Nanny) -> None:
     address = get_address_host_port(server.scheduler.address)
-    good = time.monotonic()
+    last_good = time.monotonic()
     while True:
         is_starting = server.status in _STARTING
         is_bad = _is_refused(address) if is_starting else server.status in _ENDING
         if not is_bad:
-            good = time.monotonic()
-        elif time.monotonic() - good > LIMIT_S:
-            os._exit(1)  # no clean-up: what a job leaves is written whole or not at all
+            last_good = time.monotonic()
+        elif time.monotonic() - last_good > LIMIT_S:
+            os._exit(1)  # without cleaning up: results are written whole or not at all
         time.sleep(LOOK_EVERY_S)
 
 
 def _is_refused(address: tuple[str, int]) -> bool:
-    """Return whether a machine says that nobody listens; a network that is merely slow does not say so."""
+    """Return whether a machine answers that nothing listens there; a slow network does not count."""
     try:
         socket.create_connection(address, timeout=LIMIT_S).close()
     except ConnectionRefusedError:
