@@ -39,7 +39,7 @@ RUN_TINY = """
 import sys, time
 from pathlib import Path
 from spaceprobe.study.config import load_study
-from spaceprobe.study.running.runner import Options, Runner
+from spaceprobe.study.running.runner import Runner, RunOptions
 from spaceprobe.stages import run_stage_named
 import torch
 from spaceprobe.networks import checkpoints, mlp, training  # what a job imports
@@ -51,32 +51,28 @@ config, results, kind = sys.argv[1:]
 WITH_RUNNER = """
 start = time.perf_counter()
 stages = [run_stage_named("train")]
-with Runner(load_study(config), Path(results), Options(is_quiet=True)) as runner:
-    runner.check(stages)
-    plans = runner.plan(stages)
-    planned = time.perf_counter() - start
-    runner.begin(plans)
-    rss = []
-    if kind == "memory":
-        note = runner._journal.note
-        def noting(event, **facts):
-            note(event, **facts)
-            if event == "job_ended":
-                pages = Path("/proc/self/statm").read_text().split()[1]
-                rss.append(int(pages) * 4096)
-        runner._journal.note = noting
-    cpu = time.process_time()
-    outcome = runner.execute(stages[0])
-    assert not outcome.failures
-    runner.closing(stages)
-cpu = time.process_time() - cpu
-print("FIGURES", planned, time.perf_counter() - start, cpu, outcome.num_computed, *rss)
+runner = Runner(load_study(config), Path(results), RunOptions(is_quiet=True))
+planned, rss = [], []
+def note_planned(plan):
+    planned.extend((time.perf_counter() - start, time.process_time()))
+if kind == "memory":
+    note = runner._journal.note
+    def noting(event, **facts):
+        note(event, **facts)
+        if event == "job_ended":
+            pages = Path("/proc/self/statm").read_text().split()[1]
+            rss.append(int(pages) * 4096)
+    runner._journal.note = noting
+outcome = runner.run(stages, note_planned)
+assert not outcome.failures
+cpu = time.process_time() - planned[1]
+print("FIGURES", planned[0], time.perf_counter() - start, cpu, outcome.num_computed, *rss)
 """
 
 WITHOUT_RUNNER = """
 import hashlib
-with Runner(load_study(config), Path(results)) as runner:
-    jobs = [job for plan in runner.plan([run_stage_named("train")]) for job in plan.jobs]
+plan = Runner(load_study(config), Path(results)).plan([run_stage_named("train")])
+jobs = [job for stage_plan in plan.plans for job in stage_plan.jobs]
 stage = run_stage_named("train")
 start, cpu = time.perf_counter(), time.process_time()
 num_computed = 0
@@ -89,7 +85,7 @@ print("FIGURES", 0.0, time.perf_counter() - start, time.process_time() - cpu, nu
 NO_OP = """
 import sys, time
 from pathlib import Path
-import pandas, tqdm, pydantic, spaceprobe.cli.work, spaceprobe.study.running.runner, spaceprobe.study.config
+import pandas, tqdm, pydantic, spaceprobe.cli.run_stages, spaceprobe.study.running.runner
 from spaceprobe.cli import main
 start = time.perf_counter()
 try:
@@ -100,12 +96,12 @@ except SystemExit as error:
 
 
 def load() -> str:
-    """Returns how busy the machine is, in words."""
+    """Return how busy the machine is, in words."""
     return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
 def python(code: str, *words: object) -> tuple[list[str], float]:
-    """Returns the figures that a program prints, and its seconds; in a process of its own."""
+    """Return the figures that a program prints, and its seconds; in a process of its own."""
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, words)],
@@ -122,7 +118,7 @@ def python(code: str, *words: object) -> tuple[list[str], float]:
 
 
 def spaceprobe(*words: object) -> float:
-    """Returns the seconds of a whole command."""
+    """Return the seconds of a whole command."""
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "spaceprobe", *map(str, words)],
@@ -140,14 +136,14 @@ def spaceprobe(*words: object) -> float:
 
 
 def slope(values: Sequence[float]) -> float:
-    """Returns the least-squares slope of values against their number; 0 for fewer than two."""
+    """Return the least-squares slope of values against their number; 0 for fewer than two."""
     middle = (len(values) - 1) / 2
     squares = sum((i - middle) ** 2 for i in range(len(values)))
     return sum((i - middle) * value for i, value in enumerate(values)) / squares if squares else 0.0
 
 
 def bench_tiny(folder: Path, num_rounds: int, num_runs: int) -> None:
-    """Prints what planning, a run and its memory cost in a study of many tiny runs."""
+    """Print what planning, a run and its memory cost in a study of many tiny runs."""
     config = folder / "tiny.yaml"
     config.write_text(TINY.format(seeds=[*range(num_runs)]))
     print(f"{num_runs:,} runs of 1x2 on 10 points, 1 epoch, stage train; best of {num_rounds}; {load()}")
@@ -187,7 +183,7 @@ def bench_tiny(folder: Path, num_rounds: int, num_runs: int) -> None:
 
 
 def bench_noop(folder: Path, num_rounds: int, given: Path | None) -> None:
-    """Prints how long a rerun takes that finds everything there, on the depth sweep of 25 runs."""
+    """Print how long a rerun takes that finds everything there, on the depth sweep of 25 runs."""
     results = given or folder / "noop"
     # the parts are as many as of the full sweep; that they are smaller is not seen, since they are not read
     words = ["run", "depth-sweep", "--results", results]
@@ -204,7 +200,7 @@ def bench_noop(folder: Path, num_rounds: int, given: Path | None) -> None:
 
 
 def bench_jobs(folder: Path, num_rounds: int, *, is_full: bool) -> None:
-    """Prints how much faster two jobs train and fold the depth sweep than one, each with one thread."""
+    """Print how much faster two jobs train and fold the depth sweep than one, each with one thread."""
     words = ["run", "depth-sweep", "--only", "train", "--only", "fold", "--set", "folding.threads=1"]
     words += [] if is_full else SHORT
     what = "in full" if is_full else " ".join(word for word in SHORT if word != "--set")
@@ -227,13 +223,13 @@ def bench_jobs(folder: Path, num_rounds: int, *, is_full: bool) -> None:
 
 
 def computing(timings: Path) -> float:
-    """Returns how long all parts took together, in seconds."""
+    """Return how long all parts took together, in seconds."""
     with timings.open(newline="") as file:
         return sum(float(row["duration_s"]) for row in csv.DictReader(file))
 
 
 def main() -> None:
-    """Measures what is asked for."""
+    """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=("tiny", "noop", "jobs"), action="append", help="default: all")
     parser.add_argument("--rounds", type=int, default=NUM_ROUNDS)

@@ -6,10 +6,10 @@ ways:
 - serial: in one process; the driver is killed;
 - local: ``--jobs 2``; the driver, or one of its worker processes;
 - cluster: ``--scheduler-file``, with a `dask scheduler` and two `dask worker` on this machine; the driver, a
-  worker, a worker together with its nanny, or the scheduler, which is started anew with new workers.
+  worker, a worker together with its nanny, or the scheduler, which is started again with new workers.
 
 Each kill is a SIGKILL at a moment drawn evenly from the time that the attempt would still need. A killed
-driver is started again at once, on what it left; a killed worker is none of the script's business: the driver
+driver is started again at once, on what it left; a killed worker is left to the driver, which
 has to go on. A life is an empty folder of results that goes through several kills to its end. Then all tables
 but the times are compared with those of a run that nothing disturbed, byte by byte and row by row; `status`
 has to say that all is done, a further `run` that there is nothing to do, and no temporary file may be left
@@ -17,7 +17,7 @@ that a later start should have removed. All processes of a killed driver have to
 carry a mark in their environment, so that none escapes.
 
 Run: python scripts/chaos.py [--kills 200] [--seed 0] [--victims driver worker ...] [--modes local ...]
-An hour on two cores, most of it for importing torch. Exits with 1 where anything does not hold. Linux.
+An hour on two cores, most of it for importing torch. Exits with 1 if anything does not hold. Linux.
 """
 
 import argparse
@@ -66,13 +66,13 @@ MAX_LINGERING_S = 20.0  # chosen: workers that lost their scheduler are killed b
 
 @dataclass
 class Tally:
-    """What came of it all.
+    """What came out of the kills.
 
     Attributes:
         kills: by way and victim.
         lives: how many came to their end, by way.
         restarts: how often a driver was started on what another one left, by way.
-        lost_rows: rows of an undisturbed run that are not there.
+        lost_rows: rows of a run without kills that are not there.
         duplicate_rows: rows whose key is there twice.
         different_tables: tables whose bytes differ.
         num_rows: rows that were compared.
@@ -99,7 +99,7 @@ class Tally:
     problems: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Returns the table that is printed."""
+        """Return the table that is printed."""
         lines = [f"{'mode':<9}{'victim':<18}{'kills':>6}{'lives':>7}{'restarts':>10}{'outlived driver':>17}"]
         for (mode, victim), count in sorted(self.kills.items()):
             outlived = f"{self.outlived_s.get(mode, 0.0):.2f} s" if victim == "driver" else ""
@@ -120,8 +120,8 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Undisturbed:
-    """A run that nothing disturbed.
+class ReferenceRun:
+    """A run without kills, to compare with.
 
     Attributes:
         tables: the bytes of its tables by file name, those of wall-clock times left out.
@@ -138,7 +138,7 @@ class Undisturbed:
     duration_s: float
 
     def left_s(self, elapsed_s: float, num_parts: int) -> float:
-        """Returns how long an attempt would still take that has so many parts and began so long ago."""
+        """Return how long an attempt would still take that has so many parts and began so long ago."""
         lacking = max(0.0, 1 - num_parts / self.num_parts)
         working_s = lacking * (self.last_s - self.first_s) + self.duration_s - self.last_s
         return max(0.0, self.first_s - elapsed_s) + working_s
@@ -147,13 +147,13 @@ class Undisturbed:
 class Life:
     """A folder of results that goes through several kills to its end."""
 
-    def __init__(self, mode: str, folder: Path, undisturbed: Undisturbed | None, tally: Tally) -> None:
-        """Prepares an empty folder.
+    def __init__(self, mode: str, folder: Path, reference: ReferenceRun | None, tally: Tally) -> None:
+        """Prepare an empty folder.
 
         Args:
             mode: a key of `VICTIMS`.
             folder: for the results and the logs.
-            undisturbed: the same without kills; None where this is to be it.
+            reference: the same without kills; None if this is it.
             tally: where what happens is counted.
         """
         folder.mkdir(parents=True)
@@ -162,7 +162,7 @@ class Life:
         self.folder = folder
         self.results = folder / "results" / NAME
         self.cluster = Cluster(folder) if mode == "cluster" else None
-        self._undisturbed = undisturbed
+        self._reference = reference
         self._tally = tally
         self._watches: list[threading.Thread] = []
         self._attempts: list[tuple[float, int]] = []
@@ -170,7 +170,7 @@ class Life:
         self._driver: Program | None = None
 
     def live(self, random_source: random.Random, victims: Sequence[str], num_kills: int) -> None:
-        """Goes through kills, each of the victim that was killed least so far, and to the end."""
+        """Go through kills, each of the victim that was killed least so far, and to the end."""
         is_done = False
         for number in range(3 * num_kills + 5):
             self._tally.restarts[self.mode] += number > 0
@@ -195,25 +195,25 @@ class Life:
         self._tally.lives[self.mode] += 1
 
     def start(self) -> Program:
-        """Starts a driver."""
+        """Start a driver."""
         place = {
             "serial": (),
             "local": ("--jobs", "2"),
             "cluster": ("--scheduler-file", str(self.cluster.file if self.cluster else "")),
         }
         self._attempts.append((time.time(), self._num_starts()))
-        if self._undisturbed is not None:
-            self._expected_s = self._undisturbed.left_s(0.0, len(self.parts()))
+        if self._reference is not None:
+            self._expected_s = self._reference.left_s(0.0, len(self.parts()))
         self._driver = self.command("run", "--no-report", *place[self.mode])
         return self._driver
 
     def command(self, verb: str, *options: str) -> Program:
-        """Starts a command of spaceprobe on the study."""
+        """Start a command of spaceprobe on the study."""
         words = [verb, str(self.folder / f"{NAME}.yaml"), "--results", str(self.results.parent), *options]
         return Program([sys.executable, "-m", "spaceprobe", *words], self.folder)
 
     def finish(self, driver: Program, killed: Sequence[str] = ()) -> bool:
-        """Waits for a driver to end by itself; returns whether the study is done."""
+        """Wait for a driver to end by itself; return whether the study is done."""
         if wait_for(lambda: self._has_ended(driver), HANGS_AFTER_S) is None:
             os.kill(driver.pid, signal.SIGABRT)  # its threads' stacks go to its log
             driver.process.wait()
@@ -221,7 +221,7 @@ class Life:
             self._wrong(f"hangs after kills of {killed}: {driver.said()[-4000:]}")
             return False
         code = driver.process.returncode
-        if not killed and self._undisturbed is not None:
+        if not killed and self._reference is not None:
             self._tally.pace[self.mode] = driver.elapsed_s / self._expected_s
         said = driver.said()
         if "Traceback" in said:
@@ -238,9 +238,9 @@ class Life:
         return code == 0
 
     def check_end(self) -> None:
-        """Notes what does not hold at the end of a life."""
-        if self._undisturbed is not None:
-            self._compare(self._undisturbed.tables)
+        """Note what does not hold at the end of a life."""
+        if self._reference is not None:
+            self._compare(self._reference.tables)
         status = self.command("status")
         status.process.wait()
         for words in ("train: 4 done", "fold: 4 done", "lmd: 4 done", "no runners at work"):
@@ -254,25 +254,25 @@ class Life:
             if path.stat().st_mtime < self._tidied() - ABANDONED_AFTER_S:
                 self._wrong(f"{path} was left by a killed process, and by those that came after it")
 
-    def measure(self) -> Undisturbed:
-        """Returns what a run without kills has made and how long it took."""
+    def measure(self) -> ReferenceRun:
+        """Return what a run without kills has made and how long it took."""
         start = time.time()
         if not self.finish(self.start()):
-            raise ChaosError(f"{self.mode}: an undisturbed run fails:\n" + "\n".join(self._tally.problems))
+            raise ChaosError(f"{self.mode}: a run without kills fails:\n" + "\n".join(self._tally.problems))
         duration = time.time() - start
         times = [path.stat().st_mtime - start for path in self.parts()]
-        return Undisturbed(self.tables(), len(times), min(times), max(times), duration)
+        return ReferenceRun(self.tables(), len(times), min(times), max(times), duration)
 
     def parts(self) -> list[Path]:
-        """Returns the parts that are there."""
+        """Return the parts that are there."""
         return [path for path in self.results.glob("runs/**/*.*") if path.suffix in (".json", ".npz")]
 
     def tables(self) -> dict[str, bytes]:
-        """Returns the bytes of the tables by file name, those of wall-clock times left out."""
+        """Return the bytes of the tables by file name, those of wall-clock times left out."""
         return {p.name: p.read_bytes() for p in self.results.glob("*.csv") if p.name not in DIFFERS_ANYWAY}
 
     def close(self) -> None:
-        """Ends what is left of its processes."""
+        """End what is left of its processes."""
         self._join()
         if self._driver is not None and self._driver.process.poll() is None:
             self._driver.kill_all()
@@ -285,11 +285,11 @@ class Life:
         return driver.process.poll() is not None
 
     def _kill_at_random(self, driver: Program, victim: str, random_source: random.Random) -> bool:
-        """Kills at a random moment; returns False where the driver ended before."""
-        if self._undisturbed is None:
+        """Kill at a random moment; return False if the driver ended before."""
+        if self._reference is None:
             raise ChaosError("how long a run takes was not measured")
         pace = self._tally.pace.get(self.mode, 1.0)  # other programs come and go on this machine
-        left_s = pace * self._undisturbed.left_s(driver.elapsed_s / pace, len(self.parts()))
+        left_s = pace * self._reference.left_s(driver.elapsed_s / pace, len(self.parts()))
         moment = random_source.uniform(0, left_s)
         if wait_for(lambda: self._has_ended(driver), moment) is not None:
             return False
@@ -315,7 +315,7 @@ class Life:
     def _kill_worker(
         self, driver: Program, parent: Program, random_source: random.Random, *, with_parent: bool = False
     ) -> bool:
-        """Kills a worker, as soon as there is one; returns False where the driver ended before."""
+        """Kill a worker, as soon as there is one; return False if the driver ended before."""
         workers: list[int] = []
 
         def is_over() -> bool:
@@ -330,7 +330,7 @@ class Life:
         return True
 
     def _see_gone(self, driver: Program) -> None:
-        """Notes how long the processes of a driver outlive it, and ends those that do for too long."""
+        """Note how long the processes of a driver outlive it, and end those that do for too long."""
         outlived = wait_for(lambda: not marked(driver.mark), GONE_AFTER_S)
         if outlived is None:
             self._wrong(f"{GONE_AFTER_S:.0f} s after its driver there is {marked(driver.mark)}")
@@ -341,14 +341,14 @@ class Life:
         longest[self.mode] = max(longest.get(self.mode, 0.0), outlived)
 
     def _see_workers_gone(self, nannies: Sequence[Program]) -> None:
-        """Notes how long workers outlive their scheduler; that is Dask's business, so it is no problem."""
+        """Note how long workers outlive their scheduler; that is up to Dask, so it is not a problem."""
         lingered = wait_for(lambda: not any(marked(nanny.mark) for nanny in nannies), MAX_LINGERING_S)
         self._tally.lingered_s = max(
             self._tally.lingered_s, MAX_LINGERING_S if lingered is None else lingered
         )
 
     def _replace_cluster(self) -> None:
-        """Starts a new scheduler with new workers, after it was seen when the old ones end."""
+        """Start a new scheduler with new workers, after it was seen when the old ones end."""
         if self.cluster is None:
             raise ChaosError(f"{self.mode} has no cluster")
         self._join()
@@ -376,10 +376,10 @@ class Life:
                 self._tally.different_tables += 1
                 self._wrong(f"{name} differs: {lost} rows lost, {duplicate} duplicate")
         for name in found.keys() - expected.keys():
-            self._wrong(f"{name} is a table that an undisturbed run does not have")
+            self._wrong(f"{name} is a table that a run without kills does not have")
 
     def _tidied(self) -> float:
-        """Returns when the last attempt began that had something to compute, and so tidied up before it."""
+        """Return when the last attempt began that had something to compute, and so tidied up before it."""
         before = [*(num for _, num in self._attempts), self._num_starts()]
         return max((began for i, (began, num) in enumerate(self._attempts) if before[i + 1] > num), default=0)
 
@@ -391,12 +391,12 @@ class Life:
 
 
 def rows_lost_and_twice(name: str, found: bytes, expected: bytes) -> tuple[int, int, int]:
-    """Returns how many expected rows are not there, how many keys are there again, and the expected rows.
+    """Return how many expected rows are not there, how many keys are there again, and the expected rows.
 
     Args:
         name: the file's name.
         found: its bytes.
-        expected: those of an undisturbed run.
+        expected: those of a run without kills.
     """
     if not found:
         return len(expected.splitlines()) - 1, 0, len(expected.splitlines()) - 1
@@ -414,10 +414,10 @@ def wreak(
     seed: int = 0,
     victims: Sequence[str] = (),
     modes: Sequence[str] = (),
-    undisturbed: Mapping[str, Undisturbed] | None = None,
+    references: Mapping[str, ReferenceRun] | None = None,
     say: Callable[[str], None] = lambda words: None,
 ) -> Tally:
-    """Kills so many processes and returns what came of it.
+    """Kill so many processes and return what came of it.
 
     Args:
         num_kills: how many.
@@ -425,11 +425,11 @@ def wreak(
         seed: of the moments and the victims.
         victims: what may be killed; nothing means everything.
         modes: the ways to run the study; nothing means all.
-        undisturbed: what runs without kills make, by way; None to run them.
+        references: what runs without kills make, by way; None to run them.
         say: is told how it goes on.
 
     Raises:
-        ChaosError: there is no such victim in these ways, or an undisturbed run fails.
+        ChaosError: there is no such victim in these ways, or a run without kills fails.
     """
     allowed = {
         mode: [name for name in names if name in (victims or names)]
@@ -440,13 +440,13 @@ def wreak(
     if not allowed:
         raise ChaosError(f"nobody to kill: {list(victims)} in {list(modes)}; there are {VICTIMS}")
     tally = Tally()
-    whole = dict(undisturbed or {})
-    for mode in allowed if undisturbed is None else ():
-        whole[mode] = run_undisturbed(mode, folder / f"undisturbed-{mode}", tally)
+    whole = dict(references or {})
+    for mode in allowed if references is None else ():
+        whole[mode] = run_reference(mode, folder / f"reference-{mode}", tally)
         is_same = whole[mode].tables == next(iter(whole.values())).tables
-        say(f"{mode}: undisturbed {whole[mode].duration_s:.1f} s, the same bytes: {is_same}")
+        say(f"{mode}: without kills {whole[mode].duration_s:.1f} s, the same bytes: {is_same}")
         if not is_same:
-            tally.problems.append(f"{mode}: other tables than {next(iter(whole))}, undisturbed")
+            tally.problems.append(f"{mode}: other tables than {next(iter(whole))}, without kills")
     source = random.Random(seed)
     start = time.monotonic()
     while (num_left := num_kills - tally.kills.total()) > 0:
@@ -471,8 +471,8 @@ def wreak(
     return tally
 
 
-def run_undisturbed(mode: str, folder: Path, tally: Tally) -> Undisturbed:
-    """Returns what a run without kills makes in a folder, and how long it takes.
+def run_reference(mode: str, folder: Path, tally: Tally) -> ReferenceRun:
+    """Return what a run without kills makes in a folder, and how long it takes.
 
     Raises:
         ChaosError: it fails.
@@ -485,7 +485,7 @@ def run_undisturbed(mode: str, folder: Path, tally: Tally) -> Undisturbed:
 
 
 def main() -> None:
-    """Kills, prints a table of it, and exits with 1 where anything does not hold."""
+    """Kill, print a table of the results, and exit with 1 if anything does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     names = [*dict.fromkeys(name for victims in VICTIMS.values() for name in victims)]
     parser.add_argument("--kills", type=int, default=200, metavar="N", help="how many (default: 200)")

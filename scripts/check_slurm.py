@@ -20,8 +20,8 @@ from pathlib import Path
 
 from distributed import Client
 
-from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.cluster.slurm import slurm_cluster
+from spaceprobe.study.slurm_settings import SlurmSettings
 
 SETTINGS = SlurmSettings(interface="lo", memory="500MB", walltime="00:10:00")
 NUM_WORKERS = 2
@@ -31,13 +31,13 @@ DEATH_LIMIT_S = 5.0
 
 
 def square(number: int) -> int:
-    """Returns the square, after a while, so that both workers get some."""
+    """Return the square, after a while, so that both workers get some."""
     time.sleep(0.1)
     return number**2
 
 
 def wait_for(is_so: Callable[[], bool], limit_s: float) -> float | None:
-    """Returns after how many seconds something became so; None if it did not in time."""
+    """Return after how many seconds something became so; None if it did not in time."""
     start = time.perf_counter()
     while not is_so():
         if time.perf_counter() - start > limit_s:
@@ -47,14 +47,14 @@ def wait_for(is_so: Callable[[], bool], limit_s: float) -> float | None:
 
 
 def job_ids() -> list[str]:
-    """Returns the ids of all jobs in SLURM's queue, those that are being ended included."""
+    """Return the ids of all jobs in SLURM's queue, those that are being ended included."""
     return subprocess.run(
         ["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=True
     ).stdout.split()
 
 
 def job_processes() -> list[int]:
-    """Returns the processes that run in jobs of this SLURM, by their environment."""
+    """Return the processes that run in jobs of this SLURM, by their environment."""
     ours = f"SLURM_CONF={os.environ['SLURM_CONF']}".encode()
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -68,20 +68,20 @@ def job_processes() -> list[int]:
 
 
 def listening(pids: list[int]) -> list[str]:
-    """Returns the addresses that processes listen on."""
+    """Return the addresses that processes listen on."""
     lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
     mine = [line for line in lines if any(f"pid={pid}," in line for pid in pids)]
     return sorted({line.split()[3] for line in mine})
 
 
 def report(what: str, found: object, is_good: bool) -> bool:
-    """Prints a line of the result and returns whether it is good."""
+    """Print a line of the result and return whether it is good."""
     print(f"{'ok' if is_good else 'WRONG':5}  {what}: {found}", flush=True)
     return is_good
 
 
 def check_work(folder: Path) -> bool:
-    """Checks that jobs compute, for us only, and that they leave the queue."""
+    """Check that jobs compute, for us only, and that they leave the queue."""
     start = time.perf_counter()
     with slurm_cluster(SETTINGS, NUM_WORKERS, folder) as cluster, Client(cluster) as client:
         client.wait_for_workers(NUM_WORKERS, timeout=60)
@@ -109,7 +109,7 @@ def check_work(folder: Path) -> bool:
 
 
 def knock(address: str) -> str:
-    """Returns what a client gets that has credentials, but made by itself."""
+    """Return what a client gets that has credentials, but made by itself."""
     from distributed.security import Security
 
     try:
@@ -120,7 +120,7 @@ def knock(address: str) -> str:
 
 
 def check_lost_job(folder: Path) -> bool:
-    """Checks that the task of a job that SLURM ended is computed, and that the job comes again."""
+    """Check that the task of a job that SLURM ended is computed, and that the job comes again."""
     with slurm_cluster(SETTINGS, NUM_WORKERS, folder) as cluster, Client(cluster) as client:
         client.wait_for_workers(NUM_WORKERS, timeout=60)
         futures = client.map(slow_square, range(NUM_WORKERS))
@@ -145,13 +145,13 @@ def check_lost_job(folder: Path) -> bool:
 
 
 def slow_square(number: int) -> int:
-    """Returns the square after 5 s."""
+    """Return the square after 5 s."""
     time.sleep(5)
     return number**2
 
 
 def check_killed_driver(folder: Path) -> bool:
-    """Checks how long workers live that compute a long task when their driver is killed."""
+    """Check how long workers live that compute a long task when their driver is killed."""
     driver = subprocess.Popen([sys.executable, __file__, "--drive", folder])
     try:
         is_busy = wait_for(lambda: len([*folder.glob("busy-*")]) == NUM_WORKERS, 60)
@@ -171,20 +171,20 @@ def check_killed_driver(folder: Path) -> bool:
 
 
 def drive(folder: Path) -> None:
-    """Starts a cluster whose workers compute for ten minutes."""
+    """Start a cluster whose workers compute for ten minutes."""
     with slurm_cluster(SETTINGS, NUM_WORKERS, folder) as cluster, Client(cluster) as client:
         client.wait_for_workers(NUM_WORKERS, timeout=60)
         client.gather([client.submit(long_task, folder, number) for number in range(NUM_WORKERS)])
 
 
 def long_task(folder: Path, number: int) -> None:
-    """Says that it is there and computes for ten minutes."""
+    """Report that it runs, and compute for ten minutes."""
     (folder / f"busy-{number}").touch()
     time.sleep(600)
 
 
 def main() -> int:
-    """Runs every check and returns 1 where one fails."""
+    """Run every check and return 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -79,12 +79,12 @@ class Bomb:
         self._marker = marker
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
-        """Returns what unpickling calls."""
+        """Return what unpickling calls."""
         return os.mkdir, (str(self._marker),)
 
 
 def make_subject(widths: list[int], folder: Path) -> Subject:
-    """Returns a network of seed 0, with checkpoints of another seed, and of smaller and wider layers."""
+    """Return a network of seed 0, with checkpoints of another seed, and of smaller and wider layers."""
     network = mlp(widths, torch.Generator().manual_seed(0))
     smaller = [widths[0], *(width - 1 for width in widths[1:-1]), widths[-1]]
     others = (mlp(w, torch.Generator().manual_seed(1)) for w in (widths, smaller, NETWORKS["2x30"]))
@@ -92,7 +92,7 @@ def make_subject(widths: list[int], folder: Path) -> Subject:
 
 
 def flips(subject: Subject, source: random.Random, num_bits: int, end: int) -> bytes:
-    """Returns the checkpoint with some bits flipped before a position."""
+    """Return the checkpoint with some bits flipped before a position."""
     data = bytearray(subject.data)
     for place in source.sample(range(8 * end), num_bits):
         data[place // 8] ^= 1 << place % 8
@@ -100,7 +100,7 @@ def flips(subject: Subject, source: random.Random, num_bits: int, end: int) -> b
 
 
 def zeroed(subject: Subject, source: random.Random) -> bytes:
-    """Returns the checkpoint with a block of a disk's sector or page lost."""
+    """Return the checkpoint with a block of a disk's sector or page lost."""
     size = source.choice((512, 4096))
     at = source.randrange(0, len(subject.data), size)
     block = subject.data[at : at + size]
@@ -108,7 +108,7 @@ def zeroed(subject: Subject, source: random.Random) -> bytes:
 
 
 def exchanged(subject: Subject, source: random.Random) -> bytes:
-    """Returns the checkpoint with two different blocks in each other's place."""
+    """Return the checkpoint with two different blocks in each other's place."""
     size = 512
     i, j = sorted(source.sample(range(len(subject.data) // size), 2))
     data = bytearray(subject.data)
@@ -118,7 +118,7 @@ def exchanged(subject: Subject, source: random.Random) -> bytes:
 
 
 def with_header(subject: Subject, change: Callable[[dict[str, dict[str, object]]], object]) -> bytes:
-    """Returns the checkpoint with another header, well formed and of the length that it says."""
+    """Return the checkpoint with another header, well formed and of the length that it says."""
     end = 8 + int.from_bytes(subject.data[:8], "little")
     header = json.loads(subject.data[8:end])
     change(header)
@@ -128,7 +128,7 @@ def with_header(subject: Subject, change: Callable[[dict[str, dict[str, object]]
 
 
 def lies(subject: Subject) -> Iterator[bytes]:
-    """Yields headers that say what is not so."""
+    """Yield headers that say what is not so."""
     data = subject.data
     for length in (0, 1, 7, len(data), LIE, 2**31, 2**32, 2**63, 2**64 - 1):
         yield length.to_bytes(8, "little") + data[8:]
@@ -156,7 +156,7 @@ def lies(subject: Subject) -> Iterator[bytes]:
 
 
 def pickles(subject: Subject) -> Iterator[bytes]:
-    """Yields files that create a folder when they are unpickled, in torch's formats and without."""
+    """Yield files that create a folder when they are unpickled, in torch's formats and without."""
     bomb = Bomb(subject.folder / "marker")
     for protocol in range(6):
         yield pickle.dumps(bomb, protocol)
@@ -173,7 +173,7 @@ def pickles(subject: Subject) -> Iterator[bytes]:
 
 
 def no_files(folder: Path) -> Iterator[tuple[str, Make]]:
-    """Yields what is no regular file of a sensible size."""
+    """Yield what is not a regular file of a sensible size."""
     yield "no file", lambda path: None
     yield "no file", Path.mkdir
     yield "no file", os.mkfifo
@@ -191,7 +191,7 @@ def no_files(folder: Path) -> Iterator[tuple[str, Make]]:
 
 
 def damages(subject: Subject, scale: float) -> Iterator[tuple[str, Make]]:
-    """Yields kinds and makers of damage; about 550 at scale 1."""
+    """Yield kinds and makers of damage; about 550 at scale 1."""
     source = random.Random(0)
     size, data = len(subject.data), subject.data
     header = 8 + int.from_bytes(data[:8], "little")
@@ -231,7 +231,7 @@ def damages(subject: Subject, scale: float) -> Iterator[tuple[str, Make]]:
 
 
 def remove(path: Path) -> None:
-    """Removes whatever is at a path."""
+    """Remove whatever is at a path."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -239,7 +239,7 @@ def remove(path: Path) -> None:
 
 
 def refusal(subject: Subject, path: Path) -> str:
-    """Returns in words what is wrong with how a checkpoint is refused; nothing where it is in order."""
+    """Return in words what is wrong with how a checkpoint is refused; nothing where it is in order."""
     try:
         load_into(subject.network, path, subject.digest)
     except CheckpointError as error:
@@ -254,7 +254,7 @@ def refusal(subject: Subject, path: Path) -> str:
 
 
 def is_loaded_alone(widths: list[int], path: Path) -> bool:
-    """Returns whether safetensors and torch load a file into a network and say nothing."""
+    """Return whether safetensors and torch load a file into a network and say nothing."""
     try:
         data = path.read_bytes() if path.is_file() and path.stat().st_size < 10**8 else b""
         mlp(widths, torch.Generator().manual_seed(0)).load_state_dict(safetensors.torch.load(data))
@@ -264,7 +264,7 @@ def is_loaded_alone(widths: list[int], path: Path) -> bool:
 
 
 def try_all(widths: list[int], folder: Path, scale: float) -> tuple[Counter[str], Counter[str], list[str]]:
-    """Tries every damage of a network.
+    """Try every damage of a network.
 
     Returns:
         How many there were of each kind, how many of them safetensors alone loads, and what does not hold.
@@ -292,13 +292,13 @@ def try_all(widths: list[int], folder: Path, scale: float) -> tuple[Counter[str]
 
 
 def resident(field: str) -> int:
-    """Returns a resident size of this process in bytes: ``VmRSS`` now, ``VmHWM`` the highest one."""
+    """Return a resident size of this process in bytes: ``VmRSS`` now, ``VmHWM`` the highest one."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def peak_ratio(subject: Subject, path: Path) -> float:
-    """Returns the most memory that loading takes, over the size of the checkpoint as it was written."""
+    """Return the most memory that loading takes, over the size of the checkpoint as it was written."""
     ctypes.CDLL(None).malloc_trim(0)  # what is free but still ours would hide what is taken now
     Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     before = resident("VmRSS")
@@ -308,7 +308,7 @@ def peak_ratio(subject: Subject, path: Path) -> float:
 
 
 def measure_memory(folder: Path, scale: float) -> dict[str, float]:
-    """Returns the largest ratio for every kind of damage and for the checkpoint as it was."""
+    """Return the largest ratio for every kind of damage and for the checkpoint as it was."""
     subject = make_subject(LARGE, folder)
     path = folder / "model.safetensors"
     path.write_bytes(subject.data)
@@ -325,7 +325,7 @@ def measure_memory(folder: Path, scale: float) -> dict[str, float]:
 
 
 def bomb_works(folder: Path) -> bool:
-    """Returns whether unpickling the bomb does create its folder: otherwise nothing would be shown."""
+    """Return whether unpickling the bomb does create its folder: otherwise nothing would be shown."""
     marker = folder / "marker"
     code = "import pickle, sys; pickle.load(sys.stdin.buffer)"
     subprocess.run([sys.executable, "-c", code], input=pickle.dumps(Bomb(marker)), check=True)
@@ -335,7 +335,7 @@ def bomb_works(folder: Path) -> bool:
 
 
 def main() -> None:
-    """Tries every damage, prints a table and exits with 1 where anything does not hold."""
+    """Try every damage, print a table and exit with 1 if anything does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the damages")
     scale = 0.1 if parser.parse_args().quick else 1.0

@@ -16,7 +16,7 @@ goes on in spite of a single error must leave the same tables.
 It mounts in a private mount namespace of its own (`unshare`) and compiles forty lines of C (`cc`). Linux.
 
 Run: python scripts/disk_faults.py [--quick] [--jobs N]
-Six minutes on an idle core; --quick a few failures, a minute and a half. Exits with 1 where anything does not
+Six minutes on an idle core; --quick a few failures, a minute and a half. Exits with 1 if anything does not
 hold.
 """
 
@@ -127,26 +127,26 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where it all happens.
+class FailingDisk:
+    """The disk that fails, and how studies are run on it.
 
     Attributes:
         folder: on a disk that works.
-        disk: where the failing disks are mounted.
+        mount_point: where the failing disks are mounted.
         jobs: how many jobs at once.
     """
 
     folder: Path
-    disk: Path
+    mount_point: Path
     jobs: int
 
     @property
     def results(self) -> Path:
         """The folder given as --results."""
-        return self.disk / "results"
+        return self.mount_point / "results"
 
     def run(self, *arguments: str, fault: Mapping[str, str] | None = None) -> Ended:
-        """Runs the study, with some writes failing where asked for."""
+        """Run the study, with some writes failing if asked for."""
         command = [sys.executable, "-m", "spaceprobe", "run", str(self.folder / "small.yaml")]
         command += ["--results", str(self.results), "--jobs", str(self.jobs), "--no-report", *arguments]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **(fault or {})}
@@ -162,13 +162,15 @@ class Place:
         return Ended(done.returncode, done.stderr)
 
     def mount(self, size: str) -> None:
-        """Puts an empty disk of a size there, in place of the one before."""
-        if os.path.ismount(self.disk):
-            subprocess.run(["umount", str(self.disk)], check=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(self.disk)], check=True)
+        """Mount an empty disk of a size, in place of the one before."""
+        if os.path.ismount(self.mount_point):
+            subprocess.run(["umount", str(self.mount_point)], check=True)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(self.mount_point)], check=True
+        )
 
     def fault(self, at: int, *, forever: bool = False) -> dict[str, str]:
-        """Returns the environment in which one call below the results fails; 0 only counts the calls."""
+        """Return the environment in which one call below the results fails; 0 only counts the calls."""
         counter = self.folder / "counter"
         counter.write_bytes(bytes(8))
         return {
@@ -180,7 +182,7 @@ class Place:
         }
 
     def num_calls(self) -> int:
-        """Returns how many calls were counted since `fault`."""
+        """Return how many calls were counted since `fault`."""
         return int.from_bytes((self.folder / "counter").read_bytes(), sys.byteorder)
 
 
@@ -189,12 +191,12 @@ Files = dict[str, bytes]
 
 
 def snapshot(folder: Path) -> Files:
-    """Returns all files below a folder."""
+    """Return all files below a folder."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def different_tables(found: Files, expected: Files) -> list[str]:
-    """Returns in words which tables are missing or not those that are expected."""
+    """Return in words which tables are missing or not those that are expected."""
     tables = {name for name in (*found, *expected) if name.endswith(".csv")}
     return [
         f"{name} {'differs' if name in found else 'is missing'}"
@@ -204,7 +206,7 @@ def different_tables(found: Files, expected: Files) -> list[str]:
 
 
 def unreadable(files: Files) -> list[str]:
-    """Returns in words which files are not whole: every format has its own reader."""
+    """Return in words which files are not whole: every format has its own reader."""
     import safetensors.torch
 
     problems = []
@@ -227,7 +229,7 @@ def unreadable(files: Files) -> list[str]:
 
 
 def used_kb(folder: Path) -> int:
-    """Returns how much of a disk files take, in pages of 4 kB."""
+    """Return how much of a disk files take, in pages of 4 kB."""
     return sum(-(-p.stat().st_size // 4096) * 4 for p in folder.rglob("*") if p.is_file())
 
 
@@ -249,11 +251,11 @@ class Trial:
     went_on: bool = False
     said: str = ""
 
-    def judge(self, place: Place, ended: Ended, before: Files, final: Files) -> None:
-        """Notes what does not hold after a failure."""
+    def judge(self, disk: FailingDisk, ended: Ended, before: Files, final: Files) -> None:
+        """Note what does not hold after a failure."""
         errors = [line for line in ended.err.splitlines() if line.startswith("Error: ")]
         self.said = errors[0] if errors else ended.err[-200:]
-        after = snapshot(place.results)
+        after = snapshot(disk.results)
         if self.kind == "broken" and not ended.code:
             self.went_on = True
             self.problems += different_tables(after, final)
@@ -261,7 +263,7 @@ class Trial:
             self.problems.append(
                 f"exit code {ended.code}, {len(errors)} lines of error: {ended.err[-300:]!r}"
             )
-        elif CAUSES[self.kind] not in errors[0] or str(place.results) not in errors[0]:
+        elif CAUSES[self.kind] not in errors[0] or str(disk.results) not in errors[0]:
             self.problems.append(f"without path or cause: {errors[0]}")
         if "Traceback" in ended.err:
             self.problems.append(f"a traceback: {ended.err[-300:]!r}")
@@ -275,111 +277,117 @@ class Trial:
         self.problems += [f"{name} is left over" for name in after if name.endswith(".tmp")]
         self.problems += unreadable(after)
 
-    def judge_end(self, place: Place, ended: Ended, final: Files) -> None:
-        """Notes what does not hold after the cause is gone and the command was repeated."""
+    def judge_end(self, disk: FailingDisk, ended: Ended, final: Files) -> None:
+        """Note what does not hold after the cause is gone and the command was repeated."""
         if ended.code:
             self.problems.append(f"repeated: exit code {ended.code}: {ended.err[-300:]!r}")
             return
-        after = snapshot(place.results)
+        after = snapshot(disk.results)
         self.problems += [
             f"repeated: {words}" for words in different_tables(after, final) + unreadable(after)
         ]
         self.problems += [f"repeated: {name} is left over" for name in after if name.endswith(".tmp")]
 
 
-def put(place: Place, good: Path | None) -> None:
-    """Puts results on the disk, or an empty folder."""
+def put(disk: FailingDisk, good: Path | None) -> None:
+    """Put results on the disk, or an empty folder."""
     if good is None:
-        place.results.mkdir()
+        disk.results.mkdir()
     else:
-        shutil.copytree(good, place.results)
+        shutil.copytree(good, disk.results)
 
 
 def full(
-    place: Place, name: str, size_kb: int, good: Path | None, final: Files, extra: tuple[str, ...]
+    disk: FailingDisk, name: str, size_kb: int, good: Path | None, final: Files, extra: tuple[str, ...]
 ) -> Trial:
-    """Returns what came of a disk of a size."""
+    """Return what came of a disk of a size."""
     trial = Trial(f"{name}, {size_kb} kB", "full")
-    place.mount(f"{size_kb}k")
-    put(place, good)
-    before = snapshot(place.results)
-    trial.judge(place, place.run(*extra), before, final)
-    subprocess.run(["mount", "-o", "remount,size=64m", str(place.disk)], check=True)
-    trial.judge_end(place, place.run(*extra), final)
+    disk.mount(f"{size_kb}k")
+    put(disk, good)
+    before = snapshot(disk.results)
+    trial.judge(disk, disk.run(*extra), before, final)
+    subprocess.run(["mount", "-o", "remount,size=64m", str(disk.mount_point)], check=True)
+    trial.judge_end(disk, disk.run(*extra), final)
     return trial
 
 
-def read_only(place: Place, name: str, good: Path | None, final: Files, extra: tuple[str, ...]) -> Trial:
-    """Returns what came of a read-only bind mount."""
+def read_only(disk: FailingDisk, name: str, good: Path | None, final: Files, extra: tuple[str, ...]) -> Trial:
+    """Return what came of a read-only bind mount."""
     trial = Trial(name, "read-only")
-    place.mount("64m")
-    put(place, good)
+    disk.mount("64m")
+    put(disk, good)
     if good is not None and not extra:  # some of what is asked for has to be made again
-        for path in (*place.results.glob("*/*.csv"), next(place.results.rglob("*.npz"))):
+        for path in (*disk.results.glob("*/*.csv"), next(disk.results.rglob("*.npz"))):
             path.unlink()
-    before = snapshot(place.results)
-    subprocess.run(["mount", "--bind", str(place.results), str(place.results)], check=True)
-    subprocess.run(["mount", "-o", "remount,bind,ro", str(place.results)], check=True)
-    trial.judge(place, place.run(*extra), before, final)
-    if snapshot(place.results) != before:
+    before = snapshot(disk.results)
+    subprocess.run(["mount", "--bind", str(disk.results), str(disk.results)], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(disk.results)], check=True)
+    trial.judge(disk, disk.run(*extra), before, final)
+    if snapshot(disk.results) != before:
         trial.problems.append("files differ, though nothing could be written")
-    subprocess.run(["umount", str(place.results)], check=True)
-    trial.judge_end(place, place.run(*extra), final)
+    subprocess.run(["umount", str(disk.results)], check=True)
+    trial.judge_end(disk, disk.run(*extra), final)
     return trial
 
 
 def broken(
-    place: Place, name: str, at: int, forever: bool, good: Path | None, final: Files, extra: tuple[str, ...]
+    disk: FailingDisk,
+    name: str,
+    at: int,
+    forever: bool,
+    good: Path | None,
+    final: Files,
+    extra: tuple[str, ...],
 ) -> Trial:
-    """Returns what came of a call that ends with EIO."""
+    """Return what came of a call that ends with EIO."""
     trial = Trial(f"{name}, call {at}{' and all after it' if forever else ''}", "broken")
-    place.mount("64m")
-    put(place, good)
-    before = snapshot(place.results)
-    ended = place.run(*extra, fault=place.fault(at, forever=forever))
-    if place.num_calls() < at:
-        trial.problems.append(f"only {place.num_calls()} calls were made, none failed")
-    trial.judge(place, ended, before, final)
-    trial.judge_end(place, place.run(*extra), final)
+    disk.mount("64m")
+    put(disk, good)
+    before = snapshot(disk.results)
+    ended = disk.run(*extra, fault=disk.fault(at, forever=forever))
+    if disk.num_calls() < at:
+        trial.problems.append(f"only {disk.num_calls()} calls were made, none failed")
+    trial.judge(disk, ended, before, final)
+    trial.judge_end(disk, disk.run(*extra), final)
     return trial
 
 
-def reference(place: Place, good: Path | None, extra: tuple[str, ...]) -> tuple[Files, int, int]:
-    """Returns the files of an undisturbed run, how much they take in kB, and how many calls can fail."""
-    place.mount("64m")
-    put(place, good)
-    ended = place.run(*extra, fault=place.fault(0))
+def reference(disk: FailingDisk, good: Path | None, extra: tuple[str, ...]) -> tuple[Files, int, int]:
+    """Return the files of a run without failures, how much they take in kB, and how many calls can fail."""
+    disk.mount("64m")
+    put(disk, good)
+    ended = disk.run(*extra, fault=disk.fault(0))
     if ended.code:
-        sys.exit(f"an undisturbed run ends with {ended.code}:\n{ended.err[-2000:]}")
-    return snapshot(place.results), used_kb(place.results), place.num_calls()
+        sys.exit(f"an run without failures ends with {ended.code}:\n{ended.err[-2000:]}")
+    return snapshot(disk.results), used_kb(disk.results), disk.num_calls()
 
 
-def trials(place: Place, *, quick: bool) -> Iterator[Trial]:
-    """Yields every failure with what came of it."""
+def trials(disk: FailingDisk, *, quick: bool) -> Iterator[Trial]:
+    """Yield every failure with what came of it."""
     source = random.Random(0)
-    final, used, num_calls = reference(place, None, ())
-    good = place.folder / "good"
-    shutil.copytree(place.results, good)
-    other, used_both, num_other = reference(place, good, OTHER)
-    print(f"undisturbed: {len(final)} files, {used} kB, {num_calls} calls that can fail")
+    final, used, num_calls = reference(disk, None, ())
+    good = disk.folder / "good"
+    shutil.copytree(disk.results, good)
+    other, used_both, num_other = reference(disk, good, OTHER)
+    print(f"without failures: {len(final)} files, {used} kB, {num_calls} calls that can fail")
     for share in (0.5,) if quick else (0.02, 0.15, 0.3, 0.5, 0.7, 0.9, 0.97):
-        yield full(place, "nothing there", int(used * share), None, final, ())
+        yield full(disk, "nothing there", int(used * share), None, final, ())
     for share in (0.3,) if quick else (0.0, 0.3, 0.6, 0.95):
         size = used + 8 + int((used_both - used) * share)
-        yield full(place, "other settings", size, good, other, OTHER)
-    yield read_only(place, "other settings", good, other, OTHER)
-    yield read_only(place, "tables and a part to make again", good, final, ())
-    yield read_only(place, "everything again", good, final, ("--force",))
+        yield full(disk, "other settings", size, good, other, OTHER)
+    yield read_only(disk, "other settings", good, other, OTHER)
+    yield read_only(disk, "tables and a part to make again", good, final, ())
+    yield read_only(disk, "everything again", good, final, ("--force",))
     if not quick:
-        yield read_only(place, "nothing there", None, final, ())
+        yield read_only(disk, "nothing there", None, final, ())
     for number in range(1 if quick else 6):
         at, at_other = source.randint(1, num_calls), source.randint(1, num_other)
-        yield broken(place, "nothing there", at, bool(number % 2), None, final, ())
-        yield broken(place, "other settings", at_other, not number % 2, good, other, OTHER)
+        yield broken(disk, "nothing there", at, bool(number % 2), None, final, ())
+        yield broken(disk, "other settings", at_other, not number % 2, good, other, OTHER)
 
 
 def enter_namespace() -> None:
-    """Starts this script again where what it mounts is seen by nobody else.
+    """Start this script again where what it mounts is invisible to others.
 
     Returns only if that has been done; ends the script where a tool is missing.
     """
@@ -394,7 +402,7 @@ def enter_namespace() -> None:
 
 
 def main() -> None:
-    """Tries every failure, prints a line for each, and exits with 1 where anything does not hold."""
+    """Try every failure, print a line for each, and exit with 1 if anything does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few failures only")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="as of spaceprobe run (default: 1)")
@@ -403,8 +411,8 @@ def main() -> None:
     num_wrong = num_went_on = num = 0
     with tempfile.TemporaryDirectory(prefix="disk-faults-") as name:
         folder = Path(name).resolve()
-        place = Place(folder, folder / "disk", options.jobs)
-        place.disk.mkdir()
+        disk = FailingDisk(folder, folder / "disk", options.jobs)
+        disk.mount_point.mkdir()
         (folder / "small.yaml").write_text(STUDY)
         (folder / "failing.c").write_text(FAILING)
         compiler = [
@@ -418,7 +426,7 @@ def main() -> None:
         ]
         subprocess.run(compiler, check=True)
         try:
-            for trial in trials(place, quick=options.quick):
+            for trial in trials(disk, quick=options.quick):
                 num, num_went_on = num + 1, num_went_on + trial.went_on
                 num_wrong += bool(trial.problems)
                 result = "WRONG" if trial.problems else "went on" if trial.went_on else "held"
@@ -429,7 +437,7 @@ def main() -> None:
                 for words in trial.problems[:8]:
                     print(f"    {words.replace(name, '')}", flush=True)
         finally:
-            subprocess.run(["umount", "--lazy", str(place.disk)], check=False)
+            subprocess.run(["umount", "--lazy", str(disk.mount_point)], check=False)
     print(f"{num} failures of the disk: {num_wrong} with violations, {num_went_on} that the run survived")
     if num_wrong:
         sys.exit(1)

@@ -20,7 +20,7 @@ class ChaosError(Exception):
 
 
 def marked(mark: str) -> dict[int, str]:
-    """Returns the command lines of all living processes that carry a mark, by process id."""
+    """Return the command lines of all living processes that carry a mark, by process id."""
     found = {}
     wanted = f"{MARK}={mark}".encode()
     for folder in Path("/proc").iterdir():
@@ -33,7 +33,7 @@ def marked(mark: str) -> dict[int, str]:
 
 
 def worker_of(parent: int, mark: str) -> list[int]:
-    """Returns the worker processes that a driver or a nanny has started: what Python spawned."""
+    """Return the worker processes that a driver or a nanny has started: what Python spawned."""
     found = []
     for pid, command in marked(mark).items():
         if "spawn_main" in command:
@@ -45,13 +45,13 @@ def worker_of(parent: int, mark: str) -> list[int]:
 
 
 def kill(pid: int) -> None:
-    """Kills a process in the way that no program can prepare for; it may be gone already."""
+    """Kill a process in the way that no program can prepare for; it may be gone already."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
 
 def wait_for(condition: Callable[[], object], limit_s: float) -> float | None:
-    """Returns how many seconds it took until a condition held; None if it does not within the limit."""
+    """Return how many seconds it took until a condition held; None if it does not within the limit."""
     start = time.monotonic()
     while not condition():
         if time.monotonic() - start > limit_s:
@@ -64,7 +64,7 @@ class Program:
     """A process of ours that carries a mark, with what it writes in a file."""
 
     def __init__(self, command: Sequence[str], folder: Path, **environment: str) -> None:
-        """Starts it in a folder."""
+        """Start it in a folder."""
         self.mark = uuid.uuid4().hex
         self.out = folder / f"{self.mark}.log"
         self.started = time.monotonic()
@@ -85,16 +85,16 @@ class Program:
         return time.monotonic() - self.started
 
     def said(self) -> str:
-        """Returns what it wrote so far."""
+        """Return what it wrote so far."""
         return self.out.read_text(errors="replace")
 
     def kill(self) -> None:
-        """Kills it alone, not what it started."""
+        """Kill it alone, not what it started."""
         kill(self.pid)
         self.process.wait()
 
     def kill_all(self) -> None:
-        """Kills it and everything that carries its mark."""
+        """Kill it and everything that carries its mark."""
         self.kill()
         while others := marked(self.mark):
             for pid in others:
@@ -106,13 +106,13 @@ class Cluster:
     """A Dask scheduler and two workers of this machine, each worker with its nanny."""
 
     def __init__(self, folder: Path) -> None:
-        """Starts them; the scheduler's file is there afterwards."""
+        """Start them; the scheduler's file is there afterwards."""
         self._folder = folder
         self.file = folder / "scheduler.json"
         self.start()
 
     def start(self) -> None:
-        """Starts a scheduler and two workers.
+        """Start a scheduler and two workers.
 
         Raises:
             ChaosError: the scheduler does not write its file.
@@ -127,7 +127,7 @@ class Cluster:
         self.nannies = [self.start_worker() for _ in range(2)]
 
     def start_worker(self) -> Program:
-        """Returns a worker with a nanny, just started."""
+        """Return a worker with a nanny, just started."""
         options = ["--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--memory-limit", "0"]
         folder = str(self._folder / "scratch")
         return self._start(
@@ -135,7 +135,7 @@ class Cluster:
         )
 
     def replace_ended(self) -> None:
-        """Starts workers in place of those whose nanny ended: Dask's does when its worker dies too early."""
+        """Start workers in place of those whose nanny ended: Dask's does when its worker dies too early."""
         for place, nanny in enumerate(self.nannies):
             if nanny.process.poll() is not None and self.scheduler.process.poll() is None:
                 nanny.kill_all()
@@ -145,6 +145,6 @@ class Cluster:
         return Program([sys.executable, "-m", "dask", *words], self._folder, **environment)
 
     def close(self) -> None:
-        """Kills all of it."""
+        """Kill all of it."""
         for program in (self.scheduler, *self.nannies):
             program.kill_all()

@@ -7,17 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceprobe.analysis.statistics import (
+from spaceprobe.analysis.measures import QUANTILE_PERCENTS, measure_counts, measures_of
+from spaceprobe.analysis.path_counts import (
     HISTOGRAM_BINS,
-    QUANTILE_PERCENTS,
+    PathCounts,
     count_zero_length,
     folding_histogram,
-    folding_statistics,
 )
-from spaceprobe.stages.fold.tables import FOLDING
 
 # The sum over paths is correct to one rounding a length, the division adds one.
 MEAN_TOLERANCE = 4 * np.finfo(float).eps
+
+
+def folding_statistics(cells, row_max, num_sources, num_targets, num_zero_length=None):
+    """Return the measures of the paths of a grid."""
+    return measure_counts(PathCounts(cells, num_zero_length, row_max, num_sources, num_targets))
 
 
 def count_cells(pairs):
@@ -50,8 +54,7 @@ def test_statistics_from_counts_equal_those_from_the_raw_list(grid):
 
     statistics = folding_statistics(count_cells(paths), row_max, len(grid), len(grid[0]))
 
-    columns = [name for name in FOLDING.names if name not in FOLDING.key]
-    assert [*statistics] == (columns if folded else columns[: columns.index("q05")])
+    assert [*statistics] == [measure.column.name for measure in measures_of(is_grid=True)]
     assert statistics["num_paths"] == len(paths)
     assert (statistics["num_sources"], statistics["num_targets"]) == (len(grid), len(grid[0]))
     assert statistics["zero_length"] == sum(length == 0 for length, _ in paths) / len(paths)
@@ -61,9 +64,9 @@ def test_statistics_from_counts_equal_those_from_the_raw_list(grid):
     assert statistics["mean"] == pytest.approx(float(mean), rel=MEAN_TOLERANCE, abs=0)
     for percent in QUANTILE_PERCENTS:
         quantile = np.quantile(folded, percent / 100, method="inverted_cdf") if folded else None
-        assert statistics.get(f"q{percent:02d}") == quantile
+        assert statistics[f"q{percent:02d}"] == quantile
     row_maxima = row_max[row_max > 0]
-    assert statistics.get("row_max_median") == (np.median(row_maxima) if len(row_maxima) else None)
+    assert statistics["row_max_median"] == (np.median(row_maxima) if len(row_maxima) else None)
 
 
 @given(path_grids(), st.randoms(use_true_random=False))
@@ -122,13 +125,18 @@ def test_peak_takes_its_paths_of_length_zero_from_chi():
 
 def test_without_paths_everything_but_the_counts_is_empty():
     statistics = folding_statistics(count_cells([]), np.zeros(0), 0, 7)
-    assert statistics == {"num_paths": 0, "num_sources": 0, "num_targets": 7}
+    assert {key for key, value in statistics.items() if value is not None} == {
+        "num_paths",
+        "num_sources",
+        "num_targets",
+    }
+    assert (statistics["num_paths"], statistics["num_sources"], statistics["num_targets"]) == (0, 0, 7)
 
 
 def test_without_folded_paths_the_maximum_is_zero_and_quantiles_are_empty():
     statistics = folding_statistics(np.array([[3, 3, 6]]), np.zeros(2), 2, 3)
     assert (statistics["folded"], statistics["mean"], statistics["max"]) == (0.0, 0.0, 0.0)
-    assert not {"q05", "q95", "row_max_median"} & set(statistics)
+    assert [statistics[key] for key in ("q05", "q95", "row_max_median")] == [None] * 3
 
 
 @pytest.mark.parametrize("row", [[3, 4, 1], [3, -1, 1], [3, 2, -1]])
@@ -153,3 +161,10 @@ def test_histogram_decides_the_edge_of_a_bin_exactly():
     # 29/100 is the middle of a bin; 15/50 = 0.3 its upper edge, which floats would miss.
     histogram = folding_histogram(cells)
     assert {number: count for number, count in enumerate(histogram.tolist()) if count} == {0: 3, 15: 12}
+
+
+def test_matched_paths_have_no_measures_of_a_grid():
+    counts = PathCounts(np.array([[0, 0, 2], [4, 4, 1], [2, 1, 1]]))
+    statistics = measure_counts(counts, is_grid=False)
+    assert set(measure_counts(counts)) - set(statistics) == {"num_sources", "num_targets", "row_max_median"}
+    assert [statistics[name] for name in ("num_paths", "zero_length", "folded")] == [4, 0.5, 0.25]

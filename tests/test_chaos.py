@@ -8,33 +8,33 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def references(tmp_path_factory):
     tally = chaos.Tally()
-    folder = tmp_path_factory.mktemp("undisturbed")
-    runs = {mode: chaos.run_undisturbed(mode, folder / mode, tally) for mode in chaos.VICTIMS}
+    folder = tmp_path_factory.mktemp("references")
+    runs = {mode: chaos.run_reference(mode, folder / mode, tally) for mode in chaos.VICTIMS}
     assert tally.problems == []
     return runs
 
 
-def test_the_same_bytes_wherever_it_is_computed(undisturbed):
+def test_the_same_bytes_wherever_it_is_computed(references):
     """Serial, two worker processes, and a separate scheduler with two workers."""
-    serial = undisturbed["serial"]
+    serial = references["serial"]
     assert serial.num_parts == 4 * (1 + 2 * 5 + 2)  # training; two epochs of five pairs; two of LMD
     assert {"runs.csv", "training.csv", "folding.csv", "lmd_ranks.csv", "correlations.csv"} <= {
         *serial.tables
     }
     for mode in ("local", "cluster"):
-        assert undisturbed[mode].num_parts == serial.num_parts
+        assert references[mode].num_parts == serial.num_parts
         assert [
-            name for name in serial.tables if undisturbed[mode].tables.get(name) != serial.tables[name]
+            name for name in serial.tables if references[mode].tables.get(name) != serial.tables[name]
         ] == []
-        assert undisturbed[mode].tables.keys() == serial.tables.keys()
+        assert references[mode].tables.keys() == serial.tables.keys()
 
 
 @pytest.mark.slow
-def test_25_kills(undisturbed, tmp_path):
+def test_25_kills(references, tmp_path):
     """Nothing is lost, twice or different, and nothing outlives its driver; all victims have their turn."""
-    tally = chaos.wreak(25, tmp_path, seed=20, undisturbed=undisturbed)
+    tally = chaos.wreak(25, tmp_path, seed=20, references=references)
     shown = "\n".join(tally.lines())
     assert tally.problems == [], shown
     assert (tally.lost_rows, tally.duplicate_rows, tally.different_tables) == (0, 0, 0), shown

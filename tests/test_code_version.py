@@ -1,4 +1,4 @@
-"""The version of a stage's code changes with all that it computes by, and with nothing else."""
+"""The version of a stage's code is that of the files that it computes by, and of no others."""
 
 import functools
 import json
@@ -6,488 +6,192 @@ import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
-from spaceprobe.stages import STAGES, stage_named
-from spaceprobe.stages.train.settings import snapshot_name
-from spaceprobe.study.source import code_version as versions
-from spaceprobe.study.source.code_version import STATEMENTS, WHOLE, Sources, code_version
+import spaceprobe.study.code_version as versions
+from spaceprobe.errors import SpaceprobeError
+from spaceprobe.stages import STAGES, run_stage_named, stage_named
+from spaceprobe.stages.stage import RunStage
+from spaceprobe.study.code_version import PACKAGE, Sources, code_version, source_version
+from spaceprobe.study.config import load_study
+from spaceprobe.study.grid import expand
 
-ROOT = Path(versions.__file__).parents[2]
-
-# a small package: f stands in a.py, all else is around it
-PACKAGE = {
-    "__init__.py": '"""Its docstring."""\n',
+# A small package: a stage computes by a.py, which imports from all others but those that are not reached.
+FILES = {
+    "__init__.py": "",
     "a.py": """
-        from spaceprobe.b import LIMIT, Base, scale as rescale
-        from spaceprobe import c
-        import spaceprobe.deep.d as deep_d
+        from typing import TYPE_CHECKING
         import numpy as np
+        import spaceprobe.plain
+        from spaceprobe import alone
+        from spaceprobe.errors import Error
+        from spaceprobe.stages.fold.settings import Settings
 
-        STEP: int = 2
-        UNREAD = 5
-
-        def decorate(function):
-            return function
-
-        def f(x, y=STEP):
-            from spaceprobe.deep import walk
-            return rescale(helper(x)) + c.offset(y) + deep_d.DEPTH + walk(np.sum(x)) + Child().value
-
-        @decorate
-        def helper(x: int) -> int:
-            def inner(z):
-                return z * LIMIT
-            return inner(x)
-
-        class Child(Base):
-            def read(self):
-                return 1
-
-        def unread(x):
-            return UNREAD + x
-    """,
-    "b.py": """
-        LIMIT = 3
-
-        def scale(x):
-            return x * FACTOR
-
-        FACTOR = 7
-
-        class Base:
-            value = 11
-
-        def unread_too():
-            return 13
-    """,
-    "c.py": """
-        from spaceprobe import a
-
-        def offset(y):
-            return 17 if y else a.f(y)
-
-        def unread():
-            return 19
-    """,
-    "deep/__init__.py": """
-        from spaceprobe.deep.engine import walk
-        from spaceprobe.deep import engine
-
-        SPARE = 23
-    """,
-    "deep/engine.py": """
-        from .d import DEPTH
-        from . import d
-
-        def walk(x):
-            return x + DEPTH + d.HEIGHT
-    """,
-    "deep/d.py": "DEPTH = 29\nHEIGHT = 31\nWIDTH = 37\n",
-}
-
-
-def sources(folder, files):
-    root = folder / "spaceprobe"
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(textwrap.dedent(text))
-    return Sources(root)
-
-
-def version(folder, files, module="spaceprobe.a", name="f"):
-    return sources(folder, files).version(module, name)
-
-
-def names_of(folder, files, module="spaceprobe.a", name="f"):
-    found: dict[str, set[str]] = {}
-    for home, some in sources(folder, files).reach(module, name):
-        found.setdefault(home, set()).add(some)
-    return found
-
-
-def edited(name, old, new):
-    text = textwrap.dedent(PACKAGE[name])
-    assert text.count(old) == 1, (name, old)
-    return {**PACKAGE, name: text.replace(old, new)}
-
-
-def test_the_names_that_count_are_those_that_are_read(tmp_path):
-    assert names_of(tmp_path, PACKAGE) == {
-        "spaceprobe.a": {
-            *("f", "STEP", "rescale", "helper", "decorate", "LIMIT", "c", "deep_d", "np", "Child", "Base"),
-        },
-        "spaceprobe.b": {"scale", "FACTOR", "LIMIT", "Base"},
-        "spaceprobe.c": {"offset", "a"},
-        "spaceprobe.deep": {"walk"},
-        "spaceprobe.deep.engine": {"walk", "DEPTH", "d"},
-        "spaceprobe.deep.d": {"DEPTH", "HEIGHT"},
-    }
-
-
-COUNTS = {
-    "its own code": ("a.py", "helper(x)) +", "helper(x)) -"),
-    "the value of a default": ("a.py", "STEP: int = 2", "STEP: int = 4"),
-    "which default": ("a.py", "y=STEP", "y=3"),
-    "a decorator": ("a.py", "    return function", "    return 41"),
-    "which decorator": ("a.py", "@decorate\n", ""),
-    "the annotation of a decorated function": ("a.py", "helper(x: int)", "helper(x: str)"),
-    "a function in a function": ("a.py", "return z * LIMIT", "return z + LIMIT"),
-    "a method of a class": ("a.py", "return 1", "return 43"),
-    "a base class": ("b.py", "value = 11", "value = 43"),
-    "a constant elsewhere": ("b.py", "LIMIT = 3", "LIMIT = 43"),
-    "a number's type": ("b.py", "LIMIT = 3", "LIMIT = 3.0"),
-    "what a constant elsewhere is used by": ("b.py", "FACTOR = 7", "FACTOR = 43"),
-    "by an alias": ("b.py", "return x * FACTOR", "return x + FACTOR"),
-    "a module's attribute, in a circle": ("c.py", "return 17", "return 43"),
-    "by a re-export of a package": ("deep/engine.py", "return x + DEPTH", "return x - DEPTH"),
-    "by a module's alias and a relative import": ("deep/d.py", "DEPTH = 29", "DEPTH = 43"),
-    "by a relative import of a module": ("deep/d.py", "HEIGHT = 31", "HEIGHT = 43"),
-    "another import of a foreign name": ("a.py", "import numpy as np", "import torch as np"),
-    "a second definition of a name": ("b.py", "FACTOR = 7", "FACTOR = 7\nFACTOR = 43"),
-    "an augmented assignment": ("b.py", "FACTOR = 7", "FACTOR = 7\nFACTOR += 43"),
-    "an assignment to an item": ("b.py", "FACTOR = 7", "FACTOR = 7\nvars()['LIMIT'] = 43"),
-    "a call": ("b.py", "FACTOR = 7", "FACTOR = 7\nprint(unread_too())"),
-    "a loop": ("b.py", "FACTOR = 7", "FACTOR = 7\nfor FACTOR in range(3):\n    pass"),
-    "an if": ("b.py", "FACTOR = 7", "if LIMIT:\n    FACTOR = 7\nelse:\n    FACTOR = 43"),
-    "a statement of the package": ("__init__.py", '."""\n', '."""\nprint(43)\n'),
-}
-
-COUNTS_NOT = {
-    "a comment": ("a.py", "STEP: int = 2", "STEP: int = 2  # chosen"),
-    "a docstring": ("b.py", "    return x * FACTOR", '    """Scales."""\n    return x * FACTOR'),
-    "a module's docstring": ("__init__.py", "Its docstring", "Another"),
-    "a class's docstring": ("b.py", "    value = 11", '    """Base."""\n    value = 11'),
-    "a text below a constant": ("b.py", "FACTOR = 7", 'FACTOR = 7\n"""Chosen."""'),
-    "blank lines and brackets": ("b.py", "return x * FACTOR", "return (\n        x\n\n        * FACTOR)"),
-    "the annotation of a constant": ("a.py", "STEP: int = 2", "STEP: float = 2"),
-    "no annotation of a constant": ("a.py", "STEP: int = 2", "STEP = 2"),
-    "the annotation of an undecorated function": ("b.py", "def scale(x)", "def scale(x: unread_too) -> int"),
-    "a local annotation": ("b.py", "    return x * FACTOR", "    y: unread_too\n    return x * FACTOR"),
-    "a constant that is not read": ("a.py", "UNREAD = 5", "UNREAD = 43"),
-    "a function that is not called": ("a.py", "return UNREAD + x", "return UNREAD - x"),
-    "another one elsewhere": ("b.py", "return 13", "return 43"),
-    "one of a module used by attribute": ("c.py", "return 19", "return 43"),
-    "a constant beside one that counts": ("deep/d.py", "WIDTH = 37", "WIDTH = 43"),
-    "a constant of a re-exporting package": ("deep/__init__.py", "SPARE = 23", "SPARE = 43"),
-    "an import that is not read": ("b.py", "LIMIT = 3", "import json\nLIMIT = 3"),
-    "the order of definitions": ("deep/d.py", "DEPTH = 29\nHEIGHT = 31", "HEIGHT = 31\nDEPTH = 29"),
-    "an import for types only": (
-        *("b.py", "LIMIT = 3"),
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from spaceprobe.c import unread\nLIMIT = 3",
-    ),
-}
-
-
-@pytest.mark.parametrize("edit", COUNTS.values(), ids=COUNTS.keys())
-def test_a_change_that_counts(tmp_path, edit):
-    assert version(tmp_path / "old", PACKAGE) != version(tmp_path / "new", edited(*edit))
-
-
-@pytest.mark.parametrize("edit", COUNTS_NOT.values(), ids=COUNTS_NOT.keys())
-def test_a_change_that_does_not_count(tmp_path, edit):
-    assert version(tmp_path / "old", PACKAGE) == version(tmp_path / "new", edited(*edit))
-
-
-def test_every_changed_number_of_a_definition_is_seen_exactly_where_it_is_reached(tmp_path):
-    """Each number of the package is a witness of one definition: changing it shows whether that counts."""
-    counting = set()
-    for name, text in PACKAGE.items():
-        for number in (2, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37):
-            if f" {number}\n" in textwrap.dedent(text):
-                new = version(tmp_path / f"{number}", edited(name, f" {number}\n", f" {number + 100}\n"))
-                if new != version(tmp_path / "old", PACKAGE):
-                    counting.add(number)
-    assert counting == {2, 7, 11, 29, 31}  # 17 stands before an «if»
-
-
-def one_file(text, **others):
-    files = {"__init__.py": "", "study/__init__.py": "", "a.py": text}
-    return files | {name.replace("__", "/") + ".py": other for name, other in others.items()}
-
-
-def test_a_module_used_as_a_value_counts_whole(tmp_path):
-    files = one_file("from spaceprobe import b\ndef f(): return getattr(b, 'x')", b="x = 3\ny = 5\n")
-    assert names_of(tmp_path, files)["spaceprobe.b"] == {WHOLE, "x", "y"}
-
-
-def test_a_module_imported_by_its_full_name_is_followed_attribute_by_attribute(tmp_path):
-    files = one_file("import spaceprobe.b\ndef f(): return spaceprobe.b.x", b="x = 3\ny = 5\n")
-    assert names_of(tmp_path, files) == {"spaceprobe.a": {"f", "spaceprobe"}, "spaceprobe.b": {"x"}}
-
-
-def test_a_function_of_a_function_is_versioned_by_the_outer_one(tmp_path):
-    files = one_file("def make():\n    def f(): return b()\n    return f\ndef b(): return 3\nf = make()\n")
-    assert names_of(tmp_path, files) == {"spaceprobe.a": {"f", "make", "b"}}
-
-
-def test_imports_in_a_try_and_definitions_in_an_if_are_followed(tmp_path):
-    text = """
-        try:
-            from spaceprobe.b import x
-        except ImportError:
-            x = None
-        if x:
-            from spaceprobe import c as chosen
-            def g(): return 3
+        if TYPE_CHECKING:
+            from spaceprobe.types_only import Name
         else:
-            def g(): return 5
-        def f(): return g() + x + chosen.y
-    """
-    files = one_file(text, b="x = 3\nz = 5\n", c="y = 3\nz = 5\n", d="from spaceprobe.a import g as f")
-    found = names_of(tmp_path, files)
-    assert found == {
-        "spaceprobe.a": {"f", "g", "x", "chosen", STATEMENTS},
-        "spaceprobe.b": {"x"},
-        "spaceprobe.c": {"y"},
-    }
-    changed = {**files, "a.py": text.replace("return 5", "return 7")}
-    assert version(tmp_path / "new", changed) != version(tmp_path, files)
-    assert names_of(tmp_path, files, "spaceprobe.d")["spaceprobe.a"] >= {"g", STATEMENTS}
+            from spaceprobe.not_types import Name
+
+        def compute():
+            from spaceprobe.faces import walk
+            from spaceprobe.faces import REGISTRY
+    """,
+    "plain.py": "",
+    "alone.py": "from .relative import x\nfrom . import a",
+    "relative.py": "x = 3",
+    "types_only.py": "",
+    "not_types.py": "Name = str",
+    "errors.py": "from spaceprobe.unreached import x",
+    "stages/__init__.py": "",
+    "stages/fold/__init__.py": "from spaceprobe.unreached import y",
+    "stages/fold/settings.py": "from spaceprobe.unreached import z",
+    "faces/__init__.py": """
+        from spaceprobe.faces.engine import run as walk
+        from spaceprobe.faces import entry
+        REGISTRY = {"entry": entry}
+    """,
+    "faces/engine.py": "",
+    "faces/entry.py": "",
+    "unreached.py": "",
+    "whole.py": "from spaceprobe import faces",
+    "star.py": "from spaceprobe.faces import *",
+}
 
 
-def test_the_else_of_type_checking_is_what_runs(tmp_path):
-    text = """
-        import typing
-        if typing.TYPE_CHECKING:
-            from spaceprobe.b import x
-        else:
-            x = 3
-        def f():
-            if typing.TYPE_CHECKING:
-                return y
-            return x
-        y = 5
-    """
-    assert names_of(tmp_path, one_file(text, b="x = 3")) == {"spaceprobe.a": {"f", "x"}}
-    assert version(tmp_path, one_file(text)) != version(tmp_path, one_file(text.replace("x = 3", "x = 5")))
+@pytest.fixture
+def package(tmp_path):
+    for name, text in FILES.items():
+        path = tmp_path / "spaceprobe" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    return tmp_path / "spaceprobe"
 
 
-def test_several_names_of_one_assignment(tmp_path):
-    files = one_file("first, (second, *third) = g()\ndef g(): return 3\ndef f(): return third\nspare = 5")
-    assert names_of(tmp_path, files) == {"spaceprobe.a": {"f", "first", "second", "third", "g"}}
+def names(modules):
+    return {module.removeprefix("spaceprobe.") for module in modules}
 
 
-def test_two_modules_that_import_each_other(tmp_path):
-    circle = one_file(
-        "from spaceprobe.b import g\ndef f(n): return g(n - 1) if n else 3\n",
-        b="from spaceprobe.a import f\ndef g(n): return f(n - 1) if n else 5\n",
-    )
-    assert names_of(tmp_path, circle) == {"spaceprobe.a": {"f", "g"}, "spaceprobe.b": {"g", "f"}}
+def test_what_is_imported_counts(package):
+    reached = Sources(package).imported_by(["spaceprobe.a"])
+    assert names(reached) == {"a", "plain", "alone", "relative", "not_types", "faces.engine"}
 
 
-def test_the_text_of_a_field_counts_where_classes_are_made_from_fields(tmp_path):
-    text = "from typing import NamedTuple\nclass Pair(NamedTuple):\n    x: int\n    y: Name = 3\n"
-    text += "Name = int\ndef f(): return Pair(1)\n"
-    before = version(tmp_path, one_file(text))
-    assert before != version(tmp_path, one_file(text.replace("x: int", "z: int")))
-    assert before != version(tmp_path, one_file(text.replace("Name = int", "Name = float")))
-    as_text = one_file(text.replace("y: Name", "y: 'Name'"))
-    assert "Name" not in names_of(tmp_path, as_text)["spaceprobe.a"]
+@pytest.mark.parametrize("module", ["whole", "star"])
+def test_a_package_used_as_a_whole_counts_with_all_that_it_imports(package, module):
+    assert names(Sources(package).imported_by([f"spaceprobe.{module}"])) == {
+        module, "faces.engine", "faces.entry"
+    }  # fmt: skip
 
 
-SETTINGS = """
-    from typing import Annotated, ClassVar
-    from spaceprobe.stages.stage import Settings
-    from spaceprobe.base import Common
-
-    def check(value): return value
-
-    class Chosen(Common):
-        rate: Annotated[float, check] = 3
-        limit: ClassVar[int] = 5
-        _cache: int = 7
-        model_config = {"extra": 11}
-
-        @field_validator("rate")
-        def _positive(cls, value):
-            return value + 13
-
-        @property
-        def half(self):
-            return self.rate / 2
-
-    def f(settings: Chosen): return Chosen.half
-"""
+def test_an_entry_of_a_registry_counts_where_it_is_named(package):
+    reached = Sources(package).imported_by(["spaceprobe.a", "spaceprobe.faces.entry"])
+    assert "spaceprobe.faces.entry" in reached
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "counts"),
-    [
-        ("rate: Annotated[float, check] = 3", "rate: Annotated[float, check] = 43", False),
-        ("rate: Annotated[float, check] = 3", "rate: int = 3\n        more: str = ''", False),
-        ("return value\n", "return -value\n", False),
-        ("limit: ClassVar[int] = 5", "limit: ClassVar[int] = 43", True),
-        ("_cache: int = 7", "_cache: int = 43", True),
-        ('"extra": 11', '"extra": 43', True),
-        ("value + 13", "value + 43", True),
-        ("self.rate / 2", "self.rate / 43", True),
-    ],
-)
-def test_of_a_section_all_but_the_fields_counts(tmp_path, old, new, counts):
-    base = "from spaceprobe.stages import stage\nclass Common(stage.Settings):\n    common: int = 3\n"
-    assert SETTINGS.count(old) == 1
-    before = version(tmp_path / "old", one_file(SETTINGS, base=base, study__stage=""))
-    after = version(tmp_path / "new", one_file(SETTINGS.replace(old, new), base=base, study__stage=""))
-    assert (before != after) is counts
+def test_the_version_is_that_of_the_text_of_the_files(package):
+    modules = ["spaceprobe.a", "spaceprobe.plain"]
+    before = Sources(package).version(modules)
+    assert len(before) == 64
+    assert Sources(package).version(modules) == before
+    (package / "alone.py").write_text("x = 4")
+    assert Sources(package).version(modules) == before
+    (package / "plain.py").write_text("# a comment counts: it costs less than to tell it from code\n")
+    assert Sources(package).version(modules) != before
 
 
-def test_fields_of_another_class_count(tmp_path):
-    other = "class Common:\n    common: int = 3\n"
-    before = version(tmp_path / "old", one_file(SETTINGS, base=other))
-    after = version(tmp_path / "new", one_file(SETTINGS.replace("] = 3", "] = 43"), base=other))
-    assert before != after
+def test_a_syntax_error_is_told_with_its_place(package):
+    (package / "plain.py").write_text("x = 3\nx = = 4\n")
+    with pytest.raises(SpaceprobeError, match=r"plain\.py:2: syntax error \(invalid syntax\); fix it"):
+        Sources(package).imported_by(["spaceprobe.a"])
 
 
-def test_declarations_do_not_count(tmp_path):
-    text = "from spaceprobe.stages.stage import Content\nfrom spaceprobe import errors\n"
-    text += "def f(): raise errors.SettingsError(Content)\n"
-    declared = {"study__stage": "from spaceprobe.b import x\nclass Content: y = x\n", "errors": "z = 3\n"}
-    found = names_of(tmp_path, one_file(text, b="x = 3\n", **declared))
-    assert found == {"spaceprobe.a": {"f", "Content", "errors"}}
-
-
-def test_a_star_import_is_refused(tmp_path):
-    files = one_file("X = 3\nfrom spaceprobe.b import *\ndef f(): return x\n", b="x = 3\n")
-    with pytest.raises(
-        ValueError, match=r"a\.py:2: a star import from spaceprobe\.b hides .* import by name"
-    ):
-        version(tmp_path, files)
-
-
-def test_a_name_that_is_not_written_where_it_is_read_from_is_refused(tmp_path):
-    files = one_file("from spaceprobe import lazy\ndef f(): return lazy\n")
-    files["__init__.py"] = "def __getattr__(name): return 3\n"
-    with pytest.raises(ValueError, match=r"spaceprobe\.a reads spaceprobe\.lazy, which .* does not define"):
-        version(tmp_path, files)
-    hidden = one_file("from spaceprobe import b\ndef f(x):\n    b = x\n    return b.y\n", b="")
-    with pytest.raises(ValueError, match="rename the variable that has the name of a module there"):
-        version(tmp_path, hidden)
-    assert version(tmp_path, one_file("from spaceprobe import b\ndef f(): return b.__name__", b=""))
-
-
-def test_a_name_that_no_file_defines_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"a\.py defines no g at its top level"):
-        version(tmp_path, one_file("def f(): return 3"), name="g")
-    with pytest.raises(ValueError, match=r"no module spaceprobe\.z below"):
-        version(tmp_path, one_file("def f(): return 3"), module="spaceprobe.z")
-
-
-def made_up(x, scale=3):
-    return snapshot_name(helps(x) * scale)
-
-
-def helps(x):
-    return x
-
-
-@functools.lru_cache
-def cached(x):
-    return helps(x)
-
-
-class Callable:
-    def __call__(self):
-        return 3
-
-
-def reached(function):
-    """Returns what counts for the version of a function: by module, the names."""
-    names = {}
-    for module, name in versions._sources().reach(*versions._checked(function)):
-        names.setdefault(module, set()).add(name)
-    return names
-
-
-def test_a_function_of_ones_own_counts_with_its_module_and_what_it_takes_from_the_package():
-    found = reached(made_up)
-    assert found == {
-        __name__: {"made_up", "helps", "snapshot_name"},
-        "spaceprobe.stages.train.settings": {"snapshot_name"},
-    }
-    assert reached(cached) == {__name__: {"cached", "helps", "functools"}}
-    assert code_version(cached) == code_version(cached) != code_version(helps)
-    assert len(code_version(cached)) == 64
-
-
-def test_two_files_of_one_module_name_are_told_apart(tmp_path):
-    everything = sources(tmp_path, PACKAGE)
-    digests = []
-    for value in (3, 5, 3):
-        file = tmp_path / f"{len(digests)}.py"
-        file.write_text(f"from spaceprobe.b import scale\ndef f(): return scale({value})\n")
-        digests.append(everything.version("own", "f", file))
-    assert digests[0] == digests[2] != digests[1]
-    assert ("spaceprobe.b", "FACTOR") in everything.reach("own", "f", file)
-
-
-def test_what_has_no_code_to_read_is_refused():
-    scope: dict = {"__name__": "nowhere"}
-    exec("def g(): return 3", scope)
-    with pytest.raises(ValueError, match=r"<lambda> in .*test_code_version is a lambda: the code that"):
-        code_version(lambda: 3)
-    with pytest.raises(ValueError, match=r"functools\.partial\(.* is no plain function"):
-        code_version(functools.partial(made_up, 3))
-    for other in (Callable(), Callable, len):
-        with pytest.raises(ValueError, match="is no plain function, so its code has no version"):
-            code_version(other)
-    with pytest.raises(ValueError, match="g in nowhere has no source file"):
-        code_version(scope["g"])
+def test_an_edit_is_seen(package):
+    sources = Sources(package)
+    assert not sources.is_edited()
+    (package / "plain.py").write_text("X = 44\n")
+    assert sources.is_edited()
+    assert sources.is_edited(["spaceprobe.plain"])
+    assert not sources.is_edited(["spaceprobe.a"])
+    (package / "a.py").unlink()
+    assert sources.is_edited(["spaceprobe.a"])
 
 
 # The package itself.
 
 
 def modules_of(name):
-    return reached(stage_named(name).compute)
+    stage = run_stage_named(name)
+    return versions._SOURCES.imported_by([stage.compute.__module__])
 
 
-def below(found, *packages):
-    return {module for module in found for package in packages if f"{module}.".startswith(f"{package}.")}
+def below(modules, *packages):
+    return {module for module in modules for package in packages if f"{module}.".startswith(f"{package}.")}
 
 
 def test_fold_depends_on_folding_and_the_network_but_not_on_its_training():
-    found = modules_of("fold")
-    kernels = {f"spaceprobe.folding.kernels.{file.stem}" for file in (ROOT / "folding/kernels").glob("*.py")}
-    # compiled code is not seen by the test that runs it, hence by name; the package has no code of its own
-    assert kernels - {"spaceprobe.folding.kernels.__init__"} == below(found, "spaceprobe.folding.kernels")
-    assert {"walk", "_sweep"} <= found["spaceprobe.folding.kernels.sweep"]
-    assert {"walk_rows", "_build"} <= found["spaceprobe.folding.kernels.entry"]
-    assert "walk_regions" in found["spaceprobe.folding.jvp_walk"]
-    assert "class_members" in found["spaceprobe.data.endpoints"]
-    assert "mlp" in found["spaceprobe.networks.mlp"]
-    assert not below(found, "spaceprobe.analysis", "spaceprobe.lmd", "spaceprobe.networks.training")
+    reached = modules_of("fold")
+    # Compiled code is not seen by the test below, which runs it.
+    kernels = {
+        f"spaceprobe.folding.kernels.{file.stem}" for file in (PACKAGE / "folding/kernels").glob("*.py")
+    }
+    assert below(reached, "spaceprobe.folding.kernels") == kernels - {"spaceprobe.folding.kernels.__init__"}
+    assert {"spaceprobe.networks.checkpoints", "spaceprobe.stages.fold.computation"} <= {*reached}
+    assert not below(reached, "spaceprobe.analysis", "spaceprobe.lmd", "spaceprobe.networks.training")
 
 
-def test_train_depends_on_training_but_not_on_the_probes():
-    found = modules_of("train")
-    assert {"train", "Recipe"} <= found["spaceprobe.networks.training"]
-    assert {"load_data", "build_network"} <= found["spaceprobe.stages.train.networks"]
-    assert not below(found, "spaceprobe.folding", "spaceprobe.analysis", "spaceprobe.lmd.metrics")
+def test_train_depends_on_training_but_not_on_the_other_stages():
+    reached = modules_of("train")
+    assert {"spaceprobe.networks.training", "spaceprobe.stages.train.networks"} <= {*reached}
+    assert not below(reached, "spaceprobe.folding", "spaceprobe.analysis", "spaceprobe.stages.lmd")
 
 
 def test_lmd_depends_on_lmd_but_not_on_folding_or_training():
-    found = modules_of("lmd")
-    assert {"decompose", "Factors"} <= found["spaceprobe.lmd.factors"]
-    assert not below(found, "spaceprobe.folding", "spaceprobe.analysis", "spaceprobe.networks.training")
+    reached = modules_of("lmd")
+    assert {"spaceprobe.lmd.factors", "spaceprobe.stages.lmd.computation"} <= {*reached}
+    assert not below(reached, "spaceprobe.folding", "spaceprobe.analysis", "spaceprobe.networks.training")
 
 
-def test_no_stage_counts_whole_or_reads_its_own_declaration():
-    """Else a text for ``--help`` would redo its results."""
-    for stage in STAGES:
-        function = getattr(stage, "compute", None) or stage.reduce
-        found = reached(function)
-        assert not [module for module, names in found.items() if WHOLE in names], stage.name
-        assert not [module for module, names in found.items() if "STAGE" in names], stage.name
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if isinstance(stage, RunStage)])
+def test_no_declaration_counts(stage):
+    declared = ("settings", "tables", "parts", "summary", "stages.stage", "spaceprobe.errors", "__init__")
+    assert not [name for name in modules_of(stage.name) if name.endswith(declared)]
+    assert code_version(stage) == source_version(stage.compute.__module__)
+
+
+def test_what_the_settings_choose_counts():
+    stage = run_stage_named("train")
+    chosen = RunStage(**{**vars(stage), "sources": lambda sections: [sections["module"]]})
+    assert code_version(chosen) == code_version(stage)  # without settings
+    modules = [f"spaceprobe.data.sets.{name}" for name in ("mnist", "swiss_roll")]
+    both = [code_version(chosen, {"module": module}) for module in modules]
+    assert both == [source_version(stage.compute.__module__, module) for module in modules]
+    assert len({*both, code_version(stage)}) == 3
+
+
+@pytest.mark.parametrize("name", ["train", "fold", "lmd"])
+def test_the_chosen_dataset_and_network_count(name):
+    (run, *_) = expand(load_study("quickstart"))
+    (sections, *_) = run.variants(stage_named(name))
+    modules = versions._modules(run_stage_named(name), sections)
+    assert {"spaceprobe.data.sets.mnist", "spaceprobe.networks.models.mlp"} <= {*modules}
+    assert "spaceprobe.data.sets.swiss_roll" not in versions._SOURCES.imported_by(modules)
+
+
+def test_a_stage_of_another_package_counts_with_its_own_file():
+    def compute():
+        from spaceprobe.networks.mlp import mlp  # noqa: F401
+
+    stage = RunStage(**{**vars(run_stage_named("train")), "compute": functools.wraps(compute)(compute)})
+    assert code_version(stage) == source_version(__name__)
+    assert {__name__, "spaceprobe.networks.mlp"} <= {*versions._SOURCES.imported_by([__name__])}
 
 
 def python(code, *arguments, timeout=240):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        capture_output=True, text=True, timeout=timeout, cwd=ROOT.parent, env=environment, check=False,
+        capture_output=True, text=True, timeout=timeout, cwd=PACKAGE.parent, env=environment, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -496,11 +200,13 @@ def python(code, *arguments, timeout=240):
 def test_versions_need_no_torch_and_little_time():
     out = python("""
         import sys, time
-        from spaceprobe.study.source.code_version import code_version
         from spaceprobe.stages import STAGES
         start = time.process_time()
+        from spaceprobe.study.code_version import code_version, table_version
         for stage in STAGES:
-            code_version(getattr(stage, "compute", None) or stage.reduce)
+            if hasattr(stage, "compute"):
+                code_version(stage)
+        table_version()
         print(time.process_time() - start, "torch" in sys.modules, "numba" in sys.modules)
     """)
     seconds, *heavy = out.split()
@@ -508,11 +214,13 @@ def test_versions_need_no_torch_and_little_time():
     assert float(seconds) < 1.5  # 0.25 where it was written; room for a slow machine
 
 
+CLASS_PAIRS = "stages.fold.endpoints.class_pairs"
+
 RUN_AND_TRACE = """
     import json, sys, threading
     from pathlib import Path
     import spaceprobe
-    from spaceprobe.stages.stage import Content, Job
+    from spaceprobe.stages.stage import PartContent, Job
     from spaceprobe.stages import stage_named
 
     root, folder = Path(spaceprobe.__file__).parent, Path(sys.argv[1])
@@ -581,13 +289,12 @@ RUN_AND_TRACE = """
 def test_all_functions_that_really_run_are_reached(tmp_path):
     """The static reading against the truth: which functions of the package the stages call."""
     out = python(RUN_AND_TRACE, tmp_path)
-    for stage, places in json.loads(out.splitlines()[-1]).items():
-        found = modules_of(stage)
-        missed = [
-            f"{module}.{name}"
-            for module, name in places
-            if name not in found.get(module, ()) and module not in versions.DECLARATIONS
-        ]
-        assert not missed, stage
+    ran = json.loads(out.splitlines()[-1])
+    for stage, places in ran.items():
+        modules = {module for module, _ in places}
+        chosen = ("data.sets.mnist", "data.sets.swiss_roll", "networks.models.mlp", CLASS_PAIRS)
+        start = [f"spaceprobe.stages.{stage}.computation", *(f"spaceprobe.{name}" for name in chosen)]
+        missed = modules - {*versions._SOURCES.imported_by(start)}
+        assert not [name for name in missed if not versions.DECLARATIONS.fullmatch(name)], stage
         assert len(places) > 20, stage  # else nothing was watched
-    assert ["spaceprobe.folding.kernel_walk", "fold_grid"] in json.loads(out.splitlines()[-1])["fold"]
+    assert ["spaceprobe.folding.kernel_walk", "fold_mlp_grid"] in ran["fold"]

@@ -18,7 +18,7 @@ import torch
 
 from spaceprobe.cli import main
 from spaceprobe.stages.stage import Part
-from spaceprobe.study.storage.part_files import Expected, Stale, read_part
+from spaceprobe.study.storage.part_files import StalePart, read_part
 from tests.commands import call
 
 STUDY = """\
@@ -76,14 +76,14 @@ def study(tmp_path_factory):
 
 
 def tables(results):
-    """Returns the bytes of every CSV but the wall-clock times."""
+    """Return the bytes of every CSV but the wall-clock times."""
     found = {path.name: path.read_bytes() for path in (results / "tiny").glob("*.csv")}
     found.pop("timings.csv", None)
     return found
 
 
 def parts(results):
-    """Returns when each part was written."""
+    """Return when each part was written."""
     files = [path for path in (results / "tiny" / "runs").rglob("*") if path.suffix in {".npz", ".json"}]
     return {path.relative_to(results): path.stat().st_mtime_ns for path in files}
 
@@ -212,8 +212,9 @@ def test_a_diverging_run_does_not_stop_the_others(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--pairs", "3-11"), 2, "--pairs 3-11: '3-11' is no class pair"),
-        (("--pairs", "x"), 2, "--pairs x: 'x' is no class pair"),
+        (("--pairs", "3-11"), 2, "folding.pairs: 3-11: the dataset has classes 0 to 9"),
+        (("--pairs", "x"), 2, "--pairs x: 'x' is not a class pair"),
+        (("--set", "folding.endpoints=clusters"), 2, "class-pairs"),
         (("--per-class", "0"), 2, "--per-class 0"),
         (("--points", "1"), 2, "--points 1"),
         (("--epoch", "3"), 2, "--epoch 3"),
@@ -281,15 +282,15 @@ def test_every_flipped_bit_of_a_part_is_found(finished):
         path = next(Path(finished).rglob(name))
         part = Part(path.name, {}, 0)
         data = path.read_bytes()
-        found = read_part(path.parent, part, Expected(None, {}))
-        assert isinstance(found, Stale)
+        found = read_part(path.parent, part, None)
+        assert isinstance(found, StalePart)
         assert " → " in found.reason  # whole, but not what was asked for
         with tempfile.TemporaryDirectory() as folder:
             for position in range(0, len(data), 11):
                 bad = data[:position] + bytes([data[position] ^ 1 << position % 8]) + data[position + 1 :]
                 (Path(folder) / name).write_bytes(bad)
-                found = read_part(Path(folder), part, Expected(None, {}))
-                assert isinstance(found, Stale)
+                found = read_part(Path(folder), part, None)
+                assert isinstance(found, StalePart)
                 assert "is damaged" in found.reason, position
 
 

@@ -3,12 +3,10 @@
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 
 from spaceprobe.data import idx_files, idx_images
-from spaceprobe.data.endpoints import ClassPair, class_members, walked_pairs
 from spaceprobe.data.entry import DataError
 from spaceprobe.data.idx_files import MNIST
 from spaceprobe.data.idx_images import load_images, load_split
@@ -88,16 +86,3 @@ def test_the_digest_is_the_one_of_old_results(cache):
     assert idx_files.digest(MNIST, None) == DATASETS["mnist"].digest(DataSettings()) == expected
     assert DATASETS["mnist"].digest(DataSettings(download=True)) == expected
     assert not cache.exists()  # nothing was unpacked for it
-
-
-def test_members_are_the_first_of_each_class():
-    labels = np.array([1, 0, 1, 1, 0])
-    assert {label: list(index) for label, index in class_members(labels, 2).items()} == {
-        0: [1, 4],
-        1: [0, 2],
-    }
-    assert list(class_members(labels, None)[1]) == [0, 2, 3]
-
-
-def test_each_pair_is_walked_once():
-    assert walked_pairs([ClassPair(8, 3), ClassPair(3, 8), ClassPair(2, 2)]) == [(2, 2), (3, 8)]

@@ -30,10 +30,11 @@ from spaceprobe.files import ResultsError
 from spaceprobe.study.cluster.dask_executor import DaskExecutor
 from spaceprobe.study.cluster.local import local_cluster
 from spaceprobe.study.cluster.opening import open_cluster
-from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.cluster.workers import Workers
-from spaceprobe.study.running.computing import InProcess, open_executor
-from spaceprobe.study.running.executor import Place, Watch
+from spaceprobe.study.jobs.compute_target import ComputeTarget
+from spaceprobe.study.jobs.executor import InProcessExecutor, JobWatch
+from spaceprobe.study.running.open_executor import open_executor
+from spaceprobe.study.slurm_settings import SlurmSettings
 from tests.worker_stages import executions, make_job
 
 ROOT = Path(__file__).parent.parent
@@ -74,11 +75,11 @@ class Seen:
         self.amounts = []
 
     def watch(self):
-        return Watch(lambda job, _: self.started.append(job.run), self.amounts.append)
+        return JobWatch(lambda job, _: self.started.append(job.run), self.amounts.append)
 
 
 def outcomes(executor, jobs, seen=None):
-    """Returns how each job ended, by its run."""
+    """Return how each job ended, by its run."""
     return {job.run: outcome for job, outcome in executor.run(jobs, (seen or Seen()).watch())}
 
 
@@ -90,12 +91,12 @@ def wait_until(condition, timeout_s=15.0):
 
 
 def processes():
-    """Returns this process and the workers below it."""
+    """Return this process and the workers below it."""
     return [psutil.Process(), *psutil.Process().children(recursive=True)]
 
 
 def listening():
-    """Returns the addresses at which this process and its workers listen."""
+    """Return the addresses at which this process and its workers listen."""
     return {
         (connection.laddr.ip, connection.laddr.port)
         for process in processes()
@@ -256,8 +257,8 @@ def test_cluster_without_gpu(local):
 
 
 def test_one_job_needs_no_cluster(tmp_path):
-    with open_executor(Place(), SlurmSettings(), tmp_path) as executor:
-        assert isinstance(executor, InProcess)
+    with open_executor(ComputeTarget(), SlurmSettings(), tmp_path) as executor:
+        assert isinstance(executor, InProcessExecutor)
 
 
 @pytest.mark.parametrize(
@@ -336,12 +337,12 @@ class Remote:
             *("--preload", preload, "--death-timeout", "20"),
         )
 
-    def place(self):
-        return Place(scheduler_address=self.address)
+    def target(self):
+        return ComputeTarget(scheduler_address=self.address)
 
 
-def remote_outcomes(place, jobs, seen=None):
-    with open_cluster(place, SlurmSettings(), Path("unused")) as executor:
+def remote_outcomes(target, jobs, seen=None):
+    with open_cluster(target, SlurmSettings(), Path("unused")) as executor:
         return outcomes(executor, jobs, seen)
 
 
@@ -351,10 +352,12 @@ def test_remote_cluster_by_address_and_file(tmp_path, caplog):
         remote.start_worker()
         remote.start_worker()
         jobs = [make_job(tmp_path / "address", f"sleep-0.2-{number}") for number in range(6)]
-        ended = remote_outcomes(remote.place(), jobs)
+        ended = remote_outcomes(remote.target(), jobs)
         assert len(ended) == 6
         assert all(outcome.error is None for outcome in ended.values())
-        ended = remote_outcomes(Place(scheduler_file=remote.file), [make_job(tmp_path / "file", "plain")])
+        ended = remote_outcomes(
+            ComputeTarget(scheduler_file=remote.file), [make_job(tmp_path / "file", "plain")]
+        )
         assert ended["plain"].error is None
     assert not caplog.records  # there was always a worker soon
 
@@ -362,7 +365,7 @@ def test_remote_cluster_by_address_and_file(tmp_path, caplog):
 def test_worker_that_joins_late_takes_jobs(tmp_path, caplog):
     with Remote(tmp_path) as remote:
         remote.start_scheduler()
-        with open_cluster(remote.place(), SlurmSettings(), Path("unused")) as executor:
+        with open_cluster(remote.target(), SlurmSettings(), Path("unused")) as executor:
             jobs = [make_job(tmp_path / "runs", f"sleep-0.5-{number}") for number in range(16)]
             results = executor.run(jobs, Seen().watch())
             timer = threading.Timer(6.5, remote.start_worker)
@@ -392,7 +395,7 @@ def test_scheduler_that_dies_is_named_soon(tmp_path):
         thread = threading.Thread(target=kill, args=(scheduler,))
         thread.start()
         with pytest.raises(SpaceprobeError, match=r"the scheduler of --scheduler-address .* is gone"):
-            remote_outcomes(remote.place(), [make_job(tmp_path / "runs", "sleep-30")])
+            remote_outcomes(remote.target(), [make_job(tmp_path / "runs", "sleep-30")])
         thread.join()
         assert time.monotonic() - killed[0] < 5
 
@@ -405,7 +408,7 @@ def test_worker_without_spaceprobe(tmp_path):
         with pytest.raises(
             SpaceprobeError, match=r"cannot import what the job needs .*install the same spaceprobe"
         ):
-            remote_outcomes(remote.place(), [make_job(tmp_path / "runs", "plain")])
+            remote_outcomes(remote.target(), [make_job(tmp_path / "runs", "plain")])
 
 
 def test_scheduler_needs_no_spaceprobe(tmp_path):
@@ -414,7 +417,7 @@ def test_scheduler_needs_no_spaceprobe(tmp_path):
         remote.start_scheduler("--preload", tmp_path / "hide.py")
         remote.start_worker()
         ended = remote_outcomes(
-            remote.place(), [make_job(tmp_path / "runs", name) for name in ("plain", "odd")]
+            remote.target(), [make_job(tmp_path / "runs", name) for name in ("plain", "odd")]
         )
     assert ended["plain"].error is None
     assert ended["odd"].error == "OddError: first and second"
@@ -425,7 +428,7 @@ def test_worker_with_several_threads(tmp_path):
         remote.start_scheduler()
         remote.start_worker(num_threads=3)
         with pytest.raises(SpaceprobeError, match=r"Dask worker with 3 threads; .*--nthreads 1 --nworkers 3"):
-            remote_outcomes(remote.place(), [make_job(tmp_path / "runs", "plain")])
+            remote_outcomes(remote.target(), [make_job(tmp_path / "runs", "plain")])
 
 
 def test_tls_of_dask_passes_through(tmp_path):
@@ -443,9 +446,9 @@ def test_tls_of_dask_passes_through(tmp_path):
         remote.start_worker()
         assert remote.address.startswith("tls://")
         with pytest.raises(SpaceprobeError, match=r"no Dask scheduler answers .*DASK_DISTRIBUTED__COMM__TLS"):
-            remote_outcomes(remote.place(), [])
+            remote_outcomes(remote.target(), [])
         with dask.config.set(settings):
-            ended = remote_outcomes(remote.place(), [make_job(tmp_path / "runs", "plain")])
+            ended = remote_outcomes(remote.target(), [make_job(tmp_path / "runs", "plain")])
         assert ended["plain"].error is None
 
 
@@ -455,7 +458,7 @@ def test_tls_of_dask_passes_through(tmp_path):
 def test_nobody_is_there(address, monkeypatch):
     monkeypatch.setattr("spaceprobe.study.cluster.opening.CONNECT_TIMEOUT_S", 0.5)
     with pytest.raises(SpaceprobeError, match=f"--scheduler-address {address}: no Dask scheduler answers"):
-        remote_outcomes(Place(scheduler_address=address), [])
+        remote_outcomes(ComputeTarget(scheduler_address=address), [])
 
 
 @pytest.mark.parametrize("text", [None, "", "[1, 2]", "{}", '{"address": 5}', "\udcff"])
@@ -463,8 +466,8 @@ def test_file_of_no_scheduler(tmp_path, text):
     path = tmp_path / "scheduler.json"
     if text is not None:
         path.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(SettingsError, match=f"--scheduler-file {path}: (is no file|holds no address)"):
-        remote_outcomes(Place(scheduler_file=path), [])
+    with pytest.raises(SettingsError, match=f"--scheduler-file {path}: (not a file|holds no address)"):
+        remote_outcomes(ComputeTarget(scheduler_file=path), [])
 
 
 def test_file_that_is_somebody_elses_server(monkeypatch):
@@ -474,7 +477,7 @@ def test_file_that_is_somebody_elses_server(monkeypatch):
         with pytest.raises(
             SpaceprobeError, match=f"--scheduler-address {address}: no Dask scheduler answers"
         ):
-            remote_outcomes(Place(scheduler_address=address), [])
+            remote_outcomes(ComputeTarget(scheduler_address=address), [])
 
 
 @pytest.mark.parametrize(
@@ -511,14 +514,14 @@ def test_interruption_ends_all_processes(tmp_path, number, is_group, exit_code, 
     assert driver.returncode == exit_code, err
     assert out == ""
     assert err.splitlines()[2:] == [
-        f"{word}: what was finished is kept, the same command goes on from there."
+        f"{word}: what was finished is kept; the same command continues from there."
     ]
     said = log.read_text()
     assert "Traceback" not in said, said[-3000:]
 
 
 def test_a_client_that_was_closed_on_purpose_is_no_news(caplog):
-    with open_cluster(Place(num_jobs=2), SlurmSettings(), Path("unused")):
+    with open_cluster(ComputeTarget(num_jobs=2), SlurmSettings(), Path("unused")):
         pass
     scheduler = logging.getLogger("distributed.scheduler")
     scheduler.critical("Closed comm %r while trying to write %s", None, [])

@@ -12,6 +12,7 @@ from spaceprobe.folding import (
     PathFolding,
     engine,
     fold_grid,
+    fold_matched,
     jvp_walk,
     sampled,
     settle,
@@ -203,7 +204,7 @@ def test_region_check_sees_a_walk_that_misses_an_event(monkeypatch):
 
 
 def counted(length: np.ndarray, reach: np.ndarray) -> list[list[int]]:
-    """Returns rows (length, reach, number of paths) of flat arrays."""
+    """Return rows (length, reach, number of paths) of flat arrays."""
     pairs = list(zip(length.ravel().tolist(), reach.ravel().tolist(), strict=True))
     return [[*cell, pairs.count(cell)] for cell in sorted(set(pairs))]
 
@@ -281,3 +282,28 @@ def test_the_network_and_the_images_are_left_alone():
     after = [a, b, *network.state_dict().values()]
     assert all(torch.equal(x, y) for x, y in zip(before, after, strict=True))
     assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("method", ["exact", "sampled", "jvp"])
+def test_matched_paths_are_counted_as_they_are_walked(method, monkeypatch):
+    monkeypatch.setattr(engine, "MATCHED_BLOCK", 4)
+    a, b = points(11, 3), points(11, 3, seed=2)
+    num_done: list[int] = []
+    counted_paths = fold_matched(small_mlp(), a, b, method=method, num_points=30, progress=num_done.append)
+    assert (counted_paths.num_paths, counted_paths.num_violations) == (11, 0)
+    assert num_done == [8, 8, 6]  # told block by block, both directions
+    folding = walk_paths(small_mlp(), a, b, method=method, num_points=30)
+    for counts, length, reach in [
+        (counted_paths.chi, folding.length, folding.reach_from_a),
+        (counted_paths.chi_back, folding.length, folding.reach_from_b),
+        (counted_paths.peak, folding.peak_length_from_a, folding.peak_reach_from_a),
+        (counted_paths.peak_back, folding.peak_length_from_b, folding.peak_reach_from_b),
+    ]:
+        np.testing.assert_array_equal(counts.cells, counted(length, reach))
+        assert counts.row_max is None
+
+
+def test_matched_paths_need_one_target_each():
+    with pytest.raises(ValueError, match=r"a and b must have one shape: a has \(2, 3\), b has \(3, 3\)"):
+        fold_matched(small_mlp(), points(2, 3), points(3, 3))
+    assert fold_matched(small_mlp(), points(0, 3), points(0, 3)).chi.cells.shape == (0, 3)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from spaceprobe.folding import walk_paths
 from spaceprobe.folding.layers import mlp_layers
 from spaceprobe.folding.measure import hamming_distance
-from spaceprobe.folding.modules import Network, prepare
+from spaceprobe.folding.prepared_module import PreparedModule, prepare
 from spaceprobe.folding.ray import Ray
 from spaceprobe.folding.relus import empty_patterns
 
@@ -62,7 +62,7 @@ def test_every_relu_counts_under_every_name(name, method):
     np.testing.assert_array_equal(folding.reach_from_b, expected.reach_from_b)
 
 
-def prepared(*steps: nn.Module, shape: tuple[int, ...] = (3,)) -> Network:
+def prepared(*steps: nn.Module, shape: tuple[int, ...] = (3,)) -> PreparedModule:
     return prepare(nn.Sequential(*steps), torch.zeros(1, *shape), CPU)
 
 

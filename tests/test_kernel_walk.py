@@ -11,8 +11,8 @@ import pytest
 from numba.core.caching import CacheImpl
 
 from spaceprobe.folding import kernel_walk
-from spaceprobe.folding.counts import FoldingCounts, GridFolding, PathFolding
-from spaceprobe.folding.kernel_walk import fold_grid, walk_paths
+from spaceprobe.folding.counts import CountedFolding, FoldingCounts, PathFolding
+from spaceprobe.folding.kernel_walk import fold_mlp_grid, walk_mlp_paths
 from spaceprobe.folding.kernels import compiling, entry, tally
 from spaceprobe.folding.kernels.workspace import FIRST_CAPACITY
 from spaceprobe.folding.measure import space_folding
@@ -42,7 +42,7 @@ def draw_points(count: int, num_inputs: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(count, num_inputs))
 
 
-def assert_same(first: PathFolding | GridFolding, second: PathFolding | GridFolding) -> None:
+def assert_same(first: PathFolding | CountedFolding, second: PathFolding | CountedFolding) -> None:
     for field in fields(first):
         mine, other = getattr(first, field.name), getattr(second, field.name)
         if field.name in ("chi", "peak", "chi_back", "peak_back"):
@@ -55,7 +55,7 @@ def assert_same(first: PathFolding | GridFolding, second: PathFolding | GridFold
 def test_equals_rational_arithmetic_on_every_degenerate_case() -> None:
     for case in degenerate_cases():
         layers, a, b = case.arrays()
-        found = walk_paths(layers, case.relu_at_end, a[None], b[None], threads=1)
+        found = walk_mlp_paths(layers, case.relu_at_end, a[None], b[None], threads=1)
         *values, num_violations = (int(column[0]) for column in astuple(found))
         exact = fold_exactly(case.layers, case.relu_at_end, case.a, case.b)
         assert tuple(values) == astuple(exact), case.name
@@ -69,7 +69,7 @@ def test_equals_the_plain_walk(shape: str, relu_at_end: bool) -> None:
     for seed in range(3):
         layers = draw_network(widths, seed)
         a, b = draw_points(40, widths[0], seed), draw_points(40, widths[0], seed + 100)
-        found = walk_paths(layers, relu_at_end, a, b)
+        found = walk_mlp_paths(layers, relu_at_end, a, b)
         assert_same(found, plain_folding(layers, relu_at_end, a, b))
 
 
@@ -81,14 +81,14 @@ def test_careful_walk_equals_the_fast_one(shape: str) -> None:
     plan = kernel_walk._plan(layers, True, "float64", 1e-12)
     for fast_tolerance, num_careful in ((1e-12, 0), (1e3, 100)):  # never sure with the second one
         values = walk_with(plan._replace(fast_tolerance=fast_tolerance), a, b, num_careful)
-        assert_same(PathFolding(*values.T), walk_paths(layers, True, a, b))
+        assert_same(PathFolding(*values.T), walk_mlp_paths(layers, True, a, b))
 
 
 def walk_with(plan: entry.Plan, a: np.ndarray, b: np.ndarray, num_careful: int) -> np.ndarray:
     values = np.zeros((len(a), 8), np.int64)
-    room = kernel_walk._room(plan, 1)
+    scratch = kernel_walk._scratch(plan, 1)
     seen = kernel_walk._see(plan, a), kernel_walk._see(plan, b)
-    assert entry.walk_batch(plan, *seen, 0, len(a), room, values) == (len(a), num_careful)
+    assert entry.walk_batch(plan, *seen, 0, len(a), scratch, values) == (len(a), num_careful)
     return values
 
 
@@ -99,7 +99,7 @@ def test_region_check_sees_a_walk_that_ends_elsewhere() -> None:
     sources, targets = kernel_walk._see(plan, a), kernel_walk._see(plan, b)
     targets.z[:, plan.exact.unit_start[2]] += 1e-6  # a pre-activation of layer 3 of b's own pass
     values = np.zeros((30, 8), np.int64)
-    entry.walk_batch(plan, sources, targets, 0, 30, kernel_walk._room(plan, 1), values)
+    entry.walk_batch(plan, sources, targets, 0, 30, kernel_walk._scratch(plan, 1), values)
     assert (values[:, 7] == 1).all()
 
 
@@ -109,18 +109,18 @@ def test_path_with_more_flips_than_the_first_buffer_holds(num_folds: int) -> Non
         (np.array(weight, np.float64), np.array(bias, np.float64)) for weight, bias in tent_map(num_folds)
     ]
     a, b = np.array([[2.0**-15]]), np.array([[1 - 2.0**-15]])  # on no boundary: the fast walk does it
-    found = walk_paths(layers, False, a, b)
+    found = walk_mlp_paths(layers, False, a, b)
     assert found.length[0] == 2**num_folds - 1
     assert_same(found, plain_folding(layers, False, a, b))
 
 
-def grid_by_hand(layers, sources, targets) -> GridFolding:
+def grid_by_hand(layers, sources, targets) -> CountedFolding:
     """The grid, from the list of its paths."""
     among = targets is None
     targets = sources if among else targets
     i, j = np.indices((len(sources), len(targets))).reshape(2, -1)
     i, j = (i[i != j], j[i != j]) if among else (i, j)
-    found = walk_paths(layers, True, sources[i], targets[j])
+    found = walk_mlp_paths(layers, True, sources[i], targets[j])
 
     def counts(length: np.ndarray, reach: np.ndarray, row: np.ndarray, num_rows: int):
         row_max = np.zeros(num_rows)
@@ -134,7 +134,7 @@ def grid_by_hand(layers, sources, targets) -> GridFolding:
     peak = counts(found.peak_length_from_a, found.peak_reach_from_a, *forward)
     chi_back = counts(found.length, found.reach_from_b, *back)
     peak_back = counts(found.peak_length_from_b, found.peak_reach_from_b, *back)
-    return GridFolding(chi, peak, chi_back, peak_back, len(i), 0)
+    return CountedFolding(chi, peak, chi_back, peak_back, len(i), 0)
 
 
 @pytest.mark.parametrize("among", [False, True])
@@ -151,7 +151,7 @@ def test_grid_equals_the_list_of_its_paths(shape: str, among: bool, monkeypatch:
         monkeypatch.setattr(kernel_walk, "MIN_PATHS_PER_TASK", paths_per_task)
         monkeypatch.setattr(tally, "FIRST_SLOTS", slots)
         told: list[int] = []
-        found = fold_grid(layers, True, sources, targets, threads=threads, progress=told.append)
+        found = fold_mlp_grid(layers, True, sources, targets, threads=threads, progress=told.append)
         assert_same(found, by_hand)
         assert sum(told) == found.num_paths * (1 if among else 2)
 
@@ -159,7 +159,7 @@ def test_grid_equals_the_list_of_its_paths(shape: str, among: bool, monkeypatch:
 def test_grid_grows_for_long_paths() -> None:
     layers = [(np.array(w, np.float64), np.array(c, np.float64)) for w, c in tent_map(10)]
     points = np.linspace(0.01, 0.99, 7)[:, None]
-    found = fold_grid(layers, True, points, threads=1)
+    found = fold_mlp_grid(layers, True, points, threads=1)
     assert_same(found, grid_by_hand(layers, points, None))
     assert found.chi.cells[:, 0].max() > FIRST_CAPACITY
 
@@ -167,9 +167,9 @@ def test_grid_grows_for_long_paths() -> None:
 def test_walks_at_once() -> None:
     layers = draw_network(SHAPES["narrow"], 3)
     points = draw_points(60, 3, 4)
-    alone = fold_grid(layers, True, points)
+    alone = fold_mlp_grid(layers, True, points)
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: fold_grid(layers, True, points, threads=2), range(8)):
+        for found in pool.map(lambda _: fold_mlp_grid(layers, True, points, threads=2), range(8)):
             assert_same(found, alone)
 
 
@@ -177,21 +177,21 @@ def test_float32_leaves_close_calls_to_float64() -> None:
     widths = SHAPES["narrow"]
     layers = draw_network(widths, 8)
     points = draw_points(60, 3, 1)
-    assert_same(fold_grid(layers, True, points, precision="float32"), fold_grid(layers, True, points))
+    assert_same(fold_mlp_grid(layers, True, points, precision="float32"), fold_mlp_grid(layers, True, points))
 
 
 def test_no_hidden_units_no_flips() -> None:
     layers = draw_network([3, 2], 0)
-    found = fold_grid(layers, False, draw_points(3, 3, 0), draw_points(5, 3, 1))
+    found = fold_mlp_grid(layers, False, draw_points(3, 3, 0), draw_points(5, 3, 1))
     assert found.chi.cells.tolist() == [[0, 0, 15]]
     assert found.num_paths == 15
 
 
 def test_no_paths() -> None:
     layers = draw_network([3, 2], 0)
-    assert len(walk_paths(layers, True, np.zeros((0, 3)), np.zeros((0, 3))).length) == 0
+    assert len(walk_mlp_paths(layers, True, np.zeros((0, 3)), np.zeros((0, 3))).length) == 0
     for sources, targets in ((np.zeros((1, 3)), None), (np.zeros((0, 3)), np.zeros((4, 3)))):
-        found = fold_grid(layers, True, sources, targets)
+        found = fold_mlp_grid(layers, True, sources, targets)
         assert found.num_paths == 0
         assert found.chi.cells.shape == (0, 3)
 
@@ -200,21 +200,21 @@ def test_calls_that_cannot_work() -> None:
     layers = draw_network([3, 4, 2], 0)
     points = draw_points(5, 3, 0)
     with pytest.raises(ValueError, match=r"a has shape \(5, 3\) and b \(4, 3\)"):
-        walk_paths(layers, False, points, points[:4])
+        walk_mlp_paths(layers, False, points, points[:4])
     with pytest.raises(ValueError, match=r"sources has shape \(5, 2\); rows of 3 are needed"):
-        fold_grid(layers, False, points[:, :2])
+        fold_mlp_grid(layers, False, points[:, :2])
     with pytest.raises(ValueError, match=r"weight of layer 1 has shape \(2, 4\), not \(2, 5\)"):
-        fold_grid([draw_network([3, 5], 0)[0], layers[1]], False, points)
+        fold_mlp_grid([draw_network([3, 5], 0)[0], layers[1]], False, points)
     with pytest.raises(ValueError, match="targets holds a number that is not finite"):
-        fold_grid(layers, False, points, np.full((2, 3), np.nan))
+        fold_mlp_grid(layers, False, points, np.full((2, 3), np.nan))
     with pytest.raises(ValueError, match="layer 0 holds a number that is not finite"):
-        fold_grid([(layers[0][0] * np.inf, layers[0][1]), layers[1]], False, points)
+        fold_mlp_grid([(layers[0][0] * np.inf, layers[0][1]), layers[1]], False, points)
     with pytest.raises(ValueError, match="tolerance is 0"):
-        fold_grid(layers, False, points, tolerance=0)
+        fold_mlp_grid(layers, False, points, tolerance=0)
     with pytest.raises(ValueError, match="no layers"):
-        fold_grid([], False, points)
+        fold_mlp_grid([], False, points)
     with pytest.raises(ValueError, match="threads is 0"):
-        fold_grid(layers, False, points, threads=0)
+        fold_mlp_grid(layers, False, points, threads=0)
 
 
 def test_threads_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,5 +249,5 @@ def test_error_in_a_thread_stops_the_rest(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(entry, "walk_rows", fail)
     with pytest.raises(KeyboardInterrupt):
-        fold_grid(draw_network([3, 4], 0), True, draw_points(500, 3, 0), threads=1)
+        fold_mlp_grid(draw_network([3, 4], 0), True, draw_points(500, 3, 0), threads=1)
     assert len(started) < 500

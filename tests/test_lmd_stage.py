@@ -480,14 +480,14 @@ def test_the_gradient_is_that_of_loss_and_penalty(optimizer, penalty):
 def test_other_weights_make_a_probe_out_of_date(name):
     """The digest of the checkpoint that a part was read off is in its key, and no other one."""
     from spaceprobe.stages import stage_named
-    from spaceprobe.stages.stage import Content
+    from spaceprobe.stages.stage import PartContent
     from spaceprobe.stages.train.settings import FINAL, INITIAL
     from spaceprobe.study.config import load_study
 
     sections = load_study("quickstart").sections
 
     def keys(initial, final):
-        trained = Content({}, files={INITIAL: initial, FINAL: final})
+        trained = PartContent({}, files={INITIAL: initial, FINAL: final})
         parts = stage_named(name).plan(sections, {"train": [trained]})
         return {part.path: part.key for part in parts}
 

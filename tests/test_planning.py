@@ -19,16 +19,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import spaceprobe
 from spaceprobe.data.idx_files import RAW_FOLDER
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage
 from spaceprobe.study.config import load_study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.parts import StudyParts
-from spaceprobe.study.running.runner import Options, Runner
+from spaceprobe.study.running.runner import Runner, RunOptions
 from spaceprobe.study.storage.part_files import write_part
 from tests.commands import call, plain, small_mnist
+from tests.package_copies import command_of, copy_package
 
 STUDY = """\
 data: {{root: {root}, train_images: 250}}
@@ -59,9 +59,9 @@ def sets(overrides):
 
 
 def planned(study, results, overrides=(), **options):
-    """Returns what is to be computed as (stage, run, part), what waits, and the reasons by stage."""
-    runner = Runner(load_study(str(study), overrides), results, Options(**options))
-    plans = runner.plan([stage for stage in STAGES if stage.name in runner.study.stages])
+    """Return what is to be computed as (stage, run, part), what waits, and the reasons by stage."""
+    runner = Runner(load_study(str(study), overrides), results, RunOptions(**options))
+    plans = runner.plan([stage for stage in STAGES if stage.name in runner.study.stages]).plans
     todo = {
         (plan.stage.name, plain(job.run), plain(Path(part.path).name))
         for plan in plans
@@ -80,19 +80,19 @@ def planned(study, results, overrides=(), **options):
 
 
 def written(results):
-    """Returns when each part was last written."""
+    """Return when each part was last written."""
     files = (path for path in (results / "tiny" / "runs").rglob("*") if path.suffix in {".npz", ".json"})
     return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
 
 
 def rewritten(results, before):
-    """Returns the parts that were written since, as (run, part)."""
+    """Return the parts that were written since, as (run, part)."""
     names = {path for path, when in written(results).items() if before.get(path) != when}
     return {(plain(path.relative_to(results / "tiny/runs").parts[0]), plain(path.name)) for path in names}
 
 
 def tables(results):
-    """Returns the bytes of every CSV but the wall-clock times."""
+    """Return the bytes of every CSV but the wall-clock times."""
     return {p.name: p.read_bytes() for p in (results / "tiny").glob("*.csv") if p.name != "timings.csv"}
 
 
@@ -120,13 +120,13 @@ class Change:
 
 
 def retrains(override, reason, **others):
-    """Returns a change after which everything is another number."""
+    """Return a change after which everything is another number."""
     todo, waits = {"train": TRAIN}, ("fold", "lmd")
     return Change((override,), todo, waits=waits, reasons={"train": {reason}}, **others)
 
 
 def probes(stage, override, reason, parts=None, **others):
-    """Returns a change of one probe's parts."""
+    """Return a change of one probe's parts."""
     todo = {stage: parts or PLANNED[stage]}
     return Change((override,), todo, reasons={stage: {reason}}, **others)
 
@@ -358,7 +358,7 @@ def flip(path):
 
 
 def flip_unseen(path):
-    """Changes a byte and sets back what a program can set back."""
+    """Change a byte and set back what a program can set back."""
     status = path.stat()
     time.sleep(0.02)  # longer than the clock of the file system ticks
     with path.open("r+b") as file:
@@ -435,7 +435,7 @@ def test_a_damaged_part_is_redone_and_nothing_else(study, copied, stage, name, d
 
 
 def resealed(results, stage_name, run, change):
-    """Writes the parts of a run anew, each as a change of its key and content makes it."""
+    """Write the parts of a run anew, each as a change of its key and content makes it."""
     study = load_study(str(results / "tiny" / "study.yaml"), name="tiny")
     stage = next(stage for stage in STAGES if stage.name == stage_name)
     assert isinstance(stage, RunStage)
@@ -513,33 +513,23 @@ def test_other_weights_are_measured_again(study, copied):
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
-    """A copy of the package without the images that it carries."""
-    copy = tmp_path_factory.mktemp("copy") / "spaceprobe"
-    ignored = shutil.ignore_patterns("mnist_files", "__pycache__")
-    return shutil.copytree(Path(spaceprobe.__file__).parent, copy, ignore=ignored)
-
-
-STATEMENT, COMMENT, DOCSTRING = "changed = 3", "# changed", "changed"
+    return copy_package(tmp_path_factory.mktemp("copy"))
 
 
 @contextmanager
-def edited(package, file, function, words):
-    """While it lasts, a function says something else at its beginning."""
+def edited(package, file, function, statement):
+    """While it lasts, a function has another statement at its beginning."""
     path = package / file
     good = path.read_text()
-    (found,) = (
+    (definition,) = (
         node
         for node in ast.walk(ast.parse(good))
         if isinstance(node, ast.FunctionDef) and node.name == function
     )
-    docstring, first = found.body[:2]
+    docstring, first = definition.body[:2]
     assert isinstance(docstring, ast.Expr), "a function with a docstring was meant"
     lines = good.splitlines(keepends=True)
-    if words == DOCSTRING:
-        line = docstring.lineno - 1
-        lines[line] = lines[line].replace('"""', f'"""{words} ', 1)
-    else:
-        lines.insert(first.lineno - 1, " " * first.col_offset + words + "\n")
+    lines.insert(first.lineno - 1, " " * first.col_offset + statement + "\n")
     path.write_text("".join(lines))
     try:
         yield
@@ -547,61 +537,135 @@ def edited(package, file, function, words):
         path.write_text(good)
 
 
-def command_of(package, *words):
-    environment = {**os.environ, "PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "1"}
-    code = "import spaceprobe, sys; from spaceprobe.cli import main; "
-    code += f"assert spaceprobe.__file__.startswith({str(package)!r}); main(sys.argv[1:])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)],
-        **{"capture_output": True, "text": True, "env": environment, "cwd": package.parent},
-    )
-    assert done.returncode == 0, done.stderr
-    return done
+@contextmanager
+def added(package, lines):
+    """While it lasts, files have another line: at their end, or where they hold a certain text."""
+    good = {file: (package / file).read_text() if (package / file).exists() else None for file in lines}
+    for file, line in lines.items():
+        text = good[file] or ""
+        place, line = line if isinstance(line, tuple) else ("", line)
+        assert place in text, (file, place)
+        new = text.replace(place, f"{line}\n{place}", 1) if place else f"{text}\n{line}\n"
+        (package / file).write_text(new)
+    try:
+        yield
+    finally:
+        for file, text in good.items():
+            if text is None:
+                (package / file).unlink()
+            else:
+                (package / file).write_text(text)
 
 
 UP_TO_DATE = {stage: f"{stage:<9}  up to date" for stage in PLANNED}
 ALL_UP_TO_DATE = {**UP_TO_DATE, "summarize": "summarize  up to date"}
 AFTER = {stage: f"{stage:<9}  6 of 6 runs after train" for stage in ("fold", "lmd")}
-TRAINED = {"train": r"train      6 of 6 runs, 12 epochs: training code changed", **AFTER}
-FOLDED = {"fold": r"fold       6 of 6 runs, 192 paths: folding code changed"}
-DECOMPOSED = {"lmd": r"lmd        6 of 6 runs, 12 epochs: lmd code changed"}
+TRAINED = {"train": r"train      6 of 6 runs, 12 epochs: code changed", **AFTER}
+FOLDED = {"fold": r"fold       6 of 6 runs, 192 paths: code changed"}
+DECOMPOSED = {"lmd": r"lmd        6 of 6 runs, 12 epochs: code changed"}
+
+TABLES_ANEW = {"summarize": "summarize  from the tables of train and fold"}
 
 EDITS = {
-    "folding": ("folding/engine.py", "fold_grid", STATEMENT, FOLDED),
-    "a kernel": ("folding/kernels/sweep.py", "walk", STATEMENT, FOLDED),
-    "training": ("networks/training.py", "train", STATEMENT, TRAINED),
-    "lmd": ("lmd/factors.py", "decompose", STATEMENT, DECOMPOSED),
+    "folding": ("folding/engine.py", "fold_grid", FOLDED),
+    "a kernel": ("folding/kernels/sweep.py", "walk", FOLDED),
+    "training": ("networks/training.py", "train", TRAINED),
+    "lmd": ("lmd/tails.py", "power_law_tail", DECOMPOSED),
     "what folding and lmd read weights by": (
-        *("stages/train/networks.py", "load_network", STATEMENT),
-        FOLDED | DECOMPOSED,
+        *("stages/train/networks.py", "load_network"),
+        TRAINED,  # which uses other functions of this file
     ),
-    "analysis": ("analysis/statistics.py", "folding_statistics", STATEMENT, {}),
-    "a comment": ("folding/engine.py", "fold_grid", COMMENT, ALL_UP_TO_DATE),
-    "a docstring": ("networks/training.py", "train", DOCSTRING, ALL_UP_TO_DATE),
-    "the runner": ("study/running/job.py", "run_job", STATEMENT, ALL_UP_TO_DATE),
+    "analysis": ("analysis/measures.py", "measure_counts", TABLES_ANEW),
+    "the runner": ("study/jobs/run_job.py", "run_job", ALL_UP_TO_DATE),
 }
 
 
-@pytest.mark.parametrize(("file", "function", "words", "lines"), EDITS.values(), ids=EDITS.keys())
-def test_changed_code_redoes_its_stage(study, finished, package, file, function, words, lines):
-    with edited(package, file, function, words):
-        found = command_of(package, "plan", study, "--results", finished).stdout.splitlines()
-    tables = {"summarize": "summarize  from the tables of train and fold"}
-    assert found[1:] == [*(UP_TO_DATE | tables | lines).values()]
+@pytest.mark.parametrize(("file", "function", "lines"), EDITS.values(), ids=EDITS.keys())
+def test_changed_code_redoes_its_stage(study, finished, package, file, function, lines):
+    with edited(package, file, function, "changed = 3"):
+        plan = command_of(package, "plan", study, "--results", finished).stdout.splitlines()
+    assert plan[1:] == [*(UP_TO_DATE | TABLES_ANEW | lines).values()]
+
+
+LIKE = """\
+from dataclasses import replace
+from spaceprobe.{package} import {entry}
+ENTRY = replace({entry}.ENTRY, name="{name}", module=__name__)
+"""
+
+ADDITIONS = {
+    "a dataset": (
+        {
+            "data/sets/curl.py": LIKE.format(package="data.sets", entry="swiss_roll", name="curl"),
+            "data/sets/__init__.py": ('    "swiss_roll",', '    "curl",'),
+        },
+        {},
+    ),
+    "a kind of network": (
+        {
+            "networks/models/wide.py": LIKE.format(package="networks.models", entry="mlp", name="wide"),
+            "networks/models/__init__.py": ('    "mlp",', '    "wide",'),
+        },
+        {},
+    ),
+    "a source of endpoints": (
+        {
+            "stages/fold/endpoints/twins.py": LIKE.format(
+                package="stages.fold.endpoints", entry="class_pairs", name="twins"
+            ),
+            "stages/fold/endpoints/__init__.py": ('    "class_pairs",', '    "twins",'),
+        },
+        {},
+    ),
+    "a measure of single paths": (
+        {
+            "stages/fold/path_measures/more.py": LIKE.format(
+                package="stages.fold.path_measures", entry="space_folding", name="more"
+            )
+            + "ENTRY = replace(ENTRY, columns=ENTRY.columns[:0])",
+            "stages/fold/path_measures/__init__.py": ('    "space_folding",', '    "more",'),
+        },
+        {},
+    ),
+    "another field of datasets": ({"data/entry.py": "MORE = 3"}, TABLES_ANEW),
+    "a measure of counts": ({"analysis/measures.py": "MEASURES = (*MEASURES,)"}, TABLES_ANEW),
+    "a column": ({"stages/train/tables.py": "COLUMN = 'learning_rate'"}, TABLES_ANEW),
+    "a line of the summary": ({"stages/lmd/summary.py": "LINE = 'more'"}, TABLES_ANEW),
+    "a setting of a stage": (
+        {"stages/lmd/parts.py": "DEFAULT = 3", "stages/stage.py": "NEW = 3"},
+        TABLES_ANEW,
+    ),
+    "an error": ({"errors.py": "class NewError(SpaceprobeError): ..."}, TABLES_ANEW),
+}
+
+
+@pytest.mark.parametrize(("lines", "tables"), ADDITIONS.values(), ids=ADDITIONS.keys())
+def test_what_is_added_redoes_nothing(study, finished, package, lines, tables):
+    """Tables of more columns are written anew from what was computed."""
+    with added(package, lines):
+        plan = command_of(package, "plan", study, "--results", finished).stdout.splitlines()
+    assert plan[1:] == [*(ALL_UP_TO_DATE | tables).values()]
+
+
+def test_a_comment_counts(study, finished, package):
+    """To compute a stage once more costs less than to tell what of a text is code."""
+    with added(package, {"folding/engine.py": "# a comment"}):
+        plan = command_of(package, "plan", study, "--results", finished).stdout.splitlines()
+    assert plan[1:] == [*(UP_TO_DATE | FOLDED | TABLES_ANEW).values()]
 
 
 def test_trusted_code_redoes_nothing(study, finished, package):
-    with edited(package, "networks/training.py", "train", STATEMENT):
+    with edited(package, "networks/training.py", "train", "changed = 3"):
         done = command_of(package, "plan", study, "--results", finished, "--trust-code")
     assert done.stdout.splitlines()[1:4] == [*UP_TO_DATE.values()]
 
 
 def test_changed_code_of_a_table_computes_nothing_and_writes_it_anew(study, copied, package):
     folding, before = pd.read_csv(copied / "tiny" / "folding.csv"), written(copied)
-    words = ("analysis/statistics.py", "folding_statistics", "num_sources = num_sources + 40")
+    words = ("analysis/path_counts.py", "__post_init__", 'object.__setattr__(self, "num_sources", 42)')
     with edited(package, *words):
         done = command_of(package, "run", study, "--results", copied, "--no-report")
-    assert done.stderr.splitlines()[-1] == "everything was there already: nothing was computed"
+    assert done.stderr.splitlines()[-1] == "everything was up to date: nothing was computed"
     assert written(copied) == before
     now = pd.read_csv(copied / "tiny" / "folding.csv")
     assert set(folding["num_sources"]) == {2}
@@ -612,7 +676,7 @@ def test_changed_code_of_a_table_computes_nothing_and_writes_it_anew(study, copi
 
 def test_retrained_by_other_code_to_the_same_weights_is_not_measured_again(study, copied, package):
     before, old_tables = written(copied), tables(copied)
-    with edited(package, "networks/training.py", "train", STATEMENT):
+    with edited(package, "networks/training.py", "train", "changed = 3"):
         command_of(package, "run", study, "--results", copied, "--no-report")
     assert rewritten(copied, before) == {(run, part) for run in RUNS for part in TRAIN}
     assert tables(copied) == old_tables

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 import spaceprobe
-from spaceprobe.study.running import provenance as module
-from spaceprobe.study.running.provenance import provenance, source_of
+from spaceprobe.study import package_source
+from spaceprobe.study import provenance as module
+from spaceprobe.study.package_source import source_of
+from spaceprobe.study.provenance import provenance
 
 PROJECT = '[project]\nname = "spaceprobe"\nversion = "7.8.9"\n'
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -39,7 +41,7 @@ def git(folder, *arguments):
 
 
 def skeleton(root):
-    """Writes the least of the sources and returns the package's folder."""
+    """Write the least of the sources and return the package's folder."""
     for name in FILES:
         path = root / "spaceprobe" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +165,7 @@ def test_no_git_on_the_path(package, tmp_path, monkeypatch):
 
 
 def program(folder, name, script, monkeypatch):
-    """Puts a program first on the path."""
+    """Put a program first on the path."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o755)
@@ -173,7 +175,7 @@ def program(folder, name, script, monkeypatch):
 @pytest.mark.parametrize("script", ["exec sleep 30", "sleep 5"])  # the second leaves a child with our pipes
 def test_a_git_that_hangs(package, tmp_path, monkeypatch, script):
     program(tmp_path / "bin", "git", script, monkeypatch)
-    monkeypatch.setattr(module, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(package_source, "TIMEOUT_S", 0.3)
     start = time.monotonic()
     no_commit(package, "git gave no answer in 0.3 s")
     assert time.monotonic() - start < 2
@@ -183,7 +185,7 @@ def test_all_questions_share_one_deadline(package, tmp_path, monkeypatch):
     program(
         tmp_path / "bin", "git", 'sleep 0.4; PATH="${PATH#*:}" exec git "$@"', monkeypatch
     )  # each alone is fast enough
-    monkeypatch.setattr(module, "TIMEOUT_S", 0.7)
+    monkeypatch.setattr(package_source, "TIMEOUT_S", 0.7)
     no_commit(package, "git gave no answer in 0.7 s")
 
 
@@ -224,7 +226,7 @@ def test_sources_inside_another_repository(tmp_path):
 
 
 def install(site, direct_url=None):
-    """Writes what pip leaves, and returns the package's folder."""
+    """Write what pip leaves, and return the package's folder."""
     package = skeleton(site)
     for name in ("pyproject.toml", "README.md", ".gitignore"):
         (site / name).unlink()
@@ -356,7 +358,7 @@ def test_an_nvidia_smi_without_an_answer(tmp_path, monkeypatch, script):
 
 def test_it_is_quick_and_needs_no_torch():
     code = (
-        "import sys, time; from spaceprobe.study.running.provenance import provenance\n"
+        "import sys, time; from spaceprobe.study.provenance import provenance\n"
         "start = time.perf_counter(); provenance(['a']); print(time.perf_counter() - start)\n"
         "print('torch' in sys.modules)"
     )

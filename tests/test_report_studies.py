@@ -65,7 +65,7 @@ LACKING = {
             "batch_size: 10", "batch_size: 10, learning_rate: 1000.0"
         ),
         [
-            "Nothing that can be counted yet",
+            "There are no numbers yet",
             "No number of folding: no network was trained to the end.",
             "Some runs lack results",
             "training diverged",
@@ -97,7 +97,7 @@ def _words(element):
 
 
 @pytest.mark.parametrize("name", LACKING)
-def test_what_is_missing_is_said(name, tmp_path):
+def test_what_is_missing_is_named(name, tmp_path):
     text, expected = LACKING[name]
     folder = start(name, text, tmp_path, exit_code=int(name == "all-failed"))
     found = read(folder)
@@ -143,7 +143,7 @@ def test_the_same_bytes_elsewhere_and_nothing_done_twice(tmp_path_factory, tmp_p
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "everything was there already" in done.stderr
+    assert "everything was up to date" in done.stderr
     assert f"report   {first / 'report.html'}" in done.stdout
     assert (first / "report.html").stat().st_mtime_ns == before
     assert (second / "report.html").stat().st_mtime_ns > before

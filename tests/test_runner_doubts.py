@@ -9,14 +9,13 @@ import pytest
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import ResultsError, append_line, file_digest, write_whole
 from spaceprobe.stages import run_stage_named
-from spaceprobe.stages.stage import Content, Part
+from spaceprobe.stages.stage import Part, PartContent
 from spaceprobe.study.cluster.workers import Workers
 from spaceprobe.study.config import load_study
-from spaceprobe.study.running import job as job_module
-from spaceprobe.study.running.job import run_job
-from spaceprobe.study.running.runner import Options, Runner
-from spaceprobe.study.source import code_version as versions
-from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_part, write_part
+from spaceprobe.study.jobs import run_job as job_module
+from spaceprobe.study.jobs.run_job import run_job
+from spaceprobe.study.running.runner import Runner, RunOptions
+from spaceprobe.study.storage.part_files import StalePart, StoredPart, read_part, write_part
 from spaceprobe.study.storage.part_store import PartStore
 
 STUDY = """\
@@ -37,16 +36,15 @@ def study(tmp_path):
 
 
 def take_through(study, results, **options):
-    """Returns the outcome of each stage."""
-    with Runner(study, results, Options(**options)) as runner:
-        stages = [run_stage_named(name) for name in study.stages]
-        runner.begin(runner.plan(stages))
-        return [runner.execute(stage) for stage in stages]
+    """Return the outcome of each stage."""
+    stages = [run_stage_named(name) for name in study.stages]
+    outcome = Runner(study, results, RunOptions(**options)).run(stages, lambda _: None)
+    return [*outcome.stages.values()]
 
 
 def first_job(study, results):
-    """Returns the training of the first run, which nobody has begun."""
-    return Runner(study, results).plan([TRAIN])[0].jobs[0]
+    """Return the training of the first run, which nobody has begun."""
+    return Runner(study, results).plan([TRAIN]).plans[0].jobs[0]
 
 
 def test_code_that_was_edited_is_not_computed_with(study, tmp_path, monkeypatch):
@@ -54,33 +52,19 @@ def test_code_that_was_edited_is_not_computed_with(study, tmp_path, monkeypatch)
     job = first_job(study, tmp_path)
     with pytest.raises(SpaceprobeError, match=r"has other code for train.*restart such workers"):
         run_job(replace(job, code="edited"), lambda _: None)
-    monkeypatch.setattr(job_module, "load_code", lambda _: False)  # a file was written before it was imported
+    monkeypatch.setattr(
+        job_module, "load_code", lambda *_: False
+    )  # a file was written before it was imported
     with pytest.raises(SpaceprobeError, match=r"has other code for train.*restart such workers"):
         run_job(job, lambda _: None)
     assert not list(tmp_path.rglob("train.json"))
-
-
-def test_an_edit_is_seen(tmp_path):
-    package = tmp_path / "package"
-    package.mkdir()
-    file = package / "a.py"
-    file.write_text("X = 3\ndef f(): return X\n")
-    sources = versions.Sources(package)
-    sources.version("spaceprobe.a", "f")
-    assert not sources.is_outdated()
-    file.write_text("X = 44\ndef f(): return X\n")
-    assert sources.is_outdated()
-    assert sources.is_outdated(["spaceprobe.a"])
-    assert not sources.is_outdated(["spaceprobe.b"])
-    file.unlink()
-    assert sources.is_outdated()
 
 
 def test_a_machine_with_other_data_refuses(study, tmp_path):
     job = first_job(study, tmp_path)
     other = [replace(part, key={**part.key, "data_digest": "0" * 64}) for part in job.parts]
     outcome = run_job(replace(job, parts=other), lambda _: None)
-    assert "has something else than where the study was started (data digest differs)" in str(outcome.error)
+    assert "differs from where the study was started (data digest differs)" in str(outcome.error)
     assert not list(tmp_path.rglob("train.json"))
 
 
@@ -129,16 +113,16 @@ def test_a_checkpoint_that_rots_unseen_is_refused_and_then_trained_again(study, 
 @pytest.mark.parametrize("text", ["null", "5", '"x"', "[]", "{}", "", "{", "[" * 100_000])
 def test_a_part_that_is_no_part_is_damaged(tmp_path, text):
     (tmp_path / "train.json").write_text(text)
-    found = read_part(tmp_path, Part("train.json", {}, 1), Expected(None, {}))
-    assert isinstance(found, Stale)
+    found = read_part(tmp_path, Part("train.json", {}, 1), None)
+    assert isinstance(found, StalePart)
     assert "is damaged" in found.reason
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "train.json")
     os.mkfifo(tmp_path / "model")
-    found = read_part(tmp_path, Part("train.json", {}, 1), Expected(None, {}))
-    assert isinstance(found, Stale)
+    found = read_part(tmp_path, Part("train.json", {}, 1), None)
+    assert isinstance(found, StalePart)
     assert file_digest(tmp_path / "model") is None
 
 
@@ -173,10 +157,10 @@ def test_nobody_elses_line_is_taken_back(tmp_path, monkeypatch):
 def test_equal_parts_of_two_runners_count_as_one(tmp_path):
     """Their bytes differ in the time that they took; either is the part that was asked for."""
     part = Part("train.json", {"epoch": 3}, 1)
-    ours = write_part(tmp_path, part, Content({"x": 1}), 1.0, "code")
-    theirs = write_part(tmp_path, part, Content({"x": 1}), 2.0, "code")
+    ours = write_part(tmp_path, part, PartContent({"x": 1}), 1.0, "code")
+    theirs = write_part(tmp_path, part, PartContent({"x": 1}), 2.0, "code")
     assert ours != theirs
-    assert isinstance(read_part(tmp_path, part, Expected("code", {})), StoredPart)
+    assert isinstance(read_part(tmp_path, part, "code"), StoredPart)
 
 
 def test_settings_that_differ_in_nothing_are_computed_once(tmp_path):
@@ -196,9 +180,9 @@ def test_notes_of_a_run_are_forgotten(tmp_path):
     run_folder = tmp_path / "runs" / "a"
     part = Part("train.json", {"epoch": 3}, 1)
     digest = write_whole(run_folder / "model", b"weights")
-    write_part(run_folder, part, Content({}, files={"model": digest}), 1.0, "code")
+    write_part(run_folder, part, PartContent({}, files={"model": digest}), 1.0, "code")
     store = PartStore(tmp_path)
-    assert not isinstance(store.look(run_folder, part, Expected("code", {})), Stale)
+    assert not isinstance(store.look(run_folder, part, "code"), StalePart)
     store.forget(run_folder)
     store.save()
     assert json.loads((tmp_path / ".seen.json").read_bytes().split(b"\n", 1)[1])["parts"] == {}

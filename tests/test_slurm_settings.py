@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.stages.stage import NOT_IN_KEY
 from spaceprobe.study.cluster import slurm
-from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.study.cluster.slurm import slurm_cluster
+from spaceprobe.study.slurm_settings import SlurmSettings
 
 pytest.importorskip("dask_jobqueue", reason="the extra is not installed: pip install 'spaceprobe[slurm]'")
 
@@ -35,7 +35,7 @@ def test_no_setting_is_in_a_key():
 
 def test_settings_need_neither_torch_nor_dask():
     code = (
-        "import sys, spaceprobe.study.cluster.settings as s; s.SlurmSettings();"
+        "import sys, spaceprobe.study.slurm_settings as s; s.SlurmSettings();"
         "print(*{'torch', 'dask', 'distributed', 'dask_jobqueue'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -173,8 +173,8 @@ def test_worker_command(tmp_path):
         "--death-timeout": "60",
         "--dashboard-address": "127.0.0.1:0",
         "--resources": "GPU=1",
-        "--preload": "spaceprobe.study.cluster.ending",
-        "--preload-nanny": "spaceprobe.study.cluster.ending",
+        "--preload": "spaceprobe.study.cluster.lost_scheduler",
+        "--preload-nanny": "spaceprobe.study.cluster.lost_scheduler",
         "--interface": "lo",
         "--protocol": "tls://",
     }
@@ -230,7 +230,7 @@ def test_unknown_interface(tmp_path):
 
 def test_without_slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SpaceprobeError, match="there is no sbatch here"):
+    with pytest.raises(SpaceprobeError, match="sbatch was not found"):
         slurm_cluster(SlurmSettings(interface="lo"), 2, tmp_path / "slurm")
     assert [*tmp_path.iterdir()] == []
 
@@ -263,7 +263,7 @@ def test_slurm_is_silent(tmp_path, monkeypatch):
     sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(slurm, "ANSWER_TIMEOUT_S", 0.2)
-    with pytest.raises(SpaceprobeError, match=r"SLURM does not answer: no word from sbatch in 0\.2 s"):
+    with pytest.raises(SpaceprobeError, match=r"SLURM does not answer: sbatch took longer than 0\.2 s"):
         slurm_cluster(SlurmSettings(interface="lo"), 2, tmp_path / "logs")
 
 

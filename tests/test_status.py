@@ -41,7 +41,7 @@ def study(tmp_path_factory):
 
 
 def status(study, results):
-    """Returns the states of each run in its stages, the last lines of the logs, and the lines that count."""
+    """Return the states of each run in its stages, the last lines of the logs, and the lines that count."""
     outcome = call("status", study, "--results", results)
     assert outcome.exit_code == 0, outcome.output
     head, *lines = outcome.stdout.splitlines()
@@ -136,7 +136,7 @@ def test_diverged_is_failed_and_the_rest_is_done(study, tmp_path):
     assert outcome.exit_code == 1
     assert re.search(
         r"Error: 20x10-s0-\w+: training diverged: .*\(log: .*/20x10-s0-\w+/run\.log\)\n"
-        r"1 of 2 runs have no result; `spaceprobe status` shows how far all are",
+        r"1 of 2 runs have no result; `spaceprobe status` shows the state of all",
         outcome.stderr,
     )
     runs = pd.read_csv(tmp_path / "small" / "runs.csv").set_index("run")
@@ -178,7 +178,7 @@ def test_a_run_whose_job_raises_is_failed_and_the_rest_is_done(study, tmp_path):
     log = one(tmp_path, "run.log")
     *_, said, num_failed = outcome.stderr.splitlines()
     assert said == f"Error: {log.parent.name}: OddError: out of luck (log: {log})"
-    assert num_failed == "1 of 4 runs have no result; `spaceprobe status` shows how far all are"
+    assert num_failed == "1 of 4 runs have no result; `spaceprobe status` shows the state of all"
     assert "Traceback" not in outcome.output
     text = log.read_text()
     assert re.search(

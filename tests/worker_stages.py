@@ -13,8 +13,8 @@ from types import SimpleNamespace
 from spaceprobe import stages
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import ResultsError, append_line
-from spaceprobe.stages.stage import Content, Job, Part, RunStage, Settings
-from spaceprobe.study.running import job as job_module
+from spaceprobe.stages.stage import Job, Part, PartContent, RunStage, Settings
+from spaceprobe.study.jobs import run_job as job_module
 
 CODE = "made up"
 EXECUTIONS = "executions"
@@ -26,7 +26,7 @@ def make_job(folder, run, num_parts=1, amount=1, code=CODE, wants_gpu=False):
 
 
 def executions(folder):
-    """Returns what each execution of a job told, in order: run, process, GPUs that it saw, begin."""
+    """Return what each execution of a job told, in order: run, process, GPUs that it saw, begin."""
     path = Path(folder) / EXECUTIONS
     return [line.split("|") for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -48,7 +48,7 @@ def _compute(job, advance, write_file):
         raise OddError("first", "second")
     for part in job.parts:
         advance(part.amount)
-        yield part, Content({"run": job.run, "number": part.key["number"]})
+        yield part, PartContent({"run": job.run, "number": part.key["number"]})
 
 
 def _mine(job):
@@ -79,9 +79,9 @@ def dask_setup(worker):
     sys.modules.setdefault("torch", SimpleNamespace(set_num_threads=int))
     stages.STAGES = (STAGE,)
     job_module.code_version = _code_version
-    job_module.load_code = lambda _: True
-    job_module.read_code = lambda: None
+    job_module.load_code = lambda *_: True
 
 
-def _code_version(function):
-    return CODE if function is _compute else "other"
+def _code_version(stage, sections):
+    del sections
+    return CODE if stage is STAGE else "other"

@@ -12,24 +12,25 @@ from click.shell_completion import get_completion_class
 from spaceprobe.cli.figure_files import check_out, out_parameter
 from spaceprobe.cli.messages import notify, say, show_messages
 from spaceprobe.cli.options import (
+    StudyCall,
+    config_argument,
     message_parameters,
     only_parameter,
-    place_parameters,
     results_parameter,
     selection_parameters,
     study_parameters,
-    take_options,
+    target_parameters,
 )
 from spaceprobe.cli.path_command import draw_path, path
 from spaceprobe.cli.report_commands import compare, plot, report
+from spaceprobe.cli.run_stages import print_plan, run_stages
 from spaceprobe.cli.stage_commands import stage_command
-from spaceprobe.cli.work import print_plan, take_through
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.stages import STAGES
 from spaceprobe.study.config import load_study
 
-INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
-TERMINATED = 143  # and one that was asked to end, as by a batch system
+INTERRUPTED = 130  # a shell's exit code for a program that Ctrl-C ended
+TERMINATED = 143  # and for one that SIGTERM ended, as a batch system sends it
 
 
 class _TerminatedError(BaseException):
@@ -37,14 +38,14 @@ class _TerminatedError(BaseException):
 
 
 class _Commands(click.Group):
-    """Shows what a user can cause as one sentence, without a traceback."""
+    """Shows an error that a user can cause as one sentence, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; see the class."""
         try:
             before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
             for number, handler in before.items():
-                if handler is not signal.SIG_IGN:  # as nohup wants it
+                if handler is not signal.SIG_IGN:  # as under nohup
                     signal.signal(number, _terminate)
             try:
                 return super().invoke(ctx)
@@ -55,15 +56,15 @@ class _Commands(click.Group):
             notify(f"Error: {error}")
             ctx.exit(error.exit_code)
         except (KeyboardInterrupt, _TerminatedError) as error:
-            is_asked = isinstance(error, _TerminatedError)
+            is_terminated = isinstance(error, _TerminatedError)
             notify(
-                f"{'Terminated' if is_asked else 'Interrupted'}: what was finished is kept, the same command "
-                "goes on from there."
+                f"{'Terminated' if is_terminated else 'Interrupted'}: what was finished is kept; the same "
+                "command continues from there."
             )
-            ctx.exit(TERMINATED if is_asked else INTERRUPTED)
+            ctx.exit(TERMINATED if is_terminated else INTERRUPTED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order of work, not of the alphabet."""
+        """Return the commands in the order in which they are used."""
         del ctx
         return list(self.commands)
 
@@ -78,8 +79,8 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Measure how ReLU networks fold space, and what their weight matrices encode.
 
-    CONFIG is a study: a YAML file, or the name of a shipped one. Without it, spaceprobe.yaml in the
-    current folder is taken, else the shipped depth-sweep.
+    CONFIG is a study: a YAML file, or the name of a shipped one. It defaults to spaceprobe.yaml in the
+    current folder or, if there is none, to the shipped depth-sweep.
 
     Example: spaceprobe run quickstart
     """
@@ -91,31 +92,32 @@ def main() -> None:
         *study_parameters(),
         *selection_parameters(),
         only_parameter(),
-        *place_parameters(),
+        *target_parameters(),
         *message_parameters(),
-        click.Option(["--no-report"], is_flag=True, help="Do not make the page at the end."),
+        click.Option(["--no-report"], is_flag=True, help="Do not make the report at the end."),
     ]
 )
-def run(only_stages: tuple[str, ...], no_report: bool, **values: Any) -> None:
+def run(**values: Any) -> None:
     """Take a study through its stages and make its report; what is up to date is skipped.
 
     Example: spaceprobe run depth-sweep --jobs 2
     """
-    take_through(None, only_stages, {}, values, wants_report=not (only_stages or no_report))
+    call = StudyCall(**values)
+    run_stages(call, wants_report=not (call.only_stages or call.no_report))
 
 
 @click.command(params=[*study_parameters(), *selection_parameters(), only_parameter()])
-def plan(config: str | None, overrides: tuple[str, ...], only_stages: tuple[str, ...], **values: Any) -> None:
-    """Say what `run` would do, and why; nothing is computed or written.
+def plan(**values: Any) -> None:
+    """Show what `run` would do, and why; nothing is computed or written.
 
     Example: spaceprobe plan depth-sweep --set training.epochs=40
     """
-    print_plan(load_study(config, overrides), only_stages, values.pop("results"), take_options(values))
+    print_plan(StudyCall(**values))
 
 
-@click.command(params=[study_parameters()[0], results_parameter()])
+@click.command(params=[config_argument(), results_parameter()])
 def status(config: str | None, results: Path) -> None:
-    """Say what is done, running, failed or stale of a study as it was last started.
+    """Show what is done, running, failed or stale of a study as it was last started.
 
     Example: spaceprobe status depth-sweep
     """
@@ -164,14 +166,14 @@ def cantor(num_folds: int, out: Path | None) -> None:
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes a shell complete commands, flags, studies and runs.
+    """Print the script by which a shell completes commands, flags, studies and runs.
 
     Example: eval "$(spaceprobe completion bash)"
     """
-    found = get_completion_class(shell)
-    if found is None:
+    completion_class = get_completion_class(shell)
+    if completion_class is None:
         raise RuntimeError(f"click has no completion for {shell}")
-    say(found(main, {}, "spaceprobe", "_SPACEPROBE_COMPLETE").source())
+    say(completion_class(main, {}, "spaceprobe", "_SPACEPROBE_COMPLETE").source())
 
 
 main.add_command(run)

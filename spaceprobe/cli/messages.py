@@ -1,4 +1,4 @@
-"""Where messages go: to stderr, as many as are asked for, and to a log file."""
+"""Shows messages on stderr, as many as are asked for, and appends them to a log file."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ from tqdm import tqdm
 from spaceprobe.errors import SettingsError, SpaceprobeError
 
 _NOTICES = "spaceprobe.notices"
-"""The logger of what stderr is shown in any case."""
+"""The logger of notices, which are always shown on stderr."""
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -20,7 +20,7 @@ def say(text: str) -> None:
     """Write a result to stdout.
 
     Raises:
-        SpaceprobeError: it cannot be written, as on a full disk; a pipe that closed is click's to handle.
+        SpaceprobeError: it cannot be written, as on a full disk; click handles a closed pipe.
     """
     try:
         click.echo(text)
@@ -31,19 +31,19 @@ def say(text: str) -> None:
 
 
 def notify(text: str) -> None:
-    """Write a notice to stderr and the log file; one that nobody can read ends no sweep."""
+    """Write a notice to stderr and the log file; it is no error if stderr cannot be written."""
     with suppress(OSError, ValueError):  # closed, or on a full disk
         click.echo(text, err=True)
     logging.getLogger(_NOTICES).info(text)
 
 
 def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file: Path | None = None) -> None:
-    """Describe which messages are shown, from now on.
+    """Choose which messages are shown, from now on.
 
     Args:
         is_quiet: errors only.
-        is_verbose: also what each run does, and what libraries warn of.
-        log_file: all of it is appended here, with the time; None for nowhere.
+        is_verbose: also what each run does, and warnings of libraries.
+        log_file: where all messages are appended, with the time; None for nowhere.
 
     Raises:
         SettingsError: the log file cannot be written.
@@ -72,7 +72,7 @@ def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file:
 
 
 def _concerns(record: logging.LogRecord, is_verbose: bool) -> bool:
-    """Return whether a message is for the user: of a library only where all is asked for."""
+    """Return whether a message is shown: one of a library only if all are asked for."""
     if record.name == _NOTICES:
         return False  # shown already
     is_ours = record.name.partition(".")[0] == "spaceprobe"
@@ -80,10 +80,10 @@ def _concerns(record: logging.LogRecord, is_verbose: bool) -> bool:
 
 
 class _LogFile(logging.FileHandler):
-    """The log file of this call."""
+    """The log file of this command."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        """Describe once that the file cannot be written, and writes no more to it."""
+        """Tell once that the file cannot be written, and write no more to it."""
         del record
         logging.getLogger().removeHandler(self)
         reason = sys.exc_info()[1]

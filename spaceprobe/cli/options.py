@@ -1,6 +1,7 @@
-"""What several commands take."""
+"""The arguments and flags that several commands share."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +10,14 @@ from click.shell_completion import CompletionItem
 
 from spaceprobe.cli.messages import show_messages
 from spaceprobe.stages import STAGES
-from spaceprobe.study.running.executor import Place
+from spaceprobe.study.jobs.compute_target import ComputeTarget
 
 if TYPE_CHECKING:
-    from spaceprobe.study.running.runner import Options
+    from spaceprobe.study.running.runner import RunOptions
 
 
 class _Folder(click.Path):
-    """A folder, by a name that is not empty: a variable of the shell that is not set gives such."""
+    """A folder whose name is not empty, as that of a shell variable that is not set would be."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the folder's path."""
@@ -25,10 +26,102 @@ class _Folder(click.Path):
         return super().convert(value, param, ctx)
 
 
+@dataclass(frozen=True)
+class StudyCall:
+    """What a command line says about a study; its fields bear the names of the parameters below.
+
+    Attributes:
+        config: the study: a file, the name of a shipped one, or None to look for one.
+        overrides: of its settings, as ``KEY=VALUE``.
+        results: the folder that holds a folder for each study.
+        only_stages: the stages to take it through; none means the study's own.
+        only_runs: see `RunOptions`.
+        forces: see `RunOptions`.
+        trusts_code: see `RunOptions`.
+        is_fail_fast: see `RunOptions`.
+        num_jobs: see `ComputeTarget`.
+        scheduler_address: see `ComputeTarget`.
+        scheduler_file: see `ComputeTarget`.
+        num_slurm_workers: see `ComputeTarget`.
+        dashboard: see `ComputeTarget`.
+        is_quiet: whether to show errors only.
+        is_verbose: whether to show what each run does.
+        log_file: where all messages are appended.
+        no_report: whether not to make the report at the end.
+    """
+
+    config: str | None
+    overrides: tuple[str, ...]
+    results: Path
+    only_stages: tuple[str, ...] = ()
+    only_runs: tuple[str, ...] = ()
+    forces: bool = False
+    trusts_code: bool = False
+    is_fail_fast: bool = False
+    num_jobs: int = 1
+    scheduler_address: str | None = None
+    scheduler_file: Path | None = None
+    num_slurm_workers: int | None = None
+    dashboard: str | None = None
+    is_quiet: bool = False
+    is_verbose: bool = False
+    log_file: Path | None = None
+    no_report: bool = False
+
+    def show_messages(self) -> None:
+        """Show the messages that are asked for, from now on; see `show_chosen_messages`."""
+        show_chosen_messages(is_quiet=self.is_quiet, is_verbose=self.is_verbose, log_file=self.log_file)
+
+    def target(self) -> ComputeTarget:
+        """Return where runs are computed.
+
+        Raises:
+            click.UsageError: the flags name several places.
+        """
+        target = ComputeTarget(
+            self.num_jobs,
+            self.scheduler_address,
+            self.scheduler_file,
+            self.num_slurm_workers,
+            self.dashboard,
+        )
+        given = {
+            "--jobs": self.num_jobs > 1,
+            "--scheduler-address": self.scheduler_address is not None,
+            "--scheduler-file": self.scheduler_file is not None,
+            "--slurm": self.num_slurm_workers is not None,
+        }
+        flags = [flag for flag, is_given in given.items() if is_given]
+        if len(flags) > 1:
+            raise click.UsageError(
+                f"{' and '.join(flags)} do not go together: each says where runs are computed"
+            )
+        if self.dashboard is not None and self.num_jobs == 1:
+            raise click.UsageError("--dashboard goes with --jobs N: other clusters have their own")
+        return target
+
+    def options(self) -> "RunOptions":
+        """Return which runs are computed, and when again.
+
+        Raises:
+            click.UsageError: the flags contradict each other.
+        """
+        from spaceprobe.study.running.runner import RunOptions  # here: pandas takes a while to import
+
+        if self.forces and self.trusts_code:
+            raise click.UsageError("--force and --trust-code do not go together: --force computes everything")
+        return RunOptions(self.only_runs, self.forces, self.trusts_code, self.is_fail_fast, self.is_quiet)
+
+
+def config_argument() -> click.Argument:
+    """Return the study that a command is about."""
+    return click.Argument(["config"], required=False, metavar="[CONFIG]", shell_complete=_complete_study)
+
+
 def study_parameters() -> list[click.Parameter]:
-    """Return what every command on a study takes."""
+    """Return the study that a command is about, and overrides of its settings."""
     return [
-        click.Argument(["config"], required=False, metavar="[CONFIG]", shell_complete=_complete_study),
+        config_argument(),
         click.Option(
             ["--set", "overrides"],
             multiple=True,
@@ -39,7 +132,7 @@ def study_parameters() -> list[click.Parameter]:
 
 
 def results_parameter() -> click.Parameter:
-    """Return the folder of results."""
+    """Return the folder of results, as an option."""
     return click.Option(
         ["--results"],
         type=_Folder(path_type=Path),
@@ -51,7 +144,7 @@ def results_parameter() -> click.Parameter:
 
 
 def selection_parameters() -> list[click.Parameter]:
-    """Return what says which runs are computed, and when again."""
+    """Return the flags for which runs are computed, and when again."""
     return [
         results_parameter(),
         click.Option(
@@ -61,18 +154,18 @@ def selection_parameters() -> list[click.Parameter]:
             help="Only this run; repeatable.",
             shell_complete=_complete_run,
         ),
-        click.Option(["--force", "forces"], is_flag=True, help="Compute what is up to date all the same."),
+        click.Option(["--force", "forces"], is_flag=True, help="Compute what is up to date as well."),
         click.Option(
             ["--trust-code", "trusts_code"],
             is_flag=True,
-            help="Take results for up to date whatever version of the code made them, and whatever a setting "
-            "stood for that is newer than they are.",
+            help="Count results as up to date whatever version of the code computed them; a setting that is "
+            "newer than they are counts as its default.",
         ),
     ]
 
 
 def only_parameter() -> click.Parameter:
-    """Return the choice of stages, for commands that go through several."""
+    """Return the choice of stages, for commands on several."""
     return click.Option(
         ["--only", "only_stages"],
         multiple=True,
@@ -81,8 +174,8 @@ def only_parameter() -> click.Parameter:
     )
 
 
-def place_parameters() -> list[click.Parameter]:
-    """Return what says where runs are computed."""
+def target_parameters() -> list[click.Parameter]:
+    """Return the flags for where runs are computed."""
     return [
         click.Option(
             ["--jobs", "num_jobs"],
@@ -90,7 +183,7 @@ def place_parameters() -> list[click.Parameter]:
             default=1,
             show_default=True,
             metavar="N",
-            help="How many runs are computed at once, by N processes of this machine.",
+            help="Compute N runs at once, by processes of this machine.",
         ),
         click.Option(
             ["--scheduler-address"],
@@ -101,28 +194,28 @@ def place_parameters() -> list[click.Parameter]:
             ["--scheduler-file"],
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
             metavar="FILE",
-            help="The same, by the file that `dask scheduler --scheduler-file` writes.",
+            help="The same, given the file that `dask scheduler --scheduler-file` writes.",
         ),
         click.Option(
             ["--slurm", "num_slurm_workers"],
             type=click.IntRange(min=1),
             metavar="N",
-            help="Compute by N workers that SLURM is asked for, as the section slurm says.",
+            help="Compute by N workers that SLURM starts, with the settings of the section slurm.",
         ),
         click.Option(
             ["--dashboard"],
             metavar="HOST:PORT",
-            help="Serve Dask's dashboard of --jobs there (needs bokeh); whoever reaches it sees the study.",
+            help="Serve Dask's dashboard of --jobs there (needs bokeh); all who can reach it see the study.",
         ),
         click.Option(["--fail-fast", "is_fail_fast"], is_flag=True, help="End at the first failed run."),
     ]
 
 
 def message_parameters() -> list[click.Parameter]:
-    """Return what says which messages are shown; they are taken out by `take_messages`."""
+    """Return the flags for which messages are shown."""
     return [
         click.Option(["-q", "--quiet", "is_quiet"], is_flag=True, help="No progress and no notices."),
-        click.Option(["-v", "--verbose", "is_verbose"], is_flag=True, help="Say what each run does."),
+        click.Option(["-v", "--verbose", "is_verbose"], is_flag=True, help="Show what each run does."),
         click.Option(
             ["--log-file"],
             type=click.Path(path_type=Path, dir_okay=False),
@@ -132,60 +225,15 @@ def message_parameters() -> list[click.Parameter]:
     ]
 
 
-def take_messages(values: dict[str, Any]) -> bool:
-    """Take the values of `message_parameters` and follows them. Returns whether to be quiet.
+def show_chosen_messages(*, is_quiet: bool, is_verbose: bool, log_file: Path | None) -> None:
+    """Show the messages that the flags of `message_parameters` choose, from now on.
 
     Raises:
-        click.UsageError: they contradict each other.
+        click.UsageError: the flags contradict each other.
     """
-    is_quiet, is_verbose, log_file = (values.pop(n) for n in ("is_quiet", "is_verbose", "log_file"))
     if is_quiet and is_verbose:
         raise click.UsageError("--quiet and --verbose do not go together")
     show_messages(is_quiet=is_quiet, is_verbose=is_verbose, log_file=log_file)
-    return bool(is_quiet)
-
-
-def take_place(values: dict[str, Any]) -> Place:
-    """Take the values that say where runs are computed.
-
-    Raises:
-        click.UsageError: they name several places.
-    """
-    place = Place(
-        **{
-            name: values.pop(name)
-            for name in ("num_jobs", "scheduler_address", "scheduler_file", "num_slurm_workers", "dashboard")
-        }
-    )
-    named = [
-        flag
-        for flag, is_given in (
-            ("--jobs", place.num_jobs > 1),
-            ("--scheduler-address", place.scheduler_address is not None),
-            ("--scheduler-file", place.scheduler_file is not None),
-            ("--slurm", place.num_slurm_workers is not None),
-        )
-        if is_given
-    ]
-    if len(named) > 1:
-        raise click.UsageError(f"{' and '.join(named)} do not go together: each says where runs are computed")
-    if place.dashboard is not None and place.num_jobs == 1:
-        raise click.UsageError("--dashboard goes with --jobs N: other clusters have their own")
-    return place
-
-
-def take_options(values: dict[str, Any], *, is_quiet: bool = False) -> "Options":
-    """Take the values that say which runs are computed, and when again.
-
-    Raises:
-        click.UsageError: they contradict each other.
-    """
-    from spaceprobe.study.running.runner import Options  # here: pandas takes a while to import
-
-    if values.get("forces") and values.get("trusts_code"):
-        raise click.UsageError("--force and --trust-code do not go together: the one does all again")
-    names = ("only_runs", "forces", "trusts_code", "is_fail_fast")
-    return Options(**{name: values.pop(name) for name in names if name in values}, is_quiet=is_quiet)
 
 
 def _complete_study(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
@@ -199,7 +247,7 @@ def _complete_study(context: click.Context, parameter: click.Parameter, start: s
 
 
 def _complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    """Complete the name of a run of the study that is named before."""
+    """Complete the name of a run of the study that was named."""
     del parameter
     from spaceprobe.errors import SpaceprobeError
     from spaceprobe.study.config import load_study
@@ -211,5 +259,5 @@ def _complete_run(context: click.Context, parameter: click.Parameter, start: str
         config = values.get("config") or next(iter(context.args), None)
         runs = expand(load_study(config, values.get("overrides") or ()))
     except SpaceprobeError:
-        return []  # the study has to be mended first: running it says how
+        return []  # running the study tells what is wrong
     return [CompletionItem(run.name) for run in runs if run.name.startswith(start)]

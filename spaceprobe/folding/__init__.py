@@ -4,19 +4,21 @@ Patterns, length, reach and χ are defined in `spaceprobe.folding.measure`, afte
 Neural Networks» (arXiv 2502.09954).
 """
 
-from spaceprobe.folding.blocks import DEFAULT_TOLERANCE, Method
-from spaceprobe.folding.counts import FoldingCounts, GridFolding, PathFolding, PathTrace
-from spaceprobe.folding.engine import fold_grid, trace_path, walk_paths
+from spaceprobe.folding.counts import CountedFolding, FoldingCounts, PathFolding, PathTrace
+from spaceprobe.folding.engine import fold_grid, fold_matched, trace_path, walk_paths
 from spaceprobe.folding.measure import space_folding
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Method, Precision
 
 __all__ = [
     "DEFAULT_TOLERANCE",
+    "CountedFolding",
     "FoldingCounts",
-    "GridFolding",
     "Method",
     "PathFolding",
     "PathTrace",
+    "Precision",
     "fold_grid",
+    "fold_matched",
     "space_folding",
     "trace_path",
     "walk_paths",

@@ -1,8 +1,8 @@
-"""What is kept of a set of paths: small integers, from which every reported number follows.
+"""What is kept of paths: small integers, from which every reported number follows.
 
-Length and reach of a path are small integers (design.md, section 2; arXiv 2502.09954). A class pair
-with a million paths is kept without loss by counting how many paths share each (length, reach), and by
-the largest value of each source over its targets.
+Length and reach of a path are small integers (design.md, section 2; arXiv 2502.09954). A million paths are
+kept without loss by counting how many share each (length, reach); those of a grid also by the largest value
+of each source over its targets.
 """
 
 from dataclasses import dataclass
@@ -43,20 +43,21 @@ class PathFolding:
 
 @dataclass(frozen=True)
 class FoldingCounts:
-    """All paths of one direction of a class pair, without loss for the reported statistics.
+    """Many paths in one direction, without loss for the reported statistics.
 
     Attributes:
         cells: rows (length, reach, number of paths), sorted by length, then reach; no zero counts.
-        row_max: per source, the largest value over its targets, in [0, 1); shape ``(num_sources,)``.
+        row_max: for each source of a grid the largest value over its targets, in [0, 1); shape
+            ``(num_sources,)``. None for matched paths.
     """
 
     cells: Int64[np.ndarray, "cells 3"]
-    row_max: Float64[np.ndarray, "sources"]
+    row_max: Float64[np.ndarray, "sources"] | None
 
 
 @dataclass(frozen=True)
-class GridFolding:
-    """Folding of every path between two groups of points, in both directions.
+class CountedFolding:
+    """Folding of many paths as counts, in both directions.
 
     Attributes:
         chi: χ from sources to targets.

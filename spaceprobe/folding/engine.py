@@ -1,4 +1,4 @@
-"""The two entry points, and a third for a single path; which engine takes them."""
+"""The entry points: paths one by one, as counts, or step by step; which engine walks them."""
 
 from collections.abc import Callable
 
@@ -7,20 +7,16 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
-from spaceprobe.folding.blocks import (
-    DEFAULT_TOLERANCE,
-    Method,
-    Precision,
-    blocks,
-    check_options,
-    join,
-    make_engine,
-)
-from spaceprobe.folding.counts import GridFolding, PathFolding, PathTrace
+from spaceprobe.folding.block_walker import blocks, join, make_walker
+from spaceprobe.folding.counts import CountedFolding, PathFolding, PathTrace
 from spaceprobe.folding.guards import check_device, check_images, check_network, check_same_shape
 from spaceprobe.folding.layers import Layer, mlp_layers
 from spaceprobe.folding.measure import space_folding
-from spaceprobe.folding.tally import Tally
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Method, Precision, check_options
+from spaceprobe.folding.path_counter import TwoWayCounter
+
+MATCHED_BLOCK = 1 << 14
+"""Chosen: matched paths that are walked between two reports of progress."""
 
 
 def walk_paths(
@@ -65,14 +61,14 @@ def walk_paths(
     if mlp is not None:
         from spaceprobe.folding import kernel_walk
 
-        return kernel_walk.walk_paths(
+        return kernel_walk.walk_mlp_paths(
             *mlp, as_points(a), as_points(b), threads=threads, precision=precision, tolerance=tolerance
         )
-    engine = make_engine(network, a, method, num_points, device, tolerance)
+    walker = make_walker(network, a, method, num_points, device, tolerance)
     foldings = []
-    for block in blocks(len(a), engine.block_size):
-        ends = (engine.network.ends(images[block]) for images in (a, b))
-        foldings.append(engine.fold(*ends))
+    for block in blocks(len(a), walker.block_size):
+        ends = (walker.network.ends(images[block]) for images in (a, b))
+        foldings.append(walker.fold(*ends))
     return join(foldings)
 
 
@@ -88,7 +84,7 @@ def fold_grid(
     threads: int | None = None,
     precision: Precision = "float64",
     progress: Callable[[int], None] | None = None,
-) -> GridFolding:
+) -> CountedFolding:
     """Return the folding of every path between two groups of points, as counts, in both directions.
 
     Each pair of points is walked once, and its path read from both ends. Memory does not grow with
@@ -120,7 +116,7 @@ def fold_grid(
     if mlp is not None:
         from spaceprobe.folding import kernel_walk
 
-        return kernel_walk.fold_grid(
+        return kernel_walk.fold_mlp_grid(
             *mlp,
             as_points(sources),
             None if targets is None else as_points(targets),
@@ -129,36 +125,78 @@ def fold_grid(
             tolerance=tolerance,
             progress=progress,
         )
-    engine = make_engine(network, sources, method, num_points, device, tolerance)
-    source_ends = engine.network.ends(sources)
-    target_ends = source_ends if targets is None else engine.network.ends(targets)
+    walker = make_walker(network, sources, method, num_points, device, tolerance)
+    source_ends = walker.network.ends(sources)
+    target_ends = source_ends if targets is None else walker.network.ends(targets)
     num_sources, num_targets = len(source_ends.value), len(target_ends.value)
-    chi, peak = Tally(num_sources), Tally(num_sources)
-    chi_back, peak_back = (chi, peak) if targets is None else (Tally(num_targets), Tally(num_targets))
+    counter = TwoWayCounter.of_grid(num_sources, None if targets is None else num_targets)
     num_pairs = num_sources * (num_sources - 1) // 2 if targets is None else num_sources * num_targets
-    num_violations = 0
-    for block in blocks(num_pairs, engine.block_size):
+    for block in blocks(num_pairs, walker.block_size):
         number = np.arange(block.start, block.stop)
         i, j = pair_among(number, num_sources) if targets is None else np.divmod(number, num_targets)
-        folding = engine.fold(
-            source_ends.take(torch.from_numpy(i).to(engine.network.device)),
-            target_ends.take(torch.from_numpy(j).to(engine.network.device)),
+        folding = walker.fold(
+            source_ends.take(torch.from_numpy(i).to(walker.network.device)),
+            target_ends.take(torch.from_numpy(j).to(walker.network.device)),
         )
-        chi.add(folding.length, folding.reach_from_a, i)
-        chi_back.add(folding.length, folding.reach_from_b, j)
-        peak.add(folding.peak_length_from_a, folding.peak_reach_from_a, i)
-        peak_back.add(folding.peak_length_from_b, folding.peak_reach_from_b, j)
-        num_violations += int(folding.num_violations.sum())
+        counter.add(folding, i, j)
         if progress is not None:
             progress(2 * len(number))
-    return GridFolding(
-        chi=chi.result(),
-        peak=peak.result(),
-        chi_back=chi_back.result(),
-        peak_back=peak_back.result(),
-        num_paths=num_pairs * 2 if targets is None else num_pairs,
-        num_violations=num_violations,
-    )
+    return counter.result(num_pairs * 2 if targets is None else num_pairs)
+
+
+def fold_matched(
+    network: nn.Module,
+    a: Tensor,
+    b: Tensor,
+    *,
+    method: Method = "exact",
+    num_points: int = 100,
+    device: str | torch.device = "cpu",
+    tolerance: float = DEFAULT_TOLERANCE,
+    threads: int | None = None,
+    precision: Precision = "float64",
+    progress: Callable[[int], None] | None = None,
+) -> CountedFolding:
+    """Return the folding of the path from each point of a to the same point of b, as counts, and back.
+
+    The counts have no row maxima: each source has one target.
+
+    Args:
+        network: see `walk_paths`.
+        a: starts, of shape ``(num_paths, *input shape)``.
+        b: ends, of the same shape.
+        method: see `walk_paths`.
+        num_points: see `walk_paths`.
+        device: see `walk_paths`.
+        tolerance: see `walk_paths`.
+        threads: see `walk_paths`; counts do not depend on it.
+        precision: see `walk_paths`.
+        progress: told, now and then, how many more directed paths are done.
+
+    Raises:
+        ValueError: see `walk_paths`.
+        TypeError: see `walk_paths`.
+    """
+    check_images("a", a)
+    check_images("b", b)
+    check_same_shape(("a", "b"), a.shape, b.shape)
+    counter = TwoWayCounter.of_matched()
+    for block in blocks(len(a), MATCHED_BLOCK):
+        folding = walk_paths(
+            network,
+            a[block],
+            b[block],
+            method=method,
+            num_points=num_points,
+            device=device,
+            tolerance=tolerance,
+            threads=threads,
+            precision=precision,
+        )
+        counter.add(folding)
+        if progress is not None:
+            progress(2 * len(folding.length))
+    return counter.result(len(a))
 
 
 def trace_path(
@@ -192,8 +230,8 @@ def trace_path(
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape[1:], b.shape[1:])
-    engine = make_engine(network, a, method, num_points, device, tolerance)
-    history = engine.walk(engine.network.ends(a), engine.network.ends(b))
+    walker = make_walker(network, a, method, num_points, device, tolerance)
+    history = walker.walk(walker.network.ends(a), walker.network.ends(b))
     t, length, from_a = (rows[:, 0].cpu().numpy() for rows in (history.t, history.length, history.from_a))
     is_step = np.full(len(t), fill_value=True)
     if method != "sampled":

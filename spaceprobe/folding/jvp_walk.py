@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64, Int32, Int64
 from torch import Tensor
 
 from spaceprobe.folding.measure import History, hamming_distance
-from spaceprobe.folding.modules import Ends, Network
+from spaceprobe.folding.prepared_module import Ends, PreparedModule
 from spaceprobe.folding.ray import Ray
 from spaceprobe.folding.settle import settle
 
@@ -34,7 +34,7 @@ class TooManyRegions(Exception):  # noqa: N818, no error: the engine walks fewer
     """A batch of paths crosses more linear regions than can be remembered."""
 
 
-def paths_per_batch(network: Network, num_features: int) -> int:
+def paths_per_batch(network: PreparedModule, num_features: int) -> int:
     """Return how many paths are walked at a time; from shapes alone, so that results repeat."""
     return max(1, MAX_NUMBERS[network.device.type] // max(*network.num_units, num_features))
 
@@ -80,7 +80,7 @@ class Front:
 
 
 @torch.no_grad()
-def walk_regions(network: Network, a: Ends, b: Ends, tolerance: float) -> History:
+def walk_regions(network: PreparedModule, a: Ends, b: Ends, tolerance: float) -> History:
     """Return every linear region that the open segments from a to b cross.
 
     Args:
@@ -113,7 +113,7 @@ def walk_regions(network: Network, a: Ends, b: Ends, tolerance: float) -> Histor
         step += 1
 
 
-def first_front(network: Network, a: Ends, b: Ends, tolerance: float) -> Front:
+def first_front(network: PreparedModule, a: Ends, b: Ends, tolerance: float) -> Front:
     """Return the paths at t = 0, both ends settled from inside the segment."""
     tangent, scale = b.value - a.value, a.scale + b.scale
     # cloned, because a module may write in place
@@ -138,7 +138,7 @@ def first_front(network: Network, a: Ends, b: Ends, tolerance: float) -> Front:
     )
 
 
-def next_event(network: Network, front: Front, tolerance: float) -> Front:
+def next_event(network: PreparedModule, front: Front, tolerance: float) -> Front:
     """Return the paths at their next event.
 
     A path that has none settles once more where it is, which changes nothing.

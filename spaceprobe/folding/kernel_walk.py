@@ -1,6 +1,6 @@
 """Engine 3: the exact walk of an MLP, compiled for the CPU; the one for 10^8 paths.
 
-Equal to the jvp walk (design.md, section 3), for layers given as arrays. The rooms in `kernels` do the
+Equal to the jvp walk (design.md, section 3), for layers given as arrays. The modules in `kernels` do the
 work: a fast walk, layer by layer, which is sure of every linear region or gives up, and a careful walk,
 event by event, for the few paths on which the fast one gave up (ties, touches, ends on a boundary). Here
 the layers are checked and packed, and the paths are dealt to threads.
@@ -13,30 +13,24 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from queue import SimpleQueue
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
 
-from spaceprobe.folding.counts import FoldingCounts, GridFolding, PathFolding
+from spaceprobe.folding.counts import CountedFolding, FoldingCounts, PathFolding
 from spaceprobe.folding.kernels import entry
 from spaceprobe.folding.kernels.network import Images, empty_images, lanes_for, pack
 from spaceprobe.folding.kernels.product import TILE
 from spaceprobe.folding.kernels.reading import NUM_VALUES
 from spaceprobe.folding.kernels.tally import VIOLATIONS, Tally, cells, grown, is_crowded, new_tally
-from spaceprobe.folding.kernels.workspace import FIRST_CAPACITY, Room, new_room
+from spaceprobe.folding.kernels.workspace import FIRST_CAPACITY, Scratch, new_scratch
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Precision, check_tolerance
 
 Layers = Sequence[tuple[Float64[np.ndarray, "outputs inputs"], Float64[np.ndarray, " outputs"]]]
 """Weight and bias of each layer, in order."""
 
-Precision = Literal["float64", "float32"]
-
-TOLERANCE = 1e-12
-"""Chosen: what counts as zero relative to scale (see `kernels.network`), above the rounding of float64,
-some 1e-15, and below the closest breakpoints seen, 5e-9. The jvp walk uses the same."""
-
 FLOAT32_TOLERANCE = 1e-5
-"""Chosen: the same for the fast walk in float32, which leaves closer calls to one in float64."""
+"""Chosen: the tolerance of the fast walk in float32, which leaves closer calls to one in float64."""
 
 WEIGHTS_PER_TASK = 1 << 23
 """Chosen: paths times hidden weights of a task, which then takes some milliseconds of a 2x30; progress is
@@ -59,7 +53,7 @@ def default_threads() -> int:
     return os.cpu_count() or 1
 
 
-def walk_paths(
+def walk_mlp_paths(
     layers: Layers,
     relu_at_end: bool,
     a: Float64[np.ndarray, "paths inputs"],
@@ -67,7 +61,7 @@ def walk_paths(
     *,
     threads: int | None = None,
     precision: Precision = "float64",
-    tolerance: float = TOLERANCE,
+    tolerance: float = DEFAULT_TOLERANCE,
 ) -> PathFolding:
     """Return the folding of the straight paths from each row of ``a`` to the same row of ``b``.
 
@@ -91,18 +85,18 @@ def walk_paths(
     sources, targets = _see(plan, a, threads), _see(plan, b, threads)
 
     def walk(first: int, last: int) -> None:
-        room = _room(plan, 1)
+        scratch = _scratch(plan, 1)
         while first < last:
-            first, _ = entry.walk_batch(plan, sources, targets, first, last, room, values)
+            first, _ = entry.walk_batch(plan, sources, targets, first, last, scratch, values)
             if first < last:
-                room = _room(plan, 1, 2 * room.capacity)
+                scratch = _scratch(plan, 1, 2 * scratch.capacity)
 
     for _ in _deal(walk, _tasks(plan, [1] * len(a)), threads):
         pass
     return PathFolding(*(np.ascontiguousarray(column) for column in values.T))
 
 
-def fold_grid(
+def fold_mlp_grid(
     layers: Layers,
     relu_at_end: bool,
     sources: Float64[np.ndarray, "sources inputs"],
@@ -110,9 +104,9 @@ def fold_grid(
     *,
     threads: int | None = None,
     precision: Precision = "float64",
-    tolerance: float = TOLERANCE,
+    tolerance: float = DEFAULT_TOLERANCE,
     progress: Callable[[int], None] | None = None,
-) -> GridFolding:
+) -> CountedFolding:
     """Return the folding of the paths from every source to every target, and back.
 
     Memory grows with the number of points and of distinct (length, reach), not with that of paths.
@@ -137,22 +131,24 @@ def fold_grid(
     seen = _see(plan, sources, threads)
     seen_targets = seen if targets is None else _see(plan, targets, threads)
     num_targets = len(seen_targets.z)
-    idle: SimpleQueue[tuple[Room, Tally]] = SimpleQueue()
+    idle: SimpleQueue[tuple[Scratch, Tally]] = SimpleQueue()
     for _ in range(threads or default_threads()):
-        idle.put((_room(plan, entry.BLOCK), new_tally(len(sources), num_targets)))
+        idle.put((_scratch(plan, entry.BLOCK), new_tally(len(sources), num_targets)))
 
     def walk(first: int, last: int) -> None:
-        room, tally = idle.get()
+        scratch, tally = idle.get()
         try:
             row, column = first, 0
             while row < last:
-                row, column = entry.walk_rows(plan, seen, seen_targets, row, column, last, among, room, tally)
+                row, column = entry.walk_rows(
+                    plan, seen, seen_targets, row, column, last, among, scratch, tally
+                )
                 if row < last and is_crowded(tally):
                     tally = grown(tally)
                 elif row < last:
-                    room = _room(plan, entry.BLOCK, 2 * room.capacity)
-        finally:  # whoever waits for a room gets one, even after an error
-            idle.put((room, tally))
+                    scratch = _scratch(plan, entry.BLOCK, 2 * scratch.capacity)
+        finally:  # the next task gets them even after an error
+            idle.put((scratch, tally))
 
     paths_of_row = [num_targets - 1 - i if among else num_targets for i in range(len(sources))]
     for first, last in _deal(walk, _tasks(plan, paths_of_row), threads):
@@ -168,8 +164,7 @@ def _check(layers: Layers, ends: dict[str, np.ndarray], tolerance: float, thread
         raise ValueError(f"threads is {threads}; at least one is needed")
     if not layers:
         raise ValueError("the network has no layers")
-    if not 0 < tolerance < 1:
-        raise ValueError(f"tolerance is {tolerance}; it has to lie between 0 and 1")
+    check_tolerance(tolerance)
     num_inputs = layers[0][0].shape[1]
     for name, points in ends.items():
         if points.ndim != 2 or points.shape[1] != num_inputs:
@@ -217,8 +212,8 @@ def _see(plan: entry.Plan, points: np.ndarray, threads: int | None = None) -> Im
     return images
 
 
-def _room(plan: entry.Plan, block: int, capacity: int = FIRST_CAPACITY) -> Room:
-    return new_room(plan.fast, len(plan.tag), block, capacity)
+def _scratch(plan: entry.Plan, block: int, capacity: int = FIRST_CAPACITY) -> Scratch:
+    return new_scratch(plan.fast, len(plan.tag), block, capacity)
 
 
 def _tasks(plan: entry.Plan, paths_of_row: list[int]) -> list[tuple[int, int]]:
@@ -249,7 +244,7 @@ def _deal(
         pool.shutdown(cancel_futures=True)
 
 
-def _gather(tallies: list[Tally], among: bool, num_paths: int) -> GridFolding:
+def _gather(tallies: list[Tally], among: bool, num_paths: int) -> CountedFolding:
     """Return the sum of what the threads found."""
     maxima = np.max([tally.row_max for tally in tallies], axis=0)
     maxima_back = np.max([tally.row_max_back for tally in tallies], axis=0)
@@ -264,7 +259,7 @@ def _gather(tallies: list[Tally], among: bool, num_paths: int) -> GridFolding:
     if among:
         chi_back, peak_back = chi, peak
     num_violations = sum(int(tally.totals[VIOLATIONS]) for tally in tallies)
-    return GridFolding(chi, peak, chi_back, peak_back, num_paths, num_violations)
+    return CountedFolding(chi, peak, chi_back, peak_back, num_paths, num_violations)
 
 
 def _summed(found: np.ndarray) -> np.ndarray:

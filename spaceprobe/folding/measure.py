@@ -1,6 +1,6 @@
 """The measure: from activation patterns along a path to length, reach and space folding.
 
-Definitions are those of design.md, section 2, after «On Space Folds of ReLU Neural Networks» (arXiv
+Definitions are those of design.md, section 2, after "On Space Folds of ReLU Neural Networks" (arXiv
 2502.09954): for the patterns π_1, π_2, ... of a path Γ, length r2(Γ) = Σ d_H(π_i, π_{i+1}), reach
 r1(Γ) = max_i d_H(π_i, π_1) and space folding χ(Γ) = 1 - r1(Γ) / r2(Γ).
 """
@@ -31,7 +31,7 @@ def space_folding(
 def hamming_distance(
     first: Bool[Tensor, "*#rows padded"], second: Bool[Tensor, "*#rows padded"]
 ) -> Int32[Tensor, "*rows"]:
-    """Return the number of units in which patterns differ, as `modules.empty_patterns` holds them.
+    """Return the number of units in which patterns differ, as `relus.empty_patterns` holds them.
 
     Eight units are counted at a time: in a word of eight bytes, each 0 or 1, the product with
     0x0101010101010101 has their sum in its top byte.

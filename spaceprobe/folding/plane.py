@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor, nn
 
 from spaceprobe.folding.guards import check_device, check_images, check_same_shape
-from spaceprobe.folding.modules import Network, prepare
+from spaceprobe.folding.prepared_module import PreparedModule, prepare
 from spaceprobe.folding.sampled import points_per_block
 
 
@@ -78,7 +78,7 @@ def see_plane(
 
 
 def _patterns(
-    network: Network, origin: Tensor, spans: Tensor, places: Float64[Tensor, "places 2"]
+    network: PreparedModule, origin: Tensor, spans: Tensor, places: Float64[Tensor, "places 2"]
 ) -> UInt8[np.ndarray, "places bytes"]:
     """Return the patterns at places on the plane, packed into bytes."""
     points = origin + (places @ spans).reshape(-1, *origin.shape)

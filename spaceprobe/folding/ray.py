@@ -8,7 +8,7 @@ carried along as |W|·scale + |bias| (design.md, section 3). The scale tells zer
 A module runs on a ray unchanged. Each function that it calls is looked up in `RULES`: functions that are
 affine in their input map the three parts each in its own way, and anything else is refused by name, because
 an exact walk through it would be wrong. A ReLU is the walk's own affair: it is taken out of the module's
-hands before it gets here (`spaceprobe.folding.modules.Relus`).
+hands before it gets here (`spaceprobe.folding.prepared_module.Relus`).
 """
 
 from collections.abc import Callable, Iterable

@@ -5,19 +5,19 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from spaceprobe.folding.measure import History, hamming_distance
-from spaceprobe.folding.modules import Ends, Network
+from spaceprobe.folding.prepared_module import Ends, PreparedModule
 
 MAX_NUMBERS = {"cpu": 2**17, "cuda": 2**25}
 """Chosen: numbers in a block's largest tensor. On a CPU it stays in the cache; on a GPU it fills it."""
 
 
-def points_per_block(network: Network, num_features: int) -> int:
+def points_per_block(network: PreparedModule, num_features: int) -> int:
     """Return how many points are run at a time; from shapes alone, so that results repeat."""
     return max(1, MAX_NUMBERS[network.device.type] // max(*network.num_units, num_features))
 
 
 @torch.no_grad()
-def sample_paths(network: Network, a: Ends, b: Ends, num_points: int) -> History:
+def sample_paths(network: PreparedModule, a: Ends, b: Ends, num_points: int) -> History:
     """Return what `num_points` evenly spaced points of each path see, both ends included.
 
     A step is from one point to the next. In blocks of points, so that paths of many points fit as well.

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from spaceprobe.folding.modules import Network
+from spaceprobe.folding.prepared_module import PreparedModule
 from spaceprobe.folding.ray import Ray
 from spaceprobe.folding.relus import empty_patterns
 
@@ -37,7 +37,7 @@ class Settled:
 
 
 def settle(
-    network: Network,
+    network: PreparedModule,
     ray: Ray,
     before: Float64[Tensor, "paths padded"] | None,
     tolerance: float,

@@ -1,4 +1,4 @@
-"""A single path between two images of a study, walked, and as text."""
+"""The walk of a single path between two images of a study, and its text."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ NUM_IMAGES = 9
 
 @dataclass(frozen=True)
 class WalkedPath:
-    """A path between two test images, walked.
+    """The walk of a path between two test images.
 
     Attributes:
         study: the study's name.
@@ -27,9 +27,9 @@ class WalkedPath:
         epoch: after which its network is walked through.
         source: where the path starts.
         target: where it ends.
-        way: how it was read: ``exact``, or the number of points.
+        reading: how it was read: ``exact``, or the number of points.
         trace: the path, step by step.
-        images: along it, evenly spaced, both ends included.
+        images: along the path, evenly spaced, both ends included.
     """
 
     study: str
@@ -37,7 +37,7 @@ class WalkedPath:
     epoch: int
     source: PathEnd
     target: PathEnd
-    way: str
+    reading: str
     trace: PathTrace
     images: Float64[np.ndarray, "images height width"]
 
@@ -69,9 +69,9 @@ def walk_images(
     start, end = (trained.test_images().inputs[image.number].double() for image in (source, target))
     with one_thread():
         trace = trace_path(trained.network(epoch), start, end, method=method, num_points=num_points)
-    way = f"{num_points:,} points" if method == "sampled" else method
+    reading = f"{num_points:,} points" if method == "sampled" else method
     images = images_between(start, end)
-    return WalkedPath(trained.study, trained.run.name, epoch, source, target, way, trace, images)
+    return WalkedPath(trained.study, trained.run.name, epoch, source, target, reading, trace, images)
 
 
 def images_between(
@@ -84,23 +84,25 @@ def images_between(
 
 
 def describe_path(path: WalkedPath) -> str:
-    """Return a path as text: what it is, its steps, and what they come to."""
+    """Return a path as text: its ends, its steps, and a summary."""
     head = f"{path.study}, {path.run}, epoch {path.epoch}: from {path.source.name} to {path.target.name}, "
-    return "\n".join([head + path.way, "", path_table(path.trace), "", summary_line(path.trace, path.way)])
+    return "\n".join(
+        [head + path.reading, "", path_table(path.trace), "", summary_line(path.trace, path.reading)]
+    )
 
 
-def summary_line(trace: PathTrace, way: str) -> str:
+def summary_line(trace: PathTrace, reading: str) -> str:
     """Return length, reach, χ, peak folding and number of regions of a path.
 
     Args:
         trace: the path.
-        way: how it was read; points may have missed regions.
+        reading: how it was read; points may have missed regions.
     """
-    # The line meets a region once, since regions are convex: every step that flips comes to a new one.
+    # The line meets each region once, since regions are convex: every step that flips enters a new one.
     num_regions = 1 + int((trace.length[1:] > trace.length[:-1]).sum())
     regions = f"{num_regions} region{'s' * (num_regions != 1)}"
-    if way not in EXACT:
-        regions = f"at least {regions} ({way} were seen)"
+    if reading not in EXACT:
+        regions = f"at least {regions} ({reading} were seen)"
     return (
         f"length {trace.length[-1]}, reach {trace.distance.max()}, χ {trace.chi[-1]:.4f}, "
         f"peak folding {trace.chi.max():.4f}, {regions}"

@@ -1,8 +1,7 @@
-"""What a stage declares: its settings, its tables, what it reads, and the functions that do its work.
+"""What a stage declares: its settings, its tables, the stages it needs, and the functions that do its work.
 
-A stage is one file in `spaceprobe.stages`. Configuration, results and the command line compose what
-stages declare and know none of them by name, so a new stage is a new file and one line in
-`spaceprobe.stages.STAGES`.
+A stage is a package in `spaceprobe.stages`. Settings, results and the command line are made from what stages
+declare and name none of them, so a new stage is a new package and one line in `spaceprobe.stages.STAGES`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,16 +18,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOT_IN_KEY = "not in key"
-"""Annotates a field that selects what is computed, or how fast, but changes no number."""
+"""Annotates a setting that selects what is computed, or how fast, but changes no number."""
 
 
 @dataclass(frozen=True)
 class Flag:
-    """Annotates a field that is also a flag of its stage's command.
+    """Annotates a setting that is also a flag of its stage's command.
 
     Attributes:
         name: the flag, such as ``--per-class``.
-        bare: the value of the flag given without one; None where a value is required.
+        bare: the value if the flag is given without one; None if a value is required.
     """
 
     name: str
@@ -36,19 +35,19 @@ class Flag:
 
 
 class Settings(BaseModel):
-    """One section of a study file. Strict: no unknown keys, no silent conversion of types."""
+    """One section of a study file. Unknown keys are errors, and types are not converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     def key(self) -> dict[str, Any]:
         """Return the settings that a number depends on."""
-        return self._counting(self.model_dump(mode="json"))
+        return self._without_ignored(self.model_dump(mode="json"))
 
     def identity(self) -> dict[str, Any]:
-        """Return those that differ from their defaults: a new field with one keeps the names of old runs."""
-        return self._counting(self.model_dump(mode="json", exclude_defaults=True))
+        """Return those of them that are not the default: a new setting keeps the names of old runs."""
+        return self._without_ignored(self.model_dump(mode="json", exclude_defaults=True))
 
-    def _counting(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _without_ignored(self, values: Mapping[str, Any]) -> dict[str, Any]:
         fields = type(self).model_fields
         return {name: value for name, value in values.items() if NOT_IN_KEY not in fields[name].metadata}
 
@@ -59,45 +58,31 @@ Sections = Mapping[str, Settings]
 
 @dataclass(frozen=True)
 class Part:
-    """The smallest piece of a stage's results that is written at once and skipped when up to date.
+    """A part of a stage's results: the smallest piece that is computed, stored and kept as a whole.
 
     Attributes:
-        path: its file, relative to the run's folder; ``.json``, or ``.npz`` where it holds arrays.
-        key: everything its numbers depend on but the code, which is the runner's to add: settings by the
-            section's name, and the digests of its inputs.
+        path: its file, relative to the run's folder: ``.json``, or ``.npz`` if it holds arrays.
+        key: everything that its numbers depend on but the code: settings by section, and digests of inputs.
         amount: how much work it is, in the stage's unit, for the progress bar.
-        kin: a pattern of the files that hold the same under other settings; its own path if empty.
+        siblings: a pattern of the files that hold the same under other settings; empty for its own path.
     """
 
     path: str
     key: Mapping[str, Any]
     amount: int
-    kin: str = ""
+    siblings: str = ""
 
 
 @dataclass(frozen=True)
-class Vouched:
-    """What a finished part stands for, without what it holds.
-
-    Attributes:
-        files: SHA-256 of the files beside the part that it vouches for, by path relative to the run's
-            folder; the part is out of date when one of them differs.
-        error: why there is no result, where that is itself the result (training diverged); else None.
-    """
-
-    files: Mapping[str, str] = field(default_factory=dict)
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a part holds.
+class PartContent:
+    """What was computed for a part.
 
     Attributes:
         record: small facts and rows of tables, as JSON values.
         arrays: numpy arrays by name.
-        files: as of `Vouched`.
-        error: as of `Vouched`.
+        files: SHA-256 of the files written beside the part, by path relative to the run's folder; the part is
+            out of date if one of them changes.
+        error: why there is no result, where that is itself the result (training diverged); else None.
     """
 
     record: Mapping[str, Any]
@@ -106,13 +91,32 @@ class Content:
     error: str | None = None
 
 
-Inputs = Mapping[str, Sequence[Vouched]]
-"""The finished parts of the stages that a stage needs, by stage name."""
+@dataclass(frozen=True)
+class FinishedPart:
+    """A part that is stored and up to date, without its record and arrays.
+
+    Attributes:
+        part: what was asked for.
+        files: see `PartContent`.
+        error: see `PartContent`.
+        duration_s: how long it took to compute, in seconds.
+        stamp: of its file: equal for equal content.
+    """
+
+    part: Part
+    files: Mapping[str, str]
+    error: str | None
+    duration_s: float
+    stamp: Sequence[int]
+
+
+Inputs = Mapping[str, Sequence[FinishedPart]]
+"""The finished parts of the stages that a stage needs, by stage."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One stage on one run: what `RunStage.compute` is given.
+    """The parts of one stage to compute for one run.
 
     Attributes:
         stage: the stage's name.
@@ -121,10 +125,10 @@ class Job:
         sections: the settings of the run and of the stage.
         inputs: the finished parts of the stages that it needs.
         parts: the parts to compute, in order.
-        code: the version of the code that is to compute them.
-        wants_gpu: whether it is to be computed where there is a GPU.
-        is_forced: whether parts that are there are computed all the same.
-        libraries: the versions that decide on last bits, where the study was started.
+        code: the version of the code to compute them with.
+        wants_gpu: whether to compute them where there is a GPU.
+        is_forced: whether to compute parts that another runner has finished meanwhile.
+        libraries: versions of the libraries on which last bits depend, where the study was started.
     """
 
     stage: str
@@ -140,7 +144,7 @@ class Job:
 
     @property
     def amount(self) -> int:
-        """How much work it is, in the stage's unit."""
+        """The amount of work, in the stage's unit."""
         return sum(part.amount for part in self.parts)
 
 
@@ -148,7 +152,7 @@ Advance = Callable[[int], None]
 """Called with the amount of work just done, in the stage's unit."""
 
 WriteFile = Callable[[str, bytes], str]
-"""Writes a file beside the parts, whole or not at all, and returns its SHA-256; the path is relative."""
+"""Writes a file beside the parts, whole or not at all, and returns its SHA-256; takes a relative path."""
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 """Rows of tables, by the table's name."""
@@ -156,7 +160,7 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class FileOption:
-    """A number that goes with a file.
+    """A whole number from 1 that goes with a file.
 
     Attributes:
         name: the flag, such as ``--heads``.
@@ -169,7 +173,7 @@ class FileOption:
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """The outcome of the work on a file.
+    """What the work on a file gave.
 
     Attributes:
         text: what the command prints.
@@ -181,7 +185,7 @@ class FileOutcome:
 
 
 class OpenedFile(Protocol):
-    """A file of the user's own that a stage has read.
+    """A user's file that a stage has read.
 
     Attributes:
         name: of its folder of results, another one for other content.
@@ -193,7 +197,7 @@ class OpenedFile(Protocol):
     parts: Sequence[Part]
     part_pattern: str
 
-    def compute(self, part: Part) -> Content:
+    def compute(self, part: Part) -> PartContent:
         """Return the content of a part; its record holds rows of tables by the table's name."""
 
     def title(self, part: Part) -> str:
@@ -202,15 +206,15 @@ class OpenedFile(Protocol):
 
 @dataclass(frozen=True)
 class FileInput:
-    """How a stage works on a file of the user's own instead of a study.
+    """How a stage works on a user's file instead of a study.
 
     Attributes:
         flag: the flag that names the file, such as ``--weights``.
         summary: one line for ``--help``.
-        options: whole numbers from 1 that go with it.
+        options: the numbers that go with it.
         unit: what its progress counts, in the singular.
         tables: the CSVs that it fills.
-        open: reads a file, given its path and the options by name, None for those left out.
+        open: reads a file, given its path and the options by name, None for those not given.
         present: returns what the command prints, from the file, the records of its parts and its folder.
     """
 
@@ -232,11 +236,11 @@ class Stage:
         summary: one line for ``--help``.
         example: a command line for ``--help``.
         sections: its sections of the study file and their models.
-        tables: the CSVs that it fills.
+        tables: the CSVs that it writes.
         needs: the stages whose results it reads.
         present: returns what the command prints, from the study's tables.
-        warn: yields what a reader of the tables should be warned of; None where nothing ever is.
-        file_input: how its command works on a file instead of a study; None where it does not.
+        warn: yields what a reader of the tables should be warned of; None for nothing.
+        file_input: how its command works on a file instead of a study; None if it does not.
     """
 
     name: str
@@ -251,7 +255,7 @@ class Stage:
 
     @property
     def is_identity(self) -> bool:
-        """Whether its settings, and only such stages' settings, tell runs apart."""
+        """Whether its settings are part of what identifies a run."""
         return False
 
 
@@ -261,14 +265,18 @@ class RunStage(Stage):
 
     Attributes:
         unit: what its progress counts, in the singular.
-        label: the readable start of a run's name; given by the stages whose settings tell runs apart.
-        check: raises a `SpaceprobeError` where the settings do not go together.
-        asks_gpu: whether the settings ask for a GPU (``cuda``) or take one where there is one (``auto``);
-            None where they never do.
+        label: returns the readable start of a run's name; only for stages whose settings identify a run.
+        check: raises a `SpaceprobeError` if the settings do not go together.
+        asks_gpu: whether the settings ask for a GPU (``cuda``) or use one if there is one (``auto``); None if
+            they never do.
         plan: lists the parts that the settings ask for; cheap, and without torch.
         compute: yields each part of a job with its content, in the job's order.
-        tabulate: returns the rows of each table from the finished parts of one run; the ``run`` column
-            and those of swept settings are added by the caller.
+        tabulate: returns the rows of each table from the finished parts of one run; the caller adds the
+            ``run`` column and those of swept settings.
+        sources: names the modules that the settings choose from registries, such as a dataset's, which are
+            part of the version of the code; None if nothing is chosen.
+        asked_tables: returns those of its tables that the settings ask for, which are written even if they
+            have no rows; the others are not. None for all.
     """
 
     unit: str
@@ -276,18 +284,15 @@ class RunStage(Stage):
     check: Callable[[Sections], None] | None = None
     asks_gpu: Callable[[Sections], Literal["cuda", "auto", "cpu"]] | None = None
     plan: Callable[[Sections, Inputs], list[Part]]
-    compute: Callable[[Job, Advance, WriteFile], Iterator[tuple[Part, Content]]]
-    tabulate: Callable[[Sections, Sequence[tuple[Part, Content]]], Rows]
+    compute: Callable[[Job, Advance, WriteFile], Iterator[tuple[Part, PartContent]]]
+    tabulate: Callable[[Sections, Sequence[tuple[Part, PartContent]]], Rows]
+    sources: Callable[[Sections], Sequence[str]] | None = None
+    asked_tables: Callable[[Sections], Sequence[Table]] | None = None
 
     @property
     def is_identity(self) -> bool:
-        """Whether its settings, and only such stages' settings, tell runs apart."""
+        """Whether its settings are part of what identifies a run."""
         return self.label is not None
-
-    @property
-    def subject(self) -> str:
-        """What it does, as a noun such as ``folding``: the last of its sections."""
-        return [*self.sections][-1]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from spaceprobe.files import ResultsError
 from spaceprobe.stages.stage import FileInput, FileOutcome, OpenedFile, Part
-from spaceprobe.study.source.code_version import code_version
-from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part, write_part
+from spaceprobe.study.code_version import source_version
+from spaceprobe.study.storage.part_files import StoredPart, read_part, write_part
 from spaceprobe.tables.frames import build_frame, write_csv
 
 Result = tuple[Mapping[str, Any], str | None]
@@ -40,7 +40,7 @@ def work_on_file(
     file = file_input.open(path, options)
     folder = results / file.name
     progress = tqdm(file.parts, desc=stage_name, unit=file_input.unit, disable=None)
-    code = code_version(file_input.open)
+    code = source_version(file_input.open.__module__)
     finished = [_finished(file, folder, part, code) for part in progress]
     for table in file_input.tables:
         rows = [{"run": file.name, **row} for record, _ in finished for row in record.get(table.name, [])]
@@ -60,7 +60,7 @@ def work_on_file(
 
 def _finished(file: OpenedFile, folder: Path, part: Part, code: str) -> Result:
     """Return the result of a part, which is stored when this returns."""
-    stored = read_part(folder, part, Expected(code, {}))
+    stored = read_part(folder, part, code)
     if isinstance(stored, StoredPart):
         return stored.content.record, stored.content.error
     start = time.perf_counter()

@@ -1,7 +1,7 @@
 """Expands a study into its runs.
 
-A run is identified by the settings of the stages that say so (data, network, training); those
-of the others, the probes, vary within a run, so that a folding axis retrains nothing.
+A run is identified by the settings of the stages with `is_identity`: of its data, network and training. Those
+of the other stages, the probes, vary within a run, so that sweeping a setting of folding retrains nothing.
 """
 
 import hashlib
@@ -9,14 +9,15 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage, Sections, Settings, Stage
-from spaceprobe.study.config import Study, all_stages
+from spaceprobe.study.config import Study
 
 HASH_LENGTH = 6
-"""Characters of a name's end (chosen: 16 million; where two runs meet, theirs are longer)."""
+"""Hexadecimal digits at a name's end (chosen; names that would be equal get more)."""
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
@@ -28,8 +29,8 @@ class Run:
     Attributes:
         name: its label and a hash of its identity, such as ``2x30-s4-1f3a9c``.
         sections: the settings that identify it.
-        identity: those that differ from their defaults, by dotted key.
-        axes: its values of the swept settings among them, by dotted key.
+        identity: those of them that differ from their defaults, by dotted key.
+        axes: its values of those of them that are swept, by dotted key.
         probes: the settings of the other stages, the same for all runs of a study.
     """
 
@@ -40,21 +41,20 @@ class Run:
     probes: "Probes" = field(repr=False, compare=False)
 
     def variants(self, stage: Stage) -> list[Sections]:
-        """Return the settings that a stage has on this run: one for each value of its own axes.
+        """Return the settings that a stage has on this run, once for each combination of its swept settings.
 
-        Beside the run's sections each holds those of the stage and of the stages that it needs. An
-        axis of any other stage makes no variant.
+        Each variant holds the sections of the run, of the stage, and of the stages that it needs; what is
+        swept of other stages makes no variants.
         """
         return [{**self.sections, **variant} for variant in self.probes.variants(stage)]
 
 
 class Probes:
-    """The settings of the stages that do not identify a run, and the axes among them."""
+    """The settings of the stages that do not identify a run, and those of them that are swept."""
 
-    def __init__(self, study: Study, stages: Sequence[Stage]) -> None:
+    def __init__(self, study: Study) -> None:
         self._study = study
-        self._stages = {stage.name: stage for stage in stages}
-        self._identity = _identity_sections(stages)
+        self._identity = _identity_sections()
         self._variants: dict[str, list[Sections]] = {}
 
     def variants(self, stage: Stage) -> list[Sections]:
@@ -73,22 +73,16 @@ class Probes:
         """Return the sections of a stage, and of what it needs, that do not identify a run."""
         names = [name for name in stage.sections if name not in self._identity]
         for need in stage.needs:
-            names += [n for n in self._sections(self._stages[need]) if n not in names]
+            names += [n for n in self._sections(_stage_named(need)) if n not in names]
         return names
 
 
-def expand(study: Study, stages: Iterable[Stage] | None = None) -> list[Run]:
-    """Return the runs of a study, the first axis of the file varying slowest.
-
-    Args:
-        study: a loaded study.
-        stages: those it was loaded with; all stages if None.
-    """
-    stages = all_stages(stages)
-    probes = Probes(study, stages)
-    points = list(_Points(study, _identity_sections(stages)))
+def expand(study: Study) -> list[Run]:
+    """Return the runs of a study, the first axis of the file varying slowest."""
+    probes = Probes(study)
+    points = list(_Points(study, _identity_sections()))
     identities = [_identity(sections) for _, sections in points]
-    labels = [_label(sections, stages) for _, sections in points]
+    labels = [_label(sections) for _, sections in points]
     names = _unique_names(labels, [_digest(identity) for identity in identities])
     return [
         Run(name, sections, identity, axes, probes)
@@ -138,8 +132,12 @@ class _Points:
         return made[at]
 
 
-def _identity_sections(stages: Iterable[Stage]) -> list[str]:
-    return list(dict.fromkeys(name for s in stages if s.is_identity for name in s.sections))
+def _stage_named(name: str) -> Stage:
+    return next(stage for stage in STAGES if stage.name == name)
+
+
+def _identity_sections() -> list[str]:
+    return list(dict.fromkeys(name for stage in STAGES if stage.is_identity for name in stage.sections))
 
 
 def _identity(sections: Sections) -> dict[str, object]:
@@ -150,13 +148,13 @@ def _identity(sections: Sections) -> dict[str, object]:
     }
 
 
-def _label(sections: Sections, stages: Iterable[Stage]) -> str:
-    """Return the readable part of a name, which a stage gives.
+def _label(sections: Sections) -> str:
+    """Return the readable part of a run's name.
 
     Raises:
-        ValueError: if it could not name a folder.
+        ValueError: it is not fit for the name of a folder.
     """
-    label = next(s.label(sections) for s in stages if isinstance(s, RunStage) and s.label)
+    label = next(stage.label(sections) for stage in STAGES if isinstance(stage, RunStage) and stage.label)
     if not _LABEL.fullmatch(label):
         raise ValueError(f"{label!r} cannot name a run: letters, digits, . _ - are allowed")
     return label
@@ -168,7 +166,7 @@ def _digest(identity: Mapping[str, object]) -> str:
 
 
 def _unique_names(labels: Sequence[str], digests: Sequence[str]) -> list[str]:
-    """Return a name for each run; where two are equal, both get more of their hashes."""
+    """Return a name for each run; names that would be equal get more of their hashes."""
     names = [f"{label}-{digest[:HASH_LENGTH]}" for label, digest in zip(labels, digests, strict=True)]
     for length in range(HASH_LENGTH + 1, 65):
         counts = Counter(names)

@@ -1,33 +1,29 @@
-"""What a study asks of its folder of results: which parts, and which of them are there."""
+"""The parts that a study asks of its results folder, and which of them are finished."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from spaceprobe.data.entry import DataError
 from spaceprobe.stages import run_stage_named
-from spaceprobe.stages.stage import Inputs, Part, RunStage, Sections
-from spaceprobe.study.config import section_models
+from spaceprobe.stages.stage import FinishedPart, Inputs, Part, RunStage, Sections
+from spaceprobe.study.code_version import code_version
 from spaceprobe.study.grid import Run
-from spaceprobe.study.source.code_version import code_version
-from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_key
-from spaceprobe.study.storage.part_store import Finished, PartStore
-from spaceprobe.study.storage.reasons import differences, is_alike
+from spaceprobe.study.layout import RUNS
+from spaceprobe.study.storage.part_files import StalePart, StoredPart, read_key
+from spaceprobe.study.storage.part_store import PartStore
+from spaceprobe.study.storage.reasons import differences, is_same_epoch
 
 
 @dataclass(frozen=True)
-class Lacking:
-    """Why it cannot be said which parts a stage has on a run.
+class Obstacle:
+    """Why it is not known which parts a stage has on a run.
 
     Attributes:
         reason: in words.
-        stage: the stage whose parts lack; None where it is not for lack of them.
     """
 
     reason: str
-    stage: str | None = None
 
 
 class StudyParts:
@@ -36,7 +32,7 @@ class StudyParts:
     Attributes:
         folder: the study's folder.
         runs: the study's runs.
-        store: where parts are looked up.
+        store: looks parts up.
     """
 
     def __init__(self, folder: Path, runs: Sequence[Run], *, trusts_code: bool = False) -> None:
@@ -45,113 +41,105 @@ class StudyParts:
         Args:
             folder: the study's folder.
             runs: its runs.
-            trusts_code: whether parts are taken whatever version of the code made them.
+            trusts_code: whether parts count whatever version of the code computed them.
         """
         self.folder = folder
         self.runs = runs
         self.store = PartStore(folder)
         self._trusts_code = trusts_code
-        self._looked: dict[tuple[object, ...], list[Finished | Stale] | Lacking] = {}
-        self._strangers: dict[str, list[Path]] | None = None
+        self._looked_up: dict[tuple[object, ...], list[FinishedPart | StalePart] | Obstacle] = {}
+        self._other_runs: dict[str, list[Path]] | None = None
 
     def run_folder(self, run: Run) -> Path:
         """Return the folder of a run."""
-        return self.folder / "runs" / run.name
+        return self.folder / RUNS / run.name
 
-    def look(self, stage: RunStage, run: Run, sections: Sections) -> list[Finished | Stale] | Lacking:
+    def look(
+        self, stage: RunStage, run: Run, sections: Sections
+    ) -> list[FinishedPart | StalePart] | Obstacle:
         """Return every part that a stage has on a run, finished or not; looked up once until `forget`."""
-        place = (stage.name, run.name, *(id(settings) for settings in sections.values()))
-        if place not in self._looked:
-            parts = self._asked(stage, run, sections)
-            if isinstance(parts, Lacking):
-                self._looked[place] = parts
+        name = (stage.name, run.name, *(id(settings) for settings in sections.values()))
+        if name not in self._looked_up:
+            parts = self._planned(stage, run, sections)
+            if isinstance(parts, Obstacle):
+                self._looked_up[name] = parts
             else:
-                folder, expected = self.run_folder(run), self._expected(stage)
-                self._looked[place] = [self.store.look(folder, part, expected) for part in parts]
-        return self._looked[place]
+                folder, code = self.run_folder(run), self._code(stage, sections)
+                self._looked_up[name] = [self.store.look(folder, part, code) for part in parts]
+        return self._looked_up[name]
 
     def forget(self) -> None:
         """Forget what was looked up, since it may have changed."""
-        self._looked.clear()
-        self._strangers = None
+        self._looked_up.clear()
+        self._other_runs = None
 
     def read(self, stage: RunStage, run: Run, sections: Sections) -> Iterator[StoredPart]:
         """Yield the finished parts that a stage has on a run, with what they hold."""
-        parts = self._asked(stage, run, sections)
-        for part in [] if isinstance(parts, Lacking) else parts:
-            stored = self.store.read(self.run_folder(run), part, self._expected(stage))
+        parts = self._planned(stage, run, sections)
+        for part in [] if isinstance(parts, Obstacle) else parts:
+            stored = self.store.read(self.run_folder(run), part, self._code(stage, sections))
             if isinstance(stored, StoredPart):
                 yield stored
 
-    def inputs(self, stage: RunStage, run: Run, sections: Sections) -> Inputs | Lacking:
-        """Return what the parts stand for that a stage needs of a run."""
+    def inputs(self, stage: RunStage, run: Run, sections: Sections) -> Inputs | Obstacle:
+        """Return the finished parts that a stage needs of a run, or why it cannot have them."""
         inputs = {}
         for name in stage.needs:
-            found = self.look(run_stage_named(name), run, sections)
-            if isinstance(found, Lacking):
-                return found
-            vouched = []
-            for part in found:
-                if isinstance(part, Stale):
-                    return Lacking(f"{part.reason}: `spaceprobe {name}` comes first", name)
-                if part.vouched.error is not None:
-                    return Lacking(part.vouched.error)
-                vouched.append(part.vouched)
-            if not vouched:
-                return Lacking(f"`spaceprobe {name}` has nothing of it")
-            inputs[name] = vouched
+            parts = self.look(run_stage_named(name), run, sections)
+            if isinstance(parts, Obstacle):
+                return parts
+            finished = []
+            for part in parts:
+                if isinstance(part, StalePart):
+                    return Obstacle(f"{part.reason}: `spaceprobe {name}` comes first")
+                if part.error is not None:
+                    return Obstacle(part.error)
+                finished.append(part)
+            if not finished:
+                return Obstacle(f"`spaceprobe {name}` has no result for it")
+            inputs[name] = finished
         return inputs
 
-    def why(self, stage: RunStage, run: Run, stale: Stale) -> str:
-        """Return why a part has to be computed: how it differs from its like, where it is not there itself.
+    def why(self, run: Run, stale: StalePart) -> str:
+        """Return why a part has to be computed.
 
-        That is the same part under other settings of the stage, or else of a run with the same label that is
-        none of this study's (any more).
+        A part that was never stored is compared with the same part under other settings: of this run, or of a
+        run with the same label that the study does not have (any more).
         """
         if not stale.is_missing:
             return stale.reason
-        own = self.run_folder(run)
-        pattern = stale.part.kin or stale.part.path
-        if self._strangers is None:
-            self._strangers = self._find_strangers()
-        others = self._strangers.get(_label(run.name), [])
-        asked = stale.part.key
-        keys = [read_key(path) for folder in (own, *others) for path in sorted(folder.glob(pattern))]
-        alike = [key for key in keys if key is not None and is_alike(key, asked)]
-        found = [differences(key, asked, self._expected(stage).defaults) for key in alike]
-        changes = sorted([words for words in found if words], key=len)  # the likest tells best what is new
-        return ", ".join(changes[0]) if changes else "not there yet"
+        if self._other_runs is None:
+            self._other_runs = self._find_other_runs()
+        folders = [self.run_folder(run), *self._other_runs.get(_label(run.name), [])]
+        pattern, asked = stale.part.siblings or stale.part.path, stale.part.key
+        keys = [read_key(path) for folder in folders for path in sorted(folder.glob(pattern))]
+        changes = [differences(key, asked) for key in keys if key is not None and is_same_epoch(key, asked)]
+        closest = min((change for change in changes if change), key=len, default=["not there yet"])
+        return ", ".join(closest)
 
-    def _find_strangers(self) -> dict[str, list[Path]]:
-        """Return the folders of runs that are none of this study's (any more), by their label."""
-        folder = self.folder / "runs"
-        known = {run.name for run in self.runs}
-        strangers: dict[str, list[Path]] = {}
+    def _find_other_runs(self) -> dict[str, list[Path]]:
+        """Return the folders of runs that the study does not have (any more), by their label."""
+        folder = self.folder / RUNS
+        names = {run.name for run in self.runs}
+        other_runs: dict[str, list[Path]] = {}
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if path.name not in known:
-                strangers.setdefault(_label(path.name), []).append(path)
-        return strangers
+            if path.name not in names:
+                other_runs.setdefault(_label(path.name), []).append(path)
+        return other_runs
 
-    def _asked(self, stage: RunStage, run: Run, sections: Sections) -> list[Part] | Lacking:
+    def _planned(self, stage: RunStage, run: Run, sections: Sections) -> list[Part] | Obstacle:
         inputs = self.inputs(stage, run, sections)
-        if isinstance(inputs, Lacking):
+        if isinstance(inputs, Obstacle):
             return inputs
         try:
             return stage.plan(sections, inputs)
-        except DataError as error:  # of this run's dataset: others may have theirs
-            return Lacking(str(error))
+        except DataError as error:  # of this run's dataset: the other runs may have theirs
+            return Obstacle(str(error))
 
-    def _expected(self, stage: RunStage) -> Expected:
-        code = None if self._trusts_code else code_version(stage.compute)
-        return Expected(code, section_defaults(), stage.subject)
+    def _code(self, stage: RunStage, sections: Sections) -> str | None:
+        return None if self._trusts_code else code_version(stage, sections)
 
 
 def _label(name: str) -> str:
     """Return a run's name without the hash at its end."""
     return name.rpartition("-")[0]
-
-
-@cache
-def section_defaults() -> Mapping[str, Mapping[str, Any]]:
-    """Return the settings of each section of a study file as they are where nobody sets them."""
-    return {name: model().model_dump(mode="json") for name, model in section_models().items()}

@@ -9,13 +9,14 @@ from typing import Any
 import pandas as pd
 
 from spaceprobe.stages import STAGES, TABLES, run_stage_named, stage_named
-from spaceprobe.stages.stage import RunStage, Sections, Stage, StudyStage
+from spaceprobe.stages.stage import FinishedPart, RunStage, Sections, Stage, StudyStage
+from spaceprobe.study.code_version import is_edited, table_version
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
-from spaceprobe.study.parts import Lacking, StudyParts
-from spaceprobe.study.source.code_version import code_version, is_edited
+from spaceprobe.study.layout import table_path
+from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.storage.part_files import StoredPart
-from spaceprobe.study.storage.part_store import Finished, Stamp, stamp_of
+from spaceprobe.study.storage.part_store import Stamp, stamp_of
 from spaceprobe.tables.frames import Frames, build_frame, cell_of, column_name, write_csv
 from spaceprobe.tables.table import Column, Table
 
@@ -36,15 +37,15 @@ class StudyTables:
     """Puts the finished parts of a study's runs together and writes its CSVs."""
 
     def __init__(self, study: Study, folder: Path, parts: StudyParts) -> None:
-        """Take a study, its folder of results and its parts; reads nothing yet."""
+        """Take a study, its folder of results and its parts; nothing is read yet."""
         self._study = study
         self._folder = folder
         self._parts = parts
         self._frames: dict[str, tuple[str, dict[str, pd.DataFrame]]] = {}
-        self._code = code_version(StudyTables.write)  # of every stage's tables as well
+        self._code = table_version()
 
     def write(self, stage: Stage) -> None:
-        """Write the tables of a stage, and note what they say; leave those alone that would not change.
+        """Write the tables of a stage, with its summary and warnings, unless they would not change.
 
         Raises:
             ResultsError: one cannot be written.
@@ -53,19 +54,35 @@ class StudyTables:
         memo = self._parts.store.memo(stage.name)
         while not self._fits(memo, stage, sources):
             frames = self.frames(stage)
+            asked = self._asked(stage)
             for table in stage.tables:
-                write_csv(self._folder / f"{table.name}.csv", frames[table.name])
-            said = {"text": stage.present(frames), "warnings": [*(stage.warn(frames) if stage.warn else [])]}
-            memo = {"sources": sources, "files": self._stamps(stage), **said}
+                path = table_path(self._folder, table.name)
+                if table.name in asked:
+                    write_csv(path, frames[table.name])
+                else:
+                    path.unlink(missing_ok=True)
+            memo = {
+                "sources": sources,
+                "files": self._stamps(stage),
+                "text": stage.present(frames),
+                "warnings": [*(stage.warn(frames) if stage.warn else [])],
+            }
             self._parts.store.set_memo(stage.name, memo)
             # Another runner may have added parts meanwhile: the last one to write has seen all of them.
             self._parts.forget()
             sources = self._sources(stage)
         if isinstance(stage, RunStage):
             self._write_timings()
-        if is_edited():  # what is in memory wrote the tables, and is not what `_sources` would say next time
+        if is_edited():  # the code that wrote the tables is not the one in the files, which is used next time
             self._parts.store.set_memo(stage.name, {**memo, "sources": ""})
         self._parts.store.save()
+
+    def _asked(self, stage: Stage) -> set[str]:
+        """Return the names of the tables of a stage that the settings ask for."""
+        if not isinstance(stage, RunStage) or stage.asked_tables is None:
+            return {table.name for table in stage.tables}
+        every = (sections for run in self._parts.runs for sections in run.variants(stage))
+        return {table.name for sections in every for table in stage.asked_tables(sections)}
 
     def refresh(self, written: Collection[Stage]) -> list[Stage]:
         """Write again those tables of other stages that are there but out of date.
@@ -94,8 +111,8 @@ class StudyTables:
     def _fits(self, memo: Any, stage: Stage, sources: str) -> bool:
         return memo is not None and memo["sources"] == sources and memo["files"] == self._stamps(stage)
 
-    def said(self, stage: Stage) -> tuple[str, list[str]]:
-        """Return what the tables of a stage say and warn of, as they were last written."""
+    def summary(self, stage: Stage) -> tuple[str, list[str]]:
+        """Return the summary of a stage's tables, and its warnings, as they were last written."""
         memo = self._parts.store.memo(stage.name)
         return memo["text"], memo["warnings"]
 
@@ -113,38 +130,37 @@ class StudyTables:
         return Frames({**needed, **self._frames[stage.name][1]}, TABLES)
 
     def _sources(self, stage: Stage) -> str:
-        """Return a digest of everything that the tables of a stage, and what they say, come from."""
-        words: list[Any] = [self._sources(stage_named(name)) for name in stage.needs]
+        """Return a digest of everything that the tables of a stage and their summary come from."""
+        sources: list[Any] = [self._sources(stage_named(name)) for name in stage.needs]
         if isinstance(stage, RunStage):
-            words += [
-                [run.name, run.axes, found.part.path, found.stamp] for run, found in self._looked(stage)
-            ]
-        words += [self._study.resolved(), self._code]
-        return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+            finished = self._finished_parts(stage)
+            sources += [[run.name, run.axes, part.part.path, part.stamp] for run, part in finished]
+        sources += [self._study.resolved(), self._code]
+        return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
-    def _looked(self, stage: RunStage) -> Iterator[tuple[Run, Finished]]:
+    def _finished_parts(self, stage: RunStage) -> Iterator[tuple[Run, FinishedPart]]:
         for run in self._parts.runs:
             for sections in run.variants(stage):
                 parts = self._parts.look(stage, run, sections)
-                for found in [] if isinstance(parts, Lacking) else parts:
-                    if isinstance(found, Finished):
-                        yield run, found
+                for part in [] if isinstance(parts, Obstacle) else parts:
+                    if isinstance(part, FinishedPart):
+                        yield run, part
 
     def _stamps(self, stage: Stage) -> list[Stamp | None]:
-        return [stamp_of(self._folder / f"{table.name}.csv") for table in stage.tables]
+        return [stamp_of(table_path(self._folder, table.name)) for table in stage.tables]
 
     def _write_timings(self) -> None:
         store = self._parts.store
         memos = {stage.name: store.memo(stage.name) for stage in STAGES if isinstance(stage, RunStage)}
         stages = [run_stage_named(name) for name, memo in memos.items() if memo is not None]
-        path = self._folder / f"{TIMINGS.name}.csv"
+        path = table_path(self._folder, TIMINGS.name)
         sources = [memos[stage.name]["sources"] for stage in stages]
         if store.memo(TIMINGS.name) == [sources, stamp_of(path)]:
             return
         rows = [
-            {"run": run.name, "stage": stage.name, "part": found.part.path, "duration_s": found.duration_s}
+            {"run": run.name, "stage": stage.name, "part": part.part.path, "duration_s": part.duration_s}
             for stage in stages
-            for run, found in self._looked(stage)
+            for run, part in self._finished_parts(stage)
         ]
         write_csv(path, build_frame(TIMINGS, rows))
         store.set_memo(TIMINGS.name, [sources, stamp_of(path)])

@@ -1,4 +1,4 @@
-"""Compiled rooms of the kernel walk; the public face is `spaceprobe.folding.kernel_walk`.
+"""The compiled modules of the kernel walk, which is called through `spaceprobe.folding.kernel_walk`.
 
 `entry` has the loops that Python calls. `network` holds a packed network and what belongs to an image,
 `workspace` the memory of a walking thread. `sweep` walks a path layer by layer, with `slopes` (where it

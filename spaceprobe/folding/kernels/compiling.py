@@ -1,14 +1,15 @@
-"""How the kernel walk is compiled: without the interpreter lock, and kept on disk where one may write.
+"""How the kernel walk is compiled: without the interpreter lock, and kept on disk where possible.
 
 Two things that numba leaves to its user. A cached function is compiled again only when its own file
-changes, not when a file that it calls does: so the functions that Python calls are built by a factory
-around the digest of all files here, which numba makes part of the cache key. And where no folder can
-be written, numba refuses to decorate: then we compile in memory, at every start, and say so once.
+changes, not when a file that it calls does, and the cache of an earlier version fails to load if a type
+was renamed since: so the digest of all files here is part of the name under which code is kept. And where no
+folder can be written, numba refuses to decorate: then we compile in memory, at every start, and say so once.
 """
 
 import hashlib
 import logging
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from numba import njit
 
 logger = logging.getLogger(__name__)
 
-# no fastmath: an infinity means «never» here, and a NaN has to fail every check
+# No fastmath: an infinity means "never" here, and a NaN has to fail every check.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
-# neither Python nor C calls them: their wrappers took a tenth of the compilation
+# Neither Python nor C calls them: their wrappers took a tenth of the compilation.
 _INNER_OPTIONS: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 inner: Any = njit(**_INNER_OPTIONS)
@@ -28,6 +29,7 @@ inner: Any = njit(**_INNER_OPTIONS)
 
 def cached(function: Callable[..., Any]) -> Any:
     """Compile ``function``, which Python calls, and keep the machine code on disk if possible."""
+    function.__qualname__ += f"-{_sources_digest()}"  # the file's name comes from it
     try:
         return njit(cache=True, **_OPTIONS)(function)
     except RuntimeError as error:  # numba: "cannot cache function ...: no locator available"
@@ -49,9 +51,10 @@ def _say_uncached() -> None:
         )
 
 
-def sources_digest() -> int:
-    """Digest of every source file of the kernels; a number, which costs a caller nothing to hold."""
+@cache
+def _sources_digest() -> str:
+    """Return a digest of every source file of the kernels."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
-    return int.from_bytes(digest.digest()[:7])
+    return digest.hexdigest()[:12]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spaceprobe.folding.kernels.careful import walk_carefully
-from spaceprobe.folding.kernels.compiling import cached, inner, sources_digest
+from spaceprobe.folding.kernels.compiling import cached, inner
 from spaceprobe.folding.kernels.network import (
     Images,
     Network,
@@ -71,106 +71,99 @@ def _walk_again(tag, tile, net, work, a, first_target, j, slopes, tolerance, is_
     return UNSURE
 
 
-def _build() -> tuple[Any, Any, Any]:
-    """Compile the loops; the digest makes them part of a new cache when any file here changes."""
-    digest = sources_digest()
-
-    def see(plan: Plan, inputs: np.ndarray, images: Images, first: int, last: int, scale: np.ndarray):
-        """Forward passes of ``inputs[first:last]`` into ``images``; ``scale`` is room for one row."""
-        digest  # noqa: B018 - held by the function, so that it is part of the cache key
-        net = view_network(plan.exact)
-        first_image = view_images(images)
-        for i in range(first, last):
-            image = view_image(first_image, net, i)
-            see_image(plan.exact_tag, net, pointer(inputs[i]), image, pointer(scale))
-
-    def paths(plan, sources, targets, first, last, room, out):
-        """Walk from source i to target i into ``out[i]``; where it stopped, and how many carefully."""
-        digest  # noqa: B018 - held by the function, so that it is part of the cache key
-        tag = plan.tag
-        tile = plan.tile
-        lanes = len(tag)
-        tolerance = plan.tolerance
-        fast_tolerance = plan.fast_tolerance
-        net = view_network(plan.fast)
-        exact = view_network(plan.exact)
-        first_source = view_images(sources)
-        first_target = view_images(targets)
-        work = view_workspace(net, lanes, room, first_source.states)
-        exact_tag = plan.exact_tag
-        exact_tile = plan.exact_tile
-        exact_work = view_workspace(exact, lanes, room, first_source.states)  # the same memory
-        exact_slopes = pointer(room.exact_slopes)
-        is_new = plan.fast.weights.itemsize < plan.exact.weights.itemsize
-        slopes = pointer(room.slopes)
-        zero = pointer(room.zero)
-        num_careful = 0
-        for i in range(first, last):
-            a = view_image(first_source, net, i)
-            b = view_image(first_target, net, i)
-            values = shift(pointer(out), i * NUM_VALUES)
-            starting_slopes(tag, tile, net, a, first_target, i, i + 1, slopes)
-            result = _walk_fast(tag, tile, net, work, a, b, slopes, fast_tolerance, zero, values)
-            if result == UNSURE:
-                result = _walk_again(
-                    exact_tag, exact_tile, exact, exact_work, a, first_target, i,
-                    exact_slopes, tolerance, is_new, zero, values,
-                )  # fmt: skip
-            if result == FULL:
-                return i, num_careful
-            num_careful += np.int64(result == UNSURE)
-        return last, num_careful
-
-    def grid(plan, sources, targets, row, column, last, triangle, room, tally: Tally):
-        """Walk from each source to all targets, or the later ones if ``triangle``, into ``tally``.
-
-        Begins at ``row`` and ``column`` and goes on to row ``last``; the row and column where it stopped.
-        """
-        digest  # noqa: B018 - held by the function, so that it is part of the cache key
-        tag = plan.tag
-        tile = plan.tile
-        lanes = len(tag)
-        tolerance = plan.tolerance
-        fast_tolerance = plan.fast_tolerance
-        net = view_network(plan.fast)
-        exact = view_network(plan.exact)
-        first_source = view_images(sources)
-        first_target = view_images(targets)
-        work = view_workspace(net, lanes, room, first_source.states)
-        exact_tag = plan.exact_tag
-        exact_tile = plan.exact_tile
-        exact_work = view_workspace(exact, lanes, room, first_source.states)  # the same memory
-        exact_slopes = pointer(room.exact_slopes)
-        is_new = plan.fast.weights.itemsize < plan.exact.weights.itemsize
-        slopes = pointer(room.slopes)
-        zero = pointer(room.zero)
-        values = pointer(room.values)
-        counts = view_tally(tally)
-        num_targets = len(targets.z)
-        for i in range(row, last):
-            a = view_image(first_source, net, i)
-            begin = max(column, i + 1 if triangle else 0)
-            for block in range(begin, num_targets, BLOCK):
-                block_end = min(block + BLOCK, num_targets)
-                starting_slopes(tag, tile, net, a, first_target, block, block_end, slopes)
-                for j in range(block, block_end):
-                    if is_full(counts):
-                        return i, j
-                    b = view_image(first_target, net, j)
-                    slope = shift(slopes, (j - block) * net.num_units)
-                    result = _walk_fast(tag, tile, net, work, a, b, slope, fast_tolerance, zero, values)
-                    if result == UNSURE:
-                        result = _walk_again(
-                            exact_tag, exact_tile, exact, exact_work, a, first_target, j,
-                            exact_slopes, tolerance, is_new, zero, values,
-                        )  # fmt: skip
-                    if result == FULL:
-                        return i, j
-                    count_path(counts, i, j, values, result == UNSURE)
-            column = 0
-        return last, 0
-
-    return cached(see), cached(paths), cached(grid)
+@cached
+def see_images(plan: Plan, inputs: np.ndarray, images: Images, first: int, last: int, scale: np.ndarray):
+    """Forward passes of ``inputs[first:last]`` into ``images``; ``scale`` is scratch for one row."""
+    net = view_network(plan.exact)
+    first_image = view_images(images)
+    for i in range(first, last):
+        image = view_image(first_image, net, i)
+        see_image(plan.exact_tag, net, pointer(inputs[i]), image, pointer(scale))
 
 
-see_images, walk_batch, walk_rows = _build()
+@cached
+def walk_batch(plan, sources, targets, first, last, scratch, out):
+    """Walk from source i to target i into ``out[i]``; where it stopped, and how many carefully."""
+    tag = plan.tag
+    tile = plan.tile
+    lanes = len(tag)
+    tolerance = plan.tolerance
+    fast_tolerance = plan.fast_tolerance
+    net = view_network(plan.fast)
+    exact = view_network(plan.exact)
+    first_source = view_images(sources)
+    first_target = view_images(targets)
+    work = view_workspace(net, lanes, scratch, first_source.states)
+    exact_tag = plan.exact_tag
+    exact_tile = plan.exact_tile
+    exact_work = view_workspace(exact, lanes, scratch, first_source.states)  # the same memory
+    exact_slopes = pointer(scratch.exact_slopes)
+    is_new = plan.fast.weights.itemsize < plan.exact.weights.itemsize
+    slopes = pointer(scratch.slopes)
+    zero = pointer(scratch.zero)
+    num_careful = 0
+    for i in range(first, last):
+        a = view_image(first_source, net, i)
+        b = view_image(first_target, net, i)
+        values = shift(pointer(out), i * NUM_VALUES)
+        starting_slopes(tag, tile, net, a, first_target, i, i + 1, slopes)
+        result = _walk_fast(tag, tile, net, work, a, b, slopes, fast_tolerance, zero, values)
+        if result == UNSURE:
+            result = _walk_again(
+                exact_tag, exact_tile, exact, exact_work, a, first_target, i,
+                exact_slopes, tolerance, is_new, zero, values,
+            )  # fmt: skip
+        if result == FULL:
+            return i, num_careful
+        num_careful += np.int64(result == UNSURE)
+    return last, num_careful
+
+
+@cached
+def walk_rows(plan, sources, targets, row, column, last, triangle, scratch, tally: Tally):
+    """Walk from each source to all targets, or the later ones if ``triangle``, into ``tally``.
+
+    Begins at ``row`` and ``column`` and goes on to row ``last``; the row and column where it stopped.
+    """
+    tag = plan.tag
+    tile = plan.tile
+    lanes = len(tag)
+    tolerance = plan.tolerance
+    fast_tolerance = plan.fast_tolerance
+    net = view_network(plan.fast)
+    exact = view_network(plan.exact)
+    first_source = view_images(sources)
+    first_target = view_images(targets)
+    work = view_workspace(net, lanes, scratch, first_source.states)
+    exact_tag = plan.exact_tag
+    exact_tile = plan.exact_tile
+    exact_work = view_workspace(exact, lanes, scratch, first_source.states)  # the same memory
+    exact_slopes = pointer(scratch.exact_slopes)
+    is_new = plan.fast.weights.itemsize < plan.exact.weights.itemsize
+    slopes = pointer(scratch.slopes)
+    zero = pointer(scratch.zero)
+    values = pointer(scratch.values)
+    counts = view_tally(tally)
+    num_targets = len(targets.z)
+    for i in range(row, last):
+        a = view_image(first_source, net, i)
+        begin = max(column, i + 1 if triangle else 0)
+        for block in range(begin, num_targets, BLOCK):
+            block_end = min(block + BLOCK, num_targets)
+            starting_slopes(tag, tile, net, a, first_target, block, block_end, slopes)
+            for j in range(block, block_end):
+                if is_full(counts):
+                    return i, j
+                b = view_image(first_target, net, j)
+                slope = shift(slopes, (j - block) * net.num_units)
+                result = _walk_fast(tag, tile, net, work, a, b, slope, fast_tolerance, zero, values)
+                if result == UNSURE:
+                    result = _walk_again(
+                        exact_tag, exact_tile, exact, exact_work, a, first_target, j,
+                        exact_slopes, tolerance, is_new, zero, values,
+                    )  # fmt: skip
+                if result == FULL:
+                    return i, j
+                count_path(counts, i, j, values, result == UNSURE)
+        column = 0
+    return last, 0

@@ -94,7 +94,7 @@ def pack(layers: Sequence[tuple[np.ndarray, np.ndarray]], lanes: int, dtype: Any
 
 
 def empty_images(network: Network, count: int, fast: Any) -> Images:
-    """Room for the forward passes of ``count`` images."""
+    """Return arrays for the forward passes of ``count`` images."""
     units = len(network.biases)
     z = aligned_zeros((count, units), np.float64)
     return Images(
@@ -186,7 +186,7 @@ def exactly(image):
 
 @inner
 def see_image(tag, network, x, image, scale):
-    """Forward pass of the input ``x`` into ``image``; ``scale`` is room for a padded row.
+    """Forward pass of the input ``x`` into ``image``; ``scale`` is scratch for a padded row.
 
     One order of summation for every image, so that results depend on no block size.
     """

@@ -43,7 +43,7 @@ class Workspace(NamedTuple):
     crossing: Any  # two vectors, put down while a crossing is read
 
 
-class Room(NamedTuple):
+class Scratch(NamedTuple):
     """The memory behind a workspace, and what a loop over paths needs beside it."""
 
     capacity: int
@@ -54,12 +54,12 @@ class Room(NamedTuple):
     values: np.ndarray  # of one path
 
 
-def new_room(network: Network, lanes: int, block: int, capacity: int) -> Room:
-    """Room for paths of ``capacity`` flips; jumps only where a third layer reads them."""
+def new_scratch(network: Network, lanes: int, block: int, capacity: int) -> Scratch:
+    """Return scratch memory for paths of ``capacity`` flips; jumps only where a third layer reads them."""
     rows = capacity if len(network.widths) > 2 else 0
     widest = int(network.groups.max())
     row = -(-(capacity + 1) // LINE) * LINE
-    return Room(
+    return Scratch(
         capacity,
         aligned_zeros((13 * row + 2 * rows * widest * lanes + 2 * lanes + rows * widest,), float),
         aligned_zeros((block * len(network.biases),), network.biases.dtype),
@@ -70,17 +70,17 @@ def new_room(network: Network, lanes: int, block: int, capacity: int) -> Room:
 
 
 @inner
-def view_workspace(network, lanes, room, states):
-    """Pointers into ``room``, which the caller keeps; ``states`` is any pointer to states."""
-    start = pointer(room.knots)
+def view_workspace(network, lanes, scratch, states):
+    """Pointers into ``scratch``, which the caller keeps; ``states`` is any pointer to states."""
+    start = pointer(scratch.knots)
     integers = recast(start, network.widths)
-    row = -(-(room.capacity + 1) // LINE) * LINE
-    rows = room.capacity if network.depth > 2 else 0
+    row = -(-(scratch.capacity + 1) // LINE) * LINE
+    rows = scratch.capacity if network.depth > 2 else 0
     size = rows * network.widest * lanes
     jumps = shift(start, 13 * row)
     crossing = shift(jumps, 2 * size)
     return Workspace(
-        room.capacity,
+        scratch.capacity,
         start,
         shift(start, row),
         shift(integers, 2 * row),

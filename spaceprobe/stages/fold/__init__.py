@@ -1,18 +1,23 @@
-"""Fold: space folding of the straight paths between the images of every class pair."""
+"""Fold: space folding of straight paths, such as those between the images of every class pair."""
 
 from spaceprobe.stages.fold.computation import compute
-from spaceprobe.stages.fold.parts import asks_gpu, check, plan
+from spaceprobe.stages.fold.endpoints import ENDPOINTS
+from spaceprobe.stages.fold.parts import asks_gpu, check, plan, sources
 from spaceprobe.stages.fold.settings import FoldingSettings
 from spaceprobe.stages.fold.summary import present
-from spaceprobe.stages.fold.tables import TABLES, tabulate
+from spaceprobe.stages.fold.tables import TABLES, asked_tables, tabulate
 from spaceprobe.stages.stage import RunStage
 
 STAGE = RunStage(
     name="fold",
     summary="Measure the space folding of trained networks.",
     example="spaceprobe fold depth-sweep --pairs 3-8,8-3 --method exact",
-    sections={"folding": FoldingSettings},
+    sections={
+        **{name: model for entry in ENDPOINTS.values() for name, model in entry.sections.items()},
+        "folding": FoldingSettings,
+    },
     tables=TABLES,
+    asked_tables=asked_tables,
     needs=("train",),
     unit="path",
     check=check,
@@ -21,4 +26,5 @@ STAGE = RunStage(
     compute=compute,
     tabulate=tabulate,
     present=present,
+    sources=sources,
 )

@@ -1,77 +1,66 @@
-"""Folds a network: counts over (length, reach) of the paths between the images of class pairs."""
+"""Folds a network: counts over (length, reach) of the paths of each set, and a sample of single paths."""
 
 import itertools
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.parts import folded_checkpoints
 from spaceprobe.stages.fold.settings import folding_of
-from spaceprobe.stages.fold.tables import MEASURES
-from spaceprobe.stages.stage import Advance, Content, Job, Part, WriteFile
+from spaceprobe.stages.fold.stored_counts import StoredCounts
+from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
 from spaceprobe.stages.train.settings import data_of
 
-if TYPE_CHECKING:
-    import numpy as np
 
-    from spaceprobe.data.endpoints import ClassPair
-    from spaceprobe.folding import GridFolding
-
-
-def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, Content]]:
-    """Yield the counts of each class pair, epoch by epoch."""
+def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, PartContent]]:
+    """Yield the counts of each set of paths, epoch by epoch."""
     del write_file
     import torch
 
-    from spaceprobe.data.endpoints import ClassPair, class_members
-    from spaceprobe.folding import fold_grid
+    from spaceprobe.folding import CountedFolding, fold_grid, fold_matched, walk_paths
+    from spaceprobe.stages.fold.detail import sample_detail
     from spaceprobe.stages.train.networks import load_data, load_network
 
     settings = folding_of(job.sections)
+    source = ENDPOINTS[settings.endpoints]
+    is_grid = source.layout == "grid"
+    fold: Callable[..., CountedFolding] = fold_grid if is_grid else fold_matched
     device = "cuda" if job.wants_gpu else "cpu"
     if job.wants_gpu and not torch.cuda.is_available():
         raise SpaceprobeError(
             "torch sees no CUDA device where the paths are walked; use --device cpu, or give the resource "
             "GPU to workers that have one"
         )
-    test = load_data(data_of(job.sections)).test
-    per_class = None if settings.per_class == "all" else settings.per_class
-    members = class_members(test.targets.numpy(), per_class)
+    way: dict[str, Any] = {
+        "method": settings.method,
+        "num_points": settings.num_points,
+        "device": device,
+        "threads": settings.threads,
+        "precision": settings.precision,
+    }
+    data = load_data(data_of(job.sections))
     (trained,) = job.inputs["train"]
     checkpoints = folded_checkpoints(job.sections)
     for epoch, parts in itertools.groupby(job.parts, key=lambda part: part.key["epoch"]):
         network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
         for part in parts:
-            pair = ClassPair(*part.key["pair"])
-            folding = fold_grid(
-                network,
-                test.inputs[members[pair.source]].double(),
-                None if pair.source == pair.target else test.inputs[members[pair.target]].double(),
-                method=settings.method,
-                num_points=settings.num_points,
-                device=device,
-                threads=settings.threads,
-                precision=settings.precision,
-                progress=advance,
-            )
+            ends = source.ends(network, data, part.key, job.sections)
+            directions = source.directions(part.key)
+            targets = None if ends.targets is None else ends.targets.values
+            folding = fold(network, ends.sources.values, targets, progress=advance, **way)
+            detail = {}
+            if settings.detail:
+                walk = partial(walk_paths, network, **way)
+                detail = sample_detail(network, ends, directions, settings.detail, is_grid=is_grid, walk=walk)
+                advance(settings.detail)
             record = {
                 "method": settings.method,
                 "device": device,
-                "num_walks": folding.num_paths // (2 if pair.source == pair.target else 1),
+                # Among the sources themselves one walk is two directed paths of the same counts.
+                "num_walks": folding.num_paths // (2 if ends.targets is None else 1),
                 "num_violations": folding.num_violations,
             }
-            yield part, Content(record, arrays=_to_arrays(pair, folding, members))
-
-
-def _to_arrays(
-    pair: "ClassPair", folding: "GridFolding", members: "Mapping[int, np.ndarray]"
-) -> "dict[str, np.ndarray]":
-    arrays = {f"images-{label}": members[label] for label in pair}
-    directed = {f"{pair.source}-{pair.target}": (folding.chi, folding.peak)}
-    if pair.source != pair.target:
-        directed[f"{pair.target}-{pair.source}"] = (folding.chi_back, folding.peak_back)
-    for name, measures in directed.items():
-        for measure, counts in zip(MEASURES, measures, strict=True):
-            arrays[f"{measure}-{name}-cells"] = counts.cells
-            arrays[f"{measure}-{name}-row-max"] = counts.row_max
-    return arrays
+            counts = StoredCounts.of(ends, directions, folding, detail)
+            yield part, PartContent(record, arrays=counts.to_arrays())

@@ -1,18 +1,18 @@
-"""What the fold stage computes of a run: a part for each epoch and unordered class pair."""
+"""What the fold stage computes of a run: a part for each epoch and set of paths."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.networks.models import NETWORKS
-from spaceprobe.stages.fold.settings import folding_of
+from spaceprobe.stages.fold.path_measures import PATH_MEASURES
+from spaceprobe.stages.fold.settings import folding_of, num_classes_of
 from spaceprobe.stages.stage import Inputs, Part, Sections
+from spaceprobe.stages.train.parts import sources as train_sources
 from spaceprobe.stages.train.settings import checkpoints_of, data_key, data_of, network_of
-
-IMAGES_PER_CLASS = 1_000  # of the MNIST test set, about: only for the progress of «all»
 
 
 def folded_checkpoints(sections: Sections) -> Mapping[int, str]:
@@ -21,10 +21,10 @@ def folded_checkpoints(sections: Sections) -> Mapping[int, str]:
 
 
 def check(sections: Sections) -> None:
-    """Check that the network has ReLUs and the data have classes of images.
+    """Check that the network has ReLUs, the data have classes of images, and the paths can be had.
 
     Raises:
-        SettingsError: they do not.
+        SettingsError: one of them is not so.
     """
     network, dataset = network_of(sections), data_of(sections).dataset
     activation = network.activation
@@ -38,6 +38,7 @@ def check(sections: Sections) -> None:
             f"data.dataset: {dataset} has no ten classes of images to walk between; "
             "set another, or leave fold and summarize out (study.stages: [train, lmd])"
         )
+    folding_of(sections).source.check(sections, num_classes_of(sections))
 
 
 def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
@@ -46,29 +47,40 @@ def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
 
 
 def plan(sections: Sections, inputs: Inputs) -> list[Part]:
-    """Return a part for each epoch and unordered class pair."""
-    from spaceprobe.data.endpoints import walked_pairs
-
+    """Return a part for each epoch and set of paths."""
     settings = folding_of(sections)
+    source = settings.source
     (trained,) = inputs["train"]
-    identity = json.dumps(settings.measurement(settings.identity()), sort_keys=True)
+    identity = settings.measurement(settings.identity())
+    key: dict[str, Any] = {"folding": settings.measurement(settings.key())}
+    for name in source.sections:
+        identity |= {name: sections[name].identity()}
+        key |= {name: sections[name].key()}
+    if settings.detail:  # a new measure of a path concerns these parts only
+        key |= {"columns": [column.name for measure in PATH_MEASURES.values() for column in measure.columns]}
     # A folder for each way of measuring: trying another one loses nothing.
-    folder = "folding-" + hashlib.sha256(identity.encode()).hexdigest()[:6]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     data_digest = data_key(sections)["data_digest"]
-    num_images = IMAGES_PER_CLASS if settings.per_class == "all" else settings.per_class
     return [
         Part(
-            f"{folder}/epoch{epoch}-{pair.source}-{pair.target}.npz",
+            f"folding-{digest[:6]}/epoch{epoch}-{paths.name}.npz",
             {
-                "folding": settings.measurement(settings.key()),
+                **key,
                 "data_digest": data_digest,
                 "checkpoint": trained.files[name],
                 "epoch": epoch,
-                "pair": list(pair),
+                **paths.key,
             },
-            kin=f"folding-*/epoch{epoch}-{pair.source}-{pair.target}.npz",
-            amount=num_images * (2 * num_images if pair.source != pair.target else num_images - 1),
+            siblings=f"folding-*/epoch{epoch}-{paths.name}.npz",
+            amount=paths.amount + settings.detail,
         )
         for epoch, name in folded_checkpoints(sections).items()
-        for pair in walked_pairs(settings.directed_pairs())
+        for paths in source.path_sets(sections, num_classes_of(sections))
     ]
+
+
+def sources(sections: Sections) -> tuple[str, ...]:
+    """Return the modules of the chosen data, network and endpoints, and of the measures of single paths."""
+    settings = folding_of(sections)
+    measures = [measure.module for measure in PATH_MEASURES.values()] if settings.detail else []
+    return (*train_sources(sections), settings.source.module, *measures)

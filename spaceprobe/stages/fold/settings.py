@@ -1,27 +1,29 @@
 """The settings of the fold stage: which paths are measured, and how."""
 
-import itertools
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
+from spaceprobe.data.sets import DATASETS
+from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.stage import NOT_IN_KEY, Flag, Sections, Settings
-from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice
+from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice, data_of
 
 if TYPE_CHECKING:
-    from spaceprobe.data.endpoints import ClassPair
+    from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
 
-NUM_IMAGE_CLASSES = 10
-"""Of every image set so far."""
+    EndpointsName = str
+else:  # of the registry, so that a new entry is a choice without a word here
+    EndpointsName = Literal[tuple(ENDPOINTS)]
 
 
 def parse_pairs(value: object) -> object:
     """Return the class pairs of a list such as ``3-8,8-3``, or ``all``.
 
     Raises:
-        ValueError: naming the item that is no pair of classes.
+        ValueError: naming the item that is not a pair of classes.
     """
     if value == "all":
         return value
@@ -30,14 +32,14 @@ def parse_pairs(value: object) -> object:
         raise ValueError("write all, or source-target pairs such as 3-8,8-3")
     pairs = []
     for item in items:
-        match = re.fullmatch(r"\s*(\d)-(\d)\s*", item, re.ASCII) if isinstance(item, str) else None
+        is_text = isinstance(item, str)
+        match = re.fullmatch(r"\s*(\d{1,9})-(\d{1,9})\s*", item, re.ASCII) if is_text else None
         if match is None:
             raise ValueError(
-                f"{item!r} is no class pair: write source-target with classes 0 to "
-                f"{NUM_IMAGE_CLASSES - 1}, such as 3-8, several as 3-8,8-3, or all; a study stands before "
-                "it: spaceprobe fold STUDY --pairs 3-8"
+                f"{item!r} is not a class pair: write source-target with the numbers of classes, such as "
+                "3-8, several as 3-8,8-3, or all; a study stands before it: spaceprobe fold STUDY --pairs 3-8"
             )
-        pairs.append(f"{match[1]}-{match[2]}")
+        pairs.append(f"{int(match[1])}-{int(match[2])}")
     if len(set(pairs)) < len(pairs):
         raise ValueError(f"a pair is named twice in {','.join(pairs)}")
     return tuple(pairs)
@@ -46,6 +48,7 @@ def parse_pairs(value: object) -> object:
 class FoldingSettings(Settings):
     """Which paths are measured, and how."""
 
+    endpoints: EndpointsName = Field("class-pairs", description="which points are the ends of paths")
     pairs: Annotated[
         Literal["all"] | tuple[str, ...],
         BeforeValidator(parse_pairs),
@@ -61,6 +64,9 @@ class FoldingSettings(Settings):
     num_points: Annotated[int, Flag("--points")] = Field(
         100, ge=2, le=1_000_000, description="points of a sampled path, both ends included"
     )
+    detail: Annotated[int, Flag("--detail")] = Field(
+        0, ge=0, le=1_000_000, description="single paths of each class pair that paths.csv lists"
+    )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     threads: Annotated[int | None, Flag("--threads"), NOT_IN_KEY] = Field(
         None, ge=1, le=4096, description="of the kernel; by default OMP_NUM_THREADS, else all cores"
@@ -72,20 +78,30 @@ class FoldingSettings(Settings):
         "auto", description="where paths are walked; auto takes a CUDA device where there is one"
     )
 
-    def directed_pairs(self) -> "list[ClassPair]":
-        """Return the class pairs asked for, sorted."""
-        from spaceprobe.data.endpoints import ClassPair
-
-        if self.pairs == "all":
-            return [ClassPair(*pair) for pair in itertools.product(range(NUM_IMAGE_CLASSES), repeat=2)]
-        return sorted(ClassPair(int(pair[0]), int(pair[2])) for pair in self.pairs)
+    @property
+    def source(self) -> "EndpointsEntry":
+        """The source of endpoints."""
+        return ENDPOINTS[self.endpoints]
 
     def measurement(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of some settings that a measured number depends on."""
+        """Return those of some settings that a measured number depends on.
+
+        The settings that came after the first release count only where they are not the default: parts from
+        before keep their files.
+        """
         idle = set() if self.method == "sampled" else {"num_points"}
-        return {name: value for name, value in values.items() if name not in idle}
+        later = {name for name in ("endpoints", "detail") if getattr(self, name) == self._default(name)}
+        return {name: value for name, value in values.items() if name not in idle | later}
+
+    def _default(self, name: str) -> Any:
+        return type(self).model_fields[name].default
 
 
 def folding_of(sections: Sections) -> FoldingSettings:
     """Return the folding settings."""
     return cast(FoldingSettings, sections["folding"])
+
+
+def num_classes_of(sections: Sections) -> int:
+    """Return the number of classes of the dataset."""
+    return DATASETS[data_of(sections).dataset].num_classes

@@ -1,102 +1,174 @@
-"""The tables of the fold stage, from the counts of its parts."""
+"""The tables of the fold stage, from the counts of its parts: those of each source of endpoints."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from spaceprobe.stages.fold.settings import folding_of
-from spaceprobe.stages.stage import Content, Part, Rows, Sections
+from spaceprobe.analysis.measures import measure_counts, measures_of
+from spaceprobe.stages.fold.endpoints import ENDPOINTS, class_pairs
+from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
+from spaceprobe.stages.fold.path_measures import PATH_MEASURES
+from spaceprobe.stages.fold.settings import folding_of, num_classes_of
+from spaceprobe.stages.fold.stored_counts import FOLDINGS, StoredCounts
+from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
+from spaceprobe.stages.train.tables import EPOCH
 from spaceprobe.tables.table import Column, Table
 
 if TYPE_CHECKING:
     import numpy as np
 
-MEASURES = ("chi", "peak")
-STATISTICS = (
-    *("num_paths", "num_sources", "num_targets", "zero_length", "folded", "mean", "max"),
-    *("q05", "q25", "q50", "q75", "q95", "row_max_median"),
+FOLDED_BY = Column(
+    "measure", "text", "chi: folding of the whole path; peak: largest folding of its prefixes from the start"
 )
-KEY = ("epoch", "source_class", "target_class", "measure", "method", "num_points")
-
-READING = (
-    Column("method", "text", "how paths were walked: exact, jvp, kernel or sampled", is_setting=True),
-    Column("num_points", "integer", "points of a sampled path; empty for other methods", is_setting=True),
+METHOD = Column("method", "text", "how paths were walked: exact, jvp, kernel or sampled", is_setting=True)
+NUM_POINTS = Column(
+    "num_points", "integer", "points of a sampled path; empty for other methods", is_setting=True
 )
-
-FOLDING = Table("folding", key=KEY, columns=(*KEY[:4], *READING, *STATISTICS))
-CHECKS = Table(
-    "folding_checks",
-    key=(*KEY[:3], "method"),
-    columns=(*KEY[:3], "method", "device", "num_walks", "num_violations"),
-)
-HISTOGRAM = Table(
-    "folding_histogram",
-    key=("epoch", *KEY[3:], "low", "high"),
-    columns=("epoch", "measure", *READING, "low", "high", "num_paths"),
-)
-
-TABLES = (FOLDING, CHECKS, HISTOGRAM)
+READING = (METHOD, NUM_POINTS)
 
 
-def tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows:
-    """Return the rows of each table from the finished parts of a run."""
+class SourceTables(NamedTuple):
+    """The tables of one source of endpoints.
+
+    Attributes:
+        folding: the measures of each direction of each set of paths.
+        checks: what was walked of each set, and what the region check said.
+        histogram: how many paths of a network fold how far.
+        paths: the sample of single paths; only where ``folding.detail`` asks for it.
+    """
+
+    folding: Table
+    checks: Table
+    histogram: Table
+    paths: Table
+
+
+def tables_of(source: EndpointsEntry) -> SourceTables:
+    """Return the tables of a source of endpoints; class pairs have the plain names."""
+    end = "" if source is class_pairs.ENTRY else f"_{source.name.replace('-', '_')}"
+    key = ("epoch", *(column.name for column in source.key_columns))
+    reading = tuple(column.name for column in READING)
+    return SourceTables(
+        folding=Table(
+            f"folding{end}",
+            key=(*key, "measure", *reading),
+            columns=(
+                *(EPOCH, *source.key_columns, FOLDED_BY, *READING),
+                *(measure.column for measure in measures_of(is_grid=source.layout == "grid")),
+            ),
+            meaning=f"the folding of paths {source.summary}, in one direction",
+        ),
+        checks=Table(
+            f"folding_checks{end}",
+            key=(*key, "method"),
+            columns=(
+                *(EPOCH, *source.key_columns, METHOD),
+                Column("device", "text", "where paths were walked: cpu or cuda"),
+                Column("num_walks", "integer", "number of walks, each read from both ends"),
+                Column("num_violations", "integer", "linear regions that failed the region check"),
+            ),
+            meaning=f"the walks of paths {source.summary}, both directions at once",
+        ),
+        histogram=Table(
+            f"folding_histogram{end}",
+            key=("epoch", "measure", *reading, "low", "high"),
+            columns=(
+                *(EPOCH, FOLDED_BY, *READING),
+                Column("low", "number", "folding above this; of paths that do not fold, 0"),
+                Column("high", "number", "and up to this; of paths that do not fold, 0"),
+                Column("num_paths", "integer", "number of paths"),
+            ),
+            meaning="how many of a network's measured paths fold how far",
+        ),
+        paths=Table(
+            f"paths{end}",
+            key=(*key, "source", "target", *reading),
+            columns=(
+                *(EPOCH, *source.key_columns),
+                Column("source", "integer", "number of the test image where the path starts"),
+                Column("target", "integer", "number of the test image where it ends"),
+                *READING,
+                Column("distance", "number", "L2 distance of the ends in input space"),
+                *(column for measure in PATH_MEASURES.values() for column in measure.columns),
+            ),
+            meaning=f"one of a seeded sample of the paths {source.summary} (folding.detail)",
+        ),
+    )
+
+
+SOURCE_TABLES = {name: tables_of(source) for name, source in ENDPOINTS.items()}
+"""By the source's name."""
+
+FOLDING, CHECKS, HISTOGRAM, PATHS = SOURCE_TABLES[class_pairs.ENTRY.name]
+
+TABLES = tuple(table for tables in SOURCE_TABLES.values() for table in tables)
+
+
+def asked_tables(sections: Sections) -> tuple[Table, ...]:
+    """Return the tables that the settings ask for."""
     settings = folding_of(sections)
-    asked = set(settings.directed_pairs())
+    tables = SOURCE_TABLES[settings.endpoints]
+    return (*tables[:3], tables.paths) if settings.detail else tables[:3]
+
+
+def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
+    """Return the rows of each table from the finished parts of a run."""
+    settings, num_classes = folding_of(sections), num_classes_of(sections)
+    source, tables = settings.source, SOURCE_TABLES[settings.endpoints]
     way = {
         "method": settings.method,
         "num_points": settings.num_points if settings.method == "sampled" else None,
     }
-    rows: list[dict[str, Any]] = []
-    checks: list[dict[str, Any]] = []
-    cells: dict[tuple[int, str], list[Any]] = {}
+    rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in asked_tables(sections)}
+    cells: dict[tuple[int, str], list[np.ndarray]] = {}
     for part, content in parts:
-        source, target = part.key["pair"]
-        walked = {"epoch": part.key["epoch"], "source_class": source, "target_class": target}
-        checks.append({**walked, **content.record})
-        for pair in sorted({(source, target), (target, source)} & asked):
-            for measure in MEASURES:
-                some = content.arrays[f"{measure}-{pair[0]}-{pair[1]}-cells"]
-                cells.setdefault((part.key["epoch"], measure), []).append(some)
-            for row in _rows(content.arrays, *pair):
-                rows.append(
-                    {
-                        "epoch": part.key["epoch"],
-                        "source_class": pair[0],
-                        "target_class": pair[1],
-                        **way,
-                        **row,
-                    }
-                )
-    histogram = [
-        {"epoch": epoch, "measure": measure, **way, **row}
-        for (epoch, measure), some in cells.items()
-        for row in _histogram(some)
+        epoch, counts = part.key["epoch"], StoredCounts.from_arrays(content.arrays)
+        directions = source.directions(part.key)
+        rows[tables.checks.name].append({"epoch": epoch, **directions[0].key, **content.record})
+        for number, direction in enumerate(directions):
+            if not source.is_asked(direction, sections, num_classes):
+                continue
+            counted = counts.counts[direction.name]
+            for name in FOLDINGS:
+                cells.setdefault((epoch, name), []).append(counted[name].cells)
+            for row in _rows(counts, number, direction.name, is_grid=source.layout == "grid"):
+                rows[tables.folding.name].append({"epoch": epoch, **direction.key, **way, **row})
+            for row in _path_rows(counts, number):
+                rows[tables.paths.name].append({"epoch": epoch, **direction.key, **way, **row})
+    rows[tables.histogram.name] = [
+        {"epoch": epoch, "measure": name, **way, **row}
+        for (epoch, name), counted_cells in cells.items()
+        for row in _histogram(counted_cells)
     ]
-    return {"folding": rows, "folding_checks": checks, "folding_histogram": histogram}
+    return rows
 
 
-def _histogram(cells: Sequence["np.ndarray"]) -> Iterator[dict[str, Any]]:
-    """Yield how many paths of several class pairs fold how far."""
+def _rows(counts: StoredCounts, number: int, direction: str, *, is_grid: bool) -> Iterator[dict[str, Any]]:
+    """Yield the measures of a direction: of its χ and of its peak folding."""
+    from spaceprobe.analysis.path_counts import PathCounts, count_zero_length
+
+    sources, targets = counts.images_of(number)
+    num_zero_length = count_zero_length(counts.counts[direction]["chi"].cells)
+    for name in FOLDINGS:
+        counted = counts.counts[direction][name]
+        paths = PathCounts(counted.cells, num_zero_length, counted.row_max, len(sources), len(targets))
+        yield {"measure": name, **measure_counts(paths, is_grid=is_grid)}
+
+
+def _path_rows(counts: StoredCounts, number: int) -> Iterator[dict[str, Any]]:
+    """Yield the single paths of a direction that were kept."""
+    columns = {name: values.tolist() for name, values in counts.detail.items()}
+    directions = columns.pop("direction", [])
+    for row, direction in enumerate(directions):
+        if direction == number:
+            yield {name: values[row] for name, values in columns.items()}
+
+
+def _histogram(cells: "Sequence[np.ndarray]") -> Iterator[dict[str, Any]]:
+    """Yield how many paths of several sets fold how far."""
     import numpy as np
 
-    from spaceprobe.analysis.statistics import HISTOGRAM_BINS, folding_histogram
+    from spaceprobe.analysis.path_counts import HISTOGRAM_BINS, folding_histogram
 
     for number, num_paths in enumerate(folding_histogram(np.concatenate(cells)).tolist()):
         low = max(0, number - 1) / HISTOGRAM_BINS
         yield {"low": low, "high": number / HISTOGRAM_BINS, "num_paths": num_paths}
-
-
-def _rows(arrays: Mapping[str, Any], source: int, target: int) -> Iterator[dict[str, Any]]:
-    from spaceprobe.analysis.statistics import count_zero_length, folding_statistics
-
-    num_zero_length = count_zero_length(arrays[f"chi-{source}-{target}-cells"])
-    for measure in MEASURES:
-        yield {
-            "measure": measure,
-            **folding_statistics(
-                arrays[f"{measure}-{source}-{target}-cells"],
-                arrays[f"{measure}-{source}-{target}-row-max"],
-                num_sources=len(arrays[f"images-{source}"]),
-                num_targets=len(arrays[f"images-{target}"]),
-                num_zero_length=num_zero_length,
-            ),
-        }

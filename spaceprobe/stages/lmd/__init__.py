@@ -7,6 +7,7 @@ from spaceprobe.stages.lmd.summary import present, present_file, warn
 from spaceprobe.stages.lmd.tables import OF_A_FILE, TABLES, tabulate
 from spaceprobe.stages.lmd.weight_file import open_weights
 from spaceprobe.stages.stage import FileInput, FileOption, RunStage
+from spaceprobe.stages.train.parts import sources
 
 STAGE = RunStage(
     name="lmd",
@@ -22,6 +23,7 @@ STAGE = RunStage(
     tabulate=tabulate,
     present=present,
     warn=warn,
+    sources=sources,
     file_input=FileInput(
         flag="--weights",
         summary="Decompose every matrix of a .safetensors, .pt, .pth or .bin file instead of a study.",

@@ -7,14 +7,14 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.lmd.settings import lmd_of
 from spaceprobe.stages.lmd.tables import TABLES
-from spaceprobe.stages.stage import Advance, Content, Job, Part, WriteFile
+from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
 from spaceprobe.stages.train.settings import INITIAL, checkpoints_of, data_of, network_of
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, Content]]:
+def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, PartContent]]:
     """Yield the tables and factors of each epoch."""
     del write_file
     from spaceprobe.stages.lmd.matrix import factor_arrays
@@ -46,5 +46,5 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 arrays |= factor_arrays(f"layer{layer}", decomposition)
         except ValueError as error:  # what no check foresaw of these data, such as a singular metric
             raise SpaceprobeError(f"epoch {epoch}: {error}") from error
-        yield part, Content(rows, arrays)
+        yield part, PartContent(rows, arrays)
         advance(1)

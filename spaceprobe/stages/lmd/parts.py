@@ -34,7 +34,7 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
                 **data_key(sections),
             },
             amount=1,
-            kin="lmd_factors*.npz",
+            siblings="lmd_factors*.npz",
         )
         for epoch, checkpoint in checkpoints_of(sections, settings.epoch).items()
     ]

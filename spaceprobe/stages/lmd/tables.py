@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from spaceprobe.stages.stage import Content, Part, Rows, Sections
+from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.stages.train.tables import EPOCH
 from spaceprobe.tables.table import Column, Table
 
@@ -255,7 +255,7 @@ TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS)
 """Those of a study."""
 
 
-def tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows:
+def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
     """Return the rows of each table from the finished parts of a run."""
     del sections
     return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import file_digest
-from spaceprobe.stages.stage import Content, Part
+from spaceprobe.stages.stage import Part, PartContent
 from spaceprobe.weights.quoting import quote_if_needed
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class WeightFile:
         """Return the name of a part's matrix, as a terminal may show it."""
         return quote_if_needed(part.key["name"])
 
-    def compute(self, part: Part) -> Content:
+    def compute(self, part: Part) -> PartContent:
         """Decompose one matrix, with one torch thread, whatever the machine: more change last bits.
 
         The product of two factors over a dimension below both its sides is decomposed without being formed,
@@ -109,13 +109,13 @@ class WeightFile:
             num_outputs, num_inputs = matrix.shape
             sides = {"num_outputs": num_outputs, "num_inputs": num_inputs}
             layer = {**where, **sides, "valid": False, "reason": str(error)}
-            return Content({"note": matrix.note, "lmd_layers": [layer]}, error=str(error))
+            return PartContent({"note": matrix.note, "lmd_layers": [layer]}, error=str(error))
         rows = {
             table: [{**where, **row} for row in table_rows]
             for table, table_rows in decomposition.rows.items()
         }
         note = "; ".join(filter(None, [matrix.note, decomposition.note]))
-        return Content({"note": note, **rows}, factor_arrays("matrix", decomposition))
+        return PartContent({"note": note, **rows}, factor_arrays("matrix", decomposition))
 
 
 def _decompose(matrix: "NamedMatrix", leading: int | None) -> "Decomposition":

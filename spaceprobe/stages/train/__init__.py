@@ -2,7 +2,7 @@
 
 from spaceprobe.stages.stage import RunStage
 from spaceprobe.stages.train.computation import compute
-from spaceprobe.stages.train.parts import label, plan
+from spaceprobe.stages.train.parts import label, plan, sources
 from spaceprobe.stages.train.settings import DataSettings, NetworkSettings, TrainingSettings
 from spaceprobe.stages.train.summary import present
 from spaceprobe.stages.train.tables import TABLES, tabulate
@@ -20,4 +20,5 @@ STAGE = RunStage(
     compute=compute,
     tabulate=tabulate,
     present=present,
+    sources=sources,
 )

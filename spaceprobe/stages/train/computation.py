@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from spaceprobe.stages.stage import Advance, Content, Job, Part, WriteFile
+from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
 from spaceprobe.stages.train.settings import FINAL, INITIAL, data_of, snapshot_name, training_of
 
 
-def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, Content]]:
+def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, PartContent]]:
     """Yield the finished training; the weights of the first, the last and the kept epochs are files."""
     from spaceprobe.networks.checkpoints import to_bytes
     from spaceprobe.networks.mlp import count_parameters
@@ -55,4 +55,4 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         "curve": curve,
         "convergence": convergence.rows(),
     }
-    yield job.parts[0], Content(record, files=digests, error=error)
+    yield job.parts[0], PartContent(record, files=digests, error=error)

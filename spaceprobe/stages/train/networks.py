@@ -13,7 +13,7 @@ from spaceprobe.data.random_labels import randomize_labels
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.networks.checkpoints import load_into, read_verified
 from spaceprobe.networks.models import NETWORKS
-from spaceprobe.stages.stage import Sections, Vouched
+from spaceprobe.stages.stage import FinishedPart, Sections
 from spaceprobe.stages.train.settings import DataSettings, data_of, network_of, training_of
 
 RANDOM_LABELS = "random_labels.npy"
@@ -44,7 +44,7 @@ def read_labels(data: bytes) -> torch.Tensor:
     return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False)).long()
 
 
-def load_training_data(sections: Sections, folder: Path, trained: Vouched) -> Dataset:
+def load_training_data(sections: Sections, folder: Path, trained: FinishedPart) -> Dataset:
     """Return the dataset as a finished run was trained on it, random labels included.
 
     Raises:
@@ -71,7 +71,7 @@ def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Sequential, 
     return NETWORKS[network.model].build(network, shape, dataset.num_outputs, weights), batches
 
 
-def load_network(sections: Sections, folder: Path, trained: Vouched, name: str) -> nn.Sequential:
+def load_network(sections: Sections, folder: Path, trained: FinishedPart, name: str) -> nn.Sequential:
     """Return the network of a checkpoint that the train stage vouches for.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spaceprobe.networks.models import NETWORKS
-from spaceprobe.stages.stage import Content, Part, Rows, Sections
+from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.stages.train.settings import data_of, network_of, training_of
 from spaceprobe.tables.table import Column, Table
 
@@ -114,7 +114,7 @@ CONVERGENCE = Table(
 TABLES = (RUNS, TRAINING, CONVERGENCE)
 
 
-def tabulate(sections: Sections, parts: Sequence[tuple[Part, Content]]) -> Rows:
+def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
     """Return the rows of each table from the finished parts of a run."""
     network = network_of(sections)
     widths = NETWORKS[network.model].hidden_widths(network)

@@ -19,13 +19,13 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import InTheWayError, file_digest
 from spaceprobe.stages.stage import Job
 from spaceprobe.study.cluster.workers import GPU, LOOK_EVERY_S, Workers
-from spaceprobe.study.running.executor import Watch
-from spaceprobe.study.running.job import Outcome, run_job
-from spaceprobe.study.running.run_log import here, log_line
-from spaceprobe.study.storage.part_files import Expected, StoredPart, read_part
+from spaceprobe.study.jobs.executor import JobWatch
+from spaceprobe.study.jobs.run_job import JobOutcome, run_job
+from spaceprobe.study.jobs.run_log import here, log_line
+from spaceprobe.study.storage.part_files import StoredPart, read_part
 
 REPORT_EVERY_S = 0.5
-"""Chosen: how often a worker tells how far it is."""
+"""Chosen: how often a worker reports its progress."""
 
 SHARED_DISK_S = 30.0
 """Chosen: how long a file written elsewhere may take to be seen; NFS forgets within half of that."""
@@ -33,7 +33,7 @@ SHARED_DISK_S = 30.0
 
 @dataclass(frozen=True)
 class _Message:
-    """What is told of a job: that it began, how much work was done since the last message, that it ended."""
+    """A report on a job: that it started, how much was done since the last message, or that it ended."""
 
     number: int
     started: str | None = None
@@ -44,13 +44,13 @@ class _Message:
 class DaskExecutor:
     """Computes jobs by the workers that a client sees.
 
-    A worker holds one job at a time, so that a worker's death costs the job that it computed and no other.
-    A job whose worker dies is tried on another one, as often as the cluster's ``allowed-failures`` says:
-    once, on clusters that spaceprobe starts.
+    A worker holds one job at a time, so that its death costs that job and no other. A job whose worker dies
+    is tried on another one, as often as the cluster's ``allowed-failures`` allows: once, on clusters that
+    spaceprobe starts.
     """
 
     def __init__(self, client: Client, where: str, workers: Workers) -> None:
-        """Take a client, what to call its cluster in messages, and its workers."""
+        """Take a client, its cluster's name in messages, and its workers."""
         self._client = client
         self._where = where
         self._workers = workers
@@ -59,7 +59,7 @@ class DaskExecutor:
         client.subscribe_topic(self._topic, self._receive)
 
     def check_gpu(self) -> None:
-        """Check that a worker has a GPU; waits until there is a worker."""
+        """Check that a worker has a GPU, after waiting until there is a worker."""
         if not self.has_gpu():
             raise SpaceprobeError(
                 f"--device cuda: no worker of {self._where} has the resource {GPU}; start some with "
@@ -67,50 +67,50 @@ class DaskExecutor:
             )
 
     def has_gpu(self) -> bool:
-        """Return whether a worker has a GPU; waits until there is a worker."""
+        """Return whether a worker has a GPU, after waiting until there is a worker."""
         return self._workers.has_gpu()
 
-    def run(self, jobs: Sequence[Job], watch: Watch) -> Generator[tuple[Job, Outcome], None, None]:
-        """Compute jobs and yields the outcome of each as it ends.
+    def run(self, jobs: Sequence[Job], watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
+        """Compute jobs and yield the outcome of each as it ends.
 
-        To close it early leaves the jobs that began to their workers, which may still write results.
+        If it is closed early, jobs that have started go on in their workers, which may still write results.
 
         Raises:
             ResultsError: results cannot be written.
             SpaceprobeError: the scheduler is gone, or a worker has other code.
         """
         waiting = deque(enumerate(jobs))
-        active: dict[int, Future[Outcome]] = {}
-        told = [0] * len(jobs)
+        active: dict[int, Future[JobOutcome]] = {}
+        reported = [0] * len(jobs)
         try:
             while waiting or active:
-                # Looked at in any case: workers may have to be asked for while nothing waits.
+                # Even while no job waits: new workers may have to be asked for.
                 num_slots = self._workers.num_slots(wants_gpu=waiting[0][1].wants_gpu if waiting else False)
                 while waiting and len(active) < num_slots:
                     number, job = waiting.popleft()
                     active[number] = self._submit(number, job)
                 message = self._next_message()
                 if message is None or message.number not in active:
-                    continue  # what is told of a job that ended came too late
+                    continue  # a late message about a job that has ended
                 number, job = message.number, jobs[message.number]
                 if message.started is not None:
-                    watch.advance(-told[number])  # what a worker did that died
-                    told[number] = 0
+                    watch.advance(-reported[number])  # by a worker that died
+                    reported[number] = 0
                     watch.started(job, message.started)
-                told[number] += message.amount
+                reported[number] += message.amount
                 watch.advance(message.amount)
                 if message.has_ended:
                     future = active.pop(number)
                     outcome = self._outcome(job, future)
-                    future.release()  # else finished work is computed again when its worker dies
-                    watch.advance(job.amount - told[number])
+                    future.release()  # or Dask would compute it again when its worker dies
+                    watch.advance(job.amount - reported[number])
                     yield job, outcome
         finally:
             for future in active.values():
                 future.release()
 
-    def _submit(self, number: int, job: Job) -> Future[Outcome]:
-        future: Future[Outcome] = self._client.submit(
+    def _submit(self, number: int, job: Job) -> Future[JobOutcome]:
+        future: Future[JobOutcome] = self._client.submit(
             pickle.loads,
             pickle.dumps(_Call((number, job, self._topic))),
             key=f"{job.stage}-{job.run}-{uuid.uuid4().hex[:8]}",
@@ -121,15 +121,15 @@ class DaskExecutor:
         return future
 
     def _next_message(self) -> _Message | None:
-        """Return what comes next, or None where nothing came for a while."""
+        """Return the next message, or None if none came for a while."""
         try:
             return self._inbox.get(timeout=LOOK_EVERY_S)
         except queue.Empty:
             self._workers.check_scheduler()
             return None
 
-    def _outcome(self, job: Job, future: Future[Outcome]) -> Outcome:
-        """Return the outcome of a job, or why there is none.
+    def _outcome(self, job: Job, future: Future[JobOutcome]) -> JobOutcome:
+        """Return the outcome of a job that has ended.
 
         Raises:
             ResultsError: results cannot be written.
@@ -137,11 +137,11 @@ class DaskExecutor:
         """
         try:
             error = future.exception()
-            outcome: Outcome | None = future.result() if error is None else None
+            outcome: JobOutcome | None = future.result() if error is None else None
         except (FutureCancelledError, OSError) as lost:
             raise self._workers.gone() from lost
         if outcome is not None:
-            return self._seen(job, outcome)
+            return self._once_visible(job, outcome)
         if isinstance(error, SpaceprobeError):
             raise error
         if isinstance(error, ImportError):
@@ -152,33 +152,33 @@ class DaskExecutor:
         if isinstance(error, KilledWorker):
             problem = (
                 f"killed every worker that computed it, the last one {error.last_worker.address} (out of "
-                "memory, or its time at the batch system over?); what it had finished is kept, the same "
+                "memory, or its time at the batch system over?); what it had finished is kept; the same "
                 "command tries it again"
             )
         else:
             problem = f"{type(error).__name__}: {error}"
-        with suppress(InTheWayError):  # the outcome says it as well
+        with suppress(InTheWayError):  # it is in the outcome as well
             log_line(job.folder, f"{job.stage}: failed: {problem}")
-        return Outcome(error=problem)
+        return JobOutcome(error=problem)
 
-    def _seen(self, job: Job, outcome: Outcome) -> Outcome:
-        """Return an outcome once the parts that were written elsewhere are seen here."""
+    def _once_visible(self, job: Job, outcome: JobOutcome) -> JobOutcome:
+        """Return an outcome once the parts that were written elsewhere can be seen here."""
         deadline = time.monotonic() + SHARED_DISK_S
         for path, digest in outcome.digests.items():
             while file_digest(job.folder / path) != digest and not self._is_there(job, path):
                 if time.monotonic() > deadline:
-                    return Outcome(
+                    return JobOutcome(
                         error=f"{job.folder / path}: was written by a worker but is not there; --results "
                         f"has to lie on a disk that all machines of {self._where} share"
                     )
-                _look_into(job.folder / path)
+                _refresh_folder(job.folder / path)
                 time.sleep(REPORT_EVERY_S)
         return outcome
 
     def _is_there(self, job: Job, path: str) -> bool:
-        """Return whether another process finished the part as well: only the time that it took differs."""
+        """Return whether the part was written by another process as well, with another duration."""
         part = next(part for part in job.parts if part.path == path)
-        return isinstance(read_part(job.folder, part, Expected(job.code, {})), StoredPart)
+        return isinstance(read_part(job.folder, part, job.code), StoredPart)
 
     def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
         _, message = event
@@ -187,10 +187,10 @@ class DaskExecutor:
 
 @dataclass(frozen=True)
 class _Call:
-    """Becomes the outcome of `_compute` when it is unpickled.
+    """A call of `_compute`, made when it is unpickled.
 
-    So a worker that lacks spaceprobe fails this one task with an error that says so. Handed a job itself, it
-    would lose its connection while reading it, look as if the job had killed it, and take the next.
+    A worker without spaceprobe then fails this task with a clear error. Given the job itself, it would lose
+    its connection while reading it, look as if the job had killed it, and take the next.
     """
 
     arguments: tuple[int, Job, str]
@@ -199,40 +199,40 @@ class _Call:
         return _compute, self.arguments
 
 
-def _compute(number: int, job: Job, topic: str) -> Outcome:
-    """Compute a job in a worker, and tells the driver how it goes on."""
+def _compute(number: int, job: Job, topic: str) -> JobOutcome:
+    """Compute a job in a worker, and report its progress to the driver."""
     num_threads = get_worker().state.nthreads
-    if num_threads > 1:  # its death would cost as many jobs, and their warnings would mix in the logs
+    if num_threads > 1:  # its death would cost as many jobs, and warnings would mix in the logs
         raise SpaceprobeError(
             f"{here()} is a Dask worker with {num_threads} threads; start workers with `dask worker ... "
             f"--nthreads 1 --nworkers {num_threads}`"
         )
-    tell = _Teller(number, topic)
-    tell.send(started=here())
-    return run_job(job, tell.advance)
+    reporter = _Reporter(number, topic)
+    reporter.send(started=here())
+    return run_job(job, reporter.advance)
 
 
-class _Teller:
-    """Tells the driver about a job, not more often than it cares."""
+class _Reporter:
+    """Reports the progress of a job to the driver, throttled."""
 
     def __init__(self, number: int, topic: str) -> None:
         self._number = number
         self._topic = topic
         self._amount = 0
-        self._told = time.monotonic()
+        self._last_sent = time.monotonic()
 
     def advance(self, amount: int) -> None:
         self._amount += amount
-        if time.monotonic() - self._told > REPORT_EVERY_S:
+        if time.monotonic() - self._last_sent > REPORT_EVERY_S:
             self.send(amount=self._amount)
-            self._amount, self._told = 0, time.monotonic()
+            self._amount, self._last_sent = 0, time.monotonic()
 
     def send(self, **message: Any) -> None:
         get_worker().log_event(self._topic, {"number": self._number, **message})
 
 
-def _look_into(path: Path) -> None:
-    """List a file's folder: that is when an NFS client asks the server anew."""
+def _refresh_folder(path: Path) -> None:
+    """List a file's folder, at which an NFS client asks its server again."""
     with suppress(OSError):
         for _ in path.parent.iterdir():
             pass

@@ -1,7 +1,7 @@
-"""A Dask cluster of worker processes on this machine, for nobody else.
+"""A Dask cluster of worker processes on this machine, closed to others.
 
-It listens on 127.0.0.1 only and speaks TLS with credentials that are made for it and end with it: without
-them every user of the machine could have his code run by the workers. It serves no dashboard unless asked.
+It listens on 127.0.0.1 only and uses TLS with credentials made for it: without them, every user of the
+machine could run code in the workers. It serves a dashboard only if asked.
 """
 
 import os
@@ -22,11 +22,11 @@ HOST = "127.0.0.1"
 START_TIMEOUT_S = 60
 
 CLOSE_TIMEOUT_S = 1.0
-"""Chosen: how long a worker may take to close; in the midst of a job it would take all that it gets."""
+"""Chosen: how long a worker may take to close; in the middle of a job it takes as long as it may."""
 
 
 def local_cluster(num_workers: int, dashboard: str | None = None, num_gpus: int | None = None) -> SpecCluster:
-    """Return a running cluster; to be closed.
+    """Return a running cluster, which the caller closes.
 
     Args:
         num_workers: its worker processes, each with one thread: Python computes one job a process.
@@ -34,7 +34,7 @@ def local_cluster(num_workers: int, dashboard: str | None = None, num_gpus: int 
         num_gpus: GPUs of this machine: the first workers get one each. None to ask torch.
 
     Raises:
-        SettingsError: the dashboard has no such address.
+        SettingsError: the dashboard's address is not HOST:PORT.
         SpaceprobeError: the dashboard cannot be served, or processes cannot be started.
     """
     if dashboard is not None:
@@ -47,7 +47,7 @@ def local_cluster(num_workers: int, dashboard: str | None = None, num_gpus: int 
         "options": {
             **common,
             "dashboard": dashboard is not None,
-            # A port of its own even without: it answers nothing there, but Dask opens it in any case.
+            # Dask opens a port even without a dashboard; it answers nothing.
             "dashboard_address": dashboard or f"{HOST}:0",
         },
     }
@@ -64,17 +64,17 @@ def local_cluster(num_workers: int, dashboard: str | None = None, num_gpus: int 
 
 CONFIG = {
     "distributed.scheduler.allowed-failures": 1,
-    "distributed.scheduler.worker-saturation": 1.0,  # jobs wait at the scheduler, not at a mortal worker
+    "distributed.scheduler.worker-saturation": 1.0,  # jobs wait at the scheduler, as workers may die
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.worker.daemon": True,
     "distributed.comm.timeouts.connect": f"{START_TIMEOUT_S}s",
 }
-"""What Dask is told of clusters that spaceprobe starts."""
+"""Dask's configuration for clusters that spaceprobe starts."""
 
 DASHBOARD = {"distributed.scheduler.http.routes": dask.config.get("distributed.scheduler.http.routes")}
-"""What it is told otherwise where a dashboard is asked for."""
+"""What a dashboard changes of it."""
 
 
 def _worker(number: int, num_workers: int, num_gpus: int, common: dict[str, Any]) -> dict[str, Any]:
@@ -82,12 +82,12 @@ def _worker(number: int, num_workers: int, num_gpus: int, common: dict[str, Any]
     env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
     resources = {}
     if num_gpus:
-        # One device a worker, and none for the others: two jobs on one GPU may not fit.
+        # One device for a worker, and none for the rest: two jobs may not fit on one GPU.
         env["CUDA_VISIBLE_DEVICES"] = _device(number) if number < num_gpus else ""
         resources = {GPU: 1} if number < num_gpus else {}
     options = {
         "nthreads": 1,
-        "memory_limit": 0,  # Dask would kill a worker at its share of the memory, whether or not it lacks
+        "memory_limit": 0,  # or Dask would kill a worker at its share of the memory, even if there is more
         "dashboard": False,
         "env": env,
         "resources": resources,
@@ -98,17 +98,17 @@ def _worker(number: int, num_workers: int, num_gpus: int, common: dict[str, Any]
 
 
 class _Nanny(Nanny):
-    """Starts a worker process and starts it anew when it dies, also while it starts."""
+    """Starts a worker process, and starts it again when it dies, even while it is starting."""
 
     async def instantiate(self) -> Status:
-        """Start the process; once more where it died on its way, which Dask takes for the end of all."""
+        """Start the process; once more if it dies meanwhile, at which Dask would give up."""
         status = await super().instantiate()
         return status if status == Status.running else await super().instantiate()
 
     async def close(  # type: ignore[override]  # as in Nanny itself
         self, timeout: float = CLOSE_TIMEOUT_S, reason: str = "nanny-close"
     ) -> Literal["OK"]:
-        """End the process; a job is not waited for: what it leaves is written whole or not at all."""
+        """End the process without waiting for its job: results are written whole or not at all."""
         return await super().close(timeout=min(timeout, CLOSE_TIMEOUT_S), reason=reason)
 
 
@@ -128,14 +128,14 @@ def _check_dashboard(address: str) -> None:
 
 
 def _device(number: int) -> str:
-    """Return the name of a GPU of this machine, of those that the user lets us see."""
+    """Return the name of a GPU of this machine, one of those that are visible."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return visible.split(",")[number] if visible else str(number)
 
 
 def _count_gpus() -> int:
     if shutil.which("nvidia-smi") is None:
-        return 0  # torch takes seconds to import, only to say so
+        return 0  # without importing torch, which takes seconds
     import torch
 
     return torch.cuda.device_count()

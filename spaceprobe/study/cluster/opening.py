@@ -1,4 +1,4 @@
-"""Opens a Dask cluster: one of our own on this machine or by SLURM, or one that is there."""
+"""Opens a Dask cluster: a new one on this machine or by SLURM, or a running one."""
 
 import asyncio
 import json
@@ -16,54 +16,55 @@ from distributed.security import Security
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.study.cluster.dask_executor import DaskExecutor
+from spaceprobe.study.cluster.held_signals import hold_signals
 from spaceprobe.study.cluster.local import local_cluster
-from spaceprobe.study.cluster.settings import SlurmSettings
-from spaceprobe.study.cluster.undisturbed import undisturbed
 from spaceprobe.study.cluster.workers import Workers
-from spaceprobe.study.running.executor import Place
+from spaceprobe.study.jobs.compute_target import ComputeTarget
+from spaceprobe.study.layout import SLURM
+from spaceprobe.study.slurm_settings import SlurmSettings
 
 CONNECT_TIMEOUT_S = 20
 """Chosen: how long a scheduler may take to answer."""
 
 
 @contextmanager
-def open_cluster(place: Place, slurm: SlurmSettings, folder: Path) -> Iterator[DaskExecutor]:
-    """Open the cluster of a place, and closes what it started.
+def open_cluster(target: ComputeTarget, slurm: SlurmSettings, folder: Path) -> Iterator[DaskExecutor]:
+    """Open the cluster of a target, and close what was started.
 
     Args:
-        place: where.
-        slurm: what SLURM is asked for, where it is.
+        target: where jobs are computed.
+        slurm: what SLURM is asked for, if it is the target.
         folder: the study's folder of results, where SLURM's jobs write their logs.
 
     Raises:
-        SettingsError: the scheduler's file is none.
-        SpaceprobeError: nobody answers, or SLURM refuses.
+        SettingsError: the scheduler's file is something else.
+        SpaceprobeError: no scheduler answers, or SLURM refuses.
     """
-    _hand_on_logs()
-    keep, is_ours = None, False
+    _redirect_dask_logs()
+    keep, is_local = None, False
     with ExitStack() as stack:
-        if place.scheduler_address is not None or place.scheduler_file is not None:
-            client, where = stack.enter_context(_connect(place)), _name(place)
+        if target.scheduler_address is not None or target.scheduler_file is not None:
+            client, where = stack.enter_context(_connect(target)), _name(target)
         else:
-            if place.num_slurm_workers is not None:
+            if target.num_slurm_workers is not None:
                 from spaceprobe.study.cluster.slurm import slurm_cluster  # here: it is an extra
 
-                where, num_workers = "the SLURM cluster", place.num_slurm_workers
-                with undisturbed():
+                where, num_workers = "the SLURM cluster", target.num_slurm_workers
+                with hold_signals():
                     cluster: SpecCluster = stack.enter_context(
-                        slurm_cluster(slurm, num_workers, folder / "slurm")
+                        slurm_cluster(slurm, num_workers, folder / SLURM)
                     )
                 keep = partial(cluster.scale, num_workers)
             else:
-                where, is_ours = "this machine", True
-                with undisturbed():
-                    cluster = stack.enter_context(local_cluster(place.num_jobs, place.dashboard))
+                where, is_local = "this machine", True
+                with hold_signals():
+                    cluster = stack.enter_context(local_cluster(target.num_jobs, target.dashboard))
             client = stack.enter_context(Client(cluster, set_as_default=False))
-        yield DaskExecutor(client, where, Workers(client, where, keep, gives_up=is_ours))
+        yield DaskExecutor(client, where, Workers(client, where, keep, gives_up=is_local))
 
 
-def _hand_on_logs() -> None:
-    """Take away the handlers that Dask gave its loggers when it was imported: they write to stderr.
+def _redirect_dask_logs() -> None:
+    """Remove the handlers, to stderr, that Dask gave its loggers when it was imported.
 
     Its messages then go where all messages of the program go.
     """
@@ -84,40 +85,42 @@ def _hand_on_logs() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Return whether a message of a scheduler in this process says what is not known here.
+    """Return whether a message of a scheduler in this process is worth showing.
 
-    Its only client is this program's, which closes its connection before the scheduler ends: what is still
-    sent to it then is a traceback to Dask.
+    This program, its only client, closes its connection before the scheduler ends; Dask logs a traceback for
+    what the scheduler still sends then.
     """
     return not str(record.msg).startswith("Closed comm")
 
 
-def _connect(place: Place) -> Client:
-    """Return a client of a scheduler that is there; TLS is as Dask's own configuration says."""
-    address = place.scheduler_address if place.scheduler_file is None else _address_in(place.scheduler_file)
+def _connect(target: ComputeTarget) -> Client:
+    """Return a client of a running scheduler; TLS is set in Dask's own configuration."""
+    address = (
+        target.scheduler_address if target.scheduler_file is None else _address_in(target.scheduler_file)
+    )
     try:
-        with ThreadPoolExecutor(1) as thread:  # whose event loop is nobody else's
+        with ThreadPoolExecutor(1) as thread:  # with an event loop of its own
             thread.submit(asyncio.run, _greet(str(address))).result()
         return Client(
-            place.scheduler_address,
-            scheduler_file=None if place.scheduler_file is None else os.fspath(place.scheduler_file),
+            target.scheduler_address,
+            scheduler_file=None if target.scheduler_file is None else os.fspath(target.scheduler_file),
             timeout=CONNECT_TIMEOUT_S,
             set_as_default=False,
         )
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise SpaceprobeError(
-            f"{_name(place)}: no Dask scheduler answers ({reason}); start one with `dask scheduler`, or give "
-            "the address that it prints. With TLS the address begins with tls://, and Dask is told of the "
+            f"{_name(target)}: no Dask scheduler answers ({reason}); start one with `dask scheduler`, or "
+            "give the address that it prints. With TLS the address begins with tls://, and Dask finds the "
             "certificates by DASK_DISTRIBUTED__COMM__TLS__... or its own files"
         ) from error
 
 
 async def _greet(address: str) -> None:
-    """Check that a scheduler answers: Dask's client would wait for ever for one that is silent.
+    """Check that a scheduler answers: Dask's client would wait for a silent one for ever.
 
     Raises:
-        OSError: nobody answers in time.
+        OSError: none answers in time.
     """
     options = Security().get_connection_args("client")
     comm = await asyncio.wait_for(connect(address, timeout=CONNECT_TIMEOUT_S, **options), CONNECT_TIMEOUT_S)
@@ -130,7 +133,7 @@ def _address_in(path: Path) -> str:
         address = json.loads(path.read_text())["address"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
-            f"--scheduler-file {path}: is no file of a Dask scheduler "
+            f"--scheduler-file {path}: not a file of a Dask scheduler "
             f"({type(error).__name__}); `dask scheduler --scheduler-file F` writes one"
         ) from error
     if not isinstance(address, str):
@@ -138,7 +141,7 @@ def _address_in(path: Path) -> str:
     return address
 
 
-def _name(place: Place) -> str:
-    if place.scheduler_file is not None:
-        return f"--scheduler-file {place.scheduler_file}"
-    return f"--scheduler-address {place.scheduler_address}"
+def _name(target: ComputeTarget) -> str:
+    if target.scheduler_file is not None:
+        return f"--scheduler-file {target.scheduler_file}"
+    return f"--scheduler-address {target.scheduler_address}"

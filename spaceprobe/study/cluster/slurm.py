@@ -1,8 +1,8 @@
 """A Dask cluster whose workers are SLURM jobs.
 
-The scheduler runs in the driver's process; each job is one worker process with one thread, kept by a nanny
-that starts it anew when it dies. They speak TLS with credentials made for this one cluster: workers run any
-code that the scheduler is sent, and on a cluster's network others could send some.
+The scheduler runs in the driver's process; each job is one worker process with one thread, and a nanny that
+starts it again when it dies. They use TLS with credentials made for this cluster: workers run any code that
+the scheduler is sent, and others on the cluster's network could send some.
 """
 
 import logging
@@ -22,8 +22,8 @@ import dask
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.files import is_alive
 from spaceprobe.study.cluster.local import CONFIG
-from spaceprobe.study.cluster.settings import SlurmSettings, check_folder
 from spaceprobe.study.cluster.workers import GPU
+from spaceprobe.study.slurm_settings import SlurmSettings, check_folder
 
 if TYPE_CHECKING:
     from dask_jobqueue.slurm import SLURMCluster
@@ -36,18 +36,18 @@ ANSWER_TIMEOUT_S = 60
 """Chosen: how long SLURM's controller may take to answer; a busy one needs tens of seconds."""
 
 HOST = "127.0.0.1"
-"""Where scheduler and workers open the port that Dask opens for a dashboard, which is not served."""
+"""Where scheduler and workers open the port that Dask opens even without a dashboard."""
 
-ENDING = "spaceprobe.study.cluster.ending"
-"""What ends a worker that lost its scheduler."""
+PRELOAD = "spaceprobe.study.cluster.lost_scheduler"
+"""Ends a worker that lost its scheduler."""
 
 
 def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "SLURMCluster":
-    """Return a cluster whose jobs are submitted and may still wait in SLURM's queue; to be closed.
+    """Return a cluster, which the caller closes; its jobs are submitted and may still wait in SLURM's queue.
 
-    A job that ran and that SLURM ended is asked for again by ``cluster.scale(num_workers)``, and by nothing
-    else; one that was cancelled before it ran, or whose submission failed, is not: dask-jobqueue does not see
-    it.
+    ``cluster.scale(num_workers)``, and nothing else, submits a job again that ran and that SLURM ended. It
+    does not for a job that was cancelled before it ran, or whose submission failed: dask-jobqueue does not
+    see it.
 
     Args:
         settings: what each job asks for.
@@ -58,14 +58,12 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
     Raises:
         SpaceprobeError: dask-jobqueue or cryptography is missing, the scheduler does not start (no such
             network interface), there is no SLURM, or SLURM refuses such a job.
-        SettingsError: the folder's path cannot stand in a job script.
+        SettingsError: the folder's path does not fit into a job script.
     """
     cluster_class, credentials = _load()
     dask.config.set(CONFIG)
     if num_workers and shutil.which("sbatch") is None:
-        raise SpaceprobeError(
-            "there is no sbatch here: run on a machine that submits to SLURM, or use --jobs"
-        )
+        raise SpaceprobeError("sbatch was not found: run on a machine that submits to SLURM, or use --jobs")
     folder = _prepare(settings.folder or folder)
     _remove_abandoned(folder)
     keys = Path(tempfile.mkdtemp(prefix=f"keys-{os.getpid()}@{socket.gethostname()}-", dir=folder))
@@ -75,7 +73,7 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
         )
     except BaseException as error:
         shutil.rmtree(keys, ignore_errors=True)
-        if isinstance(error, RuntimeError):  # Dask's word for whatever its scheduler met
+        if isinstance(error, RuntimeError):  # from Dask, for whatever went wrong in its scheduler
             where = "" if settings.interface is None else f" on slurm.interface {settings.interface}"
             raise SpaceprobeError(f"no scheduler{where}: {error.__cause__ or error}") from error
         raise
@@ -91,9 +89,9 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
 
 
 def _load() -> "tuple[type[SLURMCluster], Security]":
-    """Return dask-jobqueue's cluster and new credentials, in memory."""
+    """Return dask-jobqueue's class and new credentials, in memory."""
     try:
-        import cryptography  # noqa: F401  # Dask needs it for the credentials, and says so less plainly
+        import cryptography  # noqa: F401  # Dask needs it for the credentials; its own error is less clear
         from dask_jobqueue.slurm import SLURMCluster
         from distributed.security import Security
     except ModuleNotFoundError as error:
@@ -102,9 +100,9 @@ def _load() -> "tuple[type[SLURMCluster], Security]":
 
 
 def _written(credentials: "Security", keys: Path) -> "Security":
-    """Return credentials that lie in files, where jobs can read them; only their owner may.
+    """Write credentials to files that only their owner may read, for the jobs, and return them.
 
-    dask-jobqueue would write them as well, but leave open files behind, about which newer Pythons warn.
+    dask-jobqueue would write them as well, but leaves files open, of which newer Pythons warn.
     """
     paths = {}
     for kind, text in credentials.get_tls_config_for_role("worker").items():
@@ -118,7 +116,7 @@ def _written(credentials: "Security", keys: Path) -> "Security":
 
 
 def _prepare(folder: Path) -> Path:
-    """Return the folder's whole path; it is there afterwards, closed to others if it is new."""
+    """Make a folder, closed to others if it is new, and return its absolute path."""
     folder = folder.expanduser().absolute()
     try:
         check_folder(folder)
@@ -140,7 +138,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _arguments(settings: SlurmSettings, folder: Path) -> dict[str, Any]:
-    """Return what dask-jobqueue is told: all of it, so that a jobqueue.yaml of the user's changes little."""
+    """Return the arguments for dask-jobqueue: all, so that a user's jobqueue.yaml changes little."""
     gpu_lines = [f"--gres=gpu:{settings.gpus}"] if settings.gpus else []
     return {
         "protocol": "tls://",
@@ -150,7 +148,7 @@ def _arguments(settings: SlurmSettings, folder: Path) -> dict[str, Any]:
         "account": settings.account,
         "walltime": settings.walltime,
         "job_name": "spaceprobe",
-        "cores": 1,  # Dask's word for threads: one job of the study at a time
+        "cores": 1,  # threads: one job of the study at a time
         "processes": 1,
         "job_cpu": settings.cores,
         "memory": settings.memory,
@@ -166,7 +164,7 @@ def _arguments(settings: SlurmSettings, folder: Path) -> dict[str, Any]:
 
 
 def _exports(settings: SlurmSettings) -> list[str]:
-    """Return the environment of a job: SLURM hands on the driver's, which is another machine's."""
+    """Return the environment of a job; SLURM passes on the driver's, which is another machine's."""
     return [
         f"export OMP_NUM_THREADS={settings.cores}",
         "export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES=[]",
@@ -175,28 +173,28 @@ def _exports(settings: SlurmSettings) -> list[str]:
 
 def _worker_options(settings: SlurmSettings) -> list[str]:
     return [
-        *("--memory-limit", "0"),  # SLURM's business: Dask would end a worker long before
-        *("--no-dashboard", "--dashboard-address", f"{HOST}:0"),  # Dask opens a port in any case
+        *("--memory-limit", "0"),  # SLURM's task: Dask would end a worker long before
+        *("--no-dashboard", "--dashboard-address", f"{HOST}:0"),  # Dask opens a port even so
         *(("--resources", f"{GPU}={settings.gpus}") if settings.gpus else ()),
-        *("--preload", ENDING, "--preload-nanny", ENDING),
+        *("--preload", PRELOAD, "--preload-nanny", PRELOAD),
     ]
 
 
 def _ask_slurm(script: str) -> None:
-    """Check that SLURM would take a job, since dask-jobqueue submits in the background and tells nobody.
+    """Check that SLURM accepts a job: dask-jobqueue submits in the background and reports nothing.
 
     Raises:
-        SpaceprobeError: there is no SLURM, or it refuses; with its own words.
+        SpaceprobeError: SLURM does not answer, or refuses; with its reason.
     """
     command = ["sbatch", "--test-only"]
     try:
-        answer = subprocess.run(  # noqa: S603  # the script goes in as text, and SLURM only judges it
+        answer = subprocess.run(  # noqa: S603  # the script is passed as text, and only checked
             command, input=script, capture_output=True, text=True, timeout=ANSWER_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise SpaceprobeError(
-            f"SLURM does not answer: no word from sbatch in {ANSWER_TIMEOUT_S} s"
+            f"SLURM does not answer: sbatch took longer than {ANSWER_TIMEOUT_S} s"
         ) from error
     if answer.returncode:
-        words = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
-        raise SpaceprobeError(f"SLURM refuses such a job ({words}): see the section slurm: of the study")
+        reason = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
+        raise SpaceprobeError(f"SLURM refuses such a job ({reason}): see the section slurm: of the study")

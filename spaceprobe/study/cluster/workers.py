@@ -1,4 +1,4 @@
-"""Which workers a cluster has now: they come late, die and come back."""
+"""The workers that a cluster has now: they come late, die and come back."""
 
 import logging
 import time
@@ -15,14 +15,13 @@ GPU = "GPU"
 """The Dask resource that a worker with a GPU declares: ``dask worker --resources GPU=1``."""
 
 LOOK_EVERY_S = 1.0
-"""Chosen: how often the driver looks whether workers came or the scheduler went."""
+"""Chosen: how often the driver asks which workers there are, and whether the scheduler is."""
 
 PATIENCE_S = 5.0
-"""Chosen: after this time without a worker the user is told; one that died is back within two."""
-
+"""Chosen: after how long without a worker the user is warned; one that died is back within two."""
 
 LIMIT_S = 60.0
-"""Chosen: after this time without a worker a cluster of our own processes counts as lost."""
+"""Chosen: after how long without a worker a cluster of processes of this machine is given up."""
 
 
 class Workers:
@@ -36,26 +35,26 @@ class Workers:
         *,
         gives_up: bool = False,
     ) -> None:
-        """Take a client and what it sees.
+        """Take a client and how to treat its workers.
 
         Args:
             client: of the cluster's scheduler.
-            where: what to call the cluster in messages.
-            keep: asks for workers that got lost; called whenever workers are looked at, since a batch system
-                ends them when their time is over.
-            gives_up: whether a while without any worker is an error: where none can come from elsewhere.
+            where: the cluster's name in messages.
+            keep: asks for new workers in place of lost ones; called whenever workers are looked up, since a
+                batch system ends them when their time is over.
+            gives_up: whether it is an error to have no worker for a while: if none can come from elsewhere.
         """
         self._client = client
         self._keep = keep
         self._gives_up = gives_up
         self._where = where
-        self._found: Mapping[str, Mapping[str, Any]] = {}
+        self._workers: Mapping[str, Mapping[str, Any]] = {}
         self._looked = -LOOK_EVERY_S
-        self._lacking_since: float | None = None
+        self._without_since: float | None = None
         self._is_told = False
 
     def num_slots(self, *, wants_gpu: bool) -> int:
-        """Return how many jobs they can take, one each; at least 1, for the worker that comes next.
+        """Return how many jobs they can take, one each; at least 1, for the next worker to come.
 
         Raises:
             SpaceprobeError: the scheduler is gone.
@@ -65,7 +64,7 @@ class Workers:
         return max(1, num)
 
     def has_gpu(self) -> bool:
-        """Return whether one of them has a GPU; waits until there is one at all.
+        """Return whether one of them has a GPU, after waiting until there is a worker at all.
 
         Raises:
             SpaceprobeError: the scheduler is gone.
@@ -76,18 +75,18 @@ class Workers:
         return self._num_fit(wants_gpu=True) > 0
 
     def check_scheduler(self) -> None:
-        """Check that the scheduler is there.
+        """Check that the scheduler is there; Dask would look for a lost one again, but its jobs are lost.
 
         Raises:
-            SpaceprobeError: it is gone. Dask would look for it again, but has given up its jobs already.
+            SpaceprobeError: it is gone.
         """
         if self._client.status != "running":
             raise self.gone()
 
     def gone(self) -> SpaceprobeError:
-        """Return the error that says that the scheduler is gone."""
+        """Return the error for a lost scheduler."""
         return SpaceprobeError(
-            f"the scheduler of {self._where} is gone; what was finished is kept, the same command goes on "
+            f"the scheduler of {self._where} is gone; what was finished is kept; the same command continues "
             "from there"
         )
 
@@ -96,28 +95,28 @@ class Workers:
         if time.monotonic() - self._looked >= LOOK_EVERY_S:
             if self._keep is not None:
                 self._keep()
-            self._found = self._client.scheduler_info(n_workers=-1).get("workers", {})
+            self._workers = self._client.scheduler_info(n_workers=-1).get("workers", {})
             self._looked = time.monotonic()
         if wants_gpu:
-            return int(sum(worker["resources"].get(GPU, 0) for worker in self._found.values()))
-        return len(self._found)
+            return int(sum(worker["resources"].get(GPU, 0) for worker in self._workers.values()))
+        return len(self._workers)
 
     def _tell(self, num: int, kind: str) -> None:
-        """Warn once where there was no worker for a while.
+        """Warn once if there has been no worker for a while.
 
         Raises:
-            SpaceprobeError: it was for so long that none will come.
+            SpaceprobeError: for so long that none will come.
         """
         if num:
-            self._lacking_since, self._is_told = None, False
-        elif self._lacking_since is None:
-            self._lacking_since = time.monotonic()
-        elif self._gives_up and time.monotonic() - self._lacking_since > LIMIT_S:
+            self._without_since, self._is_told = None, False
+        elif self._without_since is None:
+            self._without_since = time.monotonic()
+        elif self._gives_up and time.monotonic() - self._without_since > LIMIT_S:
             raise SpaceprobeError(
                 f"{self._where} has had no worker for {LIMIT_S:.0f} s: its processes die as they start (out "
-                "of memory?); what was finished is kept, the same command goes on from there, perhaps with "
+                "of memory?); what was finished is kept; the same command continues from there, perhaps with "
                 "a smaller --jobs"
             )
-        elif not self._is_told and time.monotonic() - self._lacking_since > PATIENCE_S:
+        elif not self._is_told and time.monotonic() - self._without_since > PATIENCE_S:
             self._is_told = True
             logger.warning("%s has no worker%s: waiting for one", self._where, f" {kind}" if kind else "")

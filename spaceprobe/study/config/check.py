@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from spaceprobe.stages.stage import NOT_IN_KEY, Sections, Settings
 from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.explain import adapt, choices, validate
 from spaceprobe.study.config.problems import MAX_SHOWN, ConfigError
 from spaceprobe.study.config.sections import SWEEP, Models, axis_model, dotted_keys
 from spaceprobe.study.config.study import Axes
 from spaceprobe.study.config.wording import KeyPath, describe, listed, nearest
-from spaceprobe.stages.stage import NOT_IN_KEY, Sections, Settings
 
 MAX_POINTS = 100_000
 """The most combinations of swept values (chosen; ten times what plans and tables are made for)."""

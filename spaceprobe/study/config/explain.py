@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
+from spaceprobe.stages.stage import Settings
 from spaceprobe.study.config.wording import KeyPath, describe, listed, printable, shorten
 from spaceprobe.study.config.yaml_text import resolve_scalar
-from spaceprobe.stages.stage import Settings
 
 _KINDS = {"boolean": "true or false", "integer": "an integer", "number": "a number", "string": "text",
           "path": "a path", "null": "null"}  # fmt: skip

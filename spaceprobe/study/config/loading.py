@@ -7,6 +7,7 @@ which lists values of dotted keys: the study's runs are their product. No stage 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from spaceprobe.stages.stage import Stage
 from spaceprobe.study.config.check import check
 from spaceprobe.study.config.composer import compose
 from spaceprobe.study.config.document import Document
@@ -14,7 +15,6 @@ from spaceprobe.study.config.finding import check_name, find_config, read_text
 from spaceprobe.study.config.overrides import apply_overrides
 from spaceprobe.study.config.sections import SWEEP, all_stages, fixed_sections, section_models
 from spaceprobe.study.config.study import Study
-from spaceprobe.stages.stage import Stage
 
 
 def load_study(

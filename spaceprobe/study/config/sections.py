@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
-from spaceprobe.study.cluster.settings import SlurmSettings
 from spaceprobe.stages.stage import RunStage, Settings, Stage
+from spaceprobe.study.slurm_settings import SlurmSettings
 
 STUDY = "study"
 """The section of what belongs to the study as a whole."""

@@ -7,10 +7,10 @@ from typing import cast
 
 import yaml
 
-from spaceprobe.study.cluster.settings import SlurmSettings
+from spaceprobe.stages.stage import Sections
 from spaceprobe.study.config.sections import SLURM, STUDY, SWEEP
 from spaceprobe.study.config.yaml_text import resolve_scalar
-from spaceprobe.stages.stage import Sections
+from spaceprobe.study.slurm_settings import SlurmSettings
 
 Axes = Mapping[str, tuple[object, ...]]
 """The plain values of each swept setting by dotted key, in the order of the file."""

@@ -1,7 +1,8 @@
-"""What a study's runners did, event by event, and which of them are at it now.
+"""What the runners of a study did, event by event, and which of them are at work now.
 
-``events.jsonl`` has a line an event. A runner that is at work has a file in ``.running`` that it touches
-every few seconds: nobody waits for it, it only lets `spaceprobe status` tell work from what was killed.
+``events.jsonl`` has one line for each event. A runner that is at work has a file in ``.running``, which it
+touches every few seconds. This is not a lock: it lets `spaceprobe status` tell a runner at work from one that
+was killed.
 """
 
 import json
@@ -16,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from spaceprobe.files import append_line, is_alive, remove_abandoned, write_whole
+from spaceprobe.study.jobs.run_log import now
 from spaceprobe.study.layout import EVENTS, RUNNING
-from spaceprobe.study.running.run_log import now
 
 TOUCH_EVERY_S = 5.0
-"""Chosen: how often a runner says that it lives."""
+"""Chosen: how often a runner touches its file."""
 
 SILENT_AFTER_S = 60.0
-"""Chosen: after this time without a word another machine's runner counts as dead."""
+"""Chosen: the age of a file at which its runner counts as dead."""
 
 
 class Journal:
@@ -45,26 +46,26 @@ class Journal:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """While it lasts, the study counts as being run; what killed runners left is tidied up first."""
+        """Mark the study as being run during the block; first remove what killed runners left."""
         for name, is_at_work in _runners(self._folder).items():
             if not is_at_work:
                 _remove(self._folder / RUNNING / name)
         remove_abandoned(self._folder)
-        sign = self._folder / RUNNING / f"{self._runner}.json"
-        write_whole(sign, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode())
+        mark = self._folder / RUNNING / f"{self._runner}.json"
+        write_whole(mark, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode())
         is_over = threading.Event()
-        thread = threading.Thread(target=_keep_touching, args=(sign, is_over), daemon=True)
+        thread = threading.Thread(target=_keep_touching, args=(mark, is_over), daemon=True)
         thread.start()
         try:
             yield
         finally:
             is_over.set()
             thread.join()
-            _remove(sign)
+            _remove(mark)
 
 
 def read_events(folder: Path) -> list[Mapping[str, Any]]:
-    """Return the events of a study in order; a line that a crash cut off is left out."""
+    """Return the events of a study in order, without lines that a crash cut off."""
     events: list[Mapping[str, Any]] = []
     try:
         text = (folder / EVENTS).read_text(encoding="utf-8", errors="replace")
@@ -84,26 +85,26 @@ def runners_at_work(folder: Path) -> set[str]:
 
 
 def _runners(folder: Path) -> dict[str, bool]:
-    """Return, by the name of each runner's file, whether it is at work."""
-    found = {}
-    signs: list[Path] = []
-    with suppress(OSError):  # no such folder, or none that can be: whoever writes says so
-        signs.extend(path for path in (folder / RUNNING).glob("*.json") if path.is_file())
-    for sign in signs:
+    """Return whether each runner is at work, by the name of its file."""
+    at_work = {}
+    marks: list[Path] = []
+    with suppress(OSError):  # no folder, or not readable: an error when results are written
+        marks.extend(path for path in (folder / RUNNING).glob("*.json") if path.is_file())
+    for mark in marks:
         try:
-            fields = json.loads(sign.read_bytes())
-            age_s = time.time() - sign.stat().st_mtime
+            fields = json.loads(mark.read_bytes())
+            age_s = time.time() - mark.stat().st_mtime
             is_here = fields["host"] == socket.gethostname()
-            found[sign.name] = age_s < SILENT_AFTER_S and (not is_here or is_alive(int(fields["pid"])))
+            at_work[mark.name] = age_s < SILENT_AFTER_S and (not is_here or is_alive(int(fields["pid"])))
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            continue  # gone meanwhile, or no runner's
-    return found
+            continue  # removed meanwhile, or another file
+    return at_work
 
 
-def _keep_touching(sign: Path, is_over: threading.Event) -> None:
+def _keep_touching(mark: Path, is_over: threading.Event) -> None:
     while not is_over.wait(TOUCH_EVERY_S):
-        with suppress(OSError):  # the disk is full or gone: whoever writes results says so
-            os.utime(sign)  # not touch: a sign that is gone stays so
+        with suppress(OSError):  # the disk is full or gone: an error when results are written
+            os.utime(mark)  # not touch, which would make it anew
 
 
 def _remove(path: Path) -> None:

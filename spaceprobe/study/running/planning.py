@@ -1,21 +1,21 @@
-"""What a study's stages have to do, and why."""
+"""What the stages of a study have to do, and why."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from spaceprobe.stages.stage import Job, RunStage, Sections, Stage
+from spaceprobe.stages.stage import FinishedPart, Job, RunStage, Sections, Stage
+from spaceprobe.study.code_version import code_version
 from spaceprobe.study.grid import Run
-from spaceprobe.study.parts import Lacking, StudyParts
-from spaceprobe.study.running.provenance import numeric_libraries
-from spaceprobe.study.source.code_version import code_version
-from spaceprobe.study.storage.part_files import Stale
-from spaceprobe.study.storage.part_store import Finished
+from spaceprobe.study.parts import Obstacle, StudyParts
+from spaceprobe.study.provenance import numeric_libraries
+from spaceprobe.study.storage.part_files import StalePart
 
 FORCED = "--force"
 
 MAX_REASONS = 4
-"""Chosen: reasons that are told of a stage."""
+"""Chosen: how many reasons are reported for a stage."""
 
 
 @dataclass
@@ -24,13 +24,13 @@ class StagePlan:
 
     Attributes:
         stage: the stage.
-        jobs: what is computed, in order.
+        jobs: what to compute, in order.
         reasons: why, by run; a run's reasons in order, each once.
-        num_kept: the parts that are up to date.
+        num_kept: how many parts are up to date.
         amount_kept: how much work they were, in the stage's unit.
-        duration_kept_s: how long they took, in seconds.
+        duration_kept_s: how long they took to compute, in seconds.
         failures: why there is no result, by run.
-        waiting: for which stage a run waits, whose work is planned as well.
+        waiting: the stage that has to be computed first, by run.
     """
 
     stage: RunStage
@@ -48,21 +48,83 @@ class StagePlan:
         return {job.run for job in self.jobs} | set(self.waiting)
 
 
+@dataclass(frozen=True)
+class StudyPlan:
+    """What the stages of a study have to do.
+
+    Attributes:
+        study: the study's name.
+        folder: its folder of results.
+        num_runs: how many runs are taken through the stages.
+        stages: the stages, in order.
+        plans: what those of them that compute something for runs have to do.
+        current: the names of the other stages, those of tables, whose tables will not change.
+    """
+
+    study: str
+    folder: Path
+    num_runs: int
+    stages: Sequence[Stage]
+    plans: Sequence[StagePlan]
+    current: Collection[str]
+
+    @property
+    def busy(self) -> list[RunStage]:
+        """The stages that have something to compute, now or later."""
+        return [plan.stage for plan in self.plans if plan.busy]
+
+    def lines(self) -> Iterator[str]:
+        """Yield the plan as lines for a person."""
+        yield f"{self.study}: {self.num_runs} run{'s' * (self.num_runs != 1)} in {self.folder}"
+        by_stage = {plan.stage.name: plan for plan in self.plans}
+        for stage in self.stages:
+            plan = by_stage.get(stage.name)
+            lines = self._table_lines(stage) if plan is None else self._run_lines(plan)
+            yield from (f"{stage.name:<9}  {line}" for line in lines)
+
+    def _table_lines(self, stage: Stage) -> Iterator[str]:
+        is_current = stage.name in self.current
+        yield "up to date" if is_current else f"from the tables of {' and '.join(stage.needs)}"
+
+    def _run_lines(self, plan: StagePlan) -> Iterator[str]:
+        runs = {job.run for job in plan.jobs}
+        if runs:
+            amount = sum(job.amount for job in plan.jobs)
+            work = f"{amount:,} {plan.stage.unit}{'s' * (amount != 1)}{_estimate(plan, amount)}"
+            yield f"{len(runs)} of {self.num_runs} runs, {work}: {_why(plan)}"
+        if plan.waiting:
+            after = " and ".join(dict.fromkeys(plan.waiting.values()))
+            yield f"{len(plan.waiting)} of {self.num_runs} runs after {after}"
+        if plan.failures:
+            reason, count = Counter(plan.failures.values()).most_common(1)[0]
+            yield f"{count} of {self.num_runs} runs cannot be done: {reason}"
+        if not runs and not plan.waiting and not plan.failures:
+            yield "up to date"
+
+
 class Planner:
     """Plans stages on some runs of a study."""
 
     def __init__(self, parts: StudyParts, runs: Sequence[Run], *, forces: bool = False) -> None:
-        """Take where parts are looked up, the runs, and whether what is up to date is done all the same."""
+        """Take the parts of the study, the runs, and whether to compute what is up to date as well."""
         self._parts = parts
         self._runs = runs
         self._forces = forces
+
+    def plan_all(self, stages: Sequence[Stage]) -> list[StagePlan]:
+        """Return what those of some stages have to do that compute something for runs."""
+        plans: list[StagePlan] = []
+        for stage in stages:
+            if isinstance(stage, RunStage):
+                plans.append(self.plan(stage, plans))
+        return plans
 
     def plan(self, stage: RunStage, earlier: Sequence[StagePlan] = ()) -> StagePlan:
         """Return what a stage has to do.
 
         Args:
             stage: the stage.
-            earlier: the plans of stages that are carried out before it.
+            earlier: the plans of the stages that are computed before it.
         """
         plan = StagePlan(stage)
         busy = {other.stage.name: other.busy for other in earlier}
@@ -78,30 +140,32 @@ class Planner:
     def _add(self, plan: StagePlan, run: Run, sections: Sections) -> None:
         stage = plan.stage
         inputs = self._parts.inputs(stage, run, sections)
-        found = self._parts.look(stage, run, sections)
-        if isinstance(inputs, Lacking) or isinstance(found, Lacking):
-            lacking = inputs if isinstance(inputs, Lacking) else found
-            plan.failures[run.name] = lacking.reason if isinstance(lacking, Lacking) else ""
+        parts = self._parts.look(stage, run, sections)
+        if isinstance(inputs, Obstacle):
+            plan.failures[run.name] = inputs.reason
+            return
+        if isinstance(parts, Obstacle):
+            plan.failures[run.name] = parts.reason
             return
         todo = []
         reasons: dict[str, None] = {}
         is_missing_told = False
         planned = {part.path for job in plan.jobs if job.run == run.name for part in job.parts}
-        for part in found:
+        for part in parts:
             if part.part.path in planned:
                 continue  # by settings that differ in what does nothing here, such as num_points of exact
-            if isinstance(part, Finished) and not self._forces:
+            if isinstance(part, FinishedPart) and not self._forces:
                 plan.num_kept += 1
                 plan.amount_kept += part.part.amount
                 plan.duration_kept_s += part.duration_s
-                if part.vouched.error is not None:
-                    plan.failures[run.name] = part.vouched.error
+                if part.error is not None:
+                    plan.failures[run.name] = part.error
                 continue
             todo.append(part.part)
             if self._forces:
                 reasons[FORCED] = None
-            elif isinstance(part, Stale) and not (part.is_missing and is_missing_told):
-                reasons[self._parts.why(stage, run, part)] = None
+            elif isinstance(part, StalePart) and not (part.is_missing and is_missing_told):
+                reasons[self._parts.why(run, part)] = None
                 is_missing_told |= part.is_missing  # the others are missing for the same reason
         if todo:
             plan.reasons[run.name] = [*dict.fromkeys([*plan.reasons.get(run.name, []), *reasons])]
@@ -113,58 +177,25 @@ class Planner:
                     sections=sections,
                     inputs=inputs,
                     parts=todo,
-                    code=code_version(stage.compute),
+                    code=code_version(stage, sections),
                     is_forced=self._forces,
                     libraries=numeric_libraries(),
                 )
             )
 
 
-def describe(
-    stage: Stage, plan: StagePlan | None, num_runs: int, *, is_current: bool = False
-) -> Iterator[str]:
-    """Yield what a stage has to do as lines for a person.
-
-    Args:
-        stage: the stage.
-        plan: what it has to do; None for a stage of the study's tables.
-        num_runs: how many runs it was planned for.
-        is_current: of a stage of the study's tables, whether they will stay as they are.
-    """
-    if plan is None and is_current:
-        yield f"{stage.name:<9}  up to date"
-        return
-    if plan is None:
-        yield f"{stage.name:<9}  from the tables of {' and '.join(stage.needs)}"
-        return
-    todo = {job.run for job in plan.jobs}
-    if todo:
-        amount = sum(job.amount for job in plan.jobs)
-        unit = plan.stage.unit + "s" * (amount != 1)
-        time = _estimate(plan, amount)
-        yield f"{stage.name:<9}  {len(todo)} of {num_runs} runs, {amount:,} {unit}{time}: {_why(plan)}"
-    if plan.waiting:
-        after = " and ".join(dict.fromkeys(plan.waiting.values()))
-        yield f"{stage.name:<9}  {len(plan.waiting)} of {num_runs} runs after {after}"
-    if plan.failures:
-        reason, count = Counter(plan.failures.values()).most_common(1)[0]
-        yield f"{stage.name:<9}  {count} of {num_runs} runs cannot be done: {reason}"
-    if not todo and not plan.waiting and not plan.failures:
-        yield f"{stage.name:<9}  up to date"
-
-
 def _why(plan: StagePlan) -> str:
-    counts = Counter(reason for reasons in plan.reasons.values() for reason in reasons)
-    shown = [
+    counts = Counter(reason for run_reasons in plan.reasons.values() for reason in run_reasons)
+    reasons = [
         reason if count == len(plan.reasons) else f"{reason} ({count} run{'s' * (count != 1)})"
         for reason, count in counts.most_common(MAX_REASONS)
     ]
-    more = len(counts) - len(shown)
-    return "; ".join(shown) + (f"; {more} more reasons" if more else "")
+    more = len(counts) - len(reasons)
+    return "; ".join(reasons) + (f"; {more} more reasons" if more else "")
 
 
 def _estimate(plan: StagePlan, amount: int) -> str:
-    """Return how long it may take, on one core, where parts that are there say so."""
+    """Return how long it may take, on one core, as far as finished parts tell."""
     if not plan.amount_kept or plan.duration_kept_s <= 0:
         return ""
     seconds = plan.duration_kept_s / plan.amount_kept * amount

@@ -1,14 +1,12 @@
-"""Takes a study through its stages: what is up to date is kept, the rest is computed, tables are written."""
+"""Takes a study through its stages: keeps what is up to date, computes the rest, and writes the tables."""
 
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tqdm import tqdm
 
@@ -17,29 +15,29 @@ from spaceprobe.files import ResultsError, check_place, write_whole
 from spaceprobe.stages.stage import Job, RunStage, Stage
 from spaceprobe.study.config import Study, dump_study
 from spaceprobe.study.grid import Run, expand
+from spaceprobe.study.jobs.compute_target import ComputeTarget
+from spaceprobe.study.jobs.executor import Executor, JobWatch
 from spaceprobe.study.layout import PROVENANCE, RUN_LOG, STUDY_FILE
 from spaceprobe.study.parts import StudyParts
-from spaceprobe.study.running.computing import open_executor
-from spaceprobe.study.running.executor import Executor, Place, Watch
-from spaceprobe.study.running.job import read_code
+from spaceprobe.study.provenance import provenance
 from spaceprobe.study.running.journal import Journal
-from spaceprobe.study.running.planning import Planner, StagePlan
-from spaceprobe.study.running.provenance import provenance
+from spaceprobe.study.running.open_executor import open_executor
+from spaceprobe.study.running.planning import Planner, StudyPlan
 from spaceprobe.study.tables import StudyTables
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """How a study is taken through its stages.
 
     Attributes:
         only_runs: the runs to compute; none means all. Tables always hold all finished runs.
-        forces: whether what is up to date is computed all the same.
-        trusts_code: whether results count whatever version of the code made them.
+        forces: whether to compute what is up to date as well.
+        trusts_code: whether results count whatever version of the code computed them.
         is_fail_fast: whether the first failed run ends it.
-        is_quiet: whether no progress is shown.
+        is_quiet: whether to show no progress.
     """
 
     only_runs: Sequence[str] = ()
@@ -57,7 +55,7 @@ class StageOutcome:
         num_computed: parts computed now.
         num_kept: parts that were up to date.
         failures: why there is no result, by run.
-        logs: where more is said of a failure, by run.
+        logs: the log that tells more about a failure, by run.
     """
 
     num_computed: int = 0
@@ -65,12 +63,43 @@ class StageOutcome:
     failures: dict[str, str] = field(default_factory=dict)
     logs: dict[str, Path] = field(default_factory=dict)
 
-    def add(self, later: "StageOutcome") -> None:
-        """Add what a later stage did; of a run's failures the first cause stays, not what follows."""
-        self.num_computed += later.num_computed
-        self.num_kept += later.num_kept
-        self.failures = later.failures | self.failures
-        self.logs = later.logs | self.logs
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """What the stages of a study did.
+
+    Attributes:
+        stages: the outcome of each stage that was executed.
+        text: what a command prints at its end: the summary of the last of these stages.
+        warnings: what a reader of the tables should be warned of.
+    """
+
+    stages: Mapping[str, StageOutcome]
+    text: str
+    warnings: Sequence[str]
+
+    @property
+    def num_computed(self) -> int:
+        """The parts that were computed."""
+        return sum(stage.num_computed for stage in self.stages.values())
+
+    @property
+    def num_kept(self) -> int:
+        """The parts that were up to date."""
+        return sum(stage.num_kept for stage in self.stages.values())
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why there is no result, by run: the first cause, not what follows from it."""
+        return {run: why for stage in self._last_first() for run, why in stage.failures.items()}
+
+    @property
+    def logs(self) -> dict[str, Path]:
+        """The log that tells more about a failure, by run."""
+        return {run: log for stage in self._last_first() for run, log in stage.logs.items()}
+
+    def _last_first(self) -> list[StageOutcome]:
+        return [*self.stages.values()][::-1]
 
 
 class UnknownRunError(SpaceprobeError):
@@ -80,113 +109,129 @@ class UnknownRunError(SpaceprobeError):
 
 
 class Runner:
-    """One study in one folder of results; a context, which ends what it started."""
+    """One study in one folder of results."""
 
     def __init__(
-        self, study: Study, results: Path, options: Options | None = None, place: Place | None = None
+        self,
+        study: Study,
+        results: Path,
+        options: RunOptions | None = None,
+        target: ComputeTarget | None = None,
     ) -> None:
         """Prepare a study; nothing is written yet.
 
         Args:
-            study: what was asked for.
-            results: the folder that holds a folder a study.
-            options: how; by default all runs, and only what is not up to date.
-            place: where jobs are computed; by default in this process.
+            study: the study.
+            results: the folder that holds a folder for each study.
+            options: how to run it; by default all runs, and only what is not up to date.
+            target: where jobs are computed; by default in this process.
 
         Raises:
-            UnknownRunError: a run of the options is no run of the study.
-            ResultsError: the folder of results is none.
+            UnknownRunError: the study does not have a run of the options.
+            ResultsError: the folder of results is something else.
         """
         self.study = study
         self.folder = results / study.name
         check_place(self.folder)
-        self.runs = expand(study)
-        self.options = options or Options()
-        self._place = place or Place()
-        self._selected = _selected(study, self.runs, self.options.only_runs)
-        self._parts = StudyParts(self.folder, self.runs, trusts_code=self.options.trusts_code)
-        self._planner = Planner(self._parts, self._selected, forces=self.options.forces)
+        self._runs = expand(study)
+        self._options = options or RunOptions()
+        self._target = target or ComputeTarget()
+        self._selected = _selected(study, self._runs, self._options.only_runs)
+        self._parts = StudyParts(self.folder, self._runs, trusts_code=self._options.trusts_code)
+        self._planner = Planner(self._parts, self._selected, forces=self._options.forces)
         self._tables = StudyTables(study, self.folder, self._parts)
         self._journal = Journal(self.folder)
-        read_code()
-        self._stack = ExitStack()
+        self._stack = ExitStack()  # what `run` opens
         self._executor: Executor | None = None
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the workers and says in the journal how it ended."""
-        if self._executor is not None:
-            with suppress(ResultsError):  # the disk is full, which is why it ends
-                self._journal.note(
-                    "runner_ended", error=None if kind is None else str(error) or kind.__name__
-                )
-        self._stack.__exit__(kind, error, trace)
 
     @property
     def num_selected(self) -> int:
         """The number of runs that are taken through stages."""
         return len(self._selected)
 
-    def check(self, stages: Sequence[Stage]) -> None:
-        """Check that the settings of all stages go together, before any of them begins.
+    def plan(self, stages: Sequence[Stage]) -> StudyPlan:
+        """Return what stages have to do; nothing is written.
 
         Raises:
-            SpaceprobeError: they do not.
+            SpaceprobeError: the settings of one of them do not go together.
         """
         for stage in stages:
             if isinstance(stage, RunStage) and stage.check is not None:
                 for run in self._selected:
                     for sections in run.variants(stage):
                         stage.check(sections)
+        plans = self._planner.plan_all(stages)
+        is_idle = not any(plan.busy for plan in plans)
+        of_tables = [stage for stage in stages if not isinstance(stage, RunStage)]
+        current = {stage.name for stage in of_tables if is_idle and self._tables.is_current(stage)}
+        return StudyPlan(self.study.name, self.folder, len(self._selected), stages, plans, current)
 
-    def plan(self, stages: Sequence[Stage]) -> list[StagePlan]:
-        """Return what the stages that compute something for runs have to do; writes nothing."""
-        plans: list[StagePlan] = []
-        for stage in stages:
-            if isinstance(stage, RunStage):
-                plans.append(self._planner.plan(stage, plans))
-        return plans
+    def run(self, stages: Sequence[Stage], on_plan: Callable[[StudyPlan], None]) -> StudyOutcome:
+        """Take the study through stages, up to the first with a failed run if that is to end it.
 
-    def begin(self, plans: Sequence[StagePlan]) -> None:
-        """Keep the study with its results and, where there is something to do, opens what computes it.
+        The tables of other stages are written anew if they no longer fit: no table stands beside others that
+        come from other networks.
+
+        Args:
+            stages: the stages, in order.
+            on_plan: called with what they have to do, before anything is computed or written.
 
         Raises:
-            SpaceprobeError: results cannot be written, or there is no place to compute what is asked for.
+            SpaceprobeError: settings do not go together, results cannot be written, or there is nothing to
+                compute with.
         """
-        stages = [plan.stage for plan in plans if plan.busy]
-        if stages:
+        plan = self.plan(stages)
+        on_plan(plan)
+        outcomes: dict[str, StageOutcome] = {}
+        with self._stack:
+            self._begin(plan)
+            for stage in stages:
+                outcomes[stage.name] = self._execute(stage)
+                if outcomes[stage.name].failures and self._options.is_fail_fast:
+                    break
+            self._refresh(stages)
+        executed = [stage for stage in stages if stage.name in outcomes]
+        summaries = [self._tables.summary(stage) for stage in executed]
+        warnings = dict.fromkeys(warning for _, warnings in summaries for warning in warnings)
+        num_runs = f"{len(self._runs)} run{'s' * (len(self._runs) != 1)}"
+        text = f"{self.study.name}: {num_runs}\n{summaries[-1][0]}\ntables   {self.folder}/*.csv"
+        return StudyOutcome(outcomes, text, [*warnings])
+
+    def _begin(self, plan: StudyPlan) -> None:
+        """Write the study file and, if there is something to do, open what computes it."""
+        if plan.busy:
             executor = self._open()
-            if any("cuda" in self._wishes(stage) for stage in stages):
+            if any("cuda" in self._wishes(stage) for stage in plan.busy):
                 executor.check_gpu()
         self._keep_study()
 
     def _keep_study(self) -> None:
-        _write_changed(self.folder / STUDY_FILE, dump_study(self.study).encode())
+        path, data = self.folder / STUDY_FILE, dump_study(self.study).encode()
+        with suppress(OSError):
+            if path.is_file() and path.read_bytes() == data:
+                return
+        write_whole(path, data)
 
     def _open(self) -> Executor:
-        """Return what computes jobs; the first time it is opened, and the study counts as being run."""
-        if self._executor is not None:
-            return self._executor
-        executor = self._stack.enter_context(open_executor(self._place, self.study.slurm, self.folder))
-        self._stack.enter_context(self._journal.at_work())
-        facts = provenance(sys.argv)
-        text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
-        write_whole(self.folder / PROVENANCE, text.encode(errors="backslashreplace"))
-        self._journal.note("runner_started", study=self.study.resolved(), **facts)
-        self._executor = executor
-        return executor
+        """Return what computes jobs; from the first call on, the study counts as being run."""
+        if self._executor is None:
+            executor = self._stack.enter_context(open_executor(self._target, self.study.slurm, self.folder))
+            self._stack.enter_context(self._journal.at_work())
+            facts = provenance(sys.argv)
+            text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+            write_whole(self.folder / PROVENANCE, text.encode(errors="backslashreplace"))
+            self._journal.note("runner_started", study=self.study.resolved(), **facts)
+            self._stack.push(self._note_end)
+            self._executor = executor
+        return self._executor
 
-    def execute(self, stage: Stage) -> StageOutcome:
-        """Compute what a stage lacks and writes its tables.
+    def _note_end(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        self._executor = None
+        with suppress(ResultsError):  # the disk is full, which is why it ends
+            self._journal.note("runner_ended", error=None if kind is None else str(error) or kind.__name__)
 
-        Raises:
-            SpaceprobeError: results cannot be written.
-        """
+    def _execute(self, stage: Stage) -> StageOutcome:
+        """Compute what a stage lacks and write its tables."""
         outcome = StageOutcome()
         if isinstance(stage, RunStage):
             plan = self._planner.plan(stage)
@@ -196,49 +241,18 @@ class Runner:
                 self._compute(stage, plan.jobs, outcome)
                 self._parts.forget()
         self._tables.write(stage)
-        self._keep_study()  # by whoever wrote the tables: another runner may have other settings
+        self._keep_study()  # with the tables: another runner may have written other settings meanwhile
         return outcome
-
-    def execute_all(self, stages: Sequence[Stage]) -> tuple[StageOutcome, list[Stage]]:
-        """Execute stages in order, up to the first with a failed run where that is to end it.
-
-        The tables of other stages that are there already are written anew where they no longer fit: no table
-        stands beside others that come from other networks.
-
-        Returns:
-            What they did together, and those that were executed.
-        """
-        total = StageOutcome()
-        executed = []
-        for stage in stages:
-            total.add(self.execute(stage))
-            executed.append(stage)
-            if total.failures and self.options.is_fail_fast:
-                break
-        self._refresh(stages)
-        return total, executed
 
     def _refresh(self, written: Sequence[Stage]) -> None:
         changed = self._tables.refresh(written)
         if changed:
-            is_whole = not any(plan.busy for plan in self.plan(changed))
+            is_whole = not any(plan.busy for plan in self._planner.plan_all(changed))
             logger.warning(
                 "warning: the tables of %s were written anew: they hold what fits the study as it is now%s",
                 ", ".join(stage.name for stage in changed),
                 "" if is_whole else "; `spaceprobe run` computes the rest",
             )
-
-    def is_current(self, stage: Stage) -> bool:
-        """Return whether the tables of a stage hold what is there now."""
-        return self._tables.is_current(stage)
-
-    def closing(self, executed: Sequence[Stage]) -> tuple[str, list[str]]:
-        """Return what a command prints at its end, of the last stage, and what the stages warn of."""
-        said = [self._tables.said(stage) for stage in executed]
-        text, warnings = said[-1][0], [*dict.fromkeys(words for _, some in said for words in some)]
-        num_runs = len(self.runs)
-        head = f"{self.study.name}: {num_runs} run{'s' * (num_runs != 1)}"
-        return f"{head}\n{text}\ntables   {self.folder}/*.csv", warnings
 
     def _wishes(self, stage: RunStage) -> set[str]:
         """Return which devices the runs of a stage ask for."""
@@ -255,7 +269,7 @@ class Runner:
             desc=stage.name,
             unit=stage.unit,
             unit_scale=True,
-            disable=True if self.options.is_quiet or sys.stderr is None else None,
+            disable=True if self._options.is_quiet or sys.stderr is None else None,
             file=sys.stderr,
         ) as bar:
 
@@ -266,7 +280,7 @@ class Runner:
             def advance(amount: int) -> None:
                 bar.update(amount)
 
-            results = executor.run(jobs, Watch(started, advance))
+            results = executor.run(jobs, JobWatch(started, advance))
             for number, (job, result) in enumerate(results, start=1):
                 bar.set_description(f"{stage.name} {number}/{len(jobs)}")
                 outcome.num_computed += len(result.digests)
@@ -279,13 +293,13 @@ class Runner:
                     self._parts.store.forget(job.folder)
                     outcome.failures[job.run] = result.error
                     outcome.logs[job.run] = job.folder / RUN_LOG
-                    if self.options.is_fail_fast:
+                    if self._options.is_fail_fast:
                         results.close()
                         break
 
 
 def _with_gpus(stage: RunStage, jobs: Sequence[Job], executor: Executor) -> list[Job]:
-    """Return jobs that say whether they want a GPU."""
+    """Return jobs that tell whether they want a GPU."""
     if stage.asks_gpu is None:
         return [*jobs]
     wishes = [stage.asks_gpu(job.sections) for job in jobs]
@@ -300,15 +314,6 @@ def _selected(study: Study, runs: Sequence[Run], names: Sequence[str]) -> list[R
     known = [run.name for run in runs]
     for name in names:
         if name not in known:
-            shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
-            raise UnknownRunError(f"--run {name}: no run of {study.name}; its runs are {shown}")
+            examples = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
+            raise UnknownRunError(f"--run {name}: no run of {study.name}; its runs are {examples}")
     return [run for run in runs if not names or run.name in names]
-
-
-def _write_changed(path: Path, data: bytes) -> None:
-    try:
-        is_same = path.is_file() and path.read_bytes() == data
-    except OSError:
-        is_same = False
-    if not is_same:
-        write_whole(path, data)

@@ -1,7 +1,7 @@
-"""Parts on disk: files that hold their own keys and digests.
+"""Parts on the disk: one file each, with its own key and digest.
 
-A part is one file that holds its own key, so it is finished exactly when it is there: it is written under a
-temporary name, flushed to the disk and renamed. There is no index beside the parts that could disagree.
+A part is finished if and only if its file exists, since files are written whole or not at all. There is no
+index beside the parts that could disagree with them.
 """
 
 import hashlib
@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from spaceprobe.files import ResultsError, file_digest, write_whole
-from spaceprobe.stages.stage import Content, Part
+from spaceprobe.stages.stage import Part, PartContent
 from spaceprobe.study.storage.reasons import differences
 
 RECORD = "part.json"
 """The member of an .npz part that holds what is not an array."""
 
 
-def write_part(folder: Path, part: Part, content: Content, duration_s: float, code: str) -> str:
+def write_part(folder: Path, part: Part, content: PartContent, duration_s: float, code: str) -> str:
     """Write a part below a run's folder and return the SHA-256 of its file.
 
     Args:
         folder: the run's folder.
         part: what was asked for.
-        content: what came out.
+        content: what was computed.
         duration_s: how long it took to compute, in seconds.
         code: the version of the code that computed it.
 
@@ -54,24 +54,8 @@ def write_part(folder: Path, part: Part, content: Content, duration_s: float, co
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What decides whether a part that is there is the one that is asked for.
-
-    Attributes:
-        code: the version of the code; None where any is trusted.
-        defaults: the settings of each section as they are where nobody sets them: for parts that were made
-            before a setting existed.
-        subject: what the code does, such as ``folding``; for the reason.
-    """
-
-    code: str | None
-    defaults: Mapping[str, Mapping[str, Any]]
-    subject: str = ""
-
-
-@dataclass(frozen=True)
 class StoredPart:
-    """A finished part, read back.
+    """A part that was read back whole.
 
     Attributes:
         part: what was asked for.
@@ -81,19 +65,19 @@ class StoredPart:
     """
 
     part: Part
-    content: Content
+    content: PartContent
     duration_s: float
     code: str
 
 
 @dataclass(frozen=True)
-class Stale:
-    """A part that has to be computed (again).
+class StalePart:
+    """A part that has to be computed, or computed again.
 
     Attributes:
         part: what was asked for.
         reason: why, in words.
-        is_missing: whether there is none.
+        is_missing: whether it was never stored.
     """
 
     part: Part
@@ -101,43 +85,50 @@ class Stale:
     is_missing: bool = False
 
 
-def read_part(folder: Path, part: Part, expected: Expected) -> StoredPart | Stale:
-    """Return a finished part, or why it has to be computed (again).
+def read_part(folder: Path, part: Part, code: str | None) -> StoredPart | StalePart:
+    """Return a stored part, or why it has to be computed (again).
 
-    That is so where its file is missing or damaged, where its key or its code differs from what is asked
-    for, and where a file that it vouches for is missing or differs.
+    It has to be if its file is missing or damaged, if its key or the version of its code is not the one asked
+    for, or if a file written beside it is missing or was changed.
+
+    Args:
+        folder: the run's folder.
+        part: what is asked for.
+        code: the version of the code; None to take any.
 
     Raises:
-        ResultsError: it may not be read.
+        ResultsError: this user may not read it.
     """
     path = folder / part.path
     try:
         fields, arrays = _read_fields(path)
-        key, code, files = fields["key"], fields.get("code", ""), fields["files"]  # none: an old part
-        content = Content(fields["record"], arrays, files, fields["error"])
-        stored = StoredPart(part, content, fields["duration_s"], code)
+        key, stored_code, files = fields["key"], fields.get("code", ""), fields["files"]  # "": an old part
+        content = PartContent(fields["record"], arrays, files, fields["error"])
+        stored = StoredPart(part, content, fields["duration_s"], stored_code)
     except FileNotFoundError:
-        return Stale(part, f"{path.name} is not there yet", is_missing=True)
+        return StalePart(part, f"{path.name} is not there yet", is_missing=True)
     except PermissionError as error:
         raise ResultsError(f"{path}: may not be read ({error.strerror}); change its mode") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        return Stale(part, f"{path.name} is damaged ({type(error).__name__})")
-    changes = differences(key, part.key, expected.defaults)
-    if expected.code is not None and code != expected.code:
-        changes.append(f"{expected.subject} code changed")
+        return StalePart(part, f"{path.name} is damaged ({type(error).__name__})")
+    changes = differences(key, part.key)
+    if code not in (None, stored_code):
+        changes.append("code changed")
     if changes:
-        return Stale(part, ", ".join(changes))
+        return StalePart(part, ", ".join(changes))
     for name, digest in files.items():
-        found = file_digest(folder / name)
-        if found is None:
-            return Stale(part, f"{name} is missing")
-        if found != digest:
-            return Stale(part, f"{name} is damaged (its SHA-256 is not the one recorded when it was written)")
+        current_digest = file_digest(folder / name)
+        if current_digest is None:
+            return StalePart(part, f"{name} is missing")
+        if current_digest != digest:
+            return StalePart(
+                part, f"{name} is damaged (its SHA-256 is not the one recorded when it was written)"
+            )
     return stored
 
 
 def read_key(path: Path) -> Mapping[str, Any] | None:
-    """Return the key of a part, or None where it has none to show."""
+    """Return the key of a stored part, or None if there is none that can be read."""
     try:
         key = _read_fields(path)[0]["key"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -146,18 +137,18 @@ def read_key(path: Path) -> Mapping[str, Any] | None:
 
 
 def _read_fields(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a part holds, after its digest was found right.
+    """Return what a part holds, after checking its digest.
 
     Raises:
         ValueError: the digest is wrong, or there is none.
     """
     if path.exists() and not path.is_file():
-        raise ValueError("it is no file")  # a pipe would be waited for
+        raise ValueError("not a file")  # reading a pipe would block
     data = path.read_bytes()
     if path.suffix == ".json":
         fields = json.loads(data)
         if not isinstance(fields, dict):
-            raise ValueError("it holds no fields")
+            raise ValueError("not a JSON object")
         digest = fields.pop("sha256")
         if hashlib.sha256(_to_json(fields)).hexdigest() != digest:
             raise ValueError("the digest is wrong")
@@ -181,7 +172,7 @@ def _sealed(archive: bytes) -> bytes:
 
 
 def _unsealed(data: bytes) -> bytes:
-    """Return the archive as it was before it was sealed; nothing of it is parsed before it is believed.
+    """Return the archive as it was before it was sealed, after checking its digest.
 
     Raises:
         ValueError: the digest is wrong.

@@ -1,27 +1,25 @@
-"""The parts of a study, looked up without reading those that have not changed since they were read.
+"""The parts of a study, looked up without reading those that have not changed since they were last read.
 
-What a part was when it was last read whole is noted with the size, times and inode of its file, which no
-program changes without changing these. The notes are only ever a reason not to read again: lost, damaged
-or written by two runners at once, they cost time and nothing else. Whatever is used for a result is read
-from the part itself, and verified.
+When a part is read, its state is noted together with the size, times and inode of its file: no program
+changes the file without changing one of them. The notes only save reading: if they are lost, damaged or
+written by two runners at once, parts are read again. What goes into a result is always read from the part
+itself, and verified.
 """
 
 import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spaceprobe.files import write_whole
-from spaceprobe.stages.stage import Part, Vouched
-from spaceprobe.study.storage.part_files import Expected, Stale, StoredPart, read_part
-
-NOTES = ".seen.json"
+from spaceprobe.stages.stage import FinishedPart, Part
+from spaceprobe.study.layout import NOTES, RUNS
+from spaceprobe.study.storage.part_files import StalePart, StoredPart, read_part
 
 VERSION = 1
-"""Of the notes; those of another version are not read."""
+"""Of the notes; notes of another version are ignored."""
 
 SEAL_BYTES = 65
 """A SHA-256 in hexadecimal and the end of the line, before the notes."""
@@ -30,56 +28,39 @@ Stamp = list[int]
 """Size, time of change of content and of anything in nanoseconds, and inode of a file."""
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A finished part, without what it holds.
-
-    Attributes:
-        part: what was asked for.
-        vouched: what it stands for.
-        duration_s: how long it took to compute, in seconds.
-        stamp: of its file: equal for equal content.
-    """
-
-    part: Part
-    vouched: Vouched
-    duration_s: float
-    stamp: Stamp
-
-
 class PartStore:
     """The parts below a study's folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the study's folder; reads the notes that are there."""
+        """Take the study's folder and read its notes."""
         self._folder = folder
         self._notes = self._read_notes()
         self._is_changed = False
 
-    def look(self, run_folder: Path, part: Part, expected: Expected) -> Finished | Stale:
+    def look(self, run_folder: Path, part: Part, code: str | None) -> FinishedPart | StalePart:
         """Return a finished part, or why it has to be computed (again)."""
         note = self._notes["parts"].get(self._name(run_folder, part))
         stamp = stamp_of(run_folder / part.path)
-        if stamp is not None and note is not None and self._holds(note, stamp, run_folder, part, expected):
+        if stamp is not None and note is not None and self._holds(note, stamp, run_folder, part, code):
             files = {name: digest for name, (digest, _) in note["files"].items()}
-            return Finished(part, Vouched(files, note["error"]), note["duration_s"], stamp)
-        stored = self.read(run_folder, part, expected)
-        if isinstance(stored, Stale):
+            return FinishedPart(part, files, note["error"], note["duration_s"], stamp)
+        stored = self.read(run_folder, part, code)
+        if isinstance(stored, StalePart):
             return stored
-        vouched = Vouched(stored.content.files, stored.content.error)
-        return Finished(part, vouched, stored.duration_s, stamp or [])
+        content = stored.content
+        return FinishedPart(part, content.files, content.error, stored.duration_s, stamp or [])
 
-    def read(self, run_folder: Path, part: Part, expected: Expected) -> StoredPart | Stale:
+    def read(self, run_folder: Path, part: Part, code: str | None) -> StoredPart | StalePart:
         """Return a finished part with what it holds, or why it has to be computed (again)."""
         path = run_folder / part.path
         stamp, began = stamp_of(path), time.time_ns()
-        stored = read_part(run_folder, part, expected)
+        stored = read_part(run_folder, part, code)
         if isinstance(stored, StoredPart):
             files = {
                 name: (digest, stamp_of(run_folder / name)) for name, digest in stored.content.files.items()
             }
-            stamps = [found for _, found in files.values()]
-            is_settled = all(found is not None and max(found[1:3]) < began for found in stamps)
+            stamps = [file_stamp for _, file_stamp in files.values()]
+            is_settled = all(file_stamp is not None and max(file_stamp[1:3]) < began for file_stamp in stamps)
             if stamp is not None and stamp == stamp_of(path) and is_settled:
                 self._notes["parts"][self._name(run_folder, part)] = {
                     "stamp": stamp,
@@ -93,7 +74,7 @@ class PartStore:
         return stored
 
     def forget(self, run_folder: Path) -> None:
-        """Forget what was noted of a run: something of it failed, so that nothing is believed unread."""
+        """Drop the notes on a run, so that its parts are read again: something of it failed."""
         prefix = f"{run_folder.name}/"
         notes = self._notes["parts"]
         for name in [name for name in notes if name.startswith(prefix)]:
@@ -101,16 +82,16 @@ class PartStore:
             self._is_changed = True
 
     def memo(self, name: str) -> Any:
-        """Return what was noted beside the parts under a name, or None."""
+        """Return the value that was noted under a name, or None."""
         return self._notes["memos"].get(name)
 
     def set_memo(self, name: str, value: Any) -> None:
-        """Note something beside the parts, as a JSON value."""
+        """Note a JSON value under a name."""
         self._notes["memos"][name] = value
         self._is_changed = True
 
     def save(self) -> None:
-        """Write the notes, where they changed.
+        """Write the notes if they changed.
 
         Raises:
             ResultsError: they cannot be written.
@@ -122,22 +103,22 @@ class PartStore:
             self._is_changed = False
 
     def _drop_vanished(self) -> None:
-        """Drop the notes of runs that are gone from the disk: else they would grow for ever."""
+        """Drop the notes on runs whose folders are gone."""
         notes = self._notes["parts"]
         runs = {name.partition("/")[0] for name in notes}
-        gone = {run for run in runs if stamp_of(self._folder / "runs" / run) is None}
+        gone = {run for run in runs if stamp_of(self._folder / RUNS / run) is None}
         self._notes["parts"] = {
             name: note for name, note in notes.items() if name.partition("/")[0] not in gone
         }
 
     def _holds(
-        self, note: Mapping[str, Any], stamp: Stamp, run_folder: Path, part: Part, expected: Expected
+        self, note: Mapping[str, Any], stamp: Stamp, run_folder: Path, part: Part, code: str | None
     ) -> bool:
-        """Return whether a part and what it vouches for are as they were when it was noted."""
+        """Return whether a part and the files beside it are as they were when it was noted."""
         return (
             note["stamp"] == stamp
             and note["key"] == _digest(part.key)
-            and expected.code in (None, note["code"])
+            and code in (None, note["code"])
             and all(stamp_of(run_folder / name) == noted for name, (_, noted) in note["files"].items())
         )
 
@@ -159,7 +140,7 @@ class PartStore:
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Return the stamp of a file, or None where it cannot be had."""
+    """Return the stamp of a file, or None if there is no file."""
     try:
         status = path.stat()
     except OSError:

@@ -1,22 +1,23 @@
-"""Why a part has to be computed again, in words: what differs between two keys."""
+"""Why a part has to be computed again: what differs between two keys, in words."""
 
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-MAX_SHOWN = 3
-"""Chosen: differences that are told; where everything differs, nobody reads a list."""
+from spaceprobe.study.config import section_models
+
+MAX_REPORTED = 3
+"""Chosen: how many differences are reported."""
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
-def differences(
-    stored: Mapping[str, Any],
-    asked: Mapping[str, Any],
-    defaults: Mapping[str, Mapping[str, Any]] | None = None,
-) -> list[str]:
-    """Return what differs between the key of a part and the one asked for; empty where they agree.
+def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Return what differs between the key of a stored part and the one asked for; empty if they agree.
+
+    A setting that did not exist when the part was stored counts as having had its default.
 
     >>> differences({"training": {"epochs": 30}}, {"training": {"epochs": 40}})
     ['training.epochs 30 → 40']
@@ -26,30 +27,31 @@ def differences(
     Args:
         stored: the key of the part.
         asked: the key asked for.
-        defaults: the default of each setting by section: what a part stands for that is older than the
-            setting.
     """
     before, after = _flat(stored), _flat(json.loads(json.dumps(asked)))
-    for section, settings in (defaults or {}).items():
-        for name, value in settings.items():
-            dotted = f"{section}.{name}"
-            if dotted in after:
-                before.setdefault(dotted, value)
+    for name in after.keys() & _defaults().keys():
+        before.setdefault(name, _defaults()[name])
     changed = [name for name in dict.fromkeys([*after, *before]) if _differ(before, after, name)]
-    words = [_in_words(name, before.get(name), after.get(name)) for name in changed]
-    return words if len(words) <= MAX_SHOWN else [*words[:MAX_SHOWN], f"{len(words) - MAX_SHOWN} more"]
+    changes = [_in_words(name, before.get(name), after.get(name)) for name in changed]
+    num_more = len(changes) - MAX_REPORTED
+    return changes if num_more <= 0 else [*changes[:MAX_REPORTED], f"{num_more} more"]
 
 
-def is_alike(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    """Return whether two keys are of the same thing, such as an epoch and a class pair, however it was made.
+def is_same_epoch(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Return whether two keys are of the same epoch, if they have one.
 
-    >>> is_alike({"epoch": 3, "lmd": {"sample": 20}}, {"epoch": 3, "lmd": {"sample": 30}})
+    >>> is_same_epoch({"epoch": 3, "lmd": {"sample": 20}}, {"epoch": 3, "lmd": {"sample": 30}})
     True
-    >>> is_alike({"epoch": 2}, {"epoch": 3})
+    >>> is_same_epoch({"epoch": 2}, {"epoch": 3})
     False
     """
-    places = {name: value for name, value in asked.items() if name in ("epoch", "pair")}
-    return all(stored.get(name) == value for name, value in places.items())
+    return bool(stored.get("epoch") == asked.get("epoch"))
+
+
+@cache
+def _defaults() -> Mapping[str, Any]:
+    """Return the default of every setting of a study file, by dotted key."""
+    return _flat({name: model().model_dump(mode="json") for name, model in section_models().items()})
 
 
 def _differ(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> bool:
@@ -57,7 +59,7 @@ def _differ(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> b
 
 
 def _flat(key: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a key with dotted names for what is nested."""
+    """Return nested values by their dotted names."""
     flat: dict[str, Any] = {}
     for name, value in key.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}

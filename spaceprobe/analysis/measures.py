@@ -1,0 +1,99 @@
+"""The measures of many paths that follow from their counts: each a function and a column of folding.csv.
+
+A new one is a line of `MEASURES`. Without numpy, since tables are declared with it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spaceprobe.tables.table import Column
+
+if TYPE_CHECKING:
+    from spaceprobe.analysis.path_counts import PathCounts
+
+QUANTILE_PERCENTS = (5, 25, 50, 75, 95)
+"""Percentages of the reported quantiles."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that the counts of a set of paths give.
+
+    Attributes:
+        column: its column.
+        measure: returns the number; None where it has no value, which is an empty cell. There are paths.
+        needs_grid: whether it has a meaning only for paths from every source to every target.
+    """
+
+    column: Column
+    measure: "Callable[[PathCounts], int | float | None]"
+    needs_grid: bool = False
+
+
+def _zero_length(counts: "PathCounts") -> float | None:
+    return counts.num_zero_length / counts.num_paths if counts.num_zero_length is not None else None
+
+
+def _quantile(percent: int) -> Measure:
+    column = Column(
+        f"q{percent:02d}", "number", f"{percent} % quantile over the paths that fold; empty where none does"
+    )
+    return Measure(column, lambda counts: counts.quantile(percent))
+
+
+_SIZES = (
+    Measure(Column("num_paths", "integer", "number of paths"), lambda counts: counts.num_paths),
+    Measure(
+        Column("num_sources", "integer", "number of points where they start"),
+        lambda counts: counts.num_sources,
+        needs_grid=True,
+    ),
+    Measure(
+        Column("num_targets", "integer", "number of points where they end"),
+        lambda counts: counts.num_targets,
+        needs_grid=True,
+    ),
+)
+"""They have a value without paths, too."""
+
+MEASURES: tuple[Measure, ...] = (
+    *_SIZES,
+    Measure(Column("zero_length", "number", "share of paths of length 0; empty without paths"), _zero_length),
+    Measure(
+        Column("folded", "number", "share of paths whose folding is above 0; empty without paths"),
+        lambda counts: counts.num_folded / counts.num_paths,
+    ),
+    Measure(
+        Column("mean", "number", "mean over all paths, in [0, 1), with 0 for length 0; empty without paths"),
+        lambda counts: counts.total_folding / counts.num_paths,
+    ),
+    Measure(
+        Column("max", "number", "maximum over all paths, in [0, 1); empty without paths"),
+        lambda counts: float(counts.folding.max(initial=0.0)),
+    ),
+    *map(_quantile, QUANTILE_PERCENTS),
+    Measure(
+        Column(
+            "row_max_median",
+            "number",
+            "median, over the sources with a path that folds, of the largest value over their targets; empty "
+            "where there is none. Compare for equal num_targets only",
+        ),
+        lambda counts: counts.row_max_median(),
+        needs_grid=True,
+    ),
+)
+
+
+def measures_of(*, is_grid: bool) -> tuple[Measure, ...]:
+    """Return the measures that have a meaning for paths of a grid, or for matched paths."""
+    return tuple(measure for measure in MEASURES if is_grid or not measure.needs_grid)
+
+
+def measure_counts(counts: "PathCounts", *, is_grid: bool = True) -> dict[str, int | float | None]:
+    """Return the value of each measure, by its column; None where it has none."""
+    return {
+        measure.column.name: measure.measure(counts) if counts.num_paths or measure in _SIZES else None
+        for measure in measures_of(is_grid=is_grid)
+    }

@@ -1,0 +1,125 @@
+"""Takes a study through stages for a command, and prints what they have to do and what they did."""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spaceprobe.cli.messages import notify, say
+from spaceprobe.cli.options import StudyCall
+from spaceprobe.stages import STAGES
+from spaceprobe.stages.stage import Stage
+from spaceprobe.study.config import Study, load_study
+
+if TYPE_CHECKING:
+    from spaceprobe.study.running.planning import StudyPlan
+    from spaceprobe.study.running.runner import StudyOutcome
+
+logger = logging.getLogger(__name__)
+
+
+def run_stages(
+    call: StudyCall,
+    stages: Sequence[Stage] | None = None,
+    flags: Mapping[str, tuple[str, str]] | None = None,
+    *,
+    wants_report: bool = False,
+) -> None:
+    """Take a study through stages, print the results, and exit with 1 if a run failed.
+
+    Args:
+        call: what the command line says.
+        stages: the stages; None for those that the call chooses.
+        flags: flags that set a setting, as written, with their values, by the setting's dotted key.
+        wants_report: whether to make the report at the end.
+    """
+    call.show_messages()
+    target, options = call.target(), call.options()
+    study = load_study(call.config, call.overrides, flags or {})
+    stages = _chosen(study, call.only_stages) if stages is None else stages
+    from spaceprobe.study.running.runner import Runner
+
+    def show_plan(plan: "StudyPlan") -> None:
+        if plan.busy and not call.is_quiet:
+            _print_plan(plan, notify)
+
+    runner = Runner(study, call.results, options, target)
+    outcome = runner.run(stages, show_plan)
+    say(outcome.text)
+    for warning in outcome.warnings:
+        logger.warning("warning: %s", warning)
+    failures = outcome.failures
+    if outcome.num_kept and not outcome.num_computed and not failures and not call.is_quiet:
+        notify("everything was up to date: nothing was computed")
+    _print_failures(outcome, runner.num_selected)
+    _show_report(study, runner.folder, is_wanted=wants_report)
+    if failures:
+        sys.exit(1)
+
+
+def print_plan(call: StudyCall) -> None:
+    """Print what a study's stages have to do, and why."""
+    options = call.options()
+    study = load_study(call.config, call.overrides)
+    stages = _chosen(study, call.only_stages)
+    from spaceprobe.study.running.runner import Runner
+
+    _print_plan(Runner(study, call.results, options).plan(stages), say)
+
+
+def _chosen(study: Study, only_stages: Sequence[str]) -> list[Stage]:
+    """Return the stages of a study, or those of them that are asked for.
+
+    Raises:
+        click.UsageError: the study does not have one of them.
+    """
+    for name in only_stages:
+        if name not in study.stages:
+            raise click.UsageError(
+                f"--only {name}: not a stage of {study.name}; its stages are {', '.join(study.stages)}"
+            )
+    return [stage for stage in STAGES if stage.name in (only_stages or study.stages)]
+
+
+def _print_plan(plan: "StudyPlan", print_line: Callable[[str], None]) -> None:
+    for line in plan.lines():
+        print_line(line)
+
+
+def _print_failures(outcome: "StudyOutcome", num_runs: int) -> None:
+    """Print which runs failed and why, each cause once, and where the log is."""
+    failures, logs = outcome.failures, outcome.logs
+    runs_of: dict[str, list[str]] = {}
+    for run, reason in failures.items():
+        runs_of.setdefault(reason, []).append(run)
+    for reason, runs in runs_of.items():
+        more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
+        log = logs.get(runs[0])
+        notify(f"Error: {runs[0]}{more}: {reason}" + (f" (log: {log})" if log else ""))
+    if failures:
+        notify(
+            f"{len(failures)} of {num_runs} runs have no result; `spaceprobe status` shows the state of all"
+        )
+
+
+def _show_report(study: Study, folder: Path, *, is_wanted: bool) -> None:
+    """Make the report if it is wanted and not up to date; else tell if there is one that is out of date."""
+    from spaceprobe.report.up_to_date import is_current, is_made
+    from spaceprobe.study.layout import REPORT
+
+    if is_wanted:
+        if not is_current(folder):
+            from spaceprobe.report.making import make_report
+            from spaceprobe.results.results import NoRunsError
+
+            try:
+                make_report(study, folder)
+            except NoRunsError as error:  # all failed, and the reasons were printed
+                notify(f"no report: {error}")
+                return
+        say(f"report   {folder / REPORT}")
+    elif is_made(folder) and not is_current(folder):
+        notify(f"{folder / REPORT} is of earlier tables: `spaceprobe report` makes it anew")

@@ -1,0 +1,85 @@
+"""A prepared network whose paths are walked in torch, and the blocks of paths walked at a time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, fields
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spaceprobe.folding.counts import PathFolding
+from spaceprobe.folding.guards import check_device
+from spaceprobe.folding.jvp_walk import TooManyRegions, paths_per_batch, walk_regions
+from spaceprobe.folding.measure import History, fold_history
+from spaceprobe.folding.options import Method
+from spaceprobe.folding.prepared_module import Ends, PreparedModule, prepare
+from spaceprobe.folding.sampled import points_per_block, sample_paths
+
+
+@dataclass(frozen=True)
+class BlockWalker:
+    """A prepared network and how its paths are walked.
+
+    Attributes:
+        network: the module in float64.
+        walk: takes starts and ends, returns what was seen on the way.
+        block_size: how many paths are walked at a time.
+    """
+
+    network: PreparedModule
+    walk: Callable[[Ends, Ends], History]
+    block_size: int
+
+    def fold(self, a: Ends, b: Ends) -> PathFolding:
+        """Return the folding of a block of paths; of its halves where it is too long for one.
+
+        Raises:
+            RuntimeError: if even a single path crosses too many linear regions.
+        """
+        num_paths = len(a.value)
+        if num_paths == 0:
+            return PathFolding(*np.zeros((len(fields(PathFolding)), 0), dtype=np.int64))
+        try:
+            return fold_history(self.walk(a, b))
+        except TooManyRegions as error:
+            if num_paths == 1:
+                raise RuntimeError(
+                    "a single path crosses more linear regions than can be remembered; walk it in "
+                    'parts, or use method="sampled"'
+                ) from error
+        half = num_paths // 2
+        first, second = slice(None, half), slice(half, None)
+        return join([self.fold(a.take(part), b.take(part)) for part in (first, second)])
+
+
+def make_walker(
+    module: nn.Module,
+    example: Tensor,
+    method: Method,
+    num_points: int,
+    device: str | torch.device,
+    tolerance: float,
+) -> BlockWalker:
+    """Return the walker of a module by a method, for images such as the example."""
+    device = check_device(device)
+    # Without images there is still a shape.
+    example = example[:1] if len(example) else example.new_zeros((1, *example.shape[1:]))
+    network = prepare(module, example, device)
+    num_features = network.ends(example).value[0].numel()
+    if method == "sampled":
+        block_size = max(1, points_per_block(network, num_features) // num_points)
+        return BlockWalker(network, partial(sample_paths, network, num_points=num_points), block_size)
+    block_size = paths_per_batch(network, num_features)
+    return BlockWalker(network, partial(walk_regions, network, tolerance=tolerance), block_size)
+
+
+def blocks(num_items: int, block_size: int) -> Iterator[slice]:
+    """Yield slices that cut items into blocks, at least one, the last one perhaps smaller."""
+    for start in range(0, max(num_items, 1), block_size):
+        yield slice(start, min(start + block_size, num_items))
+
+
+def join(foldings: list[PathFolding]) -> PathFolding:
+    """Return the folding of all paths of several blocks."""
+    return PathFolding(*(np.concatenate(columns) for columns in zip(*map(astuple, foldings), strict=True)))

@@ -1,0 +1,36 @@
+"""What a walk may be asked for, and what counts as zero on the way."""
+
+from typing import Literal, get_args
+
+Method = Literal["exact", "sampled", "jvp", "kernel"]
+"""How a path is walked; see `walk_paths`."""
+
+Precision = Literal["float64", "float32"]
+"""Of the compiled walk."""
+
+DEFAULT_TOLERANCE = 1e-12
+"""A unit is at its boundary where |z| ≤ tolerance·scale.
+
+Far above rounding, which is some 1e-15 of the scale at most, and far below what tells two units apart: the
+closest breakpoints seen are 5e-9 apart. Any value from 1e-15 to 1e-12 gives the same on all 621 degenerate
+networks of the tests, and any from 1e-15 to 1e-11 on 44,000 paths between MNIST test images in trained 2x30,
+6x10, 2x300 and 10x60.
+"""
+
+MAX_TOLERANCE = 1e-6
+"""Chosen: beyond it, units that differ would be taken for tied."""
+
+
+def check_options(method: Method, num_points: int, tolerance: float) -> None:
+    """Raise ValueError for an unknown method and for numbers out of range."""
+    if method not in get_args(Method):
+        raise ValueError(f"method is {method!r}: choose one of {', '.join(get_args(Method))}")
+    if num_points < 2:
+        raise ValueError(f"num_points is {num_points}: a path has at least its 2 ends")
+    check_tolerance(tolerance)
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Raise ValueError for a tolerance that is out of range."""
+    if not 0 < tolerance <= MAX_TOLERANCE:
+        raise ValueError(f"tolerance is {tolerance}: it must be above 0 and at most {MAX_TOLERANCE}")

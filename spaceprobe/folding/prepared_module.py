@@ -1,0 +1,200 @@
+"""A torch module made ready to be walked: checked, in float64, cut where its first ReLU begins."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor, nn
+
+from spaceprobe.folding.guards import check_network
+from spaceprobe.folding.layers import flat_sequence, has_hooks
+from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
+from spaceprobe.folding.relus import Relus, empty_patterns, unit_columns
+
+AFFINE_MODULES = (
+    nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d,
+    nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.Flatten, nn.Unflatten, nn.Identity,
+    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d,
+)  # fmt: skip
+
+MAX_HEAD_GROWTH = 4
+"""Chosen: what is kept of an image may be this many times larger than the image, not more."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Path ends at the entry of a network's body.
+
+    Attributes:
+        value: the images there, in float64.
+        scale: the sums of absolute values behind them (see `Ray`).
+    """
+
+    value: Float64[Tensor, "images *features"]
+    scale: Float64[Tensor, "images *features"]
+
+    def take(self, index: Tensor | slice) -> "Ends":
+        """Return the ends of some images."""
+        return Ends(self.value[index], self.scale[index])
+
+
+@dataclass(frozen=True)
+class PreparedModule:
+    """A module in float64 on one device, as a head and a body.
+
+    The head is affine, and an affine map takes a straight path to a straight path: so each image goes
+    through the head once, and the paths are walked in the body. An MLP's head is its first layer; a
+    module that is no `nn.Sequential` is all body.
+
+    Attributes:
+        head: the affine modules before the first ReLU, where they can be told.
+        body: the rest.
+        num_units: units of each ReLU, in the order in which they run.
+        device: where it is.
+    """
+
+    head: nn.Module
+    body: nn.Module
+    num_units: tuple[int, ...]
+    device: torch.device
+
+    @torch.no_grad()
+    def ends(self, images: Tensor) -> Ends:
+        """Return the images at the entry of the body."""
+        value = images.to(self.device, torch.float64)
+        # a point has no tangent, so anything may stand in its place
+        ray = self.head(Ray.of(value, tangent=value, scale=value.abs()))
+        return Ends(ray.value, ray.scale)
+
+    def run(
+        self, inputs: Tensor, look: Callable[[Any, slice], Any], output: Callable[[Any, Any], Tensor]
+    ) -> None:
+        """Run the body on inputs as far as its last ReLU.
+
+        Args:
+            inputs: a batch at the entry of the body; a tensor or a ray.
+            look: called at each ReLU with its input and its columns in a pattern.
+            output: called with the input and what look returned, for the output; not for the last ReLU.
+
+        Raises:
+            ValueError: if the module runs other ReLUs than it did when it was prepared.
+            TypeError: if the inputs are a ray and the module is not known to be piecewise linear.
+        """
+        columns = unit_columns(self.num_units)
+
+        def visit(z: Tensor) -> Tensor:
+            units = columns.pop(0)
+            if z.ndim < 2 or z.shape[1:].numel() != units.stop - units.start:
+                raise ValueError(OTHER_RELUS)
+            seen = look(z, units)
+            if not columns:
+                raise LastRelu
+            return output(z, seen)
+
+        try:
+            with Relus(visit):
+                self.body(inputs)
+        except LastRelu:
+            return
+        except NotPiecewiseLinear as error:
+            raise TypeError(str(error)) from error
+        raise ValueError(OTHER_RELUS)
+
+    @torch.no_grad()
+    def patterns(self, inputs: Float64[Tensor, "points *features"]) -> Bool[Tensor, "points padded"]:
+        """Return the activation patterns at inputs of the body, as `empty_patterns` holds them."""
+        patterns = empty_patterns(len(inputs), self.num_units, self.device)
+
+        def look(z: Tensor, units: slice) -> None:
+            torch.gt(z.flatten(1), 0, out=patterns[:, units])
+
+        self.run(inputs, look, lambda z, _: z.clamp_min(0))
+        return patterns
+
+
+OTHER_RELUS = (
+    "the network ran other ReLUs than on its first input; folding needs the same units for every input"
+)
+
+
+class LastRelu(Exception):  # noqa: N818, no error
+    """Leaves a module when its last ReLU was seen: what follows has no units."""
+
+
+def prepare(module: nn.Module, example: Tensor, device: torch.device) -> PreparedModule:
+    """Return a module ready to be walked; the module itself is left as it is.
+
+    Args:
+        module: any module; it is copied, put into evaluation mode and cast to float64, exactly.
+        example: images of the shape that will be walked; at least one.
+        device: where to walk.
+
+    Raises:
+        ValueError: see `check_network`; if the module has no ReLU, or does not take such images.
+    """
+    check_network(module)
+    # eval: a module of one's own may call F.dropout(x, training=self.training)
+    module = copy.deepcopy(module).eval().requires_grad_(False).to(device=device, dtype=torch.float64)
+    # two rows, so that a module that squeezes a batch of one is seen as it will be used
+    inputs = example[:1].to(device, torch.float64).expand(2, *example.shape[1:])
+    head, body = split(module, inputs)
+    return PreparedModule(head, body, count_units(body, head(inputs)), device)
+
+
+@torch.no_grad()
+def count_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
+    """Return the number of units of each ReLU."""
+    shapes: list[torch.Size] = []
+
+    def visit(z: Tensor) -> Tensor:
+        shapes.append(z.shape)
+        return z.clamp_min(0)
+
+    try:
+        with Relus(visit):
+            body(inputs)
+    except RuntimeError as error:
+        raise wrong_shape(inputs, error) from error
+    if not shapes:
+        raise ValueError(
+            "the network ran no ReLU (nn.ReLU, torch.relu, Tensor.relu), so it has no activation patterns"
+        )
+    for shape in shapes:
+        if len(shape) < 2 or shape[0] != len(inputs):
+            raise ValueError(
+                f"a ReLU got a tensor of shape {tuple(shape)} for a batch of {len(inputs)} inputs: "
+                "the first dimension must stay the batch"
+            )
+    return tuple(shape[1:].numel() for shape in shapes)
+
+
+def wrong_shape(inputs: Tensor, error: Exception) -> ValueError:
+    """Return the error for inputs that the network does not take, with torch's own words."""
+    return ValueError(f"the network does not take inputs of shape {tuple(inputs.shape[1:])}: {error}")
+
+
+def split(module: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Module]:
+    """Return the affine modules with which a sequence begins, and the rest of it."""
+    steps = flat_sequence(module)
+    if steps is None:
+        return nn.Identity(), module
+    length = 0
+    for step in steps:
+        if type(step) not in AFFINE_MODULES or has_hooks(step):
+            break
+        length += 1
+    while length and too_large(nn.Sequential(*steps[:length]), inputs):
+        length -= 1
+    return nn.Sequential(*steps[:length]), nn.Sequential(*steps[length:])
+
+
+def too_large(head: nn.Module, inputs: Tensor) -> bool:
+    """Return whether a head makes far more of an image than there was."""
+    try:
+        outputs: Tensor = head(inputs)
+    except RuntimeError as error:
+        raise wrong_shape(inputs, error) from error
+    return outputs[0].numel() > MAX_HEAD_GROWTH * inputs[0].numel()

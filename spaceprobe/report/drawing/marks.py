@@ -1,0 +1,192 @@
+"""Parts of figures: axes, lines of many runs, legends, and the notes below."""
+
+import math
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from spaceprobe.report.drawing.style import (
+    BLUE,
+    INK,
+    LINES,
+    MARKERS,
+    MUTED,
+    NOTE_WIDTH,
+    ORANGE,
+    PAPER,
+    empty_note,
+    new_figure,
+    plain,
+    sequence_colors,
+    styled,
+)
+from spaceprobe.tables.states import TITLES, TRAINED, UNTRAINED
+
+LEGEND_WIDTH = 110
+"""Characters, keys and gaps in a line of a legend above a figure."""
+
+MANY_EPOCHS = 100
+"""Beyond which epochs are on a log scale, since most happens in the first ones. Chosen."""
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Look(NamedTuple):
+    """How one of several things is drawn; the name stands in the legend."""
+
+    name: str
+    color: Any
+    line: Any = "-"
+    marker: str = ""
+    fill: Any = None
+
+
+STATE_LOOKS = {
+    UNTRAINED: Look(TITLES[UNTRAINED], ORANGE, "--", "s", PAPER),
+    TRAINED: Look(TITLES[TRAINED], BLUE, "-", "o", BLUE),
+}
+"""Filled and open, solid and dashed: told apart in grey as well."""
+
+
+def sequence_looks(names: Sequence[object]) -> dict[Any, Look]:
+    """Return a look for each of the names, which are in order, such as groups from shallow to deep."""
+    colors = sequence_colors(len(names))
+    return {
+        name: Look(str(name), color, LINES[n % len(LINES)], MARKERS[n % len(MARKERS)], color)
+        for n, (name, color) in enumerate(zip(names, colors, strict=True))
+    }
+
+
+def empty_figure(*reasons: str) -> Figure:
+    """Return a figure that only says why it is empty."""
+    with styled():
+        figure = new_figure(height=1.4)
+        empty_note(figure.axes[0], "; ".join(reasons))
+    return figure
+
+
+def grid_figure(num_panels: int, num_columns: int, *, height: float, **options: Any) -> Figure:
+    """Return a figure with so many panels in rows; those left over in the last row are removed."""
+    num_columns = max(1, min(num_panels, num_columns))
+    figure = new_figure(-(-num_panels // num_columns), num_columns, height=height, **options)
+    for axes in figure.axes[num_panels:]:
+        axes.remove()
+    return figure
+
+
+def short(text: str, width: int, num_lines: int = 2) -> str:
+    """Return a text broken into a few lines, and cut where it is longer."""
+    lines = wrap(text, width) if num_lines > 1 else [text]
+    if len(lines) > num_lines or any(len(line) > width for line in lines):
+        lines = [*lines[: num_lines - 1], f"{lines[num_lines - 1][: width - 1]}…"]
+    return plain("\n".join(lines))
+
+
+def legend_above(figure: Figure, looks: Sequence[Look], *, has_markers: bool = False) -> None:
+    """Draw one legend for all panels above them, in as many columns as there is room for."""
+    handles = [
+        Line2D(
+            [], [], color=look.color, linestyle=look.line, label=short(look.name, 60, 1),
+            marker=look.marker if has_markers else "", markerfacecolor=look.fill,
+        )
+        for look in looks
+    ]  # fmt: skip
+    widths = [len(str(handle.get_label())) + 7 for handle in handles]
+    num_columns = len(handles) if sum(widths) <= LEGEND_WIDTH else max(1, LEGEND_WIDTH // max(widths))
+    figure.legend(handles=handles, loc="outside upper center", ncols=num_columns, fontsize=7.5)
+
+
+def name_below(figure: Figure, name: str, notes: Sequence[str] = ()) -> None:
+    """Write the name of all x axes below the panels, if there is one, and below that the notes."""
+    lines = [name] if name else []
+    lines += [line for note in notes for line in wrap(note, NOTE_WIDTH + 20)]
+    if lines:
+        color, size = (INK, 8.5) if name else (MUTED, 7.5)
+        figure.supxlabel(plain("\n".join(lines)), fontsize=size, color=color)
+
+
+def draw_runs(
+    axes: Axes, runs: Sequence[tuple[pd.Series, pd.Series]], look: Look, *, width: float, alpha: float = 1.0
+) -> None:
+    """Draw a line for each run, all as one artist; on a log scale only values above 0."""
+    lines = []
+    for x, y in runs:
+        values = y.to_numpy(float)
+        if axes.get_yscale() == "log":
+            values = np.where(values > 0, values, np.nan)
+        lines.append(np.column_stack([x.to_numpy(float), values]))
+    if not any(np.isfinite(line).all(axis=1).any() for line in lines):
+        return
+    axes.add_collection(
+        LineCollection(lines, colors=[look.color], linestyles=[look.line], linewidths=width, alpha=alpha)
+    )
+    axes.autoscale_view()
+
+
+def log_scale(axes: Axes, *names: str) -> None:
+    """Make axes logarithmic, with ticks at 1, 2 and 5 where they span less than two decades."""
+    for name in names:
+        axes.set(**{f"{name}scale": "log"})
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        axis.set_major_locator(_LogTicks())
+        axis.set_major_formatter(FuncFormatter(log_label))
+        axis.set_minor_locator(NullLocator())
+
+
+def log_label(value: float, _: object = None) -> str:
+    """Return a number as ticks show it.
+
+    >>> log_label(0.05), log_label(1e-4), log_label(20_000)
+    ('0.05', '10⁻⁴', '2·10⁴')
+    """
+    if value <= 0:
+        return "0" if value == 0 else ""
+    exponent = math.floor(math.log10(value) + 1e-9)
+    if -3 <= exponent <= 3:
+        return f"{value:g}"
+    factor = value / 10.0**exponent
+    power = f"10{str(exponent).translate(_SUPERSCRIPTS)}"
+    return power if round(factor, 6) == 1 else f"{factor:g}·{power}"
+
+
+def count_axis(axes: Axes, most: int = 4) -> None:
+    """Give the x axis whole numbers only, as for indices, layers and epochs."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True, steps=[1, 2, 5, 10]))
+
+
+def epoch_axis(axes: Axes, last: float) -> None:
+    """Give the x axis epochs; from 1 on a log scale where there are many."""
+    if last > MANY_EPOCHS:
+        axes.set_xscale("symlog", linthresh=1)
+        decades = 10 ** np.arange(0, math.floor(math.log10(last)) + 1)
+        axes.xaxis.set_major_locator(FixedLocator([0, *decades.tolist()]))
+        axes.xaxis.set_major_formatter(FuncFormatter(log_label))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(-0.1, 1.1 * last)  # the margins of a log scale would be wide at 0
+    else:
+        count_axis(axes)
+
+
+class _LogTicks(LogLocator):
+    """Decades; over a short span 1, 2 and 5 of each, since one tick alone does not show a scale."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        """Return the ticks between two limits above 0."""
+        is_short = vmin > 0 and math.log10(max(vmin, vmax) / min(vmin, vmax)) < 2
+        self.set_params(subs=(1.0, 2.0, 5.0) if is_short else (1.0,))
+        return super().tick_values(vmin, vmax)
+
+    def nonsingular(self, vmin: float, vmax: float) -> tuple[float, float]:
+        """Return limits that differ: of values equal up to rounding, a decade to either side."""
+        if vmin > 0 and max(vmin, vmax) / min(vmin, vmax) < 1 + 1e-6:
+            vmin = vmax = max(vmin, vmax)
+        limits: tuple[float, float] = super().nonsingular(vmin, vmax)
+        return limits

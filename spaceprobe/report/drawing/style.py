@@ -1,0 +1,212 @@
+"""How all figures look, and how they are saved: the same bytes for the same table.
+
+Colours are told apart by readers who see no red or no green, and in grey: what differs in colour differs in
+lightness, and in marker or line as well (blue and orange after Okabe and Ito, "Color Universal Design",
+2008; scales are cividis, after Nuñez, Anderton and Renslow, PLoS ONE 13(7), 2018).
+"""
+
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from textwrap import fill
+from typing import Any, cast
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+
+INK = "#1b1b1f"
+MUTED = "#66666e"
+GRID = "#dcdce2"
+PAPER = "#ffffff"
+"""Pages in the dark replace these four; no figure uses them for data."""
+
+BLUE, ORANGE, GRAY = "#004b87", "#bb5a12", "#4d4d55"
+"""Each dark enough for text on `PAPER` (4.5:1); the first two lie as far apart in grey as that allows."""
+
+SEQUENTIAL = "cividis"
+
+LIGHTEST = 0.62
+"""Where sequences of lines end on the scale: lighter ones have less than 3:1 of contrast with paper."""
+
+WIDTH = 7.2
+"""Of a figure in inches: two columns of most journals."""
+
+RESOLUTION = 200
+"""Of a PNG, in dots an inch."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+
+STYLE: Mapping[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that it is the same everywhere
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 9,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "figure.dpi": RESOLUTION,
+    "svg.fonttype": "path",  # looks the same without the font
+    "svg.hashsalt": "spaceprobe",
+    "pdf.fonttype": 42,
+    "figure.max_open_warning": 0,
+}
+
+NOTE_WIDTH = 72
+"""Characters in a line of a note: as many as a figure is wide."""
+
+_CANVASES = {"svg": FigureCanvasSVG, "png": FigureCanvasAgg, "pdf": FigureCanvasPdf}
+
+FORMATS = (*_CANVASES,)
+
+_NO_TIME: Mapping[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+_TITLE = re.compile(r'<g id="title: ([^"]*)">')  # matplotlib has escaped what is in the attribute
+_NOT_IN_XML = re.compile(r"[\x00-\x1f\ufffe\uffff\ud800-\udfff]")
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Make and draw figures inside the block in this style, whatever the user's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(cast(Any, STYLE))  # the stubs ask for literal keys
+        yield
+
+
+def new_figure(
+    num_rows: int = 1, num_columns: int = 1, *, height: float = 2.6, width: float = WIDTH, **options: Any
+) -> Figure:
+    """Return a figure with empty panels; its width and the height of a panel are in inches."""
+    figure = Figure(figsize=(width, height * num_rows), layout="constrained")
+    figure.subplots(num_rows, num_columns, squeeze=False, **options)
+    return figure
+
+
+def render(figure: Figure, kind: str) -> bytes:
+    """Return a figure as a file without times or random names.
+
+    In an SVG, parts that were given a title by `titled` have it, for pointers and screen readers.
+
+    Args:
+        figure: the figure; the places of its parts are fixed when it is first rendered, so that all
+            formats agree.
+        kind: one of `FORMATS`.
+    """
+    file = io.BytesIO()
+    with styled():
+        figure.set_dpi(RESOLUTION)  # an SVG leaves its own behind
+        _settle(figure)
+        # Figure.savefig draws everything twice, once for the layout, which is done.
+        canvas: Any = _CANVASES[kind](figure)
+        getattr(canvas, f"print_{kind}")(file, metadata=_NO_TIME[kind])
+    if kind != "svg":
+        return file.getvalue()
+    return _TITLE.sub(r"<g><title>\1</title>", file.getvalue().decode()).encode()
+
+
+def _settle(figure: Figure) -> None:
+    """Fix the places of the parts of a figure, rounded.
+
+    Their last bits differ from call to call, and with them the names of clip paths in an SVG.
+    """
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (
+            round(float(place), 6) for place in axes.get_position(original=True).bounds
+        )
+        axes.set_position((left, bottom, width, height), which="original")
+
+
+def titled(text: str) -> str:
+    """Return the ``gid`` that gives a part of a figure a title in SVGs, of any text."""
+    return f"title: {_NOT_IN_XML.sub('?', text)}"
+
+
+def sequence_colors(count: int) -> list[tuple[float, float, float, float]]:
+    """Return colours for ordered things such as depths, from dark to light but readable on paper."""
+    scale = mpl.colormaps[SEQUENTIAL]
+    return [scale(LIGHTEST * number / max(1, count - 1)) for number in range(count)]
+
+
+def corner_note(axes: Axes, lines: Sequence[tuple[str, str]], place: str = "upper left") -> None:
+    """Write lines into a corner of a panel, each in a colour."""
+    vertical, horizontal = place.split()
+    shift = -9.5 if vertical == "upper" else 9.5
+    for number, (line, color) in enumerate(lines if vertical == "upper" else reversed(lines)):
+        axes.annotate(
+            line,
+            (0.02 if horizontal == "left" else 0.98, 0.99 if vertical == "upper" else 0.02),
+            (0, number * shift),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            va="top" if vertical == "upper" else "bottom",
+            ha=horizontal,
+            fontsize=7,
+            color=color,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
+        )
+
+
+def empty_note(axes: Axes, reason: str) -> None:
+    """Write in the middle of a panel why it is empty; the text is never read as a formula."""
+    axes.set_axis_off()
+    note = plain(fill(reason, NOTE_WIDTH))
+    axes.text(0.5, 0.5, note, transform=axes.transAxes, ha="center", va="center", color=MUTED)
+
+
+def plain(text: object) -> str:
+    """Return a text from a table so that a figure shows it as it is.
+
+    Dollar signs do not begin a formula. A character that the font lacks becomes a question mark, so that
+    matplotlib does not warn.
+    """
+    known = _characters()
+    return "".join(c if c == "\n" or ord(c) in known else "?" for c in str(text)).replace("$", r"\$")
+
+
+@cache
+def _characters() -> frozenset[int]:
+    """Return the code points that the font of the style has."""
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """Return a number as figures show it, with so many significant digits."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.{digits}g}"

@@ -1,0 +1,73 @@
+"""What a figure declares to stand in a report, and what captions are written with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from spaceprobe.report.numbers import LAST, Numbers
+from spaceprobe.results.missing import why_missing
+from spaceprobe.results.results import Results
+
+SECTIONS = {
+    "folding": "Space folding",
+    "paths": "Paths and planes",
+    "matrices": "Weight matrices",
+    "training": "Training",
+}
+
+AT_START: Mapping[str, Any] = {"epoch": 0}
+AT_END: Mapping[str, Any] = {"epoch": LAST}
+"""Conditions of `Numbers.statistic`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureEntry:
+    """A figure of a study, as reports, `spaceprobe plot` and `spaceprobe compare` take it.
+
+    Attributes:
+        name: what `spaceprobe plot` calls it, and its files.
+        title: its heading.
+        section: one of `SECTIONS`.
+        function: draws tables.
+        tables: those that it draws, in the order of the function's first arguments; None is passed for a
+            table that is not there.
+        options: the function's keyword arguments.
+        lacks: why a study cannot have it; None where it can.
+        caption: how to read it, and what it shows.
+    """
+
+    name: str
+    title: str
+    section: str
+    function: Callable[..., Figure]
+    tables: tuple[str, ...]
+    options: Callable[[Results], Mapping[str, Any]] = lambda results: {}  # noqa: ARG005  # as a method
+    lacks: Callable[[Results], str | None]
+    caption: Callable[[Numbers], Markup]
+
+    def draw(self, results: Results) -> Figure:
+        """Draw the figure of a study that does not lack it."""
+        return self.function(*map(results.table, self.tables), **self.options(results))
+
+
+def needs(*tables: str) -> Callable[[Results], str | None]:
+    """Return a function that says why a study has no rows in one of the tables."""
+    return lambda results: why_missing(results, *tables)
+
+
+def when(numbers: Numbers, table: str) -> str:
+    """Return which networks the last epochs of a table are of."""
+    return "after training" if numbers.frames[table]["epoch"].max() > 0 else "before training"
+
+
+def sentence(template: str, *parts: Markup | str) -> Markup:
+    """Return a template with parts in its places; parts that are not `Markup` are escaped."""
+    return Markup(template).format(*parts)  # noqa: S704  # templates are those of this package
+
+
+def joined(parts: Sequence[Markup], separator: str = ", ") -> Markup:
+    """Return parts with a separator between them."""
+    return Markup(separator).join(parts)  # noqa: S704  # see above

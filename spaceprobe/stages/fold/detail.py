@@ -1,0 +1,92 @@
+"""A sample of single paths of a set, walked one by one: the rows of paths.csv."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from spaceprobe.stages.fold.path_measures import PATH_MEASURES
+from spaceprobe.stages.fold.path_measures.entry import WalkedPaths
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from spaceprobe.folding import PathFolding
+    from spaceprobe.stages.fold.endpoints.entry import Direction, Ends
+
+PATHS_PER_BATCH = 1 << 12
+"""Chosen: the two ends of a batch of MNIST take 50 MB."""
+
+
+def sample_detail(
+    network: "nn.Module",
+    ends: "Ends",
+    directions: "Sequence[Direction]",
+    num_asked: int,
+    *,
+    is_grid: bool,
+    walk: "Callable[[Tensor, Tensor], PathFolding]",
+) -> dict[str, np.ndarray]:
+    """Return the columns of a sample of single paths, drawn without replacement from both directions.
+
+    The draw depends on the directions, on the number of points and on the number asked for, so that all
+    networks and epochs have the same sample.
+
+    Args:
+        network: in float64.
+        ends: of the set of paths.
+        directions: that are measured of the set.
+        num_asked: how many paths; where there are fewer, all are kept.
+        is_grid: whether paths lead from every source to every target.
+        walk: returns the folding of the paths from each start to the end beside it.
+
+    Returns:
+        ``direction`` (0 from sources to targets, 1 back), ``source`` and ``target`` (numbers of the images at
+        start and end), ``distance`` (L2, in input space) and the columns of `PATH_MEASURES`.
+    """
+    targets = ends.targets or ends.sources
+    num_sources, num_targets = len(ends.sources.numbers), len(targets.numbers)
+    if ends.targets is None:
+        num_targets -= 1  # without the path from a point to itself
+    num_one_way = num_sources * num_targets if is_grid else num_sources
+    number = _draw(num_one_way * len(directions), num_asked, directions)
+    direction, number = np.divmod(number, max(num_one_way, 1))
+    i, j = np.divmod(number, max(num_targets, 1)) if is_grid else (number, number)
+    if ends.targets is None:
+        j = j + (j >= i)
+    is_back = direction == 1
+    columns = {
+        "direction": direction,
+        "source": np.where(is_back, targets.numbers[j], ends.sources.numbers[i]),
+        "target": np.where(is_back, ends.sources.numbers[i], targets.numbers[j]),
+    }
+    batches = []
+    for first in range(0, max(len(number), 1), PATHS_PER_BATCH):
+        batch = slice(first, first + PATHS_PER_BATCH)
+        a, b = ends.sources.values[i[batch]], targets.values[j[batch]]
+        swap = torch.from_numpy(is_back[batch]).view(-1, *[1] * (a.ndim - 1))
+        batches.append(_measure(network, torch.where(swap, b, a), torch.where(swap, a, b), walk))
+    return columns | {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def _measure(
+    network: "nn.Module", a: "Tensor", b: "Tensor", walk: "Callable[[Tensor, Tensor], PathFolding]"
+) -> dict[str, np.ndarray]:
+    """Return the distance of the ends of a batch of paths, and what the measures of a path give."""
+    paths = WalkedPaths(network, a, b, walk(a, b))
+    columns = {"distance": torch.linalg.vector_norm((b - a).flatten(1), dim=1).numpy()}
+    for measure in PATH_MEASURES.values():
+        columns |= measure.measure(paths)
+    return columns
+
+
+def _draw(num_paths: int, num_asked: int, directions: "Sequence[Direction]") -> np.ndarray:
+    """Return the numbers of the paths that are kept, ascending."""
+    if num_paths <= num_asked:
+        return np.arange(num_paths)
+    text = json.dumps([dict(direction.key) for direction in directions], sort_keys=True)
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest(), "little")
+    return np.sort(np.random.default_rng(seed).choice(num_paths, num_asked, replace=False))

@@ -1,0 +1,121 @@
+"""Class pairs: the paths from every test image of one class to every test image of another."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from spaceprobe.errors import SettingsError
+from spaceprobe.stages.fold.endpoints.entry import Direction, EndpointsEntry, Ends, PathSet, Points
+from spaceprobe.stages.stage import Sections
+from spaceprobe.tables.table import Column
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from spaceprobe.data.dataset import Dataset, Split
+    from spaceprobe.stages.fold.settings import FoldingSettings
+
+IMAGES_PER_CLASS = 1_000
+"""Of the test set of MNIST, about: only for the progress of ``all``."""
+
+
+class ClassPair(NamedTuple):
+    """An ordered pair of classes; its paths run from source to target."""
+
+    source: int
+    target: int
+
+    @property
+    def name(self) -> str:
+        """The pair as a study names it, such as ``3-8``."""
+        return f"{self.source}-{self.target}"
+
+    @property
+    def direction(self) -> Direction:
+        """The direction from source to target."""
+        return Direction(self.name, {"source_class": self.source, "target_class": self.target})
+
+
+def directed_pairs(sections: Sections, num_classes: int) -> list[ClassPair]:
+    """Return the class pairs that are asked for, sorted."""
+    pairs = _folding(sections).pairs
+    if pairs == "all":
+        return [ClassPair(*pair) for pair in itertools.product(range(num_classes), repeat=2)]
+    return sorted(ClassPair(*map(int, pair.split("-"))) for pair in pairs)
+
+
+def walked_pairs(pairs: Iterable[ClassPair]) -> list[ClassPair]:
+    """Return the pairs to walk, sorted: one walk serves both directions, so the smaller class first."""
+    return sorted({ClassPair(min(pair), max(pair)) for pair in pairs})
+
+
+def class_members(images: "Split", label: int, per_class: int | None) -> Points:
+    """Return the first images of a class, in the dataset's order.
+
+    Args:
+        images: the images with their classes.
+        label: the class.
+        per_class: how many at most; None for all.
+    """
+    numbers = (images.targets == label).nonzero().squeeze(1)[:per_class]
+    return Points(str(label), numbers.numpy(), images.inputs[numbers].double())
+
+
+def _folding(sections: Sections) -> "FoldingSettings":
+    return cast("FoldingSettings", sections["folding"])
+
+
+def _check(sections: Sections, num_classes: int) -> None:
+    for pair in directed_pairs(sections, num_classes):
+        if max(pair) >= num_classes:
+            raise SettingsError(f"folding.pairs: {pair.name}: the dataset has classes 0 to {num_classes - 1}")
+
+
+def _path_sets(sections: Sections, num_classes: int) -> list[PathSet]:
+    per_class = _folding(sections).per_class
+    num_images = IMAGES_PER_CLASS if per_class == "all" else per_class
+    return [
+        PathSet(
+            pair.name,
+            {"pair": list(pair)},
+            amount=num_images * (2 * num_images if pair.source != pair.target else num_images - 1),
+        )
+        for pair in walked_pairs(directed_pairs(sections, num_classes))
+    ]
+
+
+def _directions(key: Mapping[str, Any]) -> tuple[Direction, ...]:
+    source, target = key["pair"]
+    return tuple(pair.direction for pair in sorted({ClassPair(source, target), ClassPair(target, source)}))
+
+
+def _is_asked(direction: Direction, sections: Sections, num_classes: int) -> bool:
+    return direction.name in {pair.name for pair in directed_pairs(sections, num_classes)}
+
+
+def _ends(network: "nn.Module", data: "Dataset", key: Mapping[str, Any], sections: Sections) -> Ends:
+    del network
+    asked = _folding(sections).per_class
+    per_class = None if asked == "all" else asked
+    source, target = key["pair"]
+    return Ends(
+        class_members(data.test, source, per_class),
+        None if source == target else class_members(data.test, target, per_class),
+    )
+
+
+ENTRY = EndpointsEntry(
+    name="class-pairs",
+    summary="from every test image of one class to every test image of another",
+    module=__name__,
+    layout="grid",
+    key_columns=(
+        Column("source_class", "integer", "the class of the images where paths start"),
+        Column("target_class", "integer", "the class of the images where they end"),
+    ),
+    check=_check,
+    path_sets=_path_sets,
+    directions=_directions,
+    is_asked=_is_asked,
+    ends=_ends,
+)

@@ -1,0 +1,49 @@
+"""What a measure of a single path declares. Without torch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spaceprobe.tables.table import Column
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from spaceprobe.folding import PathFolding
+
+
+@dataclass(frozen=True)
+class WalkedPaths:
+    """A batch of paths that were walked.
+
+    Attributes:
+        network: the network in float64.
+        starts: where paths start; shape ``(paths, *input shape)``.
+        ends: where they end; of the same shape.
+        folding: what the walk gave, read from both ends.
+    """
+
+    network: "nn.Module"
+    starts: "Tensor"
+    ends: "Tensor"
+    folding: "PathFolding"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathMeasure:
+    """A measure of a single path. Its file imports no torch at the top, since studies are planned with it.
+
+    Attributes:
+        name: its name in the documentation.
+        summary: one line for the documentation.
+        module: the file that defines it, as a dotted name: part of the version of the code that computes.
+        columns: its columns of paths.csv.
+        measure: returns the values of each column for a batch of paths, an array of shape ``(paths,)``.
+    """
+
+    name: str
+    summary: str
+    module: str
+    columns: tuple[Column, ...]
+    measure: "Callable[[WalkedPaths], Mapping[str, np.ndarray]]"

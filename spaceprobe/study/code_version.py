@@ -1,0 +1,195 @@
+"""The version of the code that computes a stage: a digest of the source files that it is computed by.
+
+It is part of every stored result, so results are computed again when one of these files has changed, be it by
+a comment. They are the module of the stage's `compute`, the modules of the settings' choices (`RunStage.
+sources`), and every module of this package that one of them imports, at its top or in a function; what is
+imported for types only does not count. Imports are read from the files, so that planning needs no torch.
+
+These never count, nor what they import:
+
+- the modules of `DECLARATIONS`, which say what is asked for and shown, not what a number is;
+- a package's ``__init__.py``. A name that is imported from one counts as the module where that file imports
+  it from; a name that the file defines, such as a registry, counts as nothing: an entry counts by `sources`.
+"""
+
+import ast
+import hashlib
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import import_module
+from importlib.util import resolve_name
+from pathlib import Path
+from typing import NamedTuple
+
+from spaceprobe.errors import SpaceprobeError
+from spaceprobe.stages import STAGES
+from spaceprobe.stages.stage import RunStage, Sections
+
+DECLARATIONS = re.compile(
+    r"spaceprobe\.(errors|files|registry|tables(\..+)?|(data|networks|stages\.\w+\.\w+)\.entry"
+    r"|stages\.(stage|\w+\.(settings|tables|parts|summary)))"
+)
+"""Modules that are not part of the version of a stage's code."""
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def code_version(stage: RunStage, sections: Sections | None = None) -> str:
+    """Return the SHA-256, in hexadecimal, of the source files by which a stage computes.
+
+    Args:
+        stage: the stage.
+        sections: the settings, for the modules that they choose; None to leave these out.
+    """
+    return source_version(*_modules(stage, sections))
+
+
+@cache
+def source_version(*modules: str) -> str:
+    """Return the SHA-256, in hexadecimal, of modules and of what they import, as described above."""
+    return _SOURCES.version(_SOURCES.imported_by(modules))
+
+
+@cache
+def table_version() -> str:
+    """Return the SHA-256, in hexadecimal, of the source files that make tables from what was computed."""
+    functions = ("tabulate", "present", "warn", "reduce")
+    made_by = (getattr(stage, name, None) for stage in STAGES for name in functions)
+    modules = {function.__module__ for function in made_by if function is not None}
+    return _SOURCES.version(_SOURCES.imported_by(["spaceprobe.study.tables", *modules], ignored=None))
+
+
+def load_code(stage: RunStage, sections: Sections) -> bool:
+    """Import what a stage computes by, and return whether that is what `code_version` has read.
+
+    From then on, this process computes by that code, whatever becomes of the files.
+    """
+    return _is_loaded(*_modules(stage, sections))
+
+
+@cache
+def _is_loaded(*modules: str) -> bool:
+    imported = _SOURCES.imported_by(modules)
+    try:
+        for module in imported:
+            import_module(module)
+    except SyntaxError:  # half saved
+        return False
+    return not _SOURCES.is_edited(imported)
+
+
+def is_edited() -> bool:
+    """Return whether a file of the package was written since this process read it."""
+    return _SOURCES.is_edited()
+
+
+def _modules(stage: RunStage, sections: Sections | None) -> list[str]:
+    chosen = [] if stage.sources is None or sections is None else stage.sources(sections)
+    return [stage.compute.__module__, *chosen]
+
+
+class _Source(NamedTuple):
+    path: Path
+    text: bytes
+    stamp: tuple[int, int]
+
+
+class _Import(NamedTuple):
+    bound: str
+    module: str
+    attribute: str | None
+
+
+class Sources:
+    """The source files of a package, all read at once."""
+
+    def __init__(self, package: Path) -> None:
+        """Read the files of the package in a folder."""
+        self._files: dict[str, _Source] = {}
+        self._imports: dict[str, list[_Import]] = {}
+        for path in sorted(package.rglob("*.py")):
+            names = path.relative_to(package.parent).with_suffix("").parts
+            self._files[".".join(names).removesuffix(".__init__")] = _read(path)
+
+    def version(self, modules: Iterable[str]) -> str:
+        """Return the digest of the files of modules."""
+        digests = (f"{name} {hashlib.sha256(self._file(name).text).hexdigest()}\n" for name in modules)
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    def imported_by(
+        self, modules: Iterable[str], ignored: re.Pattern[str] | None = DECLARATIONS
+    ) -> list[str]:
+        """Return modules and what they import of the package, sorted, without packages' ``__init__``."""
+        reached: set[str] = set()
+        waiting: list[tuple[str, str | None]] = [(name, None) for name in modules]
+        seen = set(waiting)
+        while waiting:
+            name, attribute = waiting.pop()
+            if f"{name}.{attribute}" in self._files:
+                name, attribute = f"{name}.{attribute}", None
+            if ignored is not None and ignored.fullmatch(name):
+                continue
+            imports = self._imported(name)
+            if self._file(name).path.name != "__init__.py":
+                reached.add(name)
+            elif attribute not in (None, "*"):
+                imports = [item for item in imports if item.bound == attribute]
+            targets = {(item.module, item.attribute) for item in imports} - seen
+            waiting += targets
+            seen |= targets
+        return sorted(reached)
+
+    def is_edited(self, modules: Iterable[str] | None = None) -> bool:
+        """Return whether a file was written since it was read: any, or one of these modules."""
+        names = self._files if modules is None else modules
+        return any(_stamp(self._file(name).path) != self._file(name).stamp for name in names)
+
+    def _file(self, module: str) -> _Source:
+        if module not in self._files:  # a stage of another package
+            self._files[module] = _read(Path(str(sys.modules[module].__file__)))
+        return self._files[module]
+
+    def _imported(self, module: str) -> list[_Import]:
+        if module not in self._imports:
+            file = self._file(module)
+            package = module if file.path.name == "__init__.py" else module.rpartition(".")[0]
+            try:
+                tree = ast.parse(file.text)
+            except SyntaxError as error:
+                place = f"{file.path}:{error.lineno}"
+                raise SpaceprobeError(f"{place}: syntax error ({error.msg}); fix it") from error
+            self._imports[module] = [item for item in _imports(tree, package) if item.module in self._files]
+        return self._imports[module]
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[_Import]:
+    """Yield what a module of a package imports otherwise than for types only."""
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
+    for_types = [
+        block for block in blocks if ast.unparse(block.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+    ]
+    ignored = {node for block in for_types for child in block.body for node in ast.walk(child)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and node not in ignored:
+            yield from (_Import(alias.asname or alias.name, alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node not in ignored:
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            yield from (_Import(alias.asname or alias.name, module, alias.name) for alias in node.names)
+
+
+def _read(path: Path) -> _Source:
+    stamp = _stamp(path)  # first: what is written meanwhile shows
+    return _Source(path, path.read_bytes(), stamp)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return -1, -1  # removed
+    return status.st_mtime_ns, status.st_size
+
+
+_SOURCES = Sources(PACKAGE)  # read here, early: what a process imports later has to be what was read

@@ -1,0 +1,65 @@
+"""What computes jobs: a job goes out and its outcome comes back, and nothing else depends on where it ran."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from spaceprobe.errors import SpaceprobeError
+from spaceprobe.stages.stage import Job
+from spaceprobe.study.jobs.run_job import JobOutcome, run_job
+from spaceprobe.study.jobs.run_log import here
+
+
+@dataclass(frozen=True)
+class JobWatch:
+    """What is called while jobs are computed.
+
+    Attributes:
+        started: called with a job and the process that computes it.
+        advance: called with the amount of work done, in the stage's unit.
+    """
+
+    started: Callable[[Job, str], None]
+    advance: Callable[[int], None]
+
+
+class Executor(Protocol):
+    """Computes jobs."""
+
+    def check_gpu(self) -> None:
+        """Check that there is a GPU for jobs that need one.
+
+        Raises:
+            SpaceprobeError: there is none.
+        """
+
+    def has_gpu(self) -> bool:
+        """Return whether there is a GPU for jobs that use one if they can."""
+
+    def run(self, jobs: Sequence[Job], watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
+        """Compute jobs and yield the outcome of each as it ends.
+
+        Raises:
+            SpaceprobeError: no further job can be computed.
+        """
+
+
+class InProcessExecutor:
+    """Computes one job after another in this process."""
+
+    def check_gpu(self) -> None:
+        """Check that torch sees a CUDA device."""
+        if not self.has_gpu():
+            raise SpaceprobeError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
+
+    def has_gpu(self) -> bool:
+        """Return whether torch sees a CUDA device."""
+        import torch
+
+        return torch.cuda.is_available()
+
+    def run(self, jobs: Sequence[Job], watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
+        """Compute jobs in order and yield their outcomes."""
+        for job in jobs:
+            watch.started(job, here())
+            yield job, run_job(job, watch.advance)

@@ -1,0 +1,161 @@
+"""Where results come from: code, versions, machine, and what seeds do and do not promise.
+
+It holds nothing secret: of the environment only two numbers of threads and the visible devices, no address of
+a repository, and no user name or password of an address in the command line.
+"""
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from spaceprobe.study.package_source import source_of
+
+LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "numba", "distributed")
+
+TIMEOUT_S = 2.0
+"""Chosen: how long nvidia-smi may take to answer."""
+
+THREADS = "torch computes with one thread in every stage: 1 and 2 threads give different last bits"
+
+PRECISION: Mapping[str, str] = {
+    "training": "float32",
+    "folding": "float64 unless folding.precision says float32; then what float32 cannot decide is walked "
+    "again in float64",
+    "lmd": "float64; only the iteration for a few leading values of a large weight file runs in float32, its "
+    "values and their errors do not",
+    "counts": "integers, exact",
+}
+
+DETERMINISM: Mapping[str, Any] = {
+    "seeds": {
+        "training.seed": "s seeds three generators: 2s for the initial weights, 2s + 1 for the order of the "
+        "batches in every epoch, s for which labels are drawn at random and what they become",
+        "data.points_seed": "the points of a drawn set (swiss-roll): training and test from streams of their "
+        "own",
+        "folding": "nothing is drawn: all paths between the images chosen",
+        "lmd": "noise, subsets, shuffles and random starts come from fixed seeds in the code",
+        "summarize": "the bootstrap over seeds comes from a fixed seed in the code",
+    },
+    "guaranteed": "equal study, data, code and versions give the same bytes in every table but timings.csv "
+    "on the same machine, whatever the number of jobs and in whatever order they end",
+    "not guaranteed": "the same bytes on another model of CPU, on a GPU, or with another version of torch, "
+    "numpy or numba: last bits of sums differ there, and training makes them grow",
+}
+
+
+def provenance(command: Sequence[str]) -> dict[str, Any]:
+    """Return where results come from, as JSON values in a fixed order.
+
+    They describe this process, which runs a study: its workers may be on other machines, with other devices.
+    What is not known is None, with the reason if there are several.
+
+    Args:
+        command: the command line as it was typed, program first.
+    """
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [_without_userinfo(word) for word in command],
+        "folder": _working_folder(),
+        "spaceprobe": source_of(Path(__file__).parents[1]),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
+        "machine": {
+            "hostname": platform.node(),
+            "platform": platform.platform(),
+            "cpu": _cpu_model(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "memory_bytes": psutil.virtual_memory().total,
+        },
+        "devices": _devices(),
+        "threads": {
+            **{name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")},
+            "torch": THREADS,
+        },
+        "precision": dict(PRECISION),
+        "determinism": {**DETERMINISM, "seeds": dict(DETERMINISM["seeds"])},
+    }
+
+
+@cache
+def numeric_libraries() -> Mapping[str, str]:
+    """Return the versions of the libraries on which the last bits of a result depend."""
+    return {library: str(_version(library)) for library in ("torch", "numpy", "numba", "scipy")}
+
+
+def _without_userinfo(word: str) -> str:
+    """Return an argument with users and passwords of addresses hidden: ``tls://***@host``."""
+    return re.sub(r"(?<=://)[^/\s]*@", "***@", word)
+
+
+def _working_folder() -> str | None:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed
+        return None
+
+
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or None
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine() or None
+
+
+def _devices() -> dict[str, Any]:
+    """Return the names of the CUDA devices and how they are known, without importing torch."""
+    names, how = _driver_devices(), "/proc/driver/nvidia"
+    if not names:
+        names, how = _listed_devices(), "nvidia-smi"
+    torch = sys.modules.get("torch")
+    if not names and torch is not None and torch.cuda.is_initialized():  # to initialize it takes GPU memory
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        how = "torch"
+    if not names:
+        how = "neither the driver's files nor nvidia-smi name any"
+    return {"cuda": names, "known_by": how, "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES")}
+
+
+def _driver_devices() -> list[str]:
+    # The driver's files are read at once; nvidia-smi may take a second.
+    names = []
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        names += re.findall(r"^Model:\s*(.+?)\s*$", text, re.MULTILINE)
+    return names
+
+
+def _listed_devices() -> list[str]:
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],  # noqa: S607  # found on the PATH
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    if listed.returncode:
+        return []
+    return [name for line in listed.stdout.decode(errors="replace").splitlines() if (name := line.strip())]
