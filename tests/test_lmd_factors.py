@@ -95,7 +95,7 @@ def test_known_answer():
     assert (found.truncation_error, found.spectral_norm) == (2.0, 3.0)
     assert found.frobenius_norm == pytest.approx(math.sqrt(13), rel=1e-15)
     assert found.stable_rank == pytest.approx(13 / 9, rel=1e-15)
-    assert found.num_dead_inputs == 1
+    assert found.num_ignored_inputs == 1
     assert (found.condition_in, found.condition_out) == (1.0, 1.0)
 
 
@@ -190,7 +190,7 @@ def test_a_zero_matrix_has_no_separation_and_no_error(shape):
     assert (found.reconstruction_error, found.truncation_error, found.truncation_gap) == (0, 0, 0)
     assert (found.frobenius_norm, found.spectral_norm, found.stable_rank) == (0, 0, 0)
     assert max(found.isometry_error_u, found.isometry_error_v) <= ISOMETRY
-    assert found.num_dead_inputs == shape[1]
+    assert found.num_ignored_inputs == shape[1]
 
 
 def test_rank_zero_keeps_nothing():

@@ -15,14 +15,14 @@ layer's activations. With Z the inputs H_in · V_r and Y the pre-activations H_o
 
 C and E are mixed with a share ρ of the mean of their diagonal, the ridge, as (1-ρ)E + ρ(tr E / r)·1.
 
-Dead ends, for who makes a metric of their own (ρ = 0 in the first two):
+Dead ends, for the author of another metric (ρ = 0 in the first two):
 
 - The covariance on both sides. H_out = H_in Wᵀ + b has the covariance ΣCΣ in the basis U, so with
   G_in = C^-1 and G_out = (ΣCΣ)^-1 every S' is 1, whatever the layer does.
 - One graph on both sides. As before: YᵀLY = Σ(ZᵀLZ)Σ, and every S' is 1. The two sides of `laplacian`
   differ because each has the graph of its own points.
 - The Gram matrix that fits geodesic distances along the graph by least squares. It need not be positive
-  definite, and then there is no metric.
+  definite, and then it is not a metric.
 """
 
 from collections.abc import Callable
