@@ -1,19 +1,19 @@
-"""Malformed study files: each refused with exit 2 and its place, in under a second and 200 MB.
+"""Check that malformed study files are refused with exit code 2 and the location, fast and in little memory.
 
-More than 300 different files, hand-made and generated (seeded), are given to `spaceprobe validate`, each in a
-process of its own. A file passes if it is refused with exit code 2, every line of the message begins with
-file:line:column, the first place is the one that is wrong (known for almost every file), nothing but that
-is printed, and wall time and peak memory stay below the limits. A slow one is repeated up to twice, since a
-shared machine stalls; the best counts. Where even a valid study right after it takes longer than the limit,
-that is the machine's: such files are counted apart, and only their processor time is held to it. Peak memory
-is what the kernel reports of the whole process (an upper bound: the memory of this script before it starts
-the process counts as well).
+The script runs `spaceprobe validate` on more than 300 different files, hand-made or generated (seeded), each
+in its own process. A file passes if it is refused with exit code 2, every line of the message begins with
+file:line:column, the first location is the one that is wrong (known for almost every file), nothing else is
+printed, and wall time and peak memory stay below a second and 200 MB. A slow file is tried up to three times,
+since a shared machine stalls, and the fastest counts. If even a valid study right after it takes longer than
+the limit, the machine is to blame: such files are counted apart and only their processor time is checked.
+Peak memory is what the kernel reports for the whole process (an upper bound, since it includes the memory of
+this script before the process starts).
 
-A name that no file has gets a message with that name alone.
+The message for a path that does not exist begins with the path alone.
 
 Run: python scripts/malformed_studies.py [--quick]
-Three minutes on an idle core; --quick takes every tenth generated file, half a minute. Exits with 1 where
-anything does not hold.
+It takes three minutes on an idle core; --quick takes every tenth generated file, half a minute. The exit code
+is 1 if a file does not pass.
 """
 
 import argparse
@@ -52,10 +52,10 @@ sweep:
 """
 
 NO_PLACE = " found no such file"
-"""What stands where a file that is not there has no line."""
+"""What follows the path of a file that does not exist, which has no lines."""
 
 Case = tuple[str, bytes, str]
-"""A name, what the file holds, and the line:column that is wrong; only a beginning where it says less."""
+"""A name, the content of the file, and the line:column that is wrong, or as much of it as is known."""
 
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{q}: &{q} [*{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}]\n"
@@ -129,6 +129,9 @@ HAND_MADE: dict[str, tuple[str | bytes, str]] = {
     "boolean key": ("true: {}\n", "1:1"),
     "list key": ("? [a, b]\n: 1\n", "1:3"),
     "mapping key": ("? {a: b}\n: 1\n", "1:3"),
+    "empty key": ("'': 1\n", "1:1"),
+    "empty key in a section": ("training: {'': 1}\n", "1:12"),
+    "empty key in the sweep": ("sweep: {'': [1]}\n", "1:9"),
     "setting outside": ("epochs: 3\n", "1:1"),
     "dotted outside": ("training.epochs: 3\n", "1:1"),
     # size
@@ -183,7 +186,7 @@ WRONG_FOR_NUMBERS = {"text": "ten", "quoted": "'3'", "yes": "yes", "true": "true
 
 
 def generated() -> Iterator[Case]:
-    """Yields wrong values of every setting, alone and swept, and a valid file with one foul byte."""
+    """Yield wrong values of every setting, alone and swept, and a valid file with one forbidden byte."""
     for section, model in section_models().items():
         for bad in (f"x{section}", section.upper()):
             yield f"unknown section {bad}", f"{bad}: {{}}\n".encode(), "1:1"
@@ -213,7 +216,7 @@ def generated() -> Iterator[Case]:
 
 
 def special(folder: Path) -> Iterator[tuple[str, Path, str]]:
-    """Yields names that are no regular, readable file of a sensible size; where there is none, no place."""
+    """Yield paths that are not a regular, readable file of a sensible size, or that do not exist."""
     (folder / "folder.yaml").mkdir()
     os.mkfifo(folder / "pipe.yaml")
     (folder / "loop.yaml").symlink_to("loop.yaml")
@@ -238,8 +241,8 @@ def special(folder: Path) -> Iterator[tuple[str, Path, str]]:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a process ended.
+class ProcessResult:
+    """What a finished process left.
 
     Attributes:
         code: its exit code; negative for a signal.
@@ -258,8 +261,8 @@ class Ended:
     peak_kb: int
 
 
-def validate(path: Path, folder: Path) -> Ended:
-    """Returns how `spaceprobe validate` ended; killed where it seems to hang."""
+def validate(path: Path, folder: Path) -> ProcessResult:
+    """Run `spaceprobe validate`, and kill it if it seems to hang."""
     out, err = folder / "stdout", folder / "stderr"
     start = time.perf_counter()
     with out.open("wb") as stdout, err.open("wb") as stderr:
@@ -273,43 +276,43 @@ def validate(path: Path, folder: Path) -> Ended:
     process.returncode = os.waitstatus_to_exitcode(ended[1])
     texts = (file.read_text(errors="backslashreplace") for file in (out, err))
     cpu_s = ended[2].ru_utime + ended[2].ru_stime
-    return Ended(process.returncode, *texts, wall_s, cpu_s, ended[2].ru_maxrss)
+    return ProcessResult(process.returncode, *texts, wall_s, cpu_s, ended[2].ru_maxrss)
 
 
-def violations(path: Path, ended: Ended, place: str) -> list[str]:
-    """Returns in words what does not hold; nothing where a file was refused as it should be."""
-    found = []
-    if ended.code != 2:
-        found.append(f"exit code {ended.code}")
-    if ended.out:
-        found.append("wrote to stdout")
-    if jargon := JARGON.search(ended.err):
-        found.append(f"{jargon[0]!r} in the message")
-    first, *lines = ended.err.removeprefix("Error: ").splitlines() or [""]
+def violations(path: Path, result: ProcessResult, place: str) -> list[str]:
+    """Return what does not hold, in words; nothing if the file was refused as it should be."""
+    problems = []
+    if result.code != 2:
+        problems.append(f"exit code {result.code}")
+    if result.out:
+        problems.append("wrote to stdout")
+    if jargon := JARGON.search(result.err):
+        problems.append(f"{jargon[0]!r} in the message")
+    first, *lines = result.err.removeprefix("Error: ").splitlines() or [""]
     if not first.startswith(f"{path}:{place}"):
-        found.append(f"begins {first[:120]!r}, expected {path.name}:{place}")
+        problems.append(f"begins {first[:120]!r}, expected {path.name}:{place}")
     pattern = re.compile(re.escape(str(path)) + r":[1-9]\d*:[1-9]\d*: \S")
     wrong = [] if place == NO_PLACE else [line for line in (first, *lines) if not pattern.match(line)]
     if wrong and not (wrong == lines[-1:] and ALLOWED.fullmatch(wrong[0])):
-        found.append(f"a line without a place: {wrong[0][:120]!r}")
-    if ended.cpu_s >= MAX_S:
-        found.append(f"{ended.cpu_s:.2f} s of processor time")
-    if ended.peak_kb >= MAX_KB:
-        found.append(f"{ended.peak_kb / 1000:.0f} MB")
-    return found
+        problems.append(f"a line without a place: {wrong[0][:120]!r}")
+    if result.cpu_s >= MAX_S:
+        problems.append(f"{result.cpu_s:.2f} s of processor time")
+    if result.peak_kb >= MAX_KB:
+        problems.append(f"{result.peak_kb / 1000:.0f} MB")
+    return problems
 
 
-def best(path: Path, folder: Path) -> Ended:
-    """Returns the fastest of up to three runs; one that is fast enough is not repeated."""
+def best(path: Path, folder: Path) -> ProcessResult:
+    """Return the fastest of up to three runs; one that is fast enough is not repeated."""
     rounds = [validate(path, folder)]
     while rounds[-1].wall_s >= MAX_S and len(rounds) < NUM_ROUNDS:
         time.sleep(PAUSE_S)
         rounds.append(validate(path, folder))
-    return min(rounds, key=lambda ended: ended.wall_s)
+    return min(rounds, key=lambda result: result.wall_s)
 
 
 def main() -> None:
-    """Tries every file, prints the extremes and every violation, and exits with 1 where there is one."""
+    """Try every file, print the extremes and every violation, and exit with 1 if there is one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="every tenth generated file only")
     step = 10 if parser.parse_args().quick else 1
@@ -327,24 +330,24 @@ def main() -> None:
             paths.append((what, path, place))
         num_different = len({data for _, data, _ in cases})
         paths += special(folder)
-        num_wrong, num_stalled, ended = 0, 0, []
+        num_wrong, num_stalled, results = 0, 0, []
         for what, path, place in paths:
-            ended.append((best(path, folder), what))
-            problems = violations(path, ended[-1][0], place)
-            if (wall_s := ended[-1][0].wall_s) >= MAX_S:
+            results.append((best(path, folder), what))
+            problems = violations(path, results[-1][0], place)
+            if (wall_s := results[-1][0].wall_s) >= MAX_S:
                 if validate(study, folder).wall_s >= MAX_S:
                     num_stalled += 1
                 else:
                     problems.append(f"{wall_s:.2f} s in the best of {NUM_ROUNDS}")
-            for words in problems:
+            for problem in problems:
                 num_wrong += 1
-                print(f"  {what}: {words}")
-    slow, large = max(ended, key=lambda e: e[0].wall_s), max(ended, key=lambda e: e[0].peak_kb)
-    times = sorted(e.wall_s for e, _ in ended)
-    print(f"{len(ended)} malformed studies, {num_different} different texts: {num_wrong} violations")
+                print(f"  {what}: {problem}")
+    slow, large = max(results, key=lambda r: r[0].wall_s), max(results, key=lambda r: r[0].peak_kb)
+    times = sorted(result.wall_s for result, _ in results)
+    print(f"{len(results)} malformed studies, {num_different} different texts: {num_wrong} violations")
     print(f"  a valid study  {reference.wall_s:.2f} s, {reference.peak_kb / 1000:.0f} MB")
     print(f"  wall time      median {times[len(times) // 2]:.2f} s, most {slow[0].wall_s:.2f} s ({slow[1]})")
-    print(f"  processor time most {max(e.cpu_s for e, _ in ended):.2f} s")
+    print(f"  processor time most {max(result.cpu_s for result, _ in results):.2f} s")
     if num_stalled:
         print(f"  {num_stalled} not timed by the wall: a valid study right after them was as slow")
     print(f"  peak memory    most {large[0].peak_kb / 1000:.0f} MB ({large[1]})")

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.study.config import dump_study, load_study, section_models
+from spaceprobe.study.config.composer import compose, plain
+from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.explain import allowed
 from spaceprobe.study.config.finding import find_config, shipped_configs
 from spaceprobe.study.config.problems import ConfigError
-from spaceprobe.study.config.strict_yaml import parse
 from spaceprobe.study.config.yaml_text import resolve_scalar
 from tests.study_stages import FIT, PROBE, STAGES, ReportSettings, make_stage
 
@@ -53,18 +54,19 @@ def test_plain_scalars_mean_what_yaml_1_2_says(word, meaning):
 
 def test_nan_and_quoted_scalars():
     assert math.isnan(resolve_scalar(".nan"))
-    document = parse("a: '1'\nb: \"no\"\nc: |\n  1\nd: 1e-3\n", "f")
-    assert document.value == {"a": "1", "b": "no", "c": "1\n", "d": 0.001}
+    root = compose("a: '1'\nb: \"no\"\nc: |\n  1\nd: 1e-3\n", "f", [])
+    assert plain(root) == {"a": "1", "b": "no", "c": "1\n", "d": 0.001}
 
 
-def test_every_key_and_value_has_its_place():
-    document = parse("a:\n  b: [x, 'y']\nc:\n", "f")
-    keys = {path: (place.line, place.column) for path, place in document.keys.items()}
-    values = {path: (place.line, place.column) for path, place in document.values.items()}
-    assert keys == {("a",): (1, 1), ("a", "b"): (2, 3), ("c",): (3, 1)}
-    assert values[("a", "b", 0)] == (2, 7)
-    assert values[("a", "b", 1)] == (2, 10)
-    assert document.problems == []
+def test_every_key_and_value_has_its_location():
+    problems = []
+    document = Document(compose("a:\n  b: [x, 'y']\nc:\n", "f", problems), "f", problems, ["a", "c"])
+    keys = {path: (location.line, location.column) for path, location in document.keys.items()}
+    assert keys == {(): (1, 1), ("a",): (1, 1), ("a", "b"): (2, 3), ("c",): (3, 1)}
+    places = [(document.locate(path).line, document.locate(path).column) for path in (
+        ("a", "b"), ("a", "b", 0), ("a", "b", 1), ("a", "b", 2))]  # fmt: skip
+    assert places == [(2, 6), (2, 7), (2, 10), (2, 6)]
+    assert problems == []
 
 
 # --- files -------------------------------------------------------------------------------------
@@ -151,8 +153,8 @@ def test_stages_that_do_not_work(load, text, message):
 
 
 def test_what_a_setting_may_be():
-    fields = {f"{s}.{k}": allowed(f) for s, m in section_models(STAGES).items()
-              for k, f in m.model_fields.items()}  # fmt: skip
+    fields = {f"{s}.{k}": allowed(m, (k,)) for s, m in section_models(STAGES).items()
+              for k in m.model_fields}  # fmt: skip
     assert fields["model.shape"] == "text (layers x units)"
     assert fields["model.root"] == "a path, or null (a folder of images)"
     assert fields["fit.epochs"] == "an integer from 1 to 100000"
@@ -212,16 +214,16 @@ WRONG_WORDS = {
     "fit.epochs=[*a]": "found the alias *a, allowed: the value itself",
     "fit.rate={a: 1}": "found a mapping, allowed: a number above 0 and up to 10",
     "fit.seed=\t1": "found a tab, allowed: spaces",
-    "fit.seed=[\udcff]": "found the character U+DCFF, allowed: text that one can see",
-    "fit.epoch=3": "found no such setting, allowed: model.shape",
-    "epochs=3": "found no such setting, did you mean fit.epochs",
-    "fit=3": "found a section, allowed: one of its settings: fit.epochs, fit.rate",
-    "sweep=3": "found no setting, allowed: one such as sweep.model.shape=[a, b]",
-    "sweep.fit.seed=3": "found 3, allowed: a list such as [3]",
-    "sweep.fit.seed=0,1": "found '0,1' (text), allowed: a list such as [a, b]",
+    "fit.seed=[\udcff]": "found the character U+DCFF, allowed: printable text",
+    "fit.epoch=3": "found no such setting, allowed: epochs, rate, decay, seed or shuffle, did you mean",
+    "epochs=3": "found no such setting, allowed: a dotted key such as fit.epochs",
+    "fit=3": "found no such setting, allowed: a dotted key such as fit.epochs, fit.rate",
+    "sweep=3": "found no such setting, allowed: a dotted key such as model.shape",
+    "sweep.fit.seed=3": "found 3, allowed: a list of at least 1, each item an integer from 0",
+    "sweep.fit.seed=0,1": "found '0,1' (text), allowed: a list of at least 1, each item an integer",
     "sweep.fit.seed=[]": "found an empty list",
     "sweep.fit.seed=[0, x]": "found 'x' (text), allowed: an integer from 0 to 2147483647",
-    "sweep.fit.sed=[0]": "found no such setting, allowed: a dotted one such as model.shape, did you",
+    "sweep.fit.sed=[0]": "found no such setting, allowed: a dotted key such as model.shape, did you",
     "sweep.probe.epoch=[0]": "found in a sweep, but it changes no number",
     "probe.num_points=5000": "an exact probe takes at most 1000 points; lower num_points",
     "epochs": "found no `key=value`, allowed: one such as model.shape=value",

@@ -24,7 +24,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     "explicit nothing": ("---\n...\n", [("1:1", "found an empty file")]),
     "a list": ("- fit\n", [("1:1", "found a list of 1")]),
     "a word": ("fit\n", [("1:1", "found 'fit' (text)")]),
-    "two documents": ("fit: {}\n---\nfit: {}\n", [("2:1", "second document", "one a file")]),
+    "two documents": ("fit: {}\n---\nfit: {}\n", [("2:1", "second document", "one in each file")]),
     "section is a number": ("fit: 3\n", [("1:1: fit", "found 3", "settings, indented below")]),
     "section is a list": ("fit: [1]\n", [("1:1: fit", "found a list of 1")]),
     "sweep is a list": ("sweep:\n- 1\n", [("1:1: sweep", "found a list of 1")]),
@@ -34,7 +34,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     "open list": ("sweep:\n  fit.seed: [1, 2\nfit: {}\n", [("2:13", "list that is never closed")]),
     "open mapping": ("fit: {seed: 1\n", [("1:6", "mapping that is never closed")]),
     "open quote": ("model:\n  shape: '2x30\n", [("2:10: model.shape", "never closed")]),
-    "colon in text": ("model:\n  root: a: b\n", [("2:10: model.root", "no key can be", "quotes")]),
+    "colon in text": ("model:\n  root: a: b\n", [("2:10: model", "a key is not possible", "quote a text")]),
     "indentation": ("fit:\n  seed: 1\n epochs: 2\n", [("3:2", "indented alike")]),
     "no colon": ("fit:\n  seed: 1\n  epochs\nmodel: {}\n", [("4:1", "without ':'")]),
     "at sign": ("model: {root: @home}\n", [("1:15: model.root", "in quotes")]),
@@ -42,7 +42,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     "escape too large": ('model: {root: "\\U00110000"}\n', [("1:", "out of range")]),
     "stray bracket": ("}\n", [("1:1", "a bracket or comma")]),
     "list and keys": ("- 1\nfit: {}\n", [("2:1", "does not belong here")]),
-    "directive": ("%YAML 1.1\n---\nfit: {}\n", [("1:1", "% directive", "take the line out")]),
+    "directive": ("%YAML 1.1\n---\nfit: {}\n", [("1:1", "% directive", "remove the line")]),
     "huge directive": ("%YAML " + "9" * 5000 + ".1\n---\nfit: {}\n", [("1:1", "out of range")]),
     # bytes
     "NUL": ("fit:\n  seed: 1\0\n", [("2:10", "U+0000")]),
@@ -69,13 +69,13 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     # keys
     "duplicate setting": (
         "fit:\n  seed: 1\n  seed: 2\n",
-        [("3:3: fit.seed", "found again, first in line 2", "once")],
+        [("3:3: fit.seed", "found a second time, first in line 2", "once")],
     ),
     "duplicate section": ("fit: {seed: 1}\nfit: {seed: x}\n", [("2:1: fit", "first in line 1")]),
     "integer key": ("fit:\n  3: 1\n", [("2:3: fit", "found 3 as a key", "allowed: text")]),
     "null key": ("fit:\n  ~: 1\n", [("2:3: fit", "found nothing (null) as a key")]),
     "boolean key": ("true: {}\n", [("1:1", "found true as a key")]),
-    "list key": ("? [a, b]\n: 1\n", [("1:3", "list, mapping or alias as a key")]),
+    "list key": ("? [a, b]\n: 1\n", [("1:3", "found a list of 2 as a key")]),
     "unknown section": (
         "trainig: {}\nfti: {}\n",
         [
@@ -88,6 +88,14 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
         [
             ("2:3: fit.epoch", "allowed: epochs, rate, decay, seed or shuffle", "mean epochs or probe.epoch"),
             ("3:3: fit.sed", "no such setting", ", did you mean seed"),
+        ],
+    ),
+    "empty keys": (
+        "'': 1\nfit: {'': 1}\nsweep: {'': [1]}\n",
+        [
+            ("1:1", "no such section"),
+            ("2:7: fit.", "no such setting"),
+            ("3:9: sweep.", "no such setting"),
         ],
     ),
     "setting outside": ("epochs: 3\n", [("1:1: epochs", "`epochs:` indented below `fit:`")]),
@@ -126,7 +134,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     "items of a list": (
         "probe:\n  widths: [1, 20,\n    x]\n",
         [
-            ("2:15: probe.widths[1]", "found 20", "each item an integer from 1 to 9"),
+            ("2:15: probe.widths[1]", "found 20", "allowed: an integer from 1 to 9"),
             ("3:5: probe.widths[2]", "found 'x' (text)"),
         ],
     ),
@@ -139,31 +147,31 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     "axis without section": ("sweep: {seed: [1]}\n", [("1:9: sweep.seed", "mean fit.seed")]),
     "nested axis": (
         "sweep:\n  fit:\n    seed: [1]\n",
-        [("2:3: sweep.fit", "no such setting", "a dotted one such as fit.epochs")],
+        [("2:3: sweep.fit", "no such setting", "a dotted key such as fit.epochs")],
     ),
     "scalar axis": ("sweep: {fit.seed: 3}\n", [("1:19: sweep.fit.seed",
-        "found 3, allowed: a list such as [3]")]),
+        "found 3, allowed: a list of at least 1, each item an integer from 0")]),
     "missing axis": ("sweep:\n  fit.seed:\n", [("2:12: sweep.fit.seed", "found nothing (null)")]),
     "empty axis": ("sweep: {fit.seed: []}\n", [("1:19: sweep.fit.seed", "an empty list")]),
     "repeated value": (
         "sweep: {fit.seed: [0, 1, 00]}\n",
-        [("1:26: sweep.fit.seed", "found 0 a second time", "each value once")],
+        [("1:26: sweep.fit.seed[2]", "found 0 a second time", "each value once")],
     ),
     "same network twice": (
         "sweep: {model.shape: [2x30, 02x30]}\n",
-        [("1:29: sweep.model.shape", "found '02x30' (text) a second time")],
+        [("1:29: sweep.model.shape[1]", "found '02x30' (text) a second time")],
     ),
     "wrong items": (
         "sweep:\n  fit.seed: [0, x, -1]\n  probe.method:\n  - exact\n  - exat\n",
         [
-            ("2:17: sweep.fit.seed", "found 'x' (text), allowed: an integer from 0"),
-            ("2:20: sweep.fit.seed", "found -1"),
-            ("5:5: sweep.probe.method", "exact or sampled, did you mean exact"),
+            ("2:17: sweep.fit.seed[1]", "found 'x' (text), allowed: an integer from 0"),
+            ("2:20: sweep.fit.seed[2]", "found -1"),
+            ("5:5: sweep.probe.method[1]", "exact or sampled, did you mean exact"),
         ],
     ),
     "set and swept": (
         "fit: {seed: 3}\nsweep: {fit.seed: [1, 2]}\n",
-        [("2:9: sweep.fit.seed", "in line 1", "one of them; take one out")],
+        [("2:9: sweep.fit.seed", "in line 1", "one of them; remove one")],
     ),
     "axis that changes nothing": (
         "sweep: {probe.epoch: [0, last]}\n",
@@ -190,11 +198,11 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
             ("2:11: fit.epochs", "found 'abc'"),
             ("3:9: fit.seed", "alias"),
             ("4:9: fit.rate", "found 0"),
-            ("5:3: fit.epochs", "found again"),
+            ("5:3: fit.epochs", "found a second time"),
             ("6:1: prob", "did you mean probe"),
             ("8:11: probe.method", "found 'fast'"),
             ("10:3: sweep.fit.sed", "did you mean fit.seed"),
-            ("11:15: sweep.fit.decay", "found -1"),
+            ("11:15: sweep.fit.decay[0]", "found -1"),
         ],
     ),
     # size
@@ -263,7 +271,7 @@ def test_a_byte_order_mark_and_line_ends_of_windows_are_fine(tmp_path):
         (lambda _: None, "cannot be read (No such file or directory)"),
     ],
 )
-def test_what_is_no_file(make, found, tmp_path):
+def test_what_is_not_a_file(make, found, tmp_path):
     path = tmp_path / "s.yaml"
     make(path)
     (line,) = errors_of(path)
@@ -271,11 +279,11 @@ def test_what_is_no_file(make, found, tmp_path):
     assert found in line
 
 
-def test_a_name_that_is_no_file_name(tmp_path):
+def test_a_name_that_is_not_a_file_name(tmp_path):
     (line,) = errors_of(tmp_path / ("x" * 300 + ".yaml"))
     assert "cannot be read (File name too long)" in line
     (line,) = errors_of(tmp_path / "a\0b.yaml")
-    assert "its name is no file name" in line
+    assert "its name is not a file name" in line
 
 
 @pytest.mark.parametrize(

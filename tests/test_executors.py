@@ -466,7 +466,7 @@ def test_file_of_no_scheduler(tmp_path, text):
     path = tmp_path / "scheduler.json"
     if text is not None:
         path.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(SettingsError, match=f"--scheduler-file {path}: (is no file|holds no address)"):
+    with pytest.raises(SettingsError, match=f"--scheduler-file {path}: (not a file|holds no address)"):
         remote_outcomes(ComputeTarget(scheduler_file=path), [])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.study.config import Study, load_study
 from spaceprobe.study.config.finding import check_name, study_name
-from spaceprobe.study.config.problems import ConfigError, Place
+from spaceprobe.study.config.problems import ConfigError
 from spaceprobe.study.layout import STUDY_FILE
 
 
@@ -39,7 +39,7 @@ def _load(path: Path, name: str) -> Study:
     try:
         return load_study(path, name=name)
     except ConfigError as error:
-        if check_name(name, Place(str(path))):
+        if check_name(name, path):
             raise  # the folder's name is wrong, not what is in the file
         raise SettingsError(
             f"{error}\nspaceprobe wrote it, so this is an older version's or was edited: `spaceprobe run` of "

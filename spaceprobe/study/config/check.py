@@ -1,178 +1,164 @@
-"""Checks every value of a draft against the models, and every combination of swept values."""
+"""Check the keys and values of a document against the models, and every combination of swept values."""
 
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
 
-from spaceprobe.stages.stage import NOT_IN_KEY, Settings
-from spaceprobe.study.config.draft import SWEEP, Draft
+from spaceprobe.stages.stage import NOT_IN_KEY, Sections, Settings
+from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.explain import adapt, choices, validate
-from spaceprobe.study.config.problems import MAX_SHOWN, Place, describe
-from spaceprobe.study.config.strict_yaml import KeyPath, dotted
+from spaceprobe.study.config.problems import MAX_SHOWN, ConfigError
+from spaceprobe.study.config.sections import SWEEP, Models, axis_model, dotted_keys
+from spaceprobe.study.config.study import Axes
+from spaceprobe.study.config.wording import KeyPath, describe, listed, nearest
 
 MAX_POINTS = 100_000
 """The most combinations of swept values (chosen; ten times what plans and tables are made for)."""
 
-MAX_WRONG = 500
-"""Wrong values of one axis after which the others are not looked at (chosen; ten times what is shown)."""
 
-Axes = Mapping[str, tuple[object, ...]]
-"""The plain values of each swept setting by dotted key, in the order of the file."""
+def check(document: Document, models: Models, fixed: Collection[str]) -> tuple[Sections, Axes]:
+    """Return the sections at the first value of every axis, and the axes.
 
+    Args:
+        document: what the file and the command line set.
+        models: the model of each section.
+        fixed: the sections that cannot be swept.
 
-def check(draft: Draft) -> tuple[dict[str, Settings], Axes]:
-    """Returns the sections at the first value of every axis, and the axes; notes what is wrong.
-
-    What is returned means something only if no problem was noted.
+    Raises:
+        ConfigError: with all problems of the document, those found here included.
     """
-    _check_size(draft)
-    sections: dict[str, Settings] = {}
-    axes: dict[str, tuple[object, ...]] = dict.fromkeys(draft.axes, ())
-    for section in draft.models:
-        checked = _Section(draft, section)
-        checked.check_values()
-        checked.check_axes()
-        if checked.check_combinations():
-            sections[section], swept = checked.settled()
-            axes.update(swept)
-    return sections, axes
+    _check_keys(document, models)
+    axes = _check_axes(document, models, fixed)
+    sections = {name: _check_section(document, name, model, axes) for name, model in models.items()}
+    if document.problems:
+        raise ConfigError(document.problems)
+    return {name: settings for name, settings in sections.items() if settings}, axes
 
 
-def _check_size(draft: Draft) -> None:
-    """Refuses a sweep of too many points before any of them is made."""
-    lengths = [len(entry.item_places) for entry in draft.axes.values()]
+def _check_keys(document: Document, models: Models) -> None:
+    """Note sections and settings that do not exist, and take them out."""
+    known = {section: [*model.model_fields] for section, model in models.items()}
+    known[SWEEP] = dotted_keys(models)
+    for path in [path for path in document.keys if path]:
+        section, name = str(path[0]), str(path[-1])
+        values = document.sections.get(section, {})
+        if section not in known and len(path) == 1:
+            _note_unknown(document, path, [*known], known[SWEEP])
+        elif section in known and len(path) > 1 and name not in known[section]:
+            _note_unknown(document, path, known[section], known[SWEEP])
+            del document.keys[path]
+            values.pop(name, None)
+        elif section in known and len(path) > 1 and name in values:
+            home, setting = name.split(".") if section == SWEEP else (section, name)
+            values[name] = adapt(models[home].model_fields[setting].annotation, values[name])
+
+
+def _note_unknown(document: Document, path: KeyPath, known: Sequence[str], keys: Sequence[str]) -> None:
+    """Note a key that is not one of those known in its place; `keys` are the dotted keys of all settings."""
+    name = str(path[-1])
+    namesakes = [key for key in keys if key == name or key.endswith(f".{name}")]
+    if len(path) == 1 and namesakes:
+        section, setting = namesakes[0].split(".")
+        message = f"found a setting outside its section, allowed: `{setting}:` indented below `{section}:`"
+        document.note(document.keys[path], path, message)
+        return
+    what, allowed = ("section" if len(path) == 1 else "setting"), listed(known)
+    if len(path) > 1 and path[0] == SWEEP:
+        allowed = f"a dotted key such as {next((k for k in keys if k.startswith(f'{name}.')), keys[0])}"
+        known = [] if namesakes else known
+    message = f"found no such {what}, allowed: {allowed}"
+    document.note(document.keys[path], path, message, lambda: [*nearest(name, known), *namesakes])
+
+
+def _check_axes(document: Document, models: Models, fixed: Collection[str]) -> Axes:
+    """Return the axes that are allowed by themselves, as the models dump their values."""
+    sweep: dict[str, object] = document.sections.get(SWEEP, {})
+    lengths = [len(values) for values in sweep.values() if isinstance(values, list)]
     if math.prod(lengths) > MAX_POINTS:
         product = " x ".join(map(str, lengths))
         message = f"found {math.prod(lengths)} combinations ({product}), allowed: {MAX_POINTS}"
-        last = max((e.key_place for e in draft.axes.values()), key=lambda p: (p.rank, p.line))
-        draft.add(draft.section_places.get(SWEEP, last), SWEEP, message)
+        document.note(document.keys[SWEEP,], (SWEEP,), message)
+    axes: dict[str, tuple[object, ...]] = {}
+    for key in [str(path[1]) for path in document.keys if path[:1] == (SWEEP,) and len(path) > 1]:
+        if values := _check_axis(document, models, fixed, key):
+            axes[key] = values
+        else:
+            document.refused.add((SWEEP, key))
+    return axes
 
 
-class _Section:
-    """One section of a draft."""
+def _check_axis(document: Document, models: Models, fixed: Collection[str], key: str) -> tuple[object, ...]:
+    """Return the values of an axis; none if one of them is not allowed."""
+    section, name = key.split(".")
+    location = document.keys[SWEEP, key]
+    is_idle = NOT_IN_KEY in models[section].model_fields[name].metadata
+    if is_idle or section in fixed:
+        why = "changes no number" if is_idle else "belongs to the study as a whole"
+        message = f"found in a sweep, but it {why}, allowed: one value, set under {section}"
+        document.note(location, (SWEEP, key), message)
+    if single := document.keys.get((section, name)):  # which of the two is meant cannot be known
+        message = f"found here and, set to one value, in line {single.line}, allowed: one of them; remove one"
+        document.note(location, (SWEEP, key), message)
+    if key not in document.sections[SWEEP]:
+        return ()  # it was refused before
+    values = document.sections[SWEEP][key]
+    settings, messages = _validate(document, SWEEP, axis_model(models, key), {key: values})
+    if (key,) in messages:
+        return ()
+    plain = settings.model_dump(mode="json")[key] if settings else values
+    seen: set[str] = set()
+    for number, value in enumerate(plain):
+        text = json.dumps(value, sort_keys=True)
+        if text in seen and (key, number) not in messages:
+            message = f"found {describe(values[number])} a second time, allowed: each value once; remove one"
+            document.note(document.locate((SWEEP, key, number)), (SWEEP, key, number), message)
+        seen.add(text)
+    return tuple(plain) if settings else ()
 
-    def __init__(self, draft: Draft, section: str) -> None:
-        self._draft = draft
-        self._name = section
-        self._model = draft.models[section]
-        self._values = {
-            name: self._adapted(name, entry.value) for name, entry in draft.settings.get(section, {}).items()
-        }
-        self._axes: dict[str, list[tuple[object, Place]]] = {}
-        self._is_good = True
-        for key, entry in draft.axes.items():
-            if key.startswith(f"{section}."):
-                name = key.removeprefix(f"{section}.")
-                self._values.pop(name, None)  # a conflict, reported with the file
-                self._axes[name] = [(self._adapted(name, v), p) for v, p in entry.items()]
-                # an axis whose items were all refused has nothing to combine
-                self._is_good &= bool(self._axes[name])
 
-    def check_values(self) -> None:
-        """Checks what is set; of what does not go together, only if nothing is swept."""
-        entries = self._draft.settings.get(self._name, {})
-        _, messages = validate(self._model, self._values)
-        for path, message in messages.items():
-            if not path:
-                if not self._axes:
-                    self._add(self._draft.place_of(self._name), (), message)
-                continue
-            name = str(path[0])
-            if name in entries:
-                self._add(entries[name].place_at(path[1:]), path, message, self._values.pop(name, None))
-            elif self._is_refused(name):
-                self._is_good = False
-            elif name not in self._axes:
-                self._add(self._draft.place_of(self._name), path, message)
+def _check_section(document: Document, section: str, model: type[Settings], axes: Axes) -> Settings | None:
+    """Return a section at the first value of every axis; note where its values do not go together."""
+    start = f"{section}."
+    swept = {key.removeprefix(start): values for key, values in axes.items() if key.startswith(start)}
+    values = document.sections.get(section, {}) | {name: axis[0] for name, axis in swept.items()}
+    settings, messages = _validate(document, section, model, values)
+    has_bad_axis = any(path[0] == SWEEP and str(path[-1]).startswith(start) for path in document.refused)
+    if has_bad_axis or any(messages) or math.prod(map(len, swept.values())) > MAX_POINTS:
+        return settings
+    limit = len(document.problems) + MAX_SHOWN
+    for numbers in itertools.product(*(range(len(axis)) for axis in swept.values())):
+        point = {name: axis[number] for (name, axis), number in zip(swept.items(), numbers, strict=True)}
+        _, messages = validate(model, {**values, **point})
+        if not messages:
+            continue
+        if not swept:
+            document.note(document.locate_section(section), (section,), messages[()])
+            continue
+        paths = [(SWEEP, start + name, number) for name, number in zip(swept, numbers, strict=True)]
+        last = max(map(document.locate, paths), key=lambda location: location.order)
+        text = " and ".join(f"{start}{name} = {describe(value)}" for name, value in point.items())
+        document.note(last, (SWEEP,), f"with {text}: {messages[()]}")
+        if len(document.problems) == limit:
+            break
+    return settings
 
-    def check_axes(self) -> None:
-        """Checks every swept value by itself."""
-        for name, items in self._axes.items():
-            field = self._model.model_fields[name]
-            key = f"{SWEEP}.{self._name}.{name}"
-            is_idle = NOT_IN_KEY in field.metadata
-            if is_idle or self._name in self._draft.fixed:
-                place = self._draft.axes[f"{self._name}.{name}"].key_place
-                why = "changes no number" if is_idle else "belongs to the study as a whole"
-                message = f"found in a sweep, but it {why}, allowed: one value"
-                self._draft.add(place, key, f"{message}, set under {self._name}")
-                self._is_good = False
-            seen: set[str] = set()
-            num_wrong = 0
-            for value, place in items:
-                if num_wrong >= MAX_WRONG:
-                    break
-                settings, messages = validate(self._model, self._point({name: value}))
-                own = [message for path, message in messages.items() if path[:1] == (name,)]
-                if own:
-                    self._add(place, (name,), own[0], value, key)
-                    num_wrong += 1
-                    continue
-                plain = settings.model_dump(mode="json")[name] if settings else value
-                text = json.dumps(plain, sort_keys=True)
-                if text in seen:
-                    message = f"found {describe(value)} a second time, allowed: each value once"
-                    self._draft.add(place, key, f"{message}; take one out")
-                    self._is_good = False
-                seen.add(text)
 
-    def check_combinations(self) -> bool:
-        """Checks whether swept values go together. Returns whether the section is in order."""
-        size = math.prod(len(items) for items in self._axes.values())
-        if not self._axes or not self._is_good or size > MAX_POINTS:
-            return self._is_good
-        num_wrong = 0
-        for point in self._points():
-            _, messages = validate(self._model, self._point({n: v for n, (v, _) in point.items()}))
-            for message in messages.values():
-                where = " and ".join(
-                    f"{self._name}.{name} = {describe(value)}" for name, (value, _) in point.items()
-                )
-                place = max((p for _, p in point.values()), key=lambda p: (p.rank, p.line, p.column))
-                self._add(place, (), f"with {where}: {message}", key=SWEEP)
-                num_wrong += 1
-            if num_wrong >= MAX_SHOWN:
-                break
-        return self._is_good
-
-    def settled(self) -> tuple[Settings, dict[str, tuple[object, ...]]]:
-        """Returns the settings at the first value of every axis, and the axes in plain values."""
-        first, messages = validate(self._model, self._point({}))
-        if first is None:
-            raise RuntimeError(f"{self._name} passed its checks but not the last one: {messages}")
-        axes: dict[str, tuple[object, ...]] = {}
-        for name, items in self._axes.items():
-            values = [validate(self._model, self._point({name: v}))[0] for v, _ in items]
-            plain = tuple(v.model_dump(mode="json")[name] for v in values if v is not None)
-            axes[f"{self._name}.{name}"] = plain
-        return first, axes
-
-    def _points(self) -> Iterator[dict[str, tuple[object, Place]]]:
-        for point in itertools.product(*self._axes.values()):
-            yield dict(zip(self._axes, point, strict=True))
-
-    def _point(self, swept: Mapping[str, object]) -> dict[str, object]:
-        """Returns the values with some swept ones, and the first one of every other axis."""
-        firsts = {name: items[0][0] for name, items in self._axes.items() if items}
-        return {**self._values, **firsts, **swept}
-
-    def _is_refused(self, name: str) -> bool:
-        key = f"{self._name}.{name}"
-        return not self._draft.refused.isdisjoint((self._name, key, f"{SWEEP}.{key}"))
-
-    def _adapted(self, name: str, value: object) -> object:
-        return adapt(self._model.model_fields[name], value)
-
-    def _add(
-        self,
-        place: Place,
-        path: KeyPath | Sequence[str],
-        message: str,
-        found: object = None,
-        key: str = "",
-    ) -> None:
-        """Notes a problem, with the choice that a mistyped word may have meant."""
-        self._is_good = False
-        words = list(choices(self._model.model_fields[str(path[0])].annotation)) if path else []
-        self._draft.add(place, key or dotted((self._name, *path)), message, found, words)
+def _validate(
+    document: Document, section: str, model: type[Settings], values: Mapping[str, object]
+) -> tuple[Settings | None, Mapping[KeyPath, str]]:
+    """Validate a section and note what is wrong with its values, not whether they go together."""
+    settings, messages = validate(model, values)
+    for path, message in messages.items():
+        key = (section, *path)
+        name, *items = path or ("",)
+        if name in values:
+            value: Any = values[str(name)]
+            wrong = value[int(items[0])] if items and isinstance(value, list) else value
+            guess = partial(nearest, wrong, choices(model.model_fields[str(name)].annotation))
+            document.note(document.locate(key), key, message, guess)
+        elif path and document.refused.isdisjoint({key[:1], key, (SWEEP,), (SWEEP, f"{section}.{name}")}):
+            document.note(document.locate_section(section), key, message)
+    return settings, messages

@@ -1,39 +1,31 @@
-"""What pydantic found wrong with a section, in words for someone who never heard of pydantic."""
+"""Validate a section with pydantic, and explain its errors without pydantic's own terms."""
 
 import json
-import types
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from functools import lru_cache
+from typing import Any, Literal, get_args, get_origin
 
-import annotated_types as at
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from spaceprobe.stages.stage import Settings
-from spaceprobe.study.config.problems import describe, listed, printable, shorten
-from spaceprobe.study.config.strict_yaml import KeyPath
+from spaceprobe.study.config.wording import KeyPath, describe, listed, printable, shorten
 from spaceprobe.study.config.yaml_text import resolve_scalar
 
-_MAX_OWN = 400  # characters of such a message, which may repeat a long value (chosen)
-_OWN = frozenset({"value_error", "assertion_error"})  # raised by a field's own validator
+_KINDS = {"boolean": "true or false", "integer": "an integer", "number": "a number", "string": "text",
+          "path": "a path", "null": "null"}  # fmt: skip
+_BOUNDS = {"minimum": "of at least", "exclusiveMinimum": "above", "maximum": "up to",
+           "exclusiveMaximum": "below"}  # fmt: skip
+_MAX_OWN = 400  # characters of a validator's own message, which may repeat a long value (chosen)
 
 
 def validate(
     model: type[Settings], values: Mapping[str, object]
 ) -> tuple[Settings | None, dict[KeyPath, str]]:
-    """Returns a section's settings, or None and what is wrong with them.
+    """Return a section's settings, or None and a message by path.
 
-    Validates as JSON, where pydantic's strict mode takes a list for a tuple and text for a path,
-    since a file has no other way to write them.
-
-    Args:
-        model: the section's model.
-        values: plain values by setting; all keys must be settings of the model.
-
-    Returns:
-        The settings, and a message by path: (setting,) or (setting, item) or, where the settings do
-        not go together, ().
+    A path is (setting,) or (setting, item) or, where the settings do not go together, (). The values are
+    validated as JSON, where pydantic's strict mode takes a list for a tuple and text for a path, since a file
+    has no other way to write them.
     """
     try:
         return model.model_validate_json(json.dumps(values)), {}
@@ -41,26 +33,15 @@ def validate(
         groups: dict[KeyPath, list[Mapping[str, Any]]] = {}
         for detail in error.errors(include_url=False):
             groups.setdefault(_path(detail["loc"]), []).append(dict(detail))
-        # a list with a wrong item is not wrong as a whole too, as one member of a union would say
-        items = {path[:1] for path in groups if len(path) > 1}
+        # a list with a wrong item is not also wrong as a whole, as another member of a union would report
+        lists = {path[:1] for path in groups if len(path) > 1}
         return None, {
-            path: _message(model, path, group) for path, group in groups.items() if path not in items
+            path: _message(model, path, group) for path, group in groups.items() if path not in lists
         }
 
 
-def adapt(field: FieldInfo, value: object) -> object:
-    """Returns the choice that a value spells: the text ``0`` of a choice for the number 0."""
-    if isinstance(value, list):
-        return [adapt(field, item) for item in value]
-    for choice in choices(field.annotation):
-        meaning = resolve_scalar(choice)
-        if type(meaning) is type(value) and meaning == value:
-            return choice
-    return value
-
-
 def choices(annotation: object) -> Iterator[str]:
-    """Yields the words that an annotation lists as choices."""
+    """Yield the words that an annotation lists as choices."""
     if get_origin(annotation) is Literal:
         yield from (choice for choice in get_args(annotation) if isinstance(choice, str))
     elif not isinstance(annotation, str):
@@ -68,100 +49,79 @@ def choices(annotation: object) -> Iterator[str]:
             yield from choices(part)
 
 
-def allowed(field: FieldInfo) -> str:
-    """Returns what a setting may be, such as ``an integer from 1 to 10000, or all``."""
-    words = _phrase(field.annotation, field.metadata)
-    is_open = any(word in words for word in ("text", "path", "value"))
-    return f"{words} ({field.description})" if is_open and field.description else words
+def adapt(annotation: object, value: object) -> object:
+    """Return the choice that a value spells: the text ``0`` of a choice for the number 0."""
+    if isinstance(value, list):
+        return [adapt(annotation, item) for item in value]
+    for choice in choices(annotation):
+        meaning = resolve_scalar(choice)
+        if type(meaning) is type(value) and meaning == value:
+            return choice
+    return value
+
+
+def allowed(model: type[Settings], path: KeyPath) -> str:
+    """Return what a setting, or an item of it, may be, such as ``an integer from 1 to 10000, or all``."""
+    schema = _properties(model)[str(path[0])]
+    description = schema.get("description")
+    if len(path) > 1:
+        schema = next((part["items"] for part in schema.get("anyOf", [schema]) if "items" in part), schema)
+    phrase = _phrase(schema)
+    is_open = any(word in phrase for word in ("text", "path", "value"))
+    return f"{phrase} ({description})" if is_open and description else phrase
+
+
+@lru_cache
+def _properties(model: type[Settings]) -> dict[str, Any]:
+    """Return the JSON schema of each setting."""
+    properties: dict[str, Any] = model.model_json_schema()["properties"]
+    return properties
 
 
 def _path(loc: Sequence[int | str]) -> KeyPath:
-    """Returns the setting and the item; pydantic adds the names of a union's members in between."""
+    """Return the setting and the item; pydantic adds the names of a union's members in between."""
     item = next((step for step in loc[1:] if isinstance(step, int)), None)
     return tuple(loc[:1]) if item is None else (loc[0], item)
 
 
 def _message(model: type[Settings], path: KeyPath, group: Sequence[Mapping[str, Any]]) -> str:
-    """Returns one message for the errors of one setting, of which a union gives several."""
-    found = group[0]["input"]
+    """Return one message for the errors of one setting, of which a union gives several."""
+    value = group[0]["input"]
     for detail in group:
-        own = " ".join(str(detail.get("ctx", {}).get("error", "")).split())
-        if detail["type"] in _OWN and own:
-            own = shorten(printable(own), _MAX_OWN)
-            is_named = not path or printable(repr(found)) in own or not _is_scalar(found)
-            return own if is_named else f"found {describe(found)}: {own}"
-    if not path:
-        return "found settings that do not go together"
-    field = model.model_fields[str(path[0])]
-    if group[0]["type"] == "missing":
-        return f"found no value, allowed: {allowed(field)}"
-    return f"found {describe(found)}, allowed: {allowed(field)}"
+        if detail["type"] == "value_error":  # raised by a field's own validator
+            own = shorten(printable(" ".join(str(detail["ctx"]["error"]).split())), _MAX_OWN)
+            is_named = not path or isinstance(value, list | dict) or printable(repr(value)) in own
+            return own if is_named else f"found {describe(value)}: {own}"
+    kind = "no value" if group[0]["type"] == "missing" else describe(value)
+    return f"found {kind}, allowed: {allowed(model, path)}"
 
 
-def _is_scalar(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float)
+def _phrase(schema: Mapping[str, Any]) -> str:
+    """Return a JSON schema in words.
 
-
-def _phrase(annotation: object, metadata: Sequence[object] = ()) -> str:
-    """Returns an annotation in words."""
-    origin: Any = get_origin(annotation)
-    args = get_args(annotation)
-    if origin is Annotated:
-        return _phrase(args[0], [*_flat(args[1:]), *metadata])
-    if origin in (Union, types.UnionType):
-        # the plain words last: «an integer from 1 to 10000, or all»
-        parts = sorted(args, key=_is_word)
-        return ", or ".join(_phrase(part, metadata) for part in parts)
-    if origin is Literal:
-        return listed([str(choice) for choice in args])
-    if origin in (tuple, list):
-        return f"a list{_length(metadata)}, each item {_phrase(args[0])}" if args else "a list"
-    names: dict[object, str] = {
-        bool: "true or false",
-        int: "an integer",
-        float: "a number",
-        str: "text",
-        Path: "a path",
-        type(None): "null",
-    }
-    bounds = _bounds(metadata) if annotation in (int, float) else ""
-    return names.get(annotation, "a value as in the README") + bounds
-
-
-def _is_word(annotation: object) -> bool:
-    origin: Any = get_origin(annotation)
-    return origin is Literal or annotation is type(None)
-
-
-def _flat(metadata: Sequence[object]) -> list[object]:
-    """Returns metadata with what a nested ``Field`` holds in its place."""
-    return [
-        part for entry in metadata for part in (entry.metadata if isinstance(entry, FieldInfo) else [entry])
-    ]
-
-
-def _bounds(metadata: Sequence[object]) -> str:
-    """Returns the range of a number in words.
-
-    >>> _bounds([at.Ge(1), at.Le(5)]), _bounds([at.Gt(0), at.Le(1)]), _bounds([at.Ge(2)])
-    (' from 1 to 5', ' above 0 and up to 1', ' of at least 2')
+    >>> _phrase({"type": "integer", "minimum": 1, "maximum": 5}), _phrase({"const": "all"})
+    ('an integer from 1 to 5', 'all')
     """
-    limits = {
-        name: getattr(entry, name)
-        for entry in metadata
-        for name in ("ge", "gt", "le", "lt")
-        if getattr(entry, name, None) is not None
-    }
-    if "ge" in limits and "le" in limits:
-        return f" from {limits['ge']} to {limits['le']}"
-    words = {"ge": "of at least", "gt": "above", "le": "up to", "lt": "below"}
-    bounds = [f"{word} {limits[name]}" for name, word in words.items() if name in limits]
+    if members := schema.get("anyOf"):
+        # single words last: "an integer from 1 to 10000, or all"
+        in_order = sorted(members, key=lambda member: "const" in member or member.get("type") == "null")
+        return ", or ".join(map(_phrase, in_order))
+    if choices := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        return listed([str(choice) for choice in choices])
+    if schema.get("type") == "array":
+        length = f" of at least {schema['minItems']}" if "minItems" in schema else ""
+        return f"a list{length}, each item {_phrase(schema['items'])}"
+    kind = schema.get("format", schema.get("type"))
+    return _KINDS.get(kind, "a value as in the documentation") + _bounds(schema)
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    """Return the range of a number in words.
+
+    >>> _bounds({"exclusiveMinimum": 0, "maximum": 1}), _bounds({"minimum": 2})
+    (' above 0 and up to 1', ' of at least 2')
+    """
+    if "minimum" in schema and "maximum" in schema:
+        return f" from {schema['minimum']} to {schema['maximum']}"
+    bounds = [f"{word} {schema[name]}" for name, word in _BOUNDS.items() if name in schema]
     return f" {' and '.join(bounds)}" if bounds else ""
-
-
-def _length(metadata: Sequence[object]) -> str:
-    low = next((m.min_length for m in metadata if isinstance(m, at.MinLen)), 0)
-    high = next((m.max_length for m in metadata if isinstance(m, at.MaxLen)), None)
-    if high is not None:
-        return f" of {low} to {high}"
-    return f" of at least {low}" if low else ""

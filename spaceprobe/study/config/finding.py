@@ -1,13 +1,12 @@
-"""Finds a study's file by path or name, and reads it with care."""
+"""Find a study's file by path or name, and read it."""
 
 import os
 import re
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 
-from spaceprobe.study.config.problems import ConfigError, Place, Problem, describe, did_you_mean, listed
-from spaceprobe.study.config.strict_yaml import Document, parse
+from spaceprobe.study.config.problems import ConfigError, Problem, SourceLocation
+from spaceprobe.study.config.wording import describe, did_you_mean, listed, nearest
 from spaceprobe.study.config.yaml_text import MAX_BYTES, decode
 
 HERE = "spaceprobe.yaml"
@@ -19,48 +18,43 @@ FALLBACK = "depth-sweep"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 # those of Path raise where a parent cannot be read
 _is_dir, _is_file = os.path.isdir, os.path.isfile
-_KINDS = (
-    (stat.S_ISDIR, "a directory"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-)
+# by the first letter of `ls -l`
+_KINDS = {"d": "a directory", "c": "a device", "b": "a device", "p": "a pipe", "s": "a socket"}
 
 
 def find_config(name: str | None = None) -> Path:
-    """Returns the file of a study.
+    """Return the file of a study.
 
     A name is looked up as a path, then in ``configs`` of the current folder, then among the studies
     that come with spaceprobe. Without a name it is ``spaceprobe.yaml`` in the current folder if
     there is one, else the shipped ``depth-sweep``.
 
     Raises:
-        ConfigError: if there is none, with the names of the shipped studies.
+        ConfigError: there is none; the message lists the shipped studies.
     """
     if name is None:
         return Path(HERE) if os.path.lexists(HERE) else find_config(FALLBACK)
     path = Path(name)
     if name and os.path.lexists(path) and not _is_dir(path):
         return path
+    shipped = shipped_configs()
     if _NAME.fullmatch(name):
         stem = name.removesuffix(".yaml")
         local = Path("configs") / f"{stem}.yaml"
         if _is_file(local):
             return local
-        if stem in (shipped := shipped_configs()):
+        if stem in shipped:
             return shipped[stem]
     if name and _is_dir(path):
-        return path  # and reading it says that it is a directory
-    names = list(shipped_configs())
-    known = f" or one of {listed(names)}" if names else ""
-    found = "found no such file and no shipped study of that name"
-    message = f"{found}, allowed: a path to a YAML file{known}{did_you_mean(name, names)}"
-    raise ConfigError([Problem(Place(name or "CONFIG"), "", message)])
+        return path  # reading it reports that it is a directory
+    message = "found no such file and no shipped study of that name, allowed: a path to a YAML file"
+    message += f" or one of {listed([*shipped])}" if shipped else ""
+    message += did_you_mean(nearest(name, shipped))
+    raise ConfigError([Problem(SourceLocation(name or "CONFIG"), "", message)])
 
 
 def study_name(config: str | None = None) -> str:
-    """Returns the name of a study, as `find_config` takes it: the stem of its file, there or not."""
+    """Return the name of a study, as `find_config` takes it: the stem of its file, found or not."""
     if config is None:
         return Path(HERE).stem if os.path.lexists(HERE) else FALLBACK
     path = Path(config)
@@ -68,7 +62,7 @@ def study_name(config: str | None = None) -> str:
 
 
 def shipped_configs(package: Path | None = None) -> dict[str, Path]:
-    """Returns the studies that come with spaceprobe, by name.
+    """Return the studies that come with spaceprobe, by name.
 
     They lie in the package as it is installed, or beside it in a checkout.
 
@@ -82,45 +76,43 @@ def shipped_configs(package: Path | None = None) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
-def read_document(path: Path) -> Document:
-    """Returns the document of a file.
+def check_name(name: str, path: Path) -> list[Problem]:
+    """Return what is wrong with the name of a study, which also names its folder of results.
 
-    Raises:
-        ConfigError: if it cannot be read at all: what is wrong inside is in the document.
+    Args:
+        name: the study's name.
+        path: its file.
     """
-    source = str(path)
-    top = Place(source, 1, 1)
-    try:
-        data = _read(path, top)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "its name is no file name"
-        message = f"found a file that cannot be read ({reason}), allowed: a readable YAML file"
-        raise ConfigError([Problem(top, "", message)]) from None
-    text, problems = decode(data, source)
-    if problems:
-        raise ConfigError(problems)
-    return parse(text, source)
-
-
-def check_name(name: str, place: Place) -> Sequence[Problem]:
-    """Returns what is wrong with a study's name, which also names its folder of results."""
     if _NAME.fullmatch(name):
         return []
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100] or "my-study"
-    allowed = "letters, digits, . _ - and a letter or digit first"
-    message = f"found {describe(name)} as the study's name, allowed: {allowed}"
-    return [Problem(place, "", f"{message}; rename the file to {safe}.yaml")]
+    message = f"found {describe(name)} as the study's name, allowed: letters, digits, . _ - and a letter or "
+    return [_problem(path, f"{message}digit first; rename the file to {safe}.yaml")]
 
 
-def _read(path: Path, top: Place) -> bytes:
-    mode = path.stat().st_mode  # before opening: opening a pipe waits for its other end
-    if not stat.S_ISREG(mode):
-        kind = next((words for test, words in _KINDS if test(mode)), "something else")
-        raise ConfigError([Problem(top, "", f"found {kind}, allowed: a YAML file")])
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
+def read_text(path: Path) -> str:
+    """Return the text of a study's file.
+
+    Raises:
+        ConfigError: it is not a readable file of UTF-8 text of a sensible size.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # not opened: opening a pipe waits for its other end
+            kind = _KINDS.get(stat.filemode(status.st_mode)[0], "something else")
+            raise ConfigError([_problem(path, f"found {kind}, allowed: a YAML file")])
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its name is not a file name"
+        message = f"found a file that cannot be read ({reason}), allowed: a readable YAML file"
+        raise ConfigError([_problem(path, message)]) from None
     if len(data) > MAX_BYTES:
-        size = max(path.stat().st_size, len(data))
+        size = max(status.st_size, len(data))
         message = f"found a file of {size} bytes, allowed: at most {MAX_BYTES}"
-        raise ConfigError([Problem(top, "", message)])
-    return data
+        raise ConfigError([_problem(path, message)])
+    return decode(data, str(path))
+
+
+def _problem(path: Path, message: str) -> Problem:
+    return Problem(SourceLocation(str(path), 1, 1), "", message)

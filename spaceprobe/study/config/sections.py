@@ -1,0 +1,95 @@
+"""The sections of a study file: those of the stages, ``study`` and ``slurm``."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, create_model
+
+from spaceprobe.stages.stage import RunStage, Settings, Stage
+from spaceprobe.study.slurm_settings import SlurmSettings
+
+STUDY = "study"
+"""The section of what belongs to the study as a whole."""
+
+SLURM = "slurm"
+"""The section of what a SLURM cluster is asked for."""
+
+SWEEP = "sweep"
+"""The section that lists the swept values of dotted keys."""
+
+Models = Mapping[str, type[Settings]]
+"""The model of each section, in the order of the stages."""
+
+
+def all_stages(stages: Iterable[Stage] | None = None) -> tuple[Stage, ...]:
+    """Return the given stages, or all that spaceprobe has."""
+    if stages is None:
+        from spaceprobe.stages import STAGES  # here: stages may import this module
+
+        return STAGES
+    return tuple(stages)
+
+
+def section_models(stages: Iterable[Stage] | None = None) -> Models:
+    """Return the model of each section, in the order of the stages, then those that belong to no stage.
+
+    Raises:
+        ValueError: two stages declare one section differently, or one declares a section of spaceprobe's own.
+    """
+    stages = all_stages(stages)
+    models: dict[str, type[Settings]] = {}
+    for stage in stages:
+        for section, model in stage.sections.items():
+            if section in (STUDY, SLURM, SWEEP) or models.setdefault(section, model) is not model:
+                raise ValueError(f"stage {stage.name} cannot declare the section {section}")
+    models[STUDY] = study_model(tuple((stage.name, stage.needs) for stage in stages))
+    models[SLURM] = SlurmSettings
+    return models
+
+
+def fixed_sections(stages: Iterable[Stage]) -> set[str]:
+    """Return the sections that cannot be swept, since no stage reads them for a single run."""
+    stages = tuple(stages)
+    of_runs = {name for stage in stages if isinstance(stage, RunStage) for name in stage.sections}
+    return {STUDY, SLURM} | {name for stage in stages for name in stage.sections if name not in of_runs}
+
+
+def dotted_keys(models: Models) -> list[str]:
+    """Return the keys of all settings, such as ``training.seed``."""
+    return [f"{section}.{name}" for section, model in models.items() for name in model.model_fields]
+
+
+def axis_model(models: Models, key: str) -> type[Settings]:
+    """Return the model of one line of the sweep: a list of values of a setting."""
+    section, name = key.split(".")
+    field = models[section].model_fields[name]
+    item: Any = Annotated[field.annotation, Field(), *field.metadata]
+    fields: dict[str, Any] = {key: (tuple[item, ...], Field(min_length=1, description=field.description))}
+    return create_model("AxisSettings", __base__=Settings, **fields)
+
+
+@lru_cache  # one class for one list of stages: settings are equal only within a class
+def study_model(stages: tuple[tuple[str, tuple[str, ...]], ...]) -> type[Settings]:
+    """Return the model of the section ``study``.
+
+    Args:
+        stages: the name of each stage and the stages that it needs.
+    """
+    names = tuple(name for name, _ in stages)
+
+    def split_words(value: object) -> object:
+        words = value.split(",") if isinstance(value, str) else value
+        return tuple(words) if isinstance(words, list) else words
+
+    def check_needs(chosen: tuple[str, ...]) -> tuple[str, ...]:
+        for name, needs in stages:
+            if name in chosen and not {*needs} <= {*chosen}:
+                missing = ", ".join(need for need in needs if need not in chosen)
+                raise ValueError(f"{name} reads what {missing} writes: list it as well")
+        return tuple(name for name in names if name in chosen)
+
+    name_type: Any = Literal[names]
+    chosen: Any = Annotated[tuple[name_type, ...], BeforeValidator(split_words), AfterValidator(check_needs)]
+    field = Field(names, min_length=1, description="what `spaceprobe run` does")
+    return create_model("StudySettings", __base__=Settings, stages=(chosen, field))
