@@ -9,8 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spaceprobe.lmd.arrays import frobenius_norm
 from spaceprobe.lmd.certificate import certify
-from spaceprobe.lmd.factors import cut, decompose, frobenius_norm, latent_factors
+from spaceprobe.lmd.factors import cut, decompose, latent_factors
 
 # design.md, section 4, measured with a prototype on layers of up to 30 components. The rounding of
 # LAPACK's orthogonal factors grows like √components: 300 of them reached 4.0e-15, 784 reached 5.7e-15.

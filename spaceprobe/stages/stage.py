@@ -185,7 +185,7 @@ class FileOutcome:
 
 
 class OpenedFile(Protocol):
-    """A file of the user's own that a stage has read.
+    """A user's file that a stage has read.
 
     Attributes:
         name: of its folder of results, another one for other content.
@@ -214,7 +214,7 @@ class FileInput:
         options: whole numbers from 1 that go with it.
         unit: what its progress counts, in the singular.
         tables: the CSVs that it fills.
-        open: reads a file, given its path and the options by name, None for those left out.
+        open: reads a file, given its path and the options by name, None for those not given.
         present: returns what the command prints, from the file, the records of its parts and its folder.
     """
 
