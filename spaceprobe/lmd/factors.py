@@ -1,8 +1,8 @@
 """The five factors of a weight matrix.
 
-Layer Matrix Decomposition, arXiv 2309.05968, as made precise in design.md, section 4. With the
-singular value decomposition W = U Σ Vᵀ cut to rank r, symmetric positive definite G_in and G_out,
-and the singular value decomposition G_out^½ Σ_r G_in^-½ = P S' Qᵀ,
+Layer Matrix Decomposition, arXiv 2309.05968, as made precise in docs/definitions.md, "The five factors".
+With the singular value decomposition W = U Σ Vᵀ cut to rank r, symmetric positive definite G_in and
+G_out, and the singular value decomposition G_out^½ Σ_r G_in^-½ = P S' Qᵀ,
 
     W_r = U · O_dist · diag(S') · I_dist · Vᵀ,    O_dist = G_out^-½ P,    I_dist = Qᵀ G_in^½.
 
