@@ -15,7 +15,7 @@ NUM_COMPARED = 20_000
 
 
 def timed(network: torch.nn.Module, method: str, num_images: int) -> float:
-    """Returns the seconds of a grid of paths on the device."""
+    """Return the seconds of a grid of paths on the device."""
     sources, targets = ends(num_images)
     torch.cuda.synchronize()
     start = time.perf_counter()
@@ -25,20 +25,20 @@ def timed(network: torch.nn.Module, method: str, num_images: int) -> float:
 
 
 def paths_per_second(network: torch.nn.Module, architecture: str, method: str) -> float:
-    """Returns the best of some rounds on a grid that fills the device."""
+    """Return the best of some rounds on a grid that fills the device."""
     num_images = NUM_IMAGES[architecture]
     timed(network, method, num_images)
     return num_images**2 / min(timed(network, method, num_images) for _ in range(NUM_ROUNDS))
 
 
 def num_different(found: PathFolding, expected: PathFolding) -> int:
-    """Returns how many paths differ in length, a reach, or a peak."""
+    """Return how many paths differ in length, a reach, or a peak."""
     pairs = zip(astuple(found), astuple(expected), strict=True)
     return int(np.any([a != b for a, b in pairs], axis=0).sum())
 
 
 def main() -> None:
-    """Prints a table."""
+    """Print a table."""
     print(torch.cuda.get_device_name(), f"torch {torch.__version__}")
     print(
         f"{'network':8}{'state':11}{'sampled /s':>12}{'jvp /s':>12}{'jvp differs':>13}{'sampled differs':>17}"

@@ -49,7 +49,7 @@ class Engine:
 
 
 def naive(network: nn.Module, sources: Tensor, targets: Tensor, threads: int) -> None:
-    """Samples paths as the paper does, in float32 as it was trained."""
+    """Sample paths as the paper does, in float32 as it was trained."""
     torch.set_num_threads(threads)
     t = torch.linspace(0, 1, NUM_POINTS)[:, None]
     with torch.no_grad():
@@ -70,7 +70,7 @@ def naive(network: nn.Module, sources: Tensor, targets: Tensor, threads: int) ->
 def grid(
     network: nn.Module, sources: Tensor, targets: Tensor, *, method: str, threads: int, precision: str
 ) -> object:
-    """Walks with one of our engines."""
+    """Walk with one of our engines."""
     torch.set_num_threads(threads)
     result = fold_grid(
         network,
@@ -86,7 +86,7 @@ def grid(
 
 
 def engines() -> list[Engine]:
-    """Returns all sides of the comparison."""
+    """Return all sides of the comparison."""
     listed = [
         Engine("naive", threads, "float32", functools.partial(naive, threads=threads), 8)
         for threads in (1, 2)
@@ -104,13 +104,13 @@ def engines() -> list[Engine]:
 
 @functools.cache
 def images_by_class() -> list[Tensor]:
-    """Returns the test images of each class."""
+    """Return the test images of each class."""
     test = load_split(MNIST, train=False)
     return [test.inputs[test.targets == label] for label in range(10)]
 
 
 def ends(num_images: int) -> tuple[Tensor, Tensor]:
-    """Returns sources of the classes 0 to 4 and targets of the classes 5 to 9, evenly mixed."""
+    """Return sources of the classes 0 to 4 and targets of the classes 5 to 9, evenly mixed."""
     groups = []
     for labels in (range(5), range(5, 10)):
         columns = [images_by_class()[label] for label in labels]
@@ -120,7 +120,7 @@ def ends(num_images: int) -> tuple[Tensor, Tensor]:
 
 
 def make_network(architecture: str, state: str) -> nn.Sequential:
-    """Returns a network, untrained or after two epochs."""
+    """Return a network, untrained or after two epochs."""
     depth, width = map(int, architecture.split("x"))
     generator = torch.Generator().manual_seed(0)
     network = mlp([784, *[width] * depth, 10], generator)
@@ -138,7 +138,7 @@ def make_network(architecture: str, state: str) -> nn.Sequential:
 
 
 def fitting_size(engine: Engine, network: nn.Module) -> int:
-    """Returns how many images a group make about one measurement."""
+    """Return how many images a group make about one measurement."""
     sources, targets = ends(engine.probe)
     engine.walk(network, sources[:2], targets[:2])  # compiles
     duration = min(timed(engine, network, engine.probe) for _ in range(2))
@@ -146,7 +146,7 @@ def fitting_size(engine: Engine, network: nn.Module) -> int:
 
 
 def timed(engine: Engine, network: nn.Module, num_images: int) -> float:
-    """Returns the seconds that an engine takes."""
+    """Return the seconds that an engine takes."""
     sources, targets = ends(num_images)
     start = time.perf_counter()
     engine.walk(network, sources, targets)
@@ -154,7 +154,7 @@ def timed(engine: Engine, network: nn.Module, num_images: int) -> float:
 
 
 def measure(architecture: str, state: str, sides: list[Engine]) -> Iterator[dict[str, object]]:
-    """Yields a row for each engine: best of some rounds in turn."""
+    """Yield a row for each engine: best of some rounds in turn."""
     network = make_network(architecture, state)
     sizes = [fitting_size(engine, network) for engine in sides]
     durations = [
@@ -174,7 +174,7 @@ def measure(architecture: str, state: str, sides: list[Engine]) -> Iterator[dict
 
 
 def with_ratios(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the table with the ratios to the better thread count of naive and of sampled."""
+    """Return the table with the ratios to the better thread count of naive and of sampled."""
     for name in ("naive", "sampled"):
         best = rows[rows["engine"] == name].groupby(["network", "state"])["paths_per_s"].max()
         keys = pd.MultiIndex.from_frame(rows[["network", "state"]])
@@ -183,7 +183,7 @@ def with_ratios(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def scaling(kernel: Engine) -> pd.DataFrame:
-    """Returns microseconds a path against depth at 60 units, and against width at two layers."""
+    """Return microseconds a path against depth at 60 units, and against width at two layers."""
     rows = []
     for axis, architectures in (("depth", DEPTHS), ("width", WIDTHS)):
         for architecture in architectures:
@@ -198,7 +198,7 @@ def scaling(kernel: Engine) -> pd.DataFrame:
 
 
 def draw(times: pd.DataFrame, path: Path) -> None:
-    """Draws time a path on logarithmic axes, with fitted exponents."""
+    """Draw time a path on logarithmic axes, with fitted exponents."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -222,7 +222,7 @@ def draw(times: pd.DataFrame, path: Path) -> None:
 
 
 def main(out: Path) -> None:
-    """Measures everything, prints the table and writes it."""
+    """Measure everything, print the table and write it."""
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     rows = []

@@ -12,7 +12,7 @@ from spaceprobe.folding import fold_grid
 
 
 def main() -> None:
-    """Folds all class pairs of a trained 2x30 and prints what it took."""
+    """Fold all class pairs of a trained 2x30 and print what it took."""
     # Trained elsewhere: what counts here is the memory of folding.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         network = pool.submit(make_network, "2x30", "trained").result()

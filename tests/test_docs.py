@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import tomllib
+from textwrap import dedent
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,8 @@ from spaceprobe.results.results import load_results
 from spaceprobe.results.started import find_started
 from spaceprobe.stages.stage import StudyStage
 from tests.documents import PAGES, ROOT, anchor, blocks, command_lines, headings, page_name, targets
+from tests.test_endpoints import MIRRORED
+from tests.test_measures import MEAN_LENGTH, MIDDLE
 from tests.test_report_commands import NEW_FIGURE
 from tests.test_seams import NARROW, STRIPES
 
@@ -90,9 +93,18 @@ def without_positions(code):
     return ast.dump(ast.parse(code))
 
 
-@pytest.mark.parametrize(("title", "entry"), [("A dataset", STRIPES), ("A network", NARROW)])
+@pytest.mark.parametrize(
+    ("title", "entry"),
+    [
+        ("A dataset", STRIPES),
+        ("A network", NARROW),
+        ("A source of endpoints", MIRRORED),
+        ("A measure", dedent(MEAN_LENGTH).strip().removesuffix(",")),
+        ("A measure of a path", MIDDLE),
+    ],
+)
 def test_an_entry_of_a_registry(title, entry):
-    """tests/test_seams.py takes a study through every stage with it."""
+    """Other tests take a study through its stages with it: test_seams, test_endpoints, test_measures."""
     assert without_positions(section_code(title)) == without_positions(entry)
 
 

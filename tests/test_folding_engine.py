@@ -92,7 +92,7 @@ def columns(folding: PathFolding) -> np.ndarray:
 
 
 def sampled_literally(network: nn.Module, a: Tensor, b: Tensor, num_points: int) -> list[tuple[int, ...]]:
-    """Returns the folding of each path as the paper words it: one path, one point, one forward pass."""
+    """Return the folding of each path as the paper words it: one path, one point, one forward pass."""
     network = network.double()
     foldings = []
     for start, end in zip(a.double(), b.double(), strict=True):

@@ -19,7 +19,7 @@ NUMBERS = [-3, -2, -1, -0.5, 0, 0, 0.5, 1, 2, 3]
 
 @st.composite
 def networks(draw: st.DrawFn, max_depth: int = 3) -> Layers:
-    """Draws the hidden layers of an MLP; the widths differ."""
+    """Draw the hidden layers of an MLP; the widths differ."""
     depth = draw(st.integers(1, max_depth))
     widths = [2, *draw(st.permutations([3, 4, 5]))[:depth]]
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))

@@ -228,7 +228,7 @@ def test_compiles_where_nothing_can_be_kept(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(CacheImpl, "_locator_classes", [])
-    monkeypatch.setattr(compiling, "_said", [])
+    monkeypatch.setattr(compiling, "_has_warned", [])
     with caplog.at_level(logging.WARNING):
         doubled = compiling.cached(lambda x: 2 * x)
         compiling.cached(lambda x: 3 * x)

@@ -212,9 +212,9 @@ from spaceprobe.tables.table import Column
 
 
 def _measure(paths):
-    middle = (paths.starts + paths.ends) / 2
-    first = paths.network[:2](middle)
-    return {"on_in_the_middle": (first > 0).sum(1).numpy()}
+    first_layer = paths.network[:2]
+    middle = first_layer((paths.starts + paths.ends) / 2)
+    return {"on_in_the_middle": (middle > 0).sum(1).numpy()}
 
 
 ENTRY = PathMeasure(

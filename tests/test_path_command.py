@@ -399,7 +399,7 @@ def test_its_plane_goes_through_three_images(finished, images, example):
 
 
 def test_cantornet_as_an_example():
-    """Known answer of design.md, section 2: 11/16 with two folds and every ReLU."""
+    """Known answer of docs/definitions.md, "Known answers": 11/16 with two folds and every ReLU."""
     example = cantor_example()
     assert example.path["chi"].iloc[-1] == 11 / 16
     chi = example.samples.set_index("num_points")["chi"]

@@ -2,7 +2,8 @@
 
 from spaceprobe.tables.table import Table
 
-MEASURES = ("chi", "peak")
+FOLDINGS = ("chi", "peak")
+"""The values of the column ``measure`` of folding.csv."""
 
 NOT_OF_AGGREGATES = ("train_loss", "train_accuracy", "test_loss", "status", "error")
 """The columns of runs.csv that aggregates.csv does not repeat."""

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from spaceprobe.analysis.aggregate_columns import (
-    MEASURES,
+    FOLDINGS,
     NOT_OF_AGGREGATES,
     OF_ARCHITECTURE,
     OVER_SEEDS,
@@ -114,7 +114,7 @@ def _aggregate(
     table = rows["pair"].nunique().rename("num_pairs").to_frame()
     table[["num_sources", "num_targets"]] = rows[["num_sources", "num_targets"]].median()
     table = table.reset_index()
-    for measure in MEASURES:
+    for measure in FOLDINGS:
         groups = folding[folding["measure"] == measure].groupby(index, dropna=False)
         columns = groups.agg(**aggregated).add_prefix(f"{measure}_").reset_index()
         table = table.merge(columns, on=index, how="left")
@@ -133,7 +133,7 @@ def _differences(measured: pd.DataFrame, readings: Sequence[str]) -> pd.DataFram
     both = trained.merge(untrained, on=["run", *readings], suffixes=("", "_untrained"))
     difference = both[measured.columns].assign(state=DIFFERENCE)
     for column in measured.columns:
-        if column.partition("_")[0] in MEASURES:
+        if column.partition("_")[0] in FOLDINGS:
             difference[column] = both[column] - both[f"{column}_untrained"]
     difference["note"] = _join_notes(both["note_untrained"], both["note"])
     return difference

@@ -2,7 +2,7 @@
 
 A pair of classes has up to a million paths, but length and reach are small integers. How many paths
 share each (length, reach), and the largest value of each source over its targets, give every column
-of design.md, section 2, exactly as the list of all paths would.
+of `docs/definitions.md`, "From paths to class pairs", exactly as the list of all paths would.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Space folding: how often and how far a straight path turns through the linear regions of a network.
 
-Patterns, length, reach and χ are defined in `spaceprobe.folding.measure`, after «On Space Folds of ReLU
-Neural Networks» (arXiv 2502.09954).
+Patterns, length, reach and χ are defined in `spaceprobe.folding.measure`, after "On Space Folds of ReLU
+Neural Networks" (arXiv 2502.09954).
 """
 
 from spaceprobe.folding.counts import CountedFolding, FoldingCounts, PathFolding, PathTrace

@@ -101,7 +101,7 @@ def fold_grid(
         tolerance: see `walk_paths`.
         threads: see `walk_paths`; counts do not depend on it.
         precision: see `walk_paths`.
-        progress: told, now and then, how many more directed paths are done.
+        progress: called, now and then, with how many more directed paths are done.
 
     Raises:
         ValueError: see `walk_paths`.
@@ -171,7 +171,7 @@ def fold_matched(
         tolerance: see `walk_paths`.
         threads: see `walk_paths`; counts do not depend on it.
         precision: see `walk_paths`.
-        progress: told, now and then, how many more directed paths are done.
+        progress: called, now and then, with how many more directed paths are done.
 
     Raises:
         ValueError: see `walk_paths`.
@@ -250,10 +250,10 @@ def mlp_for_kernel(
 ) -> tuple[list[Layer], bool] | None:
     """Return the layers of a network that the compiled walk takes, and whether a ReLU ends it.
 
-    None where another engine walks: that was asked for, the network is no MLP, or it is on a GPU.
+    None where another engine walks: it was asked for, the network is not an MLP, or the device is a GPU.
 
     Raises:
-        ValueError: if the compiled walk is asked for, or float32, where it cannot be had.
+        ValueError: if the compiled walk or float32 is asked for and this network or device does not allow it.
     """
     mlp = None
     if method in ("exact", "kernel") and check_device(device).type == "cpu":
@@ -287,6 +287,6 @@ def pair_among(
     row = np.arange(num_points)
     first_of_row = row * num_points - row * (row + 1) // 2
     i = np.searchsorted(first_of_row, number, side="right") - 1
-    # the last point has no row of its own, though it starts where the row before it ends
+    # The last point has an empty row, which starts where the row before it ends.
     i = np.minimum(i, max(num_points - 2, 0))
     return i, number - first_of_row[i] + i + 1

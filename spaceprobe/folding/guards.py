@@ -1,4 +1,4 @@
-"""What is checked before anything is walked."""
+"""Checks of networks, images and devices before anything is walked."""
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,7 @@ def check_device(device: str | torch.device) -> torch.device:
     """Return the device.
 
     Raises:
-        ValueError: if it is not there, or is none that the engines know.
+        ValueError: if it is not there, or is neither a CPU nor a CUDA device.
     """
     device = torch.device(device)
     if device.type not in ("cpu", "cuda"):

@@ -21,7 +21,7 @@ CHECK_EVERY = {"cpu": 4, "cuda": 16}
 """Chosen: steps between two looks at how many paths are left. A look makes a GPU wait."""
 
 COMPACT_BELOW = 0.75
-"""Chosen: finished paths are moved out when less than this share of a batch is still walking."""
+"""Chosen: finished paths are removed when less than this share of a batch is still walking."""
 
 MAX_NUMBERS = {"cpu": 2**16, "cuda": 2**24}
 """Chosen: numbers in a batch's largest tensor. On a CPU a step stays in the cache; a GPU is filled."""
@@ -30,7 +30,7 @@ MAX_HISTORY = {"cpu": 2**23, "cuda": 2**26}
 """Chosen: steps times paths that a batch may remember, 20 bytes each."""
 
 
-class TooManyRegions(Exception):  # noqa: N818, no error: the engine walks fewer paths at once
+class TooManyRegions(Exception):  # noqa: N818 - not an error: the engine then walks fewer paths at once
     """A batch of paths crosses more linear regions than can be remembered."""
 
 

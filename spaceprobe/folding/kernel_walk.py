@@ -1,12 +1,12 @@
 """Engine 3: the exact walk of an MLP, compiled for the CPU; the one for 10^8 paths.
 
-Equal to the jvp walk (design.md, section 3), for layers given as arrays. The modules in `kernels` do the
-work: a fast walk, layer by layer, which is sure of every linear region or gives up, and a careful walk,
-event by event, for the few paths on which the fast one gave up (ties, touches, ends on a boundary). Here
-the layers are checked and packed, and the paths are dealt to threads.
+It gives what the jvp walk gives (design.md, section 3), for layers given as arrays. The modules in `kernels`
+do the work: a fast walk, layer by layer, which is sure of every linear region or gives up, and a careful
+walk, event by event, for the few paths on which the fast one gave up (ties, touches, ends on a boundary).
+Here the layers are checked and packed, and the paths are distributed over threads.
 
 What belongs to an image is computed once. One walk serves both directions of a path. Counts are integers
-and maxima are maxima, so nothing depends on the number of threads or on how the paths were dealt.
+and maxima are maxima, so nothing depends on the number of threads or on which thread walks a path.
 """
 
 import os
@@ -33,11 +33,11 @@ FLOAT32_TOLERANCE = 1e-5
 """Chosen: the tolerance of the fast walk in float32, which leaves closer calls to one in float64."""
 
 WEIGHTS_PER_TASK = 1 << 23
-"""Chosen: paths times hidden weights of a task, which then takes some milliseconds of a 2x30; progress is
-told after each."""
+"""Chosen: paths times hidden weights of a task, which takes some milliseconds for a 2x30. Progress is
+reported after each."""
 
 MIN_PATHS_PER_TASK = 1 << 9
-"""Chosen: where there are many weights; then a task takes some hundredths of a second."""
+"""Chosen: for networks of many weights, where a task takes some hundredths of a second."""
 
 IMAGES_PER_TASK = 1 << 8
 """Chosen: the same for forward passes."""
@@ -82,7 +82,7 @@ def walk_mlp_paths(
         raise ValueError(f"a has shape {a.shape} and b {b.shape}; a path needs one row of each")
     values = np.zeros((len(a), NUM_VALUES), np.int64)
     plan = _plan(layers, relu_at_end, precision, tolerance)
-    sources, targets = _see(plan, a, threads), _see(plan, b, threads)
+    sources, targets = _forward_passes(plan, a, threads), _forward_passes(plan, b, threads)
 
     def walk(first: int, last: int) -> None:
         scratch = _scratch(plan, 1)
@@ -91,7 +91,7 @@ def walk_mlp_paths(
             if first < last:
                 scratch = _scratch(plan, 1, 2 * scratch.capacity)
 
-    for _ in _deal(walk, _tasks(plan, [1] * len(a)), threads):
+    for _ in _on_threads(walk, _tasks(plan, [1] * len(a)), threads):
         pass
     return PathFolding(*(np.ascontiguousarray(column) for column in values.T))
 
@@ -119,7 +119,7 @@ def fold_mlp_grid(
         threads: the default is that of `default_threads`.
         precision: of the fast walk.
         tolerance: what counts as zero, relative to scale.
-        progress: told, now and then, how many more directed paths are done.
+        progress: called, now and then, with how many more directed paths are done.
 
     Raises:
         ValueError: if shapes do not fit together or a number is not finite.
@@ -128,8 +128,8 @@ def fold_mlp_grid(
     ends = {"sources": sources} if targets is None else {"sources": sources, "targets": targets}
     _check(layers, ends, tolerance, threads)
     plan = _plan(layers, relu_at_end, precision, tolerance)
-    seen = _see(plan, sources, threads)
-    seen_targets = seen if targets is None else _see(plan, targets, threads)
+    seen = _forward_passes(plan, sources, threads)
+    seen_targets = seen if targets is None else _forward_passes(plan, targets, threads)
     num_targets = len(seen_targets.z)
     idle: SimpleQueue[tuple[Scratch, Tally]] = SimpleQueue()
     for _ in range(threads or default_threads()):
@@ -151,7 +151,7 @@ def fold_mlp_grid(
             idle.put((scratch, tally))
 
     paths_of_row = [num_targets - 1 - i if among else num_targets for i in range(len(sources))]
-    for first, last in _deal(walk, _tasks(plan, paths_of_row), threads):
+    for first, last in _on_threads(walk, _tasks(plan, paths_of_row), threads):
         if progress is not None:
             progress(2 * sum(paths_of_row[first:last]))
     num_paths = 2 * sum(paths_of_row) if among else sum(paths_of_row)
@@ -198,16 +198,16 @@ def _plan(layers: Layers, relu_at_end: bool, precision: Precision, tolerance: fl
     )
 
 
-def _see(plan: entry.Plan, points: np.ndarray, threads: int | None = None) -> Images:
+def _forward_passes(plan: entry.Plan, points: np.ndarray, threads: int | None = None) -> Images:
     """Return the forward passes of the points."""
     images = empty_images(plan.exact, len(points), plan.fast.weights.dtype)
     inputs = np.ascontiguousarray(points, np.float64)
 
-    def see(first: int, last: int) -> None:
+    def compute(first: int, last: int) -> None:
         entry.see_images(plan, inputs, images, first, last, np.empty(len(plan.exact.biases)))
 
     starts = range(0, len(points), IMAGES_PER_TASK)
-    for _ in _deal(see, [(i, min(i + IMAGES_PER_TASK, len(points))) for i in starts], threads):
+    for _ in _on_threads(compute, [(i, min(i + IMAGES_PER_TASK, len(points))) for i in starts], threads):
         pass
     return images
 
@@ -217,7 +217,7 @@ def _scratch(plan: entry.Plan, block: int, capacity: int = FIRST_CAPACITY) -> Sc
 
 
 def _tasks(plan: entry.Plan, paths_of_row: list[int]) -> list[tuple[int, int]]:
-    """Return ranges of rows, so many that a task is worth a thread's while; from shapes alone."""
+    """Return ranges of rows, each with enough paths for a thread; from shapes alone."""
     num_weights = int((plan.exact.widths * plan.exact.fan_in)[1:].sum())
     enough = max(WEIGHTS_PER_TASK // max(num_weights, 1000), MIN_PATHS_PER_TASK)
     tasks = []
@@ -230,10 +230,10 @@ def _tasks(plan: entry.Plan, paths_of_row: list[int]) -> list[tuple[int, int]]:
     return tasks
 
 
-def _deal(
+def _on_threads(
     walk: Callable[[int, int], None], tasks: list[tuple[int, int]], threads: int | None
 ) -> Iterator[tuple[int, int]]:
-    """Run the tasks on threads, yielding each as it is done; an error or Ctrl-C drops the rest."""
+    """Run the tasks on threads and yield each when it is done; an error or Ctrl-C drops the rest."""
     pool = ThreadPoolExecutor(threads or default_threads(), "kernel-walk")
     try:
         running = {pool.submit(walk, *task): task for task in tasks}
@@ -245,7 +245,7 @@ def _deal(
 
 
 def _gather(tallies: list[Tally], among: bool, num_paths: int) -> CountedFolding:
-    """Return the sum of what the threads found."""
+    """Return the sum of what the threads counted."""
     maxima = np.max([tally.row_max for tally in tallies], axis=0)
     maxima_back = np.max([tally.row_max_back for tally in tallies], axis=0)
     if among:
@@ -253,8 +253,8 @@ def _gather(tallies: list[Tally], among: bool, num_paths: int) -> CountedFolding
     counts = []
     for measure, row_max in ((0, maxima[0]), (1, maxima[1]), (2, maxima_back[0]), (3, maxima_back[1])):
         tables = [measure, measure + 2] if among and measure < 2 else [measure]
-        found = np.concatenate([cells(tally, table) for tally in tallies for table in tables])
-        counts.append(FoldingCounts(_summed(found), row_max))
+        rows = np.concatenate([cells(tally, table) for tally in tallies for table in tables])
+        counts.append(FoldingCounts(_summed(rows), row_max))
     chi, peak, chi_back, peak_back = counts
     if among:
         chi_back, peak_back = chi, peak
@@ -262,9 +262,9 @@ def _gather(tallies: list[Tally], among: bool, num_paths: int) -> CountedFolding
     return CountedFolding(chi, peak, chi_back, peak_back, num_paths, num_violations)
 
 
-def _summed(found: np.ndarray) -> np.ndarray:
+def _summed(rows: np.ndarray) -> np.ndarray:
     """Return rows (length, reach, number), sorted, each length and reach once."""
-    pairs, place = np.unique(found[:, :2], axis=0, return_inverse=True)
+    pairs, index = np.unique(rows[:, :2], axis=0, return_inverse=True)
     numbers = np.zeros(len(pairs), np.int64)
-    np.add.at(numbers, place.ravel(), found[:, 2])
+    np.add.at(numbers, index.ravel(), rows[:, 2])
     return np.concatenate([pairs, numbers[:, None]], axis=1)

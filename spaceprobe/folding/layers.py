@@ -10,7 +10,7 @@ Layer = tuple[Float64[np.ndarray, "outputs inputs"], Float64[np.ndarray, " outpu
 def flat_sequence(module: nn.Module) -> list[nn.Module] | None:
     """Return the steps of a plain `nn.Sequential`, those of nested ones in their place, else None.
 
-    A subclass with a forward of its own, or one with hooks, is not plain.
+    A subclass with its own forward method is not plain, nor is one with hooks.
     """
     if not isinstance(module, nn.Sequential) or has_hooks(module):
         return None

@@ -53,8 +53,8 @@ def see_plane(
         device: where it is computed.
 
     Raises:
-        ValueError: the points are no inputs of the network, of several shapes or not finite; the grid is
-            empty; the network has no ReLU, or is random.
+        ValueError: the points are not inputs of the network, have several shapes or are not finite; the grid
+            is empty; the network has no ReLU, or is random.
     """
     check_same_shape(("corner", "right"), corner.shape, right.shape)
     check_same_shape(("corner", "up"), corner.shape, up.shape)
@@ -68,18 +68,18 @@ def see_plane(
     origin, *others = prepared.ends(corners).value
     spans = torch.stack([other - origin for other in others]).flatten(1)
     grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1).reshape(-1, 2)
-    places = torch.from_numpy(grid).to(prepared.device).split(points_per_block(prepared, origin.numel()))
-    found = np.concatenate([_patterns(prepared, origin, spans, some) for some in places])
+    blocks = torch.from_numpy(grid).to(prepared.device).split(points_per_block(prepared, origin.numel()))
+    patterns = np.concatenate([_patterns(prepared, origin, spans, block) for block in blocks])
     start = _patterns(prepared, origin, spans, torch.zeros(1, 2, dtype=torch.float64, device=prepared.device))
     shape = len(vertical), len(horizontal)
-    distance = np.bitwise_count(found ^ start).sum(axis=1, dtype=np.int64)
-    pattern = np.unique(found, axis=0, return_inverse=True)[1]
+    distance = np.bitwise_count(patterns ^ start).sum(axis=1, dtype=np.int64)
+    pattern = np.unique(patterns, axis=0, return_inverse=True)[1]
     return PlaneRegions(distance.reshape(shape), pattern.reshape(shape))
 
 
 def _patterns(
-    network: PreparedModule, origin: Tensor, spans: Tensor, places: Float64[Tensor, "places 2"]
-) -> UInt8[np.ndarray, "places bytes"]:
-    """Return the patterns at places on the plane, packed into bytes."""
+    network: PreparedModule, origin: Tensor, spans: Tensor, places: Float64[Tensor, "points 2"]
+) -> UInt8[np.ndarray, "points bytes"]:
+    """Return the patterns at points of the plane, packed into bytes."""
     points = origin + (places @ spans).reshape(-1, *origin.shape)
     return np.packbits(network.patterns(points).cpu().numpy(), axis=1)

@@ -47,10 +47,10 @@ class PreparedModule:
 
     The head is affine, and an affine map takes a straight path to a straight path: so each image goes
     through the head once, and the paths are walked in the body. An MLP's head is its first layer; a
-    module that is no `nn.Sequential` is all body.
+    module that is not an `nn.Sequential` is all body.
 
     Attributes:
-        head: the affine modules before the first ReLU, where they can be told.
+        head: the affine modules before the first ReLU, where they are known.
         body: the rest.
         num_units: units of each ReLU, in the order in which they run.
         device: where it is.
@@ -65,7 +65,7 @@ class PreparedModule:
     def ends(self, images: Tensor) -> Ends:
         """Return the images at the entry of the body."""
         value = images.to(self.device, torch.float64)
-        # a point has no tangent, so anything may stand in its place
+        # A point has no tangent, so any value will do.
         ray = self.head(Ray.of(value, tangent=value, scale=value.abs()))
         return Ends(ray.value, ray.scale)
 
@@ -120,8 +120,8 @@ OTHER_RELUS = (
 )
 
 
-class LastRelu(Exception):  # noqa: N818, no error
-    """Leaves a module when its last ReLU was seen: what follows has no units."""
+class LastRelu(Exception):  # noqa: N818 - not an error
+    """Leaves a module after its last ReLU: what follows has no units."""
 
 
 def prepare(module: nn.Module, example: Tensor, device: torch.device) -> PreparedModule:
@@ -136,9 +136,9 @@ def prepare(module: nn.Module, example: Tensor, device: torch.device) -> Prepare
         ValueError: see `check_network`; if the module has no ReLU, or does not take such images.
     """
     check_network(module)
-    # eval: a module of one's own may call F.dropout(x, training=self.training)
+    # eval: a user's module may call F.dropout(x, training=self.training)
     module = copy.deepcopy(module).eval().requires_grad_(False).to(device=device, dtype=torch.float64)
-    # two rows, so that a module that squeezes a batch of one is seen as it will be used
+    # Two rows, so that a module that squeezes a batch of one is seen as it will be used
     inputs = example[:1].to(device, torch.float64).expand(2, *example.shape[1:])
     head, body = split(module, inputs)
     return PreparedModule(head, body, count_units(body, head(inputs)), device)

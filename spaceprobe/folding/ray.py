@@ -3,12 +3,12 @@
 Inside one linear region everything that a piecewise-linear network computes is affine in t. A `Ray` is
 such a quantity at one t: its value, its derivative in t (the tangent, as `torch.func.jvp` would give it)
 and its scale, the sum of the absolute values of what it was summed from: scale starts at the input and is
-carried along as |W|·scale + |bias| (design.md, section 3). The scale tells zero from rounding.
+carried along as |W|·scale + |bias| (docs/definitions.md, "Settling"). The scale tells zero from rounding.
 
 A module runs on a ray unchanged. Each function that it calls is looked up in `RULES`: functions that are
 affine in their input map the three parts each in its own way, and anything else is refused by name, because
-an exact walk through it would be wrong. A ReLU is the walk's own affair: it is taken out of the module's
-hands before it gets here (`spaceprobe.folding.prepared_module.Relus`).
+an exact walk through it would be wrong. A ReLU never gets here: the
+walk handles it itself (`spaceprobe.folding.relus.Relus`).
 """
 
 from collections.abc import Callable, Iterable
@@ -62,10 +62,10 @@ class Ray(Tensor):
             return rule(func, *args, **(kwargs or {}))
 
 
-class NotPiecewiseLinear(Exception):  # noqa: N818, the public error is a TypeError
+class NotPiecewiseLinear(Exception):  # noqa: N818 - the public error is a TypeError
     """An exact walk came to a function that is not piecewise linear.
 
-    No TypeError here: torch takes one that comes out of an operator for «these operands do not mix» and
+    No TypeError here: torch takes one that comes out of an operator for "these operands do not mix" and
     loses the message.
     """
 

@@ -1,4 +1,4 @@
-"""The ReLUs of a module, taken out of its hands; and the patterns that their units make."""
+"""The ReLUs of a module, called through a function of ours; and the patterns of their units."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,6 +1,6 @@
 """Settling: which units are on in the region that begins here, and how far it reaches.
 
-The rule (design.md, section 3), in one run of the network in order:
+The rule (docs/definitions.md, "Settling"), in one run of the network in order:
 
 - a unit whose |z| is within tolerance of zero is at its boundary. Its z becomes 0, and it is on exactly if
   dz > 0, where dz is what the units above it, settled already, make it;
@@ -23,7 +23,7 @@ from spaceprobe.folding.relus import empty_patterns
 
 @dataclass(frozen=True)
 class Settled:
-    """What one run in order finds.
+    """The result of one run in order.
 
     Attributes:
         state: 1 for each unit that is on in the region that begins here, else 0.
@@ -43,7 +43,7 @@ def settle(
     tolerance: float,
     left: Float64[Tensor, " paths"] | None = None,
 ) -> Settled:
-    """Settle the pattern in one run in order, and looks for the next event.
+    """Settle the pattern in one run in order, and look for the next event.
 
     Args:
         network: what to run.
@@ -55,7 +55,7 @@ def settle(
     """
     num_paths = len(ray.value)
     state = empty_patterns(num_paths, network.num_units, network.device).double()
-    # z at the end over z here, the smallest: negative if some unit crosses zero on the way
+    # The smallest ratio of z at the end to z here: negative if some unit crosses zero on the way
     smallest_ratio = state.new_zeros(num_paths)
     disagreement = state.new_zeros(num_paths)
     left = state.new_ones(num_paths) if left is None else left
@@ -70,7 +70,7 @@ def settle(
         behind = torch.gt(z, 0, out=torch.empty_like(z)) if before is None else before[:, units]
         rises = torch.gt(dz, slack, out=torch.empty_like(z))
         is_on = torch.lerp(behind, rises, at_boundary, out=state[:, units])
-        # on and negative, or off and positive; z is 0 at a boundary, where all is well
+        # On and negative, or off and positive; z is 0 at a boundary, which is allowed.
         disagreement.add_((z * (is_on - 0.5)).clamp_max(0).sum(1))
         ratio = ratio_to_end(z, torch.addcmul(z, dz, left[:, None]), slack, at_boundary)
         torch.minimum(smallest_ratio, ratio.amin(1), out=smallest_ratio)
@@ -81,7 +81,7 @@ def settle(
         return Ray.of(z * is_on, ray.tangent * is_on, ray.scale * is_on)
 
     network.run(ray, look, output)
-    # an overflow on the way makes the sum NaN, which is wrong as well
+    # An overflow on the way makes the sum NaN, which is wrong as well.
     return Settled(state, 1 / (1 - smallest_ratio), ~(disagreement >= 0))
 
 
@@ -97,5 +97,5 @@ def ratio_to_end(
     not, inside the segment. Nor does one that is at its boundary here, which was settled.
     """
     beyond = torch.gt(z_end.abs(), slack, out=torch.empty_like(z))
-    # a divisor so large that the ratio is as good as 0, where z is 0
+    # A divisor so large that the ratio is practically 0, where z is 0.
     return z_end * beyond / torch.add(z, at_boundary, alpha=1e300)

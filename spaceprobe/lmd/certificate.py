@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import Factors, as_matrix, frobenius_norm
+from spaceprobe.lmd.arrays import as_matrix, frobenius_norm
+from spaceprobe.lmd.factors import Factors
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import frobenius_norm, require_finite
+from spaceprobe.lmd.arrays import frobenius_norm, require_finite
 from spaceprobe.lmd.rounding import FLOAT32_EPSILON
 from spaceprobe.lmd.verdicts import THRESHOLD, require_not_negative
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from spaceprobe.lmd.rank_rules import RankEstimate
 
 ONE_POINT = 0.01
-"""design.md, section 4: one point of accuracy, 1 % of the images."""
+"""docs/definitions.md, "Functional rank": one point of accuracy, 1 % of the images."""
 
 SCORE_ROUNDING = 1e-9
 """Chosen: far below one image of any dataset. A score of 0.97 is within one point of 0.98, whatever the last
@@ -49,10 +49,10 @@ def functional_rank(
     """Return the smallest r such that every q ≥ r keeps the score when the layer is W_q.
 
     Kept is a score of at least that of the full layer less the tolerance; a better one is kept too. So the
-    scan starts at all components and stops at the first q that fails (design.md, section 4): a lower q
-    that happens to pass again does not count. W_q has the q leading singular values and the layer's
-    own bias, without any correction for the mean of what is cut off. The pre-activations are computed once
-    and lose one component at a step: a product of rank one, and one call of the score.
+    scan starts at all components and stops at the first q that fails (docs/definitions.md, "Functional
+    rank"): a lower q that happens to pass again does not count. W_q has the q leading singular values and
+    the layer's own bias, without any correction for the mean of what is cut off. The pre-activations are
+    computed once and lose one component at a step: a product of rank one, and one call of the score.
 
     Args:
         values: singular values of the layer's weight, descending, at least one.

@@ -1,9 +1,9 @@
 """The nearest-neighbour graph of data points, and its Laplacian.
 
-What the `laplacian` metric measures distances with (design.md, section 4), and the neighbours that the
-dimension estimates read. Candidates come from scikit-learn; their distances are computed anew from the
-differences, since a brute-force search gets them from ‖x‖² + ‖y‖² - 2x·y, which leaves nothing right of
-distances below 1e-8 of the norms.
+What the `laplacian` metric measures distances with (docs/definitions.md, "Neighbour graph"), and the
+neighbours that the dimension estimates read. Candidates come from scikit-learn; their distances are
+computed anew from the differences, since a brute-force search gets them from ‖x‖² + ‖y‖² - 2x·y, which
+leaves nothing right of distances below 1e-8 of the norms.
 
 Everything is float64 on the CPU. The only sums whose order may depend on threads are those of the search
 for candidates, so threads could change a result only where distances tie to rounding.
@@ -87,7 +87,7 @@ def neighbour_graph(points: Points, num_neighbours: int = 10) -> NeighbourGraph:
 
     Args:
         points: one a row.
-        num_neighbours: k, at least 1 (10 in design.md, section 4).
+        num_neighbours: k, at least 1 (10: docs/definitions.md, "Neighbour graph").
 
     Raises:
         ConstantPointsError: half of the edges or more have no length, or none beyond rounding: the points are

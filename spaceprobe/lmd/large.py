@@ -18,7 +18,8 @@ import torch
 from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import as_matrix, with_signs
+from spaceprobe.lmd.arrays import as_matrix
+from spaceprobe.lmd.factors import with_signs
 
 BLOCK = 16
 """Chosen: a product with 16 vectors takes 1.3 times as long as one with 8 (4096 × 4096)."""

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import require_finite
+from spaceprobe.lmd.arrays import require_finite
 
 
 def classification_errors(

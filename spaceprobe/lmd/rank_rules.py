@@ -8,7 +8,7 @@ rank is valid.
 
 All rules but the Marchenko-Pastur edge are free of scale. Which rule comes closest to the number of
 components that a network needs, the functional rank (`spaceprobe.lmd.functional`), is an empirical
-question (design.md, section 4): data99 with data, and without them the participation ratio.
+question (docs/ranks.md, "Which rank?"): data99 with data, and without them the participation ratio.
 """
 
 import math

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import require_finite
+from spaceprobe.lmd.arrays import require_finite
 from spaceprobe.lmd.rounding import SUM_ROUNDING
 
 BLOCK_ENTRIES = 2**22

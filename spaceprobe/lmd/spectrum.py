@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import as_matrix, require_finite
+from spaceprobe.lmd.arrays import as_matrix, require_finite
 from spaceprobe.lmd.rounding import FLOAT32_EPSILON
 
 POINTS_AT_ONCE = 4096

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import as_matrix
+from spaceprobe.lmd.arrays import as_matrix
 
 NUM_DIRECTIONS = 8
 """Chosen: leading right singular vectors whose subspace is watched."""

@@ -44,11 +44,7 @@ def _changed_tables(folder: Path) -> list[Path]:
     changed = []
     for stage in STAGES:
         memo = store.memo(stage.name)
-        noted = memo["files"] if memo is not None else [None] * len(stage.tables)
+        noted = memo["files"] if memo is not None else [None] * len(stage.tables)  # None: not written
         paths = [folder / f"{table.name}.csv" for table in stage.tables]
-        changed += [
-            path
-            for path, stamp in zip(paths, noted, strict=True)
-            if (memo is not None or path.exists()) and (stamp_of(path) != stamp or not path.is_file())
-        ]
+        changed += [path for path, stamp in zip(paths, noted, strict=True) if stamp_of(path) != stamp]
     return changed

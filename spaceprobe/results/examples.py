@@ -222,7 +222,7 @@ def _show(
         plane=_plane_frame(network, (*ends, point(third.number)), cells, cells),
         corners={source.name: (0.0, 0.0), target.name: (1.0, 0.0), third.name: (0.0, 1.0)},
         labels=(f"towards {target.name}", f"towards {third.name}"),
-        images=images_between(*ends),
+        images=images_between(*ends, run.image_size),
     )
 
 

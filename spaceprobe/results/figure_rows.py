@@ -7,6 +7,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from spaceprobe.results.groups import LABEL, GroupedRows, as_floats, rows_by_group, with_groups
+from spaceprobe.results.questions import OVER_SEEDS, overall_correlations
 from spaceprobe.results.readings import matching, one_reading, reading_columns
 from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.states import by_state, last_epochs
@@ -51,12 +52,8 @@ def aggregates_along(
     if correlations is None or rows.empty:
         correlations = pd.DataFrame(columns=["response", "state", "pearson", "pearson_low", "pearson_high"])
     else:
-        correlations = matching(correlations, rows[columns].iloc[:1])
-        asked = {"predictor": axis, "given": "none", "min_accuracy": 0, "interval": "t over seeds"}
-        is_asked = correlations["seed"].astype(str) == "all"
-        for name, value in asked.items():
-            is_asked &= correlations[name] == value
-        correlations = correlations[is_asked].dropna(subset="pearson")
+        correlations = overall_correlations(matching(correlations, rows[columns].iloc[:1]), axis)
+        correlations = correlations[correlations["interval"] == OVER_SEEDS]
         correlations = correlations.drop_duplicates(["response", "state"])
     rows = rows.merge(with_groups(runs)[["run", LABEL]], on="run").dropna(subset=axis)
     return AlongAxis(rows, correlations, not rows.duplicated([axis, "state", "seed"]).any(), notes)

@@ -1,5 +1,6 @@
 """The walk of a single path between two images of a study, and its text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,6 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.data.idx_images import IMAGE_SIZE
 from spaceprobe.folding import Method, PathTrace, trace_path
 from spaceprobe.networks.threads import one_thread
 from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun
@@ -70,16 +70,22 @@ def walk_images(
     with one_thread():
         trace = trace_path(trained.network(epoch), start, end, method=method, num_points=num_points)
     reading = f"{num_points:,} points" if method == "sampled" else method
-    images = images_between(start, end)
+    images = images_between(start, end, trained.image_size)
     return WalkedPath(trained.study, trained.run.name, epoch, source, target, reading, trace, images)
 
 
 def images_between(
-    start: Float64[Tensor, " pixels"], end: Float64[Tensor, " pixels"]
+    start: Float64[Tensor, " pixels"], end: Float64[Tensor, " pixels"], size: Sequence[int]
 ) -> Float64[np.ndarray, "images height width"]:
-    """Return `NUM_IMAGES` evenly spaced images of a path, both ends included."""
+    """Return `NUM_IMAGES` evenly spaced images of a path, both ends included.
+
+    Args:
+        start: the image where it starts, flattened.
+        end: the image where it ends.
+        size: height and width of an image.
+    """
     t = torch.linspace(0, 1, NUM_IMAGES, dtype=torch.float64)[:, None]
-    images: np.ndarray = torch.lerp(start[None], end[None], t).reshape(-1, *IMAGE_SIZE).numpy()
+    images: np.ndarray = torch.lerp(start[None], end[None], t).reshape(-1, *size).numpy()
     return images
 
 

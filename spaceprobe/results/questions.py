@@ -11,8 +11,6 @@ from spaceprobe.results.groups import LABEL, group_order, with_groups
 from spaceprobe.results.readings import matching, shown_reading
 from spaceprobe.stages.train.tables import RUNS
 
-Frames = Mapping[str, pd.DataFrame]
-
 OVER_SEEDS, POOLED = "t over seeds", "Fisher z"
 """Intervals of correlations.csv."""
 
@@ -22,19 +20,25 @@ def varying_predictors(runs: pd.DataFrame) -> list[str]:
     return [name for name in predictors(runs, RUNS.settings(runs)) if runs[name].nunique() > 1]
 
 
-def correlation_row(
-    frames: Frames, predictor: str, state: str, *, given: str = "none", response: str = PRIMARY_RESPONSE
-) -> int | None:
-    """Return the row of correlations.csv with the correlation over seeds, else with the pooled one.
+def overall_correlations(correlations: pd.DataFrame, predictor: str, given: str = "none") -> pd.DataFrame:
+    """Return the rows of correlations.csv over all seeds and all runs, whatever their accuracy."""
+    rows = correlations[(correlations["predictor"] == predictor) & (correlations["given"] == given)]
+    rows = rows[(rows["min_accuracy"] == 0) & (rows["seed"].astype(str) == "all")]
+    return rows.dropna(subset="pearson")
 
-    It is of all runs, whatever their accuracy. None where there is no such row, or no table.
+
+def correlation_row(
+    frames: Mapping[str, pd.DataFrame], predictor: str, state: str, *, given: str = "none"
+) -> int | None:
+    """Return the row of correlations.csv with the primary response over seeds, else with the pooled one.
+
+    None where there is no such row, or no table.
     """
     if "correlations" not in frames:
         return None
     table = matching(frames["correlations"], shown_reading(frames))
-    asked = (table["predictor"] == predictor) & (table["response"] == response) & (table["state"] == state)
-    asked &= (table["given"] == given) & (table["min_accuracy"] == 0) & (table["seed"].astype(str) == "all")
-    rows = table[asked & table["pearson"].notna()]
+    rows = overall_correlations(table, predictor, given)
+    rows = rows[(rows["response"] == PRIMARY_RESPONSE) & (rows["state"] == state)]
     for interval in (OVER_SEEDS, POOLED):
         of_interval = rows.index[rows["interval"] == interval].tolist()
         if of_interval:
@@ -42,7 +46,7 @@ def correlation_row(
     return None
 
 
-def architecture_rows(frames: Frames, state: str) -> dict[str, int]:
+def architecture_rows(frames: Mapping[str, pd.DataFrame], state: str) -> dict[str, int]:
     """Return the rows of architectures.csv of a state, by group, in the order of figures."""
     if "architectures" not in frames:
         return {}
@@ -55,14 +59,14 @@ def architecture_rows(frames: Frames, state: str) -> dict[str, int]:
     return {group: places[group] for group in group_order(runs) if group in places}
 
 
-def largest_folding(frames: Frames) -> int | None:
+def largest_folding(frames: Mapping[str, pd.DataFrame]) -> int | None:
     """Return the row of folding.csv with the largest χ of a trained network, the first of several."""
     table = matching(frames["folding"], shown_reading(frames))
     table = table[(table["measure"] == "chi") & (table["epoch"] > 0) & table["max"].notna()]
     return None if table.empty else int(table.index[int(table["max"].to_numpy(float).argmax())])
 
 
-def reading_values(frames: Frames) -> dict[str, Any]:
+def reading_values(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """Return the values of the columns that identify the reading of paths that figures show."""
     reading = shown_reading(frames).dropna(axis="columns")
     return dict(zip(reading.columns, reading.to_numpy(object).ravel().tolist(), strict=True))

@@ -87,6 +87,11 @@ class TrainedRun:
         asked = checkpoints_of(self.run.sections, "all")
         return {epoch: name for epoch, name in asked.items() if name in self.trained.files}
 
+    @property
+    def image_size(self) -> tuple[int, ...]:
+        """Height and width of the images that paths go between."""
+        return DATASETS[data_of(self.run.sections).dataset].input_shape
+
     def epoch(self, asked: str) -> int:
         """Return the epoch that a user asks for, if its weights were kept.
 

@@ -173,7 +173,7 @@ class FileOption:
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """What the work on a file gave.
+    """The outcome of the work on a file.
 
     Attributes:
         text: what the command prints.
@@ -211,7 +211,7 @@ class FileInput:
     Attributes:
         flag: the flag that names the file, such as ``--weights``.
         summary: one line for ``--help``.
-        options: the numbers that go with it.
+        options: whole numbers from 1 that go with it.
         unit: what its progress counts, in the singular.
         tables: the CSVs that it fills.
         open: reads a file, given its path and the options by name, None for those not given.

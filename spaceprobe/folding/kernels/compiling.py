@@ -39,12 +39,12 @@ def cached(function: Callable[..., Any]) -> Any:
         return njit(**_OPTIONS)(function)
 
 
-_said: list[bool] = []
+_has_warned: list[bool] = []
 
 
 def _say_uncached() -> None:
-    if not _said:
-        _said.append(True)
+    if not _has_warned:
+        _has_warned.append(True)
         logger.warning(
             "the compiled kernel walk cannot be kept: no writable cache folder, so every start "
             "compiles again (seconds); set NUMBA_CACHE_DIR to a writable folder"

@@ -1,4 +1,4 @@
-"""A packed network, and what belongs to an image whatever path it ends: both made once.
+"""A packed network, and what belongs to an image on all its paths: both computed once.
 
 The weights of a layer are stored by groups of ``lanes`` units, and in a group by input: the column
 that one input adds to the group lies in one piece. Layers are padded to whole groups with units that
@@ -57,12 +57,12 @@ class Images(NamedTuple):
 
 
 def lanes_for(widest: int) -> int:
-    """Units a group: the power of two that holds the widest layer, else 32."""
+    """Return the units of a group: the power of two that holds the widest layer, else 32."""
     return next((lanes for lanes in (8, 16, 32, 64) if widest <= lanes), 32)
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Zeros that start on a cache line."""
+    """Return zeros that start on a cache line."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(size + _LINE, np.uint8)
     start = -raw.ctypes.data % _LINE

@@ -1,4 +1,4 @@
-"""What a grid of paths leaves behind: counts over (length, reach), row maxima, a few totals.
+"""What is kept of a grid of paths: counts over (length, reach), row maxima, a few totals.
 
 Counts are kept in hash tables, whose size follows the number of distinct cells and not that of paths
 or units: table 0 χ from a, 1 its peak, 2 χ from b, 3 its peak. A slot holds (key, count), the key
@@ -40,7 +40,7 @@ class Tally(NamedTuple):
 
 
 def new_tally(num_sources: int, num_targets: int) -> Tally:
-    """A tally of no paths."""
+    """Return a tally of no paths."""
     return Tally(
         np.zeros((NUM_TABLES, FIRST_SLOTS, 2), np.int64),
         np.zeros(NUM_TABLES, np.int64),
@@ -56,7 +56,7 @@ def is_crowded(tally: Tally) -> bool:
 
 
 def grown(tally: Tally) -> Tally:
-    """The same counts in larger tables; eight times, as this is not compiled."""
+    """Return the same counts in tables eight times as large, since this is not compiled."""
     num_slots = 8 * tally.tables.shape[1]
     tables = np.zeros((NUM_TABLES, num_slots, 2), np.int64)
     for old, new in zip(tally.tables, tables, strict=True):
@@ -69,7 +69,7 @@ def grown(tally: Tally) -> Tally:
 
 
 def cells(tally: Tally, which: int) -> np.ndarray:
-    """Rows (length, reach, number of paths) of one table, in no order."""
+    """Return rows (length, reach, number of paths) of one table, in no order."""
     filled = tally.tables[which][tally.tables[which, :, 1] > 0]
     return np.stack([filled[:, 0] >> 32, filled[:, 0] & 0xFFFFFFFF, filled[:, 1]], axis=1)
 

@@ -8,7 +8,7 @@ is the same everywhere. Comparisons return the bits of a ``uint64``, one a lane,
 
 Memory is read through pointers: an array handed from function to function is counted up and down by
 atomic instructions, which took three quarters of the time of a short walk. Nothing checks bounds, and
-whoever takes a pointer keeps the array.
+the caller of `pointer` keeps the array.
 """
 
 from typing import Any

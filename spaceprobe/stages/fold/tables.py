@@ -77,7 +77,7 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
                 Column("high", "number", "and up to this; of paths that do not fold, 0"),
                 Column("num_paths", "integer", "number of paths"),
             ),
-            meaning="how many of a network's measured paths fold how far",
+            meaning="a range of folding, and how many of a network's measured paths fold so far",
         ),
         paths=Table(
             f"paths{end}",

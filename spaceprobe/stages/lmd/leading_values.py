@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from spaceprobe.lmd.arrays import as_matrix, frobenius_norm
 from spaceprobe.lmd.certificate import isometry_error
-from spaceprobe.lmd.factors import Factors, as_matrix, frobenius_norm
+from spaceprobe.lmd.factors import Factors
 from spaceprobe.lmd.large import (
     BLOCK,
     DIMENSIONS_PER_VALUE,

@@ -10,8 +10,9 @@ import pandas as pd
 from jaxtyping import Float64
 from torch import Tensor
 
+from spaceprobe.lmd.arrays import as_matrix
 from spaceprobe.lmd.certificate import Certificate, certify
-from spaceprobe.lmd.factors import Factors, as_matrix, cut, decompose
+from spaceprobe.lmd.factors import Factors, cut, decompose
 from spaceprobe.lmd.graph import ConstantPointsError
 from spaceprobe.lmd.noise import marchenko_pastur_edge
 from spaceprobe.lmd.rank_rules import RankEstimate

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.lmd.tables import LAYERS
 from spaceprobe.stages.lmd.weight_file import WeightFile
@@ -12,6 +10,9 @@ from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import last_epochs
 from spaceprobe.weights.quoting import path_text, quote_if_needed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WHERE = ("epoch", "layer")
 REACHED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
@@ -40,11 +41,11 @@ def _lines(tables: Frames) -> Iterator[str]:
     yield from _notes(tables)
 
 
-def _means(frame: pd.DataFrame, key: Sequence[str], digits: int) -> str:
+def _means(frame: "pd.DataFrame", key: Sequence[str], digits: int) -> str:
     """Return mean ± standard deviation for each value of the key, with their number where cells are empty."""
     groups = frame.groupby([*key], dropna=False)
     sizes = groups.size()
-    cells = pd.DataFrame(index=sizes.index)
+    cells = sizes.to_frame().iloc[:, :0]
     for name in frame.columns.difference([*key], sort=False):
         values = groups[name]
         columns = values.mean(), values.std(), values.count(), sizes
@@ -69,13 +70,13 @@ def _number(value: float, digits: int) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def _ends(values: pd.DataFrame) -> pd.DataFrame:
+def _ends(values: "pd.DataFrame") -> "pd.DataFrame":
     """Return the first and the last epoch of each run: the tables have all."""
     epochs = values.groupby("run")["epoch"]
     return values[(values["epoch"] == epochs.transform("min")) | (values["epoch"] == epochs.transform("max"))]
 
 
-def _blocks(tables: Frames, key: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+def _blocks(tables: Frames, key: Sequence[str]) -> "Iterator[tuple[str, pd.DataFrame]]":
     """Yield titles, and tables with a row for each run, variant of the probe, epoch and layer."""
     ranks = tables["lmd_ranks"]
     rules = [*ranks.loc[ranks["default"], "rule"].unique(), "participation", "energy95", "functional"]
@@ -110,12 +111,12 @@ def _blocks(tables: Frames, key: Sequence[str]) -> Iterator[tuple[str, pd.DataFr
 
 
 def _spread(
-    rows: pd.DataFrame,
+    rows: "pd.DataFrame",
     key: Sequence[str],
     across: Sequence[str],
     value: str,
     order: Iterable[str] | None = None,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Return the values with a column for each group, in the given order or that of the rows."""
     names = rows[[*across]].astype(str).agg(" ".join, axis=1)
     names = names.str.replace(" ", "_")
@@ -124,7 +125,7 @@ def _spread(
     return wide.rename_axis(None, axis="columns").reset_index()
 
 
-def _varying(runs: pd.DataFrame) -> list[str]:
+def _varying(runs: "pd.DataFrame") -> list[str]:
     """Return the columns of settings that tell the runs apart, but for the seeds."""
     settings = ["architecture", "activation", "dataset", *RUNS.settings(runs)]
     varying = [name for name in settings if name != "points_seed" and runs[name].nunique(dropna=False) > 1]
@@ -134,7 +135,7 @@ def _varying(runs: pd.DataFrame) -> list[str]:
 def _notes(tables: Frames) -> Iterator[str]:
     layers = tables["lmd_layers"]
     worst = layers["reconstruction_error"].max()
-    if pd.notna(worst):
+    if worst == worst:  # not NaN
         yield f"largest reconstruction error {worst:.1e}"
     invalid = layers[~layers["valid"].astype(bool)]
     for reason, layers_without in invalid.groupby(invalid["metric"] + ": " + invalid["reason"]):
@@ -180,6 +181,8 @@ def present_file(file: WeightFile, records: Sequence[Mapping[str, Any]], folder:
         records: of its parts, in order.
         folder: of its results.
     """
+    import pandas as pd
+
     layers = pd.DataFrame([row for record in records for row in record["lmd_layers"]])
     columns = ["name", "kind", "num_outputs", "num_inputs"]
     columns += ["rank", "spectral_norm", "stable_rank", "reconstruction_error"]

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spaceprobe.lmd.arrays import as_matrix, frobenius_norm
 from spaceprobe.lmd.certificate import certify, isometry_error
-from spaceprobe.lmd.factors import as_matrix, cut, decompose, frobenius_norm
+from spaceprobe.lmd.factors import cut, decompose
 from spaceprobe.lmd.ranks import rank_table
 from spaceprobe.lmd.spectrum import participation_ratio, shuffled_singular_values, spectrum_table
 from spaceprobe.stages.lmd.matrix import (

@@ -1,7 +1,7 @@
 """The tables of the summarize stage."""
 
 from spaceprobe.analysis.aggregate_columns import (
-    MEASURES,
+    FOLDINGS,
     NOT_OF_AGGREGATES,
     OF_ARCHITECTURE,
     OVER_SEEDS,
@@ -31,7 +31,7 @@ AGGREGATES = Table(
                 "number",
                 f"{taken} over class pairs of {column} of {measure} in folding.csv; empty where none has it",
             )
-            for measure in MEASURES
+            for measure in FOLDINGS
             for name, (column, taken) in aggregations(FOLDING).items()
         ),
         Column("note", "text", "how many of the class pairs that other networks have, where it lacks some"),

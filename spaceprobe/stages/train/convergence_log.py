@@ -1,15 +1,15 @@
 """Log what each epoch of a training changed, from which stable convergence is judged."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from spaceprobe.lmd import convergence
 from spaceprobe.lmd.margins import classification_errors, margins, regression_errors
 from spaceprobe.lmd.subspaces import largest_angle_sine, leading_directions
 from spaceprobe.lmd.verdicts import QUANTITIES, EpochChange, verdicts
-from spaceprobe.networks.layers import linear_weights
 from spaceprobe.networks.objective import is_classification
 from spaceprobe.networks.training import Epoch
 
@@ -17,9 +17,11 @@ from spaceprobe.networks.training import Epoch
 class ConvergenceLog:
     """Compares each epoch with the one before; keeps one row an epoch and layer."""
 
-    def __init__(self, network: nn.Sequential, targets: Tensor, max_learning_rate: float) -> None:
-        """Take the network that is going to be trained, the training targets, and the largest rate."""
-        self._network = network
+    def __init__(
+        self, weights: Callable[[], Sequence[Tensor]], targets: Tensor, max_learning_rate: float
+    ) -> None:
+        """Take what gives the weight matrices as they are, the training targets, and the largest rate."""
+        self._current_weights = weights
         self._targets = targets
         self._max_learning_rate = max_learning_rate
         self._weights: list[Tensor] = []
@@ -28,8 +30,8 @@ class ConvergenceLog:
         self._rows: list[dict[str, Any]] = []
 
     def add(self, epoch: Epoch) -> None:
-        """Log an epoch, with the network as it is now; the first one is that before training."""
-        weights = [weight.clone() for weight in linear_weights(self._network)]
+        """Log an epoch, with the weights as they are now; the first one is that before training."""
+        weights = [weight.clone() for weight in self._current_weights()]
         directions = [leading_directions(weight) for weight in weights]
         network = self._network_row(epoch)
         for layer, weight in enumerate(weights):
