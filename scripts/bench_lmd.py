@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 def timed(compute: Callable[[], Result], num_rounds: int = 1) -> tuple[float, Result]:
-    """Returns the fewest seconds of some rounds, and the result."""
+    """Return the fewest seconds of some rounds, and the result."""
     times = []
     for _ in range(num_rounds):
         start = time.perf_counter()
@@ -39,12 +39,12 @@ def timed(compute: Callable[[], Result], num_rounds: int = 1) -> tuple[float, Re
 
 
 def noise(generator: torch.Generator) -> Tensor:
-    """Returns independent normal entries: a flat spectrum, the hard case."""
+    """Return independent normal entries: a flat spectrum, the hard case."""
     return torch.randn(SIZE, SIZE, dtype=torch.float64, generator=generator)
 
 
 def decaying(power: float, generator: torch.Generator) -> Tensor:
-    """Returns a matrix with the singular values i^-power, in directions that a few reflections mix.
+    """Return a matrix with the singular values i^-power, in directions that a few reflections mix.
 
     For eigenvalues σ² with the density λ^-α that is power 1 / (2(α - 1)): 1/4 for α = 3, 1/2 for α = 2.
     """
@@ -57,7 +57,7 @@ def decaying(power: float, generator: torch.Generator) -> Tensor:
 
 
 def bench_all_values(W: Tensor, num_rounds: int = 2) -> None:
-    """Prints all singular values of ours against torch's, best of some rounds in turn."""
+    """Print all singular values of ours against torch's, best of some rounds in turn."""
     rounds = [
         (timed(lambda: torch.linalg.svdvals(W)), timed(lambda: singular_values(W))) for _ in range(num_rounds)
     ]
@@ -73,29 +73,29 @@ def bench_all_values(W: Tensor, num_rounds: int = 2) -> None:
 
 
 def bench_leading(name: str, W: Tensor) -> None:
-    """Prints the leading values and vectors against all values, with stated and true errors."""
+    """Print the leading values and vectors against all values, with stated and true errors."""
     torch_s, true = timed(lambda: torch.linalg.svdvals(W))
     print(f"leading {NUM_LEADING} values and vectors, {SIZE} x {SIZE}, {name}")
     print(f"  torch.linalg.svdvals, all, no vectors     {torch_s:7.2f} s")
     for krylov_dim in (None, 15 * NUM_LEADING):
-        lead_s, found = timed(lambda dim=krylov_dim: leading_triplets(W, NUM_LEADING, krylov_dim=dim), 3)
-        error = (found.singular_values - true[:NUM_LEADING]).abs() / true[0]
-        print(f"  spaceprobe, {found.krylov_dim} dimensions                {lead_s:7.2f} s", end="")
+        lead_s, triplets = timed(lambda dim=krylov_dim: leading_triplets(W, NUM_LEADING, krylov_dim=dim), 3)
+        error = (triplets.singular_values - true[:NUM_LEADING]).abs() / true[0]
+        print(f"  spaceprobe, {triplets.krylov_dim} dimensions                {lead_s:7.2f} s", end="")
         print(f"   {torch_s / lead_s:.1f} times as fast")
-        print(f"    stated error / sigma_1: largest         {float(found.residuals.max()):9.1e}", end="")
-        print(f"   median {float(found.residuals.median()):.1e}")
+        print(f"    stated error / sigma_1: largest         {float(triplets.residuals.max()):9.1e}", end="")
+        print(f"   median {float(triplets.residuals.median()):.1e}")
         print(f"    true error of values / sigma_1: largest {float(error.max()):9.1e}", end="")
         print(f"   median {float(error.median()):.1e}")
 
 
 def bench_vectors(W: Tensor) -> None:
-    """Prints the full decomposition with vectors, once: it takes long."""
+    """Print the full decomposition with vectors, once: it takes long."""
     seconds, _ = timed(lambda: torch.linalg.svd(W, full_matrices=False))
     print(f"  torch.linalg.svd, all, with vectors       {seconds:7.2f} s")
 
 
 def bench_laplacian() -> None:
-    """Prints the seconds of a layer's factors with the Laplacian metric, graphs included."""
+    """Print the seconds of a layer's factors with the Laplacian metric, graphs included."""
     layer = mlp([784, 300], torch.Generator().manual_seed(0))[0]
     inputs = load_split(MNIST, train=False).inputs[:NUM_IMAGES].double()
     weight, bias = layer.weight.detach().double(), layer.bias.detach().double()
@@ -110,7 +110,7 @@ def bench_laplacian() -> None:
 
 
 def main() -> None:
-    """Prints all of it."""
+    """Print all of it."""
     torch.set_num_threads(1)
     bench_laplacian()
     generator = torch.Generator().manual_seed(0)

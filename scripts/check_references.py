@@ -1,4 +1,4 @@
-"""Holds the shipped studies against reference values of an independent prototype.
+"""Compare the shipped studies with reference values of an independent prototype.
 
 784-30-30-10, Adam 1e-3, ten epochs, three seeds: a mean agrees within the larger of ten of the prototype's
 standard deviations and 10 %. Swiss roll: dimension 2 ± 0.3 in the data and in both hidden layers.
@@ -44,16 +44,16 @@ RETRIEVAL = {
 }
 
 Row = tuple[str, float, float, float]
-"""What is compared, the value found, the reference and the tolerance."""
+"""What is compared, its value, the reference and the tolerance."""
 
 
 def tolerance(mean: float, deviation: float) -> float:
-    """Returns the larger of ten standard deviations and 10 %."""
+    """Return the larger of ten standard deviations and 10 %."""
     return max(10 * deviation, 0.1 * mean)
 
 
 def activations(folder: Path) -> Iterator[Row]:
-    """Yields the comparisons of lmd-activations."""
+    """Yield the comparisons of lmd-activations."""
     tables = read_tables(folder)
     runs = tables["runs"]
     names = runs.set_index("run")["activation"]
@@ -62,16 +62,16 @@ def activations(folder: Path) -> Iterator[Row]:
         for name in ("lmd_ranks", "lmd_layers", "lmd_retrieval")
     )
     for activation, expected in ACCURACIES.items():
-        found = runs.loc[runs["activation"] == activation, "test_accuracy"].mean()
-        yield f"{activation}: test accuracy", found, expected[0], tolerance(*expected)
+        accuracy = runs.loc[runs["activation"] == activation, "test_accuracy"].mean()
+        yield f"{activation}: test accuracy", accuracy, expected[0], tolerance(*expected)
         last = ranks[(ranks["activation"] == activation) & (ranks["epoch"] == 10)]
         for rule, references in RULES[activation].items():
             means = last[last["rule"] == rule].groupby("layer")["value"].mean()
             for layer, reference in enumerate(references):
                 what = f"{activation}: {rule}, layer {layer}"
                 yield what, means[layer], reference[0], tolerance(*reference)
-        some = layers[(layers["activation"] == activation) & (layers["epoch"] == 10)]
-        norms = some[some["metric"] == "identity"].groupby("layer")["spectral_norm"].mean()
+        of_layers = layers[(layers["activation"] == activation) & (layers["epoch"] == 10)]
+        norms = of_layers[of_layers["metric"] == "identity"].groupby("layer")["spectral_norm"].mean()
         for layer, reference in enumerate(SPECTRAL_NORMS[activation]):
             what = f"{activation}: largest singular value, layer {layer}"
             yield what, norms[layer], reference[0], tolerance(*reference)
@@ -80,13 +80,13 @@ def activations(folder: Path) -> Iterator[Row]:
     for epoch, expected_rank in PARTICIPATION_OVER_EPOCHS.items():
         yield f"relu: participation, layer 0, epoch {epoch}", means[epoch], expected_rank, 0.1 * expected_rank
     trained = retrieval[(retrieval["activation"] == "relu") & (retrieval["epoch"] == 10)]
-    accuracy = trained[trained["layer"] == 0].groupby("space")["accuracy"].mean()
+    accuracies = trained[trained["layer"] == 0].groupby("space")["accuracy"].mean()
     for space, expected in RETRIEVAL.items():
-        yield f"relu: retrieval in {space}, layer 0", accuracy[space], expected[0], tolerance(*expected)
+        yield f"relu: retrieval in {space}, layer 0", accuracies[space], expected[0], tolerance(*expected)
 
 
 def swiss_roll(folder: Path) -> Iterator[Row]:
-    """Yields the comparisons of lmd-swiss-roll."""
+    """Yield the comparisons of lmd-swiss-roll."""
     dimension = read_tables(folder)["lmd_dimension"]
     entering = dimension[(dimension["space"] == "input") & (dimension["epoch"] == dimension["epoch"].max())]
     means = entering.groupby(["layer", "estimator"])["dimension"].mean()
@@ -96,14 +96,14 @@ def swiss_roll(folder: Path) -> Iterator[Row]:
 
 
 def main() -> None:
-    """Prints every comparison."""
+    """Print every comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("activations", type=Path, help="the results of lmd-activations")
     parser.add_argument("swiss_roll", type=Path, help="the results of lmd-swiss-roll")
     folders = parser.parse_args()
     rows = [*activations(folders.activations), *swiss_roll(folders.swiss_roll)]
-    table = pd.DataFrame(rows, columns=["", "found", "reference", "tolerance"])
-    table["agrees"] = (table["found"] - table["reference"]).abs() <= table["tolerance"]
+    table = pd.DataFrame(rows, columns=["", "value", "reference", "tolerance"])
+    table["agrees"] = (table["value"] - table["reference"]).abs() <= table["tolerance"]
     print(table.to_string(index=False, float_format=lambda number: f"{number:.3f}"))
     sys.exit(0 if table["agrees"].all() else 1)
 

@@ -1,7 +1,7 @@
-"""Draws the README's pictures with the tool itself, from the results of the shipped studies.
+"""Draw the README's pictures with the tool itself, from the results of the shipped studies.
 
-They lie in ``scripts/figures``. A study that was not run is an error: an old picture beside new numbers helps
-nobody.
+They are in ``scripts/figures``. A study that was not run is an error, so that no old picture stands beside
+new numbers.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spaceprobe.cli.figure_files import write_figure
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.report.kinds import kind_named
+from spaceprobe.report.figures import figure_named
 from spaceprobe.results.results import load_results
 from spaceprobe.results.started import find_started
 
@@ -31,7 +31,7 @@ PICTURES = (
 
 
 def main() -> None:
-    """Draws them and prints their names."""
+    """Draw them and print their names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "results", type=Path, nargs="?", default=Path("results"), help="the folder of results"
@@ -40,15 +40,15 @@ def main() -> None:
     folder = Path(__file__).parent / "figures"
     for study, name in PICTURES:
         try:
-            found = load_results(*find_started(study, results))
-            kind = kind_named(name)
-            reason = kind.lacks(found)
+            loaded = load_results(*find_started(study, results))
+            entry = figure_named(name)
+            reason = entry.lacks(loaded)
         except SpaceprobeError as error:
             reason = str(error)
         if reason is not None:
             raise SystemExit(f"{study}, {name}: {reason}")
         path = folder / f"{study}-{name}.png"
-        write_figure(kind.draw(found), path)
+        write_figure(entry.draw(loaded), path)
         print(path)
 
 

@@ -1,7 +1,7 @@
 """How the sampled χ approaches the exact one with the number of points: scripts/figures/sampling.png.
 
 Trained 2x30 and 10x60 (two epochs), the same paths between MNIST test images of different classes for every
-number of points. Shown are the share of the linear regions that the points see and the mean of χ over its
+number of points. It shows the share of the linear regions that the points meet, and the mean of χ over its
 exact value.
 """
 
@@ -25,14 +25,14 @@ NETWORKS = {"2x30": "o", "10x60": "s"}
 
 
 def mean_chi(folding: PathFolding) -> float:
-    """Returns the mean of χ over paths, read from their starts."""
+    """Return the mean of χ over paths, read from their starts."""
     return float(space_folding(folding.length, folding.reach_from_a).mean())
 
 
 def num_regions(
     network: torch.nn.Module, a: torch.Tensor, b: torch.Tensor, method: Method, num: int
 ) -> float:
-    """Returns the mean number of linear regions seen along the first paths."""
+    """Return the mean number of linear regions seen along the first paths."""
     traces = (
         trace_path(network, start, end, method=method, num_points=num)
         for start, end in zip(a[:NUM_TRACED], b[:NUM_TRACED], strict=True)
@@ -41,7 +41,7 @@ def num_regions(
 
 
 def main() -> None:
-    """Measures, prints a table and draws it."""
+    """Measure, print a table and draw it."""
     torch.set_num_threads(1)
     generator = np.random.default_rng(0)
     sources, targets = ends(2_000)

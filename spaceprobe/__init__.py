@@ -7,36 +7,26 @@ The public face, imported where it is first used, since torch takes seconds:
 - `space_folding`: χ from length and reach;
 - `read_tables`: the tables of a study as DataFrames.
 
-Every figure of a report is a function in `spaceprobe.report.figures`, from such tables to a figure of
-matplotlib.
+`spaceprobe.api` describes them with examples, and has the functions that draw such tables as well.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spaceprobe.folding import space_folding, walk_paths
-    from spaceprobe.lmd import decompose
-    from spaceprobe.tables.frames import read_tables
+    from spaceprobe.api import decompose, read_tables, space_folding, walk_paths
 
     __version__: str
 
 __all__ = ["__version__", "decompose", "read_tables", "space_folding", "walk_paths"]
 
-_HOMES = {
-    "decompose": "spaceprobe.lmd",
-    "read_tables": "spaceprobe.tables.frames",
-    "space_folding": "spaceprobe.folding",
-    "walk_paths": "spaceprobe.folding",
-}
-
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("importlib.metadata").version("spaceprobe")
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'spaceprobe' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module("spaceprobe.api"), name)
 
 
 def __dir__() -> list[str]:

@@ -66,7 +66,7 @@ def tent_map(num_layers: int) -> list[Layer]:
 
 
 def cantor_layers(num_folds: int) -> list[Layer]:
-    """CantorNet in its recursion-based form, as in design.md, section 2."""
+    """CantorNet in its recursion-based form, as in docs/definitions.md, "Known answers"."""
     pair = [
         as_layer([[3, 0], [-3, 0], [0, 1]], [-2, 1, 0]),
         as_layer([[1, 1, 0], [0, 0, 1]], [0, 0]),

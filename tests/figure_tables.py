@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 
 import spaceprobe.report.figures as figures
-from spaceprobe.stages.fold.tables import FOLDING
+from spaceprobe.report.figures.depth import RESPONSES
+from spaceprobe.report.figures.training import CURVES
+from spaceprobe.results.readings import DECLARED
+from spaceprobe.tables.states import STATES
 
 CRITERIA = ("gradient_ratio", "drift", "subspace_sine", "log_loss_change")
 EPOCHS = (0, 3)
@@ -16,7 +19,7 @@ def make_tables(architectures=("2x6", "3x4"), seeds=(0, 1, 2), **swept):
     """Returns the tables by name of runs over architectures, seeds and at most one further setting."""
     rng = np.random.default_rng(7)
     name, values = next(iter(swept.items()), ("", (None,)))
-    runs, rows = [], {table: [] for table in TABLES}
+    runs, rows = [], {table: [] for table in (*TABLES, "aggregates")}
     for architecture in architectures:
         depth, width = map(int, architecture.split("x"))
         for value in values:
@@ -27,8 +30,9 @@ def make_tables(architectures=("2x6", "3x4"), seeds=(0, 1, 2), **swept):
                 for epoch in EPOCHS:
                     for table, make in TABLES.items():
                         rows[table] += [{"run": run, "epoch": epoch, **row} for row in make(rng, depth)]
+                rows["aggregates"] += [{**runs[-1], **row} for row in _aggregates(rng)]
     return {"runs": as_read(pd.DataFrame(runs))} | {
-        table: as_read(pd.DataFrame(some)) for table, some in rows.items()
+        table: as_read(pd.DataFrame(of_table)) for table, of_table in rows.items()
     }
 
 
@@ -48,10 +52,16 @@ def _run(run, architecture, depth, width, seed):
 def _folding(rng, _):
     for source, target in ((0, 1), (1, 0), (1, 1)):
         for measure in ("chi", "peak"):
-            names = [name for name in FOLDING.names if name not in FOLDING.key]
+            names = [name for name in DECLARED["folding"].names if name not in DECLARED["folding"].key]
             values = dict(zip(names, rng.uniform(0.1, 0.9, len(names)), strict=True))
             pair = {"source_class": source, "target_class": target, "measure": measure}
             yield {**pair, "method": "exact", "num_points": None, **values}
+
+
+def _aggregates(rng):
+    for state in STATES:
+        reading = {"state": state, "method": "exact", "num_points": None, "num_pairs": 3}
+        yield reading | {name: rng.uniform(0.1, 0.9) for name in RESPONSES}
 
 
 def _histogram(rng, _):
@@ -62,7 +72,7 @@ def _histogram(rng, _):
 
 
 def _training(rng, _):
-    yield {name: rng.uniform(0.1, 0.9) for name in figures.training.CURVES} | {"learning_rate": 0.1}
+    yield {name: rng.uniform(0.1, 0.9) for name in CURVES} | {"learning_rate": 0.1}
 
 
 def _convergence(rng, depth):
@@ -74,8 +84,8 @@ def _ranks(rng, depth):
     for layer in range(depth + 1):
         for rule in ("data99", "participation", "functional"):
             value = rng.uniform(1, 6)
-            said = {"valid": True, "reason": None, "default": rule == "data99"}
-            yield {"layer": layer, "rule": rule, "rank": int(np.ceil(value)), "value": value, **said}
+            facts = {"valid": True, "reason": None, "default": rule == "data99"}
+            yield {"layer": layer, "rule": rule, "rank": int(np.ceil(value)), "value": value, **facts}
 
 
 def _spectrum(rng, depth):
@@ -95,8 +105,8 @@ def _dimension(rng, depth):
     for layer in range(depth + 1):
         for space in ("input", "output"):
             for estimator in ("mle", "twonn"):
-                found = {"dimension": rng.uniform(2, 9)}
-                yield {"layer": layer, "space": space, "estimator": estimator, **found}
+                estimate = {"dimension": rng.uniform(2, 9)}
+                yield {"layer": layer, "space": space, "estimator": estimator, **estimate}
 
 
 def _retrieval(rng, depth):
@@ -125,7 +135,7 @@ TABLES = {
 }
 
 FIGURES = {
-    "folding_against": lambda t: figures.folding_against(t["runs"], t["folding"], t.get("correlations")),
+    "folding_against": lambda t: figures.folding_against(t["runs"], t["aggregates"], t.get("correlations")),
     "class_pair_heat_maps": lambda t: figures.class_pair_heat_maps(t["runs"], t["folding"]),
     "chi_distribution": lambda t: figures.chi_distribution(t["runs"], t["folding_histogram"]),
     "layer_spectra": lambda t: figures.layer_spectra(

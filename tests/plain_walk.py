@@ -1,7 +1,7 @@
 """The exact walk on one page, for one path: event by event, nothing remembered but the states.
 
 The oracle of the kernel walk where rational arithmetic is too slow: real images, wide and deep layers.
-At every event the whole network is run from x(t); see «Settle» in design.md, section 3.
+At every event the whole network is run from x(t); see docs/definitions.md, "Settling".
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Space folding in rational arithmetic: design.md, section 2, transcribed word by word and slow.
+"""Space folding in rational arithmetic: docs/definitions.md, "Exact rules", word by word and slow.
 
 Shares no code and no idea with the engines: it finds the breakpoints of each layer between those of
 the layers before, then asks for the activation pattern in the middle of every interval that is

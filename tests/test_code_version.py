@@ -214,6 +214,8 @@ def test_versions_need_no_torch_and_little_time():
     assert float(seconds) < 1.5  # 0.25 where it was written; room for a slow machine
 
 
+CLASS_PAIRS = "stages.fold.endpoints.class_pairs"
+
 RUN_AND_TRACE = """
     import json, sys, threading
     from pathlib import Path
@@ -290,7 +292,7 @@ def test_all_functions_that_really_run_are_reached(tmp_path):
     ran = json.loads(out.splitlines()[-1])
     for stage, places in ran.items():
         modules = {module for module, _ in places}
-        chosen = ("data.sets.mnist", "data.sets.swiss_roll", "networks.models.mlp")
+        chosen = ("data.sets.mnist", "data.sets.swiss_roll", "networks.models.mlp", CLASS_PAIRS)
         start = [f"spaceprobe.stages.{stage}.computation", *(f"spaceprobe.{name}" for name in chosen)]
         missed = modules - {*versions._SOURCES.imported_by(start)}
         assert not [name for name in missed if not versions.DECLARATIONS.fullmatch(name)], stage

@@ -5,13 +5,22 @@ import re
 import pandas as pd
 import pytest
 
-from spaceprobe.report.figures.differences import MAX_ROWS, differences_figure
-from spaceprobe.report.figures.style import render
+from spaceprobe.report.drawing.style import render
+from spaceprobe.report.figures import differences
+from spaceprobe.report.figures.differences import MAX_ROWS
 from spaceprobe.results.settings_differences import ABSENT, settings_differences
+from spaceprobe.tables.states import STATES, UNTRAINED
 
 GROUPS = ("2x30", "3x20")
 RANKS = ("rank_participation", "rank_data99", "rank_functional")
 QUANTITIES = ("test_accuracy", "test_loss", "chi_folded_mean", "chi_max", "chi_row_max_median")
+
+
+GROUP_COLUMNS = ("architecture", "activation", "dataset")
+
+
+def differences_figure(rows, others=(), readings=()):
+    return differences.differences_figure(rows, [*GROUP_COLUMNS, *others], readings)
 
 
 def make_differences(groups=GROUPS, quantities=(*QUANTITIES, *RANKS, "spectral_norm"), **columns):
@@ -19,7 +28,7 @@ def make_differences(groups=GROUPS, quantities=(*QUANTITIES, *RANKS, "spectral_n
     for group in groups:
         for quantity in quantities:
             is_layered = quantity.startswith(("rank", "spectral"))
-            states = ("trained",) if quantity.startswith("test") else ("untrained", "trained", "difference")
+            states = ("trained",) if quantity.startswith("test") else STATES
             for layer in (0, 1) if is_layered else (None,):
                 for state in states:
                     row = {"architecture": group, "activation": "relu", "dataset": "mnist", "state": state}
@@ -51,22 +60,22 @@ def test_a_panel_for_every_quantity_and_one_for_ranks():
     assert labels(panels["largest χ"]) == [*GROUPS]
     of_layers = [f"{group}, layer {layer}" for group in GROUPS for layer in (0, 1)]
     assert labels(panels["components of a trained layer"]) == of_layers
-    found = titles(figure)
-    assert len(found) == 2 * (2 * 1 + 3 * 2) + 2 * 2 * 3  # groups × panels × states, layers × rules
-    assert "2x30, untrained: 0.25 [-0.5, 1]" in found
-    assert "3x20, layer 1, functional rank: 0.25 [-0.5, 1]" in found
+    drawn = titles(figure)
+    assert len(drawn) == 2 * (2 * 1 + 3 * 2) + 2 * 2 * 3  # groups × panels × states, layers × rules
+    assert "2x30, untrained: 0.25 [-0.5, 1]" in drawn
+    assert "3x20, layer 1, functional rank: 0.25 [-0.5, 1]" in drawn
 
 
 def test_markers_tell_states_apart_and_lie_where_the_difference_is():
     rows = make_differences(groups=("2x30",), quantities=("chi_max",))
-    rows.loc[rows["state"] == "untrained", "difference"] = -0.125
+    rows.loc[rows["state"] == UNTRAINED, "difference"] = -0.125
     (axes,) = drawn_panels(differences_figure(rows)).values()
     points = {line.get_gid(): line for line in axes.lines if line.get_gid()}
-    trained, initial = points.values()
-    assert (trained.get_xdata()[0], initial.get_xdata()[0]) == (0.25, -0.125)
+    trained, untrained = points.values()
+    assert (trained.get_xdata()[0], untrained.get_xdata()[0]) == (0.25, -0.125)
     assert trained.get_markerfacecolor() == trained.get_markeredgecolor()
-    assert initial.get_markerfacecolor() != initial.get_markeredgecolor()
-    assert trained.get_ydata()[0] != initial.get_ydata()[0]
+    assert untrained.get_markerfacecolor() != untrained.get_markeredgecolor()
+    assert trained.get_ydata()[0] != untrained.get_ydata()[0]
     assert any([*line.get_xdata()] == [0, 0] for line in axes.lines)
 
 
@@ -88,7 +97,7 @@ def test_ranks_alone_fill_the_figure():
 def test_one_way_of_reading_paths_is_drawn():
     ways = [make_differences(method=method, quantities=("chi_max",)) for method in ("sampled", "exact")]
     ways[0]["difference"] = 0.75
-    figure = differences_figure(pd.concat(ways, ignore_index=True))
+    figure = differences_figure(pd.concat(ways, ignore_index=True), readings=["method"])
     assert len(titles(figure)) == 4
     assert all(": 0.25" in title for title in titles(figure))
 
@@ -109,7 +118,7 @@ def test_many_groups_do_not_make_it_endless(quantities):
 def test_other_settings_name_the_rows():
     rows = pd.concat([make_differences(), make_differences()], ignore_index=True)
     rows.insert(3, "learning_rate", [0.1] * (len(rows) // 2) + [1.0] * (len(rows) // 2))
-    panels = drawn_panels(differences_figure(rows))
+    panels = drawn_panels(differences_figure(rows, others=["learning_rate"]))
     expected = [f"{group} learning_rate {rate}" for rate in (0.1, 1.0) for group in GROUPS]
     assert labels(panels["test accuracy"]) == expected
 
@@ -158,11 +167,11 @@ def test_a_long_list_stays_on_one_line():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", r"^second study\.yaml: no YAML: "),
-        ("- 1", r"^second study\.yaml: a mapping of settings is needed, not list$"),
-        ("", r"^second study\.yaml: a mapping of settings is needed, not NoneType$"),
+        ("a: [", r"^second study\.yaml: is not YAML: "),
+        ("- 1", r"^second study\.yaml: expected a mapping of settings, got list$"),
+        ("", r"^second study\.yaml: expected a mapping of settings, got NoneType$"),
     ],
 )
-def test_what_is_no_study_is_refused(text, message):
+def test_what_is_not_a_study_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         settings_differences(STUDY, text)

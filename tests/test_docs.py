@@ -29,6 +29,7 @@ from spaceprobe.stages.stage import StudyStage
 from tests.documents import PAGES, ROOT, anchor, blocks, command_lines, headings, page_name, targets
 from tests.test_endpoints import MIRRORED
 from tests.test_measures import MEAN_LENGTH, MIDDLE
+from tests.test_report_commands import NEW_FIGURE
 from tests.test_seams import NARROW, STRIPES
 
 STUDY = """\
@@ -114,9 +115,11 @@ def test_a_rank_rule():
 
 def test_a_figure(finished):
     results = load_results(*find_started("quickstart", finished))
-    kind = extension("A figure")["LOSSES"]
-    assert kind.lacks(results) is None
-    assert isinstance(kind.draw(results), Figure)
+    # tests/test_report_commands.py plots it in a copy of the package.
+    assert without_positions(section_code("A figure")) == without_positions(NEW_FIGURE)
+    entry = extension("A figure")["ENTRY"]
+    assert entry.lacks(results) is None
+    assert isinstance(entry.draw(results), Figure)
 
 
 def test_an_activation(monkeypatch):

@@ -9,8 +9,9 @@ import pytest
 
 import spaceprobe.report.figures as figures
 from spaceprobe.lmd.convergence import THRESHOLD
-from spaceprobe.report.figures.training import CONVERGED_BELOW
-from spaceprobe.results.groups import MAX_GROUPS, choose, compare
+from spaceprobe.report.figures.convergence import CONVERGED_BELOW
+from spaceprobe.results.groups import MAX_GROUPS, choose, rows_by_group
+from spaceprobe.tables.states import TRAINED, UNTRAINED
 from tests.figure_tables import FIGURES, as_read, make_tables, words_of
 
 STRANGE = r"""<script>"'&$x^{$ \$ 数"""
@@ -45,7 +46,9 @@ def many():
 def test_every_public_figure_is_tried_here():
     drawn = {*FIGURES, "path_figure", "plane_figure", "sampling_figure"}
     assert drawn | {"FORMATS", "render"} == {*figures.__all__}
-    assert all(name in figures.__doc__ for name in figures.__all__)
+    assert all(getattr(figures, name) is function for name, function in figures.FUNCTIONS.items())
+    with pytest.raises(AttributeError, match="no attribute 'no_figure'"):
+        figures.no_figure  # noqa: B018  # the access is what is tried
 
 
 @each_figure
@@ -73,7 +76,22 @@ def test_small_studies(draw, study):
 
 @each_figure
 def test_columns_without_any_number(draw, tables):
-    keys = {"run", "epoch", "layer", "index", "axis", "source_class", "target_class", "low", "high", "noise"}
+    keys = {
+        "depth",
+        "width",
+        "seed",
+        "num_pairs",
+        "run",
+        "epoch",
+        "layer",
+        "index",
+        "axis",
+        "source_class",
+        "target_class",
+        "low",
+        "high",
+        "noise",
+    }
     emptied = {"runs": tables["runs"]}
     for name, table in tables.items():
         if name != "runs":
@@ -93,7 +111,7 @@ def test_runs_that_failed_are_left_out_and_counted(draw, tables):
     words = seen(draw({**tables, "runs": runs}))
     assert "1 of 6 runs failed and are left out" in words.replace("\n", " ")
     rest = {name: table[table["run"] != runs["run"][0]] for name, table in tables.items()}
-    drawn, alone = (titles_of(draw(some)) for some in ({**tables, "runs": runs}, rest))
+    drawn, alone = (titles_of(draw(frames)) for frames in ({**tables, "runs": runs}, rest))
     assert drawn == alone
 
 
@@ -123,17 +141,17 @@ def test_two_hundred_groups_are_thinned_out(draw, many):
 
 def test_groups_are_the_first_the_last_and_some_between():
     tables = make_tables([f"{depth}x5" for depth in range(1, 31)], seeds=(0,))
-    compared = compare(tables["runs"], tables["training"])
-    assert compared.groups == ["1x5", "5x5", "9x5", "13x5", "18x5", "22x5", "26x5", "30x5"]
-    assert {*compared.rows["group"]} == {*compared.groups}
+    grouped = rows_by_group(tables["runs"], tables["training"], "training")
+    assert grouped.groups == ["1x5", "5x5", "9x5", "13x5", "18x5", "22x5", "26x5", "30x5"]
+    assert {*grouped.rows["group"]} == {*grouped.groups}
     assert len(choose(range(100), MAX_GROUPS)) == MAX_GROUPS
 
 
 def test_points_have_the_aggregates_as_titles(tables):
-    folding = tables["folding"].assign(row_max_median=0.1)
-    first = (folding["run"] == tables["runs"]["run"][0]) & (folding["epoch"] == 3)
-    folding.loc[first, "row_max_median"] = 0.2284
-    titles = titles_of(figures.folding_against(tables["runs"], folding))
+    aggregates = tables["aggregates"].assign(chi_row_max_median=0.1)
+    first = (aggregates["run"] == tables["runs"]["run"][0]) & (aggregates["state"] == TRAINED)
+    aggregates.loc[first, "chi_row_max_median"] = 0.2284
+    titles = titles_of(figures.folding_against(tables["runs"], aggregates))
     assert titles.count("2x6-s0, trained: 0.228") == 1
     assert titles.count("2x6-s0, untrained: 0.1") == 1
     assert len(titles) == 3 * 2 * 6  # responses, states, runs
@@ -141,8 +159,8 @@ def test_points_have_the_aggregates_as_titles(tables):
 
 def test_lines_join_means_and_bars_are_t_intervals_over_seeds(tables):
     values = dict(zip(tables["runs"]["run"], (0.2, 0.3, 0.4, 0.5, 0.5, 0.5), strict=True))
-    folding = tables["folding"].assign(row_max_median=tables["folding"]["run"].map(values))
-    axes = figures.folding_against(tables["runs"], folding).axes[0]
+    aggregates = tables["aggregates"].assign(chi_row_max_median=tables["aggregates"]["run"].map(values))
+    axes = figures.folding_against(tables["runs"], aggregates).axes[0]
     _, trained = axes.containers
     assert trained.lines[0].get_ydata().tolist() == pytest.approx([0.3, 0.5])
     low, high = trained.lines[2][0].get_segments()[0][:, 1]
@@ -156,19 +174,19 @@ def test_lines_join_means_and_bars_are_t_intervals_over_seeds(tables):
     [
         ("momentum", "this study sweeps no momentum"),
         ("width", "width is the same in all runs that are done"),
-        ("name", "name is no number"),
+        ("name", "name is not a number"),
     ],
 )
 def test_an_axis_that_cannot_be(axis, words):
     tables = make_tables(("2x6", "3x6"), name=("a", "b"))
-    figure = figures.folding_against(tables["runs"], tables["folding"], axis=axis)
+    figure = figures.folding_against(tables["runs"], tables["aggregates"], axis=axis)
     assert words in seen(figure)
     assert len(figure.axes) == 1
 
 
 def test_any_swept_number_is_an_axis():
     tables = make_tables(("2x6",), seeds=(0, 1), learning_rate=(1e-4, 1e-3, 1e-2))
-    figure = figures.folding_against(tables["runs"], tables["folding"], axis="learning_rate")
+    figure = figures.folding_against(tables["runs"], tables["aggregates"], axis="learning_rate")
     seen(figure)
     for axes in figure.axes:
         assert axes.get_xlabel() == "learning_rate"
@@ -179,7 +197,7 @@ def test_any_swept_number_is_an_axis():
 
 def test_no_interval_over_runs_that_differ_in_more_than_their_seed():
     tables = make_tables(("2x6", "3x6"), seeds=(0, 1), momentum=(0.0, 0.9))
-    figure = figures.folding_against(tables["runs"], tables["folding"])
+    figure = figures.folding_against(tables["runs"], tables["aggregates"])
     assert "no bars" in seen(figure)
     for container in figure.axes[0].containers:
         for segment in container.lines[2][0].get_segments():
@@ -197,12 +215,20 @@ def test_correlations_stand_in_the_corner_of_their_response(tables):
         {**row, "interval": "Fisher z", "pearson": 0.2},
     ]
     others += [{**row, "predictor": "width", "pearson": -0.5}, {**row, "seed": "0", "pearson": 0.3}]
-    correlations = as_read(pd.DataFrame([*others, row, {**row, "state": "untrained", "pearson": np.nan}]))
+    correlations = as_read(pd.DataFrame([*others, row, {**row, "state": UNTRAINED, "pearson": np.nan}]))
     for high, words in ((np.nan, "trained r = 0.95"), (0.971, "trained r = 0.95 [0.90, 0.97]")):
         low = np.nan if np.isnan(high) else 0.898
-        some = correlations.assign(pearson_low=low, pearson_high=high)
-        figure = figures.folding_against(tables["runs"], tables["folding"], some)
+        with_ends = correlations.assign(pearson_low=low, pearson_high=high)
+        figure = figures.folding_against(tables["runs"], tables["aggregates"], with_ends)
         assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [[], [words], []]
+
+
+def test_correlations_of_a_study_without_a_finished_run(tables):
+    failed = tables["runs"].assign(status="failed")
+    figure = figures.folding_against(failed, tables["aggregates"], pd.DataFrame({"method": ["exact"]}))
+    assert "6 of 6 runs failed" in words_of(figure).replace("\n", " ")
+    none = figures.folding_against(tables["runs"], tables["aggregates"].iloc[:0], pd.DataFrame())
+    assert "no class pair was measured" in words_of(none)
 
 
 def test_cells_are_means_over_seeds_from_source_to_target(tables):
@@ -233,17 +259,40 @@ def test_share_that_folds_is_in_the_legend():
 
 
 def test_ways_of_reading_paths_are_not_mixed(tables):
-    exact = tables["folding"]
-    sampled = [exact.assign(method="sampled", num_points=n, row_max_median=0.99) for n in (10, 100)]
-    folding = as_read(pd.concat([*sampled, exact]))
+    exact = tables["aggregates"]
+    sampled = [exact.assign(method="sampled", num_points=n, chi_row_max_median=0.99) for n in (10, 100)]
+    aggregates = as_read(pd.concat([*sampled, exact]))
     titles = titles_of(figures.folding_against(tables["runs"], exact))
-    figure = figures.folding_against(tables["runs"], folding)
+    figure = figures.folding_against(tables["runs"], aggregates)
     assert titles_of(figure) == titles
     assert "of 3 ways of reading them: method exact" in words_of(figure)
     swept = exact.copy()
     swept.insert(1, "per_class", 40)
-    both = pd.concat([swept.assign(per_class=20, row_max_median=0.99), swept])  # the most images count
+    fewer = swept.assign(per_class=20, chi_row_max_median=0.99)
+    both = pd.concat([fewer, swept])  # the most images count
     assert titles_of(figures.folding_against(tables["runs"], both)) == titles
+
+
+def test_ways_of_reading_class_pairs_are_not_mixed(tables):
+    sampled = tables["folding"].assign(method="sampled", num_points=10, max=0.99)
+    figure = figures.class_pair_heat_maps(tables["runs"], as_read(pd.concat([sampled, tables["folding"]])))
+    assert titles_of(figure) == titles_of(figures.class_pair_heat_maps(tables["runs"], tables["folding"]))
+    assert "of 2 ways of reading them: method exact" in words_of(figure)
+
+
+def test_a_count_of_points_in_a_layer_is_not_a_way_of_reading(tables):
+    """Layers may have other numbers of duplicates, which the estimators leave out."""
+    counted = tables["lmd_dimension"].assign(num_points=range(len(tables["lmd_dimension"])))
+    drawn = figures.activation_dimension(tables["runs"], counted)
+    assert titles_of(drawn) == titles_of(
+        figures.activation_dimension(tables["runs"], tables["lmd_dimension"])
+    )
+    assert "ways of reading" not in words_of(drawn)
+
+
+def test_a_table_of_class_pairs_is_not_taken_for_aggregates(tables):
+    with pytest.raises(ValueError, match=r"expected aggregates\.csv, got a table without the column state"):
+        figures.folding_against(tables["runs"], tables["folding"])
 
 
 def test_ranks_on_the_diagonal_are_off_by_nothing(tables):

@@ -11,8 +11,8 @@ import pytest
 from matplotlib.colors import to_rgb
 
 import spaceprobe.report.figures as figures
-from spaceprobe.report.figures import style
-from spaceprobe.report.figures.marks import STATES, legend_above, log_label
+from spaceprobe.report.drawing import style
+from spaceprobe.report.drawing.marks import STATE_LOOKS, legend_above, log_label
 from tests.figure_tables import FIGURES, make_tables
 
 TEXT_CONTRAST = 4.5
@@ -49,17 +49,18 @@ def test_contrast_of_known_colours():
     assert contrast("#767676", "white") == pytest.approx(4.54, abs=0.01)
 
 
-@pytest.mark.parametrize("name", ["INK", "MUTED", "TRAINED", "UNTRAINED", "THIRD"])
+@pytest.mark.parametrize("name", ["INK", "MUTED", "BLUE", "ORANGE", "GRAY"])
 def test_text_can_be_read_on_paper(name):
     assert contrast(getattr(style, name), style.PAPER) >= TEXT_CONTRAST
 
 
 def test_states_differ_in_grey_and_without_any_tone():
-    assert contrast(style.TRAINED, style.UNTRAINED) >= APART_IN_GREY
-    initial, trained = STATES.values()
-    assert initial.marker != trained.marker
-    assert initial.line != trained.line
-    assert initial.fill == style.PAPER != trained.fill
+    assert contrast(style.BLUE, style.ORANGE) >= APART_IN_GREY
+    untrained, trained = STATE_LOOKS.values()
+    assert (untrained.color, trained.color) == (style.ORANGE, style.BLUE)
+    assert untrained.marker != trained.marker
+    assert untrained.line != trained.line
+    assert untrained.fill == style.PAPER != trained.fill
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 8, 30])
@@ -145,8 +146,8 @@ def test_labels_of_log_scales(value, label):
 
 def test_a_legend_takes_more_lines_where_names_are_long():
     figure = style.new_figure()
-    looks = [look._replace(name=40 * letter) for letter in "ab" for look in STATES.values()]
+    looks = [look._replace(name=40 * letter) for letter in "ab" for look in STATE_LOOKS.values()]
     with style.styled():
         legend_above(figure, looks)
-        legend_above(figure, [*STATES.values()])
+        legend_above(figure, [*STATE_LOOKS.values()])
     assert [legend._ncols for legend in figure.legends] == [2, 2]

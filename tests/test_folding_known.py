@@ -1,4 +1,4 @@
-"""Known answers of design.md, section 2."""
+"""Known answers: docs/definitions.md, "Known answers"."""
 
 from fractions import Fraction
 

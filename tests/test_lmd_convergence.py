@@ -10,21 +10,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceprobe.lmd import convergence
 from spaceprobe.lmd.convergence import (
-    CONVERGENCE_COLUMNS,
     CROSS_ENTROPY_FLOOR,
     MIN_RATE_SHARE,
-    THRESHOLD,
-    EpochChange,
     gradient_ratio,
     log_loss_change,
     normalised_drift,
     relative_drift,
-    subspace_sine,
-    verdicts,
 )
-from spaceprobe.lmd.subspaces import largest_angle_sine
+from spaceprobe.lmd.subspaces import NUM_DIRECTIONS, largest_angle_sine, leading_directions
+from spaceprobe.lmd.verdicts import QUANTITIES, THRESHOLD, EpochChange, verdicts
 
 # A handful of roundings in sums of a handful of numbers.
 TOLERANCE = 1e-13
@@ -52,7 +47,7 @@ def rotation(size, i, j, angle):
 
 
 def calm(epoch, layer=0, **other):
-    values = dict.fromkeys(convergence.QUANTITIES, 0.01) | other
+    values = dict.fromkeys(QUANTITIES, 0.01) | other
     return EpochChange(layer=layer, epoch=epoch, **values)
 
 
@@ -61,8 +56,11 @@ def untrained(layer=0):
 
 
 def converged_epochs(changes):
-    table = verdicts(changes)
-    return table.loc[table["converged"], "epoch"].tolist()
+    return [epoch for (_, epoch), verdict in verdicts(changes).items() if verdict.converged]
+
+
+def subspace_sine(before, after, num_directions=NUM_DIRECTIONS):
+    return largest_angle_sine(*(leading_directions(weight, num_directions) for weight in (before, after)))
 
 
 # Drift
@@ -123,16 +121,15 @@ def test_learning_rates_out_of_range_are_refused(rates):
         normalised_drift([[1.0]], [[1.0]], *rates)
 
 
-@pytest.mark.parametrize("function", [relative_drift, subspace_sine])
-def test_what_is_no_pair_of_weights_is_refused(function):
+def test_what_is_no_pair_of_weights_is_refused():
     with pytest.raises(ValueError, match=r"of shapes \(2, 3\) and \(3, 2\), the same matrix"):
-        function(torch.ones(2, 3), torch.ones(3, 2))
+        relative_drift(torch.ones(2, 3), torch.ones(3, 2))
     with pytest.raises(ValueError, match=r"of shapes \(0, 2\) and \(0, 2\)"):
-        function(torch.ones(0, 2), torch.ones(0, 2))
+        relative_drift(torch.ones(0, 2), torch.ones(0, 2))
     with pytest.raises(ValueError, match=r"of shapes \(4,\) and \(4,\)"):
-        function(torch.ones(4), torch.ones(4))
-    with pytest.raises(ValueError, match="after: 1 of 6 numbers are NaN or infinite"):
-        function(torch.ones(2, 3), [[1, 1, 1], [1, math.nan, 1]])
+        relative_drift(torch.ones(4), torch.ones(4))
+    with pytest.raises(ValueError, match="after: 1 of 6 entries are NaN or infinite"):
+        relative_drift(torch.ones(2, 3), [[1, 1, 1], [1, math.nan, 1]])
 
 
 # Subspaces
@@ -296,23 +293,21 @@ def literally_converged(changes, layer, epoch):
 
 def test_three_calm_epochs_in_a_row():
     changes = [untrained(), *(calm(epoch) for epoch in range(1, 6))]
-    table = verdicts(changes)
-    assert tuple(table.columns) == CONVERGENCE_COLUMNS
-    assert table["stable"].tolist() == [False, True, True, True, True, True]
-    assert table["converged"].tolist() == [False, False, False, True, True, True]
-    assert table.loc[0, "reason"] == ("no drift, subspace_sine, log_loss_change; gradient_ratio above 0.05")
-    assert table["reason"].tolist()[1:] == [""] * 5
-    assert table["drift"].isna().tolist() == [True] + [False] * 5
+    judged = [*verdicts(changes).values()]
+    assert [verdict.stable for verdict in judged] == [False, True, True, True, True, True]
+    assert [verdict.converged for verdict in judged] == [False, False, False, True, True, True]
+    assert judged[0].reason == "no drift, subspace_sine, log_loss_change; gradient_ratio above 0.05"
+    assert [verdict.reason for verdict in judged[1:]] == [""] * 5
 
 
-@pytest.mark.parametrize("name", convergence.QUANTITIES)
+@pytest.mark.parametrize("name", QUANTITIES)
 def test_each_of_the_four_counts(name):
     at_threshold = [calm(epoch, **{name: THRESHOLD}) for epoch in range(1, 4)]
     assert converged_epochs([untrained(), *at_threshold]) == [3]
     for bad in (math.nextafter(THRESHOLD, 1), None):
         changes = [untrained(), *(calm(e, **({name: bad} if e == 4 else {})) for e in range(1, 9))]
         assert converged_epochs(changes) == [3, 7, 8]
-        reason = verdicts(changes).loc[4, "reason"]
+        reason = verdicts(changes)[0, 4].reason
         assert reason == (f"no {name}" if bad is None else f"{name} above 0.05")
 
 
@@ -329,10 +324,10 @@ def test_verdicts_are_the_rule_whatever_the_order(rows, random):
     changes = [EpochChange(i % 2, i // 2, *row) for i, row in enumerate(rows)]
     changes += [calm(epoch, layer=3) for epoch in range(5)]
     shuffled = random.sample(changes, len(changes))
-    table = verdicts(shuffled)
-    assert table[["layer", "epoch"]].values.tolist() == sorted([c.layer, c.epoch] for c in changes)
-    expected = [literally_converged(changes, row.layer, row.epoch) for row in table.itertuples()]
-    assert table["converged"].tolist() == expected
+    judged = verdicts(shuffled)
+    assert [*judged] == sorted((change.layer, change.epoch) for change in changes)
+    expected = [literally_converged(changes, layer, epoch) for layer, epoch in judged]
+    assert [verdict.converged for verdict in judged.values()] == expected
 
 
 def test_a_decayed_learning_rate_fools_the_raw_drift_only():

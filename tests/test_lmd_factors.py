@@ -9,11 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spaceprobe.lmd.arrays import frobenius_norm
 from spaceprobe.lmd.certificate import certify
-from spaceprobe.lmd.factors import cut, decompose, frobenius_norm, latent_factors
+from spaceprobe.lmd.factors import cut, decompose, latent_factors
 
-# design.md, section 4, measured with a prototype on layers of up to 30 components. The rounding of
-# LAPACK's orthogonal factors grows like √components: 300 of them reached 4.0e-15, 784 reached 5.7e-15.
+# docs/definitions.md, "The five factors", measured with a prototype on layers of up to 30 components. The
+# rounding of LAPACK's orthogonal factors grows like √components: 300 of them reached 4.0e-15, 784 reached
+# 5.7e-15.
 RECONSTRUCTION = 5e-14
 ISOMETRY = 3e-15
 ISOMETRY_OF_HUNDREDS = 1e-14
@@ -95,7 +97,7 @@ def test_known_answer():
     assert (found.truncation_error, found.spectral_norm) == (2.0, 3.0)
     assert found.frobenius_norm == pytest.approx(math.sqrt(13), rel=1e-15)
     assert found.stable_rank == pytest.approx(13 / 9, rel=1e-15)
-    assert found.num_dead_inputs == 1
+    assert found.num_ignored_inputs == 1
     assert (found.condition_in, found.condition_out) == (1.0, 1.0)
 
 
@@ -164,7 +166,7 @@ def test_a_metric_sees_the_kept_triplets_and_either_side_may_be_euclidean():
 
 
 def test_covariance_on_both_sides_gives_no_separation_at_all():
-    """A dead end of design.md: with G_in = C^-1 and G_out = (ΣCΣ)^-1 every S' is 1."""
+    """A dead end of docs/definitions.md, "Dead ends": with G_in = C^-1 and G_out = (ΣCΣ)^-1 every S' is 1."""
     sigma = torch.tensor([4.0, 2.5, 1.0, 0.5], dtype=torch.float64)
     C = random_gram(4, 9, 7)
     gram_out = torch.linalg.inv(torch.diag(sigma) @ C @ torch.diag(sigma))
@@ -190,7 +192,7 @@ def test_a_zero_matrix_has_no_separation_and_no_error(shape):
     assert (found.reconstruction_error, found.truncation_error, found.truncation_gap) == (0, 0, 0)
     assert (found.frobenius_norm, found.spectral_norm, found.stable_rank) == (0, 0, 0)
     assert max(found.isometry_error_u, found.isometry_error_v) <= ISOMETRY
-    assert found.num_dead_inputs == shape[1]
+    assert found.num_ignored_inputs == shape[1]
 
 
 def test_rank_zero_keeps_nothing():

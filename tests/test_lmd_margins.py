@@ -51,7 +51,7 @@ def test_odd_logits():
     assert classification_errors(parameter, torch.tensor([4, 0])).tolist() == pytest.approx([0.8, 0.8])
     with pytest.raises(ValueError, match="labels: from -1 to 5, with 5 logits a label is one of 0 to 4"):
         classification_errors(torch.ones(3, 5), torch.tensor([5, -1, 0]))
-    with pytest.raises(ValueError, match="logits: 1 of 2 numbers are NaN or infinite"):
+    with pytest.raises(ValueError, match="logits: 1 of 2 entries are NaN or infinite"):
         classification_errors(torch.tensor([[1.0, math.nan]]), torch.tensor([0]))
 
 
@@ -61,7 +61,7 @@ def test_the_error_of_a_regression_is_a_distance():
         torch.tensor([[0.0, 1, -2], [0, 0, 0]]),
     )
     assert regression_errors(outputs, targets).tolist() == pytest.approx([5.0, 1e30], rel=1e-7)
-    with pytest.raises(ValueError, match="targets: 1 of 6 numbers are NaN"):
+    with pytest.raises(ValueError, match="targets: 1 of 6 entries are NaN"):
         regression_errors(outputs, targets.where(targets != -2, math.inf))
 
 
@@ -87,7 +87,7 @@ def test_margins_of_a_hundred():
     ("errors", "message"),
     [
         ([], "errors: none, at least one point is needed"),
-        ([0.1, math.nan, math.inf], "errors: 2 of 3 numbers are NaN or infinite"),
+        ([0.1, math.nan, math.inf], "errors: 2 of 3 entries are NaN or infinite"),
         ([0.1, -0.2], r"errors: down to -0\.2, numbers >= 0 are needed"),
     ],
 )

@@ -26,7 +26,8 @@ from spaceprobe.lmd.metrics import (
     laplacian_metric,
 )
 
-# design.md, section 4, measured with a prototype; met while the metrics are conditioned to about 1e3.
+# docs/definitions.md, "The five factors", measured with a prototype; met while the metrics are
+# conditioned to about 1e3.
 RECONSTRUCTION = 5e-14
 PENCIL = 4e-13
 # Beyond, rounding grows like the square root of the condition numbers; ten epsilons for the sums inside.
@@ -242,7 +243,7 @@ def test_factors_keep_the_accuracy_of_the_design(sizes, name):
 
 
 def literal_gram(spread, ridge):
-    """The table of design.md, section 4, word for word."""
+    """The table of docs/definitions.md, "Latent metrics", word for word."""
     size = len(spread)
     return np.linalg.inv((1 - ridge) * spread + ridge * np.trace(spread) / size * np.eye(size))
 
@@ -368,7 +369,7 @@ def test_ridge_one_leaves_the_singular_values():
 
 @pytest.mark.parametrize("rank", [9, 5])
 def test_one_graph_on_both_sides_gives_no_separation_at_all(rank):
-    """A dead end of design.md: E_out = Σ E_in Σ, whatever the layer."""
+    """A dead end of docs/definitions.md, "Dead ends": E_out = Σ E_in Σ, whatever the layer."""
     inputs, weight, _, outputs = layer(60, 9, 13)
     for points in (inputs, outputs):
         graph = neighbour_graph(points)
@@ -378,7 +379,7 @@ def test_one_graph_on_both_sides_gives_no_separation_at_all(rank):
 
 
 def test_covariance_on_both_sides_gives_no_separation_at_all():
-    """A dead end of design.md."""
+    """A dead end of docs/definitions.md, "Dead ends"."""
     inputs, weight, _, outputs = layer(60, 9, 13)
 
     def both(U, singular_values, Vh):

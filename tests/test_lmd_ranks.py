@@ -15,10 +15,9 @@ from spaceprobe.lmd.noise import (
     uniform_init_variance,
 )
 from spaceprobe.lmd.rank_rules import RULES, RankEstimate
-from spaceprobe.lmd.ranks import DEFAULT_RULE, FUNCTIONAL, RANK_COLUMNS, rank_table
+from spaceprobe.lmd.ranks import DEFAULT_RULE, FUNCTIONAL, rank_table
 from spaceprobe.lmd.spectrum import (
     POINTS_AT_ONCE,
-    SPECTRUM_COLUMNS,
     output_variances,
     participation_ratio,
     shuffled_singular_values,
@@ -93,7 +92,6 @@ def test_known_answers():
 
 def test_the_table_and_its_default():
     table = rank_table(np.array([3.0, 2.0, 1.0]), (3, 8), init_variance=uniform_init_variance(8))
-    assert tuple(table.columns) == RANK_COLUMNS
     assert table["rule"].tolist() == [*RULES, FUNCTIONAL]
     assert table.loc[table["default"], "rule"].tolist() == [DEFAULT_RULE] == ["participation"]
     assert table["rank"].dtype.kind == "i"
@@ -342,7 +340,7 @@ def test_what_are_no_variances_is_refused(variances, message):
     [
         (torch.zeros(5, 4), r"inputs: of shape \(5, 4\), \(points, 3\) is needed"),
         (torch.zeros(0, 3), r"inputs: of shape \(0, 3\)"),
-        (torch.full((2, 3), math.inf), "inputs: NaN or infinite"),
+        (torch.full((2, 3), math.inf), "inputs: 6 of 6 entries are NaN or infinite"),
     ],
 )
 def test_inputs_of_another_layer_are_refused(inputs, message):
@@ -414,7 +412,6 @@ def test_participation_ratio_knows_no_scale_sign_or_order(numbers, scale, random
 
 def test_spectrum_table():
     table = spectrum_table(np.array([4.0, 2.0, 2.0]), 2, initial_values=np.array([1.0, 0.5, 0.25]))
-    assert tuple(table.columns) == SPECTRUM_COLUMNS
     assert table["basis"].tolist() == ["svd"] * 3
     assert table["index"].tolist() == [1, 2, 3]
     assert table["energy"].tolist() == pytest.approx([4 / 6, 1 / 6, 1 / 6], rel=TOLERANCE)
@@ -433,7 +430,6 @@ def test_spectrum_table_with_everything():
         participation_u=np.array([1.0, 2.0]),
         participation_v=np.array([4.0, 5.0, 6.0]),
     )
-    assert tuple(table.columns) == SPECTRUM_COLUMNS
     assert table["shuffled_value"].tolist() == [3.0, 3.0, 1.0]
     assert table["participation_u"].tolist()[:2] == [1.0, 2.0]
     assert math.isnan(table["participation_u"].iloc[2])

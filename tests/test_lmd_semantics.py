@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from spaceprobe.lmd import semantics
 from spaceprobe.lmd.semantics import (
-    SEMANTICS_COLUMNS,
     class_variance_share,
     semantics_table,
     shuffled_shares,
@@ -171,7 +170,6 @@ def test_without_relation_p_values_are_even():
 def test_the_table_is_its_columns_in_words():
     coordinates, labels = points_and_labels(15, 4, 3, seed=7, separation=0.4)
     table = semantics_table(coordinates, labels, num_shuffles=30, seed=8)
-    assert tuple(table.columns) == SEMANTICS_COLUMNS
     assert table["axis"].tolist() == [1, 2, 3, 4]
     shuffled = shuffled_shares(coordinates, labels, 30, seed=8).numpy()
     share = class_variance_share(coordinates, labels).numpy()
@@ -215,7 +213,7 @@ def test_what_has_no_share_is_refused():
     coordinates, labels = points_and_labels(6, 2, 3, seed=0)
     with pytest.raises(ValueError, match="coordinates and labels: of 0 and 0 points, the same points"):
         class_variance_share(coordinates[:0], labels[:0])
-    with pytest.raises(ValueError, match="coordinates: finite numbers are needed"):
+    with pytest.raises(ValueError, match="coordinates: 12 of 12 entries are NaN or infinite"):
         class_variance_share(coordinates / 0, labels)
     with pytest.raises(ValueError, match="num_shuffles: 0, at least 1 is needed"):
         shuffled_shares(coordinates, labels, 0, 0)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 from spaceprobe.cli import main
 from spaceprobe.networks.mlp import mlp
@@ -60,8 +61,6 @@ def tables(finished):
 
 def network_at(finished, run, epoch):
     """Returns the weights of a checkpoint as safetensors reads them, without our own code."""
-    from safetensors.torch import load_file
-
     name = "model.safetensors" if epoch == 3 else f"model-epoch{epoch}.safetensors"
     return load_file(finished / "runs" / run / name)
 
@@ -141,7 +140,22 @@ def test_rows_and_tables_have_the_same_columns(finished):
     left_empty = {"lmd_spectrum": {"error"}}  # of approximate values only
     for table in TABLES:
         keys = {key for row in record[table.name] for key in row}
-        assert keys == {*table.columns} - left_empty.get(table.name, set()), table.name
+        assert keys == {*table.names} - left_empty.get(table.name, set()), table.name
+
+
+def test_cells_are_what_the_declarations_tell(tables):
+    from spaceprobe.stages.lmd.tables import TABLES
+
+    kinds = {"integer": "if", "number": "if", "boolean": "b", "text": "O"}  # a float beside empty cells
+    for table in TABLES:
+        frame = tables[table.name]
+        assert table.meaning
+        assert [name for name in frame if name not in ("run", "activation")] == [*table.names]
+        for column in table.columns:
+            cells = frame[column.name].dropna()
+            assert column.meaning, column
+            assert cells.empty or cells.infer_objects().dtype.kind in kinds[column.dtype], column
+            assert column.dtype != "integer" or (cells == cells.astype(int)).all(), column
 
 
 def test_convergence_is_noted_for_every_epoch(tables):
@@ -291,7 +305,7 @@ def test_fold_says_what_it_cannot_fold(tmp_path, setting, message):
         ("training.schedule=step", "name at least one epoch"),
         ("network.architecture=3x", "write hidden layers x units, such as 2x30, or each layer's units"),
         ("network.architecture=30-0", "units from 1 to 10000"),
-        ("lmd.metrics=[data,data]", "found one twice"),
+        ("lmd.metrics=[data,data]", "expected each name once, got data, data"),
         ("lmd.probes=colour", "functional-rank, dimension, retrieval or semantics"),
     ],
 )
@@ -325,7 +339,7 @@ def test_diverged_training_fails_with_its_reason(tmp_path):
 
 def test_dead_layer_is_documented_not_fatal(tmp_path, monkeypatch):
     """A network whose first layer never fires: what needs its activations is marked invalid."""
-    from spaceprobe.stages.train import networks
+    from spaceprobe.networks import mlp as networks
 
     def dead(widths, generator, activation):
         network = mlp(widths, generator, activation)
@@ -393,16 +407,16 @@ def test_points_too_few_for_a_graph_are_refused_before_anything_is_trained(tmp_p
 
 
 def test_what_no_check_foresaw_fails_its_run_only(tmp_path, monkeypatch):
-    from spaceprobe.stages.lmd import network_rows
+    from spaceprobe.stages.lmd import network
 
-    decompose = network_rows.decompose
+    decompose = network.decompose
 
     def choose(weight):
         if weight.shape == (4, 784):
             raise ValueError("singular for once")
         return decompose(weight)
 
-    monkeypatch.setattr(network_rows, "decompose", choose)
+    monkeypatch.setattr(network, "decompose", choose)
     text = (
         "data: {train_images: 200}\ntraining: {epochs: 1}\nlmd: {probes: []}\n"
         "study: {stages: [train, lmd]}\nsweep: {network.architecture: [1x4, 1x5]}\n"
@@ -412,6 +426,39 @@ def test_what_no_check_foresaw_fails_its_run_only(tmp_path, monkeypatch):
     assert "1x4-s0-" in outcome.stderr
     assert "epoch 0: singular for once" in outcome.stderr
     assert pd.read_csv(tmp_path / "small" / "lmd_layers.csv")["num_outputs"].tolist() == [5, 10, 5, 10]
+
+
+def test_each_matrix_is_decomposed_once_an_epoch(tmp_path, monkeypatch):
+    text = (
+        "data: {train_images: 200}\nnetwork: {architecture: 7-6}\ntraining: {epochs: 2, snapshots: all}\n"
+        "lmd:\n  metrics: [identity, data, laplacian]\n  epoch: all\n  sample: 60\n  retrieval_images: 20\n"
+        "  probes: [functional-rank, dimension, retrieval, semantics]\n  shuffles: 2\n"
+        "study: {stages: [train]}\n"
+    )
+    folder = run_study(tmp_path, text)
+    (run,) = (folder / "runs").iterdir()
+    decomposed = {"svd": [], "svdvals": []}
+
+    def count(name):
+        original = getattr(torch.linalg, name)
+
+        def counting(matrix, *arguments, **options):
+            decomposed[name].append(matrix.detach().numpy().tobytes())
+            return original(matrix, *arguments, **options)
+
+        monkeypatch.setattr(torch.linalg, name, counting)
+
+    count("svd")
+    count("svdvals")
+    (tmp_path / "small.yaml").write_text(text.replace("[train]", "[train, lmd]"))
+    assert call("lmd", tmp_path / "small.yaml", "--results", tmp_path).exit_code == 0
+    for name in ("model-epoch0", "model-epoch1", "model"):
+        weights = load_file(run / f"{name}.safetensors")
+        for layer in (0, 2, 4):
+            matrix = weights[f"{layer}.weight"].double().numpy().tobytes()
+            assert decomposed["svd"].count(matrix) == 1
+            # Values alone have other last bits than values with vectors: those of the start are in a column.
+            assert decomposed["svdvals"].count(matrix) == (name == "model-epoch0")
 
 
 @pytest.mark.parametrize(("optimizer", "penalty"), [("sgd", 0.3), ("adam", 0.3), ("adamw", 0.0)])

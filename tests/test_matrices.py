@@ -403,7 +403,7 @@ def test_what_is_no_matrix_is_counted_and_named():
     assert describe_left_out(found) == (
         "skipped: 2 vectors, 1 scalar, 1 tensor with a side of length 0 ('none'), "
         "3 tensors without floating numbers ('ids', 'mask', 'wave'), 1 tensor of more than 5 sides ('six'), "
-        "3 tensors that are no kernels ('attn.bias', 'bias_k', 'weight.pos')"
+        "3 tensors that are not kernels ('attn.bias', 'bias_k', 'weight.pos')"
     )
     assert matrices_of(ODD) == []
 

@@ -17,7 +17,7 @@ from torch import nn
 from spaceprobe.data.idx_files import MNIST
 from spaceprobe.data.idx_images import load_split
 from spaceprobe.folding import trace_path
-from spaceprobe.results.examples import Example, cantor_example, example_path
+from spaceprobe.results.examples import StudyExample, cantor_example, example_path
 from spaceprobe.results.paths import path_table
 from spaceprobe.results.started import find_started
 from spaceprobe.results.trained_run import TrainedRun
@@ -277,7 +277,7 @@ def test_a_run_whose_training_failed(tmp_path):
         ),
         (
             ("architecture: 2x5", "architecture: 2x5, activation: gelu"),
-            "network.activation is gelu, which has no on and off to fold by; choose a run with relu",
+            "network.activation is gelu, whose units are not on or off; choose a run with relu",
         ),
     ],
     ids=["points", "gelu"],
@@ -399,7 +399,7 @@ def test_its_plane_goes_through_three_images(finished, images, example):
 
 
 def test_cantornet_as_an_example():
-    """Known answer of design.md, section 2: 11/16 with two folds and every ReLU."""
+    """Known answer of docs/definitions.md, "Known answers": 11/16 with two folds and every ReLU."""
     example = cantor_example()
     assert example.path["chi"].iloc[-1] == 11 / 16
     chi = example.samples.set_index("num_points")["chi"]
@@ -428,9 +428,9 @@ def test_why_there_is_no_example(study, finished, copied):
     other = example_of(
         finished, folding=folding.assign(run="9x9-s0-000000"), runs=runs.assign(run="9x9-s0-000000")
     )
-    assert other == "9x9-s0-000000 is no run of the study as it was last started"
+    assert other == "9x9-s0-000000 is not a run of the study as it was last started"
     changed = example_of(finished, folding=folding.assign(max=0.875))
-    assert "the folding on disk is not what folding.csv holds; `spaceprobe fold` mends that" in changed
+    assert "the folding on disk does not match folding.csv; `spaceprobe fold` repairs that" in changed
     (run_folder(copied) / "model.safetensors").unlink()
     assert "model.safetensors is missing" in example_of(copied)
 
@@ -452,7 +452,7 @@ def test_an_example_has_the_folding_of_the_table(finished, monkeypatch):
         TrainedRun, "network", lambda run, _: network_from(run.folder, "model-epoch0.safetensors")
     )
     outcome = example_of(finished)
-    assert re.search(r"epoch 3, classes \d-\d: walked again, χ is 0\.\d+ at most, but 0\.\d+ in", outcome)
+    assert re.search(r"epoch 3, classes \d-\d: walked again, the largest χ is 0\.\d+, but 0\.\d+ in", outcome)
 
 
 def test_a_run_of_the_greatest_depth_whose_folding_is_there(finished):
@@ -462,7 +462,7 @@ def test_a_run_of_the_greatest_depth_whose_folding_is_there(finished):
     without = example_of(finished, folding=folding[folding["run"] != deepest])
     assert without.run == run_folder(finished, "5x9-s1").name
     untrained = example_of(finished, folding=folding[folding["epoch"] == 0])
-    assert isinstance(untrained, Example)
+    assert isinstance(untrained, StudyExample)
     assert (untrained.run, untrained.epoch) == (deepest, 0)
 
 

@@ -6,8 +6,10 @@ import pytest
 from matplotlib.offsetbox import AnnotationBbox
 from matplotlib.patches import StepPatch
 
-from spaceprobe.report.figures.paths import path_figure, plane_figure, sampling_figure
-from spaceprobe.report.figures.style import FORMATS, render
+from spaceprobe.report.figures import FORMATS, render
+from spaceprobe.report.figures.path import path_figure
+from spaceprobe.report.figures.plane import plane_figure
+from spaceprobe.report.figures.sampling import sampling_figure
 
 PATH = pd.DataFrame(
     {

@@ -608,8 +608,27 @@ ADDITIONS = {
         },
         {},
     ),
+    "a source of endpoints": (
+        {
+            "stages/fold/endpoints/twins.py": LIKE.format(
+                package="stages.fold.endpoints", entry="class_pairs", name="twins"
+            ),
+            "stages/fold/endpoints/__init__.py": ('    "class_pairs",', '    "twins",'),
+        },
+        {},
+    ),
+    "a measure of single paths": (
+        {
+            "stages/fold/path_measures/more.py": LIKE.format(
+                package="stages.fold.path_measures", entry="space_folding", name="more"
+            )
+            + "ENTRY = replace(ENTRY, columns=ENTRY.columns[:0])",
+            "stages/fold/path_measures/__init__.py": ('    "space_folding",', '    "more",'),
+        },
+        {},
+    ),
     "another field of datasets": ({"data/entry.py": "MORE = 3"}, TABLES_ANEW),
-    "a measure": ({"stages/fold/tables.py": "MORE = ('slope',)"}, TABLES_ANEW),
+    "a measure of counts": ({"analysis/measures.py": "MEASURES = (*MEASURES,)"}, TABLES_ANEW),
     "a column": ({"stages/train/tables.py": "COLUMN = 'learning_rate'"}, TABLES_ANEW),
     "a line of the summary": ({"stages/lmd/summary.py": "LINE = 'more'"}, TABLES_ANEW),
     "a setting of a stage": (

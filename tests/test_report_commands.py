@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from spaceprobe.report.kinds import KINDS
+from spaceprobe.report.figures import FIGURES
 from tests.commands import call
+from tests.package_copies import add_entry, command_of, copy_package
 
 STUDY = """\
 data: {train_images: 600}
@@ -47,7 +48,7 @@ def test_without_a_kind_all_are_listed_with_what_is_missing(finished):
     outcome = call("plot", "tiny", "--results", finished)
     assert outcome.exit_code == 0
     lines = outcome.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [kind.name for kind in KINDS]
+    assert [line.split()[0] for line in lines] == [*FIGURES]
     missing = {line.split()[0] for line in lines if "(not there: " in line}
     assert missing == {"setting", "metrics", "dimension", "retrieval", "semantics"}
 
@@ -63,8 +64,8 @@ def test_a_figure_is_drawn_in_the_format_of_its_name(finished, tmp_path, suffix,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["tiny", "depths"], r"KIND 'depths': is no figure, allowed: depth, width, .*, training"),
-        (["tiny", "depth"], r"--out is missing: where the figure goes, such as --out depth\.pdf"),
+        (["tiny", "depths"], r"KIND 'depths': is not a figure; choose one of depth, width, .*, training"),
+        (["tiny", "depth"], r"--out is missing: name the figure's file, such as --out depth\.pdf"),
         (["tiny", "depth", "--out", "x.jpg"], r"--out x\.jpg: ends in \.jpg; a figure is drawn as \.svg, .*"),
         (["tiny", "--out", "x.svg"], r"--out goes with a KIND"),
         (
@@ -83,6 +84,45 @@ def test_wrong_calls_say_what_is_allowed(finished, tmp_path, monkeypatch, words,
     assert outcome.exit_code in (1, 2)
     assert re.search(message, outcome.stderr.replace("\n", " "))
     assert [*tmp_path.iterdir()] == []
+
+
+NEW_FIGURE = '''\
+"""The test losses of all runs."""
+
+from markupsafe import Markup
+
+from spaceprobe.report.drawing.style import new_figure, styled
+from spaceprobe.report.entry import FigureEntry, needs
+
+
+def losses_figure(runs):
+    with styled():
+        figure = new_figure()
+        figure.axes[0].hist(runs["test_loss"])
+    return figure
+
+
+ENTRY = FigureEntry(
+    name="losses",
+    title="Losses of all runs",
+    section="training",
+    function=losses_figure,
+    tables=("runs",),
+    lacks=needs("runs"),
+    caption=lambda numbers: Markup("How many runs have which test loss."),
+)
+'''
+
+
+def test_a_new_figure_is_one_file_and_one_line(finished, tmp_path):
+    package = copy_package(tmp_path)
+    add_entry(package, "report/figures", "losses", NEW_FIGURE)
+    out = tmp_path / "losses.svg"
+    assert command_of(package, "plot", finished / "tiny", "losses", "--out", out).stdout == f"{out}\n"
+    assert out.read_bytes().startswith(b"<?xml")
+    listed = command_of(package, "plot", finished / "tiny").stdout.splitlines()
+    assert listed[0].split(maxsplit=1) == ["losses", "Losses of all runs"]
+    assert len(listed) == len(FIGURES) + 1
 
 
 def test_a_study_is_also_named_by_its_folder(finished, tmp_path, monkeypatch):
@@ -138,7 +178,7 @@ def test_the_report_of_a_study_without_a_run_says_what_comes_first(tmp_path):
     (tmp_path / "empty" / "study.yaml").write_text(yaml.safe_dump({"training": {"epochs": 1}}))
     outcome = call("report", "empty", "--results", tmp_path)
     assert outcome.exit_code == 1
-    assert "runs.csv: holds no run yet; `spaceprobe run` comes first" in outcome.stderr
+    assert "runs.csv: contains no run yet; `spaceprobe run` comes first" in outcome.stderr
 
 
 def test_a_run_that_has_nothing_to_report_says_why_it_failed_and_that(tmp_path):
@@ -148,6 +188,6 @@ def test_a_run_that_has_nothing_to_report_says_why_it_failed_and_that(tmp_path):
     assert outcome.exit_code == 1
     assert "nowhere" in outcome.stderr
     assert "no report: " in outcome.stderr
-    assert "runs.csv: holds no run yet" in outcome.stderr
+    assert "runs.csv: contains no run yet" in outcome.stderr
     assert "report " not in outcome.stdout
     assert not (tmp_path / "lost" / "report.html").exists()

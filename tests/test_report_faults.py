@@ -1,12 +1,12 @@
-"""A report of a folder of results that somebody changed: what cannot be shown is said in one sentence."""
+"""A report of a folder of results that somebody changed: one sentence says what cannot be shown."""
 
 import pandas as pd
 import pytest
 
 from spaceprobe.report import making
-from spaceprobe.report.kinds import KINDS
+from spaceprobe.report.figures import FIGURES
 from spaceprobe.report.numbers import Numbers
-from spaceprobe.results.edited import blaming_changed_tables
+from spaceprobe.results.changed_tables import blame_changed_tables
 from spaceprobe.results.results import load_results
 from spaceprobe.results.started import find_started
 from tests.commands import call
@@ -40,10 +40,14 @@ def quickly(monkeypatch):
 
     real = making.render
     monkeypatch.setattr(making, "render", render)
-    monkeypatch.setattr(making, "KINDS", [kind for kind in KINDS if kind.section in ("folding", "training")])
+    monkeypatch.setattr(
+        making,
+        "FIGURES",
+        {name: entry for name, entry in FIGURES.items() if entry.section in ("folding", "training")},
+    )
 
 
-def _said(outcome):
+def _error(outcome):
     assert outcome.stdout == ""
     assert outcome.stderr.count("\n") == 1
     return outcome.stderr
@@ -63,9 +67,14 @@ def _edit(path, column, value):
             lambda p: p.write_bytes(p.read_bytes()[:-30]),
             "folding.csv: is cut off; `spaceprobe",
         ),
-        ("runs.csv", lambda p: p.write_bytes(b""), "runs.csv: is cut off; `spaceprobe run` writes it anew"),
-        ("folding.csv", lambda p: (p.unlink(), p.mkdir()), "folding.csv: is no file; move it away"),
-        ("folding.csv", lambda p: (p.unlink(), p.symlink_to("/nowhere")), "folding.csv: is no file; move"),
+        (
+            "architectures.csv",
+            lambda p: p.write_text(p.read_text().replace("untrained,", "initial,")),
+            "architectures.csv: has the state initial of an earlier version; `spaceprobe run`",
+        ),
+        ("runs.csv", lambda p: p.write_bytes(b""), "runs.csv: is cut off; `spaceprobe run` writes it again"),
+        ("folding.csv", lambda p: (p.unlink(), p.mkdir()), "folding.csv: is not a file; move it away"),
+        ("folding.csv", lambda p: (p.unlink(), p.symlink_to("/nowhere")), "folding.csv: is not a file; move"),
         (
             "folding.csv",
             lambda p: p.write_bytes(b"a\n1,2\n1\n1,2,3\n"),
@@ -74,7 +83,7 @@ def _edit(path, column, value):
         (
             "provenance.json",
             lambda p: p.write_text("[1]"),
-            "a mapping of facts is needed, not list); move it",
+            "expected a mapping of facts, got list); move it",
         ),
         (
             "provenance.json",
@@ -84,23 +93,23 @@ def _edit(path, column, value):
         (
             "figures/ranks.svg",
             lambda p: p.mkdir(parents=True),
-            "ranks.svg: is an earlier report's and cannot",
+            "ranks.svg: is from an earlier report and cannot",
         ),
     ],
 )
 def test_damaged_files_are_named_with_the_way_out(copied, monkeypatch, name, spoil, message):
-    monkeypatch.setattr(making, "KINDS", [kind for kind in KINDS if kind.name == "ranks"])
+    monkeypatch.setattr(making, "FIGURES", {"ranks": FIGURES["ranks"]})
     spoil(copied / "tiny" / name)
     outcome = call("report", "tiny", "--results", copied)
     assert outcome.exit_code == 1
-    assert message in _said(outcome)
+    assert message in _error(outcome)
 
 
 @pytest.mark.parametrize(
     ("name", "column", "value"), [("folding.csv", "max", "many"), ("runs.csv", "other", "1")]
 )
 @pytest.mark.usefixtures("quickly")
-def test_a_table_that_was_edited_is_blamed_and_run_mends_it(copied, study, name, column, value):
+def test_a_table_that_was_edited_is_blamed_and_run_writes_it_again(copied, study, name, column, value):
     # A copy has other inodes: after a run with nothing to do, what is there is known again.
     assert call("run", study, "--results", copied).exit_code == 0
     path = copied / "tiny" / name
@@ -108,15 +117,15 @@ def test_a_table_that_was_edited_is_blamed_and_run_mends_it(copied, study, name,
     _edit(path, column, value)
     outcome = call("report", "tiny", "--results", copied)
     assert outcome.exit_code == 1
-    said = _said(outcome)
-    assert said.startswith(f"Error: {path}: cannot be used (")
-    assert "and not as spaceprobe left it: edited, copied or removed; `spaceprobe run` writes" in said
+    error = _error(outcome)
+    assert error.startswith(f"Error: {path}: cannot be used (")
+    assert "and was edited, copied or removed since spaceprobe wrote it; `spaceprobe run` writes" in error
     assert call("run", study, "--results", copied).exit_code == 0
     assert path.read_bytes() == before
 
 
 def test_an_error_of_our_own_is_not_put_down_to_tables(finished):
-    with pytest.raises(KeyError, match="ours"), blaming_changed_tables(finished / "tiny"):
+    with pytest.raises(KeyError, match="ours"), blame_changed_tables(finished / "tiny"):
         raise KeyError("ours")
 
 
@@ -134,7 +143,7 @@ def test_what_a_missing_table_gives_is_left_out(copied, name):
 def test_a_caption_compares_no_ends_that_differ_in_another_setting(finished):
     study, folder = find_started("tiny", finished)
     results = load_results(study, folder)
-    depth = next(kind for kind in KINDS if kind.name == "depth")
+    depth = FIGURES["depth"]
     frames = dict(results.frames)
     # Every network folds a little, whatever such small ones measured.
     frames["architectures"] = frames["architectures"].assign(chi_row_max_median_mean=0.25)

@@ -65,7 +65,7 @@ LACKING = {
             "batch_size: 10", "batch_size: 10, learning_rate: 1000.0"
         ),
         [
-            "Nothing that can be counted yet",
+            "There are no numbers yet",
             "No number of folding: no network was trained to the end.",
             "Some runs lack results",
             "training diverged",
@@ -97,7 +97,7 @@ def _words(element):
 
 
 @pytest.mark.parametrize("name", LACKING)
-def test_what_is_missing_is_said(name, tmp_path):
+def test_what_is_missing_is_named(name, tmp_path):
     text, expected = LACKING[name]
     folder = start(name, text, tmp_path, exit_code=int(name == "all-failed"))
     found = read(folder)

@@ -316,7 +316,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path, suffix):
     refused(tmp_path / f"empty{suffix}", "is empty; get the file again")
     with pytest.raises(WeightFileError, match=r"cannot be read \(File name too long"):
         read_weights(tmp_path / ("n" * 300 + suffix))
-    with pytest.raises(WeightFileError, match=r"is no path \(embedded null"):
+    with pytest.raises(WeightFileError, match=r"is not a path \(embedded null"):
         read_weights(tmp_path / f"a\0b{suffix}")
 
 
@@ -455,7 +455,7 @@ def test_torchscript_is_refused(tmp_path):
         ({"encoder": {"w": torch.ones(2)}}, "holds no tensor under a name, but 'encoder'"),
         ({"model": {"net": {"w": torch.ones(2)}}}, "holds no tensor under a name, but 'model'"),
         ({"w": [torch.ones(2)]}, "holds no tensor under a name"),
-        ({7: torch.ones(2)}, "holds a tensor under '7', which is no text"),
+        ({7: torch.ones(2)}, "holds a tensor under '7', which is not a text"),
         ({"size": torch.Size([3])}, "holds no tensor under a name"),
         ({"q": torch.ones(2, 3).to_sparse()}, "its tensor 'q' is sparse; only dense"),
         ({"w": torch.ones(2), "x": [torch.ones(2, 3).to_sparse()]}, "outside the weights is sparse"),
@@ -584,14 +584,14 @@ def test_a_header_of_any_length_is_read(tmp_path, padding):
     ],
 )
 def test_a_header_that_lies_is_refused(tmp_path, data):
-    refused_bytes(tmp_path, data, "is no sound safetensors file|holds no tensor", ".safetensors")
+    refused_bytes(tmp_path, data, "is not a sound safetensors file|holds no tensor", ".safetensors")
 
 
 def test_sides_of_length_0_do_not_hide_a_huge_shape(tmp_path):
     path = tmp_path / "w.safetensors"
     path.write_bytes(of_header(entry(shape=(0, 2**62, 2**62), offsets=(0, 0)), b""))
     found, message = read_or_refused(path)
-    assert "is no sound safetensors file" in message or found["w"].numel() == 0
+    assert "is not a sound safetensors file" in message or found["w"].numel() == 0
 
 
 @pytest.mark.parametrize(
@@ -604,8 +604,8 @@ def test_sides_of_length_0_do_not_hide_a_huge_shape(tmp_path):
         (tensor_opcodes(6, (2, 4), (3, 1)), r"shape '\(2, 4\)' reaches beyond its 24 bytes"),
         (tensor_opcodes(6, (2, 3), (3, 1), offset=1), "reaches beyond its 24 bytes"),
         (tensor_opcodes(6, (2, 3), (2**62, 1)), "reaches beyond its 24 bytes"),
-        (tensor_opcodes(6, (2, -3), (3, 1)), "a shape, stride or offset that is no whole number"),
-        (tensor_opcodes(6, (2, 3), (3, -1)), "a shape, stride or offset that is no whole number"),
+        (tensor_opcodes(6, (2, -3), (3, 1)), "a shape, stride or offset that is not a whole number"),
+        (tensor_opcodes(6, (2, 3), (3, -1)), "a shape, stride or offset that is not a whole number"),
         (tensor_opcodes(6, (2, 3), (1,)), "shape .* with 1 strides"),
         (tensor_opcodes(-6, (2, 3), (3, 1)), "a storage without a size"),
         (tensor_opcodes(6, (2**62, 2**62), (0, 0)), "unfolds to more than"),
@@ -643,7 +643,7 @@ def bomb(method):
 def test_a_compressed_archive_is_refused(tmp_path, method):
     data = bomb(method)
     assert len(data) < 20_000
-    refused_bytes(tmp_path, data, "member .* is compressed, encrypted, no file or elsewhere")
+    refused_bytes(tmp_path, data, "member .* is compressed, encrypted, elsewhere or not a file")
 
 
 def overlapping():
@@ -664,25 +664,25 @@ def overlapping():
         (with_pickle(b"\x80\x02}.")[:-1], "no zip directory at the end"),
         (with_pickle(b"\x80\x02}.") + b"more", "no zip directory at the end"),
         (b"PK\x03\x04 before " + with_pickle(b"\x80\x02}."), "no zip directory at the end"),
-        (with_pickle(b""), "is damaged or no pickle of torch.save"),
-        (with_pickle(b"\x80\x02"), "is damaged or no pickle of torch.save"),
-        (with_pickle(b"\x80\x02."), "is damaged or no pickle of torch.save"),
-        (with_pickle(b"\x80\x02s."), "is damaged or no pickle of torch.save"),
-        (with_pickle(b"\x80\x02h\x05."), "is damaged or no pickle of torch.save"),
-        (with_pickle(b"\x80\x02t."), "is damaged or no pickle of torch.save"),
+        (with_pickle(b""), "is damaged or not a pickle of torch.save"),
+        (with_pickle(b"\x80\x02"), "is damaged or not a pickle of torch.save"),
+        (with_pickle(b"\x80\x02."), "is damaged or not a pickle of torch.save"),
+        (with_pickle(b"\x80\x02s."), "is damaged or not a pickle of torch.save"),
+        (with_pickle(b"\x80\x02h\x05."), "is damaged or not a pickle of torch.save"),
+        (with_pickle(b"\x80\x02t."), "is damaged or not a pickle of torch.save"),
         (with_pickle(b"\x80\x02}}b."), "holds no tensor under a name"),
-        (with_pickle(b"\x80\x02}]b."), "state of what is no dict"),
-        (with_pickle(b"\x80\x02})R."), "call of what is no function"),
+        (with_pickle(b"\x80\x02}]b."), "state of what is not a dict"),
+        (with_pickle(b"\x80\x02})R."), "call of what is not a function"),
         (with_pickle(b"\x80\x02}K\x01Q."), "a storage without a size"),
-        (with_pickle(b"\x80\x02X\xff\xff\xff\x7fab."), "is damaged or no pickle of torch.save"),
-        (with_pickle(b"\x80\x02\x8d" + b"\xff" * 8 + b"."), "is damaged or no pickle of torch.save"),
-        (with_pickle(b"\x80\x03}."), "is no pickle of protocol 2"),
-        (with_pickle(b"\x80\x02S'\\ '\n."), "is no pickle of protocol 2"),  # a deprecated escape
+        (with_pickle(b"\x80\x02X\xff\xff\xff\x7fab."), "is damaged or not a pickle of torch.save"),
+        (with_pickle(b"\x80\x02\x8d" + b"\xff" * 8 + b"."), "is damaged or not a pickle of torch.save"),
+        (with_pickle(b"\x80\x03}."), "is not a pickle of protocol 2"),
+        (with_pickle(b"\x80\x02S'\\ '\n."), "is not a pickle of protocol 2"),  # a deprecated escape
         (
             rewritten(as_bytes({"w": torch.ones(2)}), lambda name, data: None if "pkl" in name else data),
             "no data.pkl",
         ),
-        (b"hello, world", "is damaged or no pickle of torch.save"),
+        (b"hello, world", "is damaged or not a pickle of torch.save"),
         (pickle.dumps({"w": 1}, protocol=2), "a pickle that is not torch's"),
         (pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2) * 2, "an unknown version"),
     ],
@@ -707,7 +707,7 @@ def test_a_member_that_torch_would_read_otherwise_is_refused(tmp_path, place, va
     assert data[start : start + 4] == b"PK\x01\x02"
     data[start + place : start + place + 1] = value
     refused_bytes(
-        tmp_path, bytes(data), "member 'archive/data/0' is compressed, encrypted, no file or elsewhere"
+        tmp_path, bytes(data), "member 'archive/data/0' is compressed, encrypted, elsewhere or not a file"
     )
 
 
@@ -715,7 +715,7 @@ def test_a_second_name_in_an_extra_field_is_refused(tmp_path):
     out = io.BytesIO(with_pickle(b"\x80\x02}."))
     with zipfile.ZipFile(out, "a") as archive:
         archive.writestr("archive/data/\0", b"1234")
-    refused_bytes(tmp_path, out.getvalue(), "is compressed, encrypted, no file or elsewhere")
+    refused_bytes(tmp_path, out.getvalue(), "is compressed, encrypted, elsewhere or not a file")
 
 
 def test_two_members_of_one_name_are_refused(tmp_path):
@@ -732,7 +732,7 @@ def hash_bomb():
 
 
 def test_keys_that_take_for_ever_to_hash_are_refused(tmp_path):
-    refused_bytes(tmp_path, with_pickle(hash_bomb()), "a key that is no text or number")
+    refused_bytes(tmp_path, with_pickle(hash_bomb()), "a key that is neither text nor number")
 
 
 def test_deep_nesting_is_no_crash(tmp_path):

@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from torch import nn
 
 from spaceprobe.cli import main
-from spaceprobe.lmd.metrics import identity
 from spaceprobe.lmd.ranks import rank_table
-from spaceprobe.stages.lmd import product_rows, weight_file
-from spaceprobe.stages.lmd.leading_rows import is_iterated, leading_decomposed, leading_ranks, max_iterated
-from spaceprobe.stages.lmd.matrix_rows import Known, Metric, decomposed
-from spaceprobe.stages.lmd.product_rows import product_decomposed
+from spaceprobe.stages.lmd import thin_product, weight_file
+from spaceprobe.stages.lmd.latent_metrics import IDENTITY
+from spaceprobe.stages.lmd.leading_values import decompose_leading, is_iterated, leading_ranks, max_iterated
+from spaceprobe.stages.lmd.matrix import Background, decompose_matrix
+from spaceprobe.stages.lmd.thin_product import decompose_product
 from spaceprobe.weights.matrices import NamedMatrix
 
 # Values of matrices with some hundred rows by two ways in float64, relative to the largest.
@@ -264,8 +264,8 @@ def test_a_product_has_the_tables_of_the_matrix_that_it_is(shape):
     outputs, inputs, dimension = shape
     left, right = drawn(outputs, dimension), drawn(dimension, inputs, seed=1)
     right[:, 3] = 0  # an input that no head reads
-    thin = frames(product_decomposed(left, right))
-    whole = frames(decomposed(left @ right, [Metric("identity", identity)], Known()))
+    thin = frames(decompose_product(left, right))
+    whole = frames(decompose_matrix(left @ right, [IDENTITY], Background()))
     scale = whole["lmd_spectrum"]["value"][0]
     spectrum = whole["lmd_spectrum"][:dimension]
     assert len(thin["lmd_spectrum"]) == dimension
@@ -295,7 +295,7 @@ def test_a_product_has_the_tables_of_the_matrix_that_it_is(shape):
 
 def test_factors_of_a_product_multiply_to_it():
     left, right = drawn(30, 4), drawn(4, 20, seed=1) * torch.tensor([[9.0], [5.0], [1e-9], [1e-10]])
-    found = product_decomposed(left, right).factors["identity"]
+    found = decompose_product(left, right).factors["identity"]
     assert found.rank < 4
     error = torch.linalg.matrix_norm(left @ right - found.product())
     assert error == pytest.approx(
@@ -307,7 +307,7 @@ def test_rounding_of_a_product_is_no_singular_value():
     generator = torch.Generator().manual_seed(2)
     left, right = drawn(200, 80), drawn(80, 190, seed=1)
     right[60:] = torch.randn(20, 60, dtype=torch.float64, generator=generator) @ right[:60]
-    tables = frames(product_decomposed(left, right))
+    tables = frames(decompose_product(left, right))
     assert (tables["lmd_spectrum"]["value"] > 0).sum() == 60
     assert tables["lmd_ranks"].set_index("rule").loc["numerical", "rank"] == 60
     assert tables["lmd_tails"]["num_tail"].item() <= 60
@@ -317,7 +317,7 @@ def test_a_product_of_factors_that_cancel_is_zero():
     basis, _ = torch.linalg.qr(drawn(8, 8))
     orthogonal = drawn(30, 4) @ basis[:, :4].T, basis[:, 4:] @ drawn(4, 20)
     for left, right in (orthogonal, (torch.zeros(30, 8), drawn(8, 20))):
-        tables = frames(product_decomposed(left, right))
+        tables = frames(decompose_product(left, right))
         assert (tables["lmd_spectrum"]["value"] == 0).all()
         assert tables["lmd_layers"]["rank"].item() == 0
         ranks = tables["lmd_ranks"].set_index("rule")
@@ -326,7 +326,7 @@ def test_a_product_of_factors_that_cancel_is_zero():
 
 
 def test_products_are_not_formed_above_a_bound(decompose, weights, monkeypatch):
-    monkeypatch.setattr(product_rows, "MAX_SHUFFLED_ENTRIES", 143)
+    monkeypatch.setattr(thin_product, "MAX_SHUFFLED_ENTRIES", 143)
     stored = NamedMatrix.matrix.fget
     monkeypatch.setattr(
         NamedMatrix,
@@ -391,16 +391,16 @@ def test_how_many_leading_values_are_iterated(shorter, most):
 
 PEAK = """
 import torch
-from spaceprobe.stages.lmd.leading_rows import leading_decomposed
+from spaceprobe.stages.lmd.leading_values import decompose_leading
 
 def peak():  # not ru_maxrss: that is inherited from the process that started this one
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 
 torch.set_num_threads(1)
-leading_decomposed(torch.randn(650, 660), 1)  # whatever is loaded at the first call
+decompose_leading(torch.randn(650, 660), 1)  # whatever is loaded at the first call
 weight = torch.empty(4000, 3000).normal_()
 before = peak()
-leading_decomposed(weight, 1)
+decompose_leading(weight, 1)
 print((peak() - before) * 1024 / weight.numel())
 """
 
@@ -423,7 +423,7 @@ def test_what_leading_values_settle_is_what_all_values_say(power, num_values):
     weight = (Q * torch.arange(1, 651).double() ** -power) @ P.T
     exact = np.linalg.svd(weight, compute_uv=False)
     expected = rank_table(exact, (700, 650)).set_index("rule")
-    tables = frames(leading_decomposed(weight, num_values))
+    tables = frames(decompose_leading(weight, num_values))
     found = tables["lmd_ranks"].set_index("rule")
     assert [*found.index] == [*expected.index]
     settled = found[found["valid"]]
@@ -438,10 +438,10 @@ def test_what_leading_values_settle_is_what_all_values_say(power, num_values):
 
 def test_the_numerical_rank_is_settled_where_values_of_rounding_are_among_the_leading():
     weight = drawn(700, 4) @ drawn(4, 650, seed=1)
-    tables = frames(leading_decomposed(weight, 6))
+    tables = frames(decompose_leading(weight, 6))
     assert tables["lmd_ranks"].set_index("rule").loc["numerical", ["rank", "valid"]].tolist() == [4, True]
     assert tables["lmd_tails"]["numerical_rank"].item() == 4
-    tables = frames(leading_decomposed(weight, 4))
+    tables = frames(decompose_leading(weight, 4))
     assert not tables["lmd_ranks"].set_index("rule").loc["numerical", "valid"]
     assert tables["lmd_tails"]["numerical_rank"].isna().all()
 
@@ -458,7 +458,7 @@ def test_what_the_errors_leave_open_is_not_settled():
 
 
 def test_leading_values_of_a_zero_matrix():
-    tables = frames(leading_decomposed(torch.zeros(7, 5), 2))
+    tables = frames(decompose_leading(torch.zeros(7, 5), 2))
     ranks = tables["lmd_ranks"].set_index("rule")
     assert ranks.index[ranks["valid"]].tolist() == ["numerical"]
     assert (ranks["rank"] == 0).all()

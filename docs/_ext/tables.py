@@ -8,7 +8,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from spaceprobe.stages import STAGES
 from spaceprobe.study.tables import TIMINGS
-from spaceprobe.tables.table import Column, Table
+from spaceprobe.tables.table import Table
 
 RUN = ("run", "text", "the run, as its folder is called")
 """The column that the tables begin with and none declares."""
@@ -26,14 +26,11 @@ def tables_by_stage() -> Iterator[tuple[str, Table]]:
 
 
 def columns_of(table: Table) -> Iterator[tuple[str, str, str]]:
-    """Yield name, type and meaning of each column; the one place that knows what a declaration looks like."""
+    """Yield name, type and meaning of each column."""
     if table.name not in ABOUT_SEVERAL_RUNS:
         yield RUN
     for column in table.columns:
-        if isinstance(column, Column):
-            yield column.name, column.dtype, column.meaning
-        else:
-            yield column, "", ""
+        yield column.name, column.dtype, column.meaning
 
 
 class TablesDirective(SphinxDirective):

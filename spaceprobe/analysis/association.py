@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from scipy.special import ndtri, stdtrit
 
 MIN_RUNS = 5
-"""Fewest runs for a correlation: the architectures of one seed of the depth sweep (design.md)."""
+"""Fewest runs for a correlation: those of one seed of a sweep (docs/definitions.md, "Correlations")."""
 
 CONFIDENCE = 0.95
 """Level of every interval."""

@@ -1,8 +1,8 @@
 """correlations.csv: does folding grow with depth, is it training, is it only accuracy, how sure?
 
 For every predictor and response, untrained, trained and their difference, plain and given the test
-accuracy, over all runs and over accurate ones (design.md, section 2): one row a seed, and three
-rows over all seeds that differ in ``interval``:
+accuracy, over all runs and over accurate ones (docs/definitions.md, "Correlations"): one row a seed, and
+three rows over all seeds that differ in ``interval``:
 
 - ``t over seeds``, the headline: the mean over seeds of atanh(r), back-transformed, and the mean
   slope, both with t intervals over seeds (what they cover: `spaceprobe.analysis.over_seeds`);
@@ -33,7 +33,7 @@ PRIMARY_RESPONSE = "chi_row_max_median"
 (arXiv 2502.09954)."""
 
 MIN_ACCURACIES = (0.0, 0.9)
-"""All runs, and those that learned MNIST (design.md)."""
+"""All runs, and those that learned MNIST (docs/definitions.md, "Correlations")."""
 
 Row = dict[str, Any]
 

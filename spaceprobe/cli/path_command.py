@@ -1,4 +1,4 @@
-"""The command that walks a single path, and what draws one to a file."""
+"""The command that walks a single path, and the drawing of a path to a file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None) -> None:
-    """Draw a path to a file, which is written whole.
+    """Draw a path to a file, which is written as a whole.
 
     Args:
         trace: the path.
-        out: the file; its suffix says of which kind.
-        images: along the path; None where its points are no images.
+        out: the file; its suffix gives the format.
+        images: along the path; None where its points are not images.
 
     Raises:
-        SpaceprobeError: it cannot be written.
+        SpaceprobeError: the file cannot be written.
     """
-    from spaceprobe.report.figures.paths import path_figure
+    from spaceprobe.report.figures.path import path_figure
     from spaceprobe.results.paths import path_frame
 
     write_figure(path_figure(path_frame(trace), images), out)
@@ -40,7 +40,7 @@ def _complete_run(context: click.Context, parameter: click.Parameter, start: str
     from spaceprobe.results.started import find_started
     from spaceprobe.study.grid import expand
 
-    # An option that lacks its value keeps click from naming what it has parsed.
+    # With an option that lacks its value, click does not name the arguments that it has parsed.
     config = context.params.get("config") or next(iter(context.args), None)
     results = context.params.get("results") or Path("results")
     try:
@@ -79,7 +79,7 @@ def _complete_run(context: click.Context, parameter: click.Parameter, start: str
             ["--points", "num_points"],
             type=click.IntRange(2, 1_000_000),
             metavar="N",
-            help="Points of a sampled path, both ends included; 100 if not said.",
+            help="Points of a sampled path, both ends included; 100 by default.",
         ),
         out_parameter(),
         results_parameter(),
@@ -98,12 +98,12 @@ def path(
 ) -> None:
     """Walk the straight path between two test images through one network of a study, and print its steps.
 
-    Images are named by their place among the test images, from 0. The study is taken as it was last started.
+    Images are numbered among the test images, from 0. The study is taken as it was last started.
 
     Example: spaceprobe path quickstart --run 2x30-s0-9e5f2c --from 17 --to 4321 --out path.svg
     """
     if num_points is not None and method != "sampled":
-        raise click.UsageError("--points goes with --method sampled: an exact path has no points")
+        raise click.UsageError("--points goes with --method sampled; an exact path has no points")
     check_out(out)
     from spaceprobe.results.paths import describe_path, walk_images
     from spaceprobe.results.started import find_started

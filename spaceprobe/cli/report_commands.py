@@ -1,4 +1,4 @@
-"""The commands that show what came out: the report, single figures, and two studies side by side."""
+"""The commands that show results: the report, single figures, and two studies side by side."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,9 +31,9 @@ def report(
     show_chosen_messages(is_quiet=is_quiet, is_verbose=is_verbose, log_file=log_file)
     study, folder = find_started(config, results)
     from spaceprobe.report.making import make_report
-    from spaceprobe.results.edited import blaming_changed_tables
+    from spaceprobe.results.changed_tables import blame_changed_tables
 
-    with blaming_changed_tables(folder):
+    with blame_changed_tables(folder):
         made = make_report(study, folder)
     for reason, titles in {}.items() if is_quiet else made.reasons().items():
         notify(f"not there: {', '.join(titles)}: {reason}")
@@ -49,31 +49,31 @@ def report(
     ]
 )
 def plot(config: str, kind: str | None, out: Path | None, results: Path) -> None:
-    """Draw one figure of a study; without KIND, say which there are.
+    """Draw one figure of a study; without KIND, list the figures.
 
     Example: spaceprobe plot depth-sweep depth --out depth.pdf
     """
     check_out(out)
     study, folder = find_started(config, results)
-    from spaceprobe.report.kinds import kind_named
-    from spaceprobe.results.edited import blaming_changed_tables
+    from spaceprobe.report.figures import figure_named
+    from spaceprobe.results.changed_tables import blame_changed_tables
     from spaceprobe.results.results import load_results
 
     if kind is None:
         if out is not None:
-            raise click.UsageError("--out goes with a KIND; without one, the kinds are listed")
-        with blaming_changed_tables(folder):
-            say(_list_kinds(load_results(study, folder)))
+            raise click.UsageError("--out goes with a KIND; without one, the figures are listed")
+        with blame_changed_tables(folder):
+            say(_list_figures(load_results(study, folder)))
         return
-    chosen = kind_named(kind)
+    entry = figure_named(kind)
     if out is None:
-        raise click.UsageError(f"--out is missing: where the figure goes, such as --out {kind}.pdf")
-    with blaming_changed_tables(folder):
-        found = load_results(study, folder)
-        reason = chosen.lacks(found)
+        raise click.UsageError(f"--out is missing: name the figure's file, such as --out {kind}.pdf")
+    with blame_changed_tables(folder):
+        loaded = load_results(study, folder)
+        reason = entry.lacks(loaded)
         if reason is not None:
             raise SettingsError(f"{study.name}: there is no figure {kind}: {reason}")
-        write_figure(chosen.draw(found), out)
+        write_figure(entry.draw(loaded), out)
     say(str(out))
 
 
@@ -97,23 +97,23 @@ def compare(first: str, second: str, results: Path, out: Path | None) -> None:
 
     Example: spaceprobe compare quickstart depth-sweep
     """
-    found = [find_started(config, results) for config in (first, second)]
+    studies = [find_started(config, results) for config in (first, second)]
     from spaceprobe.report.comparison import comparison_lines, make_comparison
-    from spaceprobe.results.edited import blaming_changed_tables
+    from spaceprobe.results.changed_tables import blame_changed_tables
     from spaceprobe.results.results import load_results
 
-    with blaming_changed_tables(*(folder for _, folder in found)):
-        a, b = (load_results(study, folder) for study, folder in found)
+    with blame_changed_tables(*(folder for _, folder in studies)):
+        a, b = (load_results(study, folder) for study, folder in studies)
         made = make_comparison(a, b, out or results / f"compare-{a.study.name}-{b.study.name}")
     say("\n".join(comparison_lines(made)))
 
 
-def _list_kinds(results: "Results") -> str:
-    from spaceprobe.report.kinds import KINDS
+def _list_figures(results: "Results") -> str:
+    from spaceprobe.report.figures import FIGURES
 
-    width = max(len(kind.name) for kind in KINDS)
-    lacks = {kind.name: kind.lacks(results) for kind in KINDS}
+    width = max(map(len, FIGURES))
+    reasons = {name: entry.lacks(results) for name, entry in FIGURES.items()}
     return "\n".join(
-        f"{kind.name:<{width}}  {kind.title}" + (f" (not there: {why})" if (why := lacks[kind.name]) else "")
-        for kind in KINDS
+        f"{name:<{width}}  {entry.title}" + (f" (not there: {reason})" if (reason := reasons[name]) else "")
+        for name, entry in FIGURES.items()
     )

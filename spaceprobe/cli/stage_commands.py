@@ -18,6 +18,7 @@ from spaceprobe.cli.options import (
 )
 from spaceprobe.cli.run_stages import run_stages
 from spaceprobe.stages.stage import FileInput, Flag, Stage
+from spaceprobe.study.file_input import work_on_file
 
 
 def stage_command(stage: Stage) -> click.Command:
@@ -30,7 +31,7 @@ def stage_command(stage: Stage) -> click.Command:
         given = [(setting, values.pop(setting.parameter)) for setting in settings]
         call = StudyCall(**values)
         if stage.file_input and any(value is not None for value in of_file.values()):
-            _work_on_file(stage.file_input, of_file, call)
+            _work_on_file(stage.name, stage.file_input, of_file, call)
         else:
             flags = {setting.key: (setting.flag.name, value) for setting, value in given if value is not None}
             run_stages(call, (stage,), flags)
@@ -94,7 +95,7 @@ def _file_parameters(file_input: FileInput) -> list[click.Option]:
     return [named, *numbers]
 
 
-def _work_on_file(file_input: FileInput, given: dict[str, Any], call: StudyCall) -> None:
+def _work_on_file(stage_name: str, file_input: FileInput, given: dict[str, Any], call: StudyCall) -> None:
     """Work on a file instead of a study, print the results, and exit with 1 if something failed."""
     path = given.pop("file")
     if path is None:
@@ -109,7 +110,7 @@ def _work_on_file(file_input: FileInput, given: dict[str, Any], call: StudyCall)
             flag = parameter.opts[0]
             name = flag if flag.startswith("-") else flag.upper()
             raise click.UsageError(f"{name} belongs to a study; {file_input.flag} takes a file without one")
-    outcome = file_input.work(path, call.results, given)
+    outcome = work_on_file(stage_name, file_input, path, call.results, given)
     say(outcome.text)
     for name, reason in outcome.failures.items():
         notify(f"Error: {name}: {reason}")

@@ -1,8 +1,8 @@
 """What is kept of paths: small integers, from which every reported number follows.
 
-Length and reach of a path are small integers (design.md, section 2; arXiv 2502.09954). A million paths are
-kept without loss by counting how many share each (length, reach); those of a grid also by the largest value
-of each source over its targets.
+Length and reach of a path are small integers (docs/definitions.md, "From paths to class pairs"; arXiv
+2502.09954). A million paths are kept without loss by counting how many share each (length, reach); those
+of a grid also by the largest value of each source over its targets.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """The measure: from activation patterns along a path to length, reach and space folding.
 
-Definitions are those of design.md, section 2, after "On Space Folds of ReLU Neural Networks" (arXiv
-2502.09954): for the patterns π_1, π_2, ... of a path Γ, length r2(Γ) = Σ d_H(π_i, π_{i+1}), reach
-r1(Γ) = max_i d_H(π_i, π_1) and space folding χ(Γ) = 1 - r1(Γ) / r2(Γ).
+Definitions are those of docs/definitions.md, "Length, reach and space folding", after "On Space Folds of
+ReLU Neural Networks" (arXiv 2502.09954): for the patterns π_1, π_2, ... of a path Γ, length r2(Γ) = Σ
+d_H(π_i, π_{i+1}), reach r1(Γ) = max_i d_H(π_i, π_1) and space folding χ(Γ) = 1 - r1(Γ) / r2(Γ).
 """
 
 from dataclasses import dataclass

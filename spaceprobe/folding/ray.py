@@ -3,7 +3,7 @@
 Inside one linear region everything that a piecewise-linear network computes is affine in t. A `Ray` is
 such a quantity at one t: its value, its derivative in t (the tangent, as `torch.func.jvp` would give it)
 and its scale, the sum of the absolute values of what it was summed from: scale starts at the input and is
-carried along as |W|·scale + |bias| (design.md, section 3). The scale tells zero from rounding.
+carried along as |W|·scale + |bias| (docs/definitions.md, "Settling"). The scale tells zero from rounding.
 
 A module runs on a ray unchanged. Each function that it calls is looked up in `RULES`: functions that are
 affine in their input map the three parts each in its own way, and anything else is refused by name, because

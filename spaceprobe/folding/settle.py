@@ -1,6 +1,6 @@
 """Settling: which units are on in the region that begins here, and how far it reaches.
 
-The rule (design.md, section 3), in one run of the network in order:
+The rule (docs/definitions.md, "Settling"), in one run of the network in order:
 
 - a unit whose |z| is within tolerance of zero is at its boundary. Its z becomes 0, and it is on exactly if
   dz > 0, where dz is what the units above it, settled already, make it;

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import Factors, as_matrix, frobenius_norm
+from spaceprobe.lmd.arrays import as_matrix, frobenius_norm
+from spaceprobe.lmd.factors import Factors
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Certificate:
         isometry_error_v: largest entry of |VᵀV - 1|.
         condition_in: condition number of G_in = I_distᵀ I_dist; 1 for rank 0.
         condition_out: condition number of G_out = (O_dist O_distᵀ)^-1; 1 for rank 0.
-        num_dead_inputs: columns that are zero, so inputs that the layer ignores.
+        num_ignored_inputs: columns of zeros: inputs that the layer ignores.
     """
 
     num_outputs: int
@@ -46,7 +47,7 @@ class Certificate:
     isometry_error_v: float
     condition_in: float
     condition_out: float
-    num_dead_inputs: int
+    num_ignored_inputs: int
 
 
 def certify(weight: Any, factors: Factors) -> Certificate:
@@ -70,7 +71,7 @@ def certify(weight: Any, factors: Factors) -> Certificate:
     left = factors.U @ (factors.O_dist * factors.S_prime) @ factors.I_dist
     truncation_error = frobenius_norm(W - left @ factors.Vh)
     tail = frobenius_norm(factors.singular_values[factors.rank :])
-    # A zero matrix is reproduced exactly; dividing its errors, all 0, by any scale says so.
+    # A zero matrix is reproduced exactly: its errors are 0 in any scale.
     scale = norm if norm > 0 else 1.0
     return Certificate(
         num_outputs=W.shape[0],
@@ -82,16 +83,16 @@ def certify(weight: Any, factors: Factors) -> Certificate:
         truncation_error=truncation_error,
         truncation_gap=abs(truncation_error - tail) / scale,
         reconstruction_error=frobenius_norm((W @ factors.Vh.T - left) @ factors.Vh) / scale,
-        isometry_error_u=_isometry_error(factors.U),
-        isometry_error_v=_isometry_error(factors.Vh.T),
+        isometry_error_u=isometry_error(factors.U),
+        isometry_error_v=isometry_error(factors.Vh.T),
         condition_in=_condition(factors.I_dist),
         condition_out=_condition(factors.O_dist),
-        num_dead_inputs=int((W == 0).all(dim=0).sum()),
+        num_ignored_inputs=int((W == 0).all(dim=0).sum()),
     )
 
 
-def _isometry_error(columns: Float64[Tensor, "rows rank"]) -> float:
-    """Return the largest entry of |CᵀC - 1|; 0 without columns."""
+def isometry_error(columns: Float64[Tensor, "rows rank"]) -> float:
+    """Return the largest entry of |CᵀC - 1|, ≥ 0; 0 without columns."""
     one = torch.eye(columns.shape[1], dtype=torch.float64)
     error = (columns.T @ columns - one).abs()
     return float(error.max()) if error.numel() else 0.0

@@ -1,40 +1,20 @@
-"""Has a network stably converged, and how closely does it fit: what the theorem behind the factors assumes.
+"""What an epoch changed in a layer: what `spaceprobe.lmd.verdicts` judges convergence by.
 
-The Layer Matrix Decomposition (arXiv 2309.05968) is derived for a stably converged network: the weights
-have stopped moving, not merely slowed down. The paper gives no test; this one is ours (design.md,
-section 4). Four quantities per epoch and layer are held against `THRESHOLD`:
-
-- the full-batch gradient norm over its value at initialisation (`gradient_ratio`),
-- ‖ΔW‖_F / ‖W‖_F over the epoch, divided by lr / lr_max (`normalised_drift`): the raw drift alone is
-  fooled by a decayed learning rate, which stops any network,
-- the sine of the largest angle between successive leading right singular subspaces (`subspace_sine`),
-- |Δ log loss| over the epoch, above the rounding of the loss (`log_loss_change`).
-
-A layer is converged when all four stay at or below the threshold for `EPOCHS_IN_A_ROW` epochs. Few
-networks in use are: ten epochs on MNIST are not enough. So this calls for a warning, not for a refusal;
-the factors themselves are exact for any matrix.
+Two matrices, losses or gradient norms in, a number out; None where there is no such number. The fourth
+quantity, how far the leading subspace turned, is `spaceprobe.lmd.subspaces.largest_angle_sine`.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import frobenius_norm
-from spaceprobe.lmd.spectrum import FLOAT32_EPSILON
-from spaceprobe.lmd.subspaces import NUM_DIRECTIONS, largest_angle_sine, leading_directions
-
-THRESHOLD = 0.05
-"""Chosen: a change of 5 % an epoch, relative to where the quantity started."""
-
-EPOCHS_IN_A_ROW = 3
-"""Chosen: one quiet epoch may be chance; the third in a row seldom is."""
+from spaceprobe.lmd.arrays import frobenius_norm, require_finite
+from spaceprobe.lmd.rounding import FLOAT32_EPSILON
+from spaceprobe.lmd.verdicts import THRESHOLD, require_not_negative
 
 CROSS_ENTROPY_FLOOR = FLOAT32_EPSILON / THRESHOLD
 """Chosen: the mean cross-entropy (2.4e-6 nats) of which float32 rounding is as much as the threshold.
@@ -46,38 +26,6 @@ wrong by some 0.2 ε, mostly too low; ε leaves room for points that all round t
 MIN_RATE_SHARE = FLOAT32_EPSILON / THRESHOLD
 """Below this lr / lr_max (2.4e-6) a drift at the threshold is less than the rounding of a float32 weight."""
 
-QUANTITIES = ("gradient_ratio", "drift", "subspace_sine", "log_loss_change")
-CONVERGENCE_COLUMNS = ("layer", "epoch", *QUANTITIES, "stable", "converged", "reason")
-
-
-@dataclass(frozen=True)
-class EpochChange:
-    """What an epoch changed in one layer; None for what cannot be had, as all but the first at epoch 0.
-
-    Attributes:
-        layer: index of the weight matrix, from 0.
-        epoch: passes over the training data so far.
-        gradient_ratio: as `gradient_ratio` returns it, of the layer or of the whole network.
-        drift: as `normalised_drift` returns it.
-        subspace_sine: as `subspace_sine` returns it.
-        log_loss_change: as `log_loss_change` returns it, the same for all layers.
-    """
-
-    layer: int
-    epoch: int
-    gradient_ratio: float | None
-    drift: float | None
-    subspace_sine: float | None
-    log_loss_change: float | None
-
-    def __post_init__(self) -> None:
-        for name in QUANTITIES:
-            value = getattr(self, name)
-            if value is not None:
-                _require_not_negative(f"{name} (layer {self.layer}, epoch {self.epoch})", value)
-        if self.layer < 0 or self.epoch < 0:
-            raise ValueError(f"layer {self.layer}, epoch {self.epoch}: both count from 0")
-
 
 def gradient_ratio(norm: float, initial_norm: float) -> float | None:
     """Return the full-batch gradient norm over its value at initialisation, ≥ 0.
@@ -88,8 +36,8 @@ def gradient_ratio(norm: float, initial_norm: float) -> float | None:
     Raises:
         ValueError: if a norm is negative, NaN or infinite.
     """
-    _require_not_negative("norm", norm)
-    _require_not_negative("initial_norm", initial_norm)
+    require_not_negative("norm", norm)
+    require_not_negative("initial_norm", initial_norm)
     return norm / initial_norm if initial_norm > 0 else None
 
 
@@ -141,29 +89,6 @@ def normalised_drift(before: Any, after: Any, learning_rate: float, max_learning
     return drift / (learning_rate / max_learning_rate)
 
 
-def subspace_sine(before: Any, after: Any, num_directions: int = NUM_DIRECTIONS) -> float:
-    """Return the sine of the largest angle between leading right singular subspaces, in [0, 1].
-
-    0 where the subspace is the whole input space. If singular values tie at the cut (zeros in a matrix of
-    smaller rank do), which directions are the leading ones is arbitrary, and so is the angle; if they are
-    close there, a small step of the weights turns the subspace far.
-
-    Both matrices are decomposed. Who compares epoch after epoch keeps `leading_directions` of the last one
-    and gives both bases to `largest_angle_sine`, which is the same number at half of the cost.
-
-    Args:
-        before: a weight matrix, a tensor or an array of shape (outputs, inputs).
-        after: the same one an epoch later.
-        num_directions: dimension of the subspaces, ≥ 1; at most min(outputs, inputs) are used.
-
-    Raises:
-        ValueError: if the shapes differ, an entry is NaN or infinite, or num_directions < 1.
-    """
-    start, end = _as_pair(before, after)
-    first = leading_directions(start, num_directions)
-    return largest_angle_sine(first, leading_directions(end, num_directions))
-
-
 def log_loss_change(before: float, after: float, floor: float = 0.0) -> float | None:
     """Return |log(after) - log(before)| of the training loss, ≥ 0; below the floor, the floor is taken.
 
@@ -180,54 +105,19 @@ def log_loss_change(before: float, after: float, floor: float = 0.0) -> float | 
     Raises:
         ValueError: if a number is negative, NaN or infinite.
     """
-    _require_not_negative("loss before", before)
-    _require_not_negative("loss after", after)
-    _require_not_negative("floor", floor)
+    require_not_negative("loss before", before)
+    require_not_negative("loss after", after)
+    require_not_negative("floor", floor)
     before, after = max(before, floor), max(after, floor)
     if before == after:
         return 0.0
     return abs(math.log(after) - math.log(before)) if min(before, after) > 0 else None
 
 
-def verdicts(changes: Iterable[EpochChange]) -> pd.DataFrame:
-    """Return one row per layer and epoch in that order, columns `CONVERGENCE_COLUMNS`.
-
-    ``stable``: all four quantities are there and at most `THRESHOLD`. ``converged``: stable for
-    `EPOCHS_IN_A_ROW` epochs, this one and those before it; a missing epoch breaks the row. So epoch 0,
-    with nothing to compare to, is never stable. A quantity that is None is empty (NaN), and the layer not
-    stable. ``reason`` names what is missing or above the threshold; empty where stable.
-
-    Raises:
-        ValueError: if an epoch of a layer comes twice.
-    """
-    rows: list[dict[str, Any]] = []
-    calm: dict[tuple[int, int], int] = {}
-    for change in sorted(changes, key=lambda change: (change.layer, change.epoch)):
-        layer, epoch = change.layer, change.epoch
-        if (layer, epoch) in calm:
-            raise ValueError(f"changes: epoch {epoch} of layer {layer} comes twice, once is needed")
-        reason = _unstable_because(change)
-        calm[layer, epoch] = 0 if reason else calm.get((layer, epoch - 1), 0) + 1
-        converged = calm[layer, epoch] >= EPOCHS_IN_A_ROW
-        rows.append({**asdict(change), "stable": not reason, "converged": converged, "reason": reason})
-    types = {"layer": "int64", "epoch": "int64", **dict.fromkeys(QUANTITIES, "float64")}
-    types |= {"stable": "bool", "converged": "bool"}
-    return pd.DataFrame(rows, columns=[*CONVERGENCE_COLUMNS]).astype(types)
-
-
-def _unstable_because(change: EpochChange) -> str:
-    """Return which quantities are missing or above the threshold; empty if none is."""
-    values = {name: getattr(change, name) for name in QUANTITIES}
-    missing = [name for name, value in values.items() if value is None]
-    above = [name for name, value in values.items() if value is not None and value > THRESHOLD]
-    parts = [f"no {', '.join(missing)}"] if missing else []
-    return "; ".join(parts + ([f"{', '.join(above)} above {THRESHOLD}"] if above else []))
-
-
 def _as_pair(
     before: Any, after: Any
 ) -> tuple[Float64[Tensor, "outputs inputs"], Float64[Tensor, "outputs inputs"]]:
-    """Return two weight matrices as finite float64 tensors on the CPU, or says what is wrong with them."""
+    """Return two weight matrices as finite float64 tensors on the CPU, after a check of them."""
     pair = []
     for name, weight in (("before", before), ("after", after)):
         values = weight.detach() if isinstance(weight, Tensor) else torch.from_numpy(np.array(weight))
@@ -240,15 +130,3 @@ def _as_pair(
             "the same matrix with entries is needed at two epochs"
         )
     return start, end
-
-
-def require_finite(name: str, values: Tensor) -> None:
-    """Raise a ValueError that names the values and how many of them are NaN or infinite."""
-    num_bad = int((~values.isfinite()).sum())
-    if num_bad:
-        raise ValueError(f"{name}: {num_bad} of {values.numel()} numbers are NaN or infinite; it diverged")
-
-
-def _require_not_negative(name: str, value: float) -> None:
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name}: {value}, a finite number >= 0 is needed, or None for one not to be had")

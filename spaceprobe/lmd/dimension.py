@@ -27,27 +27,16 @@ DISCARDED = 0.1
 MIN_POINTS = 20
 """Chosen: with so few points the relative standard error, 1/√points, is already 22 %."""
 
-DIMENSION_COLUMNS = (
-    "estimator",
-    "num_neighbours",
-    "dimension",
-    "spread",
-    "num_subsamples",
-    "num_points",
-    "num_duplicates",
-    "reason",
-)
-
 
 @dataclass(frozen=True)
 class DimensionEstimate:
-    """What one estimator says.
+    """The dimension by one estimator.
 
     Attributes:
-        dimension: the estimate, > 0, or 0 where all points are equal; None where it cannot be had.
+        dimension: the estimate, > 0, or 0 where all points are equal; None where there is none.
         num_points: distinct points, those it rests on.
         num_duplicates: points left out because they equal another.
-        reason: why it cannot be had; empty otherwise.
+        reason: why there is none; empty otherwise.
     """
 
     dimension: float | None
@@ -84,7 +73,7 @@ def mle(distances: Float64[np.ndarray, "points neighbours"]) -> float:
 
     Its inverse is the mean of log(T_k / T_j) over all points and j = 1 … k-1. Levina and Bickel, Maximum
     likelihood estimation of intrinsic dimension, NIPS 2004, equation 8, averaged as MacKay and Ghahramani
-    correct them (Comments on «Maximum likelihood estimation of intrinsic dimension», 2005): the inverses
+    correct them (Comments on "Maximum likelihood estimation of intrinsic dimension", 2005): the inverses
     are averaged, not the estimates, which is the likelihood of all points with one dimension and is
     hardly biased at small k.
 
@@ -137,16 +126,17 @@ def dimension_table(
     share: float = 0.5,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return what every estimator says: columns `DIMENSION_COLUMNS`, one row an estimator.
+    """Return the dimension by every estimator, one row for each.
 
-    ``dimension`` is that of all distinct points, as `estimate_dimension` gives it. ``spread`` is the standard
+    Columns are ``estimator`` and those below. ``dimension``, ``num_points``, ``num_duplicates`` and
+    ``reason`` are those of `estimate_dimension` for all points. ``spread`` is the standard
     deviation of the estimates from ``num_subsamples`` random subsets without replacement, each a ``share``
-    of the distinct points, the same for every estimator. Half is no accident: for a mean over points the
+    of the distinct points, the same for every estimator. Half is chosen with care: for a mean over points the
     spread of halves is the standard error of the whole (for another share, √(share / (1 - share)) times
     the spread is: Shao and Wu, A general theory for jackknife variance estimation, Annals of Statistics
-    17 (1989)). These estimators are no means: on the Swiss roll the spread was 1.2 to 1.4 times the standard
-    error. ``num_neighbours`` is what the estimator used. Where a number cannot be had it is missing, and
-    ``reason`` says why.
+    17 (1989)). These estimators are not means: on the Swiss roll the spread was 1.2 to 1.4 times the standard
+    error. ``num_neighbours`` is what the estimator used. Where there is no such number it is missing, and
+    ``reason`` tells why.
 
     The neighbours are searched for once, for all estimators and subsets.
 
@@ -167,21 +157,20 @@ def dimension_table(
     used = {name: _neighbours_used(name, num_neighbours) for name in ESTIMATORS}
     X, num_duplicates = _distinct(points)
     most = max(used.values())
-    found = neighbours_up_to(X, math.ceil(SPARE * most / share))
-    subset_distances = subsample_distances(X, found, most, num_subsamples, share, seed)
+    neighbours = neighbours_up_to(X, math.ceil(SPARE * most / share))
+    subset_distances = subsample_distances(X, neighbours, most, num_subsamples, share, seed)
     rows = []
     for name, k in used.items():
-        whole = _estimate(found.distances, num_duplicates, name, k)
+        whole = _estimate(neighbours.distances, num_duplicates, name, k)
         parts = [_estimate(distances, 0, name, k) for distances in subset_distances]
         spread, reason = (0.0, "") if whole.dimension == 0 else _spread(parts)
         row = {"estimator": name, "num_neighbours": k, "num_subsamples": num_subsamples, "spread": spread}
         rows.append(row | asdict(whole) | {"reason": whole.reason or reason})
-    table = pd.DataFrame(rows, columns=[*DIMENSION_COLUMNS])
-    return table.astype({"dimension": float, "spread": float})
+    return pd.DataFrame(rows).astype({"dimension": float, "spread": float})
 
 
 def _neighbours_used(estimator: str, num_neighbours: int) -> int:
-    """Return how many neighbours an estimator reads, or says what is wrong."""
+    """Return how many neighbours an estimator reads, after a check of its name and their number."""
     if estimator not in ESTIMATORS:
         raise ValueError(f"estimator: {estimator!r} is unknown, known are {', '.join(ESTIMATORS)}")
     if num_neighbours < 2:

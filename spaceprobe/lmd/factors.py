@@ -1,25 +1,25 @@
 """The five factors of a weight matrix.
 
-Layer Matrix Decomposition, arXiv 2309.05968, as made precise in design.md, section 4. With the
-singular value decomposition W = U Σ Vᵀ cut to rank r, symmetric positive definite G_in and G_out,
-and the singular value decomposition G_out^½ Σ_r G_in^-½ = P S' Qᵀ,
+Layer Matrix Decomposition, arXiv 2309.05968, as made precise in docs/definitions.md, "The five factors".
+With the singular value decomposition W = U Σ Vᵀ cut to rank r, symmetric positive definite G_in and
+G_out, and the singular value decomposition G_out^½ Σ_r G_in^-½ = P S' Qᵀ,
 
     W_r = U · O_dist · diag(S') · I_dist · Vᵀ,    O_dist = G_out^-½ P,    I_dist = Qᵀ G_in^½.
 
 So I_distᵀ I_dist = G_in, and S'² are the eigenvalues of the pencil (Σ_r G_out Σ_r, G_in).
 
 Everything is computed by LAPACK in float64 on the CPU. Results are the same bytes on the same machine
-with one thread (`torch.set_num_threads(1)`, the caller's business); more threads change last bits.
+with one thread, which the caller sets (`torch.set_num_threads(1)`); more threads change last bits.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from spaceprobe.lmd.arrays import as_matrix
 from spaceprobe.lmd.metrics import METRICS, Gram, LatentMetric
 
 SYMMETRY_TOLERANCE = 1e-12
@@ -72,8 +72,8 @@ def decompose(weight: Any, rank: int | None = None, metric: str | LatentMetric =
         and V. One row or one column: one component.
 
     Raises:
-        ValueError: if the weight is no finite real matrix with at least one entry, the rank is out
-            of range, the metric's name unknown, or a Gram matrix is not symmetric positive definite.
+        ValueError: if the weight is not a finite real matrix with at least one entry, the rank is out of
+            range, the metric's name unknown, or a Gram matrix is not symmetric positive definite.
     """
     W = as_matrix(weight)
     _check_rank(rank, W.shape[0], W.shape[1])
@@ -108,7 +108,7 @@ def cut(whole: Factors, rank: int | None = None, metric: str | LatentMetric = "i
 
 
 def _check_rank(rank: int | None, num_outputs: int, num_inputs: int) -> int:
-    """Return the rank that is meant, or says that it is out of range."""
+    """Return the rank, all components for None, after a check that it is in range."""
     max_rank = min(num_outputs, num_inputs)
     if rank is None:
         return max_rank
@@ -143,46 +143,25 @@ def latent_factors(
     return inverse_root_out @ P, S_prime, Qh @ root_in
 
 
-def frobenius_norm(values: Float64[Tensor, "..."]) -> float:
-    """Return the square root of the sum of squares, without overflow; 0 for no values."""
-    scale = float(values.abs().max()) if values.numel() else 0.0
-    return scale * float(torch.linalg.vector_norm(values / scale)) if scale > 0 else 0.0
-
-
-def as_matrix(weight: Any) -> Float64[Tensor, "outputs inputs"]:
-    """Return a weight as a float64 tensor on the CPU.
-
-    Raises:
-        ValueError: it is no finite real matrix with at least one entry; the message says why.
-    """
-    # A copy of what is no tensor: torch warns about arrays that it may not write to.
-    W = weight.detach() if isinstance(weight, Tensor) else torch.from_numpy(np.array(weight))
-    if W.ndim != 2 or W.numel() == 0:
-        raise ValueError(f"weight: of shape {tuple(W.shape)}, a matrix with entries is needed")
-    if W.is_complex():
-        raise ValueError("weight: complex, a real matrix is needed")
-    W = W.to(device="cpu", dtype=torch.float64)
-    # NaN and infinity reach the smallest or the largest entry: a fortieth of the time of counting them.
-    if not all(bool(extreme.isfinite()) for extreme in torch.aminmax(W)):
-        num_bad = int((~W.isfinite()).sum())
-        raise ValueError(
-            f"weight: {num_bad} of {W.numel()} entries are NaN or infinite; the run diverged "
-            "or the file is damaged"
-        )
-    return W
-
-
 def _signed_svd(
     A: Float64[Tensor, "rows columns"],
 ) -> tuple[Float64[Tensor, "rows values"], Float64[Tensor, "values"], Float64[Tensor, "values columns"]]:
-    """Return the thin SVD; the largest entry in magnitude of each row of Vh is positive.
+    """Return the thin singular value decomposition, signs as `with_signs` gives them."""
+    U, values, Vh = torch.linalg.svd(A, full_matrices=False)
+    U, Vh = with_signs(U, Vh)
+    return U, values, Vh
+
+
+def with_signs(
+    U: Float64[Tensor, "rows values"], Vh: Float64[Tensor, "values columns"]
+) -> tuple[Float64[Tensor, "rows values"], Float64[Tensor, "values columns"]]:
+    """Return singular vectors with the largest entry in magnitude of each row of Vh positive.
 
     Entries that differ by rounding only tie for largest; then rounding decides the sign.
     """
-    U, values, Vh = torch.linalg.svd(A, full_matrices=False)
     largest = Vh.gather(1, Vh.abs().argmax(dim=1, keepdim=True))
     sign = torch.where(largest < 0, -1.0, 1.0).to(torch.float64)
-    return U * sign.T, values, Vh * sign
+    return U * sign.T, Vh * sign
 
 
 def _roots(
@@ -195,7 +174,7 @@ def _roots(
     if gram.shape != (size, size):
         raise ValueError(f"{name}: of shape {tuple(gram.shape)}, rank {size} is needed")
     asymmetry = float((gram - gram.T).abs().max()) if size else 0.0
-    # Not «>»: NaN must not pass.
+    # Not ">": NaN must not pass.
     if not asymmetry <= SYMMETRY_TOLERANCE * (float(gram.abs().max()) if size else 0.0):
         raise ValueError(f"{name}: not symmetric, entries differ by up to {asymmetry:.3g}")
     eigenvalues, vectors = torch.linalg.eigh((gram + gram.T) / 2)

@@ -1,10 +1,9 @@
 """Functional rank: how many components of a layer its network needs for its score."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import pandas as pd
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
@@ -12,13 +11,11 @@ from torch import Tensor
 from spaceprobe.lmd.rank_rules import RankEstimate
 
 ONE_POINT = 0.01
-"""design.md, section 4: one point of accuracy, 1 % of the images."""
+"""docs/definitions.md, "Functional rank": one point of accuracy, 1 % of the images."""
 
-SLACK = 1e-9
-"""Far below one image of any data set: a score of 0.97 is within one point of 0.98, whatever the last
-bits of these decimals say."""
-
-SCORE_COLUMNS = ("q", "score")
+SCORE_ROUNDING = 1e-9
+"""Chosen: far below one image of any dataset. A score of 0.97 is within one point of 0.98, whatever the last
+bits of these decimals are."""
 
 Score = Callable[[Float64[Tensor, "points outputs"]], float]
 """Maps the pre-activations of a layer to the score of the network: accuracy in [0, 1], or R², at most 1."""
@@ -26,18 +23,18 @@ Score = Callable[[Float64[Tensor, "points outputs"]], float]
 
 @dataclass(frozen=True)
 class FunctionalRank:
-    """What the measurement found.
+    """The functional rank of a layer, and the scores that it was read from.
 
     Attributes:
-        estimate: the rank, as the rank rules give theirs. Invalid where the network scores as well
+        estimate: as of a rank rule. Invalid where the network scores as well
             without the layer's weights, so that the score cannot tell its components apart (an
-            untrained network at chance, say); the number then still is what the definition gives.
-        scores: columns `SCORE_COLUMNS`, descending in q: the score with W_q for every q that was
-            visited, from all components down to the first that fails, and q = 0.
+            untrained network at chance, say); the number is then still that of the definition.
+        scores: the score with W_q by q, descending: every q that was visited, from all components down to
+            the first that fails, and q = 0.
     """
 
     estimate: RankEstimate
-    scores: pd.DataFrame
+    scores: Mapping[int, float]
 
 
 def functional_rank(
@@ -52,10 +49,10 @@ def functional_rank(
     """Return the smallest r such that every q ≥ r keeps the score when the layer is W_q.
 
     Kept is a score of at least that of the full layer less the tolerance; a better one is kept too. So the
-    scan starts at all components and stops at the first q that fails (design.md, section 4): a lower q
-    that happens to pass again does not count. W_q has the q leading singular values and the layer's
-    own bias, without any correction for the mean of what is cut off. The pre-activations are computed once
-    and lose one component at a step: a product of rank one, and one call of the score.
+    scan starts at all components and stops at the first q that fails (docs/definitions.md, "Functional
+    rank"): a lower q that happens to pass again does not count. W_q has the q leading singular values and
+    the layer's own bias, without any correction for the mean of what is cut off. The pre-activations are
+    computed once and lose one component at a step: a product of rank one, and one call of the score.
 
     Args:
         values: singular values of the layer's weight, descending, at least one.
@@ -79,29 +76,28 @@ def functional_rank(
     outputs = latent @ left.T + shift
 
     full_score = _checked(score(outputs.clone()), len(values))
-    least = full_score - tolerance - SLACK
-    visited = {len(values): full_score}
+    least = full_score - tolerance - SCORE_ROUNDING
+    scores = {len(values): full_score}
     rank = 0
     for q in range(len(values) - 1, 0, -1):
         outputs -= torch.outer(latent[:, q], left[:, q])
-        visited[q] = _checked(score(outputs.clone()), q)
-        if visited[q] < least:
+        scores[q] = _checked(score(outputs.clone()), q)
+        if scores[q] < least:
             rank = q + 1
             break
     # Not what the differences leave: without components the outputs are the bias to the last bit.
-    visited[0] = _checked(score(shift.expand_as(outputs).clone()), 0)
+    scores[0] = _checked(score(shift.expand_as(outputs).clone()), 0)
     if not rank:
-        rank = int(visited[0] < least)
+        rank = int(scores[0] < least)
     reason = ""
-    if visited[0] >= least:
-        reason = f"score {visited[0]:.4g} without the layer's weights, {full_score:.4g} with them"
+    if scores[0] >= least:
+        reason = f"score {scores[0]:.4g} without the layer's weights, {full_score:.4g} with them"
     estimate = RankEstimate(float(rank), rank, valid=not reason, reason=reason)
-    scores = pd.DataFrame(list(visited.items()), columns=[*SCORE_COLUMNS])
     return FunctionalRank(estimate, scores)
 
 
 def _checked(number: float, q: int) -> float:
-    """Return a score, or says that it is none."""
+    """Return a score, after a check that it is a finite number."""
     number = float(number)
     if not math.isfinite(number):
         raise ValueError(f"score: {number} with {q} components, a finite number is needed")

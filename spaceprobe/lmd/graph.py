@@ -1,9 +1,9 @@
 """The nearest-neighbour graph of data points, and its Laplacian.
 
-What the `laplacian` metric measures distances with (design.md, section 4), and the neighbours that the
-dimension estimates read. Candidates come from scikit-learn; their distances are computed anew from the
-differences, since a brute-force search gets them from ‖x‖² + ‖y‖² - 2x·y, which leaves nothing right of
-distances below 1e-8 of the norms.
+What the `laplacian` metric measures distances with (docs/definitions.md, "Neighbour graph"), and the
+neighbours that the dimension estimates read. Candidates come from scikit-learn; their distances are
+computed anew from the differences, since a brute-force search gets them from ‖x‖² + ‖y‖² - 2x·y, which
+leaves nothing right of distances below 1e-8 of the norms.
 
 Everything is float64 on the CPU. The only sums whose order may depend on threads are those of the search
 for candidates, so threads could change a result only where distances tie to rounding.
@@ -16,6 +16,7 @@ from jaxtyping import Float64, Int64
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.extmath import row_norms
 from torch import Tensor
 
 ROUNDING = 1e-13
@@ -33,7 +34,7 @@ Points = Float64[Tensor, "points features"] | Float64[np.ndarray, "points featur
 
 
 class ConstantPointsError(ValueError):
-    """The points do not vary, so they have no geometry: a constant layer. A caller marks it invalid."""
+    """The points do not vary, so they have no geometry: a constant layer, which the caller marks invalid."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def neighbour_graph(points: Points, num_neighbours: int = 10) -> NeighbourGraph:
 
     Args:
         points: one a row.
-        num_neighbours: k, at least 1 (10 in design.md, section 4).
+        num_neighbours: k, at least 1 (10: docs/definitions.md, "Neighbour graph").
 
     Raises:
         ConstantPointsError: half of the edges or more have no length, or none beyond rounding: the points are
@@ -95,15 +96,15 @@ def neighbour_graph(points: Points, num_neighbours: int = 10) -> NeighbourGraph:
             or ``num_neighbours`` is below 1.
     """
     X = as_points(points)
-    found = nearest_neighbours(X, num_neighbours)
+    neighbours = nearest_neighbours(X, num_neighbours)
     num_points = len(X)
     rows = np.repeat(np.arange(num_points), num_neighbours)
-    columns = found.indices.ravel()
+    columns = neighbours.indices.ravel()
     low, high = np.minimum(rows, columns), np.maximum(rows, columns)
     # An edge found from both ends has the same length from either, to the last bit.
     pairs, first = np.unique(low * num_points + high, return_index=True)
     low, high = np.divmod(pairs, num_points)
-    lengths = found.distances.ravel()[first]
+    lengths = neighbours.distances.ravel()[first]
 
     median_edge = float(np.median(lengths))
     if median_edge <= rounding_of(X):
@@ -161,7 +162,7 @@ def nearest_neighbours(points: Points, num_neighbours: int) -> Neighbours:
 
 
 def as_points(points: Points) -> Float64[np.ndarray, "points features"]:
-    """Return points as a contiguous array, or says what is wrong with them.
+    """Return points as a contiguous array, after a check of them.
 
     Raises:
         ValueError: there is no point or no feature, or an entry is NaN, infinite or above 1e150.
@@ -169,12 +170,12 @@ def as_points(points: Points) -> Float64[np.ndarray, "points features"]:
     X = points.detach().cpu().numpy() if isinstance(points, Tensor) else points
     if not X.size:
         raise ValueError(f"points: of shape {X.shape}, at least one point with one feature is needed")
-    # Not «>»: NaN must not pass.
+    # Not ">": NaN must not pass.
     num_bad = X.size - int(np.count_nonzero(np.abs(X) <= LARGEST))
     if num_bad:
         raise ValueError(
             f"points: {num_bad} of {X.size} entries are NaN, infinite or above {LARGEST:g}; "
-            "the run diverged, or the data want another unit"
+            "the run diverged, or the data need another unit"
         )
     return np.ascontiguousarray(X)
 
@@ -182,12 +183,6 @@ def as_points(points: Points) -> Float64[np.ndarray, "points features"]:
 def rounding_of(X: Float64[np.ndarray, "points features"]) -> float:
     """Return the length up to which a difference of points is rounding."""
     return ROUNDING * float(row_norms(X).max())
-
-
-def row_norms(X: Float64[np.ndarray, "points features"]) -> Float64[np.ndarray, "points"]:
-    """Return the Euclidean norm of each row."""
-    norms: np.ndarray = np.sqrt(np.einsum("ij,ij->i", X, X))
-    return norms
 
 
 def distinct_points(X: Float64[np.ndarray, "points features"]) -> Int64[np.ndarray, "distinct"]:

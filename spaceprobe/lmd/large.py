@@ -7,7 +7,7 @@ their errors are then computed from that subspace and the matrix in float64. So 
 part is seen in the stated errors: they do not fall below some 1e-7 to 1e-6 of σ₁.
 
 A spectrum that decays is found to many digits, a flat one is not: the leading values of pure noise lie
-so close together that the Krylov space would have to be larger. The stated error tells the cases apart.
+so close together that the Krylov space would have to be larger. The stated error tells them apart.
 """
 
 import math
@@ -18,7 +18,8 @@ import torch
 from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import as_matrix
+from spaceprobe.lmd.arrays import as_matrix
+from spaceprobe.lmd.factors import with_signs
 
 BLOCK = 16
 """Chosen: a product with 16 vectors takes 1.3 times as long as one with 8 (4096 × 4096)."""
@@ -48,7 +49,7 @@ class LeadingTriplets:
             positive.
         residuals: ‖W v - σ u‖ / σ₁ of each triplet; zeros for a zero matrix. The triplet is exact for a
             matrix that differs from W by this much in spectral norm, so some true singular value lies within
-            residual · σ₁ of it (Weyl). Which one, the i-th or a later one, the residual does not say: it
+            residual · σ₁ of it (Weyl). Which one, the i-th or a later one, the residual does not tell: it
             cannot see a leading value that was missed altogether. The random start makes that unlikely; it
             does not rule it out.
         krylov_dim: dimension of the space searched; the shorter side where nothing was approximated.
@@ -78,7 +79,7 @@ def leading_triplets(
             little faster than it, and the error falls exponentially.
 
     Raises:
-        ValueError: if the weight is no finite real matrix with at least one entry, or a number is out of
+        ValueError: if the weight is not a finite real matrix with at least one entry, or a number is out of
             range.
     """
     W = as_matrix(weight)
@@ -160,10 +161,9 @@ def _with_errors(
     krylov_dim: int,
 ) -> LeadingTriplets:
     """Return the triplets with signs fixed and residuals measured against the matrix itself."""
-    largest = Vh.gather(1, Vh.abs().argmax(dim=1, keepdim=True))
-    sign = torch.where(largest < 0, -1.0, 1.0).to(torch.float64)
-    U, Vh = U * sign.T, (Vh * sign).contiguous()
+    U, Vh = with_signs(U, Vh)
+    Vh = Vh.contiguous()
     residuals = torch.linalg.vector_norm((Vh @ W.T).T - U * values, dim=0)
-    # A zero matrix is met exactly: any scale says so.
+    # A zero matrix is met exactly: its errors are 0 in any scale.
     residuals = residuals / (values[0] if values[0] > 0 else 1.0)
     return LeadingTriplets(U, values.clone(), Vh, residuals, krylov_dim)

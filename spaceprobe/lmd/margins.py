@@ -1,7 +1,7 @@
 """How closely a network fits each point: the encoding margin ε.
 
 The Layer Matrix Decomposition (arXiv 2309.05968) speaks of networks that encode their training points up
-to ε. The margin that holds for all of them is the largest error; quantiles say whether few make it.
+to ε. The margin that holds for all of them is the largest error; quantiles tell whether a few points make it.
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from spaceprobe.lmd.convergence import require_finite
+from spaceprobe.lmd.arrays import require_finite
 
 
 def classification_errors(
@@ -27,7 +27,7 @@ def classification_errors(
         labels: the right class of each point, from 0.
 
     Raises:
-        ValueError: if a logit is NaN or infinite, a label no class, or there is not one for each point.
+        ValueError: if a logit is NaN or infinite, a label not a class, or there is not one for each point.
     """
     require_finite("logits", logits)
     if len(labels) != len(logits):
@@ -69,7 +69,7 @@ def margins(errors: Float64[Tensor, "points"]) -> dict[str, float]:
     """Return the encoding margin ε: quantiles and maximum of the errors.
 
     The margin that holds for all points is ``max``; the quantiles (inverted CDF, so each is the error of
-    some point) say whether a few outliers make it.
+    some point) tell whether a few outliers make it.
 
     Args:
         errors: as `classification_errors` or `regression_errors` return them, at least one.

@@ -7,22 +7,23 @@ A result therefore names its metric.
 
 A metric is a function of the leading singular triplets, since it may measure data in their basis. It
 returns the Gram matrices G_in and G_out of the latent input and output space. Three have names
-(design.md, section 4): `identity`, `data_metric` and `laplacian_metric`. The latter two are made from a
-layer's activations. With Z the inputs H_in · V_r and Y the pre-activations H_out · U_r, both centred:
+(docs/definitions.md, "Latent metrics"): `identity`, `data_metric` and `laplacian_metric`. The latter two
+are made from a layer's activations. With Z the inputs H_in · V_r and Y the pre-activations H_out · U_r,
+both centred:
 
     data        G_in = C^-1,  C = ZᵀZ / points                                G_out = 1
     laplacian   G_in = E^-1,  E = ZᵀLZ / total weight, on the graph of H_in   G_out from Y and H_out's graph
 
 C and E are mixed with a share ρ of the mean of their diagonal, the ridge, as (1-ρ)E + ρ(tr E / r)·1.
 
-Dead ends, for who makes a metric of their own (ρ = 0 in the first two):
+Dead ends, for the author of another metric (ρ = 0 in the first two):
 
 - The covariance on both sides. H_out = H_in Wᵀ + b has the covariance ΣCΣ in the basis U, so with
   G_in = C^-1 and G_out = (ΣCΣ)^-1 every S' is 1, whatever the layer does.
 - One graph on both sides. As before: YᵀLY = Σ(ZᵀLZ)Σ, and every S' is 1. The two sides of `laplacian`
   differ because each has the graph of its own points.
 - The Gram matrix that fits geodesic distances along the graph by least squares. It need not be positive
-  definite, and then there is no metric.
+  definite, and then it is not a metric.
 """
 
 from collections.abc import Callable
@@ -75,7 +76,8 @@ def data_metric(inputs: Float64[Tensor, "points inputs"], ridge: float = 1e-9) -
 
     Args:
         inputs: what enters the layer, one point a row.
-        ridge: ρ, from 0 to 1. At 1 S' is proportional to Σ. The default is design.md's: the covariance of
+        ridge: ρ, from 0 to 1. At 1 S' is proportional to Σ. The default is that of docs/definitions.md,
+        "Latent metrics": the covariance of
             a layer with dead inputs is singular.
 
     Returns:
@@ -122,7 +124,8 @@ def laplacian_metric(
         graph_in: `neighbour_graph` of the inputs.
         graph_out: `neighbour_graph` of the outputs. With the same graph on both sides every S' is 1 up to
             the ridge.
-        ridge: ρ, from 0 to 1. At 1 S' is proportional to Σ. The default is design.md's: dead ReLUs before
+        ridge: ρ, from 0 to 1. At 1 S' is proportional to Σ. The default is that of docs/definitions.md,
+        "Latent metrics": dead ReLUs before
             the layer make E singular.
 
     Returns:

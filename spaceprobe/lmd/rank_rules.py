@@ -8,30 +8,39 @@ rank is valid.
 
 All rules but the Marchenko-Pastur edge are free of scale. Which rule comes closest to the number of
 components that a network needs, the functional rank (`spaceprobe.lmd.functional`), is an empirical
-question (design.md, section 4): data99 with data, and without them the participation ratio.
+question (docs/ranks.md, "Which rank?"): data99 with data, and without them the participation ratio.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float64
 
 from spaceprobe.lmd.noise import gavish_donoho_factor, marchenko_pastur_edge
+from spaceprobe.lmd.rounding import SUM_ROUNDING
 from spaceprobe.lmd.spectrum import Spectrum
 
 MIN_VALUES_FOR_NOISE = 10
 """Chosen: the median of fewer singular values says little about a noise level."""
 
-SLACK = 1e-12
-"""Rounding of sums over thousands of shares: what is this close to a threshold has reached it, so that
-a rank does not hang on the last bit."""
+ENERGY_SHARES = {"energy90": 0.90, "energy95": 0.95, "energy99": 0.99}
+"""The share of Σσ² that each rule of `energy_rank` asks for."""
+
+DATA_SHARES = {"data95": 0.95, "data99": 0.99}
+"""The share of the variance of W x that each rule of `data_rank` asks for."""
+
+ZERO_MATRIX = "every weight is zero"
+NO_DATA = "no data"
+NO_INIT_VARIANCE = "variance at initialisation not known"
+"""Why a rule gives no rank."""
 
 
 @dataclass(frozen=True)
 class RankEstimate:
-    """What one rule says.
+    """The rank of a matrix by one rule.
 
     Attributes:
         value: the rule's own number, unrounded.
@@ -81,55 +90,43 @@ def stable_rank(spectrum: Spectrum) -> RankEstimate:
     return _rounded(float(np.sum(spectrum.relative**2)), spectrum)
 
 
-def energy90(spectrum: Spectrum) -> RankEstimate:
-    """Return the least r whose leading energies make up 90 % (Jolliffe 2002, section 6.1.1)."""
-    return _energy_rank(spectrum, 0.90)
+def energy_rank(spectrum: Spectrum, share: float) -> RankEstimate:
+    """Return the least r whose leading energies make up a share (Jolliffe 2002, section 6.1.1)."""
+    return _counted(int(num_reaching(spectrum.energy, share)))
 
 
-def energy95(spectrum: Spectrum) -> RankEstimate:
-    """Return the least r whose leading energies make up 95 % (Jolliffe 2002, section 6.1.1)."""
-    return _energy_rank(spectrum, 0.95)
+def data_rank(spectrum: Spectrum, share: float) -> RankEstimate:
+    """Return the least r whose leading principal components of W x hold a share of its variance.
 
-
-def energy99(spectrum: Spectrum) -> RankEstimate:
-    """Return the least r whose leading energies make up 99 % (Jolliffe 2002, section 6.1.1)."""
-    return _energy_rank(spectrum, 0.99)
-
-
-def data95(spectrum: Spectrum) -> RankEstimate:
-    """Return the least r whose leading principal components of W x hold 95 % of its variance.
-
-    As `data99`, which says what is cut.
-    """
-    return _data_rank(spectrum, 0.95)
-
-
-def data99(spectrum: Spectrum) -> RankEstimate:
-    """Return the least r whose leading principal components of W x hold 99 % of its variance.
-
-    The r largest eigenvalues of Cov(W x) over given inputs x (`output_variances`) make up 99 % of
-    their sum: a number of dimensions of what the layer says about these inputs (Jolliffe 2002, section
+    The r largest eigenvalues of Cov(W x) over given inputs x (`output_variances`) make up that share of
+    their sum: a number of dimensions of the layer's outputs for these inputs (Jolliffe 2002, section
     6.1.1). It is a number only. W_r cut to it keeps r singular directions of W, which are in general
     not the principal components of W x and hold less of the variance; the components themselves are the
     leading S' of the metric `data` at full rank. Invalid without data, and for a layer that is constant
     over the inputs.
     """
-    return _data_rank(spectrum, 0.99)
+    variances = spectrum.output_variances
+    if variances is None:
+        return RankEstimate(0.0, 0, valid=False, reason=NO_DATA)
+    if variances[0] == 0:
+        return RankEstimate(0.0, 0, valid=False, reason="the layer is constant over the data")
+    shares = variances / variances[0]
+    return _counted(int(num_reaching(shares / shares.sum(), share)))
 
 
 def elbow(spectrum: Spectrum) -> RankEstimate:
     """Return the number of singular values before the elbow of the scree plot.
 
     The elbow is the point (i, σ_i) farthest below the straight line from the first to the last one,
-    as in Satopää et al., Finding a «Kneedle» in a haystack (2011), without smoothing; the first of
+    as in Satopää et al., Finding a "Kneedle" in a haystack (2011), without smoothing; the first of
     several. What comes before it is kept, as Cattell, The scree test (1966), does. Invalid without
     a point below the line: fewer than three values, or a spectrum that is straight or bends down.
     """
     relative = spectrum.relative
     drop = np.linspace(relative[0], relative[-1], len(relative)) - relative
-    if drop.max() <= SLACK:
+    if drop.max() <= SUM_ROUNDING:
         return RankEstimate(0.0, 0, valid=False, reason="no elbow: nothing below the chord")
-    return _counted(int(np.argmax(drop >= drop.max() - SLACK)))
+    return _counted(int(np.argmax(drop >= drop.max() - SUM_ROUNDING)))
 
 
 def marchenko_pastur(spectrum: Spectrum) -> RankEstimate:
@@ -140,7 +137,7 @@ def marchenko_pastur(spectrum: Spectrum) -> RankEstimate:
     a small untrained layer the largest value may exceed it slightly by chance.
     """
     if spectrum.init_variance is None:
-        return RankEstimate(0.0, 0, valid=False, reason="variance at initialisation not known")
+        return RankEstimate(0.0, 0, valid=False, reason=NO_INIT_VARIANCE)
     edge = marchenko_pastur_edge(spectrum.shape, spectrum.init_variance)
     return _counted(int(np.sum(spectrum.values > edge)))
 
@@ -157,7 +154,7 @@ def gavish_donoho(spectrum: Spectrum) -> RankEstimate:
     reason = ""
     if len(spectrum.values) < MIN_VALUES_FOR_NOISE:
         reason = f"fewer than {MIN_VALUES_FOR_NOISE} singular values: no median noise"
-    elif median <= _rounding_level(spectrum):
+    elif median <= _rounding(spectrum):
         reason = "median singular value is rounding: no noise to measure"
     return RankEstimate(float(num_above), num_above, valid=not reason, reason=reason)
 
@@ -168,26 +165,20 @@ def numerical(spectrum: Spectrum) -> RankEstimate:
     The default tolerance of numpy.linalg.matrix_rank, with the ε of float32, in which weights are
     trained and stored.
     """
-    return _counted(int(np.sum(spectrum.values > _rounding_level(spectrum))))
+    return _counted(int(np.sum(spectrum.values > _rounding(spectrum))))
 
 
 RULES: dict[str, Callable[[Spectrum], RankEstimate]] = {
-    rule.__name__: rule
-    for rule in (
-        participation,
-        entropy,
-        roy_vetterli,
-        stable_rank,
-        energy90,
-        energy95,
-        energy99,
-        data95,
-        data99,
-        elbow,
-        marchenko_pastur,
-        gavish_donoho,
-        numerical,
-    )
+    "participation": participation,
+    "entropy": entropy,
+    "roy_vetterli": roy_vetterli,
+    "stable_rank": stable_rank,
+    **{name: partial(energy_rank, share=share) for name, share in ENERGY_SHARES.items()},
+    **{name: partial(data_rank, share=share) for name, share in DATA_SHARES.items()},
+    "elbow": elbow,
+    "marchenko_pastur": marchenko_pastur,
+    "gavish_donoho": gavish_donoho,
+    "numerical": numerical,
 }
 """Every rule that reads a spectrum, by its name in lmd_ranks.csv."""
 
@@ -198,31 +189,28 @@ def _exp_entropy(shares: Float64[np.ndarray, "values"]) -> float:
     return math.exp(-float(np.sum(positive * np.log(positive))))
 
 
-def _energy_rank(spectrum: Spectrum, threshold: float) -> RankEstimate:
-    return _counted(_num_leading(spectrum.energy, threshold))
+def num_reaching(shares: Float64[np.ndarray, "values"], threshold: float) -> float:
+    """Return how many leading shares reach the threshold together; infinite where all of them do not."""
+    is_reached = np.cumsum(shares) >= threshold - SUM_ROUNDING
+    return float(np.argmax(is_reached)) + 1 if is_reached.any() else math.inf
 
 
-def _data_rank(spectrum: Spectrum, threshold: float) -> RankEstimate:
-    variances = spectrum.output_variances
-    if variances is None:
-        return RankEstimate(0.0, 0, valid=False, reason="no data")
-    if variances[0] == 0:
-        return RankEstimate(0.0, 0, valid=False, reason="the layer is constant over the data")
-    shares = variances / variances[0]
-    return _counted(_num_leading(shares / shares.sum(), threshold))
+def rounding_level(largest: float, shape: tuple[int, int], epsilon: float) -> float:
+    """Return σ₁ · max(m, n) · ε: a singular value of at most this is rounding of an m × n matrix."""
+    return largest * max(shape) * epsilon
 
 
-def _num_leading(shares: Float64[np.ndarray, "values"], threshold: float) -> int:
-    """Return how many leading shares reach the threshold together."""
-    return int(np.argmax(np.cumsum(shares) >= threshold - SLACK)) + 1
+def round_half_up(value: float) -> int:
+    """Return the nearest integer, the larger of two."""
+    return math.floor(value + 0.5 + SUM_ROUNDING)
 
 
-def _rounding_level(spectrum: Spectrum) -> float:
-    return float(spectrum.values[0]) * max(spectrum.shape) * spectrum.epsilon
+def _rounding(spectrum: Spectrum) -> float:
+    return rounding_level(float(spectrum.values[0]), spectrum.shape, spectrum.epsilon)
 
 
 def _rounded(value: float, spectrum: Spectrum) -> RankEstimate:
-    return RankEstimate(value, min(len(spectrum.values), max(1, math.floor(value + 0.5 + SLACK))))
+    return RankEstimate(value, min(len(spectrum.values), max(1, round_half_up(value))))
 
 
 def _counted(count: int) -> RankEstimate:

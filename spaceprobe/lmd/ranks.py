@@ -1,4 +1,4 @@
-"""What every rank rule says of one weight matrix, and which of them is the default."""
+"""The rank of one weight matrix by every rule, and which rule is the default."""
 
 from dataclasses import asdict
 
@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from spaceprobe.lmd.rank_rules import RULES, RankEstimate
-from spaceprobe.lmd.spectrum import FLOAT32_EPSILON, Spectrum
+from spaceprobe.lmd.rank_rules import RULES, ZERO_MATRIX, RankEstimate
+from spaceprobe.lmd.rounding import FLOAT32_EPSILON
+from spaceprobe.lmd.spectrum import Spectrum
 
 DEFAULT_RULE = "participation"
 """The default without data."""
@@ -18,7 +19,8 @@ DEFAULT_DATA_RULE = "data99"
 FUNCTIONAL = "functional"
 """The name of the measured rank among the rules."""
 
-RANK_COLUMNS = ("rule", "rank", "value", "valid", "reason", "default")
+NOT_MEASURED = "not measured"
+"""Why there is no functional rank."""
 
 
 def rank_table(
@@ -30,10 +32,10 @@ def rank_table(
     output_variances: Float64[np.ndarray, "variances"] | None = None,
     functional: RankEstimate | None = None,
 ) -> pd.DataFrame:
-    """Return what every rule says: columns `RANK_COLUMNS`, one row a rule, in the order of `RULES`.
+    """Return the rank by every rule, one row for each in the order of `RULES`.
 
-    The last row is `FUNCTIONAL`, the measured rank. One row is the default: `DEFAULT_DATA_RULE` where it
-    is valid, else `DEFAULT_RULE`.
+    Columns are ``rule``, those of `RankEstimate`, and ``default``: true in one row, `DEFAULT_DATA_RULE`
+    where it is valid, else `DEFAULT_RULE`. The last row is `FUNCTIONAL`, the measured rank.
 
     Args:
         singular_values: all of them, descending.
@@ -52,15 +54,14 @@ def rank_table(
     spectrum = Spectrum(singular_values, shape, init_variance, epsilon, output_variances)
     estimates = {name: estimate_rank(name, spectrum) for name in RULES}
     default = DEFAULT_DATA_RULE if estimates[DEFAULT_DATA_RULE].valid else DEFAULT_RULE
-    estimates[FUNCTIONAL] = functional or RankEstimate(0.0, 0, valid=False, reason="not measured")
-    rows = [
+    estimates[FUNCTIONAL] = functional or RankEstimate(0.0, 0, valid=False, reason=NOT_MEASURED)
+    return pd.DataFrame(
         {"rule": name, **asdict(estimate), "default": name == default} for name, estimate in estimates.items()
-    ]
-    return pd.DataFrame(rows, columns=[*RANK_COLUMNS])
+    )
 
 
 def estimate_rank(rule: str, spectrum: Spectrum) -> RankEstimate:
-    """Return what one rule of `RULES` says, for a zero matrix as for any other."""
+    """Return the rank by one rule of `RULES`, for a zero matrix as for any other."""
     if spectrum.values[0] == 0 and rule != "numerical":
-        return RankEstimate(0.0, 0, valid=False, reason="every weight is zero")
+        return RankEstimate(0.0, 0, valid=False, reason=ZERO_MATRIX)
     return RULES[rule](spectrum)

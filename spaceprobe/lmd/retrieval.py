@@ -13,7 +13,7 @@ arXiv 2202.04557). The modern Hopfield update of Ramsauer et al. (arXiv 2008.022
 - as projection the sum of the stored patterns with these weights; here U O_dist maps to the outputs, and
   retrieval stops one step before, at the index of the pattern.
 
-A number says something only beside two baselines: raw features (None, mostly far better: the full space
+An accuracy means something only next to two baselines: raw features (None, mostly far better: the full space
 loses nothing) and the same space of the layer at initialisation.
 """
 
@@ -93,7 +93,11 @@ def retrieval_accuracy(
             f"of {len(stored)} stored patterns an index is 0 to {len(stored) - 1}"
         )
     if projection is not None:
-        _require_projection("projection", projection, stored.shape[1])
+        if projection.shape[1] != stored.shape[1] or not bool(projection.isfinite().all()):
+            raise ValueError(
+                f"projection: of shape {tuple(projection.shape)}, finite numbers with {stored.shape[1]} "
+                "columns are needed, one for each feature of the stored patterns"
+            )
         stored, queries = stored @ projection.T, queries @ projection.T
     # Differences, not |x|² + |y|² - 2xy: that loses half of the digits where patterns lie close.
     # Each row of them is computed alone, so blocks leave the result as it is.
@@ -114,12 +118,4 @@ def _require_patterns(stored: Float64[Tensor, "stored features"]) -> None:
         raise ValueError(
             f"stored: of shape {tuple(stored.shape)}, at least one pattern with features is needed, "
             "and only finite numbers"
-        )
-
-
-def _require_projection(name: str, projection: Float64[Tensor, "rank columns"], num_features: int) -> None:
-    if projection.shape[1] != num_features or not bool(projection.isfinite().all()):
-        raise ValueError(
-            f"{name}: of shape {tuple(projection.shape)}, finite numbers with {num_features} columns "
-            "are needed, one for each feature of the stored patterns"
         )

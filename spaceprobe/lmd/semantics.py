@@ -1,4 +1,4 @@
-"""Do the latent axes of a layer carry class meaning: class variance per axis against shuffled labels.
+"""Class meaning of the latent axes of a layer: class variance along each, compared with shuffled labels.
 
 The coordinates of a point on the latent axes are its scalar products with the right singular vectors
 (Vᵀx), or I_dist Vᵀ x in a latent metric. The share of an axis is between-class over total variance, η² of
@@ -19,18 +19,8 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-SEMANTICS_COLUMNS = (
-    "axis",
-    "share",
-    "shuffled_mean",
-    "shuffled_sd",
-    "shuffled_q95",
-    "shuffled_max",
-    "p_value",
-)
-
-SLACK = 1e-12
-"""Rounding of sums over thousands of points: a shuffling that splits the points as the labels do ties."""
+from spaceprobe.lmd.arrays import require_finite
+from spaceprobe.lmd.rounding import SUM_ROUNDING
 
 BLOCK_ENTRIES = 2**22
 """Chosen: indicators of shuffled classes held at a time, 32 MiB; from shapes only, so last bits repeat."""
@@ -52,7 +42,7 @@ def class_variance_share(
         ValueError: if there is no point, the numbers of points differ, or a coordinate is not finite.
     """
     unit, classes = _standardise(coordinates, labels)
-    return _shares(unit, classes[None], _class_sizes(classes))[0]
+    return _shares(unit, classes[None], torch.bincount(classes).double())[0]
 
 
 def shuffled_shares(
@@ -77,7 +67,7 @@ def shuffled_shares(
     if num_shuffles < 1:
         raise ValueError(f"num_shuffles: {num_shuffles}, at least 1 is needed")
     unit, classes = _standardise(coordinates, labels)
-    sizes = _class_sizes(classes)
+    sizes = torch.bincount(classes).double()
     generator = torch.Generator().manual_seed(seed)
     num_in_block = max(1, BLOCK_ENTRIES // (len(classes) * len(sizes)))
     blocks = []
@@ -94,7 +84,7 @@ def semantics_table(
     num_shuffles: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Return how much class meaning each axis carries, one row an axis, columns `SEMANTICS_COLUMNS`.
+    """Return how much class meaning each axis carries, one row an axis.
 
     ``axis`` counts from 1, as v₁ does. ``share`` is η². The columns ``shuffled_…`` describe it under
     shuffled labels: mean, standard deviation (divisor R - 1), 95 % quantile (inverted CDF) and maximum.
@@ -115,7 +105,8 @@ def semantics_table(
         raise ValueError(f"num_shuffles: {num_shuffles}, at least 2 are needed for a standard deviation")
     share = class_variance_share(coordinates, labels)
     shuffled = shuffled_shares(coordinates, labels, num_shuffles, seed)
-    num_as_large = (shuffled >= share - SLACK).sum(dim=0)
+    # A shuffling that splits the points as the labels do ties with them, whatever the order of the sums.
+    num_as_large = (shuffled >= share - SUM_ROUNDING).sum(dim=0)
     q95 = shuffled.sort(dim=0).values[math.ceil(0.95 * num_shuffles) - 1]
     columns = {
         "axis": torch.arange(1, len(share) + 1),
@@ -138,8 +129,7 @@ def _standardise(
             f"coordinates and labels: of {len(coordinates)} and {len(labels)} points, "
             "the same points are needed, at least one"
         )
-    if not bool(coordinates.isfinite().all()):
-        raise ValueError("coordinates: finite numbers are needed, some are NaN or infinite")
+    require_finite("coordinates", coordinates)
     # From the first point: a constant axis becomes exactly 0, and a large offset costs no digits.
     # Halved, so that no difference overflows; the share does not see it.
     offset = coordinates / 2 - coordinates[0] / 2
@@ -149,10 +139,6 @@ def _standardise(
     unit = unit - unit.mean(dim=0)
     norm = torch.linalg.vector_norm(unit, dim=0)
     return unit / torch.where(is_constant, 1.0, norm), torch.unique(labels, return_inverse=True)[1]
-
-
-def _class_sizes(classes: Int64[Tensor, "points"]) -> Float64[Tensor, "classes"]:
-    return torch.bincount(classes).double()
 
 
 def _shares(

@@ -9,31 +9,16 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import as_matrix
+from spaceprobe.lmd.arrays import as_matrix, require_finite
+from spaceprobe.lmd.rounding import FLOAT32_EPSILON
 
 POINTS_AT_ONCE = 4096
 """Chosen: inputs that are turned into float64 at once; a constant, as blocks decide the last bits."""
 
-FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
-"""Relative rounding of a trained weight: networks are trained and stored in float32."""
-
-SPECTRUM_COLUMNS = (
-    "basis",
-    "index",
-    "value",
-    "energy",
-    "cumulative_energy",
-    "initial_value",
-    "shuffled_value",
-    "participation_u",
-    "participation_v",
-    "kept",
-)
-
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What a rank rule may know of a matrix.
+    """What a rank rule may read of a matrix.
 
     Attributes:
         values: singular values, descending, all of them: as many as the shorter side.
@@ -88,7 +73,7 @@ def singular_values(weight: Any) -> Float64[np.ndarray, "values"]:
         weight: a torch tensor or an array of shape (outputs, inputs).
 
     Raises:
-        ValueError: if the weight is no finite real matrix with at least one entry.
+        ValueError: if the weight is not a finite real matrix with at least one entry.
     """
     values: np.ndarray = torch.linalg.svdvals(as_matrix(weight)).numpy()
     return values
@@ -106,7 +91,7 @@ def shuffled_singular_values(weight: Any, seed: int) -> Float64[np.ndarray, "val
         seed: of the order, ≥ 0; the same seed gives the same order.
 
     Raises:
-        ValueError: if the weight is no finite real matrix with at least one entry.
+        ValueError: if the weight is not a finite real matrix with at least one entry.
     """
     W = as_matrix(weight)
     order = np.random.default_rng(seed).permutation(W.numel())
@@ -126,21 +111,20 @@ def output_variances(weight: Any, inputs: Float[Tensor, "points inputs"]) -> Flo
         inputs: what the layer receives, one point a row; finite, at least one.
 
     Raises:
-        ValueError: if the weight is no finite real matrix, or the inputs are not finite, none, or of
+        ValueError: if the weight is not a finite real matrix, or the inputs are not finite, none, or of
             another number of features.
     """
     W = as_matrix(weight)
     if inputs.shape[1] != W.shape[1] or not len(inputs):
         raise ValueError(f"inputs: of shape {tuple(inputs.shape)}, (points, {W.shape[1]}) is needed")
-    if not bool(inputs.isfinite().all()):
-        raise ValueError("inputs: NaN or infinite entries; the run diverged or the data is damaged")
+    require_finite("inputs", inputs)
     blocks = inputs.detach().cpu().split(POINTS_AT_ONCE)
     outputs = torch.cat([block.double() @ W.T for block in blocks])
     rounding = float(outputs.abs().max()) * len(outputs) * torch.finfo(torch.float64).eps
-    found = torch.linalg.svdvals(outputs - outputs.mean(dim=0))
-    found = torch.where(found > rounding, found, 0.0)[: min(W.shape)]
+    values = torch.linalg.svdvals(outputs - outputs.mean(dim=0))
+    values = torch.where(values > rounding, values, 0.0)[: min(W.shape)]
     variances = np.zeros(min(W.shape))
-    variances[: len(found)] = (found**2 / len(inputs)).numpy()
+    variances[: len(values)] = (values**2 / len(inputs)).numpy()
     return variances
 
 
@@ -189,13 +173,14 @@ def spectrum_table(
     participation_u: Float64[np.ndarray, "left_vectors"] | None = None,
     participation_v: Float64[np.ndarray, "right_vectors"] | None = None,
 ) -> pd.DataFrame:
-    """Return one row a component, columns `SPECTRUM_COLUMNS`.
+    """Return one row a component.
 
-    ``index`` counts from 1, as σ₁ does. ``energy`` is σ²/Σσ² and ``cumulative_energy`` its sum up to
-    the component, exactly 1 at the last; both are 0 throughout for a zero matrix. ``initial_value`` is
-    the singular value of the same index at initialisation, ``shuffled_value`` that of the shuffled
-    matrix, ``participation_u`` and ``participation_v`` say on how many entries the left and right
-    singular vector live. A column that is not given is NaN.
+    ``basis`` is as given. ``index`` counts from 1, as σ₁ does. ``energy`` is σ²/Σσ² and
+    ``cumulative_energy`` its sum up to the component, exactly 1 at the last; both are 0 throughout for a
+    zero matrix. ``initial_value`` is the singular value of the same index at initialisation,
+    ``shuffled_value`` that of the shuffled matrix; ``participation_u`` and ``participation_v`` tell on how
+    many entries the left and right singular vector live, ``kept`` whether the rank keeps the component. A
+    column that is not given is NaN.
 
     Args:
         values: singular values (or S' for another basis), descending, at least one.
@@ -229,8 +214,7 @@ def spectrum_table(
             "participation_u": _column("participation_u", participation_u, num_values),
             "participation_v": _column("participation_v", participation_v, num_values),
             "kept": index <= rank,
-        },
-        columns=[*SPECTRUM_COLUMNS],
+        }
     )
 
 

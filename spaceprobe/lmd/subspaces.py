@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import as_matrix
+from spaceprobe.lmd.arrays import as_matrix
 
 NUM_DIRECTIONS = 8
 """Chosen: leading right singular vectors whose subspace is watched."""
 
 ACCURACY = 1e-10
-"""Chosen: the sine of the angle by which a basis from a Gram matrix may be off; what counts as movement is
-0.05."""
+"""Chosen: the sine of the angle by which a basis from a Gram matrix may be off. Movement is what exceeds
+`spaceprobe.lmd.verdicts.THRESHOLD`."""
 
 GRAM_FROM = 128
 """Chosen: below this shorter side all singular vectors take a few milliseconds."""
@@ -35,7 +35,7 @@ def leading_directions(
         num_directions: dimension of the subspace, ≥ 1; at most min(outputs, inputs) are returned.
 
     Raises:
-        ValueError: if the weight is no finite real matrix with at least one entry, or num_directions < 1.
+        ValueError: if the weight is not a finite real matrix with at least one entry, or num_directions < 1.
     """
     W = as_matrix(weight)
     if num_directions < 1:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from spaceprobe.lmd.rank_rules import numerical, stable_rank
-from spaceprobe.lmd.spectrum import FLOAT32_EPSILON, Spectrum
+from spaceprobe.lmd.rank_rules import ZERO_MATRIX, numerical, stable_rank
+from spaceprobe.lmd.rounding import FLOAT32_EPSILON
+from spaceprobe.lmd.spectrum import Spectrum
 
 MIN_TAIL_VALUES = 50
 """Clauset, Shalizi and Newman (2009), section 3.1: the estimate is good for 50 values and more."""
@@ -95,8 +96,8 @@ def power_law_tail(
     Args:
         values: all singular values, descending.
         min_values: fewer eigenvalues in the tail make the fit invalid; its numbers stand.
-        shape: rows and columns of the matrix; None takes a square one, whose threshold is the lowest
-            that so many values can have.
+        shape: rows and columns of the matrix; None takes a square one, which has the lowest threshold
+            for that many values.
         epsilon: relative rounding of its entries.
 
     Raises:
@@ -109,7 +110,7 @@ def power_law_tail(
     num_kept = numerical(Spectrum(values, shape or (len(values), len(values)), epsilon=epsilon)).rank
     num_left_out = len(values) - num_kept
     if values[0] == 0:
-        return _no_tail(len(values), num_left_out, "every weight is zero")
+        return _no_tail(len(values), num_left_out, ZERO_MATRIX)
     if values[0] > LARGEST_VALUE:
         reason = f"singular values to {values[0]:.3g}: their squares overflow"
         return _no_tail(len(values), num_left_out, reason)

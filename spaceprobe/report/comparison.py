@@ -5,43 +5,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from markupsafe import Markup
 
-from spaceprobe.analysis.correlation_differences import correlation_differences
-from spaceprobe.analysis.differences import difference_table, unmatched
 from spaceprobe.files import write_whole
+from spaceprobe.report.drawing.style import render
+from spaceprobe.report.figures import FIGURES
 from spaceprobe.report.figures.differences import differences_figure
-from spaceprobe.report.figures.style import render
-from spaceprobe.report.kinds import KINDS
-from spaceprobe.report.numbers import FIGURES, Numbers
+from spaceprobe.report.numbers import FIGURES_FOLDER, Numbers
 from spaceprobe.report.page.data_tables import table_rows
-from spaceprobe.report.page.drawings import inline_svg
+from spaceprobe.report.page.inline_svg import inline_svg
 from spaceprobe.report.page.page import render_page
 from spaceprobe.report.page.table_specs import CORRELATION_DIFFERENCES, DIFFERENCES, UNMATCHED
 from spaceprobe.results.results import Results, read_csv
 from spaceprobe.results.settings_differences import settings_differences
+from spaceprobe.results.side_by_side import SideBySide, put_side_by_side, varying_columns
 from spaceprobe.tables.frames import write_csv
+from spaceprobe.tables.states import TRAINED
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two studies side by side, and what was made of them.
+class ComparisonReport:
+    """What was made of two studies.
 
     Attributes:
         page: the page.
-        differences: differences.csv: what both measured, group by group.
-        correlations: correlation_differences.csv.
-        unmatched: unmatched.csv: what only one of them has.
+        content: the tables of the two studies side by side.
     """
 
     page: Path
-    differences: pd.DataFrame
-    correlations: pd.DataFrame
-    unmatched: pd.DataFrame
+    content: SideBySide
 
 
-def make_comparison(a: Results, b: Results, folder: Path) -> Comparison:
+def make_comparison(a: Results, b: Results, folder: Path) -> ComparisonReport:
     """Write a page that puts two studies side by side, with its tables and figures.
 
     Args:
@@ -52,70 +47,67 @@ def make_comparison(a: Results, b: Results, folder: Path) -> Comparison:
     Raises:
         ResultsError: it cannot be written.
     """
-    tables = {
-        "differences": difference_table(a.frames, b.frames),
-        "correlation_differences": correlation_differences(a.frames, b.frames),
-        "unmatched": unmatched(a.frames, b.frames),
-    }
-    for name, table in tables.items():
+    content = put_side_by_side(a, b)
+    for name, table in content.tables.items():
         write_csv(folder / f"{name}.csv", table)
-    forest = differences_figure(tables["differences"])
+    differences = content.tables["differences"]
+    forest = differences_figure(differences, content.group_columns, content.reading_columns)
     drawing = {suffix: render(forest, suffix) for suffix in ("svg", "png")}
     for suffix, data in drawing.items():
-        write_whole(folder / FIGURES / f"differences.{suffix}", data)
-    # As a reader of the files would see them: numbered from 0, empty cells as they are read.
-    frames = {name: read_csv(folder / f"{name}.csv") for name in tables}
+        write_whole(folder / FIGURES_FOLDER / f"differences.{suffix}", data)
+    # As a reader of the files sees them: numbered from 0, empty cells as they are read.
+    frames = {name: read_csv(folder / f"{name}.csv") for name in content.tables}
     numbers = Numbers(a.study, frames)
     page = folder / "compare.html"
     names = study_names(a, b)
+    caption = _caption(names)
     text = render_page(
         "compare.html",
         names=names,
         folders=[str(a.folder), str(b.folder)],
         num_runs=[
-            Numbers(side.study, side.frames, elsewhere=side.folder).reading("count", "runs")
+            Numbers(side.study, side.frames, elsewhere=side.folder).statistic("count", "runs")
             for side in (a, b)
         ],
         settings=settings_differences(a.study_text, b.study_text),
         forest={
             "id": "differences",
             "title": "Differences",
-            "svg": inline_svg(
-                drawing["svg"], "differences", f"Differences. {_forest_words(names).striptags()}"
-            ),
-            "caption": _forest_words(names),
+            "svg": inline_svg(drawing["svg"], "differences", f"Differences. {caption.striptags()}"),
+            "caption": caption,
             "csvs": ["differences.csv"],
         },
         tables=[table_rows(numbers, spec) for spec in (DIFFERENCES, CORRELATION_DIFFERENCES, UNMATCHED)],
         figures=list(_side_by_side(a, b, names)),
-        warnings=[(name, words) for name, side in zip(names, (a, b), strict=True) for words in side.warnings],
+        warnings=[
+            (name, warning) for name, side in zip(names, (a, b), strict=True) for warning in side.warnings
+        ],
     )
     write_whole(page, text.encode())
-    return Comparison(page, *tables.values())
+    return ComparisonReport(page, content)
 
 
-def comparison_lines(made: Comparison) -> Iterator[str]:
-    """Yield what the terminal shows of a comparison: the differences of trained networks as a whole."""
-    table = made.differences
-    shown = table[(table["state"] == "trained") & table["layer"].isna()]
-    if shown.empty:
+def comparison_lines(made: ComparisonReport) -> Iterator[str]:
+    """Yield what the terminal prints of a comparison: the differences of trained networks as a whole."""
+    table = made.content.tables["differences"]
+    trained = table[(table["state"] == TRAINED) & table["layer"].isna()]
+    if trained.empty:
         yield "there is no group of networks that both studies measured"
     else:
-        groups = [*shown.columns[: shown.columns.get_loc("state")]]
-        varying = [name for name in groups if name == "architecture" or shown[name].nunique(dropna=False) > 1]
-        lines = shown[[*varying, "quantity"]].copy()
-        lines["first"] = shown["mean_a"].map("{:.4g}".format)
-        lines["second"] = shown["mean_b"].map("{:.4g}".format)
-        ends = zip(*(shown[name].tolist() for name in ("difference", "low", "high")), strict=True)
+        lines = trained[[*varying_columns(trained, made.content.group_columns), "quantity"]].copy()
+        lines["first"] = trained["mean_a"].map("{:.4g}".format)
+        lines["second"] = trained["mean_b"].map("{:.4g}".format)
+        ends = zip(*(trained[name].tolist() for name in ("difference", "low", "high")), strict=True)
         lines["difference"] = [
             f"{difference:+.3g}" + (f" [{low:+.3g}, {high:+.3g}]" if low == low else "")
             for difference, low, high in ends
         ]
-        lines["interval"] = shown["interval"]
+        lines["interval"] = trained["interval"]
         yield lines.to_string(index=False, justify="left")
         yield "means over seeds of trained networks; differences are second minus first, with 95 % intervals"
-    if len(made.unmatched):
-        yield f"in one study only: {len(made.unmatched)} rows of unmatched.csv"
+    num_unmatched = len(made.content.tables["unmatched"])
+    if num_unmatched:
+        yield f"in one study only: {num_unmatched} rows of unmatched.csv"
     yield f"compare  {made.page}"
 
 
@@ -125,7 +117,7 @@ def study_names(a: Results, b: Results) -> list[str]:
     return names if names[0] != names[1] else [str(a.folder), str(b.folder)]
 
 
-def _forest_words(names: list[str]) -> Markup:
+def _caption(names: list[str]) -> Markup:
     return Markup(
         "What <code>{}</code> measured minus what <code>{}</code> measured, group by group, with 95 % t "
         "intervals of the difference of means over seeds: paired where both have the same seeds, else "
@@ -135,15 +127,15 @@ def _forest_words(names: list[str]) -> Markup:
 
 def _side_by_side(a: Results, b: Results, names: list[str]) -> Iterator[dict[str, Any]]:
     """Yield each figure of both studies, or why one of them has none; not those that neither has."""
-    for kind in KINDS:
-        lacks = [kind.lacks(side) for side in (a, b)]
-        if kind.name.startswith("cantor") or None not in lacks:
+    for entry in FIGURES.values():
+        reasons = [entry.lacks(side) for side in (a, b)]
+        if entry.name.startswith("cantor") or None not in reasons:
             continue
         sides = []
-        for number, (side, name, reason) in enumerate(zip((a, b), names, lacks, strict=True)):
+        for number, (side, name, reason) in enumerate(zip((a, b), names, reasons, strict=True)):
             drawing = None
             if reason is None:
-                svg = render(kind.draw(side), "svg")
-                drawing = inline_svg(svg, f"{'ab'[number]}-{kind.name}", f"{kind.title}, {name}")
+                svg = render(entry.draw(side), "svg")
+                drawing = inline_svg(svg, f"{'ab'[number]}-{entry.name}", f"{entry.title}, {name}")
             sides.append({"name": name, "svg": drawing, "reason": reason})
-        yield {"id": kind.name, "title": kind.title, "sides": sides}
+        yield {"id": entry.name, "title": entry.title, "sides": sides}

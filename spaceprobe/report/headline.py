@@ -9,33 +9,29 @@ from markupsafe import Markup
 from spaceprobe.analysis.predictors import main_predictor
 from spaceprobe.report.numbers import LAST, Numbers
 from spaceprobe.results.missing import why_missing
-from spaceprobe.results.questions import (
-    architecture_rows,
-    correlation_row,
-    has_valid_rank,
-    way_shown,
-)
+from spaceprobe.results.questions import architecture_rows, correlation_row, has_valid_rank, reading_values
 from spaceprobe.results.results import Results
+from spaceprobe.tables.states import TRAINED, UNTRAINED
 
 
 @dataclass(frozen=True)
-class Card:
-    """One headline number.
+class HeadlineNumber:
+    """One of the numbers on the first screen.
 
     Attributes:
         name: what it is of.
         number: the number.
         interval: its interval, or nothing.
-        words: what it says, and what it does not.
+        explanation: what it shows, and what it does not.
     """
 
     name: Markup
     number: Markup
     interval: Markup
-    words: Markup
+    explanation: Markup
 
 
-def asked(results: Results, numbers: Numbers) -> Iterator[Markup]:
+def question_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     """Yield sentences on what the study asks."""
     study, stages = results.study, results.study.stages
     axes = [
@@ -43,7 +39,7 @@ def asked(results: Results, numbers: Numbers) -> Iterator[Markup]:
         for key in study.axes
     ]
     yield Markup("{}{}.").format(
-        _counted(numbers.reading("count", "runs"), "network"),
+        _counted(numbers.statistic("count", "runs"), "network"),
         Markup(": every combination of ") + Markup(" and ").join(axes) if axes else "",
     )
     if "train" in stages:
@@ -64,43 +60,43 @@ def asked(results: Results, numbers: Numbers) -> Iterator[Markup]:
         )
 
 
-def cards(results: Results, numbers: Numbers) -> Iterator[Card]:
+def headline_numbers(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
     """Yield the headline numbers that the study has."""
     yield from _correlations(results, numbers)
     yield from _folded(results, numbers)
     if results.has("lmd_ranks"):
         yield from _matrices(results, numbers)
     if results.frames["runs"]["test_accuracy"].notna().any():
-        yield Card(
+        yield HeadlineNumber(
             Markup("test accuracy"),
             Markup("{} to {}").format(
-                *(numbers.reading(end, "runs", "test_accuracy", None, ".3f") for end in ("min", "max"))
+                *(numbers.statistic(end, "runs", "test_accuracy", None, ".3f") for end in ("min", "max"))
             ),
             Markup(),
             Markup("least and largest of {}").format(
-                _counted(numbers.reading("count", "runs", None, {"status": "done"}), "trained network")
+                _counted(numbers.statistic("count", "runs", None, {"status": "done"}), "trained network")
             ),
         )
 
 
-def _correlations(results: Results, numbers: Numbers) -> Iterator[Card]:
+def _correlations(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
     predictor = main_predictor(results.frames["runs"], results.frames.settings("runs"))
     if predictor is None or not results.has("correlations"):
         return
     questions = (
-        ("trained", "none", "trained networks"),
-        ("untrained", "none", "the same networks before training"),
-        ("trained", "test_accuracy", "trained networks, given their test accuracy"),
+        (TRAINED, "none", "trained networks"),
+        (UNTRAINED, "none", "the same networks before training"),
+        (TRAINED, "test_accuracy", "trained networks, given their test accuracy"),
     )
-    for state, given, words in questions:
+    for state, given, networks in questions:
         row = correlation_row(results.frames, predictor, state, given=given)
         if row is None:
             continue
-        yield Card(
+        yield HeadlineNumber(
             Markup("r of {} and row maxima of χ").format(_plainly(predictor)),
             numbers.cell("correlations", row, "pearson"),
             numbers.interval("correlations", row, "pearson_low", "pearson_high"),
-            Markup("{}; {}{}").format(words, _sample(numbers, row), _doubt(numbers, row)),
+            Markup("{}; {}{}").format(networks, _sample(numbers, row), _doubt(numbers, row)),
         )
 
 
@@ -124,15 +120,15 @@ def _doubt(numbers: Numbers, row: int) -> str:
     return "; the interval spans zero: this study cannot tell" if low <= 0 <= high else ""
 
 
-def _folded(results: Results, numbers: Numbers) -> Iterator[Card]:
+def _folded(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
     if not results.has("architectures"):
         return
-    rows = architecture_rows(results.frames, "trained")
+    rows = architecture_rows(results.frames, TRAINED)
     groups = [*rows][:1] + [*rows][1:][-1:]
     if len(rows) > results.frames["runs"]["architecture"].nunique():
         return  # the two would differ in more than their architecture
     for group in groups:
-        yield Card(
+        yield HeadlineNumber(
             Markup("paths that fold, <code>{}</code>").format(group),
             numbers.cell("architectures", rows[group], "chi_folded_mean_mean"),
             numbers.interval("architectures", rows[group], "chi_folded_mean_low", "chi_folded_mean_high"),
@@ -142,40 +138,38 @@ def _folded(results: Results, numbers: Numbers) -> Iterator[Card]:
         )
 
 
-def _matrices(results: Results, numbers: Numbers) -> Iterator[Card]:
+def _matrices(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
     table = results.frames["lmd_ranks"]
-    for rule, words in (
+    for rule, meaning in (
         ("functional", "the least rank that keeps the score on test points within one point"),
         ("participation", "what the singular values alone say"),
     ):
         if has_valid_rank(table, rule):
             where = {"rule": rule, "valid": True, "epoch": LAST}
-            yield Card(
+            yield HeadlineNumber(
                 Markup("rank of a layer, {}").format(_plainly(rule)),
-                numbers.reading("median", "lmd_ranks", "rank", where, "g"),
+                numbers.statistic("median", "lmd_ranks", "rank", where, "g"),
                 Markup(),
                 Markup("median over trained weight matrices ({} in all); {}").format(
-                    numbers.reading("count", "lmd_ranks", None, where), words
+                    numbers.statistic("count", "lmd_ranks", None, where), meaning
                 ),
             )
 
 
-def absent(results: Results, numbers: Numbers) -> Iterator[Markup]:
+def missing_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     """Yield sentences on the headline numbers that the study cannot have."""
     if "fold" not in results.study.stages:
         return
     runs = results.frames["runs"]
-    predictor, missing = (
-        main_predictor(runs, results.frames.settings("runs")),
-        why_missing(results, "folding", "correlations"),
-    )
+    predictor = main_predictor(runs, results.frames.settings("runs"))
+    missing = why_missing(results, "folding", "correlations")
     if missing is not None:
         yield Markup("No number of folding: {}.").format(missing)
     elif predictor is None:
         yield Markup(
             "No correlation: depth, width and every number that is swept are the same in all networks."
         )
-    elif correlation_row(results.frames, predictor, "trained") is None:
+    elif correlation_row(results.frames, predictor, TRAINED) is None:
         yield Markup("No correlation of {} and row maxima of χ: {}.").format(
             _plainly(predictor), _why_no_correlation(results, numbers, predictor)
         )
@@ -184,46 +178,46 @@ def absent(results: Results, numbers: Numbers) -> Iterator[Markup]:
 
 
 def _why_no_correlation(results: Results, numbers: Numbers, predictor: str) -> Markup:
-    """Describe what correlations.csv notes of the trained networks of all seeds."""
+    """Return the note in correlations.csv on the trained networks of all seeds."""
     table = results.frames["correlations"]
-    rows = table[(table["predictor"] == predictor) & (table["state"] == "trained") & table["note"].notna()]
+    rows = table[(table["predictor"] == predictor) & (table["state"] == TRAINED) & table["note"].notna()]
     rows = rows[rows["seed"].astype(str) == "all"]
     if rows.empty:
         return Markup("the study has no trained networks to compare")
-    return numbers.words("correlations", int(rows.index[0]), "note")
+    return numbers.text("correlations", int(rows.index[0]), "note")
 
 
-def how_run(results: Results, numbers: Numbers) -> Iterator[Markup]:
+def run_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     """Yield sentences on how the study was run."""
     facts = results.provenance
     if facts:
         yield Markup("spaceprobe <code>{}</code> at commit <code>{}</code>{}, torch <code>{}</code>.").format(
-            _at(facts, "spaceprobe", "version"),
-            str(_at(facts, "spaceprobe", "commit"))[:10],
-            ", edited since" if _at(facts, "spaceprobe", "dirty") else "",
-            _at(facts, "versions", "torch"),
+            _fact(facts, "spaceprobe", "version"),
+            str(_fact(facts, "spaceprobe", "commit"))[:10],
+            ", edited since" if _fact(facts, "spaceprobe", "dirty") else "",
+            _fact(facts, "versions", "torch"),
         )
         yield Markup("Last started <code>{}</code> on <code>{}</code> with <code>{}</code> cores.").format(
-            _at(facts, "started"), _at(facts, "machine", "cpu"), _at(facts, "machine", "cores")
+            _fact(facts, "started"), _fact(facts, "machine", "cpu"), _fact(facts, "machine", "cores")
         )
     if results.has("folding_checks"):
         columns = results.frames["folding_checks"].columns
-        where = {name: value for name, value in way_shown(results.frames).items() if name in columns}
+        where = {name: value for name, value in reading_values(results.frames).items() if name in columns}
         yield Markup(
             "{} straight lines were walked, each read from both ends; {} linear regions could not be "
             "certified."
         ).format(
-            numbers.reading("sum", "folding_checks", "num_walks", where),
-            numbers.reading("sum", "folding_checks", "num_violations", where),
+            numbers.statistic("sum", "folding_checks", "num_walks", where),
+            numbers.statistic("sum", "folding_checks", "num_violations", where),
         )
     yield Markup(
         "Every number on this page is a cell of a CSV beside it, or a count, sum, extreme or median of some."
     )
 
 
-def _counted(number: Markup, word: str) -> Markup:
+def _counted(number: Markup, noun: str) -> Markup:
     """Return a number with what it counts, in the plural unless it is 1."""
-    return Markup("{} {}{}").format(number, word, "s" * (number.striptags() != "1"))
+    return Markup("{} {}{}").format(number, noun, "s" * (number.striptags() != "1"))
 
 
 def _plainly(name: str) -> str:
@@ -231,12 +225,12 @@ def _plainly(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _at(facts: Mapping[str, Any], *names: str) -> Any:
-    """Return what provenance.json says somewhere; «unknown» where it does not."""
-    found: Any = facts
+def _fact(facts: Mapping[str, Any], *names: str) -> Any:
+    """Return a fact of provenance.json by its keys; "unknown" where it is not there."""
+    fact: Any = facts
     for name in names:
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return "unknown" if found is None else found
+        fact = fact.get(name) if isinstance(fact, Mapping) else None
+    return "unknown" if fact is None else fact
 
 
 def failures(results: Results) -> list[dict[str, str]]:

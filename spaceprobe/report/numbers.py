@@ -1,6 +1,6 @@
-"""Numbers as pages show them: each says which cell of which CSV it is, so that it can be checked.
+"""Numbers as pages show them: each names the cell of the CSV that it comes from, so that it can be checked.
 
-A number is an HTML ``data`` element. Its value is the cell as it stands in the CSV, its text the same number
+A number is an HTML ``data`` element. Its value is the cell as it is in the CSV, its text the same number
 rounded for a reader:
 
 - ``data-table``, ``data-row``, ``data-column``: the cell in row ``data-row`` of the CSV, the first being 0;
@@ -10,7 +10,7 @@ rounded for a reader:
 - ``data-file``, ``data-key``: a setting in study.yaml, by its dotted key;
 - ``data-folder``: where the CSV lies, if that is not beside the page.
 
-Words that hold digits and come from a cell stand in a ``span`` with the same three attributes.
+Text with digits that comes from a cell is in a ``span`` with the same three attributes.
 """
 
 import json
@@ -24,13 +24,12 @@ from markupsafe import Markup
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import value_of
 
-Reading = Literal["count", "sum", "min", "max", "median", "distinct"]
+Statistic = Literal["count", "sum", "min", "max", "median", "distinct"]
 
 LAST = "last"
 """Of ``epoch`` in a condition: each run's last."""
 
-
-FIGURES = "figures"
+FIGURES_FOLDER = "figures"
 """The folder of the figures, beside the page."""
 
 
@@ -45,19 +44,19 @@ class Numbers:
         self,
         study: Study,
         frames: Mapping[str, pd.DataFrame],
-        drawn: Mapping[str, pd.DataFrame] | None = None,
+        of_examples: Mapping[str, pd.DataFrame] | None = None,
         elsewhere: Path | None = None,
     ) -> None:
-        """Take tables as they stand in their CSVs, rows numbered from 0.
+        """Take tables as they are in their CSVs, rows numbered from 0.
 
         Args:
             study: the study.
             frames: its tables.
-            drawn: tables that were made for the figures, and lie with them.
+            of_examples: tables of example paths, which lie in the folder of the figures.
             elsewhere: the folder of the tables, if it is not the page's.
         """
-        self.frames = {**frames, **(drawn or {})}
-        self._folders = dict.fromkeys(drawn or {}, FIGURES + "/")
+        self.frames = {**frames, **(of_examples or {})}
+        self._folders = dict.fromkeys(of_examples or {}, f"{FIGURES_FOLDER}/")
         self._study = study
         self._elsewhere = {} if elsewhere is None else {"folder": str(elsewhere)}
 
@@ -78,13 +77,13 @@ class Numbers:
         if pd.isna(value):
             return Markup("–")
         place = {"table": table, "row": row, "column": column, **self._elsewhere}
-        return _data(value, _shown(value, spec), place)
+        return _data(value, _formatted(value, spec), place)
 
-    def words(self, table: str, row: int, column: str) -> Markup:
-        """Return the words of one cell, which says where they are from; see `cell`."""
+    def text(self, table: str, row: int, column: str) -> Markup:
+        """Return the text of one cell; see `cell`."""
         place = {"table": table, "row": row, "column": column, **self._elsewhere}
-        words = str(self.value_at(table, row, column))
-        return Markup("<span{}>{}</span>").format(_attributes(place), words)
+        text = str(self.value_at(table, row, column))
+        return Markup("<span{}>{}</span>").format(_attributes(place), text)
 
     def value_at(self, table: str, row: int, column: str) -> Any:
         """Return one cell as it is; NaN where it is empty."""
@@ -96,21 +95,21 @@ class Numbers:
             return Markup()
         return Markup("[{}, {}]").format(*(self.cell(table, row, end, spec) for end in (low, high)))
 
-    def reading(
+    def statistic(
         self,
-        of: Reading,
+        of: Statistic,
         table: str,
         column: str | None = None,
         where: Mapping[str, Any] | None = None,
         spec: str = ",.0f",
     ) -> Markup:
-        """Return what a column holds over some rows; a dash where that is nothing.
+        """Return a statistic of a column over some rows; a dash where there is none.
 
         Args:
-            of: what is read; ``count`` needs no column.
+            of: the statistic; ``count`` needs no column.
             table: the name of the table.
             column: its column.
-            where: the values that other columns have in the rows read.
+            where: the values that other columns have in the rows.
             spec: how Python formats it.
         """
         value = self.value(of, table, column, where)
@@ -119,12 +118,12 @@ class Numbers:
         place: dict[str, Any] = {"table": table, "of": of, **self._elsewhere}
         place |= {"column": column} if column is not None else {}
         place |= {"where": json.dumps(where, sort_keys=True)} if where else {}
-        return _data(value, _shown(value, spec), place)
+        return _data(value, _formatted(value, spec), place)
 
     def value(
-        self, of: Reading, table: str, column: str | None = None, where: Mapping[str, Any] | None = None
+        self, of: Statistic, table: str, column: str | None = None, where: Mapping[str, Any] | None = None
     ) -> float:
-        """Return what `reading` shows."""
+        """Return the value that `statistic` shows."""
         rows = rows_where(self.frames[table], where or {})
         if of == "count":
             return len(rows)
@@ -134,20 +133,20 @@ class Numbers:
         return float(cast(float, getattr(values, of)()))
 
     def setting(self, key: str) -> Markup:
-        """Return a setting, by its dotted key, or what it is swept over."""
+        """Return a setting by its dotted key, or the values that it is swept over."""
         swept = self._study.axes.get(key)
         values = [value_of(self._study.sections, key)] if swept is None else swept
-        shown = [
+        texts = [
             _data(
                 value,
-                _shown(value, "," if isinstance(value, int) else "g"),
+                _formatted(value, "," if isinstance(value, int) else "g"),
                 {"file": "study.yaml", "key": key},
             )
             if isinstance(value, int | float) and not isinstance(value, bool)
             else Markup("<code>{}</code>").format(_plain(value))
             for value in values
         ]
-        return Markup(", ").join(shown)
+        return Markup(", ").join(texts)
 
 
 def rows_where(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
@@ -160,8 +159,8 @@ def rows_where(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
     return frame
 
 
-def _data(value: Any, shown: str, place: Mapping[str, Any]) -> Markup:
-    return Markup('<data value="{}"{}>{}</data>').format(_exact(value), _attributes(place), shown)
+def _data(value: Any, text: str, place: Mapping[str, Any]) -> Markup:
+    return Markup('<data value="{}"{}>{}</data>').format(_exact(value), _attributes(place), text)
 
 
 def _attributes(place: Mapping[str, Any]) -> Markup:
@@ -174,7 +173,7 @@ def _exact(value: Any) -> str:
     return repr(value)
 
 
-def _shown(value: Any, spec: str) -> str:
+def _formatted(value: Any, spec: str) -> str:
     text = format(value.item() if hasattr(value, "item") else value, spec)
     return text.replace("-", "−", 1) if text.startswith("-") else text
 

@@ -1,4 +1,4 @@
-"""Whether a study's report is of its tables as they are, told without importing what draws it."""
+"""Whether a study's report is of its tables as they are, decided without importing what draws it."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from spaceprobe.study.layout import EVENTS, PROVENANCE, REPORT, STUDY_FILE
 from spaceprobe.study.storage.part_store import PartStore, stamp_of
 
 _MEMO = "report"
-_CODE = ("report", "analysis")
+_CODE = ("report", "results", "analysis", "tables")
 """Folders of the package that decide what a report of given tables looks like."""
 
 
@@ -53,7 +53,7 @@ def _memo(folder: Path, made_from: Mapping[str, Any]) -> dict[str, Any]:
 def _code() -> str:
     package = Path(__file__).parents[1]
     paths = [path for name in _CODE for path in sorted((package / name).rglob("*")) if path.is_file()]
-    known = [
+    contents = [
         [str(path.relative_to(package)), path.read_bytes().hex()] for path in paths if path.suffix != ".pyc"
     ]
-    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()

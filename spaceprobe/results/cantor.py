@@ -1,4 +1,4 @@
-"""The path across CantorNet as text: a case whose folding is known, to see and to check the measure."""
+"""The path across CantorNet as text: its folding is known, so that the measure can be seen and checked."""
 
 import torch
 

@@ -16,31 +16,32 @@ from spaceprobe.folding.plane import see_plane
 from spaceprobe.networks.cantornet import cantornet
 from spaceprobe.networks.threads import one_thread
 from spaceprobe.results.cantor import END, START
-from spaceprobe.results.groups import one_reading
 from spaceprobe.results.paths import images_between, path_frame
+from spaceprobe.results.readings import matching, shown_reading
 from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun, open_run
 from spaceprobe.stages.fold.endpoints.class_pairs import ClassPair
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand
 
 NUM_POINTS = (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
-"""At which a path is sampled, beside the exact walk."""
+"""Numbers of points at which a path is sampled, beside the exact walk."""
 
 CANTOR_POINTS = (5, 11, 21, 51, 101, 201, 501, 1_001, 2_001, 5_001, 10_001)
 """The same for CantorNet, 11 as in the folding paper's figure."""
 
 GRID_SIZE = 240
-"""Chosen: points of a plane along each side; a figure has hardly more pixels."""
+"""Chosen: points along each side of a plane; a figure has hardly more pixels."""
 
 PLANE_RANGE = (-0.3, 1.3)
 """Chosen: what a plane shows of both directions, the points that span it at 0 and 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class WalkExample:
-    """A path through a network as figures show it.
+class PathExample:
+    """A path through a network, and what figures show beside it.
 
     Attributes:
+        name: what the names of its tables begin with.
         path: columns t, distance, flips and chi, a row for each linear region.
         samples: columns path (a name), num_points (empty for exact) and chi.
         plane: columns x, y, distance and pattern, a row for each point of a grid.
@@ -48,15 +49,21 @@ class WalkExample:
         labels: of the plane's axes.
     """
 
+    name: str
     path: pd.DataFrame
     samples: pd.DataFrame
     plane: pd.DataFrame
     corners: Mapping[str, tuple[float, float]]
     labels: tuple[str, str]
 
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the tables that figures draw, by name."""
+        drawn = {"path": self.path, "samples": self.samples, "plane": self.plane}
+        return {f"{self.name}_{name}": frame for name, frame in drawn.items()}
+
 
 @dataclass(frozen=True, kw_only=True)
-class Example(WalkExample):
+class StudyExample(PathExample):
     """The most folded path of a network of a study.
 
     Attributes:
@@ -77,40 +84,45 @@ class Example(WalkExample):
     target_class: int
     images: Float64[np.ndarray, "images height width"]
 
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the tables that figures draw, and the one that says which path it is, by name."""
+        names = ("run", "epoch", "source", "source_class", "target", "target_class")
+        return {self.name: pd.DataFrame([{name: getattr(self, name) for name in names}]), **super().tables()}
+
 
 @one_thread()
-def example_path(study: Study, folder: Path, frames: Mapping[str, pd.DataFrame]) -> Example | str:
+def example_path(study: Study, folder: Path, frames: Mapping[str, pd.DataFrame]) -> StudyExample | str:
     """Return the path that folds most in the deepest network of a study, or why there is none to show.
 
     The network is that of the greatest depth, of several the first by seed and name, after the last epoch
-    that was folded. Of its class pairs the first with the largest χ counts, there the first source image that
-    reaches it, and its first target that does. The walk is done anew, and must give the very χ of the table.
+    that was folded. The path is of its first class pair with the largest χ, from the first source image that
+    reaches it to the first target that does. It is walked again and must give exactly the χ of the table.
 
     Args:
         study: the study.
         folder: its folder of results.
-        frames: its tables by name; read are ``runs`` and ``folding``.
+        frames: its tables by name, of which ``runs`` and ``folding`` are read.
     """
     row = _most_folded(frames)
     if isinstance(row, str):
         return row
     try:
-        found = next((run for run in expand(study) if run.name == row["run"]), None)
-        if found is None:
-            return f"{row['run']} is no run of the study as it was last started"
-        run = open_run(study, folder, found)
+        known = {run.name: run for run in expand(study)}
+        if row["run"] not in known:
+            return f"{row['run']} is not a run of the study as it was last started"
+        run = open_run(study, folder, known[row["run"]])
         epoch = int(row["epoch"])
         network = run.network(epoch)
         ends = _find_path(run, network, row)
         if isinstance(ends, str):
             return ends
         return _show(run, network, epoch, *ends)
-    except SpaceprobeError as error:  # weights or images that are gone, of which the tables know nothing
+    except SpaceprobeError as error:  # weights or images may be gone; the tables do not tell
         return str(error)
 
 
 @one_thread()
-def cantor_example(num_folds: int = 2) -> WalkExample:
+def cantor_example(num_folds: int = 2) -> PathExample:
     """Return the path across CantorNet, every ReLU counted, and the unit square that it lies in.
 
     Args:
@@ -121,7 +133,8 @@ def cantor_example(num_folds: int = 2) -> WalkExample:
     above = start + torch.tensor([0.0, 1.0], dtype=torch.float64)
     x = y = _cells(0.0, 1.0)
     plane = _plane_frame(network, (start, end, above), x, y - START[1]).assign(y=np.repeat(y, len(x)))
-    return WalkExample(
+    return PathExample(
+        name="cantor",
         path=path_frame(trace_path(network, start, end)),
         samples=_sample(network, {f"CantorNet, k = {num_folds}": (start, end)}, CANTOR_POINTS),
         plane=plane,
@@ -131,11 +144,11 @@ def cantor_example(num_folds: int = 2) -> WalkExample:
 
 
 def _most_folded(frames: Mapping[str, pd.DataFrame]) -> "pd.Series | str":
-    """Return the row of the folding table with the largest χ of the network to show, or why not."""
+    """Return the row of folding.csv with the largest χ of the network to show, or why there is none."""
     folding, runs = frames.get("folding"), frames.get("runs")
     if folding is None or runs is None or folding.empty:
         return "no folding was measured"
-    folding, _ = one_reading(folding)  # as all figures do
+    folding = matching(folding, shown_reading(frames))
     rows = folding[(folding["measure"] == "chi") & folding["method"].isin(EXACT)].dropna(subset="max")
     if rows.empty:
         return "no path was walked exactly (folding.method), so there is none to show region by region"
@@ -150,10 +163,7 @@ def _most_folded(frames: Mapping[str, pd.DataFrame]) -> "pd.Series | str":
 
 
 def _find_path(run: TrainedRun, network: nn.Module, row: "pd.Series") -> tuple[PathEnd, PathEnd, int] | str:
-    """Return the ends of the first path that has the χ of a row, and a target of median χ from there.
-
-    Or why there is none.
-    """
+    """Return the ends of the first path with the χ of a row and a target of median χ, or why not."""
     epoch, source, target = (int(row[name]) for name in ("epoch", "source_class", "target_class"))
     where = f"{run.run.name}, epoch {epoch}, classes {source}-{target}"
     pair = ClassPair(source, target)
@@ -164,7 +174,7 @@ def _find_path(run: TrainedRun, network: nn.Module, row: "pd.Series") -> tuple[P
         if row_max is not None and is_this and row_max.max() == row["max"]:
             break
     else:
-        return f"{where}: the folding on disk is not what folding.csv holds; `spaceprobe fold` mends that"
+        return f"{where}: the folding on disk does not match folding.csv; `spaceprobe fold` repairs that"
     first = sources[row_max.argmax()]
     targets = targets[targets != first]
     inputs = run.test_images().inputs
@@ -172,21 +182,21 @@ def _find_path(run: TrainedRun, network: nn.Module, row: "pd.Series") -> tuple[P
     walked = walk_paths(network, inputs[int(first)].double().expand_as(b), b)
     chi = space_folding(walked.length, walked.reach_from_a)
     if not (chi == row["max"]).any() or chi.max() > row["max"]:
-        return f"{where}: walked again, χ is {chi.max()} at most, but {row['max']} in folding.csv"
+        return f"{where}: walked again, the largest χ is {chi.max()}, but {row['max']} in folding.csv"
     second = targets[(chi == row["max"]).argmax()]
     return run.image(int(first)), run.image(int(second)), int(targets[_median_folded(chi)])
 
 
 def _median_folded(chi: Float64[np.ndarray, " targets"]) -> int:
-    """Return the place of the lower median of the values above 0; of the largest where there are none."""
+    """Return the index of the lower median of the values above 0, or of the largest where there are none."""
     folded = np.sort(chi[chi > 0])
     return int((chi == folded[(len(folded) - 1) // 2]).argmax() if folded.size else chi.argmax())
 
 
 def _show(
     run: TrainedRun, network: nn.Module, epoch: int, source: PathEnd, target: PathEnd, ordinary: int
-) -> Example:
-    """Return a path with all that is shown of it, and of the one from its start to an ordinary target."""
+) -> StudyExample:
+    """Return a path with what figures show of it, and of the one from its start to an ordinary target."""
     test = run.test_images()
     labels = test.targets.numpy()
 
@@ -199,7 +209,8 @@ def _show(
     if ordinary != target.number:
         paths[f"median χ: {source.number} → {ordinary}"] = ends[0], point(ordinary)
     cells = _cells(*PLANE_RANGE)
-    return Example(
+    return StudyExample(
+        name="example",
         run=run.run.name,
         epoch=epoch,
         source=source.number,
@@ -211,14 +222,14 @@ def _show(
         plane=_plane_frame(network, (*ends, point(third.number)), cells, cells),
         corners={source.name: (0.0, 0.0), target.name: (1.0, 0.0), third.name: (0.0, 1.0)},
         labels=(f"towards {target.name}", f"towards {third.name}"),
-        images=images_between(*ends),
+        images=images_between(*ends, run.image_size),
     )
 
 
 def _third_image(labels: Int64[np.ndarray, " images"], source: PathEnd, target: PathEnd) -> int:
     """Return the first image of the next class after the target's that is neither end's.
 
-    Where there is no such class, it is the first image that is neither end.
+    Where there is no such class, return the first image that is neither end.
 
     Raises:
         SpaceprobeError: there is no third image.
@@ -227,7 +238,7 @@ def _third_image(labels: Int64[np.ndarray, " images"], source: PathEnd, target: 
     if not others.size:
         others = np.setdiff1d(np.arange(len(labels)), (source.number, target.number))
     if not others.size:
-        raise SpaceprobeError("there are two test images only, and a plane needs three")
+        raise SpaceprobeError("a plane needs three test images, and there are only two")
     steps = (labels[others] - target.label) % (labels.max() + 1)
     return int(others[steps.argmin()])
 

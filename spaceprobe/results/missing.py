@@ -1,9 +1,14 @@
-"""Why a table has no rows, in words that say what would give it some."""
+"""Why a table has no rows, and what would fill it."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from spaceprobe.errors import SettingsError
 from spaceprobe.results.results import Results
 from spaceprobe.stages import STAGES
+
+if TYPE_CHECKING:
+    from spaceprobe.results.examples import StudyExample
 
 PROBES = {
     "lmd_functional": "functional-rank",
@@ -17,7 +22,7 @@ _HOME = {table.name: stage for stage in STAGES for table in stage.tables}
 
 
 def why_missing(results: Results, *tables: str) -> str | None:
-    """Return why the first table without rows has none; None where all have rows."""
+    """Return why the first empty table has no rows; None where all have rows."""
     for name in tables:
         if results.has(name):
             continue
@@ -33,13 +38,32 @@ def why_missing(results: Results, *tables: str) -> str | None:
     return None
 
 
-def by_reason(lacking: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return what is missing by why it is, given why by what.
+def why_no_example(results: Results) -> str | None:
+    """Return why no path of the study can be shown; None where one can."""
+    missing = why_missing(results, "folding")
+    if missing is not None:
+        return missing
+    return results.example if isinstance(results.example, str) else None
+
+
+def example_of(results: Results) -> "StudyExample":
+    """Return the path that is shown of the study.
+
+    Raises:
+        SettingsError: there is none; see `why_no_example`.
+    """
+    if isinstance(results.example, str):
+        raise SettingsError(results.example)
+    return results.example
+
+
+def by_reason(missing: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return what is missing by its reason, given the reasons by what is missing.
 
     >>> by_reason({"Depth": "no folding", "Ranks": "no rank", "Width": "no folding"})
     {'no folding': ['Depth', 'Width'], 'no rank': ['Ranks']}
     """
     reasons: dict[str, list[str]] = {}
-    for name, reason in lacking.items():
+    for name, reason in missing.items():
         reasons.setdefault(reason, []).append(name)
     return reasons

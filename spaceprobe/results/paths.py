@@ -1,5 +1,6 @@
-"""A single path between two images of a study, walked, and as text."""
+"""The walk of a single path between two images of a study, and its text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,6 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.data.idx_images import IMAGE_SIZE
 from spaceprobe.folding import Method, PathTrace, trace_path
 from spaceprobe.networks.threads import one_thread
 from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun
@@ -19,7 +19,7 @@ NUM_IMAGES = 9
 
 @dataclass(frozen=True)
 class WalkedPath:
-    """A path between two test images, walked.
+    """The walk of a path between two test images.
 
     Attributes:
         study: the study's name.
@@ -27,9 +27,9 @@ class WalkedPath:
         epoch: after which its network is walked through.
         source: where the path starts.
         target: where it ends.
-        way: how it was read: ``exact``, or the number of points.
+        reading: how it was read: ``exact``, or the number of points.
         trace: the path, step by step.
-        images: along it, evenly spaced, both ends included.
+        images: along the path, evenly spaced, both ends included.
     """
 
     study: str
@@ -37,7 +37,7 @@ class WalkedPath:
     epoch: int
     source: PathEnd
     target: PathEnd
-    way: str
+    reading: str
     trace: PathTrace
     images: Float64[np.ndarray, "images height width"]
 
@@ -69,38 +69,46 @@ def walk_images(
     start, end = (trained.test_images().inputs[image.number].double() for image in (source, target))
     with one_thread():
         trace = trace_path(trained.network(epoch), start, end, method=method, num_points=num_points)
-    way = f"{num_points:,} points" if method == "sampled" else method
-    images = images_between(start, end)
-    return WalkedPath(trained.study, trained.run.name, epoch, source, target, way, trace, images)
+    reading = f"{num_points:,} points" if method == "sampled" else method
+    images = images_between(start, end, trained.image_size)
+    return WalkedPath(trained.study, trained.run.name, epoch, source, target, reading, trace, images)
 
 
 def images_between(
-    start: Float64[Tensor, " pixels"], end: Float64[Tensor, " pixels"]
+    start: Float64[Tensor, " pixels"], end: Float64[Tensor, " pixels"], size: Sequence[int]
 ) -> Float64[np.ndarray, "images height width"]:
-    """Return `NUM_IMAGES` evenly spaced images of a path, both ends included."""
+    """Return `NUM_IMAGES` evenly spaced images of a path, both ends included.
+
+    Args:
+        start: the image where it starts, flattened.
+        end: the image where it ends.
+        size: height and width of an image.
+    """
     t = torch.linspace(0, 1, NUM_IMAGES, dtype=torch.float64)[:, None]
-    images: np.ndarray = torch.lerp(start[None], end[None], t).reshape(-1, *IMAGE_SIZE).numpy()
+    images: np.ndarray = torch.lerp(start[None], end[None], t).reshape(-1, *size).numpy()
     return images
 
 
 def describe_path(path: WalkedPath) -> str:
-    """Return a path as text: what it is, its steps, and what they come to."""
+    """Return a path as text: its ends, its steps, and a summary."""
     head = f"{path.study}, {path.run}, epoch {path.epoch}: from {path.source.name} to {path.target.name}, "
-    return "\n".join([head + path.way, "", path_table(path.trace), "", summary_line(path.trace, path.way)])
+    return "\n".join(
+        [head + path.reading, "", path_table(path.trace), "", summary_line(path.trace, path.reading)]
+    )
 
 
-def summary_line(trace: PathTrace, way: str) -> str:
+def summary_line(trace: PathTrace, reading: str) -> str:
     """Return length, reach, χ, peak folding and number of regions of a path.
 
     Args:
         trace: the path.
-        way: how it was read; points may have missed regions.
+        reading: how it was read; points may have missed regions.
     """
-    # The line meets a region once, since regions are convex: every step that flips comes to a new one.
+    # The line meets each region once, since regions are convex: every step that flips enters a new one.
     num_regions = 1 + int((trace.length[1:] > trace.length[:-1]).sum())
     regions = f"{num_regions} region{'s' * (num_regions != 1)}"
-    if way not in EXACT:
-        regions = f"at least {regions} ({way} were seen)"
+    if reading not in EXACT:
+        regions = f"at least {regions} ({reading} were seen)"
     return (
         f"length {trace.length[-1]}, reach {trace.distance.max()}, χ {trace.chi[-1]:.4f}, "
         f"peak folding {trace.chi.max():.4f}, {regions}"

@@ -1,4 +1,4 @@
-"""What a report is made from: the tables of a study, and what its folder says about how they came to be."""
+"""The results of a study: its tables, and what its folder says about how they were computed."""
 
 import io
 import json
@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.results.readings import DECLARED
 from spaceprobe.results.status import RunStatus, run_states
-from spaceprobe.stages import STAGES, TABLES
+from spaceprobe.stages import STAGES
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.layout import PROVENANCE, STUDY_FILE
 from spaceprobe.study.storage.part_store import PartStore
 from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.states import STATES
 
 if TYPE_CHECKING:
-    from spaceprobe.results.examples import Example, WalkExample
+    from spaceprobe.results.examples import PathExample, StudyExample
 
 
 class NoRunsError(SpaceprobeError):
-    """A study has no run that could be reported, not even as failed."""
+    """A study has no run to report, not even a failed one."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Results:
     Attributes:
         study: the study as it was last started.
         folder: its folder of results.
-        frames: its tables by name, those without rows included; what was not computed yet is not there.
+        frames: the tables that its stages wrote so far, by name, those without rows included.
         study_text: study.yaml.
         provenance: provenance.json; empty where there is none.
         states: how far each run is in each stage.
@@ -55,18 +57,25 @@ class Results:
         return all(name in self.frames and len(self.frames[name]) for name in tables)
 
     @cached_property
-    def example(self) -> "Example | str":
-        """The path that is shown of the study, or why there is none. It is walked the first time."""
-        from spaceprobe.results.examples import example_path  # here: it needs torch, as no other figure does
+    def example(self) -> "StudyExample | str":
+        """The path that is shown of the study, or why there is none. It is walked on first use."""
+        from spaceprobe.results.examples import example_path  # imports torch, which no other figure needs
 
         return example_path(self.study, self.folder, self.frames)
 
     @cached_property
-    def cantor(self) -> "WalkExample":
+    def cantor(self) -> "PathExample":
         """The path across CantorNet, whose folding is known."""
         from spaceprobe.results.examples import cantor_example
 
         return cantor_example()
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return a table of the study, or one of its example's or CantorNet's; None where there is none."""
+        if name in DECLARED:
+            return self.frames.get(name)
+        example = self.cantor if name.startswith("cantor") else self.example
+        return None if isinstance(example, str) else example.tables()[name]
 
 
 def load_results(study: Study, folder: Path) -> Results:
@@ -78,15 +87,15 @@ def load_results(study: Study, folder: Path) -> Results:
 
     Raises:
         NoRunsError: it has no run yet.
-        SpaceprobeError: a table is none of this version's, or not of this study as it is.
+        SpaceprobeError: a table is another version's, or does not belong to the study as it is.
     """
     frames = _read_frames(folder)
     if "runs" not in frames or frames["runs"].empty:
-        raise NoRunsError(f"{folder / 'runs.csv'}: holds no run yet; `spaceprobe run` comes first")
+        raise NoRunsError(f"{folder / 'runs.csv'}: contains no run yet; `spaceprobe run` comes first")
     _check_runs(study, folder, frames["runs"])
     store = PartStore(folder)
     memos = [store.memo(stage.name) for stage in STAGES]
-    warnings = [words for memo in memos if memo is not None for words in memo["warnings"]]
+    warnings = [warning for memo in memos if memo is not None for warning in memo["warnings"]]
     return Results(
         study=study,
         folder=folder,
@@ -102,64 +111,74 @@ def _check_runs(study: Study, folder: Path, runs: pd.DataFrame) -> None:
     """Check that the tables are of the study as it was last started.
 
     Raises:
-        SpaceprobeError: it has no such runs: it was started with other settings, and not taken to its end.
+        SpaceprobeError: a run is not in the study: it was started with other settings and did not end.
     """
     known = {run.name for run in expand(study)}
-    strangers = [name for name in runs["run"] if name not in known]
-    if strangers:
+    unknown = [name for name in runs["run"] if name not in known]
+    if unknown:
         raise SpaceprobeError(
-            f"{folder / 'runs.csv'}: holds {strangers[0]}, which is no run of the study as it was last "
-            f"started ({folder / STUDY_FILE}); `spaceprobe run` writes the tables of that anew"
+            f"{folder / 'runs.csv'}: contains {unknown[0]}, which is not a run of the study as it was last "
+            f"started ({folder / STUDY_FILE}); `spaceprobe run` writes its tables again"
         )
 
 
 def _read_frames(folder: Path) -> Frames:
     frames = {}
-    for table in TABLES:
-        path = folder / f"{table.name}.csv"
+    for name, table in DECLARED.items():
+        path = folder / f"{name}.csv"
         if not os.path.lexists(path):
             continue
         frame = read_csv(path)
-        lacking = [name for name in table.names if name not in frame.columns]
-        if lacking:
+        missing = [column for column in table.names if column not in frame.columns]
+        if missing:
             raise SpaceprobeError(
-                f"{path}: lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}; move it away, and "
-                "`spaceprobe run` writes it anew"
+                f"{path}: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; move it away, and "
+                "`spaceprobe run` writes it again"
             )
-        frames[table.name] = frame
-    return Frames(frames, TABLES)
+        other_states = {*frame["state"].dropna()} - {*STATES} if "state" in table.names else None
+        if other_states:
+            raise SpaceprobeError(
+                f"{path}: has the state {min(map(str, other_states))} of an earlier version; `spaceprobe "
+                "run` writes it again"
+            )
+        frames[name] = frame
+    return Frames(frames, DECLARED.values())
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Return a table as its file has it: an empty cell is NaN, but «NA» or «None» is what somebody wrote.
+    """Return a table as it is in its file: an empty cell is NaN, but "NA" or "None" is text.
 
     Raises:
-        SpaceprobeError: it is no table.
+        SpaceprobeError: it is not a table.
     """
     try:
         if not path.is_file():
-            raise SpaceprobeError(f"{path}: is no file; move it away, and `spaceprobe run` writes it anew")
+            raise SpaceprobeError(
+                f"{path}: is not a file; move it away, and `spaceprobe run` writes it again"
+            )
         data = path.read_bytes()
         if not data.endswith(b"\n"):
-            raise SpaceprobeError(f"{path}: is cut off; `spaceprobe run` writes it anew")
+            raise SpaceprobeError(f"{path}: is cut off; `spaceprobe run` writes it again")
         return pd.read_csv(io.BytesIO(data), keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise SpaceprobeError(f"{path}: cannot be read ({reason}); `spaceprobe run` writes it anew") from None
+        raise SpaceprobeError(
+            f"{path}: cannot be read ({reason}); `spaceprobe run` writes it again"
+        ) from None
 
 
 def _read_provenance(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        found, reason = None, str(error)
+        facts, reason = None, str(error)
     else:
-        reason = f"a mapping of facts is needed, not {type(found).__name__}"
-    if isinstance(found, dict):
-        return found
+        reason = f"expected a mapping of facts, got {type(facts).__name__}"
+    if isinstance(facts, dict):
+        return facts
     raise SpaceprobeError(
-        f"{path}: cannot be read ({reason}); move it away, the next `spaceprobe run` that computes something "
-        "writes one"
+        f"{path}: cannot be read ({reason}); move it away, and the next `spaceprobe run` that computes "
+        "something writes it again"
     )

@@ -1,4 +1,4 @@
-"""What two studies were asked differently."""
+"""The settings in which two studies differ."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,26 +22,26 @@ def settings_differences(a_yaml: str, b_yaml: str) -> list[tuple[str, str, str]]
         only the second has.
 
     Raises:
-        ValueError: a text is not YAML, or holds no mapping of settings.
+        ValueError: a text is not YAML, or not a mapping of settings.
     """
     a, b = dict(_flat(_loaded("first", a_yaml))), dict(_flat(_loaded("second", b_yaml)))
-    words = {key: (_in_flow(a, key), _in_flow(b, key)) for key in {**a, **b}}
-    return [(key, *pair) for key, pair in words.items() if pair[0] != pair[1]]
+    pairs = {key: (_in_flow(a, key), _in_flow(b, key)) for key in {**a, **b}}
+    return [(key, *pair) for key, pair in pairs.items() if pair[0] != pair[1]]
 
 
 def _loaded(which: str, text: str) -> dict[Any, Any]:
     try:
         settings = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{which} study.yaml: no YAML: {error}") from error
+        raise ValueError(f"{which} study.yaml: is not YAML: {error}") from error
     if not isinstance(settings, dict):
-        found = type(settings).__name__
-        raise ValueError(f"{which} study.yaml: a mapping of settings is needed, not {found}")  # noqa: TRY004  # of a file, not of an argument
+        kind = type(settings).__name__
+        raise ValueError(f"{which} study.yaml: expected a mapping of settings, got {kind}")  # noqa: TRY004  # of a file, not of an argument
     return settings
 
 
 def _flat(settings: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted keys and what is no mapping; an empty one is a value."""
+    """Yield dotted keys and their values; an empty mapping is a value."""
     for key, value in settings.items():
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""Finds a study that was started before, by its folder of results."""
+"""Finds a study that was started before, by its name or its folder of results."""
 
 import os
 from pathlib import Path
@@ -14,9 +14,9 @@ def find_started(config: str | None, results: Path) -> tuple[Study, Path]:
     """Return a study as it was last started, and its folder of results.
 
     Args:
-        config: the study's name, or its file, as `spaceprobe run` takes it; the file itself is not read,
-            since it may have been edited or removed. Or a folder of results itself.
-        results: the folder that holds a folder a study.
+        config: the study's name or file, as `spaceprobe run` takes it, or its folder of results. The file
+            is not read, since it may have been edited or removed.
+        results: the folder with one folder for each study.
 
     Raises:
         SpaceprobeError: the study was never started there.
@@ -29,8 +29,8 @@ def find_started(config: str | None, results: Path) -> tuple[Study, Path]:
     folder = results / name
     if not name or not _is_file(folder / STUDY_FILE):
         raise SpaceprobeError(
-            f"{folder / STUDY_FILE}: there is none, so no study was started there; start it with `spaceprobe "
-            "run`, which keeps what is finished, or say with --results where it is"
+            f"{folder / STUDY_FILE}: there is none, so no study was started there; start it with "
+            "`spaceprobe run`, which keeps what is finished, or give its place with --results"
         )
     return _load(folder / STUDY_FILE, name), folder
 
@@ -40,10 +40,10 @@ def _load(path: Path, name: str) -> Study:
         return load_study(path, name=name)
     except ConfigError as error:
         if check_name(name, path):
-            raise  # the folder's name is wrong, not what is in the file
+            raise  # the folder's name is wrong, not the file
         raise SettingsError(
-            f"{error}\nspaceprobe wrote it, so this is an older version's or was edited: `spaceprobe run` of "
-            "the study itself writes it anew"
+            f"{error}\nspaceprobe wrote this file, so it is an older version's or was edited: `spaceprobe "
+            "run` of the study itself writes it again"
         ) from error
 
 

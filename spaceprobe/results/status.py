@@ -1,4 +1,4 @@
-"""What is done, running, failed or stale of a study, as it was last started."""
+"""Which runs of a study are done, running, failed or stale, as it was last started."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.running.journal import read_events, runners_at_work
 
 STATES = ("done", "running", "failed", "stale", "partly", "to do")
-"""Of a run in a stage. Stale: there is a result of other settings, inputs or code, or a damaged one; partly:
-what is there is up to date, but not all is there."""
+"""Of a run in a stage. Stale: a result is of other settings, inputs or code, or damaged; partly: all results
+are up to date, but some are missing."""
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         run: its name.
@@ -36,33 +36,32 @@ class RunStatus:
 
 
 def study_status(config: str | None, results: Path) -> Iterator[str]:
-    """Yield lines for a person: a table of runs, and how many are in which state.
+    """Yield lines to print: a table of runs, and the number of runs in each state.
 
     Args:
         config: the study, as `find_started` takes it.
-        results: the folder that holds a folder a study.
+        results: the folder with one folder for each study.
 
     Raises:
         SpaceprobeError: the study was never started there.
     """
     study, folder = find_started(config, results)
-    found = run_states(study, folder)
+    runs = run_states(study, folder)
     stages = [stage.name for stage in _stages(study)]
-    width = max(len("run"), *(len(status.run) for status in found))
+    width = max(len("run"), *(len(status.run) for status in runs))
     yield "  ".join([f"{'run':<{width}}", *(f"{stage:<7}" for stage in stages), "last line of its log"])
-    for status in found:
+    for status in runs:
         cells = [f"{status.states[stage]:<7}" for stage in stages]
         yield "  ".join([f"{status.run:<{width}}", *cells, status.last_line]).rstrip()
     for stage in stages:
-        counts = Counter(status.states[stage] for status in found)
-        shown = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-        yield f"{stage}: {shown}"
+        counts = Counter(status.states[stage] for status in runs)
+        yield f"{stage}: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     num_runners = len(runners_at_work(folder))
     yield f"{num_runners or 'no'} runner{'s' * (num_runners != 1)} at work"
 
 
 def run_states(study: Study, folder: Path) -> list[RunStatus]:
-    """Return how far each run of a study is; nothing is written."""
+    """Return the progress of each run of a study without writing anything."""
     runs = expand(study)
     parts = StudyParts(folder, runs)
     running, failed = _from_events(folder)
@@ -91,21 +90,21 @@ def _state(
 ) -> str:
     if job in running:
         return "running"
-    found = [parts.look(stage, run, sections) for sections in run.variants(stage)]
-    looked = [part for some in found if not isinstance(some, Obstacle) for part in some]
-    finished = [part for part in looked if isinstance(part, FinishedPart)]
-    is_whole = len(looked) == len(finished) and not any(isinstance(some, Obstacle) for some in found)
+    variants = [parts.look(stage, run, sections) for sections in run.variants(stage)]
+    known = [part for variant in variants if not isinstance(variant, Obstacle) for part in variant]
+    finished = [part for part in known if isinstance(part, FinishedPart)]
+    is_whole = len(known) == len(finished) and not any(isinstance(variant, Obstacle) for variant in variants)
     if any(part.error for part in finished) or (job in failed and not is_whole):
         return "failed"
     if is_whole:
         return "done"
-    if any(not isinstance(part, FinishedPart) and not part.is_missing for part in looked):
+    if any(not isinstance(part, FinishedPart) and not part.is_missing for part in known):
         return "stale"
     return "partly" if finished else "to do"
 
 
 def _from_events(folder: Path) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Return the jobs that runners are at now, and those that failed when they were last tried."""
+    """Return the jobs that run now, and those that failed when they were last tried."""
     at_work = runners_at_work(folder)
     running: dict[tuple[str, str], str] = {}
     failed: set[tuple[str, str]] = set()

@@ -1,6 +1,6 @@
-"""Gets at the trained networks of a study, and at the images that paths go between.
+"""The trained networks of a study, and the images that paths go between.
 
-What needs torch is imported where it is used, since a shell asks for the runs of a study at a key press.
+Imports that need torch are inside functions, since shell completion reads the runs of a study.
 """
 
 from collections.abc import Iterator
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
     from spaceprobe.data.dataset import Split
 
-NUM_SHOWN = 10  # runs that an error names
+MAX_NAMES = 10  # of runs in an error
 EXACT = ("exact", "jvp", "kernel")
-"""The methods that see every linear region."""
+"""The methods that find every linear region."""
 
 
 def choose_run(study: Study, name: str | None) -> Run:
-    """Return the run of a study that has a name, or its only one.
+    """Return a run of a study by its name, or the only run.
 
     Raises:
-        UnknownRunError: there is none of that name, or no name where there are several.
+        UnknownRunError: no run has that name, or the study has several runs and no name is given.
     """
     runs = expand(study)
     if name is None and len(runs) == 1:
         return runs[0]
-    names = ", ".join(run.name for run in runs[:NUM_SHOWN]) + (", ..." if len(runs) > NUM_SHOWN else "")
+    names = ", ".join(run.name for run in runs[:MAX_NAMES]) + (", ..." if len(runs) > MAX_NAMES else "")
     if name is None:
         raise UnknownRunError(f"--run: {study.name} has {len(runs)} runs, name one of {names}")
     chosen = next((run for run in runs if run.name == name), None)
@@ -55,7 +55,7 @@ class PathEnd:
     Attributes:
         number: its place in the dataset, from 0.
         label: its class.
-        name: as a reader may be told of it, such as ``17 (a 7)``.
+        name: for a reader, such as ``17 (a 7)``.
     """
 
     number: int
@@ -65,7 +65,7 @@ class PathEnd:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run whose training is finished, images and weights within reach.
+    """A run whose training is finished, with its weights and images.
 
     Attributes:
         study: the study's name.
@@ -83,18 +83,23 @@ class TrainedRun:
 
     @property
     def checkpoints(self) -> dict[int, str]:
-        """The file of each epoch whose weights were kept, in order; a failed training has not all of them."""
+        """The file of each epoch whose weights were kept, in order; a failed training lacks some."""
         asked = checkpoints_of(self.run.sections, "all")
         return {epoch: name for epoch, name in asked.items() if name in self.trained.files}
 
+    @property
+    def image_size(self) -> tuple[int, ...]:
+        """Height and width of the images that paths go between."""
+        return DATASETS[data_of(self.run.sections).dataset].input_shape
+
     def epoch(self, asked: str) -> int:
-        """Return the epoch that a user asks for, one whose weights were kept.
+        """Return the epoch that a user asks for, if its weights were kept.
 
         Args:
             asked: ``last``, or a number.
 
         Raises:
-            SpaceprobeError: there are no weights of it; says of which there are.
+            SpaceprobeError: its weights were not kept; lists the epochs whose weights were.
         """
         last = training_of(self.run.sections).epochs
         kept = self.checkpoints
@@ -113,7 +118,7 @@ class TrainedRun:
         )
 
     def network(self, epoch: int) -> "nn.Sequential":
-        """Return the network as it was after an epoch, in float64, its weights verified.
+        """Return the network as it was after an epoch, in float64, with verified weights.
 
         Raises:
             SpaceprobeError: the checkpoint is missing or damaged, or the data are.
@@ -138,10 +143,10 @@ class TrainedRun:
 
         Args:
             number: from 0.
-            flag: who asks for it, for the error.
+            flag: what asks for it, for the error.
 
         Raises:
-            SettingsError: there is none; says how many there are.
+            SettingsError: there is no such image; says how many there are.
         """
         labels = self.test_images().targets
         dataset = data_of(self.run.sections).dataset
@@ -153,7 +158,7 @@ class TrainedRun:
         return PathEnd(number, label, f"{number} ({DATASETS[dataset].describe_class(label)})")
 
     def stored_pairs(self, epoch: int, source: int, target: int) -> Iterator[StoredCounts]:
-        """Yield the counts that were stored of exact paths of a class pair, once for each way of measuring.
+        """Yield the stored counts of the exact paths of a class pair, once for each way of measuring.
 
         Args:
             epoch: whose network was folded.
@@ -181,7 +186,7 @@ def open_run(study: Study, folder: Path, run: Run) -> TrainedRun:
         run: one of its runs.
 
     Raises:
-        SpaceprobeError: it has no images to walk between or no ReLU to fold by, or is not trained.
+        SpaceprobeError: it has no images to walk between or no ReLU, or is not trained.
     """
     dataset, activation = data_of(run.sections).dataset, network_of(run.sections).activation
     if not DATASETS[dataset].has_images:
@@ -191,17 +196,17 @@ def open_run(study: Study, folder: Path, run: Run) -> TrainedRun:
         )
     if activation != "relu":
         raise SettingsError(
-            f"{run.name}: network.activation is {activation}, which has no on and off to fold by; choose a "
+            f"{run.name}: network.activation is {activation}, whose units are not on or off; choose a "
             "run with relu"
         )
-    # Which code trained it matters to a comparison of runs, not to a look at one of them.
+    # Which version of the code trained it matters when runs are compared, not here.
     parts = StudyParts(folder, [run], trusts_code=True)
-    found = parts.look(train.STAGE, run, run.sections)
-    if isinstance(found, Obstacle):
-        raise SpaceprobeError(f"{run.name}: {found.reason}")
-    (part,) = found
+    trained = parts.look(train.STAGE, run, run.sections)
+    if isinstance(trained, Obstacle):
+        raise SpaceprobeError(f"{run.name}: {trained.reason}")
+    (part,) = trained
     if isinstance(part, StalePart):
-        way = f"`spaceprobe train {study.name} --run {run.name}` trains it"
+        command = f"`spaceprobe train {study.name} --run {run.name}` trains it"
         reason = "is not trained yet" if part.is_missing else f"has to be trained again: {part.reason}"
-        raise SpaceprobeError(f"{run.name}: {reason}; {way}")
+        raise SpaceprobeError(f"{run.name}: {reason}; {command}")
     return TrainedRun(study.name, run, parts.run_folder(run), parts, part)

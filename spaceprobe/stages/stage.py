@@ -7,7 +7,7 @@ declare and name none of them, so a new stage is a new package and one line in `
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -173,7 +173,7 @@ class FileOption:
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """What the work on a file gave.
+    """The outcome of the work on a file.
 
     Attributes:
         text: what the command prints.
@@ -184,6 +184,26 @@ class FileOutcome:
     failures: Mapping[str, str]
 
 
+class OpenedFile(Protocol):
+    """A user's file that a stage has read.
+
+    Attributes:
+        name: of its folder of results, another one for other content.
+        parts: its parts, in order.
+        part_pattern: a regular expression of the paths of parts, those of calls with other options included.
+    """
+
+    name: str
+    parts: Sequence[Part]
+    part_pattern: str
+
+    def compute(self, part: Part) -> PartContent:
+        """Return the content of a part; its record holds rows of tables by the table's name."""
+
+    def title(self, part: Part) -> str:
+        """Return a part's name for messages."""
+
+
 @dataclass(frozen=True)
 class FileInput:
     """How a stage works on a user's file instead of a study.
@@ -191,14 +211,20 @@ class FileInput:
     Attributes:
         flag: the flag that names the file, such as ``--weights``.
         summary: one line for ``--help``.
-        options: the numbers that go with it.
-        work: takes the file, the results folder and the options by name, None for those not given.
+        options: whole numbers from 1 that go with it.
+        unit: what its progress counts, in the singular.
+        tables: the CSVs that it fills.
+        open: reads a file, given its path and the options by name, None for those not given.
+        present: returns what the command prints, from the file, the records of its parts and its folder.
     """
 
     flag: str
     summary: str
     options: tuple[FileOption, ...]
-    work: Callable[[Path, Path, Mapping[str, Any]], FileOutcome]
+    unit: str
+    tables: tuple[Table, ...]
+    open: Callable[[Path, Mapping[str, int | None]], OpenedFile]
+    present: Callable[[Any, Sequence[Mapping[str, Any]], Path], str]
 
 
 @dataclass(frozen=True, kw_only=True)

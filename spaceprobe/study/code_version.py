@@ -28,7 +28,7 @@ from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage, Sections
 
 DECLARATIONS = re.compile(
-    r"spaceprobe\.(errors|files|registry|tables(\..+)?|(data|networks)\.entry"
+    r"spaceprobe\.(errors|files|registry|tables(\..+)?|(data|networks|stages\.\w+\.\w+)\.entry"
     r"|stages\.(stage|\w+\.(settings|tables|parts|summary)))"
 )
 """Modules that are not part of the version of a stage's code."""

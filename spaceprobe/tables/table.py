@@ -41,18 +41,18 @@ class Table:
 
     name: str
     key: tuple[str, ...]
-    columns: tuple[Column | str, ...]  # a name alone: until each table says what its columns mean
+    columns: tuple[Column, ...]
     settings_after: str | None = None
     meaning: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the columns."""
-        return tuple(column if isinstance(column, str) else column.name for column in self.columns)
+        return tuple(column.name for column in self.columns)
 
     def column(self, name: str) -> Column:
         """Return the column of that name."""
-        return next(column for column in self.columns if isinstance(column, Column) and column.name == name)
+        return next(column for column in self.columns if column.name == name)
 
     def settings(self, frame: "pd.DataFrame") -> list[str]:
         """Return the columns of a frame of this table that hold swept settings, in their order.
@@ -66,7 +66,5 @@ class Table:
 
         They are the swept settings, and the declared columns that are settings.
         """
-        declared = {
-            column.name for column in self.columns if isinstance(column, Column) and column.is_setting
-        }
+        declared = {column.name for column in self.columns if column.is_setting}
         return [str(name) for name in frame.columns if name in declared or name in self.settings(frame)]

@@ -1,4 +1,4 @@
-"""Attention blocks in a state dict: found by the names of their weights, split into heads."""
+"""Attention blocks in a state dict: recognised by the names of their weights, split into heads."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -128,7 +128,7 @@ class Attention:
 def find_attention(tensors: Mapping[str, Tensor]) -> list[Attention]:
     """Return the attention blocks among tensors, in the order of their queries.
 
-    Known by their names and shapes, each with its output where there is one:
+    Recognised by their names and shapes, each with its output where there is one:
 
     - packed, 3E × E: ``in_proj_weight`` (torch.nn.MultiheadAttention), ``attn.qkv`` (timm) and
       ``attn.c_attn`` (GPT-2, which stores inputs first, E × 3E);
@@ -136,10 +136,10 @@ def find_attention(tensors: Mapping[str, Tensor]) -> list[Attention]:
     - one by one: ``q_proj_weight`` (torch.nn.MultiheadAttention with kdim), ``q_proj`` (LLaMA, OPT and
       others), ``q_lin`` (DistilBERT), ``q`` (T5), ``attention.self.query`` (BERT).
 
-    A block whose key or value is missing, or whose packed weights are of another shape, is none.
+    A block whose key or value is missing, or whose packed weights have another shape, is left out.
 
     Args:
-        tensors: by name; those of other than two sides are looked over.
+        tensors: by name; those without exactly two sides are ignored.
     """
     tables = {name: tensor for name, tensor in tensors.items() if tensor.ndim == 2}
     return [block for name in tables for block in _blocks(name, tables)]

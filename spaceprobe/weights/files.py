@@ -1,4 +1,4 @@
-"""Weights from files that nobody vouches for: read without running code, within a bound on memory."""
+"""Weights from untrusted files: read without running code, within a bound on memory."""
 
 import re
 import stat
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.weights import torch_files
-from spaceprobe.weights.pickles import RefusedError, described, shown
+from spaceprobe.weights.pickles import RefusedError
+from spaceprobe.weights.quoting import path_text, quote, quote_error
 from spaceprobe.weights.torch_files import Declared
 
 TORCH_SUFFIXES = (".pt", ".pth", ".bin")
@@ -64,13 +65,13 @@ def read_weights(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
 
     float32 and float64 come as they are; float16, bfloat16 and the float8 types become float32, which
     changes no number (a float8 scale is a tensor of its own and is not multiplied in). Whole numbers,
-    booleans and complex numbers come as they are: `matrices_of` leaves them out and says so. Quantised,
+    booleans and complex numbers come as they are: `matrices_of` leaves them out. Quantised,
     sparse, nested and meta tensors, and types packed below a byte, are refused by name.
 
     ``.safetensors`` by safetensors; ``.pt``, ``.pth`` and ``.bin`` by ``torch.load`` with
-    ``weights_only=True``, after a check of everything that it believes, and by nothing else. There the
+    ``weights_only=True``, after a check of everything that it trusts, and by nothing else. There the
     state dict is the file's dict if that names a tensor, else the first of `torch_files.STATE_KEYS`
-    that does; what is no tensor in it is left out. A flipped bit in the weights of an archive of
+    that does; other values in it are left out. A flipped bit in the weights of an archive of
     torch.save is found by its CRC-32; safetensors and the older stream of torch.save have no checksum,
     so there it is read as another number.
 
@@ -79,11 +80,11 @@ def read_weights(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
     expanded tensor counts for each name, as if it were stored. NaN and infinity are not looked for.
 
     Args:
-        path: a regular file; its suffix says how it is read.
+        path: a regular file; its suffix decides how it is read.
         max_bytes: cap on the file's size, and on the size of the tensors as they are returned.
 
     Raises:
-        WeightFileError: whatever is wrong with the file, in one sentence with the way out.
+        WeightFileError: the file cannot be read, for whatever reason, in one sentence with the way out.
     """
     try:
         size = _size(path, max_bytes)
@@ -91,53 +92,47 @@ def read_weights(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
             return _read_safetensors(path, max_bytes)
         return _read_torch(path, size, max_bytes)
     except RefusedError as error:
-        raise WeightFileError(f"{shown_path(path)}: {error}") from error
+        raise WeightFileError(f"{path_text(path)}: {error}") from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightFileError(
-            f"{shown_path(path)}: cannot be read ({reason}); give a file that is there and readable"
+            f"{path_text(path)}: cannot be read ({reason}); give a file that is there and readable"
         ) from error
     except MemoryError as error:
         raise WeightFileError(
-            f"{shown_path(path)}: this machine has too little memory for it; give a smaller file"
+            f"{path_text(path)}: this machine has too little memory for it; give a smaller file"
         ) from error
 
 
-def shown_path(path: Path) -> str:
-    """Return a path for a message: as it is, or quoted where it holds control characters."""
-    text = str(path)
-    return text if text.isprintable() else repr(text)
-
-
 def _size(path: Path, max_bytes: int) -> int:
-    """Return the bytes of a file that is worth opening; looks before it opens, since a FIFO would wait."""
+    """Return the size of a file that can be read, in bytes; do not open it, since a FIFO would wait."""
     try:
-        found = path.stat()
+        status = path.stat()
     except ValueError as error:  # a null character
-        raise RefusedError(f"is no path ({error}); give the path of a file") from error
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
+        raise RefusedError(f"is not a path ({error}); give the path of a file") from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
         raise RefusedError(f"is {kind}; give a file of weights")
     if path.suffix.lower() not in (".safetensors", *TORCH_SUFFIXES):
         raise RefusedError(
-            f"its suffix is {shown(path.suffix)}, {', '.join(('.safetensors', *TORCH_SUFFIXES))} are read; "
+            f"its suffix is {quote(path.suffix)}, {', '.join(('.safetensors', *TORCH_SUFFIXES))} are read; "
             "save the weights in one of these formats"
         )
-    if found.st_size == 0:
+    if status.st_size == 0:
         raise RefusedError("is empty; get the file again")
-    if found.st_size > max_bytes:
+    if status.st_size > max_bytes:
         raise RefusedError(
-            f"has {found.st_size} bytes, at most {max_bytes} are read; give a smaller file, such as one "
+            f"has {status.st_size} bytes, at most {max_bytes} are read; give a smaller file, such as one "
             "shard of it"
         )
-    return found.st_size
+    return status.st_size
 
 
 def _read_safetensors(path: Path, max_bytes: int) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             declared = {}
-            for name in file.keys():  # noqa: SIM118 (no mapping)
+            for name in file.keys():  # noqa: SIM118 (not a mapping)
                 part = file.get_slice(name)
                 declared[name] = Declared(tuple(part.get_shape()), _safetensors_type(name, part.get_dtype()))
             _check(declared, max_bytes)
@@ -147,14 +142,14 @@ def _read_safetensors(path: Path, max_bytes: int) -> dict[str, Tensor]:
         if isinstance(error, RefusedError):
             raise
         raise RefusedError(
-            f"is no sound safetensors file ({described(error)}); get it again or save it again"
+            f"is not a sound safetensors file ({quote_error(error)}); get it again or save it again"
         ) from error
 
 
-def _safetensors_type(name: str, found: str) -> torch.dtype:
-    if found not in _SAFETENSORS_TYPES:
-        raise RefusedError(_unread_type(name, found))
-    return _SAFETENSORS_TYPES[found]
+def _safetensors_type(name: str, dtype: str) -> torch.dtype:
+    if dtype not in _SAFETENSORS_TYPES:
+        raise RefusedError(_unread_type(name, dtype))
+    return _SAFETENSORS_TYPES[dtype]
 
 
 def _read_torch(path: Path, size: int, max_bytes: int) -> dict[str, Tensor]:
@@ -178,14 +173,14 @@ def _check(declared: Mapping[str, Declared], max_bytes: int) -> None:
         total += tensor.num_elements * itemsize
         if total > max_bytes:
             raise RefusedError(
-                f"unfolds to more than {max_bytes} bytes (at tensor {shown(name)} of shape "
-                f"{shown(str(tensor.shape))}); give a file with fewer weights, such as one shard of it"
+                f"unfolds to more than {max_bytes} bytes (at tensor {quote(name)} of shape "
+                f"{quote(str(tensor.shape))}); give a file with fewer weights, such as one shard of it"
             )
 
 
-def _unread_type(name: str, found: str) -> str:
+def _unread_type(name: str, dtype: str) -> str:
     return (
-        f"its tensor {shown(name)} is of type {shown(found)}, which is not read: convert it to float32 or "
+        f"its tensor {quote(name)} is of type {quote(dtype)}, which is not read: convert it to float32 or "
         "another common type and save it again"
     )
 

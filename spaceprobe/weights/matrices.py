@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spaceprobe.weights.attention import Attention, Head, find_attention
-from spaceprobe.weights.pickles import shown
+from spaceprobe.weights.quoting import quote
 
 MAX_SIDES = 5  # a kernel of Conv3d
 MAX_NAMES = 5  # chosen: how many names of a kind a message lists
@@ -19,9 +19,9 @@ REASONS = {
     "tensor with a side of length 0": "tensors with a side of length 0",
     "tensor without floating numbers": "tensors without floating numbers",
     f"tensor of more than {MAX_SIDES} sides": f"tensors of more than {MAX_SIDES} sides",
-    "tensor that is no kernel": "tensors that are no kernels",
+    "tensor that is not a kernel": "tensors that are not kernels",
 }
-"""Why a tensor is no matrix, in the singular and in the plural."""
+"""Why a tensor is not a matrix, in the singular and in the plural."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class NamedMatrix:
     """A matrix to decompose.
 
     Attributes:
-        name: of the tensor; for a product «block.head3.query-key», heads counted from 0.
+        name: of the tensor; for a product such as ``block.head3.query-key``, heads counted from 0.
         kind: linear (any tensor of two sides, embeddings too), convolution, query-key or output-value.
         factors: the matrix itself, or the two that it is the product of (over a head's dimension).
-        note: what to know of it in words; empty for a matrix as it stands in the file.
+        note: what a reader should know of it; empty for a matrix as it stands in the file.
     """
 
     name: str
@@ -69,7 +69,7 @@ def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list
     GPT-2's blocks, which its files hold the other way, are transposed. A kernel of three to five sides
     becomes num_outputs × (inputs · kernel height · kernel width), a row the window of an output; other
     tensors of as many sides (experts; transposed convolutions, stored inputs first) cannot be told from
-    kernels and are read alike. What is left out, `left_out` says.
+    kernels and are read alike. `left_out` lists the others.
 
     For each head h of a recognised attention block (`find_attention`), in float64, without the biases and
     the factor 1/√d, d the head's dimension:
@@ -80,13 +80,13 @@ def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list
 
     Both have rank at most d. W_Q,h, W_K,h and W_V,h are d rows, W_O,h is d columns; with fewer key and value
     heads than query heads (grouped-query attention) neighbouring query heads share theirs. See Elhage et
-    al., A mathematical framework for transformer circuits (2021), section «Attention heads as information
-    movement».
+    al., A mathematical framework for transformer circuits (2021), section "Attention heads as information
+    movement".
 
     Args:
         weights: tensors by name.
         heads: number of query heads, the same in each block, at least 1. The shapes do not tell it:
-            without it there are no products, and the note of the query's weights says so.
+            without it there are no products, and the note of the query's weights asks for it.
 
     Raises:
         ValueError: heads is below 1, does not divide a block, or there is no block for it.
@@ -111,45 +111,45 @@ def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list
 
 
 def left_out(weights: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Return the names of the tensors that are no matrices, by the reason: one of `REASONS`.
+    """Return the names of the tensors that are not matrices, by the reason: one of `REASONS`.
 
     Vectors (biases, norms) and scalars; a side of length 0; numbers that are not floating; more than five
     sides; and, of three to five sides, what has a first side of 1 and is not named a weight: learnt tokens
     and positions, masks, biases of keys.
     """
     reasons = {name: _reason(name, tensor) for name, tensor in weights.items()}
-    found = {reason: [name for name in reasons if reasons[name] == reason] for reason in REASONS}
-    return {reason: names for reason, names in found.items() if names}
+    names = {reason: [name for name in reasons if reasons[name] == reason] for reason in REASONS}
+    return {reason: names[reason] for reason in REASONS if names[reason]}
 
 
-def describe_left_out(found: Mapping[str, Sequence[str]]) -> str:
-    """Return what `left_out` found as a line: «skipped: 12 vectors, 1 scalar»; empty for nothing.
+def describe_left_out(tensors: Mapping[str, Sequence[str]]) -> str:
+    """Return the tensors of `left_out` as a line: "skipped: 12 vectors, 1 scalar"; empty for none.
 
     Vectors and scalars are counted: they are in every file. Of others the first names are listed.
     """
     parts = []
-    for reason, names in found.items():
+    for reason, names in tensors.items():
         part = f"{len(names)} {reason if len(names) == 1 else REASONS[reason]}"
         if reason not in (VECTOR, SCALAR):
             more = ", …" if len(names) > MAX_NAMES else ""
-            part += f" ({', '.join(map(shown, names[:MAX_NAMES]))}{more})"
+            part += f" ({', '.join(map(quote, names[:MAX_NAMES]))}{more})"
         parts.append(part)
     return f"skipped: {', '.join(parts)}" if parts else ""
 
 
 def _reason(name: str, tensor: Tensor) -> str | None:
-    """Return why a tensor is no matrix; None if it is one."""
-    vector, scalar, empty, no_float, many_sides, no_kernel = REASONS
+    """Return why a tensor is not a matrix; None if it is one."""
+    vector, scalar, empty, not_floating, many_sides, not_kernel = REASONS
     if tensor.numel() == 0:
         return empty
     if not tensor.is_floating_point():
-        return no_float
+        return not_floating
     if tensor.ndim < 2:
         return vector if tensor.ndim == 1 else scalar
     if tensor.ndim > MAX_SIDES:
         return many_sides
     is_weight = "weight" in name.rpartition(".")[2]
-    return no_kernel if tensor.ndim > 2 and len(tensor) == 1 and not is_weight else None
+    return not_kernel if tensor.ndim > 2 and len(tensor) == 1 and not is_weight else None
 
 
 def _stored(tensors: Mapping[str, Tensor], blocks: Sequence[Attention], hint: str) -> Iterator[NamedMatrix]:

@@ -1,6 +1,6 @@
-"""Pickles read without running them: every call in one is written down, none is made.
+"""Pickles read without running them: every call in one is listed, and none is made.
 
-`torch.load` with ``weights_only=True`` runs no foreign code, but it believes a file's sizes, and a few
+`torch.load` with ``weights_only=True`` runs no foreign code, but it trusts a file's sizes, and a few
 bytes can ask it for terabytes. So a file's pickles are read here first, as data.
 """
 
@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from spaceprobe.weights.quoting import quote, quote_error
+
 MAX_PICKLE_BYTES = 100_000_000  # chosen: as safetensors bounds its header; 100,000 tensors take 20 MB
 MAX_OPCODES = 4_000_000  # chosen: 100,000 tensors take 3.2 million; an opcode makes at most some 100 bytes
 
@@ -18,20 +20,20 @@ PROTOCOL = 2  # the only one that torch.save writes by default and that torch's 
 _VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"}
 _PUTS, _GETS = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
 _CODE = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "EXT1", "EXT2", "EXT4"}
-_KEYS = (str, int, float, bool, type(None))  # nested tuples could take for ever to hash
+_KEYS = (str, int, float, bool, type(None))  # nested tuples could take forever to hash
 
 HOLDS_CODE = (
-    "holds code to run ({found}), and spaceprobe runs none; "
+    "holds code to run ({code}), and spaceprobe runs none; "
     "save the plain state dict as safetensors where the file was made"
 )
 
 
 class RefusedError(ValueError):
-    """What a file holds is not read: what was found and the way out, without the file's name."""
+    """A file is refused: the reason and the way out, without the file's name."""
 
 
 class Global(NamedTuple):
-    """A class or function that a pickle names, as «module.name»; never looked up."""
+    """A class or function that a pickle names, as ``module.name``; never looked up."""
 
     name: str
 
@@ -40,7 +42,7 @@ class Call:
     """A call that a pickle asks for, not made.
 
     Attributes:
-        function: «module.name» of what is to be called.
+        function: ``module.name`` of what is to be called.
         args: its arguments.
     """
 
@@ -74,14 +76,14 @@ class Pickle(NamedTuple):
 def read_pickle(file: io.BytesIO, allowed: Collection[str]) -> Pickle:
     """Return what a pickle holds, and all calls and outside objects that it asks for.
 
-    Ordered dicts become dicts; state set on them is dropped. The file stands behind the pickle after.
+    Ordered dicts become dicts; state set on them is dropped. Afterwards the file stands behind the pickle.
 
     Args:
         file: stands at the pickle's first byte; in memory, so that a length in it cannot reserve more.
-        allowed: the «module.name» that it may mention; any other is code.
+        allowed: the ``module.name`` that it may mention; any other is code.
 
     Raises:
-        RefusedError: it mentions something else, is no pickle of protocol 2, is damaged or too long.
+        RefusedError: it mentions something else, is not a pickle of protocol 2, is damaged or too long.
     """
     with warnings.catch_warnings():
         # An opcode of protocol 0, refused below, may hold text with an escape that Python deprecates.
@@ -94,16 +96,16 @@ def read_pickle(file: io.BytesIO, allowed: Collection[str]) -> Pickle:
             raise RefusedError(_foreign(file, str(error))) from None
         except RefusedError:
             raise
-        # pickletools speaks of damage by ValueError; a stack or memo that lacks something by the others.
+        # pickletools raises ValueError for damage; a stack or memo that lacks something raises the others.
         except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise RefusedError(
-                f"is damaged or no pickle of torch.save ({described(error)}); get it again"
+                f"is damaged or not a pickle of torch.save ({quote_error(error)}); get it again"
             ) from error
     return Pickle(reader.result, reader.calls, reader.persistents)
 
 
 class _ForeignError(Exception):
-    """An opcode that no torch.save wrote."""
+    """An opcode that torch.save never writes."""
 
 
 class _Reader:
@@ -142,7 +144,7 @@ class _Reader:
     def _mention(self, argument: str) -> None:
         name = argument.replace(" ", ".", 1)
         if name not in self.allowed:
-            raise RefusedError(HOLDS_CODE.format(found=shown(name)))
+            raise RefusedError(HOLDS_CODE.format(code=quote(name)))
         self.stack.append(Global(name))
 
     def _mark(self) -> None:
@@ -167,7 +169,7 @@ class _Reader:
     def _reduce(self) -> None:
         function, arguments = self._take(2)
         if not isinstance(function, Global) or type(arguments) is not tuple:
-            raise TypeError("call of what is no function")
+            raise TypeError("call of what is not a function")
         if function.name == "collections.OrderedDict" and not arguments:
             self.stack.append({})
             return
@@ -182,22 +184,22 @@ class _Reader:
 
     def _build(self) -> None:
         if len(self.stack) < 2 or not all(type(value) is dict for value in self.stack[-2:]):
-            raise TypeError("state of what is no dict")
+            raise TypeError("state of what is not a dict")
         self.stack.pop()
 
     def _extend(self, items: list[object]) -> None:
         target = self.stack[-1]
         if type(target) is not list:
-            raise TypeError("items of what is no list")
+            raise TypeError("items of what is not a list")
         target.extend(items)
 
     def _update(self, items: list[object]) -> None:
         target = self.stack[-1]
         if type(target) is not dict or len(items) % 2:
-            raise TypeError("entries of what is no dict")
+            raise TypeError("entries of what is not a dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if type(key) not in _KEYS:
-                raise TypeError("a key that is no text or number")
+                raise TypeError("a key that is neither text nor number")
             target[key] = value
 
     def _stop(self) -> None:
@@ -227,22 +229,14 @@ _STEPS: dict[str, Callable[[_Reader], None]] = {
 }
 
 
-def shown(text: str) -> str:
-    """Return foreign text for an error message: in quotes, without control characters, not too long."""
-    return repr(text if len(text) <= 80 else text[:77] + "...")
-
-
-def _foreign(file: io.BytesIO, found: str) -> str:
+def _foreign(file: io.BytesIO, reason: str) -> str:
     """Return the message for a pickle of another protocol: whether code is in it can still be told."""
     try:
         for opcode, _, _ in pickletools.genops(file):
             if opcode.name in _CODE:
-                return HOLDS_CODE.format(found=f"pickle opcode {opcode.name}")
+                return HOLDS_CODE.format(code=f"pickle opcode {opcode.name}")
     except ValueError:
-        pass  # damaged further on: then the first finding is the message
-    return f"is no pickle of protocol {PROTOCOL}, as torch.save writes them ({found}); save as safetensors"
-
-
-def described(error: Exception) -> str:
-    """Return an error's text for a message, or its kind where it has none."""
-    return shown(str(error) or type(error).__name__)
+        pass  # damaged further on: then the first reason stands
+    return (
+        f"is not a pickle of protocol {PROTOCOL}, as torch.save writes them ({reason}); save as safetensors"
+    )

@@ -1,7 +1,7 @@
 """The two containers of torch.save, zip archive and legacy stream: one pickle, and bytes of storages.
 
-Everything that torch.load believes about them is checked, so that no file can ask for more memory than
-its own size, and so that what is checked here is what torch will read.
+Everything in them that torch.load trusts is checked, so that no file can ask for more memory than its own
+size, and so that what is checked here is what torch will read.
 """
 
 import io
@@ -19,10 +19,9 @@ from spaceprobe.weights.pickles import (
     Persistent,
     Pickle,
     RefusedError,
-    described,
     read_pickle,
-    shown,
 )
+from spaceprobe.weights.quoting import quote, quote_error
 
 ARCHIVE_START = b"PK\x03\x04"  # torch.save writes archives since 1.6, a stream of pickles before
 FOLDER_MARK = 0x10  # of MS-DOS, in the external attributes
@@ -30,7 +29,6 @@ PLAIN_FLAGS = 0x08 | 0x800  # sizes repeated behind the data, name in UTF-8: wha
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # torch.serialization.MAGIC_NUMBER
 LEGACY_VERSION = 1001  # torch.serialization.PROTOCOL_VERSION
 
-DAMAGED = "is damaged or was not written by torch.save ({found}); get it again, or save it as safetensors"
 
 _DTYPES = {
     "FloatStorage": torch.float32,
@@ -55,6 +53,13 @@ STORAGE_TYPES = {
 }
 
 
+def damaged(detail: str) -> RefusedError:
+    """Return the error for a file in which something is not as torch.save writes it."""
+    return RefusedError(
+        f"is damaged or was not written by torch.save ({detail}); get it again, or save it as safetensors"
+    )
+
+
 class Storage(NamedTuple):
     """The bytes behind tensors, as a pickle declares them."""
 
@@ -64,7 +69,7 @@ class Storage(NamedTuple):
 
 
 def read_container(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle:
-    """Return the pickle of a file that torch.save wrote, whose storages are as large as it says.
+    """Return the pickle of a file that torch.save wrote, whose storages are as large as it declares.
 
     Args:
         file: open for reading, seekable.
@@ -81,20 +86,20 @@ def read_container(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickl
 
 
 def declared_storage(persistent: Persistent) -> Storage:
-    """Return what a pickle says of a storage.
+    """Return the storage that a pickle declares.
 
     Raises:
-        RefusedError: it says nothing that torch.save writes.
+        RefusedError: the declaration is not one that torch.save writes.
     """
     identity = persistent.id
     if not isinstance(identity, tuple) or len(identity) < 5 or identity[0] != "storage":
-        raise RefusedError(DAMAGED.format(found="a storage without a size"))
+        raise damaged("a storage without a size")
     kind, key, _, count = identity[1:5]
     # A sixth entry is a view into another storage; torch has written None there since 0.4.
     if not isinstance(kind, Global) or kind.name not in STORAGE_TYPES or identity[5:] not in ((), (None,)):
-        raise RefusedError(DAMAGED.format(found="a storage of an unknown kind"))
+        raise damaged("a storage of an unknown kind")
     if type(key) is not str or type(count) is not int or count < 0:
-        raise RefusedError(DAMAGED.format(found="a storage without a size"))
+        raise damaged("a storage without a size")
     dtype = STORAGE_TYPES[kind.name]
     return Storage(key, dtype, count * dtype.itemsize)
 
@@ -107,7 +112,7 @@ def _read_archive(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle
             pickle = read_pickle(io.BytesIO(archive.read(f"{_prefix(archive)}/data.pkl")), allowed)
     except RefusedError:
         raise
-    # zipfile speaks of damage by BadZipFile, and trips over what it does not look for by these others.
+    # zipfile raises BadZipFile for damage that it looks for, and the others for damage that it does not.
     except (
         zipfile.BadZipFile,
         RuntimeError,
@@ -117,10 +122,10 @@ def _read_archive(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle
         OverflowError,
         struct.error,
     ) as error:
-        raise RefusedError(DAMAGED.format(found=described(error))) from error
+        raise damaged(quote_error(error)) from error
     for storage in map(declared_storage, pickle.persistents):
         if sizes.get(f"data/{storage.key}") != storage.num_bytes:
-            raise RefusedError(_wrong_size(storage, sizes.get(f"data/{storage.key}")))
+            raise _wrong_size(storage, sizes.get(f"data/{storage.key}"))
     return pickle
 
 
@@ -134,19 +139,19 @@ def _check_directory(file: BinaryIO, size: int) -> None:
         end = size - 98
         num_bytes, start = struct.unpack_from("<QQ", tail, 40)
         if struct.unpack_from("<Q", tail, 64) != (end,) or not tail.startswith(b"PK\x06\x06"):
-            raise RefusedError(DAMAGED.format(found="zip64 directory at another place"))
+            raise damaged("zip64 directory at another place")
     if tail[-22:-18] != b"PK\x05\x06" or start + num_bytes != end:
-        raise RefusedError(DAMAGED.format(found="no zip directory at the end: cut off?"))
+        raise damaged("no zip directory at the end: cut off?")
 
 
 def _check_members(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
     """Return the bytes of each member by its name below the archive's own folder."""
     infos = archive.infolist()
     if not infos:
-        raise RefusedError(DAMAGED.format(found="an empty archive"))
+        raise damaged("an empty archive")
     prefix = f"{_prefix(archive)}/"
     if len({info.filename.lower() for info in infos}) < len(infos):  # torch does not tell case apart
-        raise RefusedError(DAMAGED.format(found="two members of one name"))
+        raise damaged("two members of one name")
     if any(info.filename == f"{prefix}constants.pkl" for info in infos):
         raise RefusedError(
             "is a TorchScript archive, which holds code, and spaceprobe runs none; "
@@ -154,27 +159,29 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
         )
     for info in infos:
         if not _is_plain(info) or not info.filename.startswith(prefix):
-            found = f"member {shown(info.filename)} is compressed, encrypted, no file or elsewhere"
-            raise RefusedError(DAMAGED.format(found=found))
+            name = quote(info.filename)
+            raise damaged(f"member {name} is compressed, encrypted, elsewhere or not a file")
     if sum(info.file_size for info in infos) > size:
-        raise RefusedError(DAMAGED.format(found="members that overlap"))
-    damaged = archive.testzip()
-    if damaged is not None:
-        raise RefusedError(DAMAGED.format(found=f"the CRC-32 of {shown(damaged)} differs"))
+        raise damaged("members that overlap")
+    broken = archive.testzip()
+    if broken is not None:
+        raise damaged(f"the CRC-32 of {quote(broken)} differs")
     sizes = {info.filename.removeprefix(prefix): info.file_size for info in infos}
     if sizes.get("data.pkl", MAX_PICKLE_BYTES + 1) > MAX_PICKLE_BYTES:
-        raise RefusedError(DAMAGED.format(found=f"no data.pkl of at most {MAX_PICKLE_BYTES} bytes"))
+        raise damaged(f"no data.pkl of at most {MAX_PICKLE_BYTES} bytes")
     return sizes
 
 
 def _is_plain(info: zipfile.ZipInfo) -> bool:
     """Return whether a member is a stored file whatever way its entry is read.
 
-    What bears the mark of a folder torch does not read at all: it would return uninitialised memory.
+    torch does not read what is marked as a folder at all: it would return uninitialised memory.
     """
     is_stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
     is_folder = info.filename.endswith("/") or bool(info.external_attr & FOLDER_MARK)
-    has_one_name = info.filename == info.orig_filename  # no second one in an extra field, no null character
+    has_one_name = (
+        info.filename == info.orig_filename
+    )  # not a second one in an extra field, not a null character
     return is_stored and not is_folder and has_one_name and not info.flag_bits & ~PLAIN_FLAGS
 
 
@@ -187,19 +194,19 @@ def _read_legacy(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle:
     start = io.BytesIO(file.read(MAX_PICKLE_BYTES))  # five pickles come first, then the storages
     _refuse_tar(start.getvalue()[:512])
     if read_pickle(start, allowed).root != LEGACY_MAGIC:
-        raise RefusedError(DAMAGED.format(found="a pickle that is not torch's"))
+        raise damaged("a pickle that is not torch's")
     if read_pickle(start, allowed).root != LEGACY_VERSION:
-        raise RefusedError(DAMAGED.format(found="an unknown version"))
+        raise damaged("an unknown version")
     read_pickle(start, allowed)  # sizes of numbers on the machine that wrote it, which torch ignores
     pickle = read_pickle(start, allowed)
     keys = read_pickle(start, allowed).root
     storages = {storage.key: storage for storage in map(declared_storage, pickle.persistents)}
     if any(storages[declared.key] != declared for declared in map(declared_storage, pickle.persistents)):
-        raise RefusedError(DAMAGED.format(found="a storage with two sizes"))
+        raise damaged("a storage with two sizes")
     if not isinstance(keys, list) or any(type(key) is not str for key in keys):
-        raise RefusedError(DAMAGED.format(found="no list of storages"))
+        raise damaged("no list of storages")
     if sorted(keys) != sorted(storages):
-        raise RefusedError(DAMAGED.format(found="storages that are not the declared ones"))
+        raise damaged("storages that are not the declared ones")
     file.seek(start.tell())
     for key in keys:
         _skip_storage(file, storages[key], size)
@@ -207,12 +214,12 @@ def _read_legacy(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle:
 
 
 def _refuse_tar(header: bytes) -> None:
-    """Refuse torch's oldest format, which torch would unpack on the disk to find out that it is unsafe."""
+    """Refuse torch's oldest format: torch would unpack it to the disk before it finds it unsafe."""
     try:
         tarfile.TarInfo.frombuf(header, "latin-1", "strict")
     except tarfile.HeaderError:
         return
-    raise RefusedError(DAMAGED.format(found="a tar archive"))
+    raise damaged("a tar archive")
 
 
 def _skip_storage(file: BinaryIO, storage: Storage, size: int) -> None:
@@ -220,12 +227,10 @@ def _skip_storage(file: BinaryIO, storage: Storage, size: int) -> None:
     count = int.from_bytes(file.read(8), "little")
     end = file.tell() + storage.num_bytes
     if count * storage.dtype.itemsize != storage.num_bytes or end > size:
-        raise RefusedError(_wrong_size(storage, min(count * storage.dtype.itemsize, size - file.tell())))
+        raise _wrong_size(storage, min(count * storage.dtype.itemsize, size - file.tell()))
     file.seek(end)
 
 
-def _wrong_size(storage: Storage, num_bytes: int | None) -> str:
-    found = "is missing" if num_bytes is None else f"has {num_bytes} bytes"
-    return DAMAGED.format(
-        found=f"storage {shown(storage.key)} {found}, {storage.num_bytes} bytes are declared"
-    )
+def _wrong_size(storage: Storage, num_bytes: int | None) -> RefusedError:
+    actual = "is missing" if num_bytes is None else f"has {num_bytes} bytes"
+    return damaged(f"storage {quote(storage.key)} {actual}, {storage.num_bytes} bytes are declared")

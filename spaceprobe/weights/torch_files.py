@@ -1,4 +1,4 @@
-"""Tensors of a file that torch.save wrote: found without loading it, then loaded as they were found."""
+"""Tensors of a file that torch.save wrote: inspected without loading it, then loaded as inspected."""
 
 import math
 from collections.abc import Mapping
@@ -7,10 +7,11 @@ from typing import BinaryIO, NamedTuple
 import torch
 from torch import Tensor
 
-from spaceprobe.weights.pickles import Call, Global, Persistent, RefusedError, shown
+from spaceprobe.weights.pickles import Call, Global, Persistent, RefusedError
+from spaceprobe.weights.quoting import quote
 from spaceprobe.weights.torch_containers import (
-    DAMAGED,
     STORAGE_TYPES,
+    damaged,
     declared_storage,
     read_container,
 )
@@ -39,7 +40,7 @@ _ALLOWED = frozenset(
 
 
 class Declared(NamedTuple):
-    """What a file says of a tensor: its shape, and the type that it is stored in."""
+    """The shape of a tensor and the type that it is stored in, as a file declares them."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -63,7 +64,7 @@ class Inspected(NamedTuple):
 
 
 def inspect(file: BinaryIO, size: int) -> Inspected:
-    """Return the tensors of a file that torch.save wrote, after checking all that torch.load believes.
+    """Return the tensors of a file that torch.save wrote, after a check of all that torch.load trusts.
 
     Every storage has exactly the bytes that are declared and every tensor lies inside its storage; an
     archive is not compressed and its CRC-32 agree. Nothing in a pickle is called.
@@ -102,14 +103,14 @@ def load(file: BinaryIO, inspected: Inspected) -> dict[str, Tensor]:
         for key in inspected.path:
             state = state[key]
         tensors = {name: state[name].detach() for name in inspected.tensors}
-    # torch does not say which errors a hostile file can lead it to: whichever it is, the file is at fault.
+    # torch does not document the errors that a hostile file can cause: whichever it is, the file is at fault.
     except Exception as error:
         first_line = next(iter(str(error).splitlines()), "")
-        found = shown(f"{type(error).__name__}: {first_line}")
-        raise RefusedError(f"torch cannot read it ({found}); save it as safetensors") from error
+        cause = quote(f"{type(error).__name__}: {first_line}")
+        raise RefusedError(f"torch cannot read it ({cause}); save it as safetensors") from error
     for name, tensor in tensors.items():
         if (tuple(tensor.shape), tensor.dtype) != inspected.tensors[name]:
-            raise RefusedError(DAMAGED.format(found=f"{shown(name)} is not the tensor that it declares"))
+            raise damaged(f"{quote(name)} is not the tensor that it declares")
     return tensors
 
 
@@ -125,7 +126,7 @@ def _find_state(root: object) -> tuple[tuple[str, ...], dict[object, object]]:
             isinstance(value, Call) and value.function not in _NO_TENSOR for value in state.values()
         ):
             return path, state
-    keys = ", ".join(shown(str(key)) for key in list(root)[:5]) or "nothing at all"
+    keys = ", ".join(quote(str(key)) for key in list(root)[:5]) or "nothing at all"
     raise RefusedError(
         f"holds no tensor under a name, but {keys}; a state dict is needed, "
         f"by itself or under {', '.join(STATE_KEYS)}"
@@ -134,44 +135,43 @@ def _find_state(root: object) -> tuple[tuple[str, ...], dict[object, object]]:
 
 def _named(name: object) -> str:
     if not isinstance(name, str):
-        raise RefusedError(f"holds a tensor under {shown(str(name))}, which is no text; name it by text")
+        raise RefusedError(f"holds a tensor under {quote(str(name))}, which is not a text; name it by a text")
     return name
 
 
 def _unread(call: Call, state: Mapping[object, object]) -> str:
-    name = next((shown(str(name)) for name, value in state.items() if value is call), "outside the weights")
-    what = _UNREAD.get(call.function, f"made by {shown(call.function)}")
+    name = next((quote(str(name)) for name, value in state.items() if value is call), "outside the weights")
+    what = _UNREAD.get(call.function, f"made by {quote(call.function)}")
     return f"its tensor {name} is {what}; only dense tensors are read: convert it and save it again"
 
 
 def _declared_parameter(call: Call, declared: Mapping[int, Declared]) -> Declared:
     if not call.args or id(call.args[0]) not in declared:
-        raise RefusedError(DAMAGED.format(found="a parameter without a tensor"))
+        raise damaged("a parameter without a tensor")
     return declared[id(call.args[0])]
 
 
 def _declared_tensor(call: Call) -> Declared:
     """Return what a call declares, if that lies inside its storage."""
     if len(call.args) < 6 or not isinstance(call.args[0], Persistent):
-        raise RefusedError(DAMAGED.format(found="a tensor without a storage"))
+        raise damaged("a tensor without a storage")
     storage = declared_storage(call.args[0])
     dtype = storage.dtype
     if call.function == _TYPED_TENSOR:
         mentioned = call.args[6] if len(call.args) > 6 else None
         if not isinstance(mentioned, Global) or mentioned.name not in _DTYPES:
-            raise RefusedError(DAMAGED.format(found="a tensor without a type"))
+            raise damaged("a tensor without a type")
         dtype = _DTYPES[mentioned.name]
     (offset,), shape, stride = (_counts(value) for value in ((call.args[1],), call.args[2], call.args[3]))
     if len(shape) != len(stride):
-        raise RefusedError(DAMAGED.format(found=f"shape {shown(str(shape))} with {len(stride)} strides"))
+        raise damaged(f"shape {quote(str(shape))} with {len(stride)} strides")
     num_reached = offset + 1 + sum((side - 1) * step for side, step in zip(shape, stride, strict=True))
     if 0 not in shape and num_reached * dtype.itemsize > storage.num_bytes:
-        found = f"a tensor of shape {shown(str(shape))} reaches beyond its {storage.num_bytes} bytes"
-        raise RefusedError(DAMAGED.format(found=found))
+        raise damaged(f"a tensor of shape {quote(str(shape))} reaches beyond its {storage.num_bytes} bytes")
     return Declared(shape, dtype)
 
 
 def _counts(values: object) -> tuple[int, ...]:
     if not isinstance(values, tuple) or not all(type(value) is int and value >= 0 for value in values):
-        raise RefusedError(DAMAGED.format(found="a shape, stride or offset that is no whole number"))
+        raise damaged("a shape, stride or offset that is not a whole number")
     return values

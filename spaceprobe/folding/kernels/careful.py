@@ -1,6 +1,6 @@
 """The careful walk: event by event, settling every unit at every event; for paths with ties.
 
-At t = 0 and at each event the network is run once in order (design.md, section 3). A unit within
+At t = 0 and at each event the network is run once in order (docs/definitions.md, "Settling"). A unit within
 tolerance of zero is at its boundary: its z becomes 0, and it is on exactly if its slope is positive,
 the slope computed with the states just settled above it. Every other unit keeps its state. A slope
 within tolerance of zero counts as 0. The next event is the earliest crossing of a unit that moves

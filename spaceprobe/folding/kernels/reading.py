@@ -1,4 +1,7 @@
-"""From a walk to length, reach and peak folding, seen from either end (design.md, section 2)."""
+"""From a walk to length, reach and peak folding, seen from either end.
+
+Its numbers are those of docs/definitions.md, "Length, reach and space folding".
+"""
 
 import numpy as np
 

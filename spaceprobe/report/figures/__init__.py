@@ -1,44 +1,62 @@
-"""Figures: each a function from the study's tables, as pandas reads its CSVs, to a matplotlib Figure.
+"""The figures of a study: each a file of this package, with the function that draws it and its ``ENTRY``.
 
-Folding: `folding_against` depth, width or another swept number; `class_pair_heat_maps`; `chi_distribution`.
-
-Weight matrices: `layer_spectra` and `latent_spectra`; `ranks_against_functional` and `rank_evolution`.
-
-Probes of layers: `activation_dimension`, `retrieval_accuracy` and `axis_semantics`.
-
-Training: `training_curves` and `convergence_curves`.
-
-Paths: `path_figure`, `plane_figure` and `sampling_figure`.
-
-A table that lacks what a figure is about gives a figure that says so. `render` gives a figure as a file of
-one of `FORMATS`.
+A function takes tables as pandas reads them. A table that lacks what a figure is about gives a figure that
+says so. `render` gives a figure as a file of one of `FORMATS`.
 """
 
-from spaceprobe.report.figures.class_pairs import class_pair_heat_maps
-from spaceprobe.report.figures.folding import chi_distribution, folding_against
-from spaceprobe.report.figures.matrices import latent_spectra, layer_spectra
-from spaceprobe.report.figures.paths import path_figure, plane_figure, sampling_figure
-from spaceprobe.report.figures.probes import activation_dimension, axis_semantics, retrieval_accuracy
-from spaceprobe.report.figures.ranks import rank_evolution, ranks_against_functional
-from spaceprobe.report.figures.style import FORMATS, render
-from spaceprobe.report.figures.training import convergence_curves, training_curves
+from collections.abc import Callable
 
-__all__ = [
-    "FORMATS",
-    "activation_dimension",
-    "axis_semantics",
-    "chi_distribution",
-    "class_pair_heat_maps",
-    "convergence_curves",
-    "folding_against",
-    "latent_spectra",
-    "layer_spectra",
-    "path_figure",
-    "plane_figure",
-    "rank_evolution",
-    "ranks_against_functional",
-    "render",
-    "retrieval_accuracy",
-    "sampling_figure",
-    "training_curves",
-]
+from matplotlib.figure import Figure
+
+from spaceprobe.errors import SettingsError
+from spaceprobe.registry import read_entries
+from spaceprobe.report.drawing.style import FORMATS, render
+from spaceprobe.report.entry import FigureEntry
+
+FILES = (
+    "depth",
+    "width",
+    "setting",
+    "class_pairs",
+    "distribution",
+    "path",
+    "plane",
+    "sampling",
+    "cantor_path",
+    "cantor_plane",
+    "cantor_sampling",
+    "spectra",
+    "ranks",
+    "metrics",
+    "evolution",
+    "convergence",
+    "dimension",
+    "retrieval",
+    "semantics",
+    "training",
+)
+
+FIGURES = read_entries(__name__, FILES, FigureEntry)
+"""All figures by name, in the order of the page."""
+
+FUNCTIONS = {entry.function.__name__: entry.function for entry in FIGURES.values()}
+"""The functions that draw them, by name: attributes of this module as well."""
+
+__all__ = ["FORMATS", "render", *FUNCTIONS]
+
+
+def __getattr__(name: str) -> Callable[..., Figure]:
+    if name not in FUNCTIONS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return FUNCTIONS[name]
+
+
+def figure_named(name: str) -> FigureEntry:
+    """Return the entry of a figure by its name.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    if name not in FIGURES:
+        raise SettingsError(f"KIND {name!r}: is not a figure; choose one of {', '.join(FIGURES)}")
+    return FIGURES[name]

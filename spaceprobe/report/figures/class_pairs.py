@@ -1,40 +1,46 @@
 """Folding over class pairs, as heat maps."""
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import cast
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from spaceprobe.report.figures.marks import STATES, empty_figure, name_below, short
-from spaceprobe.report.figures.style import GRID, PAPER, SEQUENTIAL, new_figure, shown, styled, titled
-from spaceprobe.results.groups import LABEL, by_state, choose, compare, numbers
+from spaceprobe.report.drawing.marks import STATE_LOOKS, empty_figure, name_below, short
+from spaceprobe.report.drawing.style import GRID, PAPER, SEQUENTIAL, format_number, new_figure, styled, titled
+from spaceprobe.report.entry import FigureEntry, needs, sentence
+from spaceprobe.report.numbers import Numbers
+from spaceprobe.results.figure_rows import class_pair_rows
+from spaceprobe.results.groups import LABEL, choose
+from spaceprobe.results.questions import largest_folding
+from spaceprobe.tables.states import TRAINED
 
 CELLS = {
     "folded": "share of paths that fold",
     "q50": "median χ of folded paths",
     "max": "largest χ",
 }
-"""What heat maps show: columns of folding.csv, and their names."""
+"""The statistics of heat maps: columns of folding.csv, and their names."""
 
 MAX_MAPS = 6
-"""Side by side; more groups go on below. Chosen."""
+"""Side by side; more groups continue below. Chosen."""
 
 MAX_CLASSES = 10
-"""That have a label at an axis. Chosen."""
+"""With a label at an axis. Chosen."""
 
 
 def class_pair_heat_maps(
     runs: pd.DataFrame,
     folding: pd.DataFrame,
     columns: Sequence[str] = tuple(CELLS),
-    state: Literal["untrained", "trained"] = "trained",
+    state: str = TRAINED,
 ) -> Figure:
     """Draw class pairs as heat maps, a row of maps for each statistic, one map for each architecture.
 
@@ -46,12 +52,14 @@ def class_pair_heat_maps(
         runs: runs.csv.
         folding: folding.csv.
         columns: the statistics, columns of folding.csv.
-        state: ``trained`` for each run's last epoch, ``untrained`` for epoch 0.
+        state: ``trained`` for each run's last epoch, ``untrained`` for epoch 0 (names of
+            `spaceprobe.tables.states`).
     """
-    compared = compare(runs, by_state(folding[folding["measure"] == "chi"])[state], 2 * MAX_MAPS)
-    rows, groups = numbers(compared.rows, columns), compared.groups
+    grouped = class_pair_rows(runs, folding, columns, state, max_groups=2 * MAX_MAPS)
+    rows, groups = grouped.rows, grouped.groups
     if rows.empty or not columns:
-        return empty_figure(f"no class pair of {STATES[state].name} networks was measured", *compared.notes)
+        name = STATE_LOOKS[state].name
+        return empty_figure(f"no class pair of {name} networks was measured", *grouped.notes)
     classes = sorted({*rows["source_class"], *rows["target_class"]})
     blocks = [groups[start : start + MAX_MAPS] for start in range(0, len(groups), MAX_MAPS)]
     with styled():
@@ -68,12 +76,12 @@ def class_pair_heat_maps(
             for axes in lines[-1, : len(block)]:
                 axes.set_xlabel("to class")
         _label_classes(figure.axes[0], classes)
-        name_below(figure, "", compared.notes)
+        name_below(figure, "", grouped.notes)
     return figure
 
 
 def _height(num_maps: int) -> float:
-    """Return the height of a row in inches in which so many maps are squares."""
+    """Return the height in inches of a row in which so many maps are squares."""
     return min(2.3, 6.4 / num_maps + 0.2)
 
 
@@ -85,7 +93,7 @@ def _scale(values: pd.Series) -> Normalize:
 def _row_of_maps(
     figure: Figure, line: np.ndarray, groups: Sequence[str], values: pd.Series, classes: Sequence[int]
 ) -> None:
-    """Draw one statistic for some groups, with its colour bar; the scale is that of all groups."""
+    """Draw one statistic for a row of groups, with its colour bar; the scale is that of all groups."""
     name = CELLS.get(str(values.name), str(values.name))
     scale = _scale(values)
     for axes, group in zip(line, groups, strict=False):
@@ -101,21 +109,23 @@ def _row_of_maps(
 
 
 def _heat_map(axes: Axes, values: pd.Series, classes: Sequence[int], scale: Normalize, name: str) -> None:
-    """Draw a cell for each pair as an artist of its own, which alone can have a title."""
+    """Draw each pair as an artist of its own, since only artists can have titles."""
     colors = mpl.colormaps[SEQUENTIAL]
     places = {label: place for place, label in enumerate(classes)}
     for pair, value in values.items():
         source, target = cast(tuple[int, int], pair)
-        is_there = not pd.isna(value)
+        has_value = not pd.isna(value)
         cell = Rectangle(
             (places[target] - 0.5, places[source] - 0.5),
             1,
             1,
-            facecolor=colors(scale(value)) if is_there else PAPER,
-            edgecolor=PAPER if is_there else GRID,
-            hatch=None if is_there else "xxxx",
+            facecolor=colors(scale(value)) if has_value else PAPER,
+            edgecolor=PAPER if has_value else GRID,
+            hatch=None if has_value else "xxxx",
             linewidth=0.3,
-            gid=titled(f"{name}, {source} → {target}: {shown(value) if is_there else 'no folded path'}"),
+            gid=titled(
+                f"{name}, {source} → {target}: {format_number(value) if has_value else 'no folded path'}"
+            ),
         )
         axes.add_artist(cell)
     axes.set_aspect("equal")
@@ -133,3 +143,31 @@ def _label_classes(axes: Axes, classes: Sequence[int]) -> None:
     axes.set_ylim(len(classes) - 0.5, -0.5)
     axes.set_xticks(places, labels)
     axes.set_yticks(places, labels)
+
+
+def _caption(numbers: Numbers) -> Markup:
+    """Describe which class pair folds most."""
+    how_to_read = Markup(
+        "Rows are the classes that paths start from, columns those where they end: χ has a direction. Cells "
+        "are means over seeds, on one scale for each row of maps; a pointer on a cell shows its number."
+    )
+    row = largest_folding(numbers.frames)
+    if row is None:
+        return how_to_read
+    return how_to_read + sentence(
+        " The largest χ of any trained network is {}, on a path from class {} to class {}.",
+        numbers.cell("folding", row, "max"),
+        numbers.cell("folding", row, "source_class", "d"),
+        numbers.cell("folding", row, "target_class", "d"),
+    )
+
+
+ENTRY = FigureEntry(
+    name="class-pairs",
+    title="Which classes fold",
+    section="folding",
+    function=class_pair_heat_maps,
+    tables=("runs", "folding"),
+    lacks=needs("folding"),
+    caption=_caption,
+)

@@ -1,25 +1,27 @@
-"""Two studies side by side: a forest of differences, group by group."""
+"""The differences of two studies, group by group, for the page that compares them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spaceprobe.report.figures.style import (
+from spaceprobe.report.drawing.marks import STATE_LOOKS
+from spaceprobe.report.drawing.style import (
+    BLUE,
+    GRAY,
     INK,
     MARKERS,
-    PAPER,
-    THIRD,
-    TRAINED,
-    UNTRAINED,
+    ORANGE,
     empty_note,
+    format_number,
     new_figure,
-    shown,
     styled,
     titled,
 )
+from spaceprobe.results.groups import LABEL
+from spaceprobe.results.side_by_side import one_reading_each, with_group_names
+from spaceprobe.tables.states import TRAINED, UNTRAINED
 
 NAMES = {
     "test_accuracy": "test accuracy",
@@ -37,21 +39,20 @@ RANKS = {
 }
 """Ranks of layers, in one panel together."""
 
-STATES = {"trained": (TRAINED, "o", TRAINED), "untrained": (UNTRAINED, "s", PAPER)}
-"""Colour, marker and fill by state: filled and open are told apart in grey as well."""
+STATES = (TRAINED, UNTRAINED)
 
-STATE_NAMES = {"trained": "trained", "untrained": "untrained"}
-
-RANK_COLORS = (TRAINED, UNTRAINED, THIRD)
+RANK_COLORS = (BLUE, ORANGE, GRAY)
 
 MAX_ROWS = 30
-"""Of a panel; a figure says how many more there are, and the table has them. Chosen: at most 18 in high."""
+"""Of a panel; the figure says how many more the table has. Chosen: a figure is at most 18 in high."""
 
 ROW_HEIGHT, MARGIN = 0.17, 0.75
 """Of a row, and of a panel's axis and title, in inches."""
 
 
-def differences_figure(differences: pd.DataFrame) -> Figure:
+def differences_figure(
+    differences: pd.DataFrame, group_columns: Sequence[str], reading_columns: Sequence[str] = ()
+) -> Figure:
     """Draw the differences of two studies with their intervals, a row for each group that both have.
 
     Every quantity has a panel: filled markers are trained networks, open ones untrained. Below are the ranks
@@ -60,21 +61,23 @@ def differences_figure(differences: pd.DataFrame) -> Figure:
     most points. In an SVG every point has its numbers as a title.
 
     Args:
-        differences: what `spaceprobe.analysis.differences.difference_table` returns.
+        differences: differences.csv.
+        group_columns: its columns that tell groups of runs apart.
+        reading_columns: its columns that tell readings of one network apart.
     """
-    rows = _with_labels(_one_reading(differences))
+    rows = with_group_names(one_reading_each(differences, reading_columns), group_columns)
     panels = [quantity for quantity in NAMES if (rows["quantity"] == quantity).any()]
-    ranks = rows[rows["quantity"].isin(list(RANKS)) & (rows["state"] == "trained")]
+    ranks = rows[rows["quantity"].isin(list(RANKS)) & (rows["state"] == TRAINED)]
     ranks = ranks.astype({"layer": int})  # a column with empty cells is read back as floats
     with styled():
         if not panels and ranks.empty:
             figure = new_figure(height=1.2)
             empty_note(figure.axes[0], "the two studies have no measured group in common")
             return figure
-        groups = list(rows.loc[rows["quantity"].isin(panels), "label"].unique())
-        order = {label: number for number, label in enumerate(rows["label"].unique())}
+        groups = list(rows.loc[rows["quantity"].isin(panels), LABEL].unique())
+        order = {label: number for number, label in enumerate(rows[LABEL].unique())}
         layers = sorted(
-            {*zip(ranks["label"], ranks["layer"], strict=True)}, key=lambda row: (order[row[0]], row[1])
+            {*zip(ranks[LABEL], ranks["layer"], strict=True)}, key=lambda row: (order[row[0]], row[1])
         )
         num_columns = min(3, max(1, len(panels)))
         heights = [_height(len(groups))] * -(-len(panels) // num_columns)
@@ -101,36 +104,6 @@ def differences_figure(differences: pd.DataFrame) -> Figure:
     return figure
 
 
-def _one_reading(differences: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of one way of reading paths and layers, and those that know no such ways."""
-    columns = [*differences.columns]
-    keys = columns[columns.index("state") + 1 : columns.index("quantity")]
-    rows = differences
-    for key in keys:
-        known = rows[key].dropna()
-        if key == "num_points" and len(known):
-            # Of the exact way num_points is empty; of sampled ones the largest is kept.
-            rows = rows[rows[key].isna() | (rows[key] == known.max())]
-        elif len(known):
-            chosen = "exact" if (known == "exact").any() else known.iloc[0]
-            rows = rows[rows[key].isna() | (rows[key] == chosen)]
-    return rows
-
-
-def _with_labels(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with the name of their group: the architecture and whatever else varies."""
-    names = [*rows.columns[: rows.columns.get_loc("state")]]
-    names = [name for name in names if name == "architecture" or rows[name].nunique(dropna=False) > 1]
-    labels = [
-        " ".join(
-            str(value) if name in ("architecture", "activation", "dataset") else f"{name} {value}"
-            for name, value in zip(names, row, strict=True)
-        )
-        for row in rows[names].itertuples(index=False)
-    ]
-    return rows.assign(label=labels)
-
-
 def _height(num_rows: int) -> float:
     """Return the height of a panel in inches."""
     return MARGIN + ROW_HEIGHT * min(max(num_rows, 3), MAX_ROWS)
@@ -141,11 +114,12 @@ def _forest(axes: Axes, rows: pd.DataFrame, groups: Sequence[str], name: str) ->
     place = {group: number for number, group in enumerate(groups)}
     states = [state for state in STATES if (rows["state"] == state).any()]
     for number, state in enumerate(states):
-        some = rows[(rows["state"] == state) & rows["label"].isin(list(groups))]
+        look = STATE_LOOKS[state]
+        of_state = rows[(rows["state"] == state) & rows[LABEL].isin(list(groups))]
         shift = 0.16 * (2 * number - len(states) + 1)
-        places = [place[label] + shift for label in some["label"]]
-        words = [f"{label}, {STATE_NAMES[state]}" for label in some["label"]]
-        _points(axes, some, places, words, STATES[state])
+        places = [place[group] + shift for group in of_state[LABEL]]
+        titles = [f"{group}, {look.name}" for group in of_state[LABEL]]
+        _points(axes, of_state, places, titles, (look.color, look.marker, look.fill))
     _finish(axes, groups)
     axes.set_xlabel(name)
 
@@ -160,16 +134,16 @@ def _rank_panel(
         axes.remove()
     axes = figure.add_subplot(grid[-1, :])
     place = {row: number for number, row in enumerate(layers[:MAX_ROWS])}
-    is_drawn = [row in place for row in zip(ranks["label"], ranks["layer"], strict=True)]
+    is_drawn = [row in place for row in zip(ranks[LABEL], ranks["layer"], strict=True)]
     ranks = ranks[is_drawn]
     rules = [rule for rule in RANKS if (ranks["quantity"] == rule).any()]
     for number, rule in enumerate(rules):
-        some = ranks[ranks["quantity"] == rule]
-        rows = list(zip(some["label"], some["layer"], strict=True))
+        by_rule = ranks[ranks["quantity"] == rule]
+        rows = list(zip(by_rule[LABEL], by_rule["layer"], strict=True))
         places = [place[row] + 0.22 * (number - (len(rules) - 1) / 2) for row in rows]
-        words = [f"{label}, layer {layer}, {RANKS[rule]}" for label, layer in rows]
+        titles = [f"{group}, layer {layer}, {RANKS[rule]}" for group, layer in rows]
         color = RANK_COLORS[number % len(RANK_COLORS)]
-        _points(axes, some, places, words, (color, MARKERS[number], color), RANKS[rule])
+        _points(axes, by_rule, places, titles, (color, MARKERS[number], color), RANKS[rule])
     _finish(axes, [f"{label}, layer {layer}" for label, layer in place], num_ticks=9)
     more = f" (the first {MAX_ROWS} of {len(layers)} layers)" if len(layers) > MAX_ROWS else ""
     axes.set_xlabel(f"components of a trained layer{more}")
@@ -180,7 +154,7 @@ def _points(
     axes: Axes,
     rows: pd.DataFrame,
     places: Sequence[float],
-    words: Sequence[str],
+    titles: Sequence[str],
     look: tuple[str, str, str],
     name: str | None = None,
 ) -> None:
@@ -189,13 +163,13 @@ def _points(
     spread = rows["low"].notna().to_numpy()
     at = pd.Series([*places], dtype=float)
     axes.hlines(at[spread], rows["low"][spread], rows["high"][spread], color=color, linewidth=1.1)
-    # The ends, so that an interval without width is seen to be one.
+    # The ends are marked, so that an interval of no width can be seen.
     for end in ("low", "high"):
         axes.plot(rows[end][spread], at[spread], "|", color=color, markersize=7, markeredgewidth=0.9)
-    for number, (value, low, high, place, word) in enumerate(
-        zip(rows["difference"], rows["low"], rows["high"], places, words, strict=True)
+    for number, (value, low, high, place, title) in enumerate(
+        zip(rows["difference"], rows["low"], rows["high"], places, titles, strict=True)
     ):
-        interval = "no interval" if low != low else f"[{shown(low)}, {shown(high)}]"
+        interval = "no interval" if low != low else f"[{format_number(low)}, {format_number(high)}]"
         axes.plot(
             value,
             place,
@@ -204,13 +178,13 @@ def _points(
             markersize=4,
             markerfacecolor=fill,
             markeredgecolor=color,
-            gid=titled(f"{word}: {shown(value)} {interval}"),
+            gid=titled(f"{title}: {format_number(value)} {interval}"),
             label=name if number == 0 else None,
         )
 
 
 def _finish(axes: Axes, names: Sequence[str], num_ticks: int = 4) -> None:
-    """Draw the line of no difference and names the rows, the first on top."""
+    """Draw the line of no difference and name the rows, the first on top."""
     axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
     axes.set_yticks(range(len(names)), [*names], fontsize=7.5)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -224,9 +198,11 @@ def _finish(axes: Axes, names: Sequence[str], num_ticks: int = 4) -> None:
 def _legend(panels: Sequence[Axes], num_drawn: int, states: Sequence[str]) -> None:
     """Write which marker is which state into the place without a panel, else above the first panel."""
     for state in states:
-        color, marker, fill = STATES[state]
-        look: dict[str, Any] = {"marker": marker, "markersize": 4, "markerfacecolor": fill, "linewidth": 1.1}
-        panels[0].plot([], [], color=color, label=STATE_NAMES[state], **look)
+        look = STATE_LOOKS[state]
+        panels[0].plot(
+            [], [], color=look.color, label=look.name, linewidth=1.1,
+            marker=look.marker, markersize=4, markerfacecolor=look.fill,
+        )  # fmt: skip
     handles, labels = panels[0].get_legend_handles_labels()
     if num_drawn < len(panels):
         panels[num_drawn].legend(handles, labels, loc="center left")

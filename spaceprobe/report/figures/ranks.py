@@ -1,34 +1,32 @@
-"""Ranks of weight matrices: by rule against the rank that is needed, and over training."""
+"""The ranks of weight matrices by rule, against the rank that the network needs."""
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spaceprobe.report.figures.marks import (
+from spaceprobe.report.drawing.marks import (
     Look,
-    draw_runs,
     empty_figure,
-    epoch_axis,
     grid_figure,
     legend_above,
     log_scale,
     name_below,
     sequence_looks,
-    short,
 )
-from spaceprobe.report.figures.style import INK, MUTED, corner_note, plain, styled
-from spaceprobe.results.groups import LABEL, compare, last_epochs, numbers
-
-FUNCTIONAL = "functional"
-"""The rule whose rank was measured: the least that keeps the network's accuracy."""
+from spaceprobe.report.drawing.style import INK, MUTED, corner_note, plain, styled
+from spaceprobe.report.entry import AT_END, FigureEntry, joined, sentence, when
+from spaceprobe.report.numbers import Numbers
+from spaceprobe.results.figure_rows import FUNCTIONAL, ranks_beside_functional
+from spaceprobe.results.missing import why_missing
+from spaceprobe.results.questions import has_valid_rank
+from spaceprobe.results.results import Results
 
 FIT = "in the corners: geometric mean of rank / functional rank, root mean square of its logarithm"
 
 MAX_RULES = 16
 """That are drawn. There are fewer; a table of another program may have more."""
-
-KEYS = ["run", "epoch", "layer"]
 
 
 def ranks_against_functional(ranks: pd.DataFrame, runs: pd.DataFrame | None = None) -> Figure:
@@ -41,26 +39,22 @@ def ranks_against_functional(ranks: pd.DataFrame, runs: pd.DataFrame | None = No
         ranks: lmd_ranks.csv with the rule ``functional``, of each run's last epoch.
         runs: runs.csv, for leaving out runs that failed; None for all runs.
     """
-    notes: list[str] = []
-    if runs is not None:
-        compared = compare(runs, ranks, most=len(runs))
-        ranks, notes = compared.rows, compared.notes
-    points = _rule_and_need(numbers(last_epochs(ranks), ["rank"]))
+    points, notes = ranks_beside_functional(ranks, runs)
     rules = [*dict.fromkeys(points["rule"])][:MAX_RULES]
     if not rules:
         return empty_figure("no functional rank was measured", *notes)
     looks = sequence_looks(sorted(points["layer"].unique()))
-    largest = points[["needed", "rank"]].to_numpy(float).max()
+    largest = points[["functional_rank", "rank"]].to_numpy(float).max()
     with styled():
         figure = grid_figure(len(rules), 4, height=1.65, sharex=True, sharey=True)
         log_scale(figure.axes[0], "x", "y")
         for axes, rule in zip(figure.axes, rules, strict=True):
             axes.plot([1, largest], [1, largest], color=MUTED, linewidth=0.8)
-            some = points[points["rule"] == rule]
-            for layer, rows in some.groupby("layer"):
+            of_rule = points[points["rule"] == rule]
+            for layer, rows in of_rule.groupby("layer"):
                 _draw_points(axes, rows, looks[layer])
             axes.set_title(plain(rule), fontsize=8)
-            _note_fit(axes, some)
+            _note_fit(axes, of_rule)
         for axes in figure.axes[-4:]:
             axes.tick_params(labelbottom=True)
         names = [look._replace(name=f"layer {layer}", line="none") for layer, look in looks.items()]
@@ -70,63 +64,56 @@ def ranks_against_functional(ranks: pd.DataFrame, runs: pd.DataFrame | None = No
     return figure
 
 
-def rank_evolution(runs: pd.DataFrame, ranks: pd.DataFrame, rule: str = "participation") -> Figure:
-    """Draw the rank of every layer over epochs, every seed a thin line and the mean a thick one.
-
-    Args:
-        runs: runs.csv.
-        ranks: lmd_ranks.csv of several epochs.
-        rule: the rule whose (unrounded) rank is drawn.
-    """
-    compared = compare(runs, numbers(ranks[ranks["rule"] == rule], ["value"]).dropna(subset="value"))
-    rows = compared.rows
-    if rows.empty:
-        return empty_figure(f"no rank by {rule}", *compared.notes)
-    looks = sequence_looks(sorted(rows["layer"].unique()))
-    with styled():
-        figure = grid_figure(len(compared.groups), 5, height=2.4, sharey=True)
-        for axes, group in zip(figure.axes, compared.groups, strict=True):
-            of_group = rows[rows[LABEL] == group]
-            for layer, some in of_group.groupby("layer"):
-                lines = [(run["epoch"], run["value"]) for _, run in some.groupby("run")]
-                draw_runs(axes, lines, looks[layer]._replace(line="-"), width=0.5, alpha=0.5)
-                mean = some.groupby("epoch")["value"].mean()
-                look = looks[layer]
-                axes.plot(
-                    mean.index,
-                    mean,
-                    color=look.color,
-                    linestyle=look.line,
-                    marker=look.marker,
-                    markersize=3.5,
-                )
-            axes.set_title(short(group, 26), fontsize=8)
-            axes.set_xlabel("epoch")
-            epoch_axis(axes, float(of_group["epoch"].max()))
-        figure.axes[0].set_ylim(bottom=0)
-        figure.axes[0].set_ylabel(short(f"rank by {rule}, unrounded", 24))
-        names = [look._replace(name=f"layer {layer}") for layer, look in looks.items()]
-        legend_above(figure, names, has_markers=True)
-        name_below(figure, "", compared.notes)
-    return figure
-
-
-def _rule_and_need(ranks: pd.DataFrame) -> pd.DataFrame:
-    """Return the valid ranks by rule with the functional rank of the same layer as ``needed``."""
-    needed = ranks.loc[ranks["rule"] == FUNCTIONAL, [*KEYS, "rank"]].rename(columns={"rank": "needed"})
-    by_rule = ranks[ranks["valid"].eq(other=True) & (ranks["rule"] != FUNCTIONAL)]
-    points = by_rule.merge(needed, on=KEYS)
-    return points[(points["needed"] > 0) & (points["rank"] > 0)]
-
-
 def _draw_points(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
     axes.plot(
-        rows["needed"], rows["rank"],
+        rows["functional_rank"], rows["rank"],
         linestyle="none", marker=look.marker, color=look.color, markersize=3.5, alpha=0.8,
     )  # fmt: skip
 
 
 def _note_fit(axes: Axes, rows: pd.DataFrame) -> None:
-    errors = np.log(rows["rank"].to_numpy(float) / rows["needed"].to_numpy(float))
-    words = f"×{np.exp(errors.mean()):.2f}, {np.sqrt((errors**2).mean()):.2f}"
-    corner_note(axes, [(words, INK)])
+    errors = np.log(rows["rank"].to_numpy(float) / rows["functional_rank"].to_numpy(float))
+    corner_note(axes, [(f"×{np.exp(errors.mean()):.2f}, {np.sqrt((errors**2).mean()):.2f}", INK)])
+
+
+def _lacks(results: Results) -> str | None:
+    """Return why there is no functional rank to compare with."""
+    missing = why_missing(results, "lmd_ranks")
+    if missing is not None or has_valid_rank(results.frames["lmd_ranks"], FUNCTIONAL):
+        return missing
+    if results.has("lmd_functional"):
+        return "no layer has a valid one; in lmd_ranks.csv the column reason says why"
+    return "the study does not ask for it (lmd.probes: functional-rank)"
+
+
+def _caption(numbers: Numbers) -> Markup:
+    """Describe how the rules stand to the functional rank."""
+    table = numbers.frames["lmd_ranks"]
+    rules = [
+        rule for rule in (FUNCTIONAL, "data99", "participation", "energy95") if has_valid_rank(table, rule)
+    ]
+    parts = [
+        sentence(
+            "{} by <code>{}</code>",
+            numbers.statistic("median", "lmd_ranks", "rank", {"rule": rule, "valid": True, **AT_END}, "g"),
+            rule,
+        )
+        for rule in rules
+    ]
+    return sentence(
+        "A point is a layer of a run. On the diagonal a rule gives just the rank that the network needs to "
+        "keep its accuracy; above it keeps too much. Medians over layers {}: {}.",
+        when(numbers, "lmd_ranks"),
+        joined(parts),
+    )
+
+
+ENTRY = FigureEntry(
+    name="ranks",
+    title="Ranks by rule against the functional rank",
+    section="matrices",
+    function=ranks_against_functional,
+    tables=("lmd_ranks",),
+    lacks=_lacks,
+    caption=_caption,
+)

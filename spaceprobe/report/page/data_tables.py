@@ -1,4 +1,4 @@
-"""Tables of a study as they stand in a page: rows of a CSV, each number with the cell it comes from."""
+"""Tables of a study in a page: rows of a CSV, each number with the cell that it comes from."""
 
 from typing import Any
 
@@ -7,28 +7,28 @@ from markupsafe import Markup
 
 from spaceprobe.report.numbers import Numbers, rows_where
 from spaceprobe.report.page.table_specs import TableSpec
-from spaceprobe.stages import STAGES
+from spaceprobe.results.readings import DECLARED
 
 MAX_ROWS = 400
 """Chosen: of a table in a page; the CSV has all."""
 
 
 def table_rows(numbers: Numbers, spec: TableSpec) -> dict[str, Any]:
-    """Return what a page's template needs of a table: heads, rows of cells, and how many there are."""
+    """Return what the template of a page needs of a table: heads, rows of cells, and their numbers."""
     frame = numbers.frames[spec.table]
     rows = rows_where(frame, spec.where)
     if spec.numbers_only:
         rows = rows.dropna(subset=[*spec.numbers_only])
     columns = _columns(frame, rows, spec)
-    shown = rows.index[:MAX_ROWS]
+    first_rows = rows.index[:MAX_ROWS]
     return {
         "id": f"table-{spec.table}",
         "title": spec.title,
         "csv": f"{spec.table}.csv",
         "heads": [{"text": name, "kind": _kind(frame, column)} for column, name in columns.items()],
-        "rows": [[_cell(numbers, spec, int(row), column) for column in columns] for row in shown],
+        "rows": [[_cell(numbers, spec, int(row), column) for column in columns] for row in first_rows],
         "num_rows": len(rows),
-        "num_shown": len(shown),
+        "num_shown": len(first_rows),
     }
 
 
@@ -48,9 +48,8 @@ def _columns(frame: pd.DataFrame, rows: pd.DataFrame, spec: TableSpec) -> dict[s
 
 def _swept(frame: pd.DataFrame, spec: TableSpec) -> list[str]:
     """Return the columns of a CSV that are there because the study sweeps them."""
-    declared = [table.names for stage in STAGES for table in stage.tables if table.name == spec.table]
-    known = {"run", *spec.columns, *spec.computed, *(name for columns in declared for name in columns)}
-    return [name for name in frame.columns if name not in known]
+    declared = DECLARED[spec.table].names if spec.table in DECLARED else ()
+    return [name for name in frame.columns if name not in {"run", *spec.columns, *spec.computed, *declared}]
 
 
 def _kind(frame: pd.DataFrame, column: str) -> str:
@@ -82,5 +81,5 @@ def _cell(numbers: Numbers, spec: TableSpec, row: int, column: str) -> Markup:
 
 
 def _default(values: "pd.Series[Any]") -> str:
-    """Return how a column is formatted of which nothing is said."""
+    """Return the format of a column for which none is declared."""
     return ".0f" if (values.dropna() % 1 == 0).all() else ".3f"

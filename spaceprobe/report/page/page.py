@@ -10,42 +10,49 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from spaceprobe.report.headline import absent, asked, cards, failures, how_run
-from spaceprobe.report.kinds import KINDS, SECTIONS, Kind
+from spaceprobe.report.entry import SECTIONS, FigureEntry
+from spaceprobe.report.figures import FIGURES
+from spaceprobe.report.headline import (
+    failures,
+    headline_numbers,
+    missing_sentences,
+    question_sentences,
+    run_sentences,
+)
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.report.page.data_tables import table_rows
-from spaceprobe.report.page.drawings import DARK_LINES, inline_svg, line_variable
+from spaceprobe.report.page.inline_svg import DARK_LINES, inline_svg, line_variable
 from spaceprobe.report.page.table_specs import ARCHITECTURES, CORRELATIONS, LAYERS, RUNS
 from spaceprobe.results.results import Results
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{}'"
-"""No other script than ours runs in a page, whatever gets into it, and nothing is fetched."""
+"""Only our own script runs in a page, whatever gets into it, and nothing is fetched."""
 
 TABLES = {"folding": (ARCHITECTURES, CORRELATIONS), "matrices": (LAYERS,), "training": (RUNS,)}
 """The tables that stand at the end of a section."""
 
 
 def study_page(
-    results: Results, numbers: Numbers, drawings: Mapping[str, bytes], lacking: Mapping[str, str]
+    results: Results, numbers: Numbers, drawings: Mapping[str, bytes], missing: Mapping[str, str]
 ) -> str:
     """Return the page of a study.
 
     Args:
         results: the study's results.
-        numbers: its numbers, those of the tables beside the figures included.
-        drawings: the figures as SVG, by kind.
-        lacking: why the other figures are not there, by kind.
+        numbers: its numbers, including those of the tables beside the figures.
+        drawings: the figures as SVG, by name.
+        missing: why the other figures are not there, by name.
     """
     sections = [
-        _section(name, title, results, numbers, drawings, lacking) for name, title in SECTIONS.items()
+        _section(name, title, results, numbers, drawings, missing) for name, title in SECTIONS.items()
     ]
     return render_page(
         "study.html",
         name=results.study.name,
-        asked=list(asked(results, numbers)),
-        cards=list(cards(results, numbers)),
-        absent=list(absent(results, numbers)),
-        how_run=list(how_run(results, numbers)),
+        asked=list(question_sentences(results, numbers)),
+        headline=list(headline_numbers(results, numbers)),
+        absent=list(missing_sentences(results, numbers)),
+        how_run=list(run_sentences(results, numbers)),
         failures=failures(results),
         warnings=results.warnings,
         sections=sections,
@@ -55,7 +62,7 @@ def study_page(
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Return a page from a template; what is no `Markup` is escaped."""
+    """Return a page from a template; what is not `Markup` is escaped."""
     style, script = _asset("page.css"), _asset("page.js")
     return (
         _environment()
@@ -76,38 +83,39 @@ def _section(
     results: Results,
     numbers: Numbers,
     drawings: Mapping[str, bytes],
-    lacking: Mapping[str, str],
+    missing: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return what the template needs of a section: its figures, its tables, and what it lacks."""
+    """Return what the template needs of a section: its figures, its tables, and what is missing."""
     specs = [spec for spec in TABLES.get(name, ()) if results.has(spec.table)]
     tables = [(spec, table_rows(numbers, spec)) for spec in specs]
     return {
-        "id": f"section-{name}",  # a figure has the name of its section
+        "id": f"section-{name}",  # since a figure may have the name of its section
         "title": title,
         "figures": [
-            _figure(kind, numbers, drawings[kind.name]) for kind in _of(name) if kind.name in drawings
+            _figure(entry, numbers, drawings[entry.name]) for entry in _of(name) if entry.name in drawings
         ],
         "tables": [table for _, table in tables if table["rows"]],
-        "lacking": [
-            *((kind.title, lacking[kind.name]) for kind in _of(name) if kind.name in lacking),
+        "missing": [
+            *((entry.title, missing[entry.name]) for entry in _of(name) if entry.name in missing),
             *((spec.title, spec.empty) for spec, table in tables if not table["rows"]),
         ],
     }
 
 
-def _of(section: str) -> list[Kind]:
-    return [kind for kind in KINDS if kind.section == section]
+def _of(section: str) -> list[FigureEntry]:
+    return [entry for entry in FIGURES.values() if entry.section == section]
 
 
-def _figure(kind: Kind, numbers: Numbers, svg: bytes) -> dict[str, Any]:
-    caption = kind.caption(numbers)
-    label = f"{kind.title}. {caption.striptags()}"
+def _figure(entry: FigureEntry, numbers: Numbers, svg: bytes) -> dict[str, Any]:
+    caption = entry.caption(numbers)
+    label = f"{entry.title}. {caption.striptags()}"
+    tables = sorted(entry.tables, key=lambda name: name == "runs")  # the others say more of a figure
     return {
-        "id": kind.name,
-        "title": kind.title,
-        "svg": inline_svg(svg, kind.name, label),
+        "id": entry.name,
+        "title": entry.title,
+        "svg": inline_svg(svg, entry.name, label),
         "caption": caption,
-        "csvs": [numbers.csv_path(table) for table in kind.tables if table in numbers.frames],
+        "csvs": [numbers.csv_path(table) for table in tables if table in numbers.frames],
     }
 
 
@@ -140,5 +148,5 @@ def _asset(name: str) -> str:
 
 
 def _source_hash(script: str) -> str:
-    """Return what a content security policy calls a script."""
+    """Return the name of a script in a content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

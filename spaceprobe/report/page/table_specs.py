@@ -1,10 +1,11 @@
-"""Which rows and columns of a study's CSVs a page shows as tables, and what they are called there."""
+"""Which rows and columns of a study's CSVs a page shows as tables, and their titles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from spaceprobe.analysis.correlation_differences import CORRELATION_DIFFERENCE_COLUMNS
+from spaceprobe.analysis.differences import DIFFERENCE_COLUMNS
 from spaceprobe.report.numbers import LAST
 
 
@@ -15,13 +16,13 @@ class TableSpec:
     Attributes:
         table: the name of the CSV.
         title: its heading.
-        columns: what is shown, and what it is called; columns that the CSV lacks are left out.
-        where: the values that other columns have in the rows shown.
-        formats: how Python formats a column's numbers; ``.3f`` where nothing is said, ``d`` for integers.
+        columns: those shown, and their heads; columns that the CSV lacks are left out.
+        where: the values of other columns in the rows shown.
+        formats: how Python formats the numbers of a column; by default ``.3f``, and ``d`` for integers.
         around: columns with an interval beside their value, and the columns of its two ends.
-        computed: further columns that are no swept settings, where no stage declares the table.
+        computed: further columns that are not swept settings, where no stage declares the table.
         numbers_only: columns without which a row is left out.
-        empty: why none may be left.
+        empty: what to say where no row is left.
     """
 
     table: str
@@ -152,7 +153,7 @@ DIFFERENCES = TableSpec(
     where={},
     formats={"mean_a": ".4g", "mean_b": ".4g", "difference": "+.3g"},
     around={"difference": ("low", "high")},
-    computed=("sd_a", "sd_b", "num_pairs", "low", "high"),
+    computed=DIFFERENCE_COLUMNS,
 )
 
 CORRELATION_DIFFERENCES = TableSpec(

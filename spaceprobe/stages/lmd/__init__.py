@@ -1,23 +1,13 @@
 """Lmd: the Layer Matrix Decomposition of every weight matrix."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 from spaceprobe.stages.lmd.computation import compute
 from spaceprobe.stages.lmd.parts import check, plan
 from spaceprobe.stages.lmd.settings import LmdSettings
-from spaceprobe.stages.lmd.summary import present, warn
-from spaceprobe.stages.lmd.tables import TABLES, tabulate
-from spaceprobe.stages.stage import FileInput, FileOption, FileOutcome, RunStage
+from spaceprobe.stages.lmd.summary import present, present_file, warn
+from spaceprobe.stages.lmd.tables import OF_A_FILE, TABLES, tabulate
+from spaceprobe.stages.lmd.weight_file import open_weights
+from spaceprobe.stages.stage import FileInput, FileOption, RunStage
 from spaceprobe.stages.train.parts import sources
-
-
-def _decompose_file(path: Path, results: Path, options: Mapping[str, Any]) -> FileOutcome:
-    from spaceprobe.stages.lmd.weight_file import decompose_file
-
-    return decompose_file(path, results, options)
-
 
 STAGE = RunStage(
     name="lmd",
@@ -35,12 +25,15 @@ STAGE = RunStage(
     warn=warn,
     sources=sources,
     file_input=FileInput(
-        "--weights",
-        "Decompose every matrix of a .safetensors, .pt, .pth or .bin file instead of a study.",
-        (
+        flag="--weights",
+        summary="Decompose every matrix of a .safetensors, .pt, .pth or .bin file instead of a study.",
+        options=(
             FileOption("--heads", "Attention heads, for the products of their matrices."),
             FileOption("--leading", "Only the N leading values of larger matrices, with their errors."),
         ),
-        _decompose_file,
+        unit="matrix",
+        tables=OF_A_FILE,
+        open=open_weights,
+        present=present_file,
     ),
 )

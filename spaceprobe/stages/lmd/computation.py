@@ -1,13 +1,14 @@
-"""Decomposes the weight matrices of a network."""
+"""Decompose the weight matrices of the networks of a run."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.lmd.settings import lmd_of
 from spaceprobe.stages.lmd.tables import TABLES
 from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
-from spaceprobe.stages.train.settings import INITIAL, checkpoints_of, data_of
+from spaceprobe.stages.train.settings import INITIAL, checkpoints_of, data_of, network_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,25 +17,32 @@ if TYPE_CHECKING:
 def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, PartContent]]:
     """Yield the tables and factors of each epoch."""
     del write_file
-    from spaceprobe.stages.lmd.matrix_rows import factor_arrays
-    from spaceprobe.stages.lmd.network_rows import Probe
+    from spaceprobe.stages.lmd.matrix import factor_arrays
+    from spaceprobe.stages.lmd.network import NetworkDecomposer
     from spaceprobe.stages.train.networks import load_network, load_training_data
 
     settings = lmd_of(job.sections)
     (trained,) = job.inputs["train"]
-    dataset = load_training_data(job.sections, job.folder, trained)
-    initial = load_network(job.sections, job.folder, trained, INITIAL).double()
-    probe = Probe(initial, dataset, settings, has_random_labels=data_of(job.sections).random_labels > 0)
+    untrained = load_network(job.sections, job.folder, trained, INITIAL).double()
+    decomposer = NetworkDecomposer(
+        untrained,
+        NETWORKS[network_of(job.sections).model],
+        load_training_data(job.sections, job.folder, trained),
+        settings,
+        has_random_labels=data_of(job.sections).random_labels > 0,
+    )
     checkpoints = checkpoints_of(job.sections, settings.epoch)
     for part in job.parts:
         epoch = part.key["epoch"]
-        network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
+        network = untrained
+        if checkpoints[epoch] != INITIAL:
+            network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
         rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in TABLES}
         arrays: dict[str, np.ndarray] = {}
         try:
-            for layer, (found, decomposition) in enumerate(probe.layers(network)):
-                for table, some in found.items():
-                    rows[table].extend({"epoch": epoch, "layer": layer, **row} for row in some)
+            for layer, (layer_rows, decomposition) in enumerate(decomposer.layers(network)):
+                for table, table_rows in layer_rows.items():
+                    rows[table].extend({"epoch": epoch, "layer": layer, **row} for row in table_rows)
                 arrays |= factor_arrays(f"layer{layer}", decomposition)
         except ValueError as error:  # what no check foresaw of these data, such as a singular metric
             raise SpaceprobeError(f"epoch {epoch}: {error}") from error

@@ -1,4 +1,4 @@
-"""What the lmd stage computes of a run: a part for each epoch."""
+"""The parts of the lmd stage: one for each epoch of a run."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
     settings = lmd_of(sections)
     measured = settings.identity()
     name = "lmd_factors"
-    if measured:  # files for each way of measuring: trying or sweeping another one loses nothing
+    if measured:  # files for each way of measuring: another one overwrites nothing
         name += "-" + hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()[:6]
     return [
         Part(

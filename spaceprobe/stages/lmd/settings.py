@@ -19,18 +19,18 @@ def _split_words(value: object) -> object:
 
 
 def _in_order(names: tuple[str, ...]) -> AfterValidator:
-    """Return a check that a list names nothing twice, and puts it into the order of the names."""
+    """Return a check that a list has each name once; the list is then in the order of the names."""
 
     def check(values: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(set(values)) < len(values):
-            raise ValueError(f"found one twice in {', '.join(map(str, values))}")
+            raise ValueError(f"expected each name once, got {', '.join(map(str, values))}")
         return tuple(name for name in names if name in values)
 
     return AfterValidator(check)
 
 
 class LmdSettings(Settings):
-    """How weight matrices are decomposed, and what is measured beside."""
+    """How weight matrices are decomposed, and which probes are run on their layers."""
 
     metrics: Annotated[
         tuple[MetricName, ...],

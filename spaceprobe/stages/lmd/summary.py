@@ -1,49 +1,57 @@
-"""What `spaceprobe lmd` prints: means over seeds, layer by layer, and what to beware of."""
+"""What `spaceprobe lmd` prints: means over seeds, layer by layer, and warnings; or the matrices of a file."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
+from spaceprobe.stages.lmd.tables import LAYERS
+from spaceprobe.stages.lmd.weight_file import WeightFile
+from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.states import last_epochs
+from spaceprobe.weights.quoting import path_text, quote_if_needed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WHERE = ("epoch", "layer")
 REACHED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 
 MAX_IN_FULL = 1e5
-"""Chosen: what is larger, such as the loss of a network on its way to divergence, is shown in short."""
+"""Chosen: what is larger, such as the loss of a network on its way to divergence, is abbreviated."""
 
 NUM_AXES = 5
 """Chosen: the leading axes whose class meaning is shown; the table has all."""
 
 
-def lines(tables: Frames) -> Iterator[str]:
-    """Yield the summary of a study's tables of the Layer Matrix Decomposition; layers there must be."""
+def _lines(tables: Frames) -> Iterator[str]:
+    """Yield the summary of a study's tables, which hold at least one layer."""
     runs = tables["runs"]
     settings = _varying(runs)
-    probed = _probe_settings(tables["lmd_layers"])
+    probed = LAYERS.settings(tables["lmd_layers"])
     reached = [name for name in REACHED if runs[name].notna().any()]
     yield "mean ± standard deviation over runs" if len(runs) > 1 else "one run"
     yield _means(runs[[*settings, *reached]], settings, digits=3)
     for title, values in _blocks(tables, ["run", *probed, *WHERE]):
         if values.columns.difference(["run", *probed, *WHERE]).empty:
             continue  # nothing could be measured: the notes say why
-        shown = runs[["run", *settings]].merge(_ends(values), on="run").drop(columns="run")
+        by_run = runs[["run", *settings]].merge(_ends(values), on="run").drop(columns="run")
         yield title
-        yield _means(shown, [*settings, *probed, *WHERE], digits=2)
+        yield _means(by_run, [*settings, *probed, *WHERE], digits=2)
     yield from _notes(tables)
 
 
-def _means(frame: pd.DataFrame, key: Sequence[str], digits: int) -> str:
-    """Return mean ± standard deviation for each value of the key, with their number where some lack."""
+def _means(frame: "pd.DataFrame", key: Sequence[str], digits: int) -> str:
+    """Return mean ± standard deviation for each value of the key, with their number where cells are empty."""
     groups = frame.groupby([*key], dropna=False)
     sizes = groups.size()
-    shown = pd.DataFrame(index=sizes.index)
+    cells = sizes.to_frame().iloc[:, :0]
     for name in frame.columns.difference([*key], sort=False):
         values = groups[name]
         columns = values.mean(), values.std(), values.count(), sizes
-        rows = zip(*(some.tolist() for some in columns), strict=True)
-        shown[name] = [_cell(mean, spread, count, size, digits) for mean, spread, count, size in rows]
-    table = shown.reset_index()
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        cells[name] = [_cell(mean, spread, count, size, digits) for mean, spread, count, size in rows]
+    table = cells.reset_index()
     for name in key:
         table[name] = [f"{value:g}" if isinstance(value, float) else str(value) for value in table[name]]
     return table.to_string(index=False)
@@ -57,18 +65,18 @@ def _cell(mean: float, deviation: float, count: int, size: int, digits: int) -> 
 
 
 def _number(value: float, digits: int) -> str:
-    """Return a number with so many digits behind the point, in short where that would be long."""
-    shown = f"{value:.{digits}f}" if abs(value) < MAX_IN_FULL else f"{value:.3g}"
-    return shown.removeprefix("-") if float(shown) == 0 else shown
+    """Return a number with so many digits behind the point, abbreviated where that would be long."""
+    text = f"{value:.{digits}f}" if abs(value) < MAX_IN_FULL else f"{value:.3g}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
-def _ends(values: pd.DataFrame) -> pd.DataFrame:
+def _ends(values: "pd.DataFrame") -> "pd.DataFrame":
     """Return the first and the last epoch of each run: the tables have all."""
     epochs = values.groupby("run")["epoch"]
     return values[(values["epoch"] == epochs.transform("min")) | (values["epoch"] == epochs.transform("max"))]
 
 
-def _blocks(tables: Frames, key: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+def _blocks(tables: Frames, key: Sequence[str]) -> "Iterator[tuple[str, pd.DataFrame]]":
     """Yield titles, and tables with a row for each run, variant of the probe, epoch and layer."""
     ranks = tables["lmd_ranks"]
     rules = [*ranks.loc[ranks["default"], "rule"].unique(), "participation", "energy95", "functional"]
@@ -103,12 +111,12 @@ def _blocks(tables: Frames, key: Sequence[str]) -> Iterator[tuple[str, pd.DataFr
 
 
 def _spread(
-    rows: pd.DataFrame,
+    rows: "pd.DataFrame",
     key: Sequence[str],
     across: Sequence[str],
     value: str,
     order: Iterable[str] | None = None,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Return the values with a column for each group, in the given order or that of the rows."""
     names = rows[[*across]].astype(str).agg(" ".join, axis=1)
     names = names.str.replace(" ", "_")
@@ -117,33 +125,24 @@ def _spread(
     return wide.rename_axis(None, axis="columns").reset_index()
 
 
-def _varying(runs: pd.DataFrame) -> list[str]:
+def _varying(runs: "pd.DataFrame") -> list[str]:
     """Return the columns of settings that tell the runs apart, but for the seeds."""
-    columns = list(runs.columns)
-    settings = columns[columns.index("architecture") : columns.index("num_parameters")]
-    left_out = {"seed", "points_seed", "depth", "width"}  # the architecture says depth and width
-    return [name for name in settings if name not in left_out and runs[name].nunique(dropna=False) > 1] or [
-        "architecture"
-    ]
-
-
-def _probe_settings(layers: pd.DataFrame) -> list[str]:
-    """Return the columns of swept settings of the decomposition."""
-    columns = list(layers.columns)
-    return columns[columns.index("run") + 1 : columns.index(WHERE[0])]
+    settings = ["architecture", "activation", "dataset", *RUNS.settings(runs)]
+    varying = [name for name in settings if name != "points_seed" and runs[name].nunique(dropna=False) > 1]
+    return varying or ["architecture"]
 
 
 def _notes(tables: Frames) -> Iterator[str]:
     layers = tables["lmd_layers"]
     worst = layers["reconstruction_error"].max()
-    if worst == worst:
+    if worst == worst:  # not NaN
         yield f"largest reconstruction error {worst:.1e}"
     invalid = layers[~layers["valid"].astype(bool)]
-    for why, some in invalid.groupby(invalid["metric"] + ": " + invalid["reason"]):
-        yield f"{_layers(len(some))} without the metric {why!s}"
+    for reason, layers_without in invalid.groupby(invalid["metric"] + ": " + invalid["reason"]):
+        yield f"{_layers(len(layers_without))} without the metric {reason!s}"
     dimension = tables["lmd_dimension"]
-    for reason, some in dimension[dimension["dimension"].isna()].groupby("reason"):
-        yield f"{_layers(len(some.drop_duplicates(['run', *WHERE])))} without a dimension: {reason!s}"
+    for reason, rows in dimension[dimension["dimension"].isna()].groupby("reason"):
+        yield f"{_layers(len(rows.drop_duplicates(['run', *WHERE])))} without a dimension: {reason!s}"
     if not dimension.empty:
         yield "the rank of a weight matrix is not the dimension of the data: compare with care"
 
@@ -152,10 +151,19 @@ def _layers(count: int) -> str:
     return f"{count} layer{'s' * (count != 1)}"
 
 
-def warnings(tables: Frames) -> Iterator[str]:
+def present(tables: Frames) -> str:
+    """Return what the command prints."""
+    if tables["lmd_layers"].empty:
+        return "no weight matrix was decomposed"
+    return "\n".join(_lines(tables))
+
+
+def warn(tables: Frames) -> Iterator[str]:
     """Yield what casts doubt on the decomposition of a study's networks."""
+    if tables["lmd_layers"].empty:
+        return
     convergence = tables["lmd_convergence"]
-    last = convergence[convergence["epoch"] == convergence.groupby("run")["epoch"].transform("max")]
+    last = last_epochs(convergence)
     num_runs = last["run"].nunique()
     num_moving = last.loc[~last["converged"].astype(bool), "run"].nunique()
     if num_moving:
@@ -165,14 +173,30 @@ def warnings(tables: Frames) -> Iterator[str]:
         )
 
 
-def present(tables: Frames) -> str:
-    """Return what the command prints."""
-    if tables["lmd_layers"].empty:
-        return "no weight matrix was decomposed"
-    return "\n".join(lines(tables))
+def present_file(file: WeightFile, records: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    """Return what the command prints for a file of weights.
 
+    Args:
+        file: the file.
+        records: of its parts, in order.
+        folder: of its results.
+    """
+    import pandas as pd
 
-def warn(tables: Frames) -> Iterator[str]:
-    """Yield what a reader of the tables should be warned of."""
-    if not tables["lmd_layers"].empty:
-        yield from warnings(tables)
+    layers = pd.DataFrame([row for record in records for row in record["lmd_layers"]])
+    columns = ["name", "kind", "num_outputs", "num_inputs"]
+    columns += ["rank", "spectral_norm", "stable_rank", "reconstruction_error"]
+    summary = layers.reindex(columns=columns)
+    tails = [row for record in records for row in record.get("lmd_tails", [])]
+    exponents = {row["layer"]: row["exponent"] for row in tails if row["valid"]}
+    summary["tail exponent"] = layers["layer"].map(exponents).astype(float)
+    summary["note"] = [record["note"] for record in records]
+    summary["name"] = summary["name"].map(quote_if_needed)
+    lines = [
+        f"{path_text(file.path)}: {len(records)} matri{'ces' if len(records) != 1 else 'x'}",
+        summary.to_string(index=False, na_rep="-", float_format=lambda number: f"{number:.3g}"),
+        file.skipped,
+        f"tables   {folder}/*.csv",
+        f"factors  {folder}/factors/*.npz",
+    ]
+    return "\n".join(filter(None, lines))

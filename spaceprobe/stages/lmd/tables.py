@@ -1,74 +1,263 @@
 """The tables of the Layer Matrix Decomposition."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
-from spaceprobe.tables.table import Table
+from spaceprobe.stages.train.tables import EPOCH
+from spaceprobe.tables.table import Column, Table
 
-KEY = ("epoch", "layer")
+LAYER = Column("layer", "integer", "number of the weight matrix, from 0")
 
-SPECTRUM_COLUMNS = (
-    *("basis", "index", "value", "energy", "cumulative_energy", "initial_value", "shuffled_value"),
-    *("participation_u", "participation_v", "error", "kept"),
-)
-RANK_COLUMNS = ("rule", "rank", "value", "valid", "reason", "default")
-LAYER_COLUMNS = (
-    *("num_outputs", "num_inputs", "metric", "rank", "rule", "frobenius_norm", "spectral_norm"),
-    *("stable_rank", "truncation_error", "reconstruction_error", "isometry_error_u"),
-    *("isometry_error_v", "condition_in", "condition_out", "num_components", "num_components_out"),
-    *("num_dead_inputs", "num_ignored_inputs", "valid", "reason"),
-)
-TAIL_COLUMNS = (
-    *("num_values", "exponent", "standard_error", "ks_distance", "xmin", "num_tail"),
-    *("num_left_out", "valid", "reason"),
-    *("log_norm", "log_spectral_norm", "weighted_alpha", "log_alpha_norm", "stable_rank"),
-    *("numerical_rank", "noise_edge"),
-)
-DIMENSION_COLUMNS = (
-    *("space", "estimator", "num_neighbours", "dimension", "spread", "num_points", "num_duplicates"),
-    *("num_subsamples", "reason"),
-)
-RETRIEVAL_COLUMNS = ("space", "rank", "num_stored", "noise", "num_queries", "accuracy")
-SEMANTICS_COLUMNS = (
-    *("axis", "share", "shuffled_mean", "shuffled_sd", "shuffled_q95", "shuffled_max", "p_value"),
-    *("class_variance", "variance"),
+SPECTRUM = Table(
+    "lmd_spectrum",
+    key=("epoch", "layer", "basis", "index"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column(
+            "basis",
+            "text",
+            "svd: singular values of the matrix; data or laplacian: the separation S′, in that latent "
+            "metric, of the matrix cut to its default rank",
+        ),
+        Column("index", "integer", "number of the component, from 1, the largest value first"),
+        Column("value", "number", "singular value or entry of S′, at least 0"),
+        Column("energy", "number", "share of the squared value in the sum of squares, in [0, 1]"),
+        Column("cumulative_energy", "number", "sum of the energies up to this component, in [0, 1]"),
+        Column(
+            "initial_value",
+            "number",
+            "the same before training; empty in other bases and for files of weights",
+        ),
+        Column(
+            "shuffled_value",
+            "number",
+            "the same after shuffling the entries; empty where that is not computed",
+        ),
+        Column(
+            "participation_u",
+            "number",
+            "on how many outputs the left singular vector lives, from 1; empty in other bases and beyond the "
+            "rank of a product of matrices",
+        ),
+        Column(
+            "participation_v",
+            "number",
+            "on how many inputs the right singular vector lives, from 1; empty in other bases and beyond the "
+            "rank of a product of matrices",
+        ),
+        Column("error", "number", "bound of the error of an approximate value; empty for exact ones"),
+        Column("kept", "boolean", "whether the component is kept at the rank in lmd_layers"),
+    ),
+    meaning="one component of one weight matrix, in one basis",
 )
 
-
-def _table(name: str, key: tuple[str, ...], columns: tuple[str, ...]) -> Table:
-    return Table(name, key=(*KEY, *key), columns=(*KEY, *columns))
-
-
-OF_A_MATRIX = (
-    _table("lmd_spectrum", ("basis", "index"), SPECTRUM_COLUMNS),
-    _table("lmd_ranks", ("rule",), RANK_COLUMNS),
-    _table("lmd_layers", ("metric",), LAYER_COLUMNS),
-    _table("lmd_tails", (), TAIL_COLUMNS),
+RANKS = Table(
+    "lmd_ranks",
+    key=("epoch", "layer", "rule"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column("rule", "text", "rank rule; functional is the measured rank"),
+        Column("rank", "integer", "components that count by this rule; 0 where it gives no number"),
+        Column("value", "number", "the number of the rule before rounding; 0 where it gives none"),
+        Column("valid", "boolean", "whether the assumption of the rule holds, as far as can be seen"),
+        Column("reason", "text", "why the rule is not valid; empty where it is"),
+        Column("default", "boolean", "whether this rule gives the rank in lmd_layers"),
+    ),
+    meaning="the rank of one weight matrix by one rule",
 )
+
+LAYERS = Table(
+    "lmd_layers",
+    key=("epoch", "layer", "metric"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column("num_outputs", "integer", "rows of the matrix"),
+        Column("num_inputs", "integer", "columns of the matrix"),
+        Column("metric", "text", "latent metric: identity, data or laplacian"),
+        Column("rank", "integer", "components kept in the factors"),
+        Column("rule", "text", "rule that gave the rank; leading where only leading values are known"),
+        Column("frobenius_norm", "number", "square root of the sum of squares of the entries"),
+        Column("spectral_norm", "number", "largest singular value"),
+        Column("stable_rank", "number", "squared Frobenius over squared spectral norm; 0 for a zero matrix"),
+        Column("truncation_error", "number", "Frobenius norm of the matrix minus the product of its factors"),
+        Column(
+            "reconstruction_error",
+            "number",
+            "‖W V Vᵀ - product‖_F / ‖W‖_F; empty where the metric is not valid",
+        ),
+        Column("isometry_error_u", "number", "largest entry of |UᵀU - 1|"),
+        Column("isometry_error_v", "number", "largest entry of |VᵀV - 1|"),
+        Column("condition_in", "number", "condition number of G_in; empty where the metric is not valid"),
+        Column("condition_out", "number", "condition number of G_out; empty where the metric is not valid"),
+        Column(
+            "num_components", "integer", "connected components of the graph of the inputs; empty without one"
+        ),
+        Column(
+            "num_components_out",
+            "integer",
+            "connected components of the graph of the outputs; empty without one",
+        ),
+        Column(
+            "num_dead_inputs",
+            "integer",
+            "inputs that are the same for all sampled points; empty without data",
+        ),
+        Column("num_ignored_inputs", "integer", "inputs of the layer that all its weights multiply by 0"),
+        Column("valid", "boolean", "whether the matrix could be decomposed with this metric"),
+        Column("reason", "text", "why it could not; empty where it could"),
+    ),
+    meaning="the factors of one weight matrix with one latent metric, and how exact they are",
+)
+
+TAILS = Table(
+    "lmd_tails",
+    key=("epoch", "layer"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column("num_values", "integer", "all eigenvalues of WᵀW (squared singular values)"),
+        Column(
+            "exponent",
+            "number",
+            "α > 1 of the power law λ^-α of the largest eigenvalues; empty without a fit",
+        ),
+        Column("standard_error", "number", "of the exponent; empty without a fit"),
+        Column("ks_distance", "number", "of these eigenvalues from the law, in [0, 1]; empty without a fit"),
+        Column("xmin", "number", "eigenvalue at which the law starts; empty without a fit"),
+        Column("num_tail", "integer", "eigenvalues from xmin on; 0 without a fit"),
+        Column(
+            "num_left_out", "integer", "eigenvalues that are 0 or rounding; empty where only few are known"
+        ),
+        Column("valid", "boolean", "whether 50 eigenvalues or more are fitted"),
+        Column("reason", "text", "why the fit is not valid; empty where it is"),
+        Column("log_norm", "number", "log10 of the squared Frobenius norm; empty for a zero matrix"),
+        Column("log_spectral_norm", "number", "log10 of the largest eigenvalue; empty for a zero matrix"),
+        Column("weighted_alpha", "number", "exponent times log_spectral_norm; empty without a fit"),
+        Column("log_alpha_norm", "number", "log10 of the sum of all λ^α; empty without a fit"),
+        Column("stable_rank", "number", "squared Frobenius over squared spectral norm; 0 for a zero matrix"),
+        Column(
+            "numerical_rank",
+            "integer",
+            "singular values above rounding; empty where not settled by leading ones",
+        ),
+        Column("noise_edge", "number", "Marchenko-Pastur edge at initialisation; empty for files of weights"),
+    ),
+    meaning="the power law in the eigenvalues of one weight matrix, and its norms",
+)
+
+FUNCTIONAL = Table(
+    "lmd_functional",
+    key=("epoch", "layer", "rank"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column("rank", "integer", "components that the layer keeps"),
+        Column("score", "number", "accuracy in [0, 1] of the network with the layer cut, or R², at most 1"),
+        Column("scored_on", "text", "the points that are scored: test, or training where labels are random"),
+    ),
+    meaning="the score of a network with one weight matrix cut to one rank",
+)
+
+DIMENSION = Table(
+    "lmd_dimension",
+    key=("epoch", "layer", "space", "estimator"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column("space", "text", "input: what enters the layer; output: its pre-activations"),
+        Column("estimator", "text", "twonn or mle"),
+        Column("num_neighbours", "integer", "neighbours of each point that the estimator reads"),
+        Column("dimension", "number", "estimate; 0 where all points are equal, empty where there is none"),
+        Column(
+            "spread",
+            "number",
+            "standard deviation of estimates from random halves; empty where there is none",
+        ),
+        Column("num_points", "integer", "distinct points"),
+        Column("num_duplicates", "integer", "points left out because they equal another"),
+        Column("num_subsamples", "integer", "random halves behind the spread"),
+        Column("reason", "text", "why there is no dimension or spread; empty where there is"),
+    ),
+    meaning="the dimension of the points at one layer by one estimator",
+)
+
+RETRIEVAL = Table(
+    "lmd_retrieval",
+    key=("epoch", "layer", "space"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column(
+            "space",
+            "text",
+            "where distances are taken: pixels, V (leading right singular vectors) or a latent metric; with "
+            '"initial", those of the untrained network',
+        ),
+        Column("rank", "integer", "dimension of the space"),
+        Column("num_stored", "integer", "stored points, the first test points"),
+        Column("noise", "number", "standard deviation of the noise added to each pixel"),
+        Column("num_queries", "integer", "noisy points, several for each stored one"),
+        Column(
+            "accuracy",
+            "number",
+            "share, in [0, 1], of noisy points nearest to their own stored one; empty without a metric",
+        ),
+    ),
+    meaning="how often a noisy point leads back to the stored one in one space of one layer",
+)
+
+SEMANTICS = Table(
+    "lmd_semantics",
+    key=("epoch", "layer", "axis"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column("axis", "integer", "number of the right singular vector, from 1"),
+        Column("share", "number", "share, in [0, 1], of the variance along the axis that classes explain"),
+        Column("shuffled_mean", "number", "mean of the share over shuffled labels"),
+        Column("shuffled_sd", "number", "its standard deviation over them"),
+        Column("shuffled_q95", "number", "its 95 % quantile over them"),
+        Column("shuffled_max", "number", "its maximum over them"),
+        Column("p_value", "number", "of the share against shuffled labels, above 0, for one axis"),
+        Column(
+            "class_variance",
+            "number",
+            "share, in [0, 1], of all variance between classes in the layer's inputs",
+        ),
+        Column("variance", "number", "share, in [0, 1], of all variance of the layer's inputs"),
+    ),
+    meaning="the class meaning of one latent axis of one layer, on test points",
+)
+
+OF_A_MATRIX = (SPECTRUM, RANKS, LAYERS, TAILS)
 """Those that any weight matrix fills, with or without data."""
 
 OF_A_FILE = tuple(
-    Table(table.name, key=("layer", *table.key[2:]), columns=("layer", "name", "kind", *table.columns[2:]))
+    Table(
+        table.name,
+        key=("layer", *table.key[2:]),
+        columns=(
+            Column("layer", "integer", "number of the matrix in the file, from 0"),
+            Column("name", "text", "name of the tensor, or of a product of the matrices of a head"),
+            Column("kind", "text", "linear, convolution, query-key or output-value"),
+            *table.columns[2:],
+        ),
+        meaning=table.meaning,
+    )
     for table in OF_A_MATRIX
 )
 """The same of a file of weights: no epochs, but a name and what kind of matrix it is."""
 
-TABLES = (
-    *OF_A_MATRIX,
-    _table("lmd_functional", ("rank",), ("rank", "score", "scored_on")),
-    _table("lmd_dimension", ("space", "estimator"), DIMENSION_COLUMNS),
-    _table("lmd_retrieval", ("space",), RETRIEVAL_COLUMNS),
-    _table("lmd_semantics", ("axis",), SEMANTICS_COLUMNS),
-)
+TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS)
 """Those of a study."""
 
 
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
     """Return the rows of each table from the finished parts of a run."""
     del sections
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for _, content in parts:
-        for table, some in content.record.items():
-            rows.setdefault(table, []).extend(some)
-    return rows
+    return {
+        table.name: [row for _, content in parts for row in content.record[table.name]] for table in TABLES
+    }

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
-from spaceprobe.stages.train.settings import FINAL, INITIAL, data_of, snapshot_name, training_of
+from spaceprobe.stages.train.settings import FINAL, INITIAL, data_of, network_of, snapshot_name, training_of
 
 
 def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, PartContent]]:
@@ -25,7 +26,10 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         digests[networks.RANDOM_LABELS] = write_file(networks.RANDOM_LABELS, labels)
         dataset = dataset.with_labels(networks.read_labels(labels))
     curve: list[dict[str, Any]] = []
-    convergence = ConvergenceLog(network, dataset.train.targets, settings.learning_rate)
+    entry = NETWORKS[network_of(job.sections).model]
+    convergence = ConvergenceLog(
+        lambda: entry.weights(network), dataset.train.targets, settings.learning_rate
+    )
 
     def on_epoch(epoch: Epoch) -> None:
         number = epoch.metrics.epoch

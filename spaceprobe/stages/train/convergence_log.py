@@ -1,13 +1,15 @@
-"""What every epoch of a training says about convergence, noted while the weights are at hand."""
+"""Log what each epoch of a training changed, from which stable convergence is judged."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from spaceprobe.lmd import convergence
 from spaceprobe.lmd.margins import classification_errors, margins, regression_errors
 from spaceprobe.lmd.subspaces import largest_angle_sine, leading_directions
-from spaceprobe.networks.layers import linear_weights
+from spaceprobe.lmd.verdicts import QUANTITIES, EpochChange, verdicts
 from spaceprobe.networks.objective import is_classification
 from spaceprobe.networks.training import Epoch
 
@@ -15,9 +17,11 @@ from spaceprobe.networks.training import Epoch
 class ConvergenceLog:
     """Compares each epoch with the one before; keeps one row an epoch and layer."""
 
-    def __init__(self, network: nn.Sequential, targets: Tensor, max_learning_rate: float) -> None:
-        """Take the network that is going to be trained, the training targets, and the largest rate."""
-        self._network = network
+    def __init__(
+        self, weights: Callable[[], Sequence[Tensor]], targets: Tensor, max_learning_rate: float
+    ) -> None:
+        """Take what gives the weight matrices as they are, the training targets, and the largest rate."""
+        self._current_weights = weights
         self._targets = targets
         self._max_learning_rate = max_learning_rate
         self._weights: list[Tensor] = []
@@ -26,8 +30,8 @@ class ConvergenceLog:
         self._rows: list[dict[str, Any]] = []
 
     def add(self, epoch: Epoch) -> None:
-        """Note an epoch, with the network as it is now; the first one is that before training."""
-        weights = [weight.clone() for weight in linear_weights(self._network)]
+        """Log an epoch, with the weights as they are now; the first one is that before training."""
+        weights = [weight.clone() for weight in self._current_weights()]
         directions = [leading_directions(weight) for weight in weights]
         network = self._network_row(epoch)
         for layer, weight in enumerate(weights):
@@ -44,7 +48,12 @@ class ConvergenceLog:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows so far as JSON values, each with its verdict and the reason."""
-        return _with_verdicts(self._rows)
+        changes = [
+            EpochChange(row["layer"], row["epoch"], *(row.get(name) for name in QUANTITIES))
+            for row in self._rows
+        ]
+        judged = verdicts(changes)
+        return [row | asdict(judged[row["layer"], row["epoch"]]) for row in self._rows]
 
     def _network_row(self, epoch: Epoch) -> dict[str, Any]:
         """Return what is the same for all layers: gradient, loss, learning rate, encoding margin."""
@@ -62,12 +71,3 @@ class ConvergenceLog:
             floor = convergence.CROSS_ENTROPY_FLOOR if is_classification(self._targets) else 0.0
             row["log_loss_change"] = convergence.log_loss_change(before, epoch.metrics.train_loss, floor)
         return row
-
-
-def _with_verdicts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    names = convergence.QUANTITIES
-    changes = [convergence.EpochChange(row["layer"], row["epoch"], *map(row.get, names)) for row in rows]
-    table = convergence.verdicts(changes)
-    said = table[["stable", "converged", "reason"]].to_dict("records")
-    verdicts = dict(zip(zip(table["layer"], table["epoch"], strict=True), said, strict=True))
-    return [row | {str(k): v for k, v in verdicts[row["layer"], row["epoch"]].items()} for row in rows]

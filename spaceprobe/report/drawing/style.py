@@ -1,7 +1,7 @@
 """How all figures look, and how they are saved: the same bytes for the same table.
 
 Colours are told apart by readers who see no red or no green, and in grey: what differs in colour differs in
-lightness, and in marker or line as well (blue and orange after Okabe and Ito, «Color Universal Design»,
+lightness, and in marker or line as well (blue and orange after Okabe and Ito, "Color Universal Design",
 2008; scales are cividis, after Nuñez, Anderton and Renslow, PLoS ONE 13(7), 2018).
 """
 
@@ -28,13 +28,13 @@ GRID = "#dcdce2"
 PAPER = "#ffffff"
 """Pages in the dark replace these four; no figure uses them for data."""
 
-TRAINED, UNTRAINED, THIRD = "#004b87", "#bb5a12", "#4d4d55"
+BLUE, ORANGE, GRAY = "#004b87", "#bb5a12", "#4d4d55"
 """Each dark enough for text on `PAPER` (4.5:1); the first two lie as far apart in grey as that allows."""
 
 SEQUENTIAL = "cividis"
 
 LIGHTEST = 0.62
-"""Where sequences of lines end on the scale: what is lighter has less than 3:1 of contrast with paper."""
+"""Where sequences of lines end on the scale: lighter ones have less than 3:1 of contrast with paper."""
 
 WIDTH = 7.2
 """Of a figure in inches: two columns of most journals."""
@@ -97,7 +97,7 @@ _NOT_IN_XML = re.compile(r"[\x00-\x1f\ufffe\uffff\ud800-\udfff]")
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """While it lasts, figures are made and drawn in this style, whatever the user's own settings are."""
+    """Make and draw figures inside the block in this style, whatever the user's own settings are."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(cast(Any, STYLE))  # the stubs ask for literal keys
@@ -107,19 +107,19 @@ def styled() -> Iterator[None]:
 def new_figure(
     num_rows: int = 1, num_columns: int = 1, *, height: float = 2.6, width: float = WIDTH, **options: Any
 ) -> Figure:
-    """Return an empty figure of a width in inches with so many panels, each of a height in inches."""
+    """Return a figure with empty panels; its width and the height of a panel are in inches."""
     figure = Figure(figsize=(width, height * num_rows), layout="constrained")
     figure.subplots(num_rows, num_columns, squeeze=False, **options)
     return figure
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """Return a figure as a file; no time and no random name is in it.
+    """Return a figure as a file without times or random names.
 
-    In an SVG, what was given a title by `titled` has it, for a pointer to show and a reader to read.
+    In an SVG, parts that were given a title by `titled` have it, for pointers and screen readers.
 
     Args:
-        figure: the figure; its parts get their places for good when it is first rendered, so that all
+        figure: the figure; the places of its parts are fixed when it is first rendered, so that all
             formats agree.
         kind: one of `FORMATS`.
     """
@@ -136,9 +136,9 @@ def render(figure: Figure, kind: str) -> bytes:
 
 
 def _settle(figure: Figure) -> None:
-    """Give the parts of a figure their places for good, without last bits.
+    """Fix the places of the parts of a figure, rounded.
 
-    Those of a layout differ from call to call, and with them the names of clip paths in an SVG.
+    Their last bits differ from call to call, and with them the names of clip paths in an SVG.
     """
     engine = figure.get_layout_engine()
     if engine is None:
@@ -158,7 +158,7 @@ def titled(text: str) -> str:
 
 
 def sequence_colors(count: int) -> list[tuple[float, float, float, float]]:
-    """Return colours for ordered things such as depths, from dark to light but not too light for paper."""
+    """Return colours for ordered things such as depths, from dark to light but readable on paper."""
     scale = mpl.colormaps[SEQUENTIAL]
     return [scale(LIGHTEST * number / max(1, count - 1)) for number in range(count)]
 
@@ -182,17 +182,18 @@ def corner_note(axes: Axes, lines: Sequence[tuple[str, str]], place: str = "uppe
         )
 
 
-def empty_note(axes: Axes, words: str) -> None:
-    """Describe in the middle of a panel why it is empty; the words show as they are, never as formulas."""
+def empty_note(axes: Axes, reason: str) -> None:
+    """Write in the middle of a panel why it is empty; the text is never read as a formula."""
     axes.set_axis_off()
-    note = plain(fill(words, NOTE_WIDTH))
+    note = plain(fill(reason, NOTE_WIDTH))
     axes.text(0.5, 0.5, note, transform=axes.transAxes, ha="center", va="center", color=MUTED)
 
 
 def plain(text: object) -> str:
     """Return a text from a table so that a figure shows it as it is.
 
-    Dollar signs begin no formula. What the font does not have is a question mark, lest matplotlib warn.
+    Dollar signs do not begin a formula. A character that the font lacks becomes a question mark, so that
+    matplotlib does not warn.
     """
     known = _characters()
     return "".join(c if c == "\n" or ord(c) in known else "?" for c in str(text)).replace("$", r"\$")
@@ -204,8 +205,8 @@ def _characters() -> frozenset[int]:
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
-def shown(value: float, digits: int = 3) -> str:
-    """Return a number as figures and pages show it, with so many digits that count."""
+def format_number(value: float, digits: int = 3) -> str:
+    """Return a number as figures show it, with so many significant digits."""
     if not math.isfinite(value):
         return "–"
     return f"{value:.{digits}g}"

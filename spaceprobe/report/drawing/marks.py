@@ -1,4 +1,4 @@
-"""What figures are put together from: axes, lines of many runs, legends, and what stands below."""
+"""Parts of figures: axes, lines of many runs, legends, and the notes below."""
 
 import math
 from collections.abc import Sequence
@@ -13,21 +13,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from spaceprobe.report.figures.style import (
+from spaceprobe.report.drawing.style import (
+    BLUE,
     INK,
     LINES,
     MARKERS,
     MUTED,
     NOTE_WIDTH,
+    ORANGE,
     PAPER,
-    TRAINED,
-    UNTRAINED,
     empty_note,
     new_figure,
     plain,
     sequence_colors,
     styled,
 )
+from spaceprobe.tables.states import TITLES, TRAINED, UNTRAINED
 
 LEGEND_WIDTH = 110
 """Characters, keys and gaps in a line of a legend above a figure."""
@@ -48,15 +49,15 @@ class Look(NamedTuple):
     fill: Any = None
 
 
-STATES = {
-    "untrained": Look("untrained", UNTRAINED, "--", "s", PAPER),
-    "trained": Look("trained", TRAINED, "-", "o", TRAINED),
+STATE_LOOKS = {
+    UNTRAINED: Look(TITLES[UNTRAINED], ORANGE, "--", "s", PAPER),
+    TRAINED: Look(TITLES[TRAINED], BLUE, "-", "o", BLUE),
 }
 """Filled and open, solid and dashed: told apart in grey as well."""
 
 
 def sequence_looks(names: Sequence[object]) -> dict[Any, Look]:
-    """Return a look for each of some ordered things, such as groups from shallow to deep."""
+    """Return a look for each of the names, which are in order, such as groups from shallow to deep."""
     colors = sequence_colors(len(names))
     return {
         name: Look(str(name), color, LINES[n % len(LINES)], MARKERS[n % len(MARKERS)], color)
@@ -64,16 +65,16 @@ def sequence_looks(names: Sequence[object]) -> dict[Any, Look]:
     }
 
 
-def empty_figure(*words: str) -> Figure:
-    """Return a figure that only says why it is empty, a paragraph for each of the words."""
+def empty_figure(*reasons: str) -> Figure:
+    """Return a figure that only says why it is empty."""
     with styled():
         figure = new_figure(height=1.4)
-        empty_note(figure.axes[0], "; ".join(words))
+        empty_note(figure.axes[0], "; ".join(reasons))
     return figure
 
 
 def grid_figure(num_panels: int, num_columns: int, *, height: float, **options: Any) -> Figure:
-    """Return a figure with so many panels in rows; the places left over are gone."""
+    """Return a figure with so many panels in rows; those left over in the last row are removed."""
     num_columns = max(1, min(num_panels, num_columns))
     figure = new_figure(-(-num_panels // num_columns), num_columns, height=height, **options)
     for axes in figure.axes[num_panels:]:
@@ -82,7 +83,7 @@ def grid_figure(num_panels: int, num_columns: int, *, height: float, **options: 
 
 
 def short(text: str, width: int, num_lines: int = 2) -> str:
-    """Return a text broken into a few lines, cut where it is longer still."""
+    """Return a text broken into a few lines, and cut where it is longer."""
     lines = wrap(text, width) if num_lines > 1 else [text]
     if len(lines) > num_lines or any(len(line) > width for line in lines):
         lines = [*lines[: num_lines - 1], f"{lines[num_lines - 1][: width - 1]}…"]
@@ -104,7 +105,7 @@ def legend_above(figure: Figure, looks: Sequence[Look], *, has_markers: bool = F
 
 
 def name_below(figure: Figure, name: str, notes: Sequence[str] = ()) -> None:
-    """Write what all panels have on their x axes below them, if anything, and below that the notes."""
+    """Write the name of all x axes below the panels, if there is one, and below that the notes."""
     lines = [name] if name else []
     lines += [line for note in notes for line in wrap(note, NOTE_WIDTH + 20)]
     if lines:
@@ -115,7 +116,7 @@ def name_below(figure: Figure, name: str, notes: Sequence[str] = ()) -> None:
 def draw_runs(
     axes: Axes, runs: Sequence[tuple[pd.Series, pd.Series]], look: Look, *, width: float, alpha: float = 1.0
 ) -> None:
-    """Draw a line for each run, all as one artist, over values above 0 where the scale is a log one."""
+    """Draw a line for each run, all as one artist; on a log scale only values above 0."""
     lines = []
     for x, y in runs:
         values = y.to_numpy(float)
@@ -175,7 +176,7 @@ def epoch_axis(axes: Axes, last: float) -> None:
 
 
 class _LogTicks(LogLocator):
-    """Decades; over a short span 1, 2 and 5 of each, since one tick alone says nothing of a scale."""
+    """Decades; over a short span 1, 2 and 5 of each, since one tick alone does not show a scale."""
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
         """Return the ticks between two limits above 0."""
@@ -184,7 +185,7 @@ class _LogTicks(LogLocator):
         return super().tick_values(vmin, vmax)
 
     def nonsingular(self, vmin: float, vmax: float) -> tuple[float, float]:
-        """Return limits some way apart: of values equal but for rounding, a decade to either side."""
+        """Return limits that differ: of values equal up to rounding, a decade to either side."""
         if vmin > 0 and max(vmin, vmax) / min(vmin, vmax) < 1 + 1e-6:
             vmin = vmax = max(vmin, vmax)
         limits: tuple[float, float] = super().nonsingular(vmin, vmax)

@@ -1,4 +1,4 @@
-"""Figures as they stand in a page: SVG inside the HTML, in the page's own colours."""
+"""Figures in a page: SVG inside the HTML, in the colours of the page."""
 
 import re
 from html import escape
@@ -7,34 +7,24 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.colors import to_hex
 
-from spaceprobe.report.figures.style import (
-    GRID,
-    INK,
-    LIGHTEST,
-    MUTED,
-    PAPER,
-    SEQUENTIAL,
-    THIRD,
-    TRAINED,
-    UNTRAINED,
-)
+from spaceprobe.report.drawing.style import BLUE, GRAY, GRID, INK, LIGHTEST, MUTED, ORANGE, PAPER, SEQUENTIAL
 
 VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
     GRID: "--grid",
     PAPER: "--paper",
-    TRAINED: "--trained",
-    UNTRAINED: "--untrained",
-    THIRD: "--third",
+    BLUE: "--trained",
+    ORANGE: "--untrained",
+    GRAY: "--third",
 }
-"""Colours of figures that a page sets itself: in the dark they are others."""
+"""Colours of figures that a page sets itself, others in the dark."""
 
 DARKEST = 0.45
 """On the continuous scale, of lines on dark paper, where order goes from light to dark. Chosen."""
 
 PIXELS = 1.6
-"""Of the page for a point of the figure: with 4/3, as on paper, its words would be too small. Chosen."""
+"""Of the page for a point of the figure: with 4/3, as on paper, its text would be too small. Chosen."""
 
 XLINK = "http://www.w3.org/1999/xlink"
 
@@ -51,12 +41,12 @@ _NOT_PRINTED = re.compile(r"\n\s*")
 
 
 def line_variable(color: str) -> str:
-    """Return the variable of a page that stands for a colour of lines in order."""
+    """Return the CSS variable of a colour of ordered lines."""
     return f"--line-{color.removeprefix('#')}"
 
 
 def _dark_lines() -> dict[str, str]:
-    """Return what becomes of the colours of ordered lines on dark paper: of however many lines."""
+    """Return the colours on dark paper of ordered lines, by their colours on light paper."""
     scale = mpl.colormaps[SEQUENTIAL]
     last = int(LIGHTEST * scale.N)
     return {
@@ -68,29 +58,29 @@ DARK_LINES = _dark_lines()
 
 
 def inline_svg(svg: bytes, name: str, label: str) -> Markup:
-    """Return an SVG that matplotlib wrote as it may stand inside a page.
+    """Return an SVG that matplotlib wrote, ready to be put into a page.
 
-    Its identifiers begin with its name, since a page has several; its colours are the page's.
+    Its identifiers begin with its name, since a page has several figures; its colours are the page's.
 
     Args:
         svg: the file.
         name: of the figure, unique in the page.
-        label: what somebody reads who does not see it.
+        label: for readers who do not see it.
     """
     text = svg.decode()
     opening = _OPENING.search(text)
     view = _VIEW.search(text)
     if opening is None or view is None:
-        raise ValueError(f"{name}: is no SVG of matplotlib")
+        raise ValueError(f"{name}: is not an SVG of matplotlib")
     body = _METADATA.sub("", text[opening.end() :])
     body = _ID.sub(rf"\g<1>{name}-", body)
     for color in DARK_LINES:
         if f"stroke: {color}" in body:  # a line or a marker, not a cell whose colour is a number
             body = body.replace(color, f"var({line_variable(color)}, {color})")
-    body = _COLOR.sub(lambda found: f"var({VARIABLES[found[0].lower()]})", body)
+    body = _COLOR.sub(lambda match: f"var({VARIABLES[match[0].lower()]})", body)
     size = {side: round(float(points) * PIXELS) for side, points in _SIZE.findall(opening[0])}
     kind = ' class="wide"' if size["width"] > WIDE else ""
     shape = f'width="{size["width"]}" height="{size["height"]}" {view[0]}'
     head = f'<svg role="img"{kind} aria-label="{escape(label)}" {shape} xmlns:xlink="{XLINK}">'
-    # matplotlib escapes the words of a figure, `titled` its titles, and the label is escaped above.
+    # matplotlib escapes the text of a figure, `titled` its titles, and the label is escaped above.
     return Markup(head + _NOT_PRINTED.sub("\n", body).strip())  # noqa: S704  # see above

@@ -1,4 +1,4 @@
-"""What the tables say of a product over a head's dimension d, whose singular values but for d are zero.
+"""Decompose a product over a head's dimension d, which has at most d singular values other than zero.
 
 The product itself, outputs × inputs, is not formed.
 """
@@ -9,17 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spaceprobe.lmd import certify
-from spaceprobe.lmd.factors import as_matrix, cut, decompose, frobenius_norm
+from spaceprobe.lmd.arrays import as_matrix, frobenius_norm
+from spaceprobe.lmd.certificate import certify, isometry_error
+from spaceprobe.lmd.factors import cut, decompose
 from spaceprobe.lmd.ranks import rank_table
 from spaceprobe.lmd.spectrum import participation_ratio, shuffled_singular_values, spectrum_table
-from spaceprobe.stages.lmd.matrix_rows import (
+from spaceprobe.stages.lmd.matrix import (
     SHUFFLE_SEED,
-    Decomposed,
-    certificate_row,
-    isometry_error,
-    records,
-    tables,
+    Decomposition,
+    default_rank,
+    json_rows,
+    layer_row,
+    matrix_rows,
     tail_row,
 )
 
@@ -28,14 +29,14 @@ MAX_SHUFFLED_ENTRIES = 512 * 512
 0.05 s, three times as long as everything else about it; at 768 × 768 it would be ten times."""
 
 
-def product_decomposed(left: Tensor, right: Tensor) -> Decomposed:
-    """Return what the tables say of W = left · right, without forming it.
+def decompose_product(left: Tensor, right: Tensor) -> Decomposition:
+    """Return the rows and the factors of W = left · right, without forming it.
 
     With left = Q T, the columns of Q orthonormal, W = Q (T · right): T · right, of d rows, has the singular
     values, the right singular vectors and the norms of W. The other min(outputs, inputs) - d values are zero.
 
     - lmd_spectrum has d rows: the zeros have no direction of their own. ``shuffled_value`` is empty where W
-      has more than `MAX_SHUFFLED_ENTRIES` entries, and the note says so.
+      has more than `MAX_SHUFFLED_ENTRIES` entries, and the note tells it.
     - lmd_ranks and lmd_tails are those of W, of all its singular values, the zeros exact: no rule counts more
       than d, and the power law, which leaves zeros out, is fitted to at most d.
     - A value that is at most max(d, inputs) · ε · ‖left‖_F ‖right‖_F, ε of float64, is rounding of the
@@ -60,17 +61,17 @@ def product_decomposed(left: Tensor, right: Tensor) -> Decomposed:
     support = int(np.count_nonzero(values))
     all_values = np.append(values, np.zeros(min(shape) - len(values)))
     ranks = rank_table(all_values, shape)
-    default = ranks[ranks["default"]].iloc[0]
-    factors = cut(whole, int(default["rank"]))
-    layer = certificate_row(certify(A, factors))
+    rule, rank = default_rank(ranks)
+    factors = cut(whole, rank)
+    layer = layer_row(certify(A, factors))
     factors = dataclasses.replace(factors, U=Q @ factors.U)
-    # What Q takes part in is held against both factors themselves.
+    # Where Q takes part, the factors are compared with left and right themselves.
     error = frobenius_norm(left @ (right @ factors.Vh.T) - factors.U * factors.S_prime)
     layer |= {
         "num_outputs": shape[0],
         "isometry_error_u": isometry_error(factors.U),
         "reconstruction_error": error / (layer["frobenius_norm"] or 1.0),
-        **{"metric": "identity", "rule": default["rule"], "valid": True},
+        **{"metric": "identity", "rule": rule, "valid": True},
     }
     is_shuffled = shape[0] * shape[1] <= MAX_SHUFFLED_ENTRIES
     spectrum = spectrum_table(
@@ -83,5 +84,5 @@ def product_decomposed(left: Tensor, right: Tensor) -> Decomposed:
         participation_v=participation_ratio(whole.Vh[:support]),
     )
     note = "" if is_shuffled else f"more than {MAX_SHUFFLED_ENTRIES} entries: not shuffled"
-    rows = tables([layer], records(ranks), [spectrum], tail_row(all_values, shape))
-    return Decomposed(rows, {"identity": factors}, note)
+    rows = matrix_rows([layer], json_rows(ranks), [spectrum], tail_row(all_values, shape))
+    return Decomposition(rows, {"identity": factors}, note)

@@ -1,4 +1,4 @@
-"""What a figure of a study declares."""
+"""What a figure declares to stand in a report, and what captions are written with."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,37 +18,43 @@ SECTIONS = {
     "training": "Training",
 }
 
+AT_START: Mapping[str, Any] = {"epoch": 0}
+AT_END: Mapping[str, Any] = {"epoch": LAST}
+"""Conditions of `Numbers.statistic`."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
-    """One figure of a study.
+class FigureEntry:
+    """A figure of a study, as reports, `spaceprobe plot` and `spaceprobe compare` take it.
 
     Attributes:
         name: what `spaceprobe plot` calls it, and its files.
         title: its heading.
         section: one of `SECTIONS`.
-        tables: the CSVs that it is drawn from, the one to look into first.
+        function: draws tables.
+        tables: those that it draws, in the order of the function's first arguments; None is passed for a
+            table that is not there.
+        options: the function's keyword arguments.
         lacks: why a study cannot have it; None where it can.
-        draw: draws it.
         caption: how to read it, and what it shows.
     """
 
     name: str
     title: str
     section: str
+    function: Callable[..., Figure]
     tables: tuple[str, ...]
+    options: Callable[[Results], Mapping[str, Any]] = lambda results: {}  # noqa: ARG005  # as a method
     lacks: Callable[[Results], str | None]
-    draw: Callable[[Results], Figure]
     caption: Callable[[Numbers], Markup]
 
-
-AT_THE_END: Mapping[str, Any] = {"epoch": LAST}
-UNTRAINED: Mapping[str, Any] = {"epoch": 0}
-"""Conditions of `Numbers.reading`."""
+    def draw(self, results: Results) -> Figure:
+        """Draw the figure of a study that does not lack it."""
+        return self.function(*map(results.table, self.tables), **self.options(results))
 
 
 def needs(*tables: str) -> Callable[[Results], str | None]:
-    """Return what says why a study has no rows in one of some tables."""
+    """Return a function that says why a study has no rows in one of the tables."""
     return lambda results: why_missing(results, *tables)
 
 
@@ -57,11 +63,11 @@ def when(numbers: Numbers, table: str) -> str:
     return "after training" if numbers.frames[table]["epoch"].max() > 0 else "before training"
 
 
-def said(words: str, *parts: Markup | str) -> Markup:
-    """Return words with parts in their places; a part that is no `Markup` is escaped."""
-    return Markup(words).format(*parts)  # noqa: S704  # words are those of this room
+def sentence(template: str, *parts: Markup | str) -> Markup:
+    """Return a template with parts in its places; parts that are not `Markup` are escaped."""
+    return Markup(template).format(*parts)  # noqa: S704  # templates are those of this package
 
 
 def joined(parts: Sequence[Markup], separator: str = ", ") -> Markup:
-    """Return parts with something between them."""
+    """Return parts with a separator between them."""
     return Markup(separator).join(parts)  # noqa: S704  # see above

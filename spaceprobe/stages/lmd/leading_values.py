@@ -1,14 +1,15 @@
-"""What the tables say of a large matrix of which only the leading singular values are computed."""
+"""Decompose a large matrix of which only the leading singular values are computed."""
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.lmd.factors import Factors, as_matrix, frobenius_norm
+from spaceprobe.lmd.arrays import as_matrix, frobenius_norm
+from spaceprobe.lmd.certificate import isometry_error
+from spaceprobe.lmd.factors import Factors
 from spaceprobe.lmd.large import (
     BLOCK,
     DIMENSIONS_PER_VALUE,
@@ -17,38 +18,46 @@ from spaceprobe.lmd.large import (
     LeadingTriplets,
     leading_triplets,
 )
-from spaceprobe.lmd.rank_rules import RULES, SLACK
-from spaceprobe.lmd.ranks import FUNCTIONAL
-from spaceprobe.lmd.spectrum import FLOAT32_EPSILON, participation_ratio, spectrum_table
-from spaceprobe.stages.lmd.matrix_rows import Decomposed, isometry_error, tables
+from spaceprobe.lmd.rank_rules import (
+    DATA_SHARES,
+    ENERGY_SHARES,
+    NO_DATA,
+    NO_INIT_VARIANCE,
+    RULES,
+    ZERO_MATRIX,
+    num_reaching,
+    round_half_up,
+    rounding_level,
+)
+from spaceprobe.lmd.ranks import FUNCTIONAL, NOT_MEASURED
+from spaceprobe.lmd.rounding import FLOAT32_EPSILON
+from spaceprobe.lmd.spectrum import participation_ratio, spectrum_table
+from spaceprobe.stages.lmd.matrix import Decomposition, Row, matrix_rows
 
 ENTRIES_AT_ONCE = 2**20
 """Chosen: 8 MB of float64. A constant, as blocks decide the last bits."""
 
-ENERGY_RULES = {"energy90": 0.90, "energy95": 0.95, "energy99": 0.99}
-
 NOT_OF_A_FILE = {
-    "data95": "no data",
-    "data99": "no data",
-    "marchenko_pastur": "variance at initialisation not known",
-    FUNCTIONAL: "not measured",
+    **dict.fromkeys(DATA_SHARES, NO_DATA),
+    "marchenko_pastur": NO_INIT_VARIANCE,
+    FUNCTIONAL: NOT_MEASURED,
 }
-"""Why a rule says nothing about a file of weights, however many singular values there are."""
+"""Why a rule gives no rank for a file of weights, however many singular values there are."""
 
 
 def is_iterated(shape: tuple[int, int], num_values: int) -> bool:
-    """Return whether `leading_decomposed` iterates; otherwise it decomposes the matrix in full."""
+    """Return whether `decompose_leading` iterates; otherwise it decomposes the matrix in full."""
     return num_values <= max_iterated(shape)
 
 
 def max_iterated(shape: tuple[int, int]) -> int:
-    """Return for how many leading values at most `leading_decomposed` iterates; 0 for none."""
+    """Return for how many leading values at most `decompose_leading` iterates; 0 for none."""
     krylov_dim = BLOCK * (min(shape) // PAYS_FROM // BLOCK)
     return krylov_dim // DIMENSIONS_PER_VALUE if krylov_dim >= NUM_STEPS * BLOCK else 0
 
 
-def leading_decomposed(weight: Tensor, num_values: int) -> Decomposed:
-    """Return what the tables say of a large matrix of which only the leading values are computed.
+def decompose_leading(weight: Tensor, num_values: int) -> Decomposition:
+    """Return the rows and the factors of the leading values of a matrix.
 
     The Frobenius norm and the errors of the factors are exact to rounding. The spectral norm, the stable
     rank and their logarithm rest on the computed σ₁, each value of lmd_spectrum stands beside the bound of
@@ -67,15 +76,15 @@ def leading_decomposed(weight: Tensor, num_values: int) -> Decomposed:
     """
     W = as_matrix(weight)
     shape = (W.shape[0], W.shape[1])
-    found = leading_triplets(W, num_values)
-    layer = _certificate(W, found)
-    values, norm = found.singular_values.numpy(), layer["frobenius_norm"]
-    errors = found.residuals.numpy() * values[0]
+    triplets = leading_triplets(W, num_values)
+    layer = _layer_row(W, triplets)
+    values, norm = triplets.singular_values.numpy(), layer["frobenius_norm"]
+    errors = triplets.residuals.numpy() * values[0]
     spectrum = spectrum_table(
         values,
         num_values,
-        participation_u=participation_ratio(found.U.T),
-        participation_v=participation_ratio(found.Vh),
+        participation_u=participation_ratio(triplets.U.T),
+        participation_v=participation_ratio(triplets.Vh),
     )
     spectrum["energy"] = (values / norm) ** 2 if values[0] > 0 else 0.0
     spectrum["cumulative_energy"] = spectrum["energy"].cumsum()
@@ -86,15 +95,15 @@ def leading_decomposed(weight: Tensor, num_values: int) -> Decomposed:
         "num_values": min(shape),
         "num_tail": 0,
         "valid": False,
-        "reason": _only(values, shape),
+        "reason": _only_leading(values, shape),
         "log_norm": 2 * math.log10(norm) if norm > 0 else None,
         "log_spectral_norm": 2 * math.log10(values[0]) if values[0] > 0 else None,
         "stable_rank": layer["stable_rank"],
         "numerical_rank": numerical["rank"] if numerical["valid"] else None,
     }
     one = torch.eye(num_values, dtype=torch.float64)
-    factors = Factors(found.U, one, found.singular_values, one, found.Vh, found.singular_values)
-    return Decomposed(tables([layer], ranks, [spectrum], tail), {"identity": factors})
+    factors = Factors(triplets.U, one, triplets.singular_values, one, triplets.Vh, triplets.singular_values)
+    return Decomposition(matrix_rows([layer], ranks, [spectrum], tail), {"identity": factors})
 
 
 def leading_ranks(
@@ -102,8 +111,8 @@ def leading_ranks(
     errors: Float64[np.ndarray, "values"],
     norm: float,
     shape: tuple[int, int],
-) -> list[dict[str, Any]]:
-    """Return what the leading singular values settle of every rank rule, as rows of lmd_ranks.
+) -> list[Row]:
+    """Return the rows of lmd_ranks, as far as the leading singular values settle them.
 
     Args:
         values: the leading ones, descending, each at most the true one.
@@ -112,57 +121,49 @@ def leading_ranks(
         shape: its rows and columns.
     """
     upper = values + errors
-    rounding = max(shape) * FLOAT32_EPSILON
-    least, most = np.sum(values > upper[0] * rounding), np.sum(upper > values[0] * rounding)
+    least = np.sum(values > rounding_level(upper[0], shape, FLOAT32_EPSILON))
+    most = np.sum(upper > rounding_level(values[0], shape, FLOAT32_EPSILON))
     settled = {"numerical": (float(least), float(most) if most < len(values) else math.inf)}
     if norm > 0:
         settled["stable_rank"] = ((norm / upper[0]) ** 2, (norm / values[0]) ** 2)
-        for rule, threshold in ENERGY_RULES.items():
-            settled[rule] = (_num_reaching(upper / norm, threshold), _num_reaching(values / norm, threshold))
-    unsettled = dict.fromkeys(RULES, _only(values, shape) if norm > 0 else "every weight is zero")
+        for rule, share in ENERGY_SHARES.items():
+            settled[rule] = (
+                num_reaching((upper / norm) ** 2, share),
+                num_reaching((values / norm) ** 2, share),
+            )
+    unsettled = dict.fromkeys(RULES, _only_leading(values, shape) if norm > 0 else ZERO_MATRIX)
     reasons = unsettled | (NOT_OF_A_FILE if norm > 0 else {FUNCTIONAL: NOT_OF_A_FILE[FUNCTIONAL]})
     return [_rank_row(rule, *settled.get(rule, (0.0, math.inf)), reason) for rule, reason in reasons.items()]
 
 
-def _rank_row(rule: str, least: float, most: float, reason: str) -> dict[str, Any]:
-    """Return what a rule says if both ends give the same rank, or why it says nothing."""
+def _rank_row(rule: str, least: float, most: float, reason: str) -> Row:
+    """Return the rank by a rule if both ends give the same one, or why there is none."""
     if math.isfinite(most):
-        ends = f"{_nearest(least)} to {_nearest(most)}"
-        reason = "" if _nearest(least) == _nearest(most) else f"within the stated errors it is {ends}"
+        lowest, highest = round_half_up(least), round_half_up(most)
+        reason = "" if lowest == highest else f"within the stated errors it is {lowest} to {highest}"
     value = 0.0 if reason else most
-    row = {"rule": rule, "rank": _nearest(value), "value": value}
+    row = {"rule": rule, "rank": round_half_up(value), "value": value}
     return {**row, "valid": not reason, "reason": reason, "default": False}
 
 
-def _num_reaching(relative: Float64[np.ndarray, "values"], threshold: float) -> float:
-    """Return how many leading shares reach the threshold together; infinite where they do not."""
-    is_reached = np.cumsum(relative**2) >= threshold - SLACK
-    return float(np.argmax(is_reached)) + 1 if is_reached.any() else math.inf
-
-
-def _nearest(value: float) -> int:
-    """Return the nearest integer, halves up, as the rank rules round."""
-    return math.floor(value + 0.5 + SLACK)
-
-
-def _only(values: Float64[np.ndarray, "values"], shape: tuple[int, int]) -> str:
+def _only_leading(values: Float64[np.ndarray, "values"], shape: tuple[int, int]) -> str:
     return f"only the {len(values)} leading of {min(shape)} singular values were computed"
 
 
-def _certificate(W: Tensor, found: LeadingTriplets) -> dict[str, Any]:
+def _layer_row(W: Tensor, triplets: LeadingTriplets) -> Row:
     """Return the row of lmd_layers, measured some rows of W at a time: no second copy of W."""
-    left = found.U * found.singular_values
+    left = triplets.U * triplets.singular_values
     is_ignored = torch.ones(W.shape[1], dtype=torch.bool)
     norms = []
     num_rows = max(1, ENTRIES_AT_ONCE // W.shape[1])
     for rows, images in zip(W.split(num_rows), left.split(num_rows), strict=True):
         is_ignored &= (rows == 0).all(dim=0)
-        parts = rows, rows - images @ found.Vh, rows @ found.Vh.T - images
+        parts = rows, rows - images @ triplets.Vh, rows @ triplets.Vh.T - images
         norms.append([frobenius_norm(part) for part in parts])
     norm, cut_off, deviation = (
         frobenius_norm(column) for column in torch.tensor(norms, dtype=torch.float64).T
     )
-    largest = float(found.singular_values[0])
+    largest = float(triplets.singular_values[0])
     return {
         **{"num_outputs": W.shape[0], "num_inputs": W.shape[1], "rank": len(left.T)},
         **{"metric": "identity", "rule": "leading", "valid": True},
@@ -171,8 +172,8 @@ def _certificate(W: Tensor, found: LeadingTriplets) -> dict[str, Any]:
         "stable_rank": (norm / largest) ** 2 if largest > 0 else 0.0,
         "truncation_error": cut_off,
         "reconstruction_error": deviation / (norm or 1.0),
-        "isometry_error_u": isometry_error(found.U),
-        "isometry_error_v": isometry_error(found.Vh.T),
+        "isometry_error_u": isometry_error(triplets.U),
+        "isometry_error_v": isometry_error(triplets.Vh.T),
         **{"condition_in": 1.0, "condition_out": 1.0},
         "num_ignored_inputs": int(is_ignored.sum()),
     }

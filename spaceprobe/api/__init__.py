@@ -1,0 +1,95 @@
+"""The public Python functions, each imported when it is first used, since torch takes seconds to import.
+
+Paths: `walk_paths` walks straight paths through a torch module, and `space_folding` gives their χ:
+
+>>> import torch
+>>> from spaceprobe.api import space_folding, walk_paths
+>>> network = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1)).double()
+>>> starts, ends = torch.rand(3, 2), torch.rand(3, 2)
+>>> folding = walk_paths(network, starts, ends)
+>>> space_folding(folding.length, folding.reach_from_a)  # one hidden layer never folds
+array([0., 0., 0.])
+
+Weight matrices: `decompose` gives the five factors of a matrix:
+
+>>> from spaceprobe.api import decompose
+>>> weight = torch.eye(3, dtype=torch.float64)
+>>> torch.allclose(decompose(weight, rank=3).product(), weight)
+True
+
+Studies: `read_tables` reads the tables of a finished study as DataFrames.
+
+Figures: functions from such tables to a matplotlib Figure, which `render` gives as a file: the same bytes for
+the same table. A table that lacks what a figure is about gives a figure that says so:
+
+>>> import pandas as pd
+>>> from spaceprobe.api import path_figure, render
+>>> path = pd.DataFrame({"t": [0.0, 0.5], "distance": [0, 1], "flips": [0, 1], "chi": [0.0, 0.0]})
+>>> render(path_figure(path), "svg")[:5]
+b'<?xml'
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spaceprobe.folding import space_folding, walk_paths
+    from spaceprobe.lmd import decompose
+    from spaceprobe.report.drawing.style import FORMATS, render
+    from spaceprobe.report.figures.class_pairs import class_pair_heat_maps
+    from spaceprobe.report.figures.convergence import convergence_curves
+    from spaceprobe.report.figures.depth import folding_against
+    from spaceprobe.report.figures.dimension import activation_dimension
+    from spaceprobe.report.figures.distribution import chi_distribution
+    from spaceprobe.report.figures.evolution import rank_evolution
+    from spaceprobe.report.figures.metrics import latent_spectra
+    from spaceprobe.report.figures.path import path_figure
+    from spaceprobe.report.figures.plane import plane_figure
+    from spaceprobe.report.figures.ranks import ranks_against_functional
+    from spaceprobe.report.figures.retrieval import retrieval_accuracy
+    from spaceprobe.report.figures.sampling import sampling_figure
+    from spaceprobe.report.figures.semantics import axis_semantics
+    from spaceprobe.report.figures.spectra import layer_spectra
+    from spaceprobe.report.figures.training import training_curves
+    from spaceprobe.tables.frames import read_tables
+
+_HOMES = {
+    "decompose": "spaceprobe.lmd",
+    "read_tables": "spaceprobe.tables.frames",
+    "space_folding": "spaceprobe.folding",
+    "walk_paths": "spaceprobe.folding",
+}
+
+__all__ = [
+    "FORMATS",
+    "activation_dimension",
+    "axis_semantics",
+    "chi_distribution",
+    "class_pair_heat_maps",
+    "convergence_curves",
+    "decompose",
+    "folding_against",
+    "latent_spectra",
+    "layer_spectra",
+    "path_figure",
+    "plane_figure",
+    "rank_evolution",
+    "ranks_against_functional",
+    "read_tables",
+    "render",
+    "retrieval_accuracy",
+    "sampling_figure",
+    "space_folding",
+    "training_curves",
+    "walk_paths",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "spaceprobe.report.figures")), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

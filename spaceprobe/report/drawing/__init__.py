@@ -1,0 +1,1 @@
+"""What figures are drawn with: their style, marks, legends and panels."""

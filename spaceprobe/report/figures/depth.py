@@ -1,0 +1,220 @@
+"""Folding against depth, width or any other number that a sweep varies."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
+from spaceprobe.analysis.over_seeds import t_interval
+from spaceprobe.report.drawing.marks import STATE_LOOKS, Look, empty_figure, legend_above, name_below
+from spaceprobe.report.drawing.number_axis import NumberAxis
+from spaceprobe.report.drawing.style import corner_note, format_number, new_figure, styled, titled
+from spaceprobe.report.entry import FigureEntry, joined, sentence
+from spaceprobe.report.numbers import Numbers
+from spaceprobe.results.figure_rows import aggregates_along, why_no_axis
+from spaceprobe.results.groups import LABEL, notes_on_failures, with_groups
+from spaceprobe.results.missing import why_missing
+from spaceprobe.results.questions import architecture_rows, correlation_row, varying_predictors
+from spaceprobe.results.results import Results
+from spaceprobe.tables.states import TRAINED
+
+RESPONSES = {
+    "chi_row_max_median": "row maxima of χ\n(median over class pairs)",
+    "chi_max": "largest χ\n(median over class pairs)",
+    "chi_folded_mean": "share of paths that fold\n(mean over class pairs)",
+}
+"""What is drawn against depth or width: columns of aggregates.csv, and their names."""
+
+
+def folding_against(
+    runs: pd.DataFrame,
+    aggregates: pd.DataFrame,
+    correlations: pd.DataFrame | None = None,
+    axis: str = "depth",
+) -> Figure:
+    """Draw folding against depth, width or a swept number, trained and untrained.
+
+    Every seed is a point; the line joins the means over seeds, its bars are t intervals of the mean over
+    seeds (95 %), and in the corner stands the correlation with its interval. Where runs at one place differ
+    in more than their seed there are no bars, since these would be about something else.
+
+    Args:
+        runs: runs.csv.
+        aggregates: aggregates.csv.
+        correlations: correlations.csv; None for no correlation.
+        axis: ``depth``, ``width`` or the column of a swept number.
+
+    Raises:
+        ValueError: a table is not aggregates.csv.
+    """
+    if "state" not in aggregates:
+        raise ValueError("aggregates: expected aggregates.csv, got a table without the column state")
+    missing = why_no_axis(axis, runs)
+    if missing:
+        return empty_figure(missing, *notes_on_failures(runs))
+    along = aggregates_along(axis, runs, aggregates, correlations)
+    rows, notes = along.aggregates, along.notes
+    if rows.empty:
+        return empty_figure("no class pair was measured", *notes_on_failures(runs))
+    if not along.is_over_seeds:
+        notes = ["no bars: at one place runs differ in more than their seed", *notes]
+    places = NumberAxis(axis, sorted(rows[axis].astype(float).unique()))
+    with styled():
+        figure = new_figure(1, len(RESPONSES), height=2.7)
+        for axes, (response, name) in zip(figure.axes, RESPONSES.items(), strict=True):
+            places.prepare(axes)
+            for state in STATE_LOOKS:
+                of_state = rows[rows["state"] == state].dropna(subset=response)
+                _points_and_means(axes, of_state, places, response, state, along.is_over_seeds)
+            axes.set_ylabel(name)
+            axes.set_ylim(bottom=0)
+            _note_correlations(axes, along.correlations[along.correlations["response"] == response])
+        legend_above(figure, [*STATE_LOOKS.values()], has_markers=True)
+        name_below(figure, "", [*notes, *notes_on_failures(runs)])
+    return figure
+
+
+def _points_and_means(
+    axes: Axes, rows: pd.DataFrame, places: NumberAxis, response: str, state: str, is_over_seeds: bool
+) -> None:
+    look = STATE_LOOKS[state]
+    shift = 0.05 if state == TRAINED else -0.05
+    means = []
+    for key, at_place in rows.sort_values("seed", kind="stable").groupby(places.column):
+        place = float(key)  # type: ignore[arg-type]  # a column of numbers: `why_no_axis`
+        values = at_place[response].to_numpy(float)
+        xs = places.shifted(place, shift + _jitter(len(values), 0.08))
+        for x, value, group, seed in zip(xs, values, at_place[LABEL], at_place["seed"], strict=True):
+            _draw_point(axes, x, value, look, f"{group}-s{seed}, {look.name}: {format_number(value)}")
+        mean = float(values.mean())
+        low, high = (t_interval(values) if is_over_seeds else None) or (mean, mean)
+        means.append((float(places.shifted(place, shift)), mean, mean - low, high - mean))
+    if means:
+        x, y, below, above = zip(*means, strict=True)
+        axes.errorbar(
+            x, y, [below, above], color=look.color, linestyle=look.line, capsize=2.5, elinewidth=1,
+            marker=look.marker, markersize=5, markerfacecolor=look.fill,
+        )  # fmt: skip
+
+
+def _draw_point(axes: Axes, x: float, y: float, look: Look, title: str) -> None:
+    """Draw one run as an artist of its own, since only artists can have titles."""
+    axes.add_line(
+        Line2D(
+            [x], [y], linestyle="none", marker=look.marker, markersize=3.2, markerfacecolor=look.fill,
+            markeredgecolor=look.color, markeredgewidth=0.7, alpha=0.75, gid=titled(title),
+        )
+    )  # fmt: skip
+
+
+def _jitter(count: int, width: float) -> np.ndarray:
+    """Return evenly spaced shifts, so that points of equal place do not hide one another."""
+    return np.linspace(-width, width, count) if count > 1 else np.zeros(count)
+
+
+def _note_correlations(axes: Axes, correlations: pd.DataFrame) -> None:
+    lines = []
+    for state, look in reversed(STATE_LOOKS.items()):
+        rows = correlations[correlations["state"] == state]
+        for r, low, high in rows[["pearson", "pearson_low", "pearson_high"]].to_numpy(float):
+            interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+            lines.append((f"{look.name} r = {r:.2f}{interval}", look.color))
+    if lines:
+        axes.set_ylim(0, 1.2 * axes.get_ylim()[1])  # space above the points
+        corner_note(axes, lines)
+
+
+Predictor = Callable[[pd.DataFrame], str | None]
+"""Given runs.csv, returns what folding is set against; None where that does not vary."""
+
+
+def entry_against(name: str, title: str, predictor: Predictor) -> FigureEntry:
+    """Return the entry of folding against depth, width or another setting."""
+
+    def lacks(results: Results) -> str | None:
+        missing = why_missing(results, "folding", "aggregates")
+        if missing is None and predictor(results.frames["runs"]) is None:
+            return "no other number is swept" if name == "setting" else f"all networks have the same {name}"
+        return missing
+
+    def column(runs: pd.DataFrame) -> str:
+        return predictor(runs) or name
+
+    return FigureEntry(
+        name=name,
+        title=title,
+        section="folding",
+        function=folding_against,
+        tables=("runs", "aggregates", "correlations"),
+        options=lambda results: {"axis": column(results.frames["runs"])},
+        lacks=lacks,
+        caption=lambda numbers: _caption(numbers, column(numbers.frames["runs"])),
+    )
+
+
+def if_varying(name: str) -> Predictor:
+    """Return a predictor that is a column of runs.csv, where it varies."""
+    return lambda runs: name if name in varying_predictors(runs) else None
+
+
+def _caption(numbers: Numbers, predictor: str) -> Markup:
+    """Describe how folding depends on depth, width or another setting."""
+    groups = with_groups(numbers.frames["runs"])
+    is_mixed = groups.groupby(predictor)[LABEL].nunique().gt(1).any()
+    how_to_read = sentence(
+        "Every point is a network, the line joins means {}; filled and solid is trained, open and dashed "
+        "untrained.",
+        "over networks that differ in more than their seed, so that there is no interval"
+        if is_mixed
+        else Markup("over seeds with their 95 % t intervals"),
+    )
+    results = [*_ends(numbers, predictor), *_correlations(numbers, predictor)]
+    return how_to_read + Markup(" {}.").format(joined(results, "; ")) if results else how_to_read
+
+
+def _ends(numbers: Numbers, predictor: str) -> list[Markup]:
+    """Describe the row maxima at the smallest and the largest value of a predictor."""
+    rows = architecture_rows(numbers.frames, TRAINED)
+    if not rows:
+        return []
+    table = numbers.frames["architectures"].loc[[*rows.values()]]
+    column, low, high = (f"{PRIMARY_RESPONSE}_{end}" for end in ("mean", "low", "high"))
+    table = table.dropna(subset=column)
+    if predictor not in table or len(table) < 2 or not table[predictor].is_unique:
+        return []  # of several groups at one value, each end would be of other settings
+    order = table[predictor].to_numpy(float).argsort(kind="stable")
+    parts = [
+        sentence(
+            "{} {} at {} {}",
+            numbers.cell("architectures", row, column),
+            numbers.interval("architectures", row, low, high),
+            predictor.replace("_", " "),
+            numbers.cell("architectures", row, predictor, "g"),
+        )
+        for row in (table.index.tolist()[place] for place in (order[0], order[-1]))
+    ]
+    return [sentence("The row maxima of χ of trained networks are {} and {}", *parts)]
+
+
+def _correlations(numbers: Numbers, predictor: str) -> list[Markup]:
+    """Describe the correlation of a predictor with row maxima, trained and untrained, where there is one."""
+    rows = {state: correlation_row(numbers.frames, predictor, state) for state in reversed(STATE_LOOKS)}
+    parts = [
+        sentence(
+            "{} {} {}",
+            numbers.cell("correlations", row, "pearson"),
+            numbers.interval("correlations", row, "pearson_low", "pearson_high"),
+            STATE_LOOKS[state].name,
+        )
+        for state, row in rows.items()
+        if row is not None
+    ]
+    return [sentence("their correlation is {}", joined(parts))] if parts else []
+
+
+ENTRY = entry_against("depth", "Folding against depth", if_varying("depth"))

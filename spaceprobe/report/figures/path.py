@@ -1,0 +1,141 @@
+"""One path: flips, χ so far, and the images along it."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.ticker import MaxNLocator
+
+from spaceprobe.report.drawing.style import BLUE, GRAY, MUTED, ORANGE, new_figure, styled
+from spaceprobe.report.entry import FigureEntry, sentence
+from spaceprobe.report.numbers import Numbers
+from spaceprobe.results.missing import example_of, why_no_example
+
+HEIGHTS = (2.2, 1.3, 0.7)
+"""Of the panels of a path, in inches: flips, χ, images."""
+
+IMAGE_HEIGHT = 42.0
+"""Of an image below a path, in points: nine of them fit into the width."""
+
+
+def path_figure(path: pd.DataFrame, images: Float[np.ndarray, "images height width"] | None = None) -> Figure:
+    """Draw one path: how far it is from its start in flips, how much it has flipped, and χ so far.
+
+    The dashed line is the path unfolded: were no unit to flip back, the distance from the start would be the
+    number of flips: the flat line of arXiv 2502.09954, figure 6. Ticks at the bottom are the
+    boundaries of linear regions.
+
+    Args:
+        path: columns t (from 0 to 1), distance, flips and chi, a row for each region or point in order.
+        images: evenly spaced along the path, to be drawn below it; None where its points are not images.
+    """
+    heights = HEIGHTS if images is not None else HEIGHTS[:2]
+    with styled():
+        figure = new_figure(
+            len(heights), 1, height=sum(heights) / len(heights), height_ratios=heights, sharex=True
+        )
+        above, below, *strips = figure.axes
+        _draw_flips(above, path)
+        _draw_chi(below, path)
+        above.tick_params(labelbottom=False)
+        margin = 0.005
+        for strip in strips:
+            if images is not None:
+                below.tick_params(labelbottom=True)
+                _draw_images(strip, images)
+                margin = 0.055  # half an image
+        below.set_xlim(-margin, 1 + margin)
+    return figure
+
+
+def _draw_flips(axes: Axes, path: pd.DataFrame) -> None:
+    """Draw distance from the start and flips so far, with a tick at each boundary."""
+    t, distance, flips = (path[name].to_numpy(float) for name in ("t", "distance", "flips"))
+    for values, color, line, name in (
+        (flips, GRAY, "--", "flips so far (the path unfolded)"),
+        (distance, BLUE, "-", "Hamming distance from the start"),
+    ):
+        axes.stairs(values, np.append(t, 1.0), baseline=None, color=color, linestyle=line, label=name)
+    length, reach = flips[-1], distance.max()
+    top = max(1.0, length)
+    axes.set_ylim(-0.08 * top, 1.25 * top)  # the legend stands above the curves
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel("flips")
+    if length:
+        boundaries = t[1:][np.diff(flips) > 0]
+        floor = np.full(len(boundaries), axes.get_ylim()[0])
+        axes.plot(boundaries, floor, "|", color=MUTED, markersize=7, markeredgewidth=0.5, clip_on=False)
+        axes.plot(t[distance.argmax()], reach, "o", color=BLUE, markersize=4)
+        chi = path["chi"].iloc[-1]
+        axes.set_title(
+            f"length {length:.0f}, reach {reach:.0f}: χ = 1 − {reach:.0f}/{length:.0f} = {chi:.3f}"
+        )
+    else:
+        axes.set_title("no unit flips, the path lies in one linear region: χ = 0")
+    axes.legend(loc="upper left", ncols=2)
+
+
+def _draw_chi(axes: Axes, path: pd.DataFrame) -> None:
+    """Draw χ of the path so far."""
+    axes.stairs(path["chi"], np.append(path["t"], 1.0), baseline=None, color=ORANGE)
+    axes.set_ylabel("χ so far")
+    top = max(0.1, 1.15 * path["chi"].max())
+    axes.set_ylim(-0.03 * top, top)  # so that 0 does not lie on the edge
+    axes.set_xlabel("t, from the start (0) to the end (1)")
+
+
+def _draw_images(axes: Axes, images: Float[np.ndarray, "images height width"]) -> None:
+    """Draw images, each centred at its place on the path."""
+    axes.set_axis_off()
+    zoom = IMAGE_HEIGHT / images.shape[1]
+    for t, image in zip(np.linspace(0, 1, len(images)), images, strict=True):
+        box = OffsetImage(image, zoom=zoom, cmap="gray_r", interpolation="nearest", clim=(0, 1))
+        axes.add_artist(
+            AnnotationBbox(box, (t, 0.5), xycoords=("data", "axes fraction"), frameon=False, pad=0)
+        )
+
+
+def flips_caption(numbers: Numbers, table: str) -> Markup:
+    """Describe how a path folds, given the name of its table."""
+    return sentence(
+        "The Hamming distance of the activation pattern from that at the start, beside the number of flips "
+        "so far: were no flip undone, the two would be one line. Of {} flips the path keeps at most {} at "
+        "once; at its end χ is {}.",
+        numbers.statistic("max", table, "flips"),
+        numbers.statistic("max", table, "distance"),
+        numbers.cell(table, len(numbers.frames[table]) - 1, "chi"),
+    )
+
+
+def _caption(numbers: Numbers) -> Markup:
+    """Describe which path is drawn, and how it folds."""
+    ends = [
+        sentence(
+            "{} (a {})",
+            numbers.cell("example", 0, end, "d"),
+            numbers.cell("example", 0, f"{end}_class", "d"),
+        )
+        for end in ("source", "target")
+    ]
+    which = sentence(
+        "From test image {} to {} through <code>{}</code>: the path with the largest χ of this network, the "
+        "first of the deepest. ",
+        *ends,
+        str(numbers.frames["example"].at[0, "run"]),
+    )
+    return which + flips_caption(numbers, "example_path")
+
+
+ENTRY = FigureEntry(
+    name="path",
+    title="One path between two digits",
+    section="paths",
+    function=path_figure,
+    tables=("example_path",),
+    options=lambda results: {"images": example_of(results).images},
+    lacks=why_no_example,
+    caption=_caption,
+)

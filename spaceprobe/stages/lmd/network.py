@@ -1,0 +1,169 @@
+"""Decompose every layer of one network: its rows of the tables and its factors."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+from torch import Tensor, nn
+
+from spaceprobe.data.dataset import Dataset
+from spaceprobe.lmd.factors import decompose
+from spaceprobe.lmd.noise import uniform_init_variance
+from spaceprobe.lmd.rank_rules import RankEstimate
+from spaceprobe.lmd.spectrum import output_variances, singular_values
+from spaceprobe.networks.entry import NetworkEntry
+from spaceprobe.networks.layers import LayerPass
+from spaceprobe.stages.lmd import probes
+from spaceprobe.stages.lmd.latent_metrics import IDENTITY, layer_metrics
+from spaceprobe.stages.lmd.matrix import Background, Decomposition, Row, Rows, decompose_matrix
+from spaceprobe.stages.lmd.retrieval import RetrievalProbe
+from spaceprobe.stages.lmd.settings import LmdSettings
+
+UNTRAINED_SUFFIX = " initial"
+"""Stands behind the names of the untrained network's spaces in lmd_retrieval."""
+
+
+class SampledNetwork:
+    """A network with the sample passing through it; each matrix is decomposed once.
+
+    Attributes:
+        network: in float64.
+        layers: each layer with the sample.
+        factors: all components of each layer's weight.
+        metrics: the latent metrics of each layer.
+    """
+
+    def __init__(
+        self, network: nn.Sequential, entry: NetworkEntry, sample: Tensor, settings: LmdSettings
+    ) -> None:
+        self.network = network
+        self.layers = entry.pass_through(network, sample)
+        self.metrics = [layer_metrics(layer, settings) for layer in self.layers]
+        self.factors = [decompose(layer.linear.weight) for layer in self.layers]
+
+
+class NetworkDecomposer:
+    """Decomposes the networks of one run, at any epoch; the untrained one is decomposed once."""
+
+    def __init__(
+        self,
+        untrained: nn.Sequential,
+        entry: NetworkEntry,
+        dataset: Dataset,
+        settings: LmdSettings,
+        *,
+        has_random_labels: bool,
+    ) -> None:
+        """Take the untrained network and the data.
+
+        Args:
+            untrained: the network before training, in float64.
+            entry: the kind of network.
+            dataset: with the labels that were trained on.
+            settings: what is measured.
+            has_random_labels: whether these are random in part: then only training points tell what a
+                layer is needed for.
+        """
+        self._untrained_network = untrained
+        self._entry = entry
+        self._settings = settings
+        self._sample = dataset.train.first(settings.sample).inputs.double()
+        self._meant = dataset.test.first(settings.sample)
+        self._scored = dataset.train.first(len(dataset.test.inputs)) if has_random_labels else dataset.test
+        self._scored_on = "training" if has_random_labels else "test"
+        self._stored = dataset.test.inputs[: settings.retrieval_images]
+
+    def layers(self, network: nn.Sequential) -> Iterator[tuple[Rows, Decomposition]]:
+        """Yield the rows of each table and the factors, layer by layer.
+
+        Args:
+            network: in float64.
+
+        Raises:
+            ValueError: a number that is needed cannot be computed; the message says why.
+        """
+        is_untrained = network is self._untrained_network
+        sampled = self._untrained if is_untrained else self._sampled(network)
+        wanted = self._settings.probes
+        scored = self._pass("functional-rank", sampled, self._scored.inputs)
+        meant = self._pass("semantics", sampled, self._meant.inputs)
+        retrieved = self._retrieved(sampled) if "retrieval" in wanted else []
+        for number, layer in enumerate(sampled.layers):
+            whole = sampled.factors[number]
+            rows: Rows = {}
+            functional = None
+            if scored:
+                measured = probes.functional_rank_of(scored[number], whole, self._scored.targets)
+                functional = measured.estimate
+                rows["lmd_functional"] = [
+                    {"rank": rank, "score": score, "scored_on": self._scored_on}
+                    for rank, score in measured.scores.items()
+                ]
+            if "dimension" in wanted:
+                rows["lmd_dimension"] = probes.dimension_rows(layer, self._settings)
+            if meant:
+                rows["lmd_semantics"] = probes.semantics_rows(
+                    meant[number], whole, self._meant.targets, self._settings
+                )
+            if retrieved:
+                rows["lmd_retrieval"] = [self._pixel_row, *retrieved[number], *self._untrained_rows[number]]
+            decomposition = decompose_matrix(
+                layer.linear.weight,
+                sampled.metrics[number],
+                self._background(number, layer, functional),
+                whole,
+            )
+            yield rows | decomposition.rows, decomposition
+
+    def _background(self, number: int, layer: LayerPass, functional: RankEstimate | None) -> Background:
+        """Return what a layer's data and its initial weight tell of it."""
+        return Background(
+            initial_values=self._initial_values[number],
+            init_variance=uniform_init_variance(layer.linear.weight.shape[1]),
+            output_variances=output_variances(layer.linear.weight, layer.inputs),
+            functional=functional,
+            num_dead_inputs=int((layer.inputs == layer.inputs[:1]).all(dim=0).sum()),
+        )
+
+    def _sampled(self, network: nn.Sequential) -> SampledNetwork:
+        return SampledNetwork(network, self._entry, self._sample, self._settings)
+
+    @cached_property
+    def _untrained(self) -> SampledNetwork:
+        return self._sampled(self._untrained_network)
+
+    @cached_property
+    def _initial_values(self) -> list[np.ndarray]:
+        # Not those of `_untrained`: without vectors LAPACK gives other last bits.
+        return [singular_values(weight) for weight in self._entry.weights(self._untrained_network)]
+
+    def _pass(self, probe: str, sampled: SampledNetwork, inputs: Tensor) -> list[LayerPass]:
+        """Return points on their way through the network; none for a probe that is not asked for."""
+        if probe not in self._settings.probes:
+            return []
+        return [*self._entry.pass_through(sampled.network, inputs.double())]
+
+    @cached_property
+    def _retrieval(self) -> RetrievalProbe:
+        return RetrievalProbe(self._stored.double(), self._settings)
+
+    @cached_property
+    def _pixel_row(self) -> Row:
+        return self._retrieval.pixel_row()
+
+    @cached_property
+    def _untrained_rows(self) -> list[list[Row]]:
+        return self._retrieved(self._untrained, UNTRAINED_SUFFIX)
+
+    def _retrieved(self, sampled: SampledNetwork, suffix: str = "") -> list[list[Row]]:
+        """Return the rows of lmd_retrieval of each layer, for the spaces of a network."""
+        stored, queries = (
+            self._entry.pass_through(sampled.network, points)
+            for points in (self._retrieval.stored, self._retrieval.queries)
+        )
+        with_identity = [
+            [IDENTITY, *(metric for metric in metrics if metric.name != IDENTITY.name)]
+            for metrics in sampled.metrics
+        ]
+        layers = zip(stored, queries, sampled.factors, with_identity, strict=True)
+        return [self._retrieval.rows(*layer, suffix) for layer in layers]

@@ -1,0 +1,75 @@
+"""Probes of one layer with data: functional rank, dimension, and class meaning of its latent axes."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spaceprobe.lmd.dimension import dimension_table
+from spaceprobe.lmd.factors import Factors
+from spaceprobe.lmd.functional import FunctionalRank, functional_rank
+from spaceprobe.lmd.semantics import class_variance_share, semantics_table
+from spaceprobe.networks.layers import LayerPass
+from spaceprobe.stages.lmd.matrix import Row, json_rows
+from spaceprobe.stages.lmd.settings import LmdSettings
+
+SEED = 0
+"""Chosen: of the subsamples, the noise and the shuffled labels of all probes."""
+
+
+def functional_rank_of(layer: LayerPass, whole: Factors, targets: Tensor) -> FunctionalRank:
+    """Return the functional rank of a layer on the points that were passed through it.
+
+    Classes are scored by accuracy, values by the coefficient of determination R².
+
+    Args:
+        layer: the layer with these points.
+        whole: all components of its weight.
+        targets: of the points.
+    """
+
+    def score(pre_activations: Tensor) -> float:
+        outputs = layer.finish(pre_activations)
+        if targets.dtype.is_floating_point:
+            residual = (outputs - targets).square().sum()
+            return float(1 - residual / (targets - targets.mean(dim=0)).square().sum())
+        return float((outputs.argmax(1) == targets).double().mean())
+
+    parts = whole.singular_values, whole.U, whole.Vh
+    return functional_rank(*parts, layer.inputs, layer.linear.bias.detach(), score)
+
+
+def dimension_rows(layer: LayerPass, settings: LmdSettings) -> list[Row]:
+    """Return the dimension of a layer's inputs and of its pre-activations, by every estimator."""
+    return [
+        {"space": space, **row}
+        for space, points in (("input", layer.inputs), ("output", layer.outputs))
+        for row in json_rows(dimension_table(points, num_subsamples=settings.subsamples, seed=SEED))
+    ]
+
+
+def semantics_rows(layer: LayerPass, whole: Factors, targets: Tensor, settings: LmdSettings) -> list[Row]:
+    """Return how much of each latent axis the classes explain, beside shuffled labels.
+
+    Args:
+        layer: the layer with the points that were passed through it.
+        whole: all components of its weight.
+        targets: the classes of the points.
+        settings: number of shufflings.
+    """
+    centred = layer.inputs - layer.inputs.mean(dim=0)
+    coordinates = centred @ whole.Vh.T
+    between, total = _between_classes(centred, targets).sum(), centred.square().sum()
+    table = semantics_table(coordinates, targets, settings.shuffles, SEED)
+    table["class_variance"] = _shares(_between_classes(coordinates, targets), between)
+    table["variance"] = _shares(coordinates.square().sum(dim=0), total)
+    return json_rows(table)
+
+
+def _between_classes(coordinates: Tensor, targets: Tensor) -> Tensor:
+    """Return the sum of squares between classes on each axis."""
+    return class_variance_share(coordinates, targets) * coordinates.square().sum(dim=0)
+
+
+def _shares(parts: Tensor, whole: Tensor) -> np.ndarray:
+    """Return the parts over the whole; zeros where that is 0."""
+    return (parts / whole if whole > 0 else torch.zeros_like(parts)).numpy()
