@@ -32,6 +32,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from spaceprobe.lmd.arrays import require_finite
 from spaceprobe.lmd.graph import ROUNDING, ConstantPointsError, NeighbourGraph
 
 Gram = Float64[Tensor, "size size"] | None
@@ -187,11 +188,7 @@ def _centred(
     """Return points less their mean, and the length up to which what is left is rounding."""
     if not points.numel():
         raise ValueError(f"{name}: of shape {tuple(points.shape)}, at least one point is needed")
-    num_bad = int((~points.isfinite()).sum())
-    if num_bad:
-        raise ValueError(
-            f"{name}: {num_bad} of {points.numel()} entries are NaN or infinite; the run diverged"
-        )
+    require_finite(name, points)
     points = points.detach().cpu()
     largest = float(torch.linalg.vector_norm(points, dim=1).max())
     return points - points.mean(dim=0), ROUNDING * largest
