@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 
 import spaceprobe.report.figures as figures
-from spaceprobe.lmd.convergence import THRESHOLD
-from spaceprobe.report.figures.convergence import CONVERGED_BELOW
 from spaceprobe.results.groups import MAX_GROUPS, choose, rows_by_group
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 from tests.figure_tables import FIGURES, as_read, make_tables, words_of
@@ -308,7 +306,3 @@ def test_evolution_looks_a_layer_up_by_its_number_in_every_panel(tables):
     shallow, deep = ({line.get_color() for line in axes.lines} for axes in figure.axes)
     assert len(shallow) == 3
     assert shallow < deep
-
-
-def test_converged_is_what_the_decomposition_calls_so():
-    assert CONVERGED_BELOW == THRESHOLD

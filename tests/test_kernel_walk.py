@@ -1,10 +1,14 @@
-"""The compiled walk: against rational arithmetic, against the plain walk, against itself dealt otherwise."""
+"""The compiled walk: against rational arithmetic, against the plain walk, against itself in other batches."""
 
 import logging
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, fields
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,7 +91,7 @@ def test_careful_walk_equals_the_fast_one(shape: str) -> None:
 def walk_with(plan: entry.Plan, a: np.ndarray, b: np.ndarray, num_careful: int) -> np.ndarray:
     values = np.zeros((len(a), 8), np.int64)
     scratch = kernel_walk._scratch(plan, 1)
-    seen = kernel_walk._see(plan, a), kernel_walk._see(plan, b)
+    seen = kernel_walk._forward_passes(plan, a), kernel_walk._forward_passes(plan, b)
     assert entry.walk_batch(plan, *seen, 0, len(a), scratch, values) == (len(a), num_careful)
     return values
 
@@ -96,7 +100,7 @@ def test_region_check_sees_a_walk_that_ends_elsewhere() -> None:
     layers = draw_network(SHAPES["narrow"], 5)
     a, b = draw_points(30, 3, 1), draw_points(30, 3, 2)
     plan = kernel_walk._plan(layers, True, "float64", 1e-12)
-    sources, targets = kernel_walk._see(plan, a), kernel_walk._see(plan, b)
+    sources, targets = kernel_walk._forward_passes(plan, a), kernel_walk._forward_passes(plan, b)
     targets.z[:, plan.exact.unit_start[2]] += 1e-6  # a pre-activation of layer 3 of b's own pass
     values = np.zeros((30, 8), np.int64)
     entry.walk_batch(plan, sources, targets, 0, 30, kernel_walk._scratch(plan, 1), values)
@@ -235,6 +239,50 @@ def test_compiles_where_nothing_can_be_kept(
     assert doubled(4) == 8
     assert [record.message for record in caplog.records].count(caplog.records[0].message) == 1
     assert "set NUMBA_CACHE_DIR to a writable folder" in caplog.text
+
+
+KEPT = """
+import sys
+from typing import NamedTuple
+
+from spaceprobe.folding.kernels import compiling
+
+compiling._sources_digest = lambda: sys.argv[1]
+
+
+class Before(NamedTuple):
+    number: int
+
+
+@compiling.cached
+def doubled(pair):
+    return 2 * pair.number
+
+
+print(doubled(Before(21)), sum(doubled.stats.cache_hits.values()))
+"""
+
+
+def test_compiled_code_of_an_earlier_version_is_not_read(tmp_path: Path) -> None:
+    """Numba cannot even look whether it is out of date where a type was renamed since."""
+
+    def run(digest: str) -> list[str]:
+        command = [sys.executable, "-c", "import kept", digest]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment |= {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+        done = subprocess.run(
+            command,
+            **{"cwd": tmp_path, "env": environment, "capture_output": True, "text": True},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    (tmp_path / "kept.py").write_text(KEPT)
+    assert run("first") == ["42", "0"]
+    assert run("first") == ["42", "1"]  # it is kept
+    (tmp_path / "kept.py").write_text(KEPT.replace("Before", "Later"))
+    assert run("second") == ["42", "0"]
 
 
 def test_error_in_a_thread_stops_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from spaceprobe.lmd.verdicts import THRESHOLD
 from spaceprobe.report.drawing.curves import draw_curves, finish_curves
 from spaceprobe.report.drawing.marks import empty_figure, grid_figure, log_scale
 from spaceprobe.report.drawing.style import MUTED, styled
@@ -17,9 +18,6 @@ CRITERIA = {
     "subspace_sine": "sine between leading subspaces",
     "log_loss_change": "change of log loss",
 }
-
-CONVERGED_BELOW = 0.05
-"""Below which a criterion counts as converged: the threshold of `spaceprobe.lmd.convergence`."""
 
 
 def convergence_curves(runs: pd.DataFrame, convergence: pd.DataFrame) -> Figure:
@@ -40,7 +38,7 @@ def convergence_curves(runs: pd.DataFrame, convergence: pd.DataFrame) -> Figure:
         for axes, (column, name) in zip(figure.axes, CRITERIA.items(), strict=True):
             log_scale(axes, "y")
             draw_curves(axes, grouped, column, middle="median")
-            axes.axhline(CONVERGED_BELOW, color=MUTED, linestyle="--", linewidth=0.9)
+            axes.axhline(THRESHOLD, color=MUTED, linestyle="--", linewidth=0.9)
             axes.set_title(name, fontsize=8)
         finish_curves(figure, grouped)
     return figure
