@@ -235,6 +235,10 @@ def test_a_table_filters_by_what_is_typed(opened, tmp_path_factory):
     assert len(shown) == 1
     assert re.match(r"trained\s+3x6\s", shown[0])
     assert status.inner_text() == "1 of 9 rows"
+    for text, num_rows in (("x6", 3), ("rained", 0), ("UNTRAINED", 3)):
+        field.fill(text)  # a word matches where it begins
+        assert status.inner_text() == f"{num_rows} of 9 rows"
+    field.fill("trained 3x6")
     page.locator("#table-architectures th button").first.click()  # sorting keeps what is hidden
     assert sum(row.is_visible() for row in rows.all()) == 1
     field.focus()

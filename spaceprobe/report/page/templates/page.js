@@ -1,5 +1,13 @@
 "use strict";
 /* Tables sort by their heads and filter by words; without this script they are plain tables. */
+const isLetter = (character) => character !== undefined && /\p{L}/u.test(character);
+/* A word matches where it begins: "trained" does not match "untrained", but "x6" matches "3x6". */
+const matches = (text, word) => {
+  for (let place = text.indexOf(word); place >= 0; place = text.indexOf(word, place + 1)) {
+    if (!isLetter(word[0]) || !isLetter(text[place - 1])) return true;
+  }
+  return false;
+};
 for (const block of document.querySelectorAll("div.table")) {
   const body = block.querySelector("tbody");
   const rows = [...body.rows];
@@ -37,7 +45,7 @@ for (const block of document.querySelectorAll("div.table")) {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
     rows.forEach((row, place) => {
-      row.hidden = !words.every((word) => texts[place].includes(word));
+      row.hidden = !words.every((word) => matches(texts[place], word));
       count += row.hidden ? 0 : 1;
     });
     status.textContent = words.length ? `${count} of ${rows.length} rows` : "";
