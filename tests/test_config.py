@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study.config import dump_study, load_study, section_models
+from spaceprobe.stages import STAGES as ALL
+from spaceprobe.study.config import dump_study, load_study, loading, section_models
 from spaceprobe.study.config.composer import compose, plain
 from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.explain import allowed
@@ -21,13 +22,14 @@ from tests.study_stages import FIT, PROBE, STAGES, ReportSettings, make_stage
 
 
 @pytest.fixture
-def load(tmp_path):
+def load(tmp_path, monkeypatch):
     """Loads a study from its text and words of the command line."""
 
     def load(text="{}", overrides=(), flags=None, stages=STAGES):
         path = tmp_path / "s.yaml"
         path.write_text(text)
-        return load_study(path, overrides, flags, stages=stages)
+        monkeypatch.setattr(loading, "STAGES", stages)
+        return load_study(path, overrides, flags)
 
     return load
 
@@ -132,10 +134,10 @@ def test_sections_that_stages_share():
 
 
 def test_stages_of_a_study(load):
-    assert load("{}", stages=None).stages == ("train", "fold", "lmd", "summarize")
-    study = load("study: {stages: [lmd, train, lmd]}", stages=None)
+    assert load("{}", stages=ALL).stages == ("train", "fold", "lmd", "summarize")
+    study = load("study: {stages: [lmd, train, lmd]}", stages=ALL)
     assert study.stages == ("train", "lmd")
-    assert load(dump_study(study), stages=None).stages == study.stages
+    assert load(dump_study(study), stages=ALL).stages == study.stages
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_stages_of_a_study(load):
 )
 def test_stages_that_do_not_work(load, text, message):
     with pytest.raises(ConfigError, match=message):
-        load(text, stages=None)
+        load(text, stages=ALL)
 
 
 def test_what_a_setting_may_be():
@@ -309,7 +311,7 @@ def test_a_folder_is_named_as_such(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConfigError, match=r"^folder:1:1: found a directory, allowed: a YAML file$"):
-        load_study("folder", stages=STAGES)
+        load_study("folder")
 
 
 def test_shipped_configs_of_an_installed_package(tmp_path):
@@ -343,8 +345,8 @@ def test_dump_and_load(load, tmp_path):
     assert "decay: 0.0\n" in text  # defaults are written out
     path = tmp_path / "study.yaml"
     path.write_text(text)
-    assert load_study(path, stages=STAGES, name="s") == study
-    assert dump_study(load_study(path, stages=STAGES)) == text
+    assert load_study(path, name="s") == study
+    assert dump_study(load_study(path)) == text
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
@@ -367,7 +369,7 @@ def test_dump_and_load_anything(load, tmp_path, root, rate, decay, seeds):
     assert study.sections["fit"].rate == rate
     path = tmp_path / "again.yaml"
     path.write_text(dump_study(study))
-    assert load_study(path, stages=STAGES, name="s") == study
+    assert load_study(path, name="s") == study
 
 
 @pytest.mark.parametrize("word", [*SCALARS, "a: b", "# a", "[a", "- a", "'", '"', "a'b\"", "!a", "%"])
@@ -378,7 +380,7 @@ def test_dumped_text_stays_text(word, load, tmp_path):
     assert study.sections["model"].root == Path(word)
     path = tmp_path / "again.yaml"
     path.write_text(dump_study(study))
-    assert load_study(path, stages=STAGES, name="s") == study
+    assert load_study(path, name="s") == study
 
 
 # --- manners -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spaceprobe.study.config import load_study
+from spaceprobe.study.config import load_study, loading
 from spaceprobe.study.config.problems import ConfigError
 from spaceprobe.study.config.yaml_text import MAX_BYTES
 from tests.study_stages import STAGES
@@ -215,7 +215,9 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
 
 
 def load(path):
-    return load_study(path, stages=STAGES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "STAGES", STAGES)
+        return load_study(path)
 
 
 def errors_of(path):
@@ -315,13 +317,14 @@ HOSTILE = {
 
 MEASURED = """
 import sys, time
-from spaceprobe.study.config import load_study
+from spaceprobe.study.config import load_study, loading
 from spaceprobe.study.config.problems import ConfigError
 from tests.study_stages import STAGES
 from pathlib import Path
 start = time.process_time()
 try:
-    load_study(Path(sys.argv[1]), stages=STAGES)
+    loading.STAGES = STAGES
+    load_study(Path(sys.argv[1]))
 except ConfigError as error:
     print(str(error)[:100])
 else:

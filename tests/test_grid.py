@@ -6,7 +6,7 @@ import time
 import pytest
 
 from spaceprobe.study import grid
-from spaceprobe.study.config import load_study
+from spaceprobe.study.config import load_study, loading
 from spaceprobe.study.grid import expand, value_of, varying_probe_settings
 from tests.study_stages import FIT, OTHER, PROBE, STAGES, FitSettings, ReportSettings, make_stage
 
@@ -22,8 +22,9 @@ def runs(tmp_path, monkeypatch):
     def runs(text="{}", overrides=(), stages=STAGES):
         path = tmp_path / "s.yaml"
         path.write_text(text)
-        monkeypatch.setattr(grid, "STAGES", stages)
-        return expand(load_study(path, overrides, stages=stages))
+        for module in (grid, loading):
+            monkeypatch.setattr(module, "STAGES", stages)
+        return expand(load_study(path, overrides))
 
     return runs
 
@@ -130,6 +131,7 @@ def test_ten_thousand_runs_expand_at_once(tmp_path, monkeypatch):
     path.write_text(f"sweep:\n  fit.seed: {list(range(5000))}\n  model.shape: [2x3, 4x5]\n")
     start = time.process_time()
     monkeypatch.setattr(grid, "STAGES", STAGES)
-    found = expand(load_study(path, stages=STAGES))
+    monkeypatch.setattr(loading, "STAGES", STAGES)
+    found = expand(load_study(path))
     assert time.process_time() - start < 3  # 0.6 s on an idle core
     assert len(set(names(found))) == 10_000

@@ -4,16 +4,16 @@ A study has the sections that its stages declare; ``study``, which lists the sta
 which lists values of dotted keys: the study's runs are their product. No stage is known here by name.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spaceprobe.stages.stage import Stage
+from spaceprobe.stages import STAGES
 from spaceprobe.study.config.check import check
 from spaceprobe.study.config.composer import compose
 from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.finding import check_name, find_config, read_text
 from spaceprobe.study.config.overrides import apply_overrides
-from spaceprobe.study.config.sections import SWEEP, all_stages, fixed_sections, section_models
+from spaceprobe.study.config.sections import SWEEP, fixed_sections, section_models
 from spaceprobe.study.config.study import Study
 
 
@@ -22,7 +22,6 @@ def load_study(
     overrides: Sequence[str] = (),
     flags: Mapping[str, tuple[str, str]] | None = None,
     *,
-    stages: Iterable[Stage] | None = None,
     name: str | None = None,
 ) -> Study:
     """Return a study.
@@ -31,7 +30,6 @@ def load_study(
         config: a path, or what a user may write for one (see `find_config`).
         overrides: the values of ``--set``, such as ``training.epochs=5``.
         flags: by dotted key, a flag as the user wrote it and its value: ``("--per-class", "50")``.
-        stages: whose sections it has; all stages if None.
         name: the study's name, where it is not the stem of its file.
 
     Raises:
@@ -41,10 +39,9 @@ def load_study(
     name = path.stem if name is None else name
     text = read_text(path)
     problems = check_name(name, path)
-    stages = all_stages(stages)
-    models = section_models(stages)
+    models = section_models(STAGES)
     root = compose(text, str(path), problems)
     document = Document(root, str(path), problems, [*models, SWEEP])
     apply_overrides(document, models, overrides, flags or {})
-    sections, axes = check(document, models, fixed_sections(stages))
+    sections, axes = check(document, models, fixed_sections(STAGES))
     return Study(name, path, sections, axes)

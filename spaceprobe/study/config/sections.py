@@ -1,6 +1,6 @@
 """The sections of a study file: those of the stages, ``study`` and ``slurm``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -22,22 +22,12 @@ Models = Mapping[str, type[Settings]]
 """The model of each section, in the order of the stages."""
 
 
-def all_stages(stages: Iterable[Stage] | None = None) -> tuple[Stage, ...]:
-    """Return the given stages, or all that spaceprobe has."""
-    if stages is None:
-        from spaceprobe.stages import STAGES  # here: stages may import this module
-
-        return STAGES
-    return tuple(stages)
-
-
-def section_models(stages: Iterable[Stage] | None = None) -> Models:
+def section_models(stages: Sequence[Stage]) -> Models:
     """Return the model of each section, in the order of the stages, then those that belong to no stage.
 
     Raises:
         ValueError: two stages declare one section differently, or one declares a section of spaceprobe's own.
     """
-    stages = all_stages(stages)
     models: dict[str, type[Settings]] = {}
     for stage in stages:
         for section, model in stage.sections.items():
@@ -48,9 +38,8 @@ def section_models(stages: Iterable[Stage] | None = None) -> Models:
     return models
 
 
-def fixed_sections(stages: Iterable[Stage]) -> set[str]:
+def fixed_sections(stages: Sequence[Stage]) -> set[str]:
     """Return the sections that cannot be swept, since no stage reads them for a single run."""
-    stages = tuple(stages)
     of_runs = {name for stage in stages if isinstance(stage, RunStage) for name in stage.sections}
     return {STUDY, SLURM} | {name for stage in stages for name in stage.sections if name not in of_runs}
 

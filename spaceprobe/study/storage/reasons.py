@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from spaceprobe.stages import STAGES
 from spaceprobe.study.config import section_models
 
 MAX_REPORTED = 3
@@ -51,7 +52,7 @@ def is_same_epoch(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
 @cache
 def _defaults() -> Mapping[str, Any]:
     """Return the default of every setting of a study file, by dotted key."""
-    return _flat({name: model().model_dump(mode="json") for name, model in section_models().items()})
+    return _flat({name: model().model_dump(mode="json") for name, model in section_models(STAGES).items()})
 
 
 def _differ(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> bool:
