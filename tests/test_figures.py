@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 
 import spaceprobe.report.figures as figures
+from spaceprobe.analysis.aggregates import aggregate_runs
 from spaceprobe.results.groups import MAX_GROUPS, choose, rows_by_group
+from spaceprobe.stages import TABLES
+from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 from tests.figure_tables import FIGURES, as_read, make_tables, words_of
 
@@ -288,9 +291,11 @@ def test_a_count_of_points_in_a_layer_is_not_a_way_of_reading(tables):
     assert "ways of reading" not in words_of(drawn)
 
 
-def test_a_table_of_class_pairs_is_not_taken_for_aggregates(tables):
-    with pytest.raises(ValueError, match=r"expected aggregates\.csv, got a table without the column state"):
-        figures.folding_against(tables["runs"], tables["folding"])
+def test_a_table_of_class_pairs_is_aggregated(tables):
+    drawn = figures.folding_against(tables["runs"], tables["folding"])
+    frames = Frames({name: tables[name] for name in ("runs", "folding")}, TABLES)
+    assert titles_of(drawn) == titles_of(figures.folding_against(tables["runs"], aggregate_runs(frames)))
+    assert titles_of(drawn)
 
 
 def test_ranks_on_the_diagonal_are_off_by_nothing(tables):

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from spaceprobe.analysis.aggregates import aggregate_runs
 from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
 from spaceprobe.analysis.over_seeds import t_interval
 from spaceprobe.report.drawing.marks import STATE_LOOKS, Look, empty_figure, legend_above, name_below
@@ -21,6 +22,8 @@ from spaceprobe.results.groups import LABEL, notes_on_failures, with_groups
 from spaceprobe.results.missing import why_missing
 from spaceprobe.results.questions import architecture_rows, correlation_row, varying_predictors
 from spaceprobe.results.results import Results
+from spaceprobe.stages import TABLES
+from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import TRAINED
 
 RESPONSES = {
@@ -33,7 +36,7 @@ RESPONSES = {
 
 def folding_against(
     runs: pd.DataFrame,
-    aggregates: pd.DataFrame,
+    folding: pd.DataFrame,
     correlations: pd.DataFrame | None = None,
     axis: str = "depth",
 ) -> Figure:
@@ -45,15 +48,13 @@ def folding_against(
 
     Args:
         runs: runs.csv.
-        aggregates: aggregates.csv.
+        folding: aggregates.csv; or folding.csv, which is aggregated here.
         correlations: correlations.csv; None for no correlation.
         axis: ``depth``, ``width`` or the column of a swept number.
-
-    Raises:
-        ValueError: a table is not aggregates.csv.
     """
-    if "state" not in aggregates:
-        raise ValueError("aggregates: expected aggregates.csv, got a table without the column state")
+    aggregates = folding
+    if "source_class" in folding:
+        aggregates = aggregate_runs(Frames({"runs": runs, "folding": folding}, TABLES))
     missing = why_no_axis(axis, runs)
     if missing:
         return empty_figure(missing, *notes_on_failures(runs))
