@@ -8,7 +8,7 @@ import bench_training
 
 
 def main() -> None:
-    """Runs all benchmarks."""
+    """Run all benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where bench.csv and bench.png go")
     out = parser.parse_args().out

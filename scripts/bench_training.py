@@ -19,7 +19,7 @@ LEARNING_RATE = 1e-3
 
 
 def plain_epoch() -> float:
-    """Returns the seconds of an epoch as tutorials write it; nothing is evaluated."""
+    """Return the seconds of an epoch as tutorials write it; nothing is evaluated."""
     dataset = datasets.MNIST(embedded_root(), train=True, download=False, transform=ToTensor())
     loader = DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True)
     network = mlp(WIDTHS, torch.Generator().manual_seed(0))
@@ -33,7 +33,7 @@ def plain_epoch() -> float:
 
 
 def our_epoch() -> float:
-    """Returns the seconds of an epoch of ours, evaluation on all images included."""
+    """Return the seconds of an epoch of ours, evaluation on all images included."""
     images, test = load_split(MNIST, train=True), load_split(MNIST, train=False)
     generator = torch.Generator().manual_seed(0)
     times = []
@@ -51,7 +51,7 @@ def our_epoch() -> float:
 
 
 def main(num_rounds: int = 3) -> None:
-    """Prints both, best of some rounds in turn, and their ratio."""
+    """Print both, best of some rounds in turn, and their ratio."""
     torch.set_num_threads(1)
     our_epoch()  # reads the data
     rounds = [(plain_epoch(), our_epoch()) for _ in range(num_rounds)]

@@ -11,7 +11,7 @@ NUM_TRAIN, NUM_TEST = 300, 130
 
 
 def call(*arguments, with_report=False):
-    """Runs a command; an unexpected exception fails the test with its traceback.
+    """Run a command; an unexpected exception fails the test with its traceback.
 
     A run makes its report only where that is asked for: it takes longer than the small studies of tests.
     """
@@ -22,12 +22,12 @@ def call(*arguments, with_report=False):
 
 
 def plain(name):
-    """Returns the name of a run or part without the hash of its settings: with it, names say too much."""
+    """Return the name of a run or part without the hash of its settings: with it, names say too much."""
     return re.sub(r"-[0-9a-f]{6}(?=$|[.-])", "", name)
 
 
 def small_mnist(root):
-    """Writes the first images of MNIST in torchvision's layout and returns the folder."""
+    """Write the first images of MNIST in torchvision's layout and return the folder."""
     folder = root / RAW_FOLDER
     folder.mkdir(parents=True)
     for name, count in (("train", NUM_TRAIN), ("t10k", NUM_TEST)):

@@ -34,7 +34,7 @@ class DegenerateCase:
     b: Vector
 
     def arrays(self) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray, np.ndarray]:
-        """Returns [(weight (out x in), bias (out))], a (in) and b (in) in float64."""
+        """Return [(weight (out x in), bias (out))], a (in) and b (in) in float64."""
         layers = [
             (np.array(weight, dtype=np.float64), np.array(bias, dtype=np.float64))
             for weight, bias in self.layers
@@ -42,7 +42,7 @@ class DegenerateCase:
         return layers, np.array(self.a, dtype=np.float64), np.array(self.b, dtype=np.float64)
 
     def module(self) -> torch.nn.Sequential:
-        """Returns the network as torch layers in float64."""
+        """Return the network as torch layers in float64."""
         modules: list[torch.nn.Module] = []
         layers, _, _ = self.arrays()
         for index, (weight, bias) in enumerate(layers):
@@ -89,14 +89,14 @@ Mutation = Callable[[random.Random, Place, Layer], Layer]
 
 
 def reaching(above: list[Layer], point: Vector) -> Vector:
-    """Returns what the layer after those above is given at a point."""
+    """Return what the layer after those above is given at a point."""
     if not above:
         return point
     return [max(z, Fraction(0)) for z in pre_activations(above, True, point)[-1]]
 
 
 def vanish_at(point: Vector, place: Place, layer: Layer, units: list[int]) -> Layer:
-    """Returns the layer with biases such that the units are zero at a point."""
+    """Return the layer with biases such that the units are zero at a point."""
     weight, bias = layer
     hidden = reaching(place.above, point)
     bias = list(bias)
@@ -212,7 +212,7 @@ def fits_float64(layers: list[Layer]) -> bool:
 
 
 def is_resolvable(case: DegenerateCase, times: list[Fraction]) -> bool:
-    """Returns whether everything that is not exactly degenerate is far from it.
+    """Return whether everything that is not exactly degenerate is far from it.
 
     Breakpoints 1e-15 apart, or a turn 1e-15 before zero, are beyond float64: no walk can be asked
     for them. At each of the breakpoints `times` a unit has to be zero, or more than `RESOLUTION`
@@ -235,7 +235,7 @@ def is_resolvable(case: DegenerateCase, times: list[Fraction]) -> bool:
 
 
 def draw_case(name: str, mutations: list[Mutation], depth: int) -> DegenerateCase:
-    """Returns a network of random small numbers to which each mutation was done in most layers.
+    """Return a network of random small numbers to which each mutation was done in most layers.
 
     Draws again while a number does not fit into a float64, a near tie is beyond it, or (mostly)
     where hardly anything happens on the path.
@@ -265,7 +265,7 @@ def draw_once(name: str, rng: random.Random, mutations: list[Mutation], depth: i
 
 
 def drawn_cases(kind: str) -> Iterator[DegenerateCase]:
-    """Yields the cases of one of `KINDS` but "known"."""
+    """Yield the cases of one of `KINDS` but "known"."""
     if kind == "mixed":
         for seed in range(0, 512, 3):
             mutations = [m for k, m in enumerate(MUTATIONS.values()) if (seed + 1) >> k & 1]
@@ -303,10 +303,10 @@ KINDS = ("known", *MUTATIONS, "small-integers", "mixed")
 
 @cache
 def cases_of(kind: str) -> tuple[DegenerateCase, ...]:
-    """Returns the cases of one of `KINDS`; drawing them takes a second or so."""
+    """Return the cases of one of `KINDS`; drawing them takes a second or so."""
     return tuple(known_cases() if kind == "known" else drawn_cases(kind))
 
 
 def degenerate_cases() -> tuple[DegenerateCase, ...]:
-    """Returns all cases, more than 500."""
+    """Return all cases, more than 500."""
     return tuple(case for kind in KINDS for case in cases_of(kind))

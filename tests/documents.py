@@ -12,29 +12,29 @@ PAGES = [
 
 
 def page_name(path):
-    """Returns the page's path as it is written in the repository."""
+    """Return the page's path as it is written in the repository."""
     return str(path.relative_to(ROOT))
 
 
 def blocks(path, language):
-    """Returns the code blocks of a language; an empty one for those without."""
+    """Return the code blocks of a language; an empty one for those without."""
     return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
 
 
 def headings(path):
-    """Returns the titles of a page's sections."""
+    """Return the titles of a page's sections."""
     return re.findall(
         r"^#+ (.+)$", re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.M), re.M
     )
 
 
 def anchor(heading):
-    """Returns the anchor that GitHub and MyST give to a heading."""
+    """Return the anchor that GitHub and MyST give to a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def command_lines(path):
-    """Returns the words of every `spaceprobe …` that a page quotes, in a block or within a sentence."""
+    """Return the words of every `spaceprobe …` that a page quotes, in a block or within a sentence."""
     text = path.read_text()
     quoted = re.findall(r"`(spaceprobe [^`]+)`", text)
     for block in [*blocks(path, ""), *blocks(path, "sh")]:
@@ -44,6 +44,6 @@ def command_lines(path):
 
 
 def targets(path):
-    """Returns the file and the anchor of every link and picture that stays in the repository."""
+    """Return the file and the anchor of every link and picture that stays in the repository."""
     links = re.findall(r"\]\(([^)\s]+)\)", path.read_text())
     return [link.partition("#")[::2] for link in links if not re.match(r"\w+://", link)]

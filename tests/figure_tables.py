@@ -16,7 +16,7 @@ EPOCHS = (0, 3)
 
 
 def make_tables(architectures=("2x6", "3x4"), seeds=(0, 1, 2), **swept):
-    """Returns the tables by name of runs over architectures, seeds and at most one further setting."""
+    """Return the tables by name of runs over architectures, seeds and at most one further setting."""
     rng = np.random.default_rng(7)
     name, values = next(iter(swept.items()), ("", (None,)))
     runs, rows = [], {table: [] for table in (*TABLES, "aggregates")}
@@ -37,7 +37,7 @@ def make_tables(architectures=("2x6", "3x4"), seeds=(0, 1, 2), **swept):
 
 
 def as_read(table):
-    """Returns a table as `pandas.read_csv` gives it, with the types that it guesses."""
+    """Return a table as `pandas.read_csv` gives it, with the types that it guesses."""
     return pd.read_csv(io.StringIO(table.to_csv(index=False)))
 
 
@@ -154,7 +154,7 @@ FIGURES = {
 
 
 def words_of(figure):
-    """Returns all texts of a figure, one a line."""
+    """Return all texts of a figure, one a line."""
     from matplotlib.text import Text
 
     return "\n".join(text.get_text() for text in figure.findobj(Text) if text.get_text())

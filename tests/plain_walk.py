@@ -25,7 +25,7 @@ class PlainPath:
 def run(
     hidden: list[Layer], x: np.ndarray, dx: np.ndarray, on: list[np.ndarray], tolerance: float, settle: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns z, dz and what counts as zero of all units; settles the states ``on`` if asked to.
+    """Return z, dz and what counts as zero of all units; settles the states ``on`` if asked to.
 
     The size of a sum is that of its terms; dz is compared with the size of its own.
     """
@@ -74,7 +74,7 @@ def plain_walk(
 
 
 def read(patterns: list[np.ndarray]) -> tuple[int, int, int, int]:
-    """Returns length, reach, and length and reach of the first prefix with the largest χ."""
+    """Return length, reach, and length and reach of the first prefix with the largest χ."""
     length = reach = peak_length = peak_reach = 0
     for before, after in pairwise(patterns):
         length += int((before != after).sum())

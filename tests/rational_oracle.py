@@ -29,7 +29,7 @@ class ExactFolding:
 
 
 def pre_activations(layers: list[Layer], relu_at_end: bool, point: Vector) -> list[Vector]:
-    """Returns the inputs of every ReLU at a point, layer by layer."""
+    """Return the inputs of every ReLU at a point, layer by layer."""
     counted = layers if relu_at_end else layers[:-1]
     before_relu = []
     hidden = point
@@ -44,12 +44,12 @@ def pre_activations(layers: list[Layer], relu_at_end: bool, point: Vector) -> li
 
 
 def between(a: Vector, b: Vector, t: Fraction) -> Vector:
-    """Returns the point x(t) = (1-t)·a + t·b."""
+    """Return the point x(t) = (1-t)·a + t·b."""
     return [(1 - t) * start + t * end for start, end in zip(a, b, strict=True)]
 
 
 def breakpoints(layers: list[Layer], relu_at_end: bool, a: Vector, b: Vector) -> list[Fraction]:
-    """Returns 0, 1 and every t between at which some unit changes its sign, ascending."""
+    """Return 0, 1 and every t between at which some unit changes its sign, ascending."""
     times = [Fraction(0), Fraction(1)]
     for depth in range(len(layers) if relu_at_end else len(layers) - 1):
         # between two of these times every layer above is in one region, so this one's z is affine
@@ -67,7 +67,7 @@ def breakpoints(layers: list[Layer], relu_at_end: bool, a: Vector, b: Vector) ->
 def patterns_along(
     layers: list[Layer], relu_at_end: bool, a: Vector, b: Vector
 ) -> list[tuple[Fraction, list[bool]]]:
-    """Returns the linear regions along the open segment: where each is entered, and its pattern."""
+    """Return the linear regions along the open segment: where each is entered, and its pattern."""
     regions: list[tuple[Fraction, list[bool]]] = []
     for start, end in pairwise(breakpoints(layers, relu_at_end, a, b)):
         middle = between(a, b, (start + end) / 2)
@@ -82,7 +82,7 @@ def hamming_distance(first: list[bool], second: list[bool]) -> int:
 
 
 def read_patterns(patterns: list[list[bool]]) -> tuple[int, int, int, int]:
-    """Returns length, reach, and length and reach of the first prefix with the largest χ."""
+    """Return length, reach, and length and reach of the first prefix with the largest χ."""
     length = reach = 0
     best = Fraction(0)
     peak = (0, 0)
@@ -96,7 +96,7 @@ def read_patterns(patterns: list[list[bool]]) -> tuple[int, int, int, int]:
 
 
 def fold_exactly(layers: list[Layer], relu_at_end: bool, a: Vector, b: Vector) -> ExactFolding:
-    """Returns the folding of the path from a to b, read from both ends."""
+    """Return the folding of the path from a to b, read from both ends."""
     patterns = [pattern for _, pattern in patterns_along(layers, relu_at_end, a, b)]
     length, reach_from_a, *peak_from_a = read_patterns(patterns)
     length_back, reach_from_b, *peak_from_b = read_patterns(patterns[::-1])

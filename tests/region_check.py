@@ -41,7 +41,7 @@ def check_regions(
 
 
 def as_rational(network: nn.Sequential, a: Tensor, b: Tensor) -> tuple[list[Layer], Vector, Vector]:
-    """Returns an MLP and two points in the numbers of the rational oracle, exactly."""
+    """Return an MLP and two points in the numbers of the rational oracle, exactly."""
     layers = [
         ([vector(row) for row in step.weight.detach()], vector(step.bias.detach()))
         for step in network

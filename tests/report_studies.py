@@ -42,7 +42,7 @@ PAPER_WIDTH = 718
 
 
 def start(name, text, results, exit_code=0):
-    """Takes a study through all stages and its report; returns its folder."""
+    """Take a study through all stages and its report; return its folder."""
     file = results / f"{name}.yaml"
     results.mkdir(exist_ok=True)
     file.write_text(SMALL * ("data:" not in text) + text)
@@ -54,12 +54,12 @@ def start(name, text, results, exit_code=0):
 
 
 def reported(name, factory):
-    """Returns the folder of one of `STUDIES`, computed once in a session; not to be changed."""
+    """Return the folder of one of `STUDIES`, computed once in a session; not to be changed."""
     return _reported(name, factory.getbasetemp())
 
 
 def compared(factory):
-    """Returns the folder of a comparison of two of `STUDIES`."""
+    """Return the folder of a comparison of two of `STUDIES`."""
     return _compared(factory.getbasetemp())
 
 
@@ -78,13 +78,13 @@ def _compared(base):
 
 
 def bytes_of(folder: Path) -> Mapping[str, bytes]:
-    """Returns what a report consists of, by path."""
+    """Return what a report consists of, by path."""
     files = [folder / "report.html", *sorted((folder / "figures").iterdir())]
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 def chromium() -> str:
-    """Returns where the system's Chromium is; without one a test is skipped, or fails where CI is set."""
+    """Return where the system's Chromium is; without one a test is skipped, or fails where CI is set."""
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next((path for name in names if (path := shutil.which(name))), None)
     if found is None:

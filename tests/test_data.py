@@ -1,4 +1,4 @@
-"""MNIST: embedded, unpacked once, never believed unchecked."""
+"""MNIST: embedded, unpacked once, never trusted unchecked."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Decoded images in a mapped file: the same bits, shared, and never believed."""
+"""Decoded images in a mapped file: the same bits, shared, and never trusted."""
 
 import errno
 import os
@@ -49,7 +49,7 @@ def grey_levels(seed=0, num_points=NUM_POINTS):
 
 
 def as_before(raw):
-    """Returns the pixels as torch gave them before there were files."""
+    """Return the pixels as torch gave them before there were files."""
     return (torch.from_numpy(raw).float() / 255).numpy()
 
 
@@ -58,7 +58,7 @@ def equal_bits(a, b):
 
 
 def file_behind(array):
-    """Returns the file that an array is mapped from, as the system knows it, or None."""
+    """Return the file that an array is mapped from, as the system knows it, or None."""
     address = array.ctypes.data
     for line in Path("/proc/self/maps").read_text().splitlines():
         bounds, *_, last = line.split(maxsplit=5)
@@ -191,7 +191,7 @@ def test_a_file_swapped_for_another_is_made_anew(folder, caplog):
 
 
 def own_memory(raw, caplog, problem):
-    """Checks that pixels are right, in memory of the process's own, and that this is said once."""
+    """Check that pixels are right, in memory of the process's own, and that this is said once."""
     for name in ("one", "two"):
         pixels = decoded_pixels(raw, name)
         assert equal_bits(pixels, as_before(raw))

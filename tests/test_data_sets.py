@@ -37,14 +37,14 @@ def digest(name, **options):
 
 
 def idx(values):
-    """Returns an array of bytes as an IDX file."""
+    """Return an array of bytes as an IDX file."""
     values = np.asarray(values, dtype=np.uint8)
     header = bytes([0, 0, 8, values.ndim]) + b"".join(size.to_bytes(4, "big") for size in values.shape)
     return header + values.tobytes()
 
 
 def contents(seed=0, num_train=NUM_TRAIN):
-    """Returns the four files of a tiny image set."""
+    """Return the four files of a tiny image set."""
     rng = np.random.default_rng(seed)
     return {
         "train-images-idx3-ubyte": idx(rng.integers(256, size=(num_train, 28, 28))),
@@ -310,7 +310,7 @@ def test_digests_are_had_without_torch():
 
 
 def places(split):
-    """Returns t and height of regression targets, undone by hand."""
+    """Return t and height of regression targets, undone by hand."""
     targets = split.targets.double().numpy()
     return 3 * math.pi + targets[:, 0] * 3 * math.pi / math.sqrt(12), 10.5 + targets[:, 1] * 21 / math.sqrt(
         12
@@ -439,7 +439,7 @@ def test_swiss_roll_refuses(arguments, message):
 
 
 def where_drawn(num_points, share, seed):
-    """Returns the points that were drawn: among so many classes, none keeps its label by chance."""
+    """Return the points that were drawn: among so many classes, none keeps its label by chance."""
     return randomize_labels(torch.zeros(num_points, dtype=torch.int64), share, 10**12, seed) != 0
 
 

@@ -28,7 +28,7 @@ def titles_of(figure):
 
 
 def seen(figure):
-    """Returns the words of a figure that has been rendered, with warnings as errors, and fits two pages."""
+    """Return the words of a figure that has been rendered, with warnings as errors, and fits two pages."""
     ElementTree.fromstring(figures.render(figure, "svg"))
     assert figure.get_figheight() <= TALLEST
     return words_of(figure)

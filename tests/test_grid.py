@@ -17,7 +17,7 @@ GOLDEN_SINGLE = "2x30-s0-938eb2"
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
-    """Expands a study from its text."""
+    """Expand a study from its text."""
 
     def runs(text="{}", overrides=(), stages=STAGES):
         path = tmp_path / "s.yaml"

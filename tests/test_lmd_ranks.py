@@ -38,7 +38,7 @@ SCALE_FREE = [rule for rule in RULES if rule != "marchenko_pastur"]
 
 
 def ranks(values, shape=None, **options):
-    """Returns the rank table by rule; the shape is square by default."""
+    """Return the rank table by rule; the shape is square by default."""
     values = np.asarray(values, dtype=np.float64)
     return rank_table(values, shape or (len(values), len(values)), **options).set_index("rule")
 

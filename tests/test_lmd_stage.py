@@ -32,18 +32,18 @@ SHAPES = {0: (9, 784), 1: (6, 9), 2: (10, 6)}
 
 
 def call(*arguments):
-    """Runs a command in this process; an unexpected exception fails the test with its traceback."""
+    """Run a command in this process; an unexpected exception fails the test with its traceback."""
     return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False)
 
 
 def attempt(folder, text):
-    """Runs a study and returns what the command did."""
+    """Run a study and return what the command did."""
     (folder / "small.yaml").write_text(text)
     return call("run", folder / "small.yaml", "--results", folder)
 
 
 def run_study(folder, text):
-    """Runs a study and returns its folder of results."""
+    """Run a study and return its folder of results."""
     outcome = attempt(folder, text)
     assert outcome.exit_code == 0, outcome.output
     return folder / "small"
@@ -60,7 +60,7 @@ def tables(finished):
 
 
 def network_at(finished, run, epoch):
-    """Returns the weights of a checkpoint as safetensors reads them, without our own code."""
+    """Return the weights of a checkpoint as safetensors reads them, without our own code."""
     name = "model.safetensors" if epoch == 3 else f"model-epoch{epoch}.safetensors"
     return load_file(finished / "runs" / run / name)
 

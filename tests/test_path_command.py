@@ -65,7 +65,7 @@ def run_folder(results, start="5x9-s0", name="tiny"):
 
 
 def network_from(folder, file="model.safetensors"):
-    """Returns a network by its weights alone."""
+    """Return a network by its weights alone."""
     state = safetensors.torch.load_file(folder / file)
     steps = []
     for number in sorted({int(name.partition(".")[0]) for name in state}):
@@ -319,7 +319,7 @@ def example_of(results, **changed):
 
 
 def slow_largest(results, images):
-    """Returns the ends and χ of the most folded path of 5x9-s0, each path walked on its own."""
+    """Return the ends and χ of the most folded path of 5x9-s0, each path walked on its own."""
     network = network_from(run_folder(results))
     members = {label: np.flatnonzero(images.targets.numpy() == label)[:PER_CLASS] for label in (3, 5, 8)}
     found = {}

@@ -25,7 +25,7 @@ CORNERS = {"a": (0.0, 0.0), "b": (1.0, 0.0), "c": (0.0, 1.0)}
 
 
 def plane(pattern, distance=None):
-    """Returns a plane on the unit square, its rows in no order; row 0 of the arrays is the lowest."""
+    """Return a plane on the unit square, its rows in no order; row 0 of the arrays is the lowest."""
     pattern = np.array(pattern)
     rows, columns = pattern.shape
     x, y = np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, 1, rows))
@@ -41,7 +41,7 @@ def plane(pattern, distance=None):
 
 
 def steps(axes):
-    """Returns the values and edges of the curves of a panel."""
+    """Return the values and edges of the curves of a panel."""
     return [
         (patch.get_data().values.tolist(), patch.get_data().edges.tolist())
         for patch in axes.patches

@@ -33,7 +33,7 @@ def random_network(seed, kind="mlp"):
 
 
 def pattern_at(network, point):
-    """Returns the pattern at one point, by hooks on every ReLU of a forward pass."""
+    """Return the pattern at one point, by hooks on every ReLU of a forward pass."""
     seen = []
     hooks = [
         module.register_forward_hook(lambda _, inputs, __: seen.append((inputs[0] > 0).flatten()))
@@ -48,7 +48,7 @@ def pattern_at(network, point):
 
 
 def slow_plane(network, corner, right, up, horizontal, vertical):
-    """Returns distances and patterns, point by point."""
+    """Return distances and patterns, point by point."""
     start = pattern_at(network, corner)
     patterns = [
         [pattern_at(network, corner + h * (right - corner) + v * (up - corner)) for h in horizontal]
@@ -59,7 +59,7 @@ def slow_plane(network, corner, right, up, horizontal, vertical):
 
 
 def same_partition(numbers, patterns):
-    """Returns whether two points share a number exactly where they share a pattern."""
+    """Return whether two points share a number exactly where they share a pattern."""
     pairs = {
         (int(number), tuple(pattern))
         for row, found in zip(numbers, patterns, strict=True)

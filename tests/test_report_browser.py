@@ -154,7 +154,7 @@ def test_axe_finds_nothing(opened, tmp_path_factory, view):
 
 
 def _cells(page, table, column):
-    """Returns a column as it stands, None for what is empty."""
+    """Return a column as it stands, None for what is empty."""
     heads = page.locator(f"#{table} th").all_inner_texts()
     number = next(number for number, head in enumerate(heads) if head.strip() == column)
     return page.eval_on_selector_all(
@@ -205,7 +205,7 @@ def test_tables_sort_both_ways(opened, tmp_path_factory, name, table, column, ha
 
 
 def _tab_to(page, start, target):
-    """Goes from a field to a button with nothing but the key that does so."""
+    """Go from a field to a button with nothing but the key that does so."""
     page.focus(start)
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -280,7 +280,7 @@ def test_a_narrow_screen_scrolls_one_way_and_cuts_no_word(shared, file):
 
 
 def _luminance(color):
-    """Returns the relative luminance of `rgb(...)`; WCAG 2.2."""
+    """Return the relative luminance of `rgb(...)`; WCAG 2.2."""
     parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

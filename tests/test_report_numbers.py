@@ -148,7 +148,7 @@ def is_quoted(element):
 
 
 def faults(text, folder):
-    """Yields what is wrong with the numbers of a page."""
+    """Yield what is wrong with the numbers of a page."""
     root, tables = Page(text).root, Tables(folder)
     for data in root.all("data"):
         value = float(data.attributes["value"])
@@ -172,7 +172,7 @@ def faults(text, folder):
 
 
 def _faults_of_cells(block, tables):
-    """Yields the columns of words that are in no column of the CSV."""
+    """Yield the columns of words that are in no column of the CSV."""
     place = {"data-table": block.attributes["id"].removeprefix("table-")}
     rows = [row.all("td") for row in block.all("tbody")[0].all("tr")]
     numbers = [
@@ -201,7 +201,7 @@ def _faults_of_cells(block, tables):
 
 
 def _faults_of_labels(figure):
-    """Yields the drawings whose text for those who do not see them is not what stands below them."""
+    """Yield the drawings whose text for those who do not see them is not what stands below them."""
     captions = figure.all("figcaption")
     if not captions:
         return

@@ -1,4 +1,4 @@
-"""Whole commands: pages of studies that lack something say so, and are the same bytes whoever makes them."""
+"""Whole commands: pages of studies that lack something say so, and are the same bytes wherever they are made."""
 
 import os
 import re
@@ -76,7 +76,7 @@ LACKING = {
 
 
 def read(folder):
-    """Returns what stands in a page, drawings and settings left out."""
+    """Return what stands in a page, drawings and settings left out."""
     return _words(Page((folder / "report.html").read_text(encoding="utf-8")).root)
 
 
@@ -154,7 +154,7 @@ def test_the_same_bytes_elsewhere_and_nothing_done_twice(tmp_path_factory, tmp_p
 
 
 def _command(folder):
-    """Returns the command line that provenance.json holds, as pages show it."""
+    """Return the command line that provenance.json holds, as pages show it."""
     import html
     import json
 

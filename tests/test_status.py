@@ -194,7 +194,7 @@ def test_a_run_whose_job_raises_is_failed_and_the_rest_is_done(study, tmp_path):
     assert sizes.to_dict() == {"2x5-s0": 8, "2x5-s1": 2, "2x5-s2": 8, "2x5-s3": 8}
     ended = [event for event in read_events(tmp_path) if event["event"] == "job_ended" and event["error"]]
     assert [(plain(event["run"]), event["num_parts"]) for event in ended] == [("2x5-s1", 1)]
-    # mended, it goes on, and is failed no more
+    # repaired, it continues, and is no longer failed
     assert call("run", study, "--results", tmp_path).exit_code == 0
     assert status(study, tmp_path)[0] == everywhere(train="done", fold="done")
 

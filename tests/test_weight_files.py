@@ -107,7 +107,7 @@ def state_opcodes(*tensors):
 
 
 def refused(path, match, **options):
-    """Reads a file that must be refused, promptly and in one line that names it."""
+    """Read a file that must be refused, promptly and in one line that names it."""
     start = time.monotonic()
     with pytest.raises(WeightFileError, match=match) as caught:
         read_weights(path, **options)
@@ -120,7 +120,7 @@ def refused(path, match, **options):
 
 
 def read_or_refused(path):
-    """Returns the tensors, or None and the message; any other error is a crash."""
+    """Return the tensors, or None and the message; any other error is a crash."""
     try:
         return read_weights(path), ""
     except WeightFileError as error:

@@ -27,7 +27,7 @@ TOLERANCE = 1e-12
 
 
 def call(*arguments):
-    """Runs a command in this process; an unexpected exception fails the test with its traceback."""
+    """Run a command in this process; an unexpected exception fails the test with its traceback."""
     return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False)
 
 
@@ -45,7 +45,7 @@ def weights():
 
 @pytest.fixture
 def decompose(tmp_path):
-    """Writes weights, decomposes them, and returns what came out and the tables."""
+    """Write weights, decomposes them, and return what came out and the tables."""
 
     def decompose(weights, *arguments, name="net.safetensors"):
         path = tmp_path / name
