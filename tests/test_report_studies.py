@@ -1,4 +1,4 @@
-"""Whole commands: pages of studies that lack something say so, and are the same bytes wherever they are made."""
+"""Whole commands: pages of incomplete studies say what they lack, and their bytes are the same everywhere."""
 
 import os
 import re
