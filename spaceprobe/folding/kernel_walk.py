@@ -1,7 +1,7 @@
 """Engine 3: the exact walk of an MLP, compiled for the CPU; the one for 10^8 paths.
 
-It gives what the jvp walk gives (design.md, section 3), for layers given as arrays. The modules in `kernels`
-do the work: a fast walk, layer by layer, which is sure of every linear region or gives up, and a careful
+It gives what the jvp walk gives (docs/design.md, "Engines"), for layers given as arrays. The modules in
+`kernels` do the work: a fast walk, layer by layer, which is sure of every linear region or gives up, and a careful
 walk, event by event, for the few paths on which the fast one gave up (ties, touches, ends on a boundary).
 Here the layers are checked and packed, and the paths are distributed over threads.
 
