@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_click",
+    "settings",
     "tables",
 ]
 exclude_patterns = ["_build", "_ext"]

@@ -234,6 +234,18 @@ def test_the_page_of_tables_shows_every_column(finished, monkeypatch):
     assert {name: shown[name] for name in written} == written
 
 
+def test_the_page_of_settings_shows_what_a_study_is_resolved_to(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    page = importlib.import_module("settings")
+    for name in ("settings", "tables"):
+        monkeypatch.delitem(sys.modules, name)
+    resolved = yaml.safe_load(CliRunner().invoke(main, ["validate", "quickstart"]).stdout)
+    swept = resolved.pop("sweep")
+    written = {f"{section}.{name}" for section, values in resolved.items() for name in values} | {*swept}
+    assert {key for key, _, _ in page.settings()} == written
+    assert all(meaning for _, _, meaning in page.settings())
+
+
 # the package
 
 

@@ -170,7 +170,8 @@ def test_an_old_report_is_called_so(tmp_path):
     outcome = call("fold", *command, "--set", "folding.per_class=2")
     assert outcome.exit_code == 0
     assert (
-        f"{folder / 'report.html'} is of earlier tables: `spaceprobe report` makes it anew" in outcome.stderr
+        f"{folder / 'report.html'} was made from earlier tables: `spaceprobe report` makes it again"
+        in outcome.stderr
     )
     assert "test images of each class: 3" in read(folder)
     no_more = [folder / "figures" / f"spectra.{suffix}" for suffix in ("svg", "png")]

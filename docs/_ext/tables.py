@@ -52,11 +52,11 @@ class TablesDirective(SphinxDirective):
         if table.settings_after is not None:
             facts.append(f"Swept settings stand after {table.settings_after}.")
         section += nodes.paragraph("", " ".join(facts))
-        section += _grid(("column", "holds", "meaning"), rows)
+        section += grid(("column", "holds", "meaning"), rows)
         return section
 
 
-def _grid(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> nodes.table:
+def grid(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> nodes.table:
     """Return a table whose first column is code; columns that are empty in every row are left out."""
     kept = [place for place in range(len(header)) if any(row[place] for row in rows)]
     group = nodes.tgroup(cols=len(kept))

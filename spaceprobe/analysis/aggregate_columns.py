@@ -23,8 +23,8 @@ _SIZES = ("num_paths", "num_sources", "num_targets")
 def aggregations(folding: Table) -> dict[str, tuple[str, str]]:
     """Return the aggregates of a measure: a column of folding.csv, and what is taken over class pairs.
 
-    All are medians; of ``folded`` there is the mean as well (design.md, section 2; arXiv 2502.09954 reports
-    such medians).
+    All are medians; of ``folded`` there is the mean as well (docs/definitions.md, "Aggregate of a
+    network"; arXiv 2502.09954 reports such medians).
 
     Args:
         folding: the declaration of folding.csv.

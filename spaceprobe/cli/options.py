@@ -136,7 +136,7 @@ def results_parameter() -> click.Parameter:
     return click.Option(
         ["--results"],
         type=_Folder(path_type=Path),
-        default=Path("results"),
+        default="results",
         show_default=True,
         metavar="DIR",
         help="Where the study's folder of results lies.",

@@ -100,7 +100,7 @@ def path(
 
     Images are numbered among the test images, from 0. The study is taken as it was last started.
 
-    Example: spaceprobe path quickstart --run 2x30-s0-9e5f2c --from 17 --to 4321 --out path.svg
+    Example: spaceprobe path quickstart --run 2x30-s0-26e7d0 --from 17 --to 4321 --out path.svg
     """
     if num_points is not None and method != "sampled":
         raise click.UsageError("--points goes with --method sampled; an exact path has no points")

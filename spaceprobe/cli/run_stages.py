@@ -122,4 +122,4 @@ def _show_report(study: Study, folder: Path, *, is_wanted: bool) -> None:
                 return
         say(f"report   {folder / REPORT}")
     elif is_made(folder) and not is_current(folder):
-        notify(f"{folder / REPORT} is of earlier tables: `spaceprobe report` makes it anew")
+        notify(f"{folder / REPORT} was made from earlier tables: `spaceprobe report` makes it again")

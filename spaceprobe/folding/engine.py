@@ -33,25 +33,27 @@ def walk_paths(
 ) -> PathFolding:
     """Return the folding of the straight paths from a to b, read from both ends.
 
-    Every ReLU of the module counts, under whichever name it is called. All is computed in float64.
+    Every ReLU of the module counts, under whichever name it is called, and nothing else. Results are those
+    of float64.
 
     Args:
-        network: for ``sampled`` any module with ReLUs, for the others a piecewise-linear one.
+        network: for ``sampled`` any module with ReLUs, for the others one of ReLUs and affine maps.
         a: starts, of shape ``(num_paths, *input shape)``.
         b: ends, of the same shape.
         method: ``exact`` sees every linear region that the open segment crosses; ``sampled`` sees
             `num_points` evenly spaced points, both ends included, as in the folding paper. Two
             engines are exact and agree: ``kernel``, compiled for MLPs on the CPU, and ``jvp``, for any
-            module on any device; ``exact`` takes the first where it can.
+            such module on any device; ``exact`` takes the first where it can.
         num_points: for ``sampled``, at least 2.
         device: where to walk, such as ``"cuda"``.
-        tolerance: for the exact engines, see `DEFAULT_TOLERANCE`.
+        tolerance: for the exact engines; a unit is at its boundary where |z| ≤ tolerance · scale
+            (docs/definitions.md, "Settling").
         threads: of the kernel; None for OMP_NUM_THREADS where it is set, else all cores.
         precision: of the kernel; with ``float32`` close calls are still decided in float64.
 
     Raises:
         ValueError: if the arguments do not fit together, or the module has no ReLU or is random.
-        TypeError: if an exact walk is asked for through a function that is not piecewise linear.
+        TypeError: if an exact walk is asked for through a function that is neither affine nor a ReLU.
     """
     check_options(method, num_points, tolerance)
     check_images("a", a)

@@ -1,9 +1,9 @@
 """Engine 3: the exact walk of an MLP, compiled for the CPU; the one for 10^8 paths.
 
-It gives what the jvp walk gives (design.md, section 3), for layers given as arrays. The modules in `kernels`
-do the work: a fast walk, layer by layer, which is sure of every linear region or gives up, and a careful
-walk, event by event, for the few paths on which the fast one gave up (ties, touches, ends on a boundary).
-Here the layers are checked and packed, and the paths are distributed over threads.
+It gives what the jvp walk gives (docs/design.md, "Engines"), for layers given as arrays. The modules in
+`kernels` do the work: a fast walk, layer by layer, which is sure of every linear region or gives up, and a
+careful walk, event by event, for the few paths on which the fast one gave up (ties, touches, ends on a
+boundary). Here the layers are checked and packed, and the paths are distributed over threads.
 
 What belongs to an image is computed once. One walk serves both directions of a path. Counts are integers
 and maxima are maxima, so nothing depends on the number of threads or on which thread walks a path.

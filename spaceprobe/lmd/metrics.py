@@ -77,9 +77,8 @@ def data_metric(inputs: Float64[Tensor, "points inputs"], ridge: float = 1e-9) -
 
     Args:
         inputs: what enters the layer, one point a row.
-        ridge: ρ, from 0 to 1. At 1 S' is proportional to Σ. The default is that of docs/definitions.md,
-        "Latent metrics": the covariance of
-            a layer with dead inputs is singular.
+        ridge: ρ, from 0 to 1. At 1 S' is proportional to Σ. The default is that of
+            docs/definitions.md, "Latent metrics": the covariance of a layer with dead inputs is singular.
 
     Returns:
         A metric; rank 0 gives (None, None). Called with the singular triplets it raises
@@ -125,9 +124,8 @@ def laplacian_metric(
         graph_in: `neighbour_graph` of the inputs.
         graph_out: `neighbour_graph` of the outputs. With the same graph on both sides every S' is 1 up to
             the ridge.
-        ridge: ρ, from 0 to 1. At 1 S' is proportional to Σ. The default is that of docs/definitions.md,
-        "Latent metrics": dead ReLUs before
-            the layer make E singular.
+        ridge: ρ, from 0 to 1. At 1 S' is proportional to Σ. The default is that of
+            docs/definitions.md, "Latent metrics": dead ReLUs before the layer make E singular.
 
     Returns:
         A metric; rank 0 gives (None, None). Called with the singular triplets it raises

@@ -1,9 +1,9 @@
 """Has a network stably converged: what the theorem behind the factors assumes. Without torch.
 
 The Layer Matrix Decomposition (arXiv 2309.05968) is derived for a stably converged network: the weights
-have stopped moving, not merely slowed down. The paper gives no test; this one is ours (design.md,
-section 4). Four quantities per epoch and layer, of `spaceprobe.lmd.convergence`, are compared with
-`THRESHOLD`:
+have stopped moving, not merely slowed down. The paper gives no test; this one is ours
+(docs/definitions.md, "Stable convergence"). Four quantities per epoch and layer, of
+`spaceprobe.lmd.convergence`, are compared with `THRESHOLD`:
 
 - the full-batch gradient norm over its value at initialisation (`gradient_ratio`),
 - ‖ΔW‖_F / ‖W‖_F over the epoch, divided by lr / lr_max (`normalised_drift`): the raw drift alone is

@@ -27,7 +27,7 @@ class Run:
     """One network to train and probe.
 
     Attributes:
-        name: its label and a hash of its identity, such as ``2x30-s4-1f3a9c``.
+        name: its label and a hash of its identity, such as ``2x30-s4-57b1c6``.
         sections: the settings that identify it.
         identity: those of them that differ from their defaults, by dotted key.
         axes: its values of those of them that are swept, by dotted key.

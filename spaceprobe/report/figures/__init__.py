@@ -58,5 +58,5 @@ def figure_named(name: str) -> FigureEntry:
         SettingsError: there is none of that name.
     """
     if name not in FIGURES:
-        raise SettingsError(f"KIND {name!r}: is not a figure; choose one of {', '.join(FIGURES)}")
+        raise SettingsError(f"KIND {name!r} is not a figure; choose one of {', '.join(FIGURES)}")
     return FIGURES[name]
