@@ -64,7 +64,7 @@ def test_a_figure_is_drawn_in_the_format_of_its_name(finished, tmp_path, suffix,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["tiny", "depths"], r"KIND 'depths': is not a figure; choose one of depth, width, .*, training"),
+        (["tiny", "depths"], r"KIND 'depths' is not a figure; choose one of depth, width, .*, training"),
         (["tiny", "depth"], r"--out is missing: name the figure's file, such as --out depth\.pdf"),
         (["tiny", "depth", "--out", "x.jpg"], r"--out x\.jpg: ends in \.jpg; a figure is drawn as \.svg, .*"),
         (["tiny", "--out", "x.svg"], r"--out goes with a KIND"),
