@@ -1,4 +1,4 @@
-"""Class pairs: the paths from every test image of one class to every test image of another."""
+"""Class pairs: the paths from the test images of one class to those of another."""
 
 import itertools
 from collections.abc import Iterable, Mapping
@@ -106,7 +106,7 @@ def _ends(network: "nn.Module", data: "Dataset", key: Mapping[str, Any], section
 
 ENTRY = EndpointsEntry(
     name="class-pairs",
-    summary="from every test image of one class to every test image of another",
+    summary="from the test images of one class to those of another",
     module=__name__,
     layout="grid",
     key_columns=(
