@@ -1,4 +1,4 @@
-"""Whole commands: pages of studies that lack something say so, and are the same bytes wherever they are made."""
+"""Whole commands: pages of studies that lack something say so, and have the same bytes wherever made."""
 
 import os
 import re
