@@ -86,6 +86,18 @@ def open_whole(path: Path, *, keep_existing: bool = False) -> Iterator[BinaryIO]
     _flush_folder(path.parent)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        ResultsError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _as_results_error(path, error, "removed") from error
+
+
 def append_line(path: Path, line: str) -> None:
     """Append a line in one call, so that the lines of two processes do not mix (on NFS they may).
 
@@ -175,11 +187,11 @@ def check_place(folder: Path) -> None:
             return
 
 
-def _as_results_error(path: Path, error: OSError) -> ResultsError:
+def _as_results_error(path: Path, error: OSError, done: str = "written") -> ResultsError:
     way_out = _WAYS_OUT.get(error.errno or 0)
     kind = ResultsError if way_out is None else InTheWayError
     return kind(
-        f"{path}: cannot be written ({error.strerror}); {way_out or 'make room'} or give another folder with "
+        f"{path}: cannot be {done} ({error.strerror}); {way_out or 'make room'} or give another folder with "
         "--results"
     )
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from spaceprobe.files import open_whole, remove_abandoned, write_whole
+from spaceprobe.files import InTheWayError, open_whole, remove, remove_abandoned, write_whole
 
 
 def test_a_file_written_in_pieces_appears_when_its_block_has_ended(tmp_path):
@@ -49,3 +49,14 @@ def test_a_killed_writer_s_file_is_removed_after_a_minute(tmp_path):
     os.utime(temporary, (0, 0))
     remove_abandoned(tmp_path)
     assert not temporary.exists()
+
+
+def test_a_file_is_removed_once_and_a_folder_of_its_name_is_in_the_way(tmp_path):
+    path = tmp_path / "paths.csv"
+    path.write_bytes(b"old")
+    remove(path)
+    assert not path.exists()
+    remove(path)
+    path.mkdir()
+    with pytest.raises(InTheWayError, match=r"paths\.csv: cannot be removed \(.+\); .+ or give"):
+        remove(path)

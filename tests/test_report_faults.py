@@ -70,7 +70,8 @@ def _edit(path, column, value):
         (
             "architectures.csv",
             lambda p: p.write_text(p.read_text().replace("untrained,", "initial,")),
-            "architectures.csv: has the state initial of an earlier version; `spaceprobe run`",
+            "architectures.csv: has the state initial of an earlier version; `spaceprobe run` writes it "
+            "again, with --trust-code from what that version computed",
         ),
         ("runs.csv", lambda p: p.write_bytes(b""), "runs.csv: is cut off; `spaceprobe run` writes it again"),
         ("folding.csv", lambda p: (p.unlink(), p.mkdir()), "folding.csv: is not a file; move it away"),

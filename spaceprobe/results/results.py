@@ -139,7 +139,7 @@ def _read_frames(folder: Path) -> Frames:
         if other_states:
             raise SpaceprobeError(
                 f"{path}: has the state {min(map(str, other_states))} of an earlier version; `spaceprobe "
-                "run` writes it again"
+                "run` writes it again, with --trust-code from what that version computed"
             )
         frames[name] = frame
     return Frames(frames, DECLARED.values())

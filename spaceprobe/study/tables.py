@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from spaceprobe.files import remove
 from spaceprobe.stages import STAGES, TABLES, run_stage_named, stage_named
 from spaceprobe.stages.stage import FinishedPart, RunStage, Sections, Stage, StudyStage
 from spaceprobe.study.code_version import is_edited, table_version
@@ -48,7 +49,7 @@ class StudyTables:
         """Write the tables of a stage, with its summary and warnings, unless they would not change.
 
         Raises:
-            ResultsError: one cannot be written.
+            ResultsError: one cannot be written, or one that is not asked for cannot be removed.
         """
         sources = self._sources(stage)
         memo = self._parts.store.memo(stage.name)
@@ -60,7 +61,7 @@ class StudyTables:
                 if table.name in asked:
                     write_csv(path, frames[table.name])
                 else:
-                    path.unlink(missing_ok=True)
+                    remove(path)
             memo = {
                 "sources": sources,
                 "files": self._stamps(stage),
