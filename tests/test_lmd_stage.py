@@ -307,6 +307,8 @@ def test_fold_says_what_it_cannot_fold(tmp_path, setting, message):
         ("network.architecture=30-0", "units from 1 to 10000"),
         ("lmd.metrics=[data,data]", "expected each name once, got data, data"),
         ("lmd.probes=colour", "functional-rank, dimension, retrieval or semantics"),
+        ("folding.pairs=3-11", "folding.pairs: 3-11: the dataset has classes 0 to 9"),
+        ("network.activation=gelu", "gelu has no on and off to fold by"),
     ],
 )
 def test_settings_that_do_not_go_together(setting, message):

@@ -134,10 +134,12 @@ def validate(config: str | None, overrides: tuple[str, ...]) -> None:
     Example: spaceprobe validate my-study.yaml --set training.epochs=5
     """
     from spaceprobe.study.config import dump_study
-    from spaceprobe.study.grid import expand
+    from spaceprobe.study.grid import check_settings, expand
 
     study = load_study(config, overrides)
-    num_runs = len(expand(study))
+    runs = expand(study)
+    check_settings(runs, [stage for stage in STAGES if stage.name in study.stages])
+    num_runs = len(runs)
     say(dump_study(study).rstrip())
     notify(f"{study.name}: valid, {num_runs} run{'s' * (num_runs != 1)}")
 

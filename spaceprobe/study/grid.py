@@ -90,6 +90,19 @@ def expand(study: Study) -> list[Run]:
     ]
 
 
+def check_settings(runs: Sequence[Run], stages: Sequence[Stage]) -> None:
+    """Check that the settings of runs go together in each of some stages.
+
+    Raises:
+        SpaceprobeError: they do not.
+    """
+    for stage in stages:
+        if isinstance(stage, RunStage) and stage.check is not None:
+            for run in runs:
+                for sections in run.variants(stage):
+                    stage.check(sections)
+
+
 def varying_probe_settings(runs: Sequence[Run], stage: Stage) -> tuple[str, ...]:
     """Return the dotted keys that tell a stage's variants apart: key columns of its tables."""
     return runs[0].probes.varying(stage)

@@ -14,7 +14,7 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import ResultsError, check_place, write_whole
 from spaceprobe.stages.stage import Job, RunStage, Stage
 from spaceprobe.study.config import Study, dump_study
-from spaceprobe.study.grid import Run, expand
+from spaceprobe.study.grid import Run, check_settings, expand
 from spaceprobe.study.jobs.compute_target import ComputeTarget
 from spaceprobe.study.jobs.executor import Executor, JobWatch
 from spaceprobe.study.layout import PROVENANCE, RUN_LOG, STUDY_FILE
@@ -155,11 +155,7 @@ class Runner:
         Raises:
             SpaceprobeError: the settings of one of them do not go together.
         """
-        for stage in stages:
-            if isinstance(stage, RunStage) and stage.check is not None:
-                for run in self._selected:
-                    for sections in run.variants(stage):
-                        stage.check(sections)
+        check_settings(self._selected, stages)
         plans = self._planner.plan_all(stages)
         is_idle = not any(plan.busy for plan in plans)
         of_tables = [stage for stage in stages if not isinstance(stage, RunStage)]
