@@ -1,1 +1,1 @@
-"""Datasets as tensors in memory, and which of their images are the ends of paths."""
+"""Datasets as tensors in memory, each an entry of a registry."""

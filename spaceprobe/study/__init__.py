@@ -1,1 +1,1 @@
-"""Studies: settings, runs, stages and results."""
+"""Studies: their settings and runs, what is stored of them, and what takes them through their stages."""
