@@ -13,7 +13,7 @@ from spaceprobe.folding.guards import check_device
 from spaceprobe.folding.jvp_walk import TooManyRegions, paths_per_batch, walk_regions
 from spaceprobe.folding.measure import History, fold_history
 from spaceprobe.folding.options import Method
-from spaceprobe.folding.prepared_module import Ends, PreparedModule, prepare
+from spaceprobe.folding.prepared_module import EndValues, PreparedModule, prepare
 from spaceprobe.folding.sampled import points_per_block, sample_paths
 
 
@@ -28,10 +28,10 @@ class BlockWalker:
     """
 
     network: PreparedModule
-    walk: Callable[[Ends, Ends], History]
+    walk: Callable[[EndValues, EndValues], History]
     block_size: int
 
-    def fold(self, a: Ends, b: Ends) -> PathFolding:
+    def fold(self, a: EndValues, b: EndValues) -> PathFolding:
         """Return the folding of a block of paths; of its halves where it is too long for one.
 
         Raises:

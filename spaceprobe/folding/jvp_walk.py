@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64, Int32, Int64
 from torch import Tensor
 
 from spaceprobe.folding.measure import History, hamming_distance
-from spaceprobe.folding.prepared_module import Ends, PreparedModule
+from spaceprobe.folding.prepared_module import EndValues, PreparedModule
 from spaceprobe.folding.ray import Ray
 from spaceprobe.folding.settle import settle
 
@@ -80,7 +80,7 @@ class Front:
 
 
 @torch.no_grad()
-def walk_regions(network: PreparedModule, a: Ends, b: Ends, tolerance: float) -> History:
+def walk_regions(network: PreparedModule, a: EndValues, b: EndValues, tolerance: float) -> History:
     """Return every linear region that the open segments from a to b cross.
 
     Args:
@@ -113,7 +113,7 @@ def walk_regions(network: PreparedModule, a: Ends, b: Ends, tolerance: float) ->
         step += 1
 
 
-def first_front(network: PreparedModule, a: Ends, b: Ends, tolerance: float) -> Front:
+def first_front(network: PreparedModule, a: EndValues, b: EndValues, tolerance: float) -> Front:
     """Return the paths at t = 0, both ends settled from inside the segment."""
     tangent, scale = b.value - a.value, a.scale + b.scale
     # cloned, because a module may write in place

@@ -25,7 +25,7 @@ MAX_HEAD_GROWTH = 4
 
 
 @dataclass(frozen=True)
-class Ends:
+class EndValues:
     """Path ends at the entry of a network's body.
 
     Attributes:
@@ -36,9 +36,9 @@ class Ends:
     value: Float64[Tensor, "images *features"]
     scale: Float64[Tensor, "images *features"]
 
-    def take(self, index: Tensor | slice) -> "Ends":
+    def take(self, index: Tensor | slice) -> "EndValues":
         """Return the ends of some images."""
-        return Ends(self.value[index], self.scale[index])
+        return EndValues(self.value[index], self.scale[index])
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class PreparedModule:
     device: torch.device
 
     @torch.no_grad()
-    def ends(self, images: Tensor) -> Ends:
+    def ends(self, images: Tensor) -> EndValues:
         """Return the images at the entry of the body."""
         value = images.to(self.device, torch.float64)
         # A point has no tangent, so any value will do.
         ray = self.head(Ray.of(value, tangent=value, scale=value.abs()))
-        return Ends(ray.value, ray.scale)
+        return EndValues(ray.value, ray.scale)
 
     def run(
         self, inputs: Tensor, look: Callable[[Any, slice], Any], output: Callable[[Any, Any], Tensor]

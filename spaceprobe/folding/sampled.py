@@ -5,7 +5,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from spaceprobe.folding.measure import History, hamming_distance
-from spaceprobe.folding.prepared_module import Ends, PreparedModule
+from spaceprobe.folding.prepared_module import EndValues, PreparedModule
 
 MAX_NUMBERS = {"cpu": 2**17, "cuda": 2**25}
 """Chosen: numbers in a block's largest tensor. On a CPU it stays in the cache; on a GPU it fills it."""
@@ -17,7 +17,7 @@ def points_per_block(network: PreparedModule, num_features: int) -> int:
 
 
 @torch.no_grad()
-def sample_paths(network: PreparedModule, a: Ends, b: Ends, num_points: int) -> History:
+def sample_paths(network: PreparedModule, a: EndValues, b: EndValues, num_points: int) -> History:
     """Return what `num_points` evenly spaced points of each path see, both ends included.
 
     A step is from one point to the next. In blocks of points, so that paths of many points fit as well.
