@@ -31,7 +31,7 @@ def say(text: str) -> None:
 
 
 def notify(text: str) -> None:
-    """Write a notice to stderr and the log file; it is no error if stderr cannot be written."""
+    """Write a notice to stderr and the log file; a stderr that cannot be written is ignored."""
     with suppress(OSError, ValueError):  # closed, or on a full disk
         click.echo(text, err=True)
     logging.getLogger(_NOTICES).info(text)
