@@ -82,7 +82,7 @@ def extension(title):
 
 @pytest.mark.parametrize("title", recipes())
 def test_a_recipe_is_at_most_ten_lines_as_ruff_formats_them(title):
-    """Docstring and imports included. Tests of each execute it: here, and test_seams, test_endpoints, ...."""
+    """Docstring and imports included. Each is executed, here or in test_seams and others."""
     code = recipes()[title]
     assert 0 < sum(bool(line.strip()) for line in code.splitlines()) <= 10
     ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--config", ROOT / "pyproject.toml", "-"]

@@ -12,8 +12,14 @@ from spaceprobe.errors import SettingsError
 from spaceprobe.folding import CountedFolding, FoldingCounts
 from spaceprobe.stages import fold
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
-from spaceprobe.stages.fold.endpoints.class_pairs import ClassPair, class_members, walked_pairs
+from spaceprobe.stages.fold.endpoints.class_pairs import (
+    IMAGES_PER_CLASS,
+    ClassPair,
+    class_members,
+    walked_pairs,
+)
 from spaceprobe.stages.fold.endpoints.entry import Ends, Points
+from spaceprobe.stages.fold.endpoints.matched import matched_entry
 from spaceprobe.stages.fold.settings import FoldingSettings
 from spaceprobe.stages.fold.stored_counts import StoredCounts
 from spaceprobe.stages.fold.tables import CHECKS, FOLDING, PATHS
@@ -199,6 +205,25 @@ def test_stored_counts_come_back_as_they_were(has_rows):
 
 
 # --- a source of one file ----------------------------------------------------------------------
+
+
+def test_each_image_of_a_class_has_its_twin():
+    def negatives(network, images, sections):
+        del network, sections
+        return -images
+
+    source = matched_entry(negatives, "from an image to its negative")
+    data = Dataset(images([0]), images([1, 0, 1, 1, 0]), 2)
+    for per_class, numbers, num_paths in ((2, [0, 2], 4), ("all", [0, 2, 3], 2 * IMAGES_PER_CLASS)):
+        asked = sections(per_class=per_class)
+        ends = source.ends(torch.nn.Identity(), data, {"class": 1}, asked)
+        assert ends.sources.numbers.tolist() == ends.targets.numbers.tolist() == numbers
+        assert ends.targets.values.tolist() == [[-2.0 * number, -2.0 * number - 1] for number in numbers]
+        assert source.path_sets(asked, 2) == [
+            ("class0", {"class": 0}, num_paths),
+            ("class1", {"class": 1}, num_paths),
+        ]
+
 
 STUDY = """\
 data: {train_images: 300}
