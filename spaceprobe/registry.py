@@ -1,19 +1,25 @@
 """Registries: what a study can name, each entry a file of its own and a line in its registry."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 
-class Named(Protocol):
-    """An entry of a registry."""
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An entry of a registry, which says what its file is called: no entry does so itself.
 
-    @property
-    def name(self) -> str:
-        """Its name in a study."""
+    Attributes:
+        name: its name in a study: that of its file, with dashes.
+        module: its file as a dotted name: part of the version of the code that computes.
+    """
+
+    name: str = ""
+    module: str = ""
 
 
-E = TypeVar("E", bound=Named)
+E = TypeVar("E", bound=Entry)
 
 
 def read_entries(package: str, files: Sequence[str], kind: type[E]) -> dict[str, E]:
@@ -26,14 +32,12 @@ def read_entries(package: str, files: Sequence[str], kind: type[E]) -> dict[str,
 
     Raises:
         TypeError: an ``ENTRY`` is something else.
-        ValueError: two entries have one name.
     """
     entries: dict[str, E] = {}
     for file in files:
-        entry = import_module(f"{package}.{file}").ENTRY
+        module, name = f"{package}.{file}", file.replace("_", "-")
+        entry = import_module(module).ENTRY
         if not isinstance(entry, kind):
-            raise TypeError(f"{package}.{file}: expected ENTRY to be a {kind.__name__}, got {entry!r}")
-        if entry.name in entries:
-            raise ValueError(f"{package}.{file}: there is an entry {entry.name!r} already")
-        entries[entry.name] = entry
+            raise TypeError(f"{module}: expected ENTRY to be a {kind.__name__}, got {entry!r}")
+        entries[name] = replace(entry, name=name, module=module)
     return entries

@@ -21,6 +21,13 @@ def blocks(path, language):
     return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
 
 
+def recipes():
+    """Return the code of each section of docs/extending.md by the section's title."""
+    _, *sections = re.split(r"^## ", (ROOT / "docs" / "extending.md").read_text(), flags=re.MULTILINE)
+    code = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    return {section.partition("\n")[0]: "\n".join(code.findall(section)) for section in sections}
+
+
 def headings(path):
     """Return the titles of a page's sections."""
     return re.findall(

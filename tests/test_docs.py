@@ -1,13 +1,13 @@
 """What the README and docs/ quote exists and runs: code, commands, flags, links, names."""
 
-import ast
 import importlib
 import pkgutil
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
-from textwrap import dedent
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import spaceprobe
@@ -23,14 +24,11 @@ from spaceprobe.cli.stage_commands import stage_command
 from spaceprobe.lmd.spectrum import Spectrum
 from spaceprobe.networks import activations
 from spaceprobe.networks.mlp import mlp
+from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.results import load_results
 from spaceprobe.results.started import find_started
 from spaceprobe.stages.stage import StudyStage
-from tests.documents import PAGES, ROOT, anchor, blocks, command_lines, headings, page_name, targets
-from tests.test_endpoints import MIRRORED
-from tests.test_measures import MEAN_LENGTH, MIDDLE
-from tests.test_report_commands import NEW_FIGURE
-from tests.test_seams import NARROW, STRIPES
+from tests.documents import PAGES, ROOT, anchor, blocks, command_lines, headings, page_name, recipes, targets
 
 STUDY = """\
 data: {train_images: 200}
@@ -78,34 +76,23 @@ def test_no_other_page_has_python_that_is_not_run():
 # docs/extending.md
 
 
-def section_code(title):
-    page = ROOT / "docs" / "extending.md"
-    (section,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE)
-    (code,) = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
-    return code
-
-
 def extension(title):
-    return run_code(section_code(title), ROOT / "docs" / "extending.md")
+    return run_code(recipes()[title], ROOT / "docs" / "extending.md")
 
 
-def without_positions(code):
-    return ast.dump(ast.parse(code))
+@pytest.mark.parametrize("title", recipes())
+def test_a_recipe_is_at_most_ten_lines_as_ruff_formats_them(title):
+    """Docstring and imports included. Each is executed, here or in test_seams and others."""
+    code = recipes()[title]
+    assert 0 < sum(bool(line.strip()) for line in code.splitlines()) <= 10
+    ruff = [sys.executable, "-m", "ruff", "format", "--quiet", "--config", ROOT / "pyproject.toml", "-"]
+    done = subprocess.run(ruff, input=code, capture_output=True, text=True, check=True)
+    assert done.stdout == code
 
 
-@pytest.mark.parametrize(
-    ("title", "entry"),
-    [
-        ("A dataset", STRIPES),
-        ("A network", NARROW),
-        ("A source of endpoints", MIRRORED),
-        ("A measure", dedent(MEAN_LENGTH).strip().removesuffix(",")),
-        ("A measure of a path", MIDDLE),
-    ],
-)
-def test_an_entry_of_a_registry(title, entry):
-    """Other tests take a study through its stages with it: test_seams, test_endpoints, test_measures."""
-    assert without_positions(section_code(title)) == without_positions(entry)
+def test_there_is_a_recipe_of_each_kind():
+    kinds = "dataset", "network", "source of endpoints", "measure", "measure of a path", "rank rule", "figure"
+    assert [*recipes()][:7] == [f"A {kind}" for kind in kinds]
 
 
 def test_a_rank_rule():
@@ -115,10 +102,12 @@ def test_a_rank_rule():
 
 def test_a_figure(finished):
     results = load_results(*find_started("quickstart", finished))
-    # tests/test_report_commands.py plots it in a copy of the package.
-    assert without_positions(section_code("A figure")) == without_positions(NEW_FIGURE)
     entry = extension("A figure")["ENTRY"]
     assert entry.lacks(results) is None
+    assert entry.lacks(replace(results, frames={**results.frames, "runs": results.frames["runs"][:0]}))
+    numbers = Numbers(results.study, results.frames)
+    assert entry.caption_of(numbers) == "One a run."
+    assert replace(entry, caption="p < 0.05").caption_of(numbers) == Markup("p &lt; 0.05")
     assert isinstance(entry.draw(results), Figure)
 
 

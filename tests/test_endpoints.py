@@ -12,14 +12,21 @@ from spaceprobe.errors import SettingsError
 from spaceprobe.folding import CountedFolding, FoldingCounts
 from spaceprobe.stages import fold
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
-from spaceprobe.stages.fold.endpoints.class_pairs import ClassPair, class_members, walked_pairs
+from spaceprobe.stages.fold.endpoints.class_pairs import (
+    IMAGES_PER_CLASS,
+    ClassPair,
+    class_members,
+    walked_pairs,
+)
 from spaceprobe.stages.fold.endpoints.entry import Ends, Points
+from spaceprobe.stages.fold.endpoints.matched import matched_entry
 from spaceprobe.stages.fold.settings import FoldingSettings
 from spaceprobe.stages.fold.stored_counts import StoredCounts
 from spaceprobe.stages.fold.tables import CHECKS, FOLDING, PATHS
 from spaceprobe.stages.stage import FinishedPart, Part
 from spaceprobe.stages.train.settings import DataSettings, NetworkSettings, TrainingSettings
 from tests.commands import call
+from tests.documents import recipes
 from tests.package_copies import add_entry, command_of, copy_package
 
 CLASS_PAIRS = ENDPOINTS["class-pairs"]
@@ -199,44 +206,24 @@ def test_stored_counts_come_back_as_they_were(has_rows):
 
 # --- a source of one file ----------------------------------------------------------------------
 
-MIRRORED = '''
-"""Mirrored: from each test image of a class to its mirror image."""
 
-from typing import Literal
+def test_each_image_of_a_class_has_its_twin():
+    def negatives(network, images, sections):
+        del network, sections
+        return -images
 
-from spaceprobe.stages.fold.endpoints.class_pairs import class_members
-from spaceprobe.stages.fold.endpoints.entry import Direction, Ends, EndpointsEntry, PathSet, Points
-from spaceprobe.stages.stage import Settings
-from spaceprobe.tables.table import Column
+    source = matched_entry(negatives, "from an image to its negative")
+    data = Dataset(images([0]), images([1, 0, 1, 1, 0]), 2)
+    for per_class, numbers, num_paths in ((2, [0, 2], 4), ("all", [0, 2, 3], 2 * IMAGES_PER_CLASS)):
+        asked = sections(per_class=per_class)
+        ends = source.ends(torch.nn.Identity(), data, {"class": 1}, asked)
+        assert ends.sources.numbers.tolist() == ends.targets.numbers.tolist() == numbers
+        assert ends.targets.values.tolist() == [[-2.0 * number, -2.0 * number - 1] for number in numbers]
+        assert source.path_sets(asked, 2) == [
+            ("class0", {"class": 0}, num_paths),
+            ("class1", {"class": 1}, num_paths),
+        ]
 
-
-class MirrorSettings(Settings):
-    """How images are mirrored."""
-
-    side: Literal["left", "top"] = "left"
-
-
-def _path_sets(sections, num_classes):
-    amount = 2 * sections["folding"].per_class
-    return [PathSet(f"class{label}", {"class": label}, amount) for label in range(num_classes)]
-
-
-def _ends(network, data, key, sections):
-    sources = class_members(data.test, key["class"], sections["folding"].per_class)
-    dims = {"left": 2, "top": 1}[sections["mirror"].side]
-    mirrored = sources.values.view(-1, 28, 28).flip(dims).flatten(1)
-    return Ends(sources, Points("twins", sources.numbers, mirrored))
-
-
-ENTRY = EndpointsEntry(
-    name="mirror-images", summary="from an image to its mirror image", module=__name__, layout="matched",
-    key_columns=(Column("class", "integer", "the class of the images"),),
-    sections={"mirror": MirrorSettings},
-    path_sets=_path_sets,
-    directions=lambda key: (Direction(f"class{key['class']}", {"class": key["class"]}),),
-    ends=_ends,
-)
-'''
 
 STUDY = """\
 data: {train_images: 300}
@@ -256,9 +243,9 @@ def mirrored(tmp_path_factory):
     assert call("run", study, "--results", folder).exit_code == 0
     before = {path.name: path.read_bytes() for path in (folder / "small").glob("*.csv")}
     package = copy_package(folder)
-    add_entry(package, "stages/fold/endpoints", "mirrored", MIRRORED)
+    add_entry(package, "stages/fold/endpoints", "mirror_images", recipes()["A source of endpoints"])
     plan = command_of(package, "plan", study, "--results", folder).stdout
-    flags = ("--set", "folding.endpoints=mirror-images", "--set", "sweep.mirror.side=[left, top]")
+    flags = ("--set", "folding.endpoints=mirror-images", "--set", "sweep.mirror.upside_down=[false, true]")
     out = command_of(package, "fold", study, "--results", folder, "--detail", 100, *flags).stdout
     return folder / "small", before, plan, out
 
@@ -273,10 +260,10 @@ def test_a_source_redoes_nothing_of_the_others(mirrored):
 def test_a_matched_source_has_tables_of_its_own(mirrored):
     folder, _, _, out = mirrored
     table = pd.read_csv(folder / "folding_mirror_images.csv")
-    assert [*table.columns[:7]] == ["run", "side", "epoch", "class", "measure", "method", "num_points"]
+    assert [*table.columns[:7]] == ["run", "upside_down", "epoch", "class", "measure", "method", "num_points"]
     assert not {"row_max_median", "num_sources", "num_targets", "source_class"} & {*table.columns}
     assert (table["num_paths"] == 5).all()
-    assert len(table) == 2 * 2 * 10 * 2  # sides, epochs, classes, measures
+    assert len(table) == 2 * 2 * 10 * 2  # ways, epochs, classes, measures
     assert (folder / "folding_histogram_mirror_images.csv").is_file()
     checks = pd.read_csv(folder / "folding_checks_mirror_images.csv")
     assert (checks["num_walks"] == 5).all()
@@ -296,13 +283,13 @@ def test_a_matched_path_leads_to_the_twin(mirrored):
     inputs = load_data(DataSettings()).test.inputs.double().view(-1, 28, 28)
     for _, path in paths.iterrows():
         image = inputs[int(path["source"])]
-        twin = image.flip(1 if path["side"] == "left" else 0)
+        twin = image.flip(0 if path["upside_down"] else 1)
         assert path["distance"] == pytest.approx(float((image - twin).norm()), rel=1e-14)
 
 
 def test_matched_counts_are_those_of_the_paths(mirrored):
     folder = mirrored[0]
-    key = ["side", "epoch", "class"]
+    key = ["upside_down", "epoch", "class"]
     paths = pd.read_csv(folder / "paths_mirror_images.csv").groupby(key)
     table = pd.read_csv(folder / "folding_mirror_images.csv").query("measure == 'chi'").set_index(key)
     assert (paths["chi"].max() == table["max"]).all()

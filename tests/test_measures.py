@@ -14,6 +14,7 @@ from spaceprobe.stages.fold.endpoints.class_pairs import ClassPair
 from spaceprobe.stages.fold.endpoints.entry import Ends, Points
 from spaceprobe.stages.fold.tables import PATHS
 from tests.commands import call
+from tests.documents import recipes
 from tests.package_copies import add_entry, command_of, copy_package
 
 STUDY = """\
@@ -197,33 +198,6 @@ def test_a_draw_depends_on_its_directions_only(monkeypatch):
 
 # --- new measures ------------------------------------------------------------------------------
 
-MEAN_LENGTH = """\
-    Measure(
-        Column("mean_length", "number", "mean number of flips of a path"),
-        lambda counts: float((counts.length * counts.count).sum() / counts.num_paths),
-    ),
-"""
-
-MIDDLE = '''
-"""The number of units that are on in the middle of a path."""
-
-from spaceprobe.stages.fold.path_measures.entry import PathMeasure
-from spaceprobe.tables.table import Column
-
-
-def _measure(paths):
-    first_layer = paths.network[:2]
-    middle = first_layer((paths.starts + paths.ends) / 2)
-    return {"on_in_the_middle": (middle > 0).sum(1).numpy()}
-
-
-ENTRY = PathMeasure(
-    name="middle", summary="units on in the middle", module=__name__,
-    columns=(Column("on_in_the_middle", "integer", "units of the first layer that are on there"),),
-    measure=_measure,
-)
-'''
-
 
 @pytest.fixture(scope="module")
 def extended(study, finished, tmp_path_factory):
@@ -233,8 +207,10 @@ def extended(study, finished, tmp_path_factory):
     path = package / "analysis" / "measures.py"
     text = path.read_text()
     assert "\n    *map(_quantile" in text
-    path.write_text(text.replace("\n    *map(_quantile", f"\n{MEAN_LENGTH}    *map(_quantile"))
-    add_entry(package, "stages/fold/path_measures", "middle", MIDDLE)
+    path.write_text(
+        text.replace("\n    *map(_quantile", f"\n{recipes()['A measure'].strip()},\n    *map(_quantile")
+    )
+    add_entry(package, "stages/fold/path_measures", "middle", recipes()["A measure of a path"])
     return package
 
 

@@ -587,23 +587,19 @@ def test_changed_code_redoes_its_stage(study, finished, package, file, function,
     assert plan[1:] == [*(UP_TO_DATE | TABLES_ANEW | lines).values()]
 
 
-LIKE = """\
-from dataclasses import replace
-from spaceprobe.{package} import {entry}
-ENTRY = replace({entry}.ENTRY, name="{name}", module=__name__)
-"""
+LIKE = "from spaceprobe.{package}.{entry} import ENTRY\n"
 
 ADDITIONS = {
     "a dataset": (
         {
-            "data/sets/curl.py": LIKE.format(package="data.sets", entry="swiss_roll", name="curl"),
+            "data/sets/curl.py": LIKE.format(package="data.sets", entry="swiss_roll"),
             "data/sets/__init__.py": ('    "swiss_roll",', '    "curl",'),
         },
         {},
     ),
     "a kind of network": (
         {
-            "networks/models/wide.py": LIKE.format(package="networks.models", entry="mlp", name="wide"),
+            "networks/models/wide.py": LIKE.format(package="networks.models", entry="mlp"),
             "networks/models/__init__.py": ('    "mlp",', '    "wide",'),
         },
         {},
@@ -611,7 +607,7 @@ ADDITIONS = {
     "a source of endpoints": (
         {
             "stages/fold/endpoints/twins.py": LIKE.format(
-                package="stages.fold.endpoints", entry="class_pairs", name="twins"
+                package="stages.fold.endpoints", entry="class_pairs"
             ),
             "stages/fold/endpoints/__init__.py": ('    "class_pairs",', '    "twins",'),
         },
@@ -620,9 +616,9 @@ ADDITIONS = {
     "a measure of single paths": (
         {
             "stages/fold/path_measures/more.py": LIKE.format(
-                package="stages.fold.path_measures", entry="space_folding", name="more"
+                package="stages.fold.path_measures", entry="space_folding"
             )
-            + "ENTRY = replace(ENTRY, columns=ENTRY.columns[:0])",
+            + "from dataclasses import replace\nENTRY = replace(ENTRY, columns=ENTRY.columns[:0])",
             "stages/fold/path_measures/__init__.py": ('    "space_folding",', '    "more",'),
         },
         {},

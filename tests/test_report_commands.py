@@ -8,6 +8,7 @@ import yaml
 
 from spaceprobe.report.figures import FIGURES
 from tests.commands import call
+from tests.documents import recipes
 from tests.package_copies import add_entry, command_of, copy_package
 
 STUDY = """\
@@ -86,42 +87,14 @@ def test_wrong_calls_say_what_is_allowed(finished, tmp_path, monkeypatch, words,
     assert [*tmp_path.iterdir()] == []
 
 
-NEW_FIGURE = '''\
-"""The test losses of all runs."""
-
-from markupsafe import Markup
-
-from spaceprobe.report.drawing.style import new_figure, styled
-from spaceprobe.report.entry import FigureEntry, needs
-
-
-def losses_figure(runs):
-    with styled():
-        figure = new_figure()
-        figure.axes[0].hist(runs["test_loss"])
-    return figure
-
-
-ENTRY = FigureEntry(
-    name="losses",
-    title="Losses of all runs",
-    section="training",
-    function=losses_figure,
-    tables=("runs",),
-    lacks=needs("runs"),
-    caption=lambda numbers: Markup("How many runs have which test loss."),
-)
-'''
-
-
 def test_a_new_figure_is_one_file_and_one_line(finished, tmp_path):
     package = copy_package(tmp_path)
-    add_entry(package, "report/figures", "losses", NEW_FIGURE)
+    add_entry(package, "report/figures", "losses", recipes()["A figure"])
     out = tmp_path / "losses.svg"
     assert command_of(package, "plot", finished / "tiny", "losses", "--out", out).stdout == f"{out}\n"
     assert out.read_bytes().startswith(b"<?xml")
     listed = command_of(package, "plot", finished / "tiny").stdout.splitlines()
-    assert listed[0].split(maxsplit=1) == ["losses", "Losses of all runs"]
+    assert listed[0].split(maxsplit=1) == ["losses", "Test losses"]
     assert len(listed) == len(FIGURES) + 1
 
 

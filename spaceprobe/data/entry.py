@@ -1,11 +1,13 @@
 """What a dataset says of itself, so that nothing else has to know it. Without torch."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.registry import Entry
 
 if TYPE_CHECKING:
     from spaceprobe.data.dataset import Dataset
@@ -18,6 +20,10 @@ class DataError(SpaceprobeError):
 @runtime_checkable  # for the checks of types while the tests run
 class DataOptions(Protocol):
     """The section ``data`` of a study, as far as datasets read it."""
+
+    @property
+    def dataset(self) -> str:
+        """The name of the dataset."""
 
     @property
     def root(self) -> Path | None:
@@ -48,34 +54,34 @@ class DataOptions(Protocol):
         """The seed of drawn points."""
 
 
+def _digest_of_nothing(options: DataOptions) -> str:
+    del options
+    return hashlib.sha256().hexdigest()
+
+
 @dataclass(frozen=True, kw_only=True)
-class DatasetEntry:
+class DatasetEntry(Entry):
     """One dataset. Its file imports no torch at the top, since studies are planned with it.
 
     Attributes:
-        name: its name in a study.
-        summary: one line for the documentation.
-        module: the file that defines it, as a dotted name: part of the version of the code that computes.
         input_shape: of one input: ``(height, width)`` of images.
         num_classes: the number of classes, which are numbered from 0; of a regression they do not count.
         tasks: what networks can be trained to do with it.
         settings: the settings of the section ``data`` that concern this dataset and not every other one.
         load: returns the dataset, its training points cut to those asked for. Raises a `DataError` where a
             file is missing, unreadable or something else, or a download failed.
-        digest: returns a digest of its content, 64 hexadecimal digits, without torch; raises as `load`.
+        digest: returns a digest of its files, 64 hexadecimal digits, without torch; raises as `load`. Not for
+            data without files.
         num_training_points: returns how many training points are asked for.
         describe_class: returns what a reader is told of a class, such as ``a 7``.
     """
 
-    name: str
-    summary: str
-    module: str
     input_shape: tuple[int, ...]
     num_classes: int
     tasks: tuple[str, ...] = ("classification",)
-    settings: tuple[str, ...]
+    settings: tuple[str, ...] = ()
     load: "Callable[[DataOptions], Dataset]"
-    digest: Callable[[DataOptions], str]
+    digest: Callable[[DataOptions], str] = _digest_of_nothing
     num_training_points: Callable[[DataOptions], int]
     describe_class: Callable[[int], str] = "class {}".format
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spaceprobe.data import idx_files
-from spaceprobe.data.entry import DataError, DataOptions, DatasetEntry
+from spaceprobe.data.entry import DataError, DatasetEntry
 from spaceprobe.data.idx_files import IdxSet, image_root, raw_folder, way_out
 
 if TYPE_CHECKING:
@@ -18,30 +18,18 @@ IMAGE_SIZE = (28, 28)
 NUM_CLASSES = 10
 
 
-def idx_entry(
-    images: IdxSet, *, summary: str, module: str, describe_class: Callable[[int], str] = "class {}".format
-) -> DatasetEntry:
+def idx_entry(images: IdxSet, describe_class: Callable[[int], str] = "class {}".format) -> DatasetEntry:
     """Return the entry of an image set of ten classes of 28 × 28 pixels.
 
     Args:
         images: its names and whether the package holds it.
-        summary: as of `DatasetEntry`.
-        module: as of `DatasetEntry`.
         describe_class: as of `DatasetEntry`.
     """
-
-    def load(options: DataOptions) -> "Dataset":
-        dataset = load_images(images, options.root, download=options.download)
-        return dataset.first(options.train_images)
-
     return DatasetEntry(
-        name=images.name,
-        summary=summary,
-        module=module,
         input_shape=IMAGE_SIZE,
         num_classes=NUM_CLASSES,
         settings=("root", "train_images"),
-        load=load,
+        load=lambda options: load_images(images, options.root, options.download).first(options.train_images),
         digest=lambda options: idx_files.digest(images, options.root, download=options.download),
         num_training_points=lambda options: options.train_images,
         describe_class=describe_class,

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from spaceprobe.registry import Entry
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -19,6 +21,10 @@ class NetworkOptions(Protocol):
     """The section ``network`` of a study, as far as networks read it."""
 
     @property
+    def model(self) -> str:
+        """The kind of network."""
+
+    @property
     def architecture(self) -> str:
         """Hidden layers x units, or the units of each."""
 
@@ -32,16 +38,14 @@ class NetworkOptions(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkEntry:
+class NetworkEntry(Entry):
     """One kind of network. Its file imports no torch at the top, since studies are planned with it.
 
     Attributes:
-        name: its name in a study.
-        summary: one line for the documentation.
-        module: the file that defines it, as a dotted name: part of the version of the code that computes.
         build: returns the untrained network in float32, given its settings, the shape of an input, the number
             of outputs, and the generator of its weights. It takes inputs of shape ``(points, features)``.
-        label: returns the readable start of a run's name.
+        label: returns the readable start of a run's name; by default the kind of network and its
+            architecture.
         hidden_widths: returns the counted units of each hidden layer, first to last; their number is the
             depth.
         engines: returns which engines can walk a path through it, given its settings; none where its
@@ -50,11 +54,8 @@ class NetworkEntry:
         pass_through: returns the layers of these matrices with what enters and leaves them for some inputs.
     """
 
-    name: str
-    summary: str
-    module: str
     build: "Callable[[NetworkOptions, Sequence[int], int, torch.Generator], nn.Sequential]"
-    label: Callable[[NetworkOptions], str]
+    label: Callable[[NetworkOptions], str] = lambda options: f"{options.model}-{options.architecture}"
     hidden_widths: Callable[[NetworkOptions], Sequence[int]]
     engines: Callable[[NetworkOptions], tuple[Engine, ...]]
     weights: "Callable[[nn.Sequential], Sequence[torch.Tensor]]"

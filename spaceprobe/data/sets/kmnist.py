@@ -4,9 +4,4 @@ from spaceprobe.data.idx_files import IdxSet
 from spaceprobe.data.idx_images import idx_entry
 
 FILES = IdxSet("kmnist", "KMNIST")
-
-ENTRY = idx_entry(
-    FILES,
-    summary="cursive Japanese characters: ten classes of 28 × 28 grey levels",
-    module=__name__,
-)
+ENTRY = idx_entry(FILES)

@@ -8,9 +8,4 @@ def _describe_class(label: int) -> str:
     return f"a{'n' * (label == 8)} {label}"
 
 
-ENTRY = idx_entry(
-    MNIST,
-    summary="handwritten digits, in the package: ten classes of 28 × 28 grey levels",
-    module=__name__,
-    describe_class=_describe_class,
-)
+ENTRY = idx_entry(MNIST, describe_class=_describe_class)

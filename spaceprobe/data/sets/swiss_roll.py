@@ -30,14 +30,11 @@ def _load(options: DataOptions) -> "Dataset":
 def _digest(options: DataOptions) -> str:
     """Return a digest of the name and the recipe: the settings that it is drawn with say the rest."""
     del options
-    recipe = {"dataset": ENTRY.name, "recipe": RECIPE}
+    recipe = {"dataset": "swiss-roll", "recipe": RECIPE}
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
 ENTRY = DatasetEntry(
-    name="swiss-roll",
-    summary="points on a sheet rolled up in three dimensions, drawn from a seed",
-    module=__name__,
     input_shape=(3,),
     num_classes=NUM_CLASSES,
     tasks=("classification", "regression"),

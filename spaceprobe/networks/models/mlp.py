@@ -1,7 +1,8 @@
-"""The MLP of a study: hidden layers with an activation, then a linear readout."""
+"""The MLP of a study, and the entry of any other: hidden layers with an activation, then a linear readout."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spaceprobe.networks.entry import Engine, NetworkEntry, NetworkOptions
@@ -13,13 +14,24 @@ if TYPE_CHECKING:
     from spaceprobe.networks.layers import LayerPass
 
 
-def _build(
-    options: NetworkOptions, input_shape: Sequence[int], num_outputs: int, generator: "torch.Generator"
-) -> "nn.Sequential":
-    from spaceprobe.networks.mlp import mlp
+def mlp_entry(hidden_widths: Callable[[NetworkOptions], Sequence[int]]) -> NetworkEntry:
+    """Return the entry of an MLP, given a function that returns the units of each of its hidden layers."""
 
-    widths = [math.prod(input_shape), *options.hidden_widths, num_outputs]
-    return mlp(widths, generator, options.activation)
+    def build(
+        options: NetworkOptions, input_shape: Sequence[int], num_outputs: int, generator: "torch.Generator"
+    ) -> "nn.Sequential":
+        from spaceprobe.networks.mlp import mlp
+
+        widths = [math.prod(input_shape), *hidden_widths(options), num_outputs]
+        return mlp(widths, generator, options.activation)
+
+    return NetworkEntry(
+        build=build,
+        hidden_widths=hidden_widths,
+        engines=_engines,
+        weights=_weights,
+        pass_through=_pass_through,
+    )
 
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
@@ -38,14 +50,4 @@ def _pass_through(network: "nn.Sequential", inputs: "torch.Tensor") -> "list[Lay
     return pass_through(network, inputs)
 
 
-ENTRY = NetworkEntry(
-    name="mlp",
-    summary="linear layers with an activation after each hidden one, and a linear readout",
-    module=__name__,
-    build=_build,
-    label=lambda options: options.architecture,
-    hidden_widths=lambda options: options.hidden_widths,
-    engines=_engines,
-    weights=_weights,
-    pass_through=_pass_through,
-)
+ENTRY = replace(mlp_entry(lambda options: options.hidden_widths), label=lambda options: options.architecture)

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from spaceprobe.report.drawing.marks import STATE_LOOKS, empty_figure, name_below, short
 from spaceprobe.report.drawing.style import GRID, PAPER, SEQUENTIAL, format_number, new_figure, styled, titled
-from spaceprobe.report.entry import FigureEntry, needs, sentence
+from spaceprobe.report.entry import FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import class_pair_rows
 from spaceprobe.results.groups import LABEL, choose
@@ -163,11 +163,9 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="class-pairs",
     title="Which classes fold",
     section="folding",
     function=class_pair_heat_maps,
     tables=("runs", "folding"),
-    lacks=needs("folding"),
     caption=_caption,
 )

@@ -8,7 +8,7 @@ from spaceprobe.lmd.verdicts import THRESHOLD
 from spaceprobe.report.drawing.curves import draw_curves, finish_curves
 from spaceprobe.report.drawing.marks import empty_figure, grid_figure, log_scale
 from spaceprobe.report.drawing.style import MUTED, styled
-from spaceprobe.report.entry import AT_END, FigureEntry, needs, sentence
+from spaceprobe.report.entry import AT_END, FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import worst_layers
 
@@ -56,11 +56,9 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="convergence",
     title="Drift and convergence",
     section="matrices",
     function=convergence_curves,
     tables=("runs", "lmd_convergence"),
-    lacks=needs("lmd_convergence"),
     caption=_caption,
 )

@@ -19,7 +19,6 @@ from spaceprobe.report.entry import FigureEntry, joined, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import aggregates_along, why_no_axis
 from spaceprobe.results.groups import LABEL, notes_on_failures, with_groups
-from spaceprobe.results.missing import why_missing
 from spaceprobe.results.questions import architecture_rows, correlation_row, varying_predictors
 from spaceprobe.results.results import Results
 from spaceprobe.stages import TABLES
@@ -137,23 +136,22 @@ Predictor = Callable[[pd.DataFrame], str | None]
 def entry_against(name: str, title: str, predictor: Predictor) -> FigureEntry:
     """Return the entry of folding against depth, width or another setting."""
 
-    def lacks(results: Results) -> str | None:
-        missing = why_missing(results, "folding", "aggregates")
-        if missing is None and predictor(results.frames["runs"]) is None:
-            return "no other number is swept" if name == "setting" else f"all networks have the same {name}"
-        return missing
+    def unvaried(results: Results) -> str | None:
+        if predictor(results.frames["runs"]) is not None:
+            return None
+        return "no other number is swept" if name == "setting" else f"all networks have the same {name}"
 
     def column(runs: pd.DataFrame) -> str:
         return predictor(runs) or name
 
     return FigureEntry(
-        name=name,
         title=title,
         section="folding",
         function=folding_against,
         tables=("runs", "aggregates", "correlations"),
         options=lambda results: {"axis": column(results.frames["runs"])},
-        lacks=lacks,
+        needs=("folding", "aggregates"),
+        unless=unvaried,
         caption=lambda numbers: _caption(numbers, column(numbers.frames["runs"])),
     )
 

@@ -16,7 +16,7 @@ from spaceprobe.report.drawing.marks import (
     short,
 )
 from spaceprobe.report.drawing.style import new_figure, styled, titled
-from spaceprobe.report.entry import AT_END, FigureEntry, needs, sentence, when
+from spaceprobe.report.entry import AT_END, FigureEntry, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import dimensions
 from spaceprobe.results.groups import LABEL
@@ -101,11 +101,9 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="dimension",
     title="Dimension of the activations",
     section="matrices",
     function=activation_dimension,
     tables=("runs", "lmd_dimension"),
-    lacks=needs("lmd_dimension"),
     caption=_caption,
 )

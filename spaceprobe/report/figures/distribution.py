@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from spaceprobe.report.drawing.marks import STATE_LOOKS, empty_figure, name_below, sequence_looks, short
 from spaceprobe.report.drawing.style import new_figure, styled
-from spaceprobe.report.entry import AT_END, FigureEntry, needs, sentence, when
+from spaceprobe.report.entry import AT_END, FigureEntry, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import histogram_rows
 from spaceprobe.results.groups import LABEL
@@ -84,11 +84,10 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="distribution",
     title="How far paths fold",
     section="folding",
     function=chi_distribution,
     tables=("runs", "folding_histogram"),
-    lacks=needs("folding", "folding_histogram"),
+    needs=("folding", "folding_histogram"),
     caption=_caption,
 )

@@ -19,7 +19,6 @@ from spaceprobe.report.entry import AT_END, AT_START, FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import ranks_over_epochs
 from spaceprobe.results.groups import LABEL
-from spaceprobe.results.missing import why_missing
 from spaceprobe.results.results import Results
 
 
@@ -64,12 +63,11 @@ def rank_evolution(runs: pd.DataFrame, ranks: pd.DataFrame, rule: str = "partici
     return figure
 
 
-def _lacks(results: Results) -> str | None:
+def _one_epoch(results: Results) -> str | None:
     """Return why there are no two epochs to compare."""
-    missing = why_missing(results, "lmd_ranks")
-    if missing is None and results.frames["lmd_ranks"]["epoch"].nunique() < 2:
+    if results.frames["lmd_ranks"]["epoch"].nunique() < 2:
         return "one epoch only is decomposed (lmd.epoch, training.snapshots)"
-    return missing
+    return None
 
 
 def _caption(numbers: Numbers) -> Markup:
@@ -86,11 +84,10 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="evolution",
     title="Ranks over training",
     section="matrices",
     function=rank_evolution,
     tables=("runs", "lmd_ranks"),
-    lacks=_lacks,
+    unless=_one_epoch,
     caption=_caption,
 )

@@ -10,7 +10,6 @@ from spaceprobe.report.drawing.style import BLUE, GRAY, ORANGE, styled
 from spaceprobe.report.entry import AT_END, FigureEntry, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import latent_values
-from spaceprobe.results.missing import why_missing
 from spaceprobe.results.results import Results
 
 METRICS = {
@@ -44,12 +43,11 @@ def latent_spectra(runs: pd.DataFrame, spectrum: pd.DataFrame) -> Figure:
     return grid.figure
 
 
-def _lacks(results: Results) -> str | None:
+def _one_metric(results: Results) -> str | None:
     """Return why there are no two metrics to compare."""
-    missing = why_missing(results, "lmd_layers", "lmd_spectrum")
-    if missing is None and results.frames["lmd_spectrum"]["basis"].nunique() < 2:
+    if results.frames["lmd_spectrum"]["basis"].nunique() < 2:
         return "the study asks for one metric only (lmd.metrics)"
-    return missing
+    return None
 
 
 def _caption(numbers: Numbers) -> Markup:
@@ -64,11 +62,11 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="metrics",
     title="S′ by metric",
     section="matrices",
     function=latent_spectra,
     tables=("runs", "lmd_spectrum"),
-    lacks=_lacks,
+    needs=("lmd_layers", "lmd_spectrum"),
+    unless=_one_metric,
     caption=_caption,
 )

@@ -130,12 +130,12 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="path",
     title="One path between two digits",
     section="paths",
     function=path_figure,
     tables=("example_path",),
     options=lambda results: {"images": example_of(results).images},
-    lacks=why_no_example,
+    needs=("folding",),
+    unless=why_no_example,
     caption=_caption,
 )

@@ -143,7 +143,6 @@ def plane_caption(numbers: Numbers, table: str) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="plane",
     title="The plane through three test images",
     section="paths",
     function=plane_figure,
@@ -152,6 +151,7 @@ ENTRY = FigureEntry(
         "corners": example_of(results).corners,
         "labels": example_of(results).labels,
     },
-    lacks=why_no_example,
+    needs=("folding",),
+    unless=why_no_example,
     caption=lambda numbers: plane_caption(numbers, "example_plane"),
 )

@@ -19,7 +19,6 @@ from spaceprobe.report.drawing.style import INK, MUTED, corner_note, plain, styl
 from spaceprobe.report.entry import AT_END, FigureEntry, joined, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import FUNCTIONAL, ranks_beside_functional
-from spaceprobe.results.missing import why_missing
 from spaceprobe.results.questions import has_valid_rank
 from spaceprobe.results.results import Results
 
@@ -76,11 +75,10 @@ def _note_fit(axes: Axes, rows: pd.DataFrame) -> None:
     corner_note(axes, [(f"×{np.exp(errors.mean()):.2f}, {np.sqrt((errors**2).mean()):.2f}", INK)])
 
 
-def _lacks(results: Results) -> str | None:
+def _no_functional_rank(results: Results) -> str | None:
     """Return why there is no functional rank to compare with."""
-    missing = why_missing(results, "lmd_ranks")
-    if missing is not None or has_valid_rank(results.frames["lmd_ranks"], FUNCTIONAL):
-        return missing
+    if has_valid_rank(results.frames["lmd_ranks"], FUNCTIONAL):
+        return None
     if results.has("lmd_functional"):
         return "no layer has a valid one; in lmd_ranks.csv the column reason says why"
     return "the study does not ask for it (lmd.probes: functional-rank)"
@@ -109,11 +107,10 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="ranks",
     title="Ranks by rule against the functional rank",
     section="matrices",
     function=ranks_against_functional,
     tables=("lmd_ranks",),
-    lacks=_lacks,
+    unless=_no_functional_rank,
     caption=_caption,
 )

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from spaceprobe.report.drawing.marks import STATE_LOOKS, Look, empty_figure, legend_above, name_below
 from spaceprobe.report.drawing.panels import layer_grid
 from spaceprobe.report.drawing.style import GRAY, PAPER, format_number, plain, styled, titled
-from spaceprobe.report.entry import AT_END, FigureEntry, joined, needs, sentence, when
+from spaceprobe.report.entry import AT_END, FigureEntry, joined, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import retrievals
 from spaceprobe.tables.states import TRAINED, UNTRAINED
@@ -90,11 +90,9 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="retrieval",
     title="Retrieval of noisy images",
     section="matrices",
     function=retrieval_accuracy,
     tables=("runs", "lmd_retrieval"),
-    lacks=needs("lmd_retrieval"),
     caption=_caption,
 )

@@ -79,11 +79,11 @@ def sampling_caption(numbers: Numbers, table: str, counts: tuple[int, int]) -> M
 
 
 ENTRY = FigureEntry(
-    name="sampling",
     title="How many points a path needs",
     section="paths",
     function=sampling_figure,
     tables=("example_samples",),
-    lacks=why_no_example,
+    needs=("folding",),
+    unless=why_no_example,
     caption=lambda numbers: sampling_caption(numbers, "example_samples", (10, 100)),
 )

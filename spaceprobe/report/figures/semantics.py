@@ -15,7 +15,7 @@ from spaceprobe.report.drawing.marks import (
 )
 from spaceprobe.report.drawing.panels import layer_grid
 from spaceprobe.report.drawing.style import MUTED, styled
-from spaceprobe.report.entry import AT_END, AT_START, FigureEntry, needs, sentence, when
+from spaceprobe.report.entry import AT_END, AT_START, FigureEntry, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import axis_shares
 from spaceprobe.tables.states import by_state
@@ -78,11 +78,9 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="semantics",
     title="Class meaning of latent axes",
     section="matrices",
     function=axis_semantics,
     tables=("runs", "lmd_semantics"),
-    lacks=needs("lmd_semantics"),
     caption=_caption,
 )

@@ -14,7 +14,7 @@ from spaceprobe.report.drawing.marks import (
 )
 from spaceprobe.report.drawing.panels import Panel, layer_grid
 from spaceprobe.report.drawing.style import GRAY, MUTED, corner_note, styled, titled
-from spaceprobe.report.entry import AT_END, FigureEntry, needs, sentence, when
+from spaceprobe.report.entry import AT_END, FigureEntry, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import default_ranks, noise_edges, singular_values
 
@@ -97,11 +97,10 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="spectra",
     title="Singular values, layer by layer",
     section="matrices",
     function=layer_spectra,
     tables=("runs", "lmd_spectrum", "lmd_ranks", "lmd_tails"),
-    lacks=needs("lmd_spectrum", "lmd_ranks", "lmd_layers"),
+    needs=("lmd_spectrum", "lmd_ranks", "lmd_layers"),
     caption=_caption,
 )

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from spaceprobe.report.drawing.curves import draw_curves, finish_curves
 from spaceprobe.report.drawing.marks import empty_figure, grid_figure, log_scale
 from spaceprobe.report.drawing.style import styled
-from spaceprobe.report.entry import FigureEntry, needs, sentence
+from spaceprobe.report.entry import FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import training_rows
 
@@ -51,11 +51,9 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    name="training",
     title="Training curves",
     section="training",
     function=training_curves,
     tables=("runs", "training"),
-    lacks=needs("training"),
     caption=_caption,
 )

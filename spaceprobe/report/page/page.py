@@ -107,7 +107,7 @@ def _of(section: str) -> list[FigureEntry]:
 
 
 def _figure(entry: FigureEntry, numbers: Numbers, svg: bytes) -> dict[str, Any]:
-    caption = entry.caption(numbers)
+    caption = entry.caption_of(numbers)
     label = f"{entry.title}. {caption.striptags()}"
     tables = sorted(entry.tables, key=lambda name: name == "runs")  # the others say more of a figure
     return {

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spaceprobe.analysis.measures import measure_counts, measures_of
-from spaceprobe.stages.fold.endpoints import ENDPOINTS, class_pairs
+from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
@@ -25,6 +25,9 @@ NUM_POINTS = Column(
 )
 READING = (METHOD, NUM_POINTS)
 
+CLASS_PAIRS = "class-pairs"
+"""The source whose tables have the plain names."""
+
 
 class SourceTables(NamedTuple):
     """The tables of one source of endpoints.
@@ -44,7 +47,7 @@ class SourceTables(NamedTuple):
 
 def tables_of(source: EndpointsEntry) -> SourceTables:
     """Return the tables of a source of endpoints; class pairs have the plain names."""
-    end = "" if source is class_pairs.ENTRY else f"_{source.name.replace('-', '_')}"
+    end = "" if source.name == CLASS_PAIRS else f"_{source.name.replace('-', '_')}"
     key = ("epoch", *(column.name for column in source.key_columns))
     reading = tuple(column.name for column in READING)
     return SourceTables(
@@ -98,7 +101,7 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
 SOURCE_TABLES = {name: tables_of(source) for name, source in ENDPOINTS.items()}
 """By the source's name."""
 
-FOLDING, CHECKS, HISTOGRAM, PATHS = SOURCE_TABLES[class_pairs.ENTRY.name]
+FOLDING, CHECKS, HISTOGRAM, PATHS = SOURCE_TABLES[CLASS_PAIRS]
 
 TABLES = tuple(table for tables in SOURCE_TABLES.values() for table in tables)
 

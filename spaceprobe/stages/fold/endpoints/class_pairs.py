@@ -61,6 +61,12 @@ def class_members(images: "Split", label: int, per_class: int | None) -> Points:
     return Points(str(label), numbers.numpy(), images.inputs[numbers].double())
 
 
+def images_per_class(sections: Sections) -> int | None:
+    """Return how many images of a class are asked for; None for all."""
+    per_class = _folding(sections).per_class
+    return None if per_class == "all" else per_class
+
+
 def _folding(sections: Sections) -> "FoldingSettings":
     return cast("FoldingSettings", sections["folding"])
 
@@ -72,8 +78,7 @@ def _check(sections: Sections, num_classes: int) -> None:
 
 
 def _path_sets(sections: Sections, num_classes: int) -> list[PathSet]:
-    per_class = _folding(sections).per_class
-    num_images = IMAGES_PER_CLASS if per_class == "all" else per_class
+    num_images = images_per_class(sections) or IMAGES_PER_CLASS
     return [
         PathSet(
             pair.name,
@@ -95,8 +100,7 @@ def _is_asked(direction: Direction, sections: Sections, num_classes: int) -> boo
 
 def _ends(network: "nn.Module", data: "Dataset", key: Mapping[str, Any], sections: Sections) -> Ends:
     del network
-    asked = _folding(sections).per_class
-    per_class = None if asked == "all" else asked
+    per_class = images_per_class(sections)
     source, target = key["pair"]
     return Ends(
         class_members(data.test, source, per_class),
@@ -105,9 +109,7 @@ def _ends(network: "nn.Module", data: "Dataset", key: Mapping[str, Any], section
 
 
 ENTRY = EndpointsEntry(
-    name="class-pairs",
     summary="from the test images of one class to those of another",
-    module=__name__,
     layout="grid",
     key_columns=(
         Column("source_class", "integer", "the class of the images where paths start"),

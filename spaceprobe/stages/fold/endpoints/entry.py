@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from spaceprobe.registry import Entry
 from spaceprobe.stages.stage import Sections, Settings
 from spaceprobe.tables.table import Column
 
@@ -79,13 +80,11 @@ def _is_asked(direction: Direction, sections: Sections, num_classes: int) -> boo
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndpointsEntry:
+class EndpointsEntry(Entry):
     """One source of endpoints. Its file imports no torch at the top, since studies are planned with it.
 
     Attributes:
-        name: its name in a study.
-        summary: one line for the documentation: what its paths are.
-        module: the file that defines it, as a dotted name: part of the version of the code that computes.
+        summary: what its paths are, for the documentation of its tables, which say "paths" before it.
         layout: ``grid`` for the paths from every source to every target, ``matched`` for those from each
             source to its own target.
         key_columns: the columns of its tables that tell its paths apart.
@@ -100,9 +99,7 @@ class EndpointsEntry:
             the sections. The same in every process: what it draws is seeded from the key or the sections.
     """
 
-    name: str
     summary: str
-    module: str
     layout: Literal["grid", "matched"]
     key_columns: tuple[Column, ...]
     sections: Mapping[str, type[Settings]] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spaceprobe.registry import Entry
 from spaceprobe.tables.table import Column
 
 if TYPE_CHECKING:
@@ -31,19 +32,13 @@ class WalkedPaths:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PathMeasure:
+class PathMeasure(Entry):
     """A measure of a single path. Its file imports no torch at the top, since studies are planned with it.
 
     Attributes:
-        name: its name in the documentation.
-        summary: one line for the documentation.
-        module: the file that defines it, as a dotted name: part of the version of the code that computes.
         columns: its columns of paths.csv.
         measure: returns the values of each column for a batch of paths, an array of shape ``(paths,)``.
     """
 
-    name: str
-    summary: str
-    module: str
     columns: tuple[Column, ...]
     measure: "Callable[[WalkedPaths], Mapping[str, np.ndarray]]"

@@ -23,9 +23,6 @@ def _measure(paths: WalkedPaths) -> "Mapping[str, np.ndarray]":
 
 
 ENTRY = PathMeasure(
-    name="space-folding",
-    summary="length and reach of the path, its folding, and its peak folding",
-    module=__name__,
     columns=(
         Column("length", "integer", "flips of units along the path"),
         Column("reach", "integer", "largest Hamming distance from the activation pattern at the source"),
