@@ -9,7 +9,9 @@ from spaceprobe.study.config.composer import REFUSED, compose
 from spaceprobe.study.config.problems import MAX_SHOWN, ConfigError, Problem, SourceLocation
 from spaceprobe.study.config.scalars import hidden_character, resolve_scalar
 from spaceprobe.study.config.sections import SWEEP
-from spaceprobe.study.config.wording import KeyPath, describe, did_you_mean, dotted, listed
+from spaceprobe.study.config.wording import KeyPath, describe, did_you_mean, dotted, listed, shorten
+
+_MAX_KEY = 120  # characters of a key that a message repeats (chosen)
 
 
 class Document:
@@ -58,12 +60,13 @@ class Document:
         guess: Callable[[], list[str]] = list,
     ) -> None:
         """Note that the value of a path is wrong, with what a mistyped word may have meant."""
-        self.refused.update(path[:length] for length in range(len(path) + 1))
+        self._refuse(path)
         location = location or self.places[path]
         if len(self.problems) < MAX_SHOWN:  # nobody sees more, and guessing takes time
             message += did_you_mean(guess())
         # on the command line the location names the key
-        self.problems.append(Problem(location, dotted(path) if location.line else "", message))
+        key = shorten(dotted(path), _MAX_KEY) if location.line else ""
+        self.problems.append((location, f"{key}: {message}" if key else message))
 
     def put(self, section: str, name: str, text: str, location: SourceLocation) -> None:
         r"""Put a value of the command line in place of the file's, be that one value or an axis.
@@ -97,6 +100,9 @@ class Document:
             default=in_file,
         )
 
+    def _refuse(self, path: KeyPath) -> None:
+        self.refused.update(path[:length] for length in range(len(path) + 1))
+
     def _note(self, line: int, column: int, path: KeyPath, message: str) -> None:
         self.note(path, message, self._at(line, column))
 
@@ -105,7 +111,7 @@ class Document:
         mark = node.start_mark  # None for what was not composed
         self.places[path] = self._at(mark.line, mark.column) if mark else self._at(0, 0)
         if node.tag == REFUSED:
-            self.refused.update(path[:length] for length in range(len(path) + 1))
+            self._refuse(path)
             return None
         if isinstance(node, yaml.SequenceNode):
             return [self._read(item, (*path, number)) for number, item in enumerate(node.value)]
@@ -129,8 +135,9 @@ class Document:
                 self.note(path, f"found {describe(name)} as a key, allowed: text", location)
             elif name in values:
                 first = self.keys[*path, name].line
+                # the first one is checked all the same
                 message = f"found a second time, first in line {first}, allowed: once; remove one of them"
-                self.problems.append(Problem(location, dotted((*path, name)), message))
+                self.problems.append((location, f"{shorten(dotted((*path, name)), _MAX_KEY)}: {message}"))
             else:
                 self.keys[*path, name] = location
                 values[name] = self._read(value, (*path, name))

@@ -54,7 +54,7 @@ def find_config(name: str | None = None) -> Path:
     message = "found no such file and no shipped study of that name, allowed: a path to a YAML file"
     message += f" or one of {listed([*shipped])}" if shipped else ""
     message += did_you_mean(nearest(name, shipped))
-    raise ConfigError([Problem(SourceLocation(0, 0, 0, name or "CONFIG"), "", message)])
+    raise ConfigError([(SourceLocation(0, 0, 0, name or "CONFIG"), message)])
 
 
 def study_name(config: str | None = None) -> str:
@@ -121,4 +121,4 @@ def read_text(path: Path) -> str:
         before = LINE_BREAK.split(data[: error.start].decode())
         location = SourceLocation(0, len(before), len(before[-1]) + 1, str(path))
         message = f"found the byte 0x{data[error.start]:02x}, which is not UTF-8, allowed: UTF-8; "
-        raise ConfigError([Problem(location, "", f"{message}save the file as UTF-8")]) from None
+        raise ConfigError([(location, f"{message}save the file as UTF-8")]) from None

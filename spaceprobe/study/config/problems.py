@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.study.config.wording import printable, shorten
+from spaceprobe.study.config.wording import printable
 
 MAX_SHOWN = 50
 """Problems printed at once (chosen); all of them are in `ConfigError.errors`."""
@@ -31,23 +31,8 @@ class SourceLocation(NamedTuple):
         return f"{source}:{self.line}:{self.column}" if self.line else source
 
 
-class Problem(NamedTuple):
-    """One thing that is wrong.
-
-    Attributes:
-        location: where.
-        key: the dotted key; empty where the location names it or the whole file is meant.
-        message: what was found, what is allowed, and how to fix it.
-    """
-
-    location: SourceLocation
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        """Return the problem on one line."""
-        key = shorten(printable(self.key), 120)
-        return ": ".join(part for part in (str(self.location), key, printable(self.message)) if part)
+Problem = tuple[SourceLocation, str]
+"""Where, and what was found, what is allowed and how to fix it, after the dotted key where there is one."""
 
 
 class ConfigError(SpaceprobeError):
@@ -61,7 +46,7 @@ class ConfigError(SpaceprobeError):
 
     def __init__(self, errors: Iterable[Problem]) -> None:
         self.errors = tuple(sorted(set(errors)))
-        lines = [str(error) for error in self.errors[:MAX_SHOWN]]
+        lines = [f"{location}: {printable(message)}" for location, message in self.errors[:MAX_SHOWN]]
         if len(self.errors) > MAX_SHOWN:
             lines.append(f"and {len(self.errors) - MAX_SHOWN} more")
         super().__init__("\n".join(lines))
@@ -69,4 +54,4 @@ class ConfigError(SpaceprobeError):
     @classmethod
     def of_file(cls, source: object, message: str) -> "ConfigError":
         """Return the error of a file that is wrong as a whole."""
-        return cls([Problem(SourceLocation(0, 1, 1, str(source)), "", message)])
+        return cls([(SourceLocation(0, 1, 1, str(source)), message)])
