@@ -27,6 +27,10 @@ def _parse_pairs(value: object) -> object:
     return tuple(items)
 
 
+def _as_text(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
 class ModelSettings(Settings):
     """What is trained."""
 
@@ -50,7 +54,7 @@ class ProbeSettings(Settings):
     method: Literal["exact", "sampled"] = "exact"
     num_points: int = Field(100, ge=2, le=1_000_000)
     per_class: Literal["all"] | Annotated[int, Field(ge=1, le=10_000)] = 150
-    epoch: Annotated[Literal["0", "last", "both"], NOT_IN_KEY] = "both"
+    epoch: Annotated[Literal["0", "last", "both"], BeforeValidator(_as_text), NOT_IN_KEY] = "both"
     pairs: Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(_parse_pairs), NOT_IN_KEY] = "all"
     widths: tuple[Annotated[int, Field(ge=1, le=9)], ...] = (1, 2)
 

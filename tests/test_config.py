@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.stages import STAGES as ALL
 from spaceprobe.study.config import dump_study, load_study, loading, section_models
-from spaceprobe.study.config.composer import compose, plain
 from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.explain import allowed
 from spaceprobe.study.config.finding import find_config, shipped_configs
 from spaceprobe.study.config.problems import ConfigError
-from spaceprobe.study.config.yaml_text import resolve_scalar
+from spaceprobe.study.config.scalars import resolve_scalar
 from tests.study_stages import FIT, PROBE, STAGES, ReportSettings, make_stage
 
 
@@ -56,19 +55,28 @@ def test_plain_scalars_mean_what_yaml_1_2_says(word, meaning):
 
 def test_nan_and_quoted_scalars():
     assert math.isnan(resolve_scalar(".nan"))
-    root = compose("a: '1'\nb: \"no\"\nc: |\n  1\nd: 1e-3\n", "f", [])
-    assert plain(root) == {"a": "1", "b": "no", "c": "1\n", "d": 0.001}
+    document = Document("s: {a: '1', b: \"no\", d: 1e-3}\nt:\n  c: |\n    1\n", "f", [], ["s", "t"])
+    assert document.sections == {"s": {"a": "1", "b": "no", "d": 0.001}, "t": {"c": "1\n"}}
+
+
+def test_integers_beyond_what_a_float_holds():
+    found = [
+        resolve_scalar(text) for text in ("1" + "0" * 299, "1" + "0" * 300, "9" * 6000, "0x" + "f" * 6000)
+    ]
+    assert found == [10**299, 1e300, math.inf, math.inf]
+    assert [type(value) for value in found] == [int, float, float, float]
 
 
 def test_every_key_and_value_has_its_location():
-    problems = []
-    document = Document(compose("a:\n  b: [x, 'y']\nc:\n", "f", problems), "f", problems, ["a", "c"])
+    document = Document("a:\n  b: [x, 'y']\nc:\n", "f", [], ["a", "c"])
     keys = {path: (location.line, location.column) for path, location in document.keys.items()}
-    assert keys == {(): (1, 1), ("a",): (1, 1), ("a", "b"): (2, 3), ("c",): (3, 1)}
-    places = [(document.locate(path).line, document.locate(path).column) for path in (
-        ("a", "b"), ("a", "b", 0), ("a", "b", 1), ("a", "b", 2))]  # fmt: skip
-    assert places == [(2, 6), (2, 7), (2, 10), (2, 6)]
-    assert problems == []
+    assert keys == {("a",): (1, 1), ("a", "b"): (2, 3), ("c",): (3, 1)}
+    places = {path: (location.line, location.column) for path, location in document.places.items()}
+    assert places == {
+        (): (1, 1), ("a",): (2, 3), ("a", "b"): (2, 6), ("a", "b", 0): (2, 7), ("a", "b", 1): (2, 10),
+        ("c",): (3, 3),
+    }  # fmt: skip
+    assert document.problems == []
 
 
 # --- files -------------------------------------------------------------------------------------
@@ -243,7 +251,7 @@ def test_a_wrong_word(word, load):
 
 
 def test_long_words_are_cut(load):
-    with pytest.raises(ConfigError, match="found an integer of 5000 digits") as caught:
+    with pytest.raises(ConfigError, match=r"found \.inf, allowed: an integer from 0") as caught:
         load("{}", ["fit.seed=" + "9" * 5000])
     assert len(str(caught.value)) < 200
 

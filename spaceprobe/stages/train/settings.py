@@ -71,7 +71,7 @@ class DataSettings(Settings):
 
 
 def _as_text(value: object) -> object:
-    """Return the text of a whole number: 100 is an architecture of one hidden layer."""
+    """Return the text of a whole number: 100 is an architecture of one hidden layer, 0 an epoch to probe."""
     return str(value) if type(value) is int else value
 
 
@@ -185,7 +185,7 @@ def training_of(sections: Sections) -> TrainingSettings:
     return cast(TrainingSettings, sections["training"])
 
 
-EpochChoice = Literal["0", "last", "both", "all"]
+EpochChoice = Annotated[Literal["0", "last", "both", "all"], BeforeValidator(_as_text)]
 """Which checkpoints a probe reads."""
 
 EPOCH_CHOICE = "the untrained network, the trained one, both, or all with the snapshots"

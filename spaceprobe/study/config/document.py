@@ -5,98 +5,147 @@ from typing import Any
 
 import yaml
 
-from spaceprobe.study.config.composer import REFUSED, is_refused, plain
-from spaceprobe.study.config.problems import MAX_SHOWN, Problem, SourceLocation
+from spaceprobe.study.config.composer import REFUSED, compose
+from spaceprobe.study.config.problems import MAX_SHOWN, ConfigError, Problem, SourceLocation
+from spaceprobe.study.config.scalars import hidden_character, resolve_scalar
 from spaceprobe.study.config.sections import SWEEP
-from spaceprobe.study.config.wording import KeyPath, describe, did_you_mean, dotted, listed
+from spaceprobe.study.config.wording import KeyPath, describe, did_you_mean, dotted, listed, shorten
+
+_MAX_KEY = 120  # characters of a key that a message repeats (chosen)
 
 
 class Document:
     """Plain values by section and name; those of the command line replace those of the file.
 
     Attributes:
-        sections: the values of each section by name, without what was refused.
+        sections: the value of each section, null in place of what was refused.
         keys: the location of each key by its path: ``("training",)`` or ``("training", "seed")``.
-        values: by path the location of a section's value, followed by those of the items if it is a list.
-        refused: the paths of what is missing from `sections` because it was refused.
+        places: the location of each value by its path.
         problems: what is wrong so far.
+        refused: the paths of values that are wrong, and all paths above them.
 
     Args:
-        root: what the file holds.
+        text: what the file holds.
         source: its name.
-        problems: what was refused in it.
+        problems: what is wrong with the study's name.
         known: the names of the sections of a study.
+
+    Raises:
+        ConfigError: the text is not a mapping.
     """
 
-    def __init__(
-        self, root: yaml.Node | None, source: str, problems: list[Problem], known: Sequence[str]
-    ) -> None:
-        self.sections: dict[str, Any] = {}
-        self.keys: dict[KeyPath, SourceLocation] = {(): SourceLocation(source, 1, 1)}
-        self.values: dict[KeyPath, list[SourceLocation]] = {}
+    def __init__(self, text: str, source: str, problems: list[Problem], known: Sequence[str]) -> None:
+        self.keys: dict[KeyPath, SourceLocation] = {}
+        self.places: dict[KeyPath, SourceLocation] = {(): SourceLocation(0, 1, 1, source)}
+        self.problems = [*problems]
         self.refused: set[KeyPath] = set()
-        self.problems = problems
-        if isinstance(root, yaml.MappingNode) and root.tag != REFUSED:
-            for key, node in root.value:
-                self.keys[key.value,] = SourceLocation.at(key.start_mark)
-                if key.value in known:
-                    self._take_section(key.value, node)
-        elif root is None or root.tag != REFUSED:
-            value = None if root is None else plain(root)
-            kind = "an empty file" if value is None else describe(value)
-            self.note(self.keys[()], (), f"found {kind}, allowed: sections such as {listed(known)}")
+        self._at: Callable[[int, int], SourceLocation] = lambda line, column: SourceLocation(
+            0, line + 1, column + 1, source
+        )
+        root = compose(text, self._note)
+        values = None if root is None else self._read(root, ())
+        if not isinstance(values, dict):
+            if not self.problems:
+                kind = "an empty file" if values is None else describe(values)
+                message = f"found {kind}, allowed: sections such as {listed(known)}"
+                self.note((), message, self._at(0, 0))
+            raise ConfigError(self.problems)
+        self.sections: dict[str, Any] = {k: {} if v is None else v for k, v in values.items()}
 
     def note(
-        self, location: SourceLocation, path: KeyPath, message: str, guess: Callable[[], list[str]] = list
+        self,
+        path: KeyPath,
+        message: str,
+        location: SourceLocation | None = None,
+        guess: Callable[[], list[str]] = list,
     ) -> None:
-        """Note a problem, with what a mistyped word may have meant."""
+        """Note that the value of a path is wrong, with what a mistyped word may have meant."""
+        self._refuse(path)
+        location = location or self.places[path]
         if len(self.problems) < MAX_SHOWN:  # nobody sees more, and guessing takes time
             message += did_you_mean(guess())
         # on the command line the location names the key
-        self.problems.append(Problem(location, dotted(path) if location.line else "", message))
+        key = shorten(dotted(path), _MAX_KEY) if location.line else ""
+        self.problems.append((location, f"{key}: {message}" if key else message))
 
-    def put(self, section: str, name: str, value: object, location: SourceLocation) -> None:
-        """Put a value of the command line in place of the file's, be that one value or an axis."""
+    def put(self, section: str, name: str, text: str, location: SourceLocation) -> None:
+        r"""Put a value of the command line in place of the file's, be that one value or an axis.
+
+        A text that does not begin as a list or quoted text of YAML is one plain scalar, so that ``C:\data``
+        and ``#1`` mean themselves.
+        """
+        self._at = lambda *_: location
+        if not text.strip().startswith(("[", "{", '"', "'")) and not hidden_character(text):
+            node: yaml.Node | None = yaml.ScalarNode("", text.strip())
+        else:
+            node = compose(text.strip(" "), self._note)
+        if node is None or not isinstance(values := self.sections.setdefault(section, {}), dict):
+            return
         home, _, setting = name.partition(".") if section == SWEEP else (SWEEP, "", f"{section}.{name}")
-        self.sections.get(home, {}).pop(setting, None)
+        if isinstance(replaced := self.sections.get(home), dict):
+            replaced.pop(setting, None)
         self.keys.pop((home, setting), None)
-        self.sections.setdefault(section, {})[name] = value
+        self.refused.discard((section, name))
         self.keys.setdefault((section,), location)
         self.keys[section, name] = location
-        self.values[section, name] = [location] * (1 + len(value) if isinstance(value, list) else 1)
-
-    def locate(self, path: KeyPath) -> SourceLocation:
-        """Return the location of a value, or of an item where the file has such an item."""
-        locations = self.values[path[:2]]
-        number = path[2] + 1 if len(path) > 2 and isinstance(path[2], int) else 0
-        return locations[number if number < len(locations) else 0]
+        self.places.setdefault((section,), location)
+        values[name] = self._read(node, (section, name))
 
     def locate_section(self, section: str) -> SourceLocation:
         """Return where to report what a section lacks, or what does not go together in it."""
-        keys = [location for path, location in self.keys.items() if path[:1] == (section,)]
-        last = max(keys, key=lambda location: location.rank, default=self.keys[()])
+        in_file = self.keys.get((section,), self.places[()])
         # a setting of the command line is the newest, so it is the one to look at
-        return last if last.rank else self.keys.get((section,), last)
+        return max(
+            (place for path, place in self.keys.items() if path[:1] == (section,) and place.rank),
+            default=in_file,
+        )
 
-    def _take_section(self, section: str, node: yaml.Node) -> None:
-        self.sections[section] = {}
+    def _refuse(self, path: KeyPath) -> None:
+        self.refused.update(path[:length] for length in range(len(path) + 1))
+
+    def _note(self, line: int, column: int, path: KeyPath, message: str) -> None:
+        self.note(path, message, self._at(line, column))
+
+    def _read(self, node: Any, path: KeyPath) -> Any:
+        """Return the value of a node, null where it is refused."""
+        mark = node.start_mark  # None for what was not composed
+        self.places[path] = self._at(mark.line, mark.column) if mark else self._at(0, 0)
         if node.tag == REFUSED:
-            self.refused.add((section,))
-        elif isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                self.keys[section, key.value] = SourceLocation.at(key.start_mark)
-                self._take_value(section, key.value, value)
-        elif (content := plain(node)) is not None:
-            self.refused.add((section,))
-            message = f"found {describe(content)}, allowed: settings, indented below it"
-            self.note(self.keys[section,], (section,), message)
+            self._refuse(path)
+            return None
+        if isinstance(node, yaml.SequenceNode):
+            return [self._read(item, (*path, number)) for number, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return self._read_mapping(node, path)
+        if node.style is None:
+            return resolve_scalar(node.value)
+        if bad := hidden_character(node.value):  # an escape can write what the file may not hold
+            self.note(path, bad[1])
+        return node.value
 
-    def _take_value(self, section: str, name: str, node: yaml.Node) -> None:
-        items = node.value if isinstance(node, yaml.SequenceNode) else []
-        if section == SWEEP and items:  # the other values of an axis are checked all the same
-            items = node.value = [item for item in items if not is_refused(item)] or items
-        if is_refused(node):
-            self.refused.add((section, name))
-        else:
-            self.sections[section][name] = plain(node)
-            self.values[section, name] = [SourceLocation.at(part.start_mark) for part in (node, *items)]
+    def _read_mapping(self, node: Any, path: KeyPath) -> dict[str, Any]:
+        """Return the values of a mapping by name, without those whose key is not a text of its own."""
+        values: dict[str, Any] = {}
+        for key, value in node.value:
+            location = self._at(key.start_mark.line, key.start_mark.column)
+            name = _key_of(key)
+            if key.tag == REFUSED:
+                continue
+            if not isinstance(name, str):
+                self.note(path, f"found {describe(name)} as a key, allowed: text", location)
+            elif name in values:
+                first = self.keys[*path, name].line
+                # the first one is checked all the same
+                message = f"found a second time, first in line {first}, allowed: once; remove one of them"
+                self.problems.append((location, f"{shorten(dotted((*path, name)), _MAX_KEY)}: {message}"))
+            else:
+                self.keys[*path, name] = location
+                values[name] = self._read(value, (*path, name))
+        return values
+
+
+def _key_of(node: yaml.Node) -> object:
+    """Return a key; an empty mapping or list for one that is not a scalar."""
+    if isinstance(node, yaml.ScalarNode):
+        return resolve_scalar(node.value) if node.style is None else node.value
+    return {} if isinstance(node, yaml.MappingNode) else [*node.value]

@@ -1,13 +1,17 @@
 """Find a study's file by path or name, and read it."""
 
+import codecs
 import os
 import re
 import stat
 from pathlib import Path
 
 from spaceprobe.study.config.problems import ConfigError, Problem, SourceLocation
+from spaceprobe.study.config.scalars import LINE_BREAK
 from spaceprobe.study.config.wording import describe, did_you_mean, listed, nearest
-from spaceprobe.study.config.yaml_text import MAX_BYTES, decode
+
+MAX_BYTES = 256 * 1024
+"""The longest file (chosen: it parses in half a second at most; a study has one or two kB)."""
 
 HERE = "spaceprobe.yaml"
 """The study of the current folder, taken where no other is named."""
@@ -50,7 +54,7 @@ def find_config(name: str | None = None) -> Path:
     message = "found no such file and no shipped study of that name, allowed: a path to a YAML file"
     message += f" or one of {listed([*shipped])}" if shipped else ""
     message += did_you_mean(nearest(name, shipped))
-    raise ConfigError([Problem(SourceLocation(name or "CONFIG"), "", message)])
+    raise ConfigError([(SourceLocation(0, 0, 0, name or "CONFIG"), message)])
 
 
 def study_name(config: str | None = None) -> str:
@@ -87,7 +91,7 @@ def check_name(name: str, path: Path) -> list[Problem]:
         return []
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100] or "my-study"
     message = f"found {describe(name)} as the study's name, allowed: letters, digits, . _ - and a letter or "
-    return [_problem(path, f"{message}digit first; rename the file to {safe}.yaml")]
+    return [*ConfigError.of_file(path, f"{message}digit first; rename the file to {safe}.yaml").errors]
 
 
 def read_text(path: Path) -> str:
@@ -100,19 +104,21 @@ def read_text(path: Path) -> str:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # not opened: opening a pipe waits for its other end
             kind = _KINDS.get(stat.filemode(status.st_mode)[0], "something else")
-            raise ConfigError([_problem(path, f"found {kind}, allowed: a YAML file")])
+            raise ConfigError.of_file(path, f"found {kind}, allowed: a YAML file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name is not a file name"
         message = f"found a file that cannot be read ({reason}), allowed: a readable YAML file"
-        raise ConfigError([_problem(path, message)]) from None
+        raise ConfigError.of_file(path, message) from None
     if len(data) > MAX_BYTES:
         size = max(status.st_size, len(data))
-        message = f"found a file of {size} bytes, allowed: at most {MAX_BYTES}"
-        raise ConfigError([_problem(path, message)])
-    return decode(data, str(path))
-
-
-def _problem(path: Path, message: str) -> Problem:
-    return Problem(SourceLocation(str(path), 1, 1), "", message)
+        raise ConfigError.of_file(path, f"found a file of {size} bytes, allowed: at most {MAX_BYTES}")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        before = LINE_BREAK.split(data[: error.start].decode())
+        location = SourceLocation(0, len(before), len(before[-1]) + 1, str(path))
+        message = f"found the byte 0x{data[error.start]:02x}, which is not UTF-8, allowed: UTF-8; "
+        raise ConfigError([(location, f"{message}save the file as UTF-8")]) from None

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from spaceprobe.stages import STAGES
 from spaceprobe.study.config.check import check
-from spaceprobe.study.config.composer import compose
 from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.finding import check_name, find_config, read_text
-from spaceprobe.study.config.overrides import apply_overrides
-from spaceprobe.study.config.sections import SWEEP, fixed_sections, section_models
+from spaceprobe.study.config.problems import SourceLocation
+from spaceprobe.study.config.sections import SWEEP, Models, dotted_keys, fixed_sections, section_models
 from spaceprobe.study.config.study import Study
+from spaceprobe.study.config.wording import listed, nearest, shorten
+
+_MAX_ARGUMENT = 80  # characters of the command line that a message repeats (chosen)
 
 
 def load_study(
@@ -25,6 +27,9 @@ def load_study(
     name: str | None = None,
 ) -> Study:
     """Return a study.
+
+    The last setting wins: a value of the command line replaces an axis of the file, an axis such as
+    ``sweep.training.seed=[0,1]`` replaces a value, and flags come after ``--set``.
 
     Args:
         config: a path, or what a user may write for one (see `find_config`).
@@ -37,11 +42,28 @@ def load_study(
     """
     path = config if isinstance(config, Path) else find_config(config)
     name = path.stem if name is None else name
-    text = read_text(path)
-    problems = check_name(name, path)
     models = section_models(STAGES)
-    root = compose(text, str(path), problems)
-    document = Document(root, str(path), problems, [*models, SWEEP])
-    apply_overrides(document, models, overrides, flags or {})
+    document = Document(read_text(path), str(path), check_name(name, path), [*models, SWEEP])
+    words = [(f"--set {word}", *word.partition("=")) for word in overrides]
+    words += [(f"{flag} {text}", key, "=", text) for key, (flag, text) in (flags or {}).items()]
+    for rank, (argument, key, equals, text) in enumerate(words, start=1):
+        location = SourceLocation(rank, 0, 0, shorten(argument, _MAX_ARGUMENT))
+        _override(document, models, key.strip(), text if equals else None, location)
     sections, axes = check(document, models, fixed_sections(STAGES))
     return Study(name, path, sections, axes)
+
+
+def _override(
+    document: Document, models: Models, key: str, text: str | None, location: SourceLocation
+) -> None:
+    """Put a setting of the command line into a document; None as its text where there is no ``=``."""
+    keys = dotted_keys(models)
+    section, dot, name = key.partition(".")
+    if text is None or not key:
+        document.note((), f"found no `key=value`, allowed: one such as {keys[0]}=value", location)
+    elif dot:
+        document.put(section, name, text, location)
+    else:
+        related = [known for known in keys if key in known.split(".")]
+        message = f"found no such setting, allowed: a dotted key such as {listed(related or keys[:1])}"
+        document.note((), message, location, lambda: [] if related else nearest(key, keys))

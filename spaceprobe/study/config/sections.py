@@ -1,6 +1,6 @@
-"""The sections of a study file: those of the stages, ``study`` and ``slurm``."""
+"""The sections of a study file: those of the stages, ``study``, ``slurm`` and ``sweep``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -49,13 +49,15 @@ def dotted_keys(models: Models) -> list[str]:
     return [f"{section}.{name}" for section, model in models.items() for name in model.model_fields]
 
 
-def axis_model(models: Models, key: str) -> type[Settings]:
-    """Return the model of one line of the sweep: a list of values of a setting."""
-    section, name = key.split(".")
-    field = models[section].model_fields[name]
-    item: Any = Annotated[field.annotation, Field(), *field.metadata]
-    fields: dict[str, Any] = {key: (tuple[item, ...], Field(min_length=1, description=field.description))}
-    return create_model("AxisSettings", __base__=Settings, **fields)
+def sweep_model(models: Models, keys: Collection[str]) -> type[Settings]:
+    """Return the model of the section ``sweep`` with axes of some settings: each a list of values."""
+    axes: dict[str, Any] = {}
+    for key in keys:
+        section, name = key.split(".")
+        field = models[section].model_fields[name]
+        item: Any = Annotated[field.annotation, Field(), *field.metadata]
+        axes[key] = (tuple[item, ...], Field((), min_length=1, description=field.description))
+    return create_model("SweepSettings", __base__=Settings, **axes)
 
 
 @lru_cache  # one class for one list of stages: settings are equal only within a class

@@ -8,8 +8,8 @@ from typing import cast
 import yaml
 
 from spaceprobe.stages.stage import Sections
+from spaceprobe.study.config.scalars import resolve_scalar
 from spaceprobe.study.config.sections import SLURM, STUDY, SWEEP
-from spaceprobe.study.config.yaml_text import resolve_scalar
 from spaceprobe.study.slurm_settings import SlurmSettings
 
 Axes = Mapping[str, tuple[object, ...]]

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 KeyPath = tuple[str | int, ...]
-"""Keys and list positions, from the top of a file or from a section."""
+"""Keys and list positions, from the top of a file."""
 
 _MAX_TEXT = 60  # characters of a value that a message repeats (chosen)
 
@@ -45,10 +45,8 @@ def describe(value: object) -> str:
             return f"{shorten(value)!r} (text)"
         case float() if not math.isfinite(value):
             return ".nan" if math.isnan(value) else ("-.inf" if value < 0 else ".inf")
-        case []:
-            return "an empty list"
-        case list() | tuple():
-            return f"a list of {len(value)}"
+        case list():
+            return f"a list of {len(value)}" if value else "an empty list"
         case dict():
             return "a mapping"
     return shorten(repr(value))
@@ -63,14 +61,14 @@ def listed(words: Sequence[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
-def did_you_mean(guesses: Sequence[str]) -> str:
-    """Return ``, did you mean …`` for what a mistyped word may have meant, or nothing."""
-    return f", did you mean {listed(guesses)}" if guesses else ""
-
-
 def nearest(word: object, choices: Iterable[str]) -> list[str]:
     """Return the choice nearest to a mistyped word, or none."""
     if not isinstance(word, str) or len(word) > _MAX_TEXT:  # difflib is quadratic
         return []
     spellings = {choice.casefold(): choice for choice in choices}
     return [spellings[guess] for guess in difflib.get_close_matches(word.casefold(), spellings, n=1)]
+
+
+def did_you_mean(guesses: Sequence[str]) -> str:
+    """Return ``, did you mean …`` for what a mistyped word may have meant, or nothing."""
+    return f", did you mean {listed(guesses)}" if guesses else ""
