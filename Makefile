@@ -23,7 +23,7 @@ gallery: $(VENV)/installed  ## the pictures of README and docs, from the studies
 	$(BIN)/python scripts/gallery.py $(RESULTS)
 
 test: $(VENV)/installed-dev  ## the whole suite
-	$(BIN)/pytest --numprocesses $(JOBS)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist worksteal
 
 lint: $(VENV)/installed-dev  ## formatting, style, types, and the direction of imports
 	$(BIN)/ruff format --check .

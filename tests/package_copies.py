@@ -12,7 +12,11 @@ PACKAGE = Path(spaceprobe.__file__).parent
 
 
 def copy_package(folder):
-    """Return a copy of the package, its large data files linked."""
+    """Return a copy of the package, its large data files linked.
+
+    What Python and numba compiled comes along: it belongs to a file's time and size, which the copy keeps and
+    an edit changes. Without it every copy compiles the kernels again, for several seconds.
+    """
 
     def link(source, target):
         if source.endswith(".xz"):
@@ -20,7 +24,8 @@ def copy_package(folder):
         else:
             shutil.copy2(source, target)
 
-    ignored = shutil.ignore_patterns("__pycache__")
+    # Half-written files of the caches, which may be gone in a moment: *.pyc.123, *.nbi.tmp.123.
+    ignored = shutil.ignore_patterns("*.pyc.*", "*.tmp.*")
     return Path(shutil.copytree(PACKAGE, folder / "spaceprobe", copy_function=link, ignore=ignored))
 
 

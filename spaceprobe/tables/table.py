@@ -1,6 +1,7 @@
 """What a CSV declares: its name, the columns that identify a row, and all its columns."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Table:
     settings_after: str | None = None
     meaning: str = ""
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the columns."""
         return tuple(column.name for column in self.columns)
