@@ -181,7 +181,7 @@ def test_a_copy_agrees_by_name_and_by_path_and_nothing_is_written(finished, reru
     before = sorted(finished.rglob("*"))
     outcome = same(finished, rerun)
     assert outcome.exit_code == 0
-    tables = [path for path in rerun.glob("*.csv")]
+    tables = list(rerun.glob("*.csv"))
     num_rows = sum(len(pd.read_csv(path)) for path in tables)
     assert outcome.stdout.splitlines() == [
         f"A  {finished / 'tiny'}",

@@ -119,7 +119,7 @@ def compare(
     """
     _check_compare(out, rtol, is_same_asked=is_same_asked)
     studies = [find_started(config, results) for config in (first, second)]
-    for _, folder in studies:
+    for folder in dict.fromkeys(folder for _, folder in studies):
         notify_changes(folder)
     if is_same_asked:
         from spaceprobe.results.agreement import compare_results

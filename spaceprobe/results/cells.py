@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -120,30 +120,37 @@ def compare_cells(
     result.num_rows = len(shared)
     declared = {column.name: column for column in table.columns}
     differing: list[tuple[int, str]] = []
-    for name in columns:
+    for name in [name for name in columns if name not in keys]:
         column = declared.get(name, Column(name, "text", "not declared"))
-        agreement = ColumnAgreement(name, 0, 0.0, column.tolerance(rtol))
-        if name in keys or math.isinf(agreement.tolerance):
-            continue
-        unequal = shared[shared[name] != shared[name + _OTHER]]
-        distances = [
-            _distance(column, *cells) for cells in zip(unequal[name], unequal[name + _OTHER], strict=True)
-        ]
-        if not distances:
-            continue
-        far = [place for place, d in zip(unequal.index, distances, strict=True) if d > agreement.tolerance]
-        differing += [(place, name) for place in far[:MAX_KEPT]]
-        agreement.num_differing, agreement.largest = len(far), max(distances)
-        result.columns.append(agreement)
+        agreement, far = _compare_column(column, shared, column.tolerance(rtol))
+        if agreement is not None:
+            result.columns.append(agreement)
+            differing += [(place, name) for place in far[:MAX_KEPT]]
     for place, name in sorted(differing, key=lambda cell: cell[0])[:MAX_KEPT]:
-        row = shared.loc[place]
-        result.cells.append(CellDifference(_row(row, keys), name, row[name], row[name + _OTHER]))
+        cells = [str(shared[column].iloc[place]) for column in (name, name + _OTHER)]
+        result.cells.append(CellDifference(_row(shared.iloc[place], keys), name, *cells))
     return result
 
 
+def _compare_column(
+    column: Column, shared: pd.DataFrame, tolerance: float
+) -> tuple[ColumnAgreement | None, list[int]]:
+    """Return how far a column agrees, and the places of the rows that do not.
+
+    None if all cells are written the same way, or what they are does not count.
+    """
+    first, second = shared[column.name], shared[column.name + _OTHER]
+    places = [] if math.isinf(tolerance) else (first != second).to_numpy().nonzero()[0].tolist()
+    if not places:
+        return None, []
+    distances = [_distance(column, first.iloc[place], second.iloc[place]) for place in places]
+    far = [place for place, distance in zip(places, distances, strict=True) if distance > tolerance]
+    return ColumnAgreement(column.name, len(far), max(distances), tolerance), far
+
+
 _PLACE, _NUMBER, _SIDE, _OTHER = " place", " number", " side", " other"
-"""Names that no column has: the place of a row, its number among those with its key, which tables have it; and
-the end of a column of the second table."""
+"""Names that no column has: the place of a row, its number among those with its key, which tables have it;
+and the end of a column of the second table."""
 
 
 def _identity(table: Table, columns: Sequence[str], settings: Sequence[str]) -> list[str]:
@@ -159,9 +166,10 @@ def _numbers(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[int] | int"
     return frame.groupby([*keys]).cumcount() if keys else pd.Series(range(len(frame)), index=frame.index)
 
 
-def _row(row: "pd.Series[str]", keys: Sequence[str]) -> str:
+def _row(row: "pd.Series[Any]", keys: Sequence[str]) -> str:
     text = " ".join(f"{key}={row[key]}" for key in keys if row[key] != "")
-    return f"{text} (number {row[_NUMBER] + 1})" if row[_NUMBER] else text
+    number = int(row[_NUMBER])
+    return f"{text} (number {number + 1})" if number else text
 
 
 def _distance(column: Column, x: str, y: str) -> float:

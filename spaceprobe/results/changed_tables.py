@@ -13,7 +13,8 @@ from spaceprobe.study.storage.part_store import PartStore, Stamp, stamp_of
 from spaceprobe.study.tables import TIMINGS
 
 _SENTENCES = {
-    "changed": "{} is not the table that was computed: it was changed since; `spaceprobe run` writes it again",
+    "changed": "{} is not the table that was computed: it was changed since; `spaceprobe run` writes it "
+    "again",
     "removed": "{} was computed but is not there: it was removed since; `spaceprobe run` writes it again",
     "added": "{} was not computed: the study, as it was run, has no such table; `spaceprobe run` removes it",
 }
@@ -36,7 +37,7 @@ class TableChange(NamedTuple):
 
 
 def table_changes(folder: Path) -> list[TableChange]:
-    """Return the tables of a folder of results that are not, or may not be, those that were written there."""
+    """Return the tables of a folder of results that are not, or may not be, those that were written."""
     return [
         TableChange(path, kind)
         for path, stamp, digest in _noted(folder)
@@ -83,8 +84,8 @@ def blame_changed_tables(*folders: Path) -> Iterator[None]:
             raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise SpaceprobeError(
-            f"{_names([str(path) for path in changed])}: cannot be used ({reason}), and was edited, copied or "
-            "removed since spaceprobe wrote it; `spaceprobe run` writes tables again"
+            f"{_names([str(path) for path in changed])}: cannot be used ({reason}), and was edited, copied "
+            "or removed since spaceprobe wrote it; `spaceprobe run` writes tables again"
         ) from error
 
 

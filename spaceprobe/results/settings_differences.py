@@ -35,8 +35,8 @@ class SettingDifference(NamedTuple):
 def settings_differences(a: Study, b: Study) -> list[SettingDifference]:
     """Return the settings in which two studies differ: those of every section, in the order of the stages.
 
-    A setting that a study's file does not name has its default, so that a study of an earlier version does not
-    differ by what was added since.
+    A setting that a study's file does not name has its default, so that a study of an earlier version does
+    not differ by what was added since.
     """
     return _differences(_texts(a), _texts(b))
 

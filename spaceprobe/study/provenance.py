@@ -133,7 +133,8 @@ def _facts(path: Path) -> dict[str, Any]:
         raise ValueError(f"expected a mapping of facts, got {type(facts).__name__}")  # noqa: TRY004  # of a file
     for name in SECTIONS:
         if not isinstance(facts.get(name, {}), dict):
-            raise ValueError(f"{name}: expected a mapping of facts, got {type(facts[name]).__name__}")
+            kind = type(facts[name]).__name__
+            raise ValueError(f"{name}: expected a mapping of facts, got {kind}")  # noqa: TRY004  # of a file
     if not _is_flat(facts, MAX_DEPTH):
         raise ValueError(f"facts are nested more than {MAX_DEPTH} deep")
     # A word of a command line need not be UTF-8: what no page can hold becomes a question mark.
