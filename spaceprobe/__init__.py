@@ -5,7 +5,8 @@ The public face, imported where it is first used, since torch takes seconds:
 - `walk_paths`: the folding of a batch of straight paths through a torch module;
 - `decompose`: the five factors of a weight matrix;
 - `space_folding`: χ from length and reach;
-- `read_tables`: the tables of a study as DataFrames.
+- `read_tables`: the tables of a study as DataFrames;
+- `TABLES`: what each table declares, and the types of its columns for pandas and polars.
 
 `spaceprobe.api` describes them with examples, and has the functions that draw such tables as well.
 """
@@ -14,11 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spaceprobe.api import decompose, read_tables, space_folding, walk_paths
+    from spaceprobe.api import TABLES, decompose, read_tables, space_folding, walk_paths
 
     __version__: str
 
-__all__ = ["__version__", "decompose", "read_tables", "space_folding", "walk_paths"]
+__all__ = ["TABLES", "__version__", "decompose", "read_tables", "space_folding", "walk_paths"]
 
 
 def __getattr__(name: str) -> Any:

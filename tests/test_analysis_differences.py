@@ -32,6 +32,10 @@ def seeds(*values, first=0):
     return {first + number: [value] for number, value in enumerate(values)}
 
 
+def decimals(min_size):
+    return st.lists(st.integers(-999, 999).map(lambda i: i / 1000), min_size=min_size, max_size=8)
+
+
 def test_paired_by_hand():
     # Differences 1, 2, 3: mean 2, deviation 1, error 1/√3; t(2) = 4.30265.
     means = mean_difference(seeds(10.0, 20.0, 30.0), seeds(11.0, 22.0, 33.0))
@@ -56,9 +60,16 @@ def test_welch_by_hand():
 def test_only_shared_seeds_are_paired():
     means = mean_difference({0: [1.0], 1: [3.0], 2: [50.0]}, {0: [2.0], 1: [4.5], 7: [-9.0], 8: [0.0]})
     assert (means.num_seeds_a, means.num_seeds_b, means.num_pairs) == (3, 4, 2)
-    assert means.difference == 1.25
-    assert means.mean_a == 18.0
+    # Seeds 0 and 1: (1 + 3) / 2, (2 + 4.5) / 2; deviations 2 / √2 and 2.5 / √2. Over all: 18 and -0.625.
+    assert (means.mean_a, means.mean_b, means.difference) == (2.0, 3.25, 1.25)
+    assert (means.sd_a, means.sd_b) == pytest.approx((2 / math.sqrt(2), 2.5 / math.sqrt(2)), abs=TOLERANCE)
     assert means.notes == ["difference over the 2 shared seeds; left out: 1 of a and 2 of b"]
+
+
+@given(decimals(1), decimals(1), st.integers(0, 8))
+def test_the_difference_is_that_of_the_means_beside_it(x, y, first):
+    means = mean_difference(seeds(*x), seeds(*y, first=first))
+    assert means.difference == pytest.approx(means.mean_b - means.mean_a, abs=TOLERANCE)
 
 
 def test_several_runs_of_a_seed_are_one_value_and_not_paired():
@@ -93,10 +104,6 @@ def test_equal_differences_up_to_rounding_have_no_width():
     assert means.interval == PAIRED
     assert means.low == means.high
     assert means.difference == pytest.approx(0.3, abs=ROUNDING)
-
-
-def decimals(min_size):
-    return st.lists(st.integers(-999, 999).map(lambda i: i / 1000), min_size=min_size, max_size=8)
 
 
 @given(decimals(2), decimals(2), st.booleans())
@@ -396,8 +403,9 @@ def test_perfect_and_missing_correlations_are_left_out():
     a, b = make_correlations(0.5, 1.0, 0.7, np.nan), make_correlations(0.5, 0.6, 0.7, 0.8)
     row = correlation_differences(a, b).iloc[0]
     assert (row["num_pairs"], row["atanh_difference"]) == (2, 0.0)
-    assert row["note"].startswith(
-        "2 seeds of a without atanh(r) left out; difference over the 2 shared seeds"
+    assert row["note"] == (
+        "2 seeds of a without atanh(r) left out; difference over the 2 shared seeds; left out: 2 of b; all "
+        "differences are equal: an interval without width; r of each study over all its seeds"
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 from spaceprobe.report.drawing.style import render
 from spaceprobe.report.figures import differences
 from spaceprobe.report.figures.differences import MAX_ROWS
-from spaceprobe.results.settings_differences import ABSENT, settings_differences
+from spaceprobe.results.settings_differences import key_differences, settings_differences
+from spaceprobe.study.config import load_study
 from spaceprobe.tables.states import STATES, UNTRAINED
 
 GROUPS = ("2x30", "3x20")
@@ -137,41 +138,68 @@ def test_the_same_table_gives_the_same_bytes():
 
 
 STUDY = """
-data: {dataset: mnist, root: null}
-training: {epochs: 5, milestones: [], learning_rate: 1.0e-09}
+data: {dataset: mnist}
+training: {epochs: 5, learning_rate: 1.0e-09}
 sweep:
   network.architecture: [2x30, 3x20]
   training.seed: [0, 1]
 """
 
 
-def test_settings_that_differ():
-    other = STUDY.replace("null", "/data").replace("[]", "[3, 4]").replace("[0, 1]", "[0, 1, 2]")
-    other = other.replace("epochs: 5, ", "") + "lmd: {metrics: [identity]}\n"
-    assert settings_differences(STUDY, other) == [
+@pytest.fixture
+def load(tmp_path):
+    def load(text):
+        path = tmp_path / "study.yaml"
+        path.write_text(text)
+        return load_study(path)
+
+    return load
+
+
+def test_all_settings_that_differ_are_listed(load):
+    a = load(STUDY)
+    b = load(
+        """
+data: {root: /data, train_images: 50}
+training: {epochs: 7, learning_rate: 1.0e-09, snapshots: [1]}
+network: {architecture: 2x30}
+folding: {per_class: 3, endpoints: class-pairs, device: cpu}
+lmd: {metrics: [identity, data]}
+study: {stages: [train]}
+sweep: {training.seed: [0, 1, 2]}
+"""
+    )
+    assert [*map(tuple, settings_differences(a, b))] == [
         ("data.root", "null", "/data"),
-        ("training.epochs", "5", ABSENT),
-        ("training.milestones", "[]", "[3, 4]"),
-        ("sweep.training.seed", "[0, 1]", "[0, 1, 2]"),
-        ("lmd.metrics", ABSENT, "[identity]"),
+        ("data.train_images", "60000", "50"),
+        ("network.architecture", "sweep [2x30, 3x20]", "2x30"),
+        ("training.epochs", "5", "7"),
+        ("training.seed", "sweep [0, 1]", "sweep [0, 1, 2]"),
+        ("training.snapshots", "[]", "[1]"),
+        ("folding.per_class", "150", "3"),
+        ("folding.device", "auto", "cpu"),
+        ("lmd.metrics", "[identity]", "[identity, data]"),
+        ("study.stages", "[train, fold, lmd, summarize]", "[train]"),
     ]
-    assert settings_differences(STUDY, STUDY) == []
+    assert settings_differences(a, a) == []
 
 
-def test_a_long_list_stays_on_one_line():
+def test_settings_on_which_no_number_depends_are_no_other_identity(load):
+    a = load(STUDY)
+    same = load(STUDY.replace("[0, 1]", "[1, 0]") + "folding: {threads: 1}\nslurm: {cores: 3}\n")
+    assert key_differences(a, same) == []
+    elsewhere = load(STUDY.replace("mnist", "mnist, root: /data"))
+    assert key_differences(a, elsewhere) == []
+    other = load(STUDY.replace("epochs: 5", "epochs: 6"))
+    assert [*map(tuple, key_differences(a, other))] == [("training.epochs", "5", "6")]
+
+
+def test_a_setting_that_a_file_does_not_name_has_its_default(load):
+    assert settings_differences(load(STUDY), load(STUDY + "lmd: {probes: [functional-rank]}\n")) == []
+
+
+def test_a_long_list_stays_on_one_line(load):
     seeds = list(range(200))
-    ((_, _, value),) = settings_differences("a: [0]", f"a: {seeds}")
-    assert value == str(seeds)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: [", r"^second study\.yaml: is not YAML: "),
-        ("- 1", r"^second study\.yaml: expected a mapping of settings, got list$"),
-        ("", r"^second study\.yaml: expected a mapping of settings, got NoneType$"),
-    ],
-)
-def test_what_is_not_a_study_is_refused(text, message):
-    with pytest.raises(ValueError, match=message):
-        settings_differences(STUDY, text)
+    texts = [f"sweep: {{training.seed: {values}}}" for values in ([0], seeds)]
+    ((_, _, value),) = settings_differences(*map(load, texts))
+    assert value == f"sweep {seeds}"

@@ -117,9 +117,23 @@ def test_compare_says_the_differences_and_writes_them_beside_the_studies(both):
     assert accuracy["mean_a"] == pytest.approx(means["tiny"], rel=1e-12)
     assert accuracy["mean_b"] == pytest.approx(means["other"], rel=1e-12)
     assert accuracy["interval"] == "Welch t"  # one seed in common is no pair of pairs
-    words = f"2x8 test_accuracy {means['tiny']:.4g} {means['other']:.4g} {accuracy['difference']:+.3g} ["
+    words = (
+        f"2x8 test_accuracy 2 and 2 {means['tiny']:.4g} {means['other']:.4g} {accuracy['difference']:+.3g} ["
+    )
     assert words in re.sub(" +", " ", outcome.stdout)
     assert "in one study only:" in outcome.stdout
+    settings = [
+        "  network.architecture: sweep [2x8, 3x6] | sweep [2x8, 2x5]",
+        "  training.epochs: 2 | 1",
+        "  training.seed: sweep [0, 1] | sweep [1, 2]",
+        "  folding.pairs: all | [1-7, 7-1]",
+    ]
+    lines = outcome.stdout.splitlines()
+    assert lines[lines.index("settings that differ (tiny | other):") + 1 :][:5] == [*settings, lines[-1]]
+    listed = pd.read_csv(out / "settings.csv")
+    assert [
+        f"  {key}: {first} | {second}" for key, first, second in listed.itertuples(index=False)
+    ] == settings
     assert f"compare  {out / 'compare.html'}" in outcome.stdout
     page = (out / "compare.html").read_text()
     for words in ("training.epochs", "folding.pairs", "Differences", "3x6", "2x5"):

@@ -102,7 +102,10 @@ def _difference(a: pd.DataFrame, b: pd.DataFrame, notes: list[str]) -> dict[str,
         return {**row, "num_pairs": 0, "interval": "", "note": "; ".join(notes)}
     means = mean_difference(*samples)
     numbers = {"atanh_difference": means.difference, "atanh_low": means.low, "atanh_high": means.high}
-    note = "; ".join([*notes, *means.notes])
+    notes = [*notes, *means.notes]
+    if means.num_pairs and any(len(rows) - 1 > means.num_pairs for rows in (a, b)):  # a row is over all seeds
+        notes.append("r of each study over all its seeds")
+    note = "; ".join(notes)
     return {**numbers, "num_pairs": means.num_pairs, "interval": means.interval, "note": note}
 
 

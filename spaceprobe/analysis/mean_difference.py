@@ -32,11 +32,11 @@ class MeanDifference:
         num_seeds_a: seeds of the first study that have a value.
         num_seeds_b: the same of the second.
         num_pairs: seeds that the paired interval is of; 0 for every other.
-        mean_a: mean over all seeds of the first study.
+        mean_a: mean of the first study: over the shared seeds where they are paired, else over all its seeds.
         sd_a: standard deviation (n - 1) over them; NaN for a single seed.
-        mean_b: mean over all seeds of the second study.
+        mean_b: the same mean of the second study.
         sd_b: standard deviation over them.
-        difference: second minus first: the mean over shared seeds where they are paired, else of the means.
+        difference: ``mean_b`` minus ``mean_a``.
         low: lower limit of its 95 % interval; NaN where there is none.
         high: upper limit.
         interval: `PAIRED`, `WELCH`, or empty where there is none.
@@ -80,8 +80,8 @@ def mean_difference(a: Values, b: Values) -> MeanDifference:
     if is_single and len(shared) >= 2:
         num_pairs, kind = len(shared), PAIRED
         notes += _unpaired(num_pairs, len(x), len(y))
-        pairs = [np.array([side[seed] for seed in shared]) for side in (values_a, values_b)]
-        difference, (low, high) = _mean(pairs[1] - pairs[0]), _interval(*pairs, is_paired=True)
+        x, y = (np.array([side[seed] for seed in shared]) for side in (values_a, values_b))
+        difference, (low, high) = _mean(y - x), _interval(x, y, is_paired=True)
         constant = "all differences are equal: an interval without width"
     else:
         notes += [f"1 seed in {name}: an interval needs 2" for name, n in (("a", x), ("b", y)) if len(n) == 1]
@@ -94,7 +94,9 @@ def mean_difference(a: Values, b: Values) -> MeanDifference:
         low = high = difference
         notes.append(constant)
     of_sides = _mean(x), _deviation(x), _mean(y), _deviation(y)
-    return MeanDifference(len(x), len(y), num_pairs, *of_sides, difference, low, high, kind, notes)
+    return MeanDifference(
+        len(values_a), len(values_b), num_pairs, *of_sides, difference, low, high, kind, notes
+    )
 
 
 def _by_seed(values: Values) -> dict[Hashable, float]:

@@ -17,7 +17,12 @@ Weight matrices: `decompose` gives the five factors of a matrix:
 >>> torch.allclose(decompose(weight, rank=3).product(), weight)
 True
 
-Studies: `read_tables` reads the tables of a finished study as DataFrames.
+Studies: `read_tables` reads the tables of a finished study as DataFrames. `TABLES` has what each of them
+declares, and the types of its columns for pandas and for polars, which is not imported:
+
+>>> from spaceprobe.api import TABLES
+>>> TABLES["folding"].pandas_dtypes()["num_points"], TABLES["folding"].polars_schema()["num_points"]
+('Int64', <class 'int'>)
 
 Figures: functions from such tables to a matplotlib Figure, which `render` gives as a file: the same bytes for
 the same table. A table that lacks what a figure is about gives a figure that says so:
@@ -51,9 +56,11 @@ if TYPE_CHECKING:
     from spaceprobe.report.figures.semantics import axis_semantics
     from spaceprobe.report.figures.spectra import layer_spectra
     from spaceprobe.report.figures.training import training_curves
+    from spaceprobe.results.declared import TABLES
     from spaceprobe.tables.frames import read_tables
 
 _HOMES = {
+    "TABLES": "spaceprobe.results.declared",
     "decompose": "spaceprobe.lmd",
     "read_tables": "spaceprobe.tables.frames",
     "space_folding": "spaceprobe.folding",
@@ -62,6 +69,7 @@ _HOMES = {
 
 __all__ = [
     "FORMATS",
+    "TABLES",
     "activation_dimension",
     "axis_semantics",
     "chi_distribution",

@@ -37,6 +37,14 @@ def notify(text: str) -> None:
     logging.getLogger(_NOTICES).info(text)
 
 
+def notify_changes(folder: Path) -> None:
+    """Write a notice for each table of a folder of results that is not the one that was computed."""
+    from spaceprobe.results.changed_tables import change_notices  # here: pandas takes a while to import
+
+    for notice in change_notices(folder):
+        notify(f"notice: {folder}: {notice}")
+
+
 def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file: Path | None = None) -> None:
     """Choose which messages are shown, from now on.
 

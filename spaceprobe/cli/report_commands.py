@@ -1,12 +1,14 @@
 """The commands that show results: the report, single figures, and two studies side by side."""
 
+import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from spaceprobe.cli.figure_files import check_out, out_parameter, write_figure
-from spaceprobe.cli.messages import notify, say
+from spaceprobe.cli.messages import notify, notify_changes, say
 from spaceprobe.cli.options import (
     config_argument,
     message_parameters,
@@ -30,6 +32,8 @@ def report(
     """
     show_chosen_messages(is_quiet=is_quiet, is_verbose=is_verbose, log_file=log_file)
     study, folder = find_started(config, results)
+    if not is_quiet:
+        notify_changes(folder)
     from spaceprobe.report.making import make_report
     from spaceprobe.results.changed_tables import blame_changed_tables
 
@@ -55,6 +59,7 @@ def plot(config: str, kind: str | None, out: Path | None, results: Path) -> None
     """
     check_out(out)
     study, folder = find_started(config, results)
+    notify_changes(folder)
     from spaceprobe.report.figures import figure_named
     from spaceprobe.results.changed_tables import blame_changed_tables
     from spaceprobe.results.results import load_results
@@ -88,16 +93,42 @@ def plot(config: str, kind: str | None, out: Path | None, results: Path) -> None
             metavar="DIR",
             help="Where the page and its tables go; by default compare-A-B in the folder of results.",
         ),
+        click.Option(
+            ["--same", "is_same_asked"],
+            is_flag=True,
+            help="Say whether B, such as a rerun on another machine, agrees with A: exit 0, or 1.",
+        ),
+        click.Option(
+            ["--rtol"],
+            type=click.FloatRange(min=0),
+            metavar="R",
+            help="With --same: the relative tolerance of all numbers, in place of each column's own.",
+        ),
     ]
 )
-def compare(first: str, second: str, results: Path, out: Path | None) -> None:
+def compare(
+    first: str, second: str, results: Path, out: Path | None, is_same_asked: bool, rtol: float | None
+) -> None:
     """Put two studies side by side: differences with their intervals, and the figures of both.
 
     STUDY_A and STUDY_B are names of studies, or folders of results.
 
     Example: spaceprobe compare quickstart depth-sweep
+
+    Example: spaceprobe compare quickstart /from/elsewhere/quickstart --same
     """
+    _check_compare(out, rtol, is_same_asked=is_same_asked)
     studies = [find_started(config, results) for config in (first, second)]
+    for folder in dict.fromkeys(folder for _, folder in studies):
+        notify_changes(folder)
+    if is_same_asked:
+        from spaceprobe.results.agreement import compare_results
+
+        agreement = compare_results(studies[0], studies[1], rtol)
+        say("\n".join(agreement.lines()))
+        if not agreement.agrees:
+            sys.exit(1)
+        return
     from spaceprobe.report.comparison import comparison_lines, make_comparison
     from spaceprobe.results.changed_tables import blame_changed_tables
     from spaceprobe.results.results import load_results
@@ -106,6 +137,20 @@ def compare(first: str, second: str, results: Path, out: Path | None) -> None:
         a, b = (load_results(study, folder) for study, folder in studies)
         made = make_comparison(a, b, out or results / f"compare-{a.study.name}-{b.study.name}")
     say("\n".join(comparison_lines(made)))
+
+
+def _check_compare(out: Path | None, rtol: float | None, *, is_same_asked: bool) -> None:
+    """Check that the flags of `compare` go together.
+
+    Raises:
+        click.UsageError: they do not, or the tolerance is not a number.
+    """
+    if is_same_asked and out is not None:
+        raise click.UsageError("--out does not go with --same, which writes nothing")
+    if rtol is not None and not is_same_asked:
+        raise click.UsageError("--rtol goes with --same")
+    if rtol is not None and not math.isfinite(rtol):
+        raise click.UsageError(f"--rtol {rtol}: expected a number from 0 on, such as 1e-6")
 
 
 def _list_figures(results: "Results") -> str:

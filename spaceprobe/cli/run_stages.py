@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spaceprobe.cli.messages import notify, say
+from spaceprobe.cli.messages import notify, notify_changes, say
 from spaceprobe.cli.options import StudyCall
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import Stage
@@ -67,7 +67,9 @@ def print_plan(call: StudyCall) -> None:
     stages = _chosen(study, call.only_stages)
     from spaceprobe.study.running.runner import Runner
 
-    _print_plan(Runner(study, call.results, options).plan(stages), say)
+    runner = Runner(study, call.results, options)
+    _print_plan(runner.plan(stages), say)
+    notify_changes(runner.folder)
 
 
 def _chosen(study: Study, only_stages: Sequence[str]) -> list[Stage]:

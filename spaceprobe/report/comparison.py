@@ -1,10 +1,11 @@
 """Puts two studies side by side: a page with differences, their intervals, and the figures of both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from markupsafe import Markup
 
 from spaceprobe.files import write_whole
@@ -17,7 +18,7 @@ from spaceprobe.report.page.inline_svg import inline_svg
 from spaceprobe.report.page.page import render_page
 from spaceprobe.report.page.table_specs import CORRELATION_DIFFERENCES, DIFFERENCES, UNMATCHED
 from spaceprobe.results.results import Results, read_csv
-from spaceprobe.results.settings_differences import settings_differences
+from spaceprobe.results.settings_differences import SettingDifference, settings_differences
 from spaceprobe.results.side_by_side import SideBySide, put_side_by_side, varying_columns
 from spaceprobe.tables.frames import write_csv
 from spaceprobe.tables.states import TRAINED
@@ -30,10 +31,14 @@ class ComparisonReport:
     Attributes:
         page: the page.
         content: the tables of the two studies side by side.
+        names: what the two studies are called.
+        settings: those in which they differ.
     """
 
     page: Path
     content: SideBySide
+    names: Sequence[str]
+    settings: Sequence[SettingDifference]
 
 
 def make_comparison(a: Results, b: Results, folder: Path) -> ComparisonReport:
@@ -48,6 +53,8 @@ def make_comparison(a: Results, b: Results, folder: Path) -> ComparisonReport:
         ResultsError: it cannot be written.
     """
     content = put_side_by_side(a, b)
+    settings = settings_differences(a.study, b.study)
+    write_csv(folder / "settings.csv", pd.DataFrame(settings, columns=SettingDifference._fields))
     for name, table in content.tables.items():
         write_csv(folder / f"{name}.csv", table)
     differences = content.tables["differences"]
@@ -69,7 +76,7 @@ def make_comparison(a: Results, b: Results, folder: Path) -> ComparisonReport:
             Numbers(side.study, side.frames, elsewhere=side.folder).statistic("count", "runs")
             for side in (a, b)
         ],
-        settings=settings_differences(a.study_text, b.study_text),
+        settings=settings,
         forest={
             "id": "differences",
             "title": "Differences",
@@ -84,17 +91,23 @@ def make_comparison(a: Results, b: Results, folder: Path) -> ComparisonReport:
         ],
     )
     write_whole(page, text.encode())
-    return ComparisonReport(page, content)
+    return ComparisonReport(page, content, names, settings)
 
 
 def comparison_lines(made: ComparisonReport) -> Iterator[str]:
-    """Yield what the terminal prints of a comparison: the differences of trained networks as a whole."""
+    """Yield what the terminal prints of a comparison: trained networks as a whole, and the settings."""
     table = made.content.tables["differences"]
     trained = table[(table["state"] == TRAINED) & table["layer"].isna()]
     if trained.empty:
         yield "there is no group of networks that both studies measured"
     else:
         lines = trained[[*varying_columns(trained, made.content.group_columns), "quantity"]].copy()
+        lines["seeds"] = [
+            f"{pairs} shared" if pairs else f"{first} and {second}"
+            for pairs, first, second in zip(
+                trained["num_pairs"], trained["num_seeds_a"], trained["num_seeds_b"], strict=True
+            )
+        ]
         lines["first"] = trained["mean_a"].map("{:.4g}".format)
         lines["second"] = trained["mean_b"].map("{:.4g}".format)
         ends = zip(*(trained[name].tolist() for name in ("difference", "low", "high")), strict=True)
@@ -104,10 +117,18 @@ def comparison_lines(made: ComparisonReport) -> Iterator[str]:
         ]
         lines["interval"] = trained["interval"]
         yield lines.to_string(index=False, justify="left")
-        yield "means over seeds of trained networks; differences are second minus first, with 95 % intervals"
+        yield (
+            "means over the seeds given, of trained networks; differences are second minus first, with 95 % "
+            "intervals"
+        )
     num_unmatched = len(made.content.tables["unmatched"])
     if num_unmatched:
         yield f"in one study only: {num_unmatched} rows of unmatched.csv"
+    if made.settings:
+        yield f"settings that differ ({made.names[0]} | {made.names[1]}):"
+        yield from (f"  {key}: {first} | {second}" for key, first, second in made.settings)
+    else:
+        yield "all settings are equal"
     yield f"compare  {made.page}"
 
 
@@ -120,8 +141,9 @@ def study_names(a: Results, b: Results) -> list[str]:
 def _caption(names: list[str]) -> Markup:
     return Markup(
         "What <code>{}</code> measured minus what <code>{}</code> measured, group by group, with 95 % t "
-        "intervals of the difference of means over seeds: paired where both have the same seeds, else "
-        "Welch's. An interval that spans zero does not show that there is no difference."
+        "intervals of the difference of means over seeds: paired, and over the shared seeds only, where both "
+        "have seeds in common, else Welch's. An interval that spans zero does not show that there is no "
+        "difference."
     ).format(names[1], names[0])
 
 

@@ -1,7 +1,6 @@
 """The results of a study: its tables, and what its folder says about how they were computed."""
 
 import io
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.results.changed_tables import change_notices
 from spaceprobe.results.readings import DECLARED
 from spaceprobe.results.status import RunStatus, run_states
 from spaceprobe.stages import STAGES
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.layout import PROVENANCE, STUDY_FILE
+from spaceprobe.study.provenance import read_provenance
 from spaceprobe.study.storage.part_store import PartStore
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import STATES
@@ -39,9 +40,10 @@ class Results:
         folder: its folder of results.
         frames: the tables that its stages wrote so far, by name, those without rows included.
         study_text: study.yaml.
-        provenance: provenance.json; empty where there is none.
+        provenance: provenance.json; empty where there is none that can be read.
         states: how far each run is in each stage.
-        warnings: what the stages warn of, each once.
+        warnings: which tables are not those that were computed, whether the provenance was set aside, and
+            what the stages warn of, each once.
     """
 
     study: Study
@@ -95,13 +97,15 @@ def load_results(study: Study, folder: Path) -> Results:
     _check_runs(study, folder, frames["runs"])
     store = PartStore(folder)
     memos = [store.memo(stage.name) for stage in STAGES]
-    warnings = [warning for memo in memos if memo is not None for warning in memo["warnings"]]
+    provenance, set_aside = read_provenance(folder / PROVENANCE)
+    warnings = change_notices(folder) + ([] if set_aside is None else [set_aside])
+    warnings += [warning for memo in memos if memo is not None for warning in memo["warnings"]]
     return Results(
         study=study,
         folder=folder,
         frames=frames,
         study_text=(folder / STUDY_FILE).read_text(encoding="utf-8"),
-        provenance=_read_provenance(folder / PROVENANCE),
+        provenance=provenance,
         states=run_states(study, folder),
         warnings=[*dict.fromkeys(warnings)],
     )
@@ -165,20 +169,3 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise SpaceprobeError(
             f"{path}: cannot be read ({reason}); `spaceprobe run` writes it again"
         ) from None
-
-
-def _read_provenance(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        facts, reason = None, str(error)
-    else:
-        reason = f"expected a mapping of facts, got {type(facts).__name__}"
-    if isinstance(facts, dict):
-        return facts
-    raise SpaceprobeError(
-        f"{path}: cannot be read ({reason}); move it away, and the next `spaceprobe run` that computes "
-        "something writes it again"
-    )

@@ -1,57 +1,90 @@
 """The settings in which two studies differ."""
 
-from collections.abc import Iterator
-from typing import Any
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import yaml
+
+from spaceprobe.study.config import Study
 
 ABSENT = "–"
 """The value of a setting that one of two studies does not have."""
 
+DATA_ROOT = "data.root"
+"""Where files lie; their digests say what they are."""
 
-def settings_differences(a_yaml: str, b_yaml: str) -> list[tuple[str, str, str]]:
-    """Return the settings in which two resolved studies differ.
+_OF_NO_NUMBER = ("study", "slurm")
+"""Sections that say what is computed where; the tables show which stages were."""
 
-    Args:
-        a_yaml: the text of the first study's study.yaml, every default written out.
-        b_yaml: the text of the second's.
 
-    Returns:
-        Dotted key, value in the first study, value in the second; a value as YAML writes it on one line,
-        `ABSENT` where a study has no such key. In the order of the first study, then what
-        only the second has.
+class SettingDifference(NamedTuple):
+    """One setting in which two studies differ.
 
-    Raises:
-        ValueError: a text is not YAML, or not a mapping of settings.
+    Attributes:
+        key: the setting's dotted key.
+        first: its value in the first study, as YAML writes it on one line; ``sweep`` and a list if swept.
+        second: its value in the second.
     """
-    a, b = dict(_flat(_loaded("first", a_yaml))), dict(_flat(_loaded("second", b_yaml)))
-    pairs = {key: (_in_flow(a, key), _in_flow(b, key)) for key in {**a, **b}}
-    return [(key, *pair) for key, pair in pairs.items() if pair[0] != pair[1]]
+
+    key: str
+    first: str
+    second: str
 
 
-def _loaded(which: str, text: str) -> dict[Any, Any]:
-    try:
-        settings = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{which} study.yaml: is not YAML: {error}") from error
-    if not isinstance(settings, dict):
-        kind = type(settings).__name__
-        raise ValueError(f"{which} study.yaml: expected a mapping of settings, got {kind}")  # noqa: TRY004  # of a file, not of an argument
-    return settings
+def settings_differences(a: Study, b: Study) -> list[SettingDifference]:
+    """Return the settings in which two studies differ: those of every section, in the order of the stages.
+
+    A setting that a study's file does not name has its default, so that a study of an earlier version does
+    not differ by what was added since.
+    """
+    return _differences(_texts(a), _texts(b))
 
 
-def _flat(settings: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted keys and their values; an empty mapping is a value."""
-    for key, value in settings.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def key_differences(a: Study, b: Study) -> list[SettingDifference]:
+    """Return those of them on which numbers depend.
+
+    Left out are settings of speed and place, those that choose what is computed, which the rows of tables
+    show, where data are read from, and the order of swept values.
+    """
+    keys = _keys(a) | _keys(b)
+    sides = [
+        {
+            key: f"sweep {sorted(map(str, study.axes[key]))}" if key in study.axes else text
+            for key, text in _texts(study).items()
+            if key in keys
+        }
+        for study in (a, b)
+    ]
+    return _differences(*sides)
 
 
-def _in_flow(settings: dict[str, Any], key: str) -> str:
+def _differences(a: Mapping[str, str], b: Mapping[str, str]) -> list[SettingDifference]:
+    pairs = ((key, a.get(key, ABSENT), b.get(key, ABSENT)) for key in {**a, **b})
+    return [SettingDifference(*pair) for pair in pairs if pair[1] != pair[2]]
+
+
+def _texts(study: Study) -> dict[str, str]:
+    """Return the values of all settings by dotted key, swept ones where they stand among the others."""
+    values = {
+        f"{section}.{name}": _in_flow(value)
+        for section, settings in study.sections.items()
+        for name, value in settings.model_dump(mode="json").items()
+    }
+    return values | {key: f"sweep {_in_flow(list(axis))}" for key, axis in study.axes.items()}
+
+
+def _keys(study: Study) -> set[str]:
+    """Return the settings on which numbers depend."""
+    return {
+        f"{section}.{name}"
+        for section, settings in study.sections.items()
+        if section not in _OF_NO_NUMBER
+        for name in settings.key()
+    } - {DATA_ROOT}
+
+
+def _in_flow(value: object) -> str:
     """Return a value as YAML writes it on one line."""
-    if key not in settings:
-        return ABSENT
-    text = yaml.safe_dump(settings[key], default_flow_style=True, width=float("inf"), allow_unicode=True)
+    text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, allow_unicode=True)
     return text.removesuffix("...\n").strip()

@@ -5,6 +5,8 @@ a repository, and no user name or password of an address in the command line.
 """
 
 import importlib.metadata
+import json
+import logging
 import os
 import platform
 import re
@@ -20,10 +22,18 @@ import psutil
 
 from spaceprobe.study.package_source import source_of
 
+logger = logging.getLogger(__name__)
+
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "numba", "distributed")
 
 TIMEOUT_S = 2.0
 """Chosen: how long nvidia-smi may take to answer."""
+
+MAX_DEPTH = 8
+"""Chosen: how deep facts may be nested; those that are written are 3 deep."""
+
+SECTIONS = ("spaceprobe", "versions", "machine", "devices", "threads", "precision", "determinism")
+"""The facts that hold others, where they are there: earlier versions had fewer."""
 
 THREADS = "torch computes with one thread in every stage: 1 and 2 threads give different last bits"
 
@@ -84,6 +94,77 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
         "precision": dict(PRECISION),
         "determinism": {**DETERMINISM, "seeds": dict(DETERMINISM["seeds"])},
     }
+
+
+def read_provenance(path: Path) -> tuple[dict[str, Any], str | None]:
+    """Return the facts of a provenance.json, and what is wrong with it.
+
+    A file that is not what `provenance` writes is renamed and a warning is logged, so that nothing ends
+    because of it.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The facts, empty where there are none; and a sentence where a file was set aside, else None.
+    """
+    if not os.path.lexists(path):
+        return {}, None
+    try:
+        return _facts(path), None
+    except (OSError, ValueError, RecursionError) as error:
+        notice = _set_aside(path, " ".join(str(error).split())[:200])
+    logger.warning("warning: %s: %s", path.parent, notice)
+    return {}, notice
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """Return the facts of a file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not what `provenance` writes.
+        RecursionError: it is nested too deep to be read.
+    """
+    if not path.is_file():
+        raise ValueError("it is not a file")
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(facts, dict):
+        raise ValueError(f"expected a mapping of facts, got {type(facts).__name__}")  # noqa: TRY004  # of a file
+    for name in SECTIONS:
+        if not isinstance(facts.get(name, {}), dict):
+            kind = type(facts[name]).__name__
+            raise ValueError(f"{name}: expected a mapping of facts, got {kind}")  # noqa: TRY004  # of a file
+    if not _is_flat(facts, MAX_DEPTH):
+        raise ValueError(f"facts are nested more than {MAX_DEPTH} deep")
+    # A word of a command line need not be UTF-8: what no page can hold becomes a question mark.
+    printable: dict[str, Any] = json.loads(json.dumps(facts, ensure_ascii=False).encode(errors="replace"))
+    return printable
+
+
+def _is_flat(value: Any, depth: int) -> bool:
+    """Return whether mappings and lists are nested at most so deep."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return not inner or (depth > 0 and all(_is_flat(item, depth - 1) for item in inner))
+
+
+def _set_aside(path: Path, reason: str) -> str:
+    """Rename a file that cannot be read, if that can be done, and return a sentence on it."""
+    free = (
+        path.with_name(f"{path.stem}.unreadable{number}{path.suffix}") for number in ("", *range(2, 1000))
+    )
+    target = next((name for name in free if not os.path.lexists(name)), None)
+    unread = f"{path.name} cannot be read ({reason})"
+    if target is None:
+        return f"{unread} and was ignored; remove it and the earlier ones like it"
+    try:
+        path.rename(target)
+    except OSError as error:
+        return f"{unread} and was ignored, since it cannot be renamed either ({error.strerror})"
+    return (
+        f"{unread} and was set aside as {target.name}; the next `spaceprobe run` that computes something "
+        "writes it again"
+    )
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ TIMINGS = Table(
     columns=(
         Column("stage", "text", "the stage that computed the part"),
         Column("part", "text", "the part's file in the folder of its run"),
-        Column("duration_s", "number", "wall-clock time that it took, in seconds"),
+        Column("duration_s", "number", "wall-clock time that it took, in seconds", rerun_rtol=math.inf),
     ),
     meaning="one part of the results of a run and how long it took",
 )
@@ -56,15 +57,17 @@ class StudyTables:
         while not self._fits(memo, stage, sources):
             frames = self.frames(stage)
             asked = self._asked(stage)
+            digests: dict[str, str] = {}
             for table in stage.tables:
                 path = table_path(self._folder, table.name)
                 if table.name in asked:
-                    write_csv(path, frames[table.name])
+                    digests[table.name] = write_csv(path, frames[table.name])
                 else:
                     remove(path)
             memo = {
                 "sources": sources,
                 "files": self._stamps(stage),
+                "digests": digests,
                 "text": stage.present(frames),
                 "warnings": [*(stage.warn(frames) if stage.warn else [])],
             }
@@ -110,7 +113,13 @@ class StudyTables:
         return self._fits(self._parts.store.memo(stage.name), stage, self._sources(stage))
 
     def _fits(self, memo: Any, stage: Stage, sources: str) -> bool:
-        return memo is not None and memo["sources"] == sources and memo["files"] == self._stamps(stage)
+        """Return whether tables are as they were noted, by their stamps, with digests to check copies by."""
+        return (
+            memo is not None
+            and "digests" in memo
+            and memo["sources"] == sources
+            and memo["files"] == self._stamps(stage)
+        )
 
     def summary(self, stage: Stage) -> tuple[str, list[str]]:
         """Return the summary of a stage's tables, and its warnings, as they were last written."""
@@ -156,15 +165,16 @@ class StudyTables:
         stages = [run_stage_named(name) for name, memo in memos.items() if memo is not None]
         path = table_path(self._folder, TIMINGS.name)
         sources = [memos[stage.name]["sources"] for stage in stages]
-        if store.memo(TIMINGS.name) == [sources, stamp_of(path)]:
+        memo = store.memo(TIMINGS.name)
+        if memo is not None and len(memo) == 3 and memo[:2] == [sources, stamp_of(path)]:
             return
         rows = [
             {"run": run.name, "stage": stage.name, "part": part.part.path, "duration_s": part.duration_s}
             for stage in stages
             for run, part in self._finished_parts(stage)
         ]
-        write_csv(path, build_frame(TIMINGS, rows))
-        store.set_memo(TIMINGS.name, [sources, stamp_of(path)])
+        digest = write_csv(path, build_frame(TIMINGS, rows))
+        store.set_memo(TIMINGS.name, [sources, stamp_of(path), digest])
 
     def _read_frames(self, stage: RunStage) -> dict[str, pd.DataFrame]:
         rows: dict[str, list[Mapping[str, Any]]] = {table.name: [] for table in stage.tables}

@@ -114,8 +114,10 @@ def _column(values: Sequence[Any]) -> "pd.Series[Any]":
     return pd.Series(values, dtype=None if present else object)
 
 
-def write_csv(path: Path, frame: "pd.DataFrame") -> None:
-    """Write UTF-8, newlines, floats by repr; a file that would not change is left alone."""
+def write_csv(path: Path, frame: "pd.DataFrame") -> str:
+    """Write UTF-8, newlines, floats by repr, and return the SHA-256; an equal file is left alone."""
     data = frame.to_csv(index=False, lineterminator="\n").encode()
-    if file_digest(path) != hashlib.sha256(data).hexdigest():
+    digest = hashlib.sha256(data).hexdigest()
+    if file_digest(path) != digest:
         write_whole(path, data)
+    return digest

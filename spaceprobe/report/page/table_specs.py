@@ -148,6 +148,7 @@ DIFFERENCES = TableSpec(
         "interval": "interval",
         "num_seeds_a": "seeds, first",
         "num_seeds_b": "seeds, second",
+        "num_pairs": "seeds, shared and paired",
         "note": "note",
     },
     where={},

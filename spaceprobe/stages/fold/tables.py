@@ -1,5 +1,6 @@
 """The tables of the fold stage, from the counts of its parts: those of each source of endpoints."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,7 +66,7 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
             key=(*key, "method"),
             columns=(
                 *(EPOCH, *source.key_columns, METHOD),
-                Column("device", "text", "where paths were walked: cpu or cuda"),
+                Column("device", "text", "where paths were walked: cpu or cuda", rerun_rtol=math.inf),
                 Column("num_walks", "integer", "number of walks, each read from both ends"),
                 Column("num_violations", "integer", "linear regions that failed the region check"),
             ),

@@ -89,6 +89,7 @@ CONVERGENCE = Table(
             "number",
             "sine, in [0, 1], of the largest angle between the leading right singular subspaces before and "
             "after this epoch; empty at epoch 0",
+            rerun_rtol=1e-2,  # 2e-4 measured: rounding over a gap of singular values turns a subspace
         ),
         Column(
             "log_loss_change",

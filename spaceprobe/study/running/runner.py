@@ -19,7 +19,7 @@ from spaceprobe.study.jobs.compute_target import ComputeTarget
 from spaceprobe.study.jobs.executor import Executor, JobWatch
 from spaceprobe.study.layout import PROVENANCE, RUN_LOG, STUDY_FILE
 from spaceprobe.study.parts import StudyParts
-from spaceprobe.study.provenance import provenance
+from spaceprobe.study.provenance import provenance, read_provenance
 from spaceprobe.study.running.journal import Journal
 from spaceprobe.study.running.open_executor import open_executor
 from spaceprobe.study.running.planning import Planner, StudyPlan
@@ -213,6 +213,7 @@ class Runner:
         if self._executor is None:
             executor = self._stack.enter_context(open_executor(self._target, self.study.slurm, self.folder))
             self._stack.enter_context(self._journal.at_work())
+            read_provenance(self.folder / PROVENANCE)  # sets aside what cannot be read, before it is replaced
             facts = provenance(sys.argv)
             text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
             write_whole(self.folder / PROVENANCE, text.encode(errors="backslashreplace"))
