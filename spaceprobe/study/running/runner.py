@@ -11,15 +11,18 @@ from pathlib import Path
 from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.files import ResultsError, check_place, write_whole
+from spaceprobe.files import ResultsError, check_place, remove_abandoned, repair_objects, write_whole
 from spaceprobe.stages.stage import Job, RunStage, Stage
 from spaceprobe.study.config import Study, dump_study
 from spaceprobe.study.grid import Run, check_settings, expand
 from spaceprobe.study.jobs.compute_target import ComputeTarget
 from spaceprobe.study.jobs.executor import Executor, JobWatch
-from spaceprobe.study.layout import PROVENANCE, RUN_LOG, STUDY_FILE
+from spaceprobe.study.jobs.run_job import JobOutcome
+from spaceprobe.study.layout import EVENTS, PROVENANCE, RUN_LOG, STUDY_FILE
 from spaceprobe.study.parts import StudyParts
 from spaceprobe.study.provenance import provenance
+from spaceprobe.study.running.claims import Claims
+from spaceprobe.study.running.job_feed import JobFeed, job_name
 from spaceprobe.study.running.journal import Journal
 from spaceprobe.study.running.open_executor import open_executor
 from spaceprobe.study.running.planning import Planner, StudyPlan
@@ -54,12 +57,14 @@ class StageOutcome:
     Attributes:
         num_computed: parts computed now.
         num_kept: parts that were up to date.
+        num_elsewhere: jobs that another runner computed meanwhile.
         failures: why there is no result, by run.
         logs: the log that tells more about a failure, by run.
     """
 
     num_computed: int = 0
     num_kept: int = 0
+    num_elsewhere: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     logs: dict[str, Path] = field(default_factory=dict)
 
@@ -87,6 +92,11 @@ class StudyOutcome:
     def num_kept(self) -> int:
         """The parts that were up to date."""
         return sum(stage.num_kept for stage in self.stages.values())
+
+    @property
+    def num_elsewhere(self) -> int:
+        """The jobs that another runner computed meanwhile."""
+        return sum(stage.num_elsewhere for stage in self.stages.values())
 
     @property
     def failures(self) -> dict[str, str]:
@@ -141,6 +151,8 @@ class Runner:
         self._planner = Planner(self._parts, self._selected, forces=self._options.forces)
         self._tables = StudyTables(study, self.folder, self._parts)
         self._journal = Journal(self.folder)
+        self._claims = Claims(self.folder, self._journal.runner)
+        self._others: set[str] = set()
         self._stack = ExitStack()  # what `run` opens
         self._executor: Executor | None = None
 
@@ -212,7 +224,9 @@ class Runner:
         """Return what computes jobs; from the first call on, the study counts as being run."""
         if self._executor is None:
             executor = self._stack.enter_context(open_executor(self._target, self.study.slurm, self.folder))
-            self._stack.enter_context(self._journal.at_work())
+            self._stack.enter_context(self._claims.at_work())
+            remove_abandoned(self.folder)
+            repair_objects(self.folder / EVENTS)
             facts = provenance(sys.argv)
             text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
             write_whole(self.folder / PROVENANCE, text.encode(errors="backslashreplace"))
@@ -270,28 +284,54 @@ class Runner:
         ) as bar:
 
             def started(job: Job, where: str) -> None:
-                self._journal.note("job_started", stage=job.stage, run=job.run, where=where)
+                facts = {"stage": job.stage, "run": job.run, "job": job_name(job)}
+                self._journal.note("job_started", **facts, where=where)
                 logger.info("%s %s: started by %s", job.stage, job.run, where)
 
             def advance(amount: int) -> None:
                 bar.update(amount)
 
-            results = executor.run(jobs, JobWatch(started, advance))
+            def passed(job: Job) -> None:
+                bar.update(job.amount)
+
+            is_fail_fast = self._options.is_fail_fast
+            feed = JobFeed(
+                jobs, self._claims, self._journal, passed, self._tell_others, is_fail_fast=is_fail_fast
+            )
+            self._claims.look()
+            self._tell_others()
+            results = executor.run(feed, JobWatch(started, advance))
             for number, (job, result) in enumerate(results, start=1):
-                bar.set_description(f"{stage.name} {number}/{len(jobs)}")
+                bar.set_description(f"{stage.name} {number + len(feed.elsewhere)}/{len(jobs)}")
                 outcome.num_computed += len(result.digests)
-                facts = {"stage": job.stage, "run": job.run, "num_parts": len(result.digests)}
-                self._journal.note("job_ended", **facts, error=result.error)
+                facts = {"stage": job.stage, "run": job.run, "job": job_name(job)}
+                self._journal.note("job_ended", **facts, num_parts=len(result.digests), error=result.error)
+                feed.ended(job)
                 is_first_failure = result.error is not None and not outcome.logs
                 level = logging.WARNING if is_first_failure else logging.INFO  # all of them at the end
                 logger.log(level, "%s %s: %s", job.stage, job.run, result.error or "done")
-                if result.error is not None:
-                    self._parts.store.forget(job.folder)
-                    outcome.failures[job.run] = result.error
-                    outcome.logs[job.run] = job.folder / RUN_LOG
-                    if self._options.is_fail_fast:
-                        results.close()
-                        break
+                self._note_failure(job, result, outcome)
+                if result.error is not None and is_fail_fast:
+                    results.close()
+                    break
+            outcome.num_elsewhere = len(feed.elsewhere)
+            for job, result in feed.elsewhere:
+                self._note_failure(job, result, outcome)
+            self._claims.look()
+            self._tell_others()
+
+    def _note_failure(self, job: Job, result: JobOutcome, outcome: StageOutcome) -> None:
+        if result.error is not None:
+            self._parts.store.forget(job.folder)
+            outcome.failures[job.run] = result.error
+            outcome.logs[job.run] = job.folder / RUN_LOG
+
+    def _tell_others(self) -> None:
+        """Tell once of each other runner that is at work on the study, as last looked."""
+        for runner, host in self._claims.others().items():
+            if runner not in self._others:
+                self._others.add(runner)
+                logger.warning("another runner, on %s, is at work on this study: they share the jobs", host)
 
 
 def _with_gpus(stage: RunStage, jobs: Sequence[Job], executor: Executor) -> list[Job]:
