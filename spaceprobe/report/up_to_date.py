@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spaceprobe.study.events import job_states
 from spaceprobe.study.layout import PROVENANCE, REPORT, STUDY_FILE
-from spaceprobe.study.running.journal import job_states
 from spaceprobe.study.storage.part_store import PartStore, stamp_of
 
 _MEMO = "report"

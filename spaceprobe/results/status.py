@@ -10,11 +10,11 @@ from spaceprobe.results.started import find_started
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import FinishedPart, RunStage
 from spaceprobe.study.config import Study
+from spaceprobe.study.events import job_states
 from spaceprobe.study.grid import Run, expand
 from spaceprobe.study.layout import RUN_LOG
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.running.heartbeats import runners_at_work
-from spaceprobe.study.running.journal import job_states
 
 STATES = ("done", "running", "failed", "stale", "partly", "to do")
 """Of a run in a stage. Stale: a result is of other settings, inputs or code, or damaged; partly: all results

@@ -10,9 +10,10 @@ import pandas as pd
 
 from spaceprobe.files import remove
 from spaceprobe.stages import STAGES, TABLES, run_stage_named, stage_named
-from spaceprobe.stages.stage import FinishedPart, RunStage, Sections, Stage, StudyStage
+from spaceprobe.stages.stage import FinishedPart, Rows, RunStage, Sections, Stage, StudyStage
 from spaceprobe.study.code_version import is_edited, table_version
 from spaceprobe.study.config import Study
+from spaceprobe.study.events import job_states
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
 from spaceprobe.study.layout import table_path
 from spaceprobe.study.parts import Obstacle, StudyParts
@@ -136,6 +137,7 @@ class StudyTables:
         if isinstance(stage, RunStage):
             finished = self._finished_parts(stage)
             sources += [[run.name, run.axes, part.part.path, part.stamp] for run, part in finished]
+            sources += [[run.name, run.axes, reason] for run, reason in self._failed(stage)]
         sources += [self._study.resolved(), self._code]
         return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
@@ -146,6 +148,16 @@ class StudyTables:
                 for part in [] if isinstance(parts, Obstacle) else parts:
                     if isinstance(part, FinishedPart):
                         yield run, part
+
+    def _failed(self, stage: RunStage) -> list[tuple[Run, str]]:
+        """Return the runs of which a stage has no finished part since it failed, and why."""
+        if stage.tabulate_failed is None:
+            return []
+        finished = {run.name for run, _ in self._finished_parts(stage)}
+        without = [run for run in self._parts.runs if run.name not in finished]
+        reasons = job_states(self._folder).failed if without else {}
+        failed = [(run, reasons.get((stage.name, run.name))) for run in without]
+        return [(run, reason) for run, reason in failed if reason is not None]
 
     def _stamps(self, stage: Stage) -> list[Stamp | None]:
         return [stamp_of(table_path(self._folder, table.name)) for table in stage.tables]
@@ -170,12 +182,19 @@ class StudyTables:
         rows: dict[str, list[Mapping[str, Any]]] = {table.name: [] for table in stage.tables}
         runs = self._parts.runs
         varying = varying_probe_settings(runs, stage)
-        for run, sections, finished in self._finished(stage):
+
+        def add(run: Run, sections: Sections, tabulated: Rows) -> None:
             settings = {column_name(key): cell_of(value) for key, value in run.axes.items()}
             variant = {column_name(key): cell_of(value_of(sections, key)) for key in varying}
-            tabulated = stage.tabulate(sections, [(part.part, part.content) for part in finished])
             for name, of_run in tabulated.items():
                 rows[name].extend({"run": run.name, **settings, **variant, **row} for row in of_run)
+
+        for run, sections, finished in self._finished(stage):
+            add(run, sections, stage.tabulate(sections, [(part.part, part.content) for part in finished]))
+        if stage.tabulate_failed is not None:
+            for run, reason in self._failed(stage):
+                for sections in run.variants(stage):
+                    add(run, sections, stage.tabulate_failed(sections, reason))
         swept = [column_name(key) for key in runs[0].axes]
         return {
             table.name: build_frame(

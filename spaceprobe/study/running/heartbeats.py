@@ -1,8 +1,8 @@
 """Which runners are at work on a study, told by the files that they touch.
 
 A runner that is at work has a file in ``.running``, its mark, which it touches every few seconds. Others
-watch whether it changes, by their own monotonic clock: the clocks of two machines may differ. A process number
-only tells sooner that a runner of this very machine is gone.
+watch whether it changes, by their own monotonic clock: the clocks of two machines may differ. A process
+number only tells sooner that a runner of this very machine is gone.
 """
 
 import json

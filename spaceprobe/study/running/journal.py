@@ -1,14 +1,12 @@
-"""What the runners of a study did: ``events.jsonl`` has one JSON object a line, one for each event."""
+"""Notes what a runner of a study does, and reads what other runners note meanwhile."""
 
-import json
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from spaceprobe.files import append_object
+from spaceprobe.study.events import parsed
 from spaceprobe.study.jobs.run_log import now
 from spaceprobe.study.layout import EVENTS
 
@@ -52,52 +50,7 @@ class Journal:
             return []
         self._num_read += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
-        return [event for event in _parsed(lines) if event.get("runner") != self.runner]
-
-
-@dataclass(frozen=True)
-class JobStates:
-    """What events tell of the jobs of a study; a job is a stage and a run.
-
-    Attributes:
-        running: the runner of each job that was started and did not end.
-        failed: why each job failed that failed when it was last tried.
-    """
-
-    running: Mapping[tuple[str, str], str]
-    failed: Mapping[tuple[str, str], str]
-
-
-def job_states(folder: Path) -> JobStates:
-    """Return what the events of a study tell of its jobs."""
-    running: dict[tuple[str, str], str] = {}
-    failed: dict[tuple[str, str], str] = {}
-    for event in read_events(folder):
-        job = (str(event.get("stage")), str(event.get("run")))
-        if event["event"] == "job_started":
-            running[job] = str(event.get("runner"))
-        elif event["event"] == "job_ended":
-            running.pop(job, None)
-            failed.pop(job, None)
-            if event.get("error"):
-                failed[job] = str(event["error"])
-    return JobStates(running, failed)
-
-
-def read_events(folder: Path) -> list[Mapping[str, Any]]:
-    """Return the events of a study in order, without lines that a crash cut off."""
-    try:
-        return [*_parsed((folder / EVENTS).read_bytes().split(b"\n"))]
-    except OSError:
-        return []
-
-
-def _parsed(lines: list[bytes]) -> Iterator[Mapping[str, Any]]:
-    for line in lines:
-        with suppress(ValueError, RecursionError):
-            event = json.loads(line.decode(errors="replace"))
-            if isinstance(event, dict) and "event" in event:
-                yield event
+        return [event for event in parsed(lines) if event.get("runner") != self.runner]
 
 
 def _size(path: Path) -> int:

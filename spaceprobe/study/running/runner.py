@@ -14,10 +14,12 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import ResultsError, check_place, remove_abandoned, repair_objects, write_whole
 from spaceprobe.stages.stage import Job, RunStage, Stage
 from spaceprobe.study.config import Study, dump_study
+from spaceprobe.study.events import job_states
 from spaceprobe.study.grid import Run, check_settings, expand
 from spaceprobe.study.jobs.compute_target import ComputeTarget
 from spaceprobe.study.jobs.executor import Executor, JobWatch
 from spaceprobe.study.jobs.run_job import JobOutcome
+from spaceprobe.study.jobs.run_log import log_line
 from spaceprobe.study.layout import EVENTS, PROVENANCE, RUN_LOG, STUDY_FILE
 from spaceprobe.study.parts import StudyParts
 from spaceprobe.study.provenance import provenance
@@ -247,12 +249,27 @@ class Runner:
             plan = self._planner.plan(stage)
             outcome.num_kept = plan.num_kept
             outcome.failures |= plan.failures
+            self._note_refused(stage, plan.refused, outcome)
             if plan.jobs:
                 self._compute(stage, plan.jobs, outcome)
                 self._parts.forget()
         self._tables.write(stage)
         self._keep_study()  # with the tables: another runner may have written other settings meanwhile
         return outcome
+
+    def _note_refused(self, stage: RunStage, refused: Mapping[str, str], outcome: StageOutcome) -> None:
+        """Note why runs cannot be started, in their logs and the events, unless that is noted already."""
+        noted = job_states(self.folder).failed if refused else {}
+        for run in self._selected:
+            reason = refused.get(run.name)
+            if reason is None:
+                continue
+            folder = self._parts.run_folder(run)
+            outcome.logs[run.name] = folder / RUN_LOG
+            if noted.get((stage.name, run.name)) != reason:
+                log_line(folder, f"{stage.name}: not started: {reason}")
+                facts = {"stage": stage.name, "run": run.name, "num_parts": 0}
+                self._journal.note("job_ended", **facts, error=reason)
 
     def _refresh(self, written: Sequence[Stage]) -> None:
         changed = self._tables.refresh(written)
