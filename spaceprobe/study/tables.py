@@ -15,7 +15,7 @@ from spaceprobe.study.code_version import is_edited, table_version
 from spaceprobe.study.config import Study
 from spaceprobe.study.events import job_states
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
-from spaceprobe.study.layout import table_path
+from spaceprobe.study.layout import EVENTS, table_path
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.storage.part_files import StoredPart
 from spaceprobe.study.storage.part_store import Stamp, stamp_of
@@ -44,6 +44,7 @@ class StudyTables:
         self._folder = folder
         self._parts = parts
         self._frames: dict[str, tuple[str, dict[str, pd.DataFrame]]] = {}
+        self._failures_read: tuple[Stamp | None, Mapping[tuple[str, str], str]] | None = None
         self._code = table_version()
 
     def write(self, stage: Stage) -> None:
@@ -138,6 +139,7 @@ class StudyTables:
             finished = self._finished_parts(stage)
             sources += [[run.name, run.axes, part.part.path, part.stamp] for run, part in finished]
             sources += [[run.name, run.axes, reason] for run, reason in self._failed(stage)]
+            sources += [*self._failed_later(stage).items()]
         sources += [self._study.resolved(), self._code]
         return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
@@ -151,13 +153,38 @@ class StudyTables:
 
     def _failed(self, stage: RunStage) -> list[tuple[Run, str]]:
         """Return the runs of which a stage has no finished part since it failed, and why."""
-        if stage.tabulate_failed is None:
+        reasons = self._failures() if stage.tabulate_failed is not None else {}
+        if not reasons:
             return []
         finished = {run.name for run, _ in self._finished_parts(stage)}
-        without = [run for run in self._parts.runs if run.name not in finished]
-        reasons = job_states(self._folder).failed if without else {}
-        failed = [(run, reasons.get((stage.name, run.name))) for run in without]
-        return [(run, reason) for run, reason in failed if reason is not None]
+        failed = [(run, reasons.get((stage.name, run.name))) for run in self._parts.runs]
+        return [(run, why) for run, why in failed if why is not None and run.name not in finished]
+
+    def _failed_later(self, stage: RunStage) -> dict[str, str]:
+        """Return why runs failed in stages that need this one, by run: the first of these stages."""
+        reasons = self._failures() if stage.tabulate_failed is not None else {}
+        later = [other for other in STAGES if isinstance(other, RunStage) and stage.name in other.needs]
+        failed: dict[str, str] = {}
+        for run in self._parts.runs:
+            for other in later:
+                why = reasons.get((other.name, run.name))
+                if why is not None and run.name not in failed and not self._is_whole(other, run):
+                    failed[run.name] = f"{other.name}: {why}"
+        return failed
+
+    def _failures(self) -> Mapping[tuple[str, str], str]:
+        """Return why jobs failed when they were last tried; read again when there are new events."""
+        stamp = stamp_of(self._folder / EVENTS)
+        if self._failures_read is None or self._failures_read[0] != stamp:
+            self._failures_read = stamp, job_states(self._folder).failed
+        return self._failures_read[1]
+
+    def _is_whole(self, stage: RunStage, run: Run) -> bool:
+        looked = [self._parts.look(stage, run, sections) for sections in run.variants(stage)]
+        return all(
+            not isinstance(parts, Obstacle) and all(isinstance(part, FinishedPart) for part in parts)
+            for parts in looked
+        )
 
     def _stamps(self, stage: Stage) -> list[Stamp | None]:
         return [stamp_of(table_path(self._folder, table.name)) for table in stage.tables]
@@ -195,6 +222,12 @@ class StudyTables:
             for run, reason in self._failed(stage):
                 for sections in run.variants(stage):
                     add(run, sections, stage.tabulate_failed(sections, reason))
+        failed_later = self._failed_later(stage)
+        for table in stage.tables if failed_later else ():
+            if "error" in table.names:
+                rows[table.name] = [
+                    {**row, "error": row["error"] or failed_later.get(row["run"])} for row in rows[table.name]
+                ]
         swept = [column_name(key) for key in runs[0].axes]
         return {
             table.name: build_frame(

@@ -51,7 +51,9 @@ RUNS = Table(
         ),
         *METRICS,
         Column("status", "text", "done, or failed where training diverged, did not start or broke off"),
-        Column("error", "text", "why training failed; empty where it did not"),
+        Column(
+            "error", "text", "why training failed, or a later stage, whose name stands before it; else empty"
+        ),
     ),
     settings_after="seed",
     meaning="one network: its settings, and how well it was trained",

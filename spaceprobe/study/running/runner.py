@@ -155,6 +155,7 @@ class Runner:
         self._journal = Journal(self.folder)
         self._claims = Claims(self.folder, self._journal.runner)
         self._others: set[str] = set()
+        self._written: list[Stage] = []
         self._stack = ExitStack()  # what `run` opens
         self._executor: Executor | None = None
 
@@ -254,6 +255,10 @@ class Runner:
                 self._compute(stage, plan.jobs, outcome)
                 self._parts.forget()
         self._tables.write(stage)
+        for earlier in self._written:  # the table of runs tells why later stages failed
+            self._tables.write(earlier)
+        if isinstance(stage, RunStage) and stage.tabulate_failed is not None:
+            self._written.append(stage)
         self._keep_study()  # with the tables: another runner may have written other settings meanwhile
         return outcome
 
