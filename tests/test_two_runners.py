@@ -168,7 +168,8 @@ def test_a_killed_runner_of_this_machine_is_lost_at_once(tmp_path):
     """And what it left is swept, by whoever starts next."""
     code = (
         "import os, sys; from pathlib import Path; from spaceprobe.study.running.claims import Claims\n"
-        "claims = Claims(Path(sys.argv[1]), 'theirs'); claims.at_work().__enter__(); claims.take('train-a')\n"
+        "claims = Claims(Path(sys.argv[1]), 'theirs'); work = claims.at_work(); work.__enter__()\n"
+        "claims.take('train-a')\n"
         "os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code, tmp_path], check=False).returncode == 9
@@ -294,8 +295,7 @@ def test_the_name_of_a_job_is_that_of_its_settings_not_of_what_is_left(study, tm
 
 
 def words(path, results, *more):
-    code = "import sys; from spaceprobe.cli import main; main(sys.argv[1:])"
-    return [sys.executable, "-c", code, "run", str(path), "--results", str(results), *more]
+    return [sys.executable, "-m", "spaceprobe", "run", str(path), "--results", str(results), *more]
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

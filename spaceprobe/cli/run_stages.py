@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ def run_stages(
         if plan.busy and not call.is_quiet:
             _print_plan(plan, notify)
 
+    options = replace(options, is_changed_by_call=bool(call.overrides or flags))
     runner = Runner(study, call.results, options, target)
     outcome = runner.run(stages, show_plan)
     say(outcome.text)
@@ -60,8 +62,10 @@ def run_stages(
     if outcome.num_elsewhere and not call.is_quiet:
         num = outcome.num_elsewhere
         notify(f"another runner computed {num} job{'s' * (num > 1)} meanwhile")
+    if outcome.narrowing is not None and not call.is_quiet:
+        notify(outcome.narrowing)
     _print_failures(outcome, runner.num_selected)
-    _show_report(study, runner.folder, is_wanted=wants_report, is_complete=is_complete)
+    _show_report(runner.kept, runner.folder, is_wanted=wants_report, is_complete=is_complete)
     if failures:
         sys.exit(1)
 

@@ -26,6 +26,7 @@ from spaceprobe.study.provenance import provenance
 from spaceprobe.study.running.claims import Claims
 from spaceprobe.study.running.job_feed import JobFeed, job_name
 from spaceprobe.study.running.journal import Journal
+from spaceprobe.study.running.narrowing import narrowing
 from spaceprobe.study.running.open_executor import open_executor
 from spaceprobe.study.running.planning import Planner, StudyPlan
 from spaceprobe.study.tables import StudyTables
@@ -43,6 +44,8 @@ class RunOptions:
         trusts_code: whether results count whatever version of the code computed them.
         is_fail_fast: whether the first failed run ends it.
         is_quiet: whether to show no progress.
+        is_changed_by_call: whether the command line changed settings of the study: where it asks for less
+            than the tables hold, they keep it.
     """
 
     only_runs: Sequence[str] = ()
@@ -50,6 +53,7 @@ class RunOptions:
     trusts_code: bool = False
     is_fail_fast: bool = False
     is_quiet: bool = False
+    is_changed_by_call: bool = False
 
 
 @dataclass
@@ -79,11 +83,13 @@ class StudyOutcome:
         stages: the outcome of each stage that was executed.
         text: what a command prints at its end: the summary of the last of these stages.
         warnings: what a reader of the tables should be warned of.
+        narrowing: what the tables hold, where the study is asked for in part; else None.
     """
 
     stages: Mapping[str, StageOutcome]
     text: str
     warnings: Sequence[str]
+    narrowing: str | None = None
 
     @property
     def num_computed(self) -> int:
@@ -121,7 +127,13 @@ class UnknownRunError(SpaceprobeError):
 
 
 class Runner:
-    """One study in one folder of results."""
+    """One study in one folder of results.
+
+    Attributes:
+        study: the study as it is asked for.
+        kept: the study whose results its tables hold: the same, or more where a call asks for less.
+        folder: its folder of results.
+    """
 
     def __init__(
         self,
@@ -149,9 +161,16 @@ class Runner:
         self._options = options or RunOptions()
         self._target = target or ComputeTarget()
         self._selected = _selected(study, self._runs, self._options.only_runs)
-        self._parts = StudyParts(self.folder, self._runs, trusts_code=self._options.trusts_code)
+        trusts_code = self._options.trusts_code
+        self._parts = StudyParts(self.folder, self._runs, trusts_code=trusts_code)
+        self._narrowing = narrowing(study, self.folder, is_by_call=self._options.is_changed_by_call)
+        self.kept = self._narrowing.kept
+        self._kept_parts = self._parts
+        if self.kept != study:
+            kept_runs, store = expand(self.kept), self._parts.store
+            self._kept_parts = StudyParts(self.folder, kept_runs, trusts_code=trusts_code, store=store)
         self._planner = Planner(self._parts, self._selected, forces=self._options.forces)
-        self._tables = StudyTables(study, self.folder, self._parts)
+        self._tables = StudyTables(self.kept, self.folder, self._kept_parts)
         self._journal = Journal(self.folder)
         self._claims = Claims(self.folder, self._journal.runner)
         self._others: set[str] = set()
@@ -204,9 +223,10 @@ class Runner:
         executed = [stage for stage in stages if stage.name in outcomes]
         summaries = [self._tables.summary(stage) for stage in executed]
         warnings = dict.fromkeys(warning for _, warnings in summaries for warning in warnings)
-        num_runs = f"{len(self._runs)} run{'s' * (len(self._runs) != 1)}"
+        num = len(self._kept_parts.runs)
+        num_runs = f"{num} run{'s' * (num != 1)}"
         text = f"{self.study.name}: {num_runs}\n{summaries[-1][0]}\ntables   {self.folder}/*.csv"
-        return StudyOutcome(outcomes, text, [*warnings])
+        return StudyOutcome(outcomes, text, [*warnings], self._narrowing.sentence)
 
     def _begin(self, plan: StudyPlan) -> None:
         """Write the study file and, if there is something to do, open what computes it."""
@@ -217,7 +237,7 @@ class Runner:
         self._keep_study()
 
     def _keep_study(self) -> None:
-        path, data = self.folder / STUDY_FILE, dump_study(self.study).encode()
+        path, data = self.folder / STUDY_FILE, dump_study(self.kept).encode()
         with suppress(OSError):
             if path.is_file() and path.read_bytes() == data:
                 return
@@ -254,6 +274,7 @@ class Runner:
             if plan.jobs:
                 self._compute(stage, plan.jobs, outcome)
                 self._parts.forget()
+                self._kept_parts.forget()
         self._tables.write(stage)
         for earlier in self._written:  # the table of runs tells why later stages failed
             self._tables.write(earlier)
