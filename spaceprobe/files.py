@@ -143,6 +143,9 @@ def create_new(path: Path, data: bytes) -> bool:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             os.write(handle, data)
+        except OSError:
+            _discard(path)
+            raise
         finally:
             os.close(handle)
     except FileExistsError:

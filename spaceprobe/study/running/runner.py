@@ -11,7 +11,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.files import ResultsError, check_place, remove_abandoned, repair_objects, write_whole
+from spaceprobe.files import (
+    InTheWayError,
+    ResultsError,
+    check_place,
+    is_writable,
+    remove_abandoned,
+    repair_objects,
+    write_whole,
+)
 from spaceprobe.stages.stage import Job, RunStage, Stage
 from spaceprobe.study.config import Study, dump_study
 from spaceprobe.study.events import job_states
@@ -292,8 +300,9 @@ class Runner:
                 continue
             folder = self._parts.run_folder(run)
             outcome.logs[run.name] = folder / RUN_LOG
-            if noted.get((stage.name, run.name)) != reason:
-                log_line(folder, f"{stage.name}: not started: {reason}")
+            if noted.get((stage.name, run.name)) != reason and is_writable(self.folder):
+                with suppress(InTheWayError):  # of this run's log; the reason is in the outcome as well
+                    log_line(folder, f"{stage.name}: not started: {reason}")
                 facts = {"stage": stage.name, "run": run.name, "num_parts": 0}
                 self._journal.note("job_ended", **facts, error=reason)
 
