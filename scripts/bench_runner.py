@@ -1,4 +1,4 @@
-"""What the runner costs: planning, time and memory a run, a rerun with nothing to do, and two jobs at once.
+"""What the runner costs: planning, time and memory a run, reruns, two jobs at once, and two runners.
 
 Each side of a comparison is measured in processes of its own with one thread, in turn, best of some rounds.
 The load average stands beside: on a busy machine the figures are too high.
@@ -6,12 +6,15 @@ The load average stands beside: on a busy machine the figures are too high.
 
 import argparse
 import csv
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 NUM_RUNS = 1_000
@@ -222,6 +225,59 @@ def bench_jobs(folder: Path, num_rounds: int, *, is_full: bool) -> None:
     print(f"  the parts slow each other down by            {two_in_parts / one_in_parts:7.2f}")
 
 
+EIGHT = """\
+data: {{dataset: swiss-roll, task: regression, points: 1000}}
+network: {{architecture: 2x30}}
+training: {{epochs: {epochs}}}
+study: {{stages: [train]}}
+sweep: {{training.seed: [0, 1, 2, 3, 4, 5, 6, 7]}}
+"""
+MIN_TRAINING_S = 10.0
+"""What each of the eight trainings should take at least."""
+
+
+def bench_two_runners(folder: Path, num_rounds: int, epochs: int) -> None:
+    """Print how long two runners take with a job at a time, and one with two, for eight trainings."""
+    config = folder / "eight.yaml"
+    config.write_text(EIGHT.format(epochs=epochs))
+    print(f"eight trainings of 2x30, {epochs} epochs on 1,000 points; best of {num_rounds}; {load()}")
+    ratios = []
+    for number in range(num_rounds):
+        span = {}
+        for num_runners in (2, 1):  # in turn, so that both meet the same machine
+            results = folder / f"eight{num_runners}-{number}"
+            words = [sys.executable, "-m", "spaceprobe", "run", str(config), "--results", str(results)]
+            words += ["--no-report", "--jobs", str(3 - num_runners)]
+            with ExitStack() as stack:
+                runners = [
+                    stack.enter_context(subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.DEVNULL))
+                    for _ in range(num_runners)
+                ]
+                if any(runner.wait() for runner in runners):
+                    raise SystemExit("a runner ended with an error")
+            span[num_runners], started, shortest = job_span(results / "eight")
+            if len(started) != len(set(started)) or len(started) != 8:
+                raise SystemExit(f"{len(started)} jobs were started, of {len(set(started))}")
+            note = "" if shortest >= MIN_TRAINING_S else ": too short, raise --epochs"
+            who = f"{num_runners} at --jobs {3 - num_runners}"
+            print(f"  {who}: {span[num_runners]:.0f} s, the shortest training {shortest:.1f} s{note}")
+        ratios.append(span[2] / span[1])
+    print(f"  two runners, of the time of one at --jobs 2  {min(ratios):7.2f}      (goal 1.15)")
+
+
+def job_span(study: Path) -> tuple[float, list[str], float]:
+    """Return the seconds from the first job's start to the last end, the jobs, and the shortest one's."""
+    events = [json.loads(line) for line in (study / "events.jsonl").read_text().splitlines()]
+    times = {
+        kind: [datetime.fromisoformat(event["time"]) for event in events if event["event"] == kind]
+        for kind in ("job_started", "job_ended")
+    }
+    with (study / "timings.csv").open(newline="") as file:
+        shortest = min(float(row["duration_s"]) for row in csv.DictReader(file))
+    started = [event["job"] for event in events if event["event"] == "job_started"]
+    return (max(times["job_ended"]) - min(times["job_started"])).total_seconds(), started, shortest
+
+
 def computing(timings: Path) -> float:
     """Return how long all parts took together, in seconds."""
     with timings.open(newline="") as file:
@@ -231,11 +287,14 @@ def computing(timings: Path) -> float:
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=("tiny", "noop", "jobs"), action="append", help="default: all")
+    parser.add_argument(
+        "--part", choices=("tiny", "noop", "jobs", "two"), action="append", help="default: all"
+    )
     parser.add_argument("--rounds", type=int, default=NUM_ROUNDS)
     parser.add_argument("--runs", type=int, default=NUM_RUNS, help="of the part tiny")
     parser.add_argument("--full", action="store_true", help="jobs: the whole depth sweep, an hour or so")
     parser.add_argument("--results", type=Path, help="noop: a folder that holds the finished depth sweep")
+    parser.add_argument("--epochs", type=int, default=1500, help="two: of each training")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -243,6 +302,7 @@ def main() -> None:
             "tiny": lambda: bench_tiny(folder, asked.rounds, asked.runs),
             "noop": lambda: bench_noop(folder, asked.rounds, asked.results),
             "jobs": lambda: bench_jobs(folder, asked.rounds, is_full=asked.full),
+            "two": lambda: bench_two_runners(folder, asked.rounds, asked.epochs),
         }
         for part in asked.part or parts:
             parts[part]()

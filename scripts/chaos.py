@@ -40,7 +40,7 @@ from marked_processes import HANGS_AFTER_S, ChaosError, Cluster, Program, kill, 
 
 from spaceprobe.files import ABANDONED_AFTER_S
 from spaceprobe.stages import STAGES
-from spaceprobe.study.running.journal import read_events
+from spaceprobe.study.events import read_events
 
 NAME = "chaos"
 STUDY = """\

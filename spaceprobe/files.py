@@ -1,16 +1,19 @@
 """Write files whole or not at all, append whole lines, and remove what killed processes left."""
 
 import errno
+import fcntl
 import hashlib
+import json
+import math
 import os
 import re
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import psutil
 
@@ -18,6 +21,9 @@ from spaceprobe.errors import SpaceprobeError
 
 ABANDONED_AFTER_S = 60.0
 """Age at which a dead process's temporary file is removed; chosen: no write pauses this long."""
+
+LOCK_WITHIN_S = 2.0
+"""Chosen: how long a writer of a line waits for another one, which holds its lock for a millisecond."""
 
 _TEMPORARY = re.compile(r"\..+~(\d+)@([^~]+)~.*\.tmp", re.DOTALL)
 
@@ -92,6 +98,8 @@ def remove(path: Path) -> None:
     Raises:
         ResultsError: it cannot be removed.
     """
+    if not os.path.lexists(path):  # on a read-only disk, removing what is not there is an error as well
+        return
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -122,6 +130,143 @@ def append_line(path: Path, line: str) -> None:
             os.close(handle)
     except OSError as error:
         raise _as_results_error(path, error) from error
+
+
+def create_new(path: Path, data: bytes) -> bool:
+    """Create a small file and return True, or return False where it exists: only one process creates it.
+
+    Raises:
+        ResultsError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            os.write(handle, data)
+        except OSError:
+            _discard(path)
+            raise
+        finally:
+            os.close(handle)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _as_results_error(path, error) from error
+    return True
+
+
+def refresh_folder(folder: Path) -> None:
+    """List a folder, at which an NFS client asks its server again what is there."""
+    with suppress(OSError):
+        for _ in folder.iterdir():
+            pass
+
+
+def is_writable(folder: Path) -> bool:
+    """Return whether this user can write into a folder: neither its mode nor its disk forbids it."""
+    return os.access(folder, os.W_OK)
+
+
+def append_object(path: Path, fields: Mapping[str, Any]) -> None:
+    """Append a JSON object as a line of a file that has one object a line, always.
+
+    Writers take turns by a lock, for which none waits long: where it cannot be had, as on some network disks,
+    they go on without. What a crash or a full disk left of a line becomes an object with the event
+    ``damaged_line`` and its text.
+
+    Raises:
+        ResultsError: the line cannot be written.
+    """
+    line = json.dumps(_plain(fields), allow_nan=False).encode() + b"\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            _lock(handle)
+            size = os.fstat(handle).st_size
+            if size and os.pread(handle, 1, size - 1) != b"\n":
+                fragment, size = _cut_fragment(handle, size)
+                line = _damaged(fragment) + line
+            num_written = os.write(handle, line)
+            if num_written < len(line):
+                if os.fstat(handle).st_size == size + num_written:  # nobody wrote after it
+                    os.ftruncate(handle, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(handle)  # and with it the lock
+    except OSError as error:
+        raise _as_results_error(path, error) from error
+
+
+def repair_objects(path: Path) -> None:
+    """Turn the lines of a file that are not JSON objects into objects with the event ``damaged_line``.
+
+    Such lines come from earlier versions, and from network disks that let lines of two writers mix.
+
+    Raises:
+        ResultsError: the file has such lines and cannot be written.
+    """
+    try:
+        if not path.is_file() or all(map(_is_object, _lines_of(path.read_bytes()))):
+            return
+        with path.open("r+b") as file:
+            _lock(file.fileno())
+            lines = [line + b"\n" if _is_object(line) else _damaged(line) for line in _lines_of(file.read())]
+            write_whole(path, b"".join(lines))
+    except OSError as error:
+        raise _as_results_error(path, error) from error
+
+
+def _lines_of(data: bytes) -> list[bytes]:
+    """Return the lines of a file without their ends; the last one may lack it."""
+    lines = data.split(b"\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _damaged(text: bytes) -> bytes:
+    """Return what was left of a line, as a line that is an object."""
+    fields = {"event": "damaged_line", "text": text.decode(errors="backslashreplace")}
+    return json.dumps(fields).encode() + b"\n"
+
+
+def _cut_fragment(handle: int, size: int) -> tuple[bytes, int]:
+    """Remove what follows the last end of a line, and return it with the size of the rest."""
+    data = os.pread(handle, size, 0)
+    end = data.rfind(b"\n") + 1
+    os.ftruncate(handle, end)
+    return data[end:], end
+
+
+def _lock(handle: int) -> None:
+    """Wait a moment for the lock of an open file."""
+    deadline = time.monotonic() + LOCK_WITHIN_S
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.005)
+        except OSError:  # this disk has no locks
+            return
+        else:
+            return
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as every reader of JSON takes it: without half characters, NaN and infinities."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_plain(str(name)): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def last_line(path: Path, max_bytes: int = 4096) -> str | None:
@@ -190,9 +335,9 @@ def check_place(folder: Path) -> None:
 def _as_results_error(path: Path, error: OSError, done: str = "written") -> ResultsError:
     way_out = _WAYS_OUT.get(error.errno or 0)
     kind = ResultsError if way_out is None else InTheWayError
+    remedy = way_out or ("make it writable" if error.errno == errno.EROFS else "make room")
     return kind(
-        f"{path}: cannot be {done} ({error.strerror}); {way_out or 'make room'} or give another folder with "
-        "--results"
+        f"{path}: cannot be {done} ({error.strerror}); {remedy} or give another folder with --results"
     )
 
 

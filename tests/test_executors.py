@@ -78,9 +78,27 @@ class Seen:
         return JobWatch(lambda job, _: self.started.append(job.run), self.amounts.append)
 
 
+class Listed:
+    """A list of jobs, handed out in order."""
+
+    def __init__(self, jobs):
+        self.jobs = [*jobs]
+
+    @property
+    def is_empty(self):
+        return not self.jobs
+
+    @property
+    def wants_gpu(self):
+        return self.jobs[0].wants_gpu if self.jobs else False
+
+    def take(self):
+        return self.jobs.pop(0) if self.jobs else None
+
+
 def outcomes(executor, jobs, seen=None):
     """Return how each job ended, by its run."""
-    return {job.run: outcome for job, outcome in executor.run(jobs, (seen or Seen()).watch())}
+    return {job.run: outcome for job, outcome in executor.run(Listed(jobs), (seen or Seen()).watch())}
 
 
 def wait_until(condition, timeout_s=15.0):
@@ -380,7 +398,7 @@ def test_worker_that_joins_late_takes_jobs(tmp_path, caplog):
         remote.start_scheduler()
         with open_cluster(remote.target(), SlurmSettings(), Path("unused")) as executor:
             jobs = [make_job(tmp_path / "runs", f"sleep-0.5-{number}") for number in range(16)]
-            results = executor.run(jobs, Seen().watch())
+            results = executor.run(Listed(jobs), Seen().watch())
             timer = threading.Timer(6.5, remote.start_worker)
             timer.start()
             next(results)

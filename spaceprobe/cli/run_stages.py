@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 
 from spaceprobe.cli.messages import notify, notify_changes, say
 from spaceprobe.cli.options import StudyCall
+from spaceprobe.files import is_writable
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import Stage
 from spaceprobe.study.config import Study, load_study
@@ -46,16 +48,24 @@ def run_stages(
         if plan.busy and not call.is_quiet:
             _print_plan(plan, notify)
 
+    options = replace(options, is_changed_by_call=bool(call.overrides or flags))
     runner = Runner(study, call.results, options, target)
     outcome = runner.run(stages, show_plan)
     say(outcome.text)
     for warning in outcome.warnings:
         logger.warning("warning: %s", warning)
     failures = outcome.failures
-    if outcome.num_kept and not outcome.num_computed and not failures and not call.is_quiet:
+    is_idle = not outcome.num_computed and not outcome.num_elsewhere
+    is_complete = outcome.num_kept > 0 and is_idle and not failures
+    if is_complete and not call.is_quiet:
         notify("everything was up to date: nothing was computed")
+    if outcome.num_elsewhere and not call.is_quiet:
+        num = outcome.num_elsewhere
+        notify(f"another runner computed {num} job{'s' * (num > 1)} meanwhile")
+    if outcome.narrowing is not None and not call.is_quiet:
+        notify(outcome.narrowing)
     _print_failures(outcome, runner.num_selected)
-    _show_report(study, runner.folder, is_wanted=wants_report)
+    _show_report(runner.kept, runner.folder, is_wanted=wants_report, is_complete=is_complete)
     if failures:
         sys.exit(1)
 
@@ -107,19 +117,33 @@ def _print_failures(outcome: "StudyOutcome", num_runs: int) -> None:
         )
 
 
-def _show_report(study: Study, folder: Path, *, is_wanted: bool) -> None:
-    """Make the report if it is wanted and not up to date; else tell if there is one that is out of date."""
+def _show_report(study: Study, folder: Path, *, is_wanted: bool, is_complete: bool) -> None:
+    """Make the report if it is wanted and not up to date; else tell if there is one that is out of date.
+
+    Args:
+        study: the study.
+        folder: its folder of results.
+        is_wanted: whether to make it.
+        is_complete: whether everything else was up to date; a folder that cannot be written is then no error.
+    """
     from spaceprobe.report.up_to_date import is_current, is_made
     from spaceprobe.study.layout import REPORT
 
-    if is_wanted:
+    if is_wanted and is_complete and not is_writable(folder) and not is_current(folder):
+        page = folder / REPORT
+        state = "is of earlier tables" if is_made(folder) else "is not there"
+        notify(f"{page} {state}, and cannot be made: the folder is read-only for this user")
+    elif is_wanted:
         if not is_current(folder):
             from spaceprobe.report.making import make_report
             from spaceprobe.results.results import NoRunsError
+            from spaceprobe.study.running.claims import claimed
 
             try:
-                make_report(study, folder)
-            except NoRunsError as error:  # all failed, and the reasons were printed
+                with claimed(folder, "report"):  # another runner that ended as well may be making it
+                    if not is_current(folder):
+                        make_report(study, folder)
+            except NoRunsError as error:
                 notify(f"no report: {error}")
                 return
         say(f"report   {folder / REPORT}")

@@ -174,7 +174,10 @@ def _exact(value: Any) -> str:
 
 
 def _formatted(value: Any, spec: str) -> str:
-    text = format(value.item() if hasattr(value, "item") else value, spec)
+    value = value.item() if hasattr(value, "item") else value
+    if spec.endswith("d") and isinstance(value, float):  # of a column of integers with an empty cell
+        value = int(value)
+    text = format(value, spec)
     return text.replace("-", "−", 1) if text.startswith("-") else text
 
 

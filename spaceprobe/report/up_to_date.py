@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spaceprobe.study.layout import EVENTS, PROVENANCE, REPORT, STUDY_FILE
+from spaceprobe.study.events import job_states
+from spaceprobe.study.layout import PROVENANCE, REPORT, STUDY_FILE
 from spaceprobe.study.storage.part_store import PartStore, stamp_of
 
 _MEMO = "report"
@@ -27,8 +28,9 @@ def is_current(folder: Path) -> bool:
 
 def sources(folder: Path) -> dict[str, Any]:
     """Return what a report of a folder of results would be made from now."""
-    paths = [*sorted(folder.glob("*.csv")), *(folder / name for name in (STUDY_FILE, PROVENANCE, EVENTS))]
-    return {"code": _code(), "files": {path.name: stamp_of(path) for path in paths}}
+    paths = [*sorted(folder.glob("*.csv")), *(folder / name for name in (STUDY_FILE, PROVENANCE))]
+    failed = [[*job, why] for job, why in sorted(job_states(folder).failed.items())]
+    return {"code": _code(), "files": {path.name: stamp_of(path) for path in paths}, "failed": failed}
 
 
 def note_report(folder: Path, made_from: Mapping[str, Any]) -> None:

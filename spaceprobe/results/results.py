@@ -145,7 +145,9 @@ def _read_frames(folder: Path) -> Frames:
                 f"{path}: has the state {min(map(str, other_states))} of an earlier version; `spaceprobe "
                 "run` writes it again, with --trust-code from what that version computed"
             )
-        frames[name] = frame
+        # An empty setting counts as a number to pandas, and as text in the table of runs that failed with it.
+        empty = [column for column in table.settings(frame) if frame[column].isna().all()]
+        frames[name] = frame.astype(dict.fromkeys(empty, object))
     return Frames(frames, DECLARED.values())
 
 

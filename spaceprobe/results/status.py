@@ -10,10 +10,11 @@ from spaceprobe.results.started import find_started
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import FinishedPart, RunStage
 from spaceprobe.study.config import Study
+from spaceprobe.study.events import job_states
 from spaceprobe.study.grid import Run, expand
 from spaceprobe.study.layout import RUN_LOG
 from spaceprobe.study.parts import Obstacle, StudyParts
-from spaceprobe.study.running.journal import read_events, runners_at_work
+from spaceprobe.study.running.heartbeats import runners_at_work
 
 STATES = ("done", "running", "failed", "stale", "partly", "to do")
 """Of a run in a stage. Stale: a result is of other settings, inputs or code, or damaged; partly: all results
@@ -64,7 +65,9 @@ def run_states(study: Study, folder: Path) -> list[RunStatus]:
     """Return the progress of each run of a study without writing anything."""
     runs = expand(study)
     parts = StudyParts(folder, runs)
-    running, failed = _from_events(folder)
+    jobs, at_work = job_states(folder), runners_at_work(folder)
+    running = {job for job, runner in jobs.running.items() if runner in at_work}
+    failed = {*jobs.failed}
     statuses = []
     for run in runs:
         states = {
@@ -101,20 +104,3 @@ def _state(
     if any(not isinstance(part, FinishedPart) and not part.is_missing for part in known):
         return "stale"
     return "partly" if finished else "to do"
-
-
-def _from_events(folder: Path) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Return the jobs that run now, and those that failed when they were last tried."""
-    at_work = runners_at_work(folder)
-    running: dict[tuple[str, str], str] = {}
-    failed: set[tuple[str, str]] = set()
-    for event in read_events(folder):
-        job = (str(event.get("stage")), str(event.get("run")))
-        if event["event"] == "job_started":
-            running[job] = str(event.get("runner"))
-        elif event["event"] == "job_ended":
-            running.pop(job, None)
-            failed.discard(job)
-            if event.get("error"):
-                failed.add(job)
-    return {job for job, runner in running.items() if runner in at_work}, failed

@@ -277,6 +277,8 @@ class RunStage(Stage):
             part of the version of the code; None if nothing is chosen.
         asked_tables: returns those of its tables that the settings ask for, which are written even if they
             have no rows; the others are not. None for all.
+        tabulate_failed: returns the rows of each table of a run that failed before it had a finished part,
+            given why; None for no rows.
     """
 
     unit: str
@@ -288,6 +290,7 @@ class RunStage(Stage):
     tabulate: Callable[[Sections, Sequence[tuple[Part, PartContent]]], Rows]
     sources: Callable[[Sections], Sequence[str]] | None = None
     asked_tables: Callable[[Sections], Sequence[Table]] | None = None
+    tabulate_failed: Callable[[Sections, str], Rows] | None = None
 
     @property
     def is_identity(self) -> bool:

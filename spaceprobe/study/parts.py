@@ -35,17 +35,25 @@ class StudyParts:
         store: looks parts up.
     """
 
-    def __init__(self, folder: Path, runs: Sequence[Run], *, trusts_code: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        runs: Sequence[Run],
+        *,
+        trusts_code: bool = False,
+        store: PartStore | None = None,
+    ) -> None:
         """Take the study's folder and runs.
 
         Args:
             folder: the study's folder.
             runs: its runs.
             trusts_code: whether parts count whatever version of the code computed them.
+            store: looks parts up; None for a new one.
         """
         self.folder = folder
         self.runs = runs
-        self.store = PartStore(folder)
+        self.store = PartStore(folder) if store is None else store
         self._trusts_code = trusts_code
         self._looked_up: dict[tuple[object, ...], list[FinishedPart | StalePart] | Obstacle] = {}
         self._other_runs: dict[str, list[Path]] | None = None

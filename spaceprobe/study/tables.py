@@ -11,11 +11,12 @@ import pandas as pd
 
 from spaceprobe.files import remove
 from spaceprobe.stages import STAGES, TABLES, run_stage_named, stage_named
-from spaceprobe.stages.stage import FinishedPart, RunStage, Sections, Stage, StudyStage
+from spaceprobe.stages.stage import FinishedPart, Rows, RunStage, Sections, Stage, StudyStage
 from spaceprobe.study.code_version import is_edited, table_version
 from spaceprobe.study.config import Study
+from spaceprobe.study.events import job_states
 from spaceprobe.study.grid import Run, value_of, varying_probe_settings
-from spaceprobe.study.layout import table_path
+from spaceprobe.study.layout import EVENTS, table_path
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.storage.part_files import StoredPart
 from spaceprobe.study.storage.part_store import Stamp, stamp_of
@@ -44,6 +45,7 @@ class StudyTables:
         self._folder = folder
         self._parts = parts
         self._frames: dict[str, tuple[str, dict[str, pd.DataFrame]]] = {}
+        self._failures_read: tuple[Stamp | None, Mapping[tuple[str, str], str]] | None = None
         self._code = table_version()
 
     def write(self, stage: Stage) -> None:
@@ -145,6 +147,8 @@ class StudyTables:
         if isinstance(stage, RunStage):
             finished = self._finished_parts(stage)
             sources += [[run.name, run.axes, part.part.path, part.stamp] for run, part in finished]
+            sources += [[run.name, run.axes, reason] for run, reason in self._failed(stage)]
+            sources += [*self._failed_later(stage).items()]
         sources += [self._study.resolved(), self._code]
         return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
@@ -155,6 +159,41 @@ class StudyTables:
                 for part in [] if isinstance(parts, Obstacle) else parts:
                     if isinstance(part, FinishedPart):
                         yield run, part
+
+    def _failed(self, stage: RunStage) -> list[tuple[Run, str]]:
+        """Return the runs of which a stage has no finished part since it failed, and why."""
+        reasons = self._failures() if stage.tabulate_failed is not None else {}
+        if not reasons:
+            return []
+        finished = {run.name for run, _ in self._finished_parts(stage)}
+        failed = [(run, reasons.get((stage.name, run.name))) for run in self._parts.runs]
+        return [(run, why) for run, why in failed if why is not None and run.name not in finished]
+
+    def _failed_later(self, stage: RunStage) -> dict[str, str]:
+        """Return why runs failed in stages that need this one, by run: the first of these stages."""
+        reasons = self._failures() if stage.tabulate_failed is not None else {}
+        later = [other for other in STAGES if isinstance(other, RunStage) and stage.name in other.needs]
+        failed: dict[str, str] = {}
+        for run in self._parts.runs:
+            for other in later:
+                why = reasons.get((other.name, run.name))
+                if why is not None and run.name not in failed and not self._is_whole(other, run):
+                    failed[run.name] = f"{other.name}: {why}"
+        return failed
+
+    def _failures(self) -> Mapping[tuple[str, str], str]:
+        """Return why jobs failed when they were last tried; read again when there are new events."""
+        stamp = stamp_of(self._folder / EVENTS)
+        if self._failures_read is None or self._failures_read[0] != stamp:
+            self._failures_read = stamp, job_states(self._folder).failed
+        return self._failures_read[1]
+
+    def _is_whole(self, stage: RunStage, run: Run) -> bool:
+        looked = [self._parts.look(stage, run, sections) for sections in run.variants(stage)]
+        return all(
+            not isinstance(parts, Obstacle) and all(isinstance(part, FinishedPart) for part in parts)
+            for parts in looked
+        )
 
     def _stamps(self, stage: Stage) -> list[Stamp | None]:
         return [stamp_of(table_path(self._folder, table.name)) for table in stage.tables]
@@ -180,12 +219,25 @@ class StudyTables:
         rows: dict[str, list[Mapping[str, Any]]] = {table.name: [] for table in stage.tables}
         runs = self._parts.runs
         varying = varying_probe_settings(runs, stage)
-        for run, sections, finished in self._finished(stage):
+
+        def add(run: Run, sections: Sections, tabulated: Rows) -> None:
             settings = {column_name(key): cell_of(value) for key, value in run.axes.items()}
             variant = {column_name(key): cell_of(value_of(sections, key)) for key in varying}
-            tabulated = stage.tabulate(sections, [(part.part, part.content) for part in finished])
             for name, of_run in tabulated.items():
                 rows[name].extend({"run": run.name, **settings, **variant, **row} for row in of_run)
+
+        for run, sections, finished in self._finished(stage):
+            add(run, sections, stage.tabulate(sections, [(part.part, part.content) for part in finished]))
+        if stage.tabulate_failed is not None:
+            for run, reason in self._failed(stage):
+                for sections in run.variants(stage):
+                    add(run, sections, stage.tabulate_failed(sections, reason))
+        failed_later = self._failed_later(stage)
+        for table in stage.tables if failed_later else ():
+            if "error" in table.names:
+                rows[table.name] = [
+                    {**row, "error": row["error"] or failed_later.get(row["run"])} for row in rows[table.name]
+                ]
         swept = [column_name(key) for key in runs[0].axes]
         return {
             table.name: build_frame(

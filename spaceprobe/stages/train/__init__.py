@@ -5,7 +5,7 @@ from spaceprobe.stages.train.computation import compute
 from spaceprobe.stages.train.parts import label, plan, sources
 from spaceprobe.stages.train.settings import DataSettings, NetworkSettings, TrainingSettings
 from spaceprobe.stages.train.summary import present
-from spaceprobe.stages.train.tables import TABLES, tabulate
+from spaceprobe.stages.train.tables import TABLES, tabulate, tabulate_failed
 
 STAGE = RunStage(
     name="train",
@@ -19,6 +19,7 @@ STAGE = RunStage(
     plan=plan,
     compute=compute,
     tabulate=tabulate,
+    tabulate_failed=tabulate_failed,
     present=present,
     sources=sources,
 )

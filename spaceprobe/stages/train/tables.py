@@ -44,10 +44,16 @@ RUNS = Table(
         Column("activation", "text", "activation function of the hidden layers"),
         Column("dataset", "text", "data that the network is trained on"),
         Column("seed", "integer", "of the initial weights, the order of the batches, and random labels"),
-        Column("num_parameters", "integer", "number of weights and biases"),
+        Column(
+            "num_parameters",
+            "integer",
+            "number of weights and biases; empty where training did not start or broke off",
+        ),
         *METRICS,
-        Column("status", "text", "done, or failed where training diverged"),
-        Column("error", "text", "why training failed; empty where it did not"),
+        Column("status", "text", "done, or failed where training diverged, did not start or broke off"),
+        Column(
+            "error", "text", "why training failed, or a later stage, whose name stands before it; else empty"
+        ),
     ),
     settings_after="seed",
     meaning="one network: its settings, and how well it was trained",
@@ -117,20 +123,13 @@ TABLES = (RUNS, TRAINING, CONVERGENCE)
 
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
     """Return the rows of each table from the finished parts of a run."""
-    network = network_of(sections)
-    widths = NETWORKS[network.model].hidden_widths(network)
     runs, curves, convergence = [], [], []
     for _, content in parts:
         curve: list[Mapping[str, Any]] = content.record["curve"]
         last = curve[-1] if content.error is None else {}
         runs.append(
             {
-                "architecture": network.architecture,
-                "depth": len(widths),
-                "width": max(widths),
-                "activation": network.activation,
-                "dataset": data_of(sections).dataset,
-                "seed": training_of(sections).seed,
+                **_run_settings(sections),
                 "num_parameters": content.record["num_parameters"],
                 **{metric.name: last.get(metric.name) for metric in METRICS},
                 "status": "done" if content.error is None else "failed",
@@ -140,3 +139,22 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
         curves.extend(curve)
         convergence.extend(content.record["convergence"])
     return {"runs": runs, "training": curves, "lmd_convergence": convergence}
+
+
+def tabulate_failed(sections: Sections, reason: str) -> Rows:
+    """Return the row of a run whose training could not start, or broke off."""
+    return {"runs": [{**_run_settings(sections), "status": "failed", "error": reason}]}
+
+
+def _run_settings(sections: Sections) -> dict[str, Any]:
+    """Return the cells of a run that its settings tell."""
+    network = network_of(sections)
+    widths = NETWORKS[network.model].hidden_widths(network)
+    return {
+        "architecture": network.architecture,
+        "depth": len(widths),
+        "width": max(widths),
+        "activation": network.activation,
+        "dataset": data_of(sections).dataset,
+        "seed": training_of(sections).seed,
+    }

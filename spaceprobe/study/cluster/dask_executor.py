@@ -1,14 +1,14 @@
 """Computes jobs by the workers of a Dask cluster."""
 
+import itertools
 import pickle
 import queue
 import time
 import uuid
-from collections import deque
-from collections.abc import Generator, Sequence
+from collections import Counter
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from distributed import Client, Future, get_worker
@@ -16,10 +16,10 @@ from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.files import InTheWayError, file_digest
+from spaceprobe.files import InTheWayError, file_digest, refresh_folder
 from spaceprobe.stages.stage import Job
 from spaceprobe.study.cluster.workers import GPU, LOOK_EVERY_S, Workers
-from spaceprobe.study.jobs.executor import JobWatch
+from spaceprobe.study.jobs.executor import LOOK_AGAIN_S, JobSource, JobWatch
 from spaceprobe.study.jobs.run_job import JobOutcome, run_job
 from spaceprobe.study.jobs.run_log import here, log_line
 from spaceprobe.study.storage.part_files import StoredPart, read_part
@@ -70,7 +70,7 @@ class DaskExecutor:
         """Return whether a worker has a GPU, after waiting until there is a worker."""
         return self._workers.has_gpu()
 
-    def run(self, jobs: Sequence[Job], watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
+    def run(self, jobs: JobSource, watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
         """Compute jobs and yield the outcome of each as it ends.
 
         If it is closed early, jobs that have started go on in their workers, which may still write results.
@@ -79,20 +79,22 @@ class DaskExecutor:
             ResultsError: results cannot be written.
             SpaceprobeError: the scheduler is gone, or a worker has other code.
         """
-        waiting = deque(enumerate(jobs))
-        active: dict[int, Future[JobOutcome]] = {}
-        reported = [0] * len(jobs)
+        numbers = itertools.count()
+        active: dict[int, tuple[Job, Future[JobOutcome]]] = {}
+        reported: Counter[int] = Counter()
         try:
-            while waiting or active:
+            while active or not jobs.is_empty:
                 # Even while no job waits: new workers may have to be asked for.
-                num_slots = self._workers.num_slots(wants_gpu=waiting[0][1].wants_gpu if waiting else False)
-                while waiting and len(active) < num_slots:
-                    number, job = waiting.popleft()
-                    active[number] = self._submit(number, job)
+                num_slots = self._workers.num_slots(wants_gpu=jobs.wants_gpu)
+                while len(active) < num_slots and (taken := jobs.take()) is not None:
+                    number = next(numbers)
+                    active[number] = taken, self._submit(number, taken)
+                if not active and jobs.is_empty:
+                    break  # another runner has computed the rest
                 message = self._next_message()
                 if message is None or message.number not in active:
                     continue  # a late message about a job that has ended
-                number, job = message.number, jobs[message.number]
+                number, (job, future) = message.number, active[message.number]
                 if message.started is not None:
                     watch.advance(-reported[number])  # by a worker that died
                     reported[number] = 0
@@ -100,13 +102,13 @@ class DaskExecutor:
                 reported[number] += message.amount
                 watch.advance(message.amount)
                 if message.has_ended:
-                    future = active.pop(number)
+                    del active[number]
                     outcome = self._outcome(job, future)
                     future.release()  # or Dask would compute it again when its worker dies
                     watch.advance(job.amount - reported[number])
                     yield job, outcome
         finally:
-            for future in active.values():
+            for _, future in active.values():
                 future.release()
 
     def _submit(self, number: int, job: Job) -> Future[JobOutcome]:
@@ -123,7 +125,7 @@ class DaskExecutor:
     def _next_message(self) -> _Message | None:
         """Return the next message, or None if none came for a while."""
         try:
-            return self._inbox.get(timeout=LOOK_EVERY_S)
+            return self._inbox.get(timeout=min(LOOK_EVERY_S, LOOK_AGAIN_S))
         except queue.Empty:
             self._workers.check_scheduler()
             return None
@@ -171,7 +173,7 @@ class DaskExecutor:
                         error=f"{job.folder / path}: was written by a worker but is not there; --results "
                         f"has to lie on a disk that all machines of {self._where} share"
                     )
-                _refresh_folder(job.folder / path)
+                refresh_folder((job.folder / path).parent)
                 time.sleep(REPORT_EVERY_S)
         return outcome
 
@@ -229,10 +231,3 @@ class _Reporter:
 
     def send(self, **message: Any) -> None:
         get_worker().log_event(self._topic, {"number": self._number, **message})
-
-
-def _refresh_folder(path: Path) -> None:
-    """List a file's folder, at which an NFS client asks its server again."""
-    with suppress(OSError):
-        for _ in path.parent.iterdir():
-            pass

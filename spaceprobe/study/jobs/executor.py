@@ -1,6 +1,7 @@
 """What computes jobs: a job goes out and its outcome comes back, and nothing else depends on where it ran."""
 
-from collections.abc import Callable, Generator, Sequence
+import time
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,25 @@ class JobWatch:
     advance: Callable[[int], None]
 
 
+class JobSource(Protocol):
+    """Hands out jobs one by one, as there is somebody to compute them."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no job is left to be handed out, now or later."""
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether the next job wants a GPU."""
+
+    def take(self) -> Job | None:
+        """Return the next job, or None if there is none now: ask again in `LOOK_AGAIN_S`."""
+
+
+LOOK_AGAIN_S = 1.0
+"""Chosen: how soon jobs are asked for again where another runner computes all that are left."""
+
+
 class Executor(Protocol):
     """Computes jobs."""
 
@@ -36,7 +56,7 @@ class Executor(Protocol):
     def has_gpu(self) -> bool:
         """Return whether there is a GPU for jobs that use one if they can."""
 
-    def run(self, jobs: Sequence[Job], watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
+    def run(self, jobs: JobSource, watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
         """Compute jobs and yield the outcome of each as it ends.
 
         Raises:
@@ -58,8 +78,12 @@ class InProcessExecutor:
 
         return torch.cuda.is_available()
 
-    def run(self, jobs: Sequence[Job], watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
+    def run(self, jobs: JobSource, watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
         """Compute jobs in order and yield their outcomes."""
-        for job in jobs:
-            watch.started(job, here())
-            yield job, run_job(job, watch.advance)
+        while not jobs.is_empty:
+            job = jobs.take()
+            if job is not None:
+                watch.started(job, here())
+                yield job, run_job(job, watch.advance)
+            elif not jobs.is_empty:
+                time.sleep(LOOK_AGAIN_S)

@@ -3,7 +3,7 @@
 import logging
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from spaceprobe.errors import SpaceprobeError
@@ -52,7 +52,7 @@ def run_job(job: Job, advance: Advance) -> JobOutcome:
             "meanwhile, that machine has another spaceprobe, or its Dask worker was started before the edit; "
             "what was finished is kept: restart such workers, and start again"
         )
-    todo = job if job.is_forced else _still_to_do(job, advance)
+    todo = job if job.is_forced else still_to_do(job, lambda stored: advance(stored.part.amount))
     if not todo.parts:
         return JobOutcome()
     try:
@@ -119,14 +119,18 @@ def _check_keys(job: Job, stage: RunStage) -> None:
             )
 
 
-def _still_to_do(job: Job, advance: Advance) -> Job:
-    """Return a job without the parts that another runner has finished since it was planned."""
+def still_to_do(job: Job, finished: Callable[[StoredPart], None]) -> Job:
+    """Return a job without the parts that another runner has finished since it was planned.
+
+    Args:
+        job: the job.
+        finished: called with each of these parts.
+    """
     todo = []
     for part in job.parts:
-        if (job.folder / part.path).exists() and isinstance(
-            read_part(job.folder, part, job.code), StoredPart
-        ):
-            advance(part.amount)
+        stored = read_part(job.folder, part, job.code) if (job.folder / part.path).exists() else None
+        if isinstance(stored, StoredPart):
+            finished(stored)
         else:
             todo.append(part)
     return replace(job, parts=todo)

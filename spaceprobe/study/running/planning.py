@@ -30,6 +30,7 @@ class StagePlan:
         amount_kept: how much work they were, in the stage's unit.
         duration_kept_s: how long they took to compute, in seconds.
         failures: why there is no result, by run.
+        refused: those of them that lie in this stage itself, such as data that are not there.
         waiting: the stage that has to be computed first, by run.
     """
 
@@ -40,6 +41,7 @@ class StagePlan:
     amount_kept: int = 0
     duration_kept_s: float = 0.0
     failures: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -145,7 +147,7 @@ class Planner:
             plan.failures[run.name] = inputs.reason
             return
         if isinstance(parts, Obstacle):
-            plan.failures[run.name] = parts.reason
+            plan.failures[run.name] = plan.refused[run.name] = parts.reason
             return
         todo = []
         reasons: dict[str, None] = {}

@@ -11,16 +11,30 @@ from pathlib import Path
 from tqdm import tqdm
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.files import ResultsError, check_place, write_whole
+from spaceprobe.files import (
+    InTheWayError,
+    ResultsError,
+    check_place,
+    is_writable,
+    remove_abandoned,
+    repair_objects,
+    write_whole,
+)
 from spaceprobe.stages.stage import Job, RunStage, Stage
 from spaceprobe.study.config import Study, dump_study
+from spaceprobe.study.events import job_states
 from spaceprobe.study.grid import Run, check_settings, expand
 from spaceprobe.study.jobs.compute_target import ComputeTarget
 from spaceprobe.study.jobs.executor import Executor, JobWatch
-from spaceprobe.study.layout import PROVENANCE, RUN_LOG, STUDY_FILE
+from spaceprobe.study.jobs.run_job import JobOutcome
+from spaceprobe.study.jobs.run_log import log_line
+from spaceprobe.study.layout import EVENTS, PROVENANCE, RUN_LOG, STUDY_FILE
 from spaceprobe.study.parts import StudyParts
 from spaceprobe.study.provenance import provenance, read_provenance
+from spaceprobe.study.running.claims import Claims
+from spaceprobe.study.running.job_feed import JobFeed, job_name
 from spaceprobe.study.running.journal import Journal
+from spaceprobe.study.running.narrowing import narrowing
 from spaceprobe.study.running.open_executor import open_executor
 from spaceprobe.study.running.planning import Planner, StudyPlan
 from spaceprobe.study.tables import StudyTables
@@ -38,6 +52,8 @@ class RunOptions:
         trusts_code: whether results count whatever version of the code computed them.
         is_fail_fast: whether the first failed run ends it.
         is_quiet: whether to show no progress.
+        is_changed_by_call: whether the command line changed settings of the study: where it asks for less
+            than the tables hold, they keep it.
     """
 
     only_runs: Sequence[str] = ()
@@ -45,6 +61,7 @@ class RunOptions:
     trusts_code: bool = False
     is_fail_fast: bool = False
     is_quiet: bool = False
+    is_changed_by_call: bool = False
 
 
 @dataclass
@@ -54,12 +71,14 @@ class StageOutcome:
     Attributes:
         num_computed: parts computed now.
         num_kept: parts that were up to date.
+        num_elsewhere: jobs that another runner computed meanwhile.
         failures: why there is no result, by run.
         logs: the log that tells more about a failure, by run.
     """
 
     num_computed: int = 0
     num_kept: int = 0
+    num_elsewhere: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     logs: dict[str, Path] = field(default_factory=dict)
 
@@ -72,11 +91,13 @@ class StudyOutcome:
         stages: the outcome of each stage that was executed.
         text: what a command prints at its end: the summary of the last of these stages.
         warnings: what a reader of the tables should be warned of.
+        narrowing: what the tables hold, where the study is asked for in part; else None.
     """
 
     stages: Mapping[str, StageOutcome]
     text: str
     warnings: Sequence[str]
+    narrowing: str | None = None
 
     @property
     def num_computed(self) -> int:
@@ -87,6 +108,11 @@ class StudyOutcome:
     def num_kept(self) -> int:
         """The parts that were up to date."""
         return sum(stage.num_kept for stage in self.stages.values())
+
+    @property
+    def num_elsewhere(self) -> int:
+        """The jobs that another runner computed meanwhile."""
+        return sum(stage.num_elsewhere for stage in self.stages.values())
 
     @property
     def failures(self) -> dict[str, str]:
@@ -109,7 +135,13 @@ class UnknownRunError(SpaceprobeError):
 
 
 class Runner:
-    """One study in one folder of results."""
+    """One study in one folder of results.
+
+    Attributes:
+        study: the study as it is asked for.
+        kept: the study whose results its tables hold: the same, or more where a call asks for less.
+        folder: its folder of results.
+    """
 
     def __init__(
         self,
@@ -137,10 +169,20 @@ class Runner:
         self._options = options or RunOptions()
         self._target = target or ComputeTarget()
         self._selected = _selected(study, self._runs, self._options.only_runs)
-        self._parts = StudyParts(self.folder, self._runs, trusts_code=self._options.trusts_code)
+        trusts_code = self._options.trusts_code
+        self._parts = StudyParts(self.folder, self._runs, trusts_code=trusts_code)
+        self._narrowing = narrowing(study, self.folder, is_by_call=self._options.is_changed_by_call)
+        self.kept = self._narrowing.kept
+        self._kept_parts = self._parts
+        if self.kept != study:
+            kept_runs, store = expand(self.kept), self._parts.store
+            self._kept_parts = StudyParts(self.folder, kept_runs, trusts_code=trusts_code, store=store)
         self._planner = Planner(self._parts, self._selected, forces=self._options.forces)
-        self._tables = StudyTables(study, self.folder, self._parts)
+        self._tables = StudyTables(self.kept, self.folder, self._kept_parts)
         self._journal = Journal(self.folder)
+        self._claims = Claims(self.folder, self._journal.runner)
+        self._others: set[str] = set()
+        self._written: list[Stage] = []
         self._stack = ExitStack()  # what `run` opens
         self._executor: Executor | None = None
 
@@ -189,9 +231,10 @@ class Runner:
         executed = [stage for stage in stages if stage.name in outcomes]
         summaries = [self._tables.summary(stage) for stage in executed]
         warnings = dict.fromkeys(warning for _, warnings in summaries for warning in warnings)
-        num_runs = f"{len(self._runs)} run{'s' * (len(self._runs) != 1)}"
+        num = len(self._kept_parts.runs)
+        num_runs = f"{num} run{'s' * (num != 1)}"
         text = f"{self.study.name}: {num_runs}\n{summaries[-1][0]}\ntables   {self.folder}/*.csv"
-        return StudyOutcome(outcomes, text, [*warnings])
+        return StudyOutcome(outcomes, text, [*warnings], self._narrowing.sentence)
 
     def _begin(self, plan: StudyPlan) -> None:
         """Write the study file and, if there is something to do, open what computes it."""
@@ -202,7 +245,7 @@ class Runner:
         self._keep_study()
 
     def _keep_study(self) -> None:
-        path, data = self.folder / STUDY_FILE, dump_study(self.study).encode()
+        path, data = self.folder / STUDY_FILE, dump_study(self.kept).encode()
         with suppress(OSError):
             if path.is_file() and path.read_bytes() == data:
                 return
@@ -212,7 +255,9 @@ class Runner:
         """Return what computes jobs; from the first call on, the study counts as being run."""
         if self._executor is None:
             executor = self._stack.enter_context(open_executor(self._target, self.study.slurm, self.folder))
-            self._stack.enter_context(self._journal.at_work())
+            self._stack.enter_context(self._claims.at_work())
+            remove_abandoned(self.folder)
+            repair_objects(self.folder / EVENTS)
             read_provenance(self.folder / PROVENANCE)  # sets aside what cannot be read, before it is replaced
             facts = provenance(sys.argv)
             text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
@@ -234,12 +279,33 @@ class Runner:
             plan = self._planner.plan(stage)
             outcome.num_kept = plan.num_kept
             outcome.failures |= plan.failures
+            self._note_refused(stage, plan.refused, outcome)
             if plan.jobs:
                 self._compute(stage, plan.jobs, outcome)
                 self._parts.forget()
+                self._kept_parts.forget()
         self._tables.write(stage)
+        for earlier in self._written:  # the table of runs tells why later stages failed
+            self._tables.write(earlier)
+        if isinstance(stage, RunStage) and stage.tabulate_failed is not None:
+            self._written.append(stage)
         self._keep_study()  # with the tables: another runner may have written other settings meanwhile
         return outcome
+
+    def _note_refused(self, stage: RunStage, refused: Mapping[str, str], outcome: StageOutcome) -> None:
+        """Note why runs cannot be started, in their logs and the events, unless that is noted already."""
+        noted = job_states(self.folder).failed if refused else {}
+        for run in self._selected:
+            reason = refused.get(run.name)
+            if reason is None:
+                continue
+            folder = self._parts.run_folder(run)
+            outcome.logs[run.name] = folder / RUN_LOG
+            if noted.get((stage.name, run.name)) != reason and is_writable(self.folder):
+                with suppress(InTheWayError):  # of this run's log; the reason is in the outcome as well
+                    log_line(folder, f"{stage.name}: not started: {reason}")
+                facts = {"stage": stage.name, "run": run.name, "num_parts": 0}
+                self._journal.note("job_ended", **facts, error=reason)
 
     def _refresh(self, written: Sequence[Stage]) -> None:
         changed = self._tables.refresh(written)
@@ -271,28 +337,54 @@ class Runner:
         ) as bar:
 
             def started(job: Job, where: str) -> None:
-                self._journal.note("job_started", stage=job.stage, run=job.run, where=where)
+                facts = {"stage": job.stage, "run": job.run, "job": job_name(job)}
+                self._journal.note("job_started", **facts, where=where)
                 logger.info("%s %s: started by %s", job.stage, job.run, where)
 
             def advance(amount: int) -> None:
                 bar.update(amount)
 
-            results = executor.run(jobs, JobWatch(started, advance))
+            def passed(job: Job) -> None:
+                bar.update(job.amount)
+
+            is_fail_fast = self._options.is_fail_fast
+            feed = JobFeed(
+                jobs, self._claims, self._journal, passed, self._tell_others, is_fail_fast=is_fail_fast
+            )
+            self._claims.look()
+            self._tell_others()
+            results = executor.run(feed, JobWatch(started, advance))
             for number, (job, result) in enumerate(results, start=1):
-                bar.set_description(f"{stage.name} {number}/{len(jobs)}")
+                bar.set_description(f"{stage.name} {number + len(feed.elsewhere)}/{len(jobs)}")
                 outcome.num_computed += len(result.digests)
-                facts = {"stage": job.stage, "run": job.run, "num_parts": len(result.digests)}
-                self._journal.note("job_ended", **facts, error=result.error)
+                facts = {"stage": job.stage, "run": job.run, "job": job_name(job)}
+                self._journal.note("job_ended", **facts, num_parts=len(result.digests), error=result.error)
+                feed.ended(job)
                 is_first_failure = result.error is not None and not outcome.logs
                 level = logging.WARNING if is_first_failure else logging.INFO  # all of them at the end
                 logger.log(level, "%s %s: %s", job.stage, job.run, result.error or "done")
-                if result.error is not None:
-                    self._parts.store.forget(job.folder)
-                    outcome.failures[job.run] = result.error
-                    outcome.logs[job.run] = job.folder / RUN_LOG
-                    if self._options.is_fail_fast:
-                        results.close()
-                        break
+                self._note_failure(job, result, outcome)
+                if result.error is not None and is_fail_fast:
+                    results.close()
+                    break
+            outcome.num_elsewhere = len(feed.elsewhere)
+            for job, result in feed.elsewhere:
+                self._note_failure(job, result, outcome)
+            self._claims.look()
+            self._tell_others()
+
+    def _note_failure(self, job: Job, result: JobOutcome, outcome: StageOutcome) -> None:
+        if result.error is not None:
+            self._parts.store.forget(job.folder)
+            outcome.failures[job.run] = result.error
+            outcome.logs[job.run] = job.folder / RUN_LOG
+
+    def _tell_others(self) -> None:
+        """Tell once of each other runner that is at work on the study, as last looked."""
+        for runner, host in self._claims.others().items():
+            if runner not in self._others:
+                self._others.add(runner)
+                logger.warning("another runner, on %s, is at work on this study: they share the jobs", host)
 
 
 def _with_gpus(stage: RunStage, jobs: Sequence[Job], executor: Executor) -> list[Job]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spaceprobe.files import write_whole
+from spaceprobe.files import is_writable, write_whole
 from spaceprobe.stages.stage import FinishedPart, Part
 from spaceprobe.study.layout import NOTES, RUNS
 from spaceprobe.study.storage.part_files import StalePart, StoredPart, read_part
@@ -34,7 +34,9 @@ class PartStore:
     def __init__(self, folder: Path) -> None:
         """Take the study's folder and read its notes."""
         self._folder = folder
+        self._read_at = stamp_of(folder / NOTES)
         self._notes = self._read_notes()
+        self._memos_set: set[str] = set()
         self._is_changed = False
 
     def look(self, run_folder: Path, part: Part, code: str | None) -> FinishedPart | StalePart:
@@ -88,19 +90,29 @@ class PartStore:
     def set_memo(self, name: str, value: Any) -> None:
         """Note a JSON value under a name."""
         self._notes["memos"][name] = value
+        self._memos_set.add(name)
         self._is_changed = True
 
     def save(self) -> None:
-        """Write the notes if they changed.
+        """Write the notes if they changed and the folder can be written: parts are read again without them.
 
         Raises:
-            ResultsError: they cannot be written.
+            ResultsError: they cannot be written, as on a full disk.
         """
-        if self._is_changed:
+        if self._is_changed and is_writable(self._folder):
+            self._keep_others_memos()
             self._drop_vanished()
             text = json.dumps(self._notes, separators=(",", ":")).encode()
             write_whole(self._folder / NOTES, _seal(text) + text)
+            self._read_at = stamp_of(self._folder / NOTES)
+            self._memos_set.clear()
             self._is_changed = False
+
+    def _keep_others_memos(self) -> None:
+        """Take over what another process noted meanwhile, such as that it made the report."""
+        if stamp_of(self._folder / NOTES) != self._read_at:
+            memos = self._read_notes()["memos"]
+            self._notes["memos"] |= {n: value for n, value in memos.items() if n not in self._memos_set}
 
     def _drop_vanished(self) -> None:
         """Drop the notes on runs whose folders are gone."""
