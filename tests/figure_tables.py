@@ -30,7 +30,8 @@ def make_tables(architectures=("2x6", "3x4"), seeds=(0, 1, 2), **swept):
                 for epoch in EPOCHS:
                     for table, make in TABLES.items():
                         rows[table] += [{"run": run, "epoch": epoch, **row} for row in make(rng, depth)]
-                rows["aggregates"] += [{**runs[-1], **row} for row in _aggregates(rng)]
+                of_run = {name: value for name, value in runs[-1].items() if name != "initial_digest"}
+                rows["aggregates"] += [{**of_run, **row} for row in _aggregates(rng)]
     return {"runs": as_read(pd.DataFrame(runs))} | {
         table: as_read(pd.DataFrame(of_table)) for table, of_table in rows.items()
     }
@@ -44,7 +45,8 @@ def as_read(table):
 def _run(run, architecture, depth, width, seed):
     return {
         "run": run, "architecture": architecture, "depth": depth, "width": width, "activation": "relu",
-        "dataset": "mnist", "seed": seed, "num_parameters": 99, "train_loss": 0.1, "train_accuracy": 0.9,
+        "dataset": "mnist", "seed": seed, "num_parameters": 99,
+        "initial_digest": f"{architecture} {seed}", "train_loss": 0.1, "train_accuracy": 0.9,
         "test_loss": 0.2, "test_accuracy": 0.8, "status": "done", "error": None,
     }  # fmt: skip
 

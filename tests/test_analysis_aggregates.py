@@ -1,5 +1,7 @@
 """Aggregates of networks and architectures from small folding tables with known answers."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,7 @@ def make_runs(*rows, **columns):
     for column in ("train_loss", "train_accuracy", "test_loss"):
         table[column] = 0.5
     table["error"] = ""
+    table["initial_digest"] = table["architecture"] + "-" + table["seed"].astype(str)
     names = ["run", *RUNS.names]
     place = names.index("seed") + 1
     return table.assign(**columns)[[*names[:place], *columns, *names[place:]]]
@@ -53,8 +56,19 @@ def make_folding(cells, method="exact", num_points=None):
     return pd.DataFrame(rows)
 
 
+CHANCE = 0.125
+"""The test accuracy of untrained networks."""
+
+
+def make_training(runs):
+    """Return training.csv: at epoch 0 by chance, then as in runs.csv."""
+    after = runs[["run", "test_accuracy"]].assign(epoch=30)
+    return pd.concat([after.assign(epoch=0, test_accuracy=CHANCE), after], ignore_index=True)
+
+
 def make_frames(runs, folding):
-    return Frames({"runs": runs, "folding": folding}, (RUNS, FOLDING))
+    frames = {"runs": runs, "folding": folding, "training": make_training(runs)}
+    return Frames(frames, (RUNS, FOLDING))
 
 
 def frames_of(runs, folding):
@@ -98,7 +112,8 @@ def test_medians_over_pairs_in_every_state(runs, folding):
     assert trained["peak_folded_mean"].tolist() == pytest.approx([0.3, 0.4], abs=TOLERANCE)
     assert table["num_pairs"].tolist() == [3] * 6
     assert table["num_targets"].tolist() == [5] * 6
-    assert table["test_accuracy"].tolist() == [0.9] * 3 + [0.8] * 3
+    assert table["test_accuracy"].tolist() == [CHANCE, 0.9, 0.9, CHANCE, 0.8, 0.8]
+    assert table["accuracy_of"].tolist() == ["untrained", "trained", "trained"] * 2
     assert table["note"].tolist() == [""] * 6
 
 
@@ -107,8 +122,8 @@ def test_the_columns_in_their_order(folding):
     table = aggregates_of(swept, folding)
     assert [*table.columns[:16]] == [
         *("run", "architecture", "depth", "width", "activation", "dataset", "seed"),
-        *("learning_rate", "num_parameters", "test_accuracy", "state", "method", "num_points"),
-        *("num_pairs", "num_sources", "num_targets"),
+        *("learning_rate", "num_parameters", "state", "test_accuracy", "accuracy_of", "method", "num_points"),
+        *("num_pairs", "num_sources"),
     ]
     chi = [c for c in table.columns if c.startswith("chi_")]
     assert chi[:5] == ["chi_zero_length", "chi_folded", "chi_folded_mean", "chi_mean", "chi_max"]
@@ -196,11 +211,76 @@ def test_architectures_by_depth_with_mean_and_standard_deviation(folding):
     assert table["test_accuracy_mean"].tolist() == pytest.approx([0.92, 0.8], abs=TOLERANCE)
     assert table["test_accuracy_sd"][0] == pytest.approx(np.std([0.9, 0.94], ddof=1), abs=TOLERANCE)
     assert table["chi_max_mean"].tolist() == pytest.approx([0.65, 0.4], abs=TOLERANCE)
-    # Two seeds: the 97.5 % point of Student's t with one degree of freedom, 12.706, times (0.94 - 0.90) / 2.
-    assert table["test_accuracy_low"][0] == pytest.approx(0.92 - 12.706 * 0.02, abs=1e-4)
-    assert table["test_accuracy_high"][0] == pytest.approx(0.92 + 12.706 * 0.02, abs=1e-4)
-    assert table.filter(regex="_sd|_low|_high").iloc[1].isna().all()
+    assert table.filter(regex="_low|_high").isna().all(axis=None)
+    assert table["note"].tolist() == ["2 seeds: an interval needs 3", "1 seed: an interval needs 3"]
+    assert table.filter(regex="_sd").iloc[1].isna().all()
     assert architecture_table(frames, "untrained")["chi_max_mean"][1] == pytest.approx(0.2)
+
+
+def test_intervals_stay_in_the_range_of_their_quantity():
+    """The two seeds 0.144 and 0.238 once gave a share of [-0.404, 0.786]."""
+    shares = (0.05, 0.10, 0.60)
+    runs = make_runs(*((f"r{seed}", "2x30", seed, 0.5, "done") for seed in range(3)))
+    cells = {
+        (f"r{seed}", epoch, "3-8", measure): {"folded": share if epoch else 1 - share, "max": 0.4}
+        for seed, share in enumerate(shares)
+        for epoch in (0, 30)
+        for measure in ("chi", "peak")
+    }
+    frames = frames_of(runs, make_folding(cells))
+    table = architecture_table(frames)
+    # Mean 0.25, deviation 0.304138, error 0.175594, t(2) = 4.302653: a margin of 0.755522, which would give
+    # [-0.506, 1.006]. Of the logit it is 0.755522 / (0.25 × 0.75) = 4.029451 around log(1/3) = -1.098612.
+    assert table["chi_folded_mean_mean"][0] == pytest.approx(0.25, abs=1e-12)
+    ends = [1 / (1 + math.exp(1.098612 + sign * 4.029451)) for sign in (1, -1)]
+    assert table["chi_folded_mean_low"][0] == pytest.approx(ends[0], abs=1e-6)
+    assert table["chi_folded_mean_high"][0] == pytest.approx(ends[1], abs=1e-6)
+    # The difference of two shares is in [-1, 1]: mean -0.5, so p = 0.25 of a span of 2, and twice the margin.
+    table = architecture_table(frames, "difference")
+    assert table["chi_folded_mean_mean"][0] == pytest.approx(-0.5, abs=1e-12)
+    assert table["chi_folded_mean_low"][0] == pytest.approx(2 * ends[0] - 1, abs=1e-6)
+    assert table["chi_folded_mean_high"][0] == pytest.approx(2 * ends[1] - 1, abs=1e-6)
+
+
+def test_equal_seeds_are_said_to_be_and_have_no_interval(folding):
+    runs = make_runs(*((name, "2x30", seed, 0.9, "done") for seed, name in enumerate("abc")))
+    third = folding[folding["run"] == "a"].assign(run="c")
+    table = architecture_table(frames_of(runs, pd.concat([folding, third], ignore_index=True)))
+    assert (table["test_accuracy_mean"][0], table["test_accuracy_sd"][0]) == (0.9, 0.0)
+    assert table[["test_accuracy_low", "test_accuracy_high"]].isna().all(axis=None)
+    assert table["note"][0] == (
+        "test_accuracy, chi_max, chi_row_max_median: all 3 seeds are equal: no interval"
+    )
+    assert table["chi_folded_mean_low"][0] < table["chi_folded_mean_mean"][0]
+
+
+def test_untrained_networks_with_the_same_weights_are_one(folding):
+    """Two rates train the same network of each seed."""
+    names = [("a", 0), ("b", 1), ("c", 0), ("d", 1)]
+    runs = make_runs(*((run, "2x30", seed, 0.9, "done") for run, seed in names), epochs=[5, 5, 9, 9])
+    parts = [folding[folding["run"] == "ab"[seed]].assign(run=run) for run, seed in names]
+    frames = frames_of(runs, pd.concat(parts, ignore_index=True))
+    table = architecture_table(frames, "untrained")
+    assert table[["num_seeds", "accuracy_of"]].to_numpy().tolist() == [[2, "untrained"]]
+    assert table["epochs"].isna().tolist() == [True]
+    assert table["test_accuracy_mean"].tolist() == [CHANCE]
+    # Shares of 0.15 and 0.25: the deviation of two of them, not of four.
+    assert table["chi_folded_mean_sd"][0] == pytest.approx(0.1 / math.sqrt(2), abs=TOLERANCE)
+    assert architecture_table(frames)["epochs"].tolist() == [5, 9]
+    assert architecture_table(frames, "difference")["accuracy_of"].tolist() == ["trained"] * 2
+
+
+def test_the_same_weights_on_other_data_are_another_observation(folding):
+    runs = make_runs(("a", "2x30", 0, 0.9, "done"), ("b", "2x30", 0, 0.8, "done"))
+    runs["dataset"] = ["mnist", "kmnist"]
+    table = architecture_table(frames_of(runs, folding), "untrained")
+    assert table["dataset"].tolist() == ["mnist", "kmnist"]
+
+
+def test_tables_without_digests_are_refused(runs, folding):
+    frames = frames_of(runs.drop(columns="initial_digest"), folding)
+    with pytest.raises(ValueError, match=r"lacks the column initial_digest.*`spaceprobe run`"):
+        architecture_table(frames, "untrained")
 
 
 def test_architectures_are_kept_apart_by_swept_settings(folding):

@@ -8,8 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
+from scipy.special import expit, logit
 
-from spaceprobe.analysis.association import MIN_RUNS, associate, fisher_interval
+from spaceprobe.analysis.association import MIN_RUNS, associate, fisher_interval, is_constant
 from spaceprobe.analysis.over_seeds import (
     BOOTSTRAP_RESAMPLES,
     BOOTSTRAP_SEED,
@@ -17,6 +18,7 @@ from spaceprobe.analysis.over_seeds import (
     mean_correlation,
     t_interval,
 )
+from spaceprobe.tables.table import Bounds
 
 # Two correct ways to add up a few dozen numbers agree to this, relative to the numbers themselves.
 TOLERANCE = 1e-9
@@ -127,10 +129,52 @@ def test_ranks_that_the_given_ranks_determine_have_no_spearman():
     assert abs(result.pearson) < 1
 
 
-@given(arrays(np.float64, st.integers(2, 9), elements=st.floats(-4, 4)))
+THOUSANDTHS = st.integers(-999, 999).map(lambda i: i / 1000)
+
+
+@given(arrays(np.float64, st.integers(3, 9), elements=THOUSANDTHS))
 def test_the_t_interval_is_scipys(values):
-    expected = stats.t.interval(0.95, len(values) - 1, np.mean(values), max(stats.sem(values), 1e-300))
+    assume(not is_constant(values))
+    expected = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
     assert t_interval(values) == pytest.approx(expected, rel=TOLERANCE, abs=TOLERANCE)
+
+
+@given(arrays(np.float64, st.integers(3, 9), elements=THOUSANDTHS.map(lambda value: 1 + 2 * value)))
+def test_an_interval_of_a_bounded_quantity_stays_in_its_range_around_its_mean(values):
+    """By the definition: p of the mean, its logit, and the margin divided by the logit's slope."""
+    assume(not is_constant(values))
+    mean, margin = np.mean(values), stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    p = (mean + 1) / 4
+    low, high = t_interval(values, Bounds(-1, 3))
+    assert -1 <= low <= mean <= high <= 3
+    slope = 1 / (p * (1 - p)) / 4
+    ends = [4 * float(expit(float(logit(p)) + sign * margin * slope)) - 1 for sign in (-1, 1)]
+    assert (low, high) == pytest.approx(ends, abs=1e-9)
+
+
+def test_a_mean_outside_its_range_is_refused():
+    with pytest.raises(ValueError, match=r"a mean of 7\.0 is not between its bounds 0 and 1"):
+        t_interval(np.array([6.0, 7.0, 8.0]), Bounds(0, 1))
+
+
+def test_values_at_a_bound_count_as_they_are():
+    # Mean 1/3, error 1/3, t(2) = 4.302653: around log(1/2), by 4.302653 / 3 / (2/9) = 6.453980.
+    low, high = t_interval(np.array([0.0, 0.0, 1.0]), Bounds(0, 1))
+    assert low == pytest.approx(1 / (1 + math.exp(math.log(2) + 6.453980)), rel=1e-5)
+    assert high == pytest.approx(1 / (1 + math.exp(math.log(2) - 6.453980)), rel=1e-5)
+    for bound in (0.0, 1.0):
+        assert t_interval(np.full(5, bound), Bounds(0, 1)) is None
+
+
+@pytest.mark.parametrize("num_seeds", [3, 5, 10])
+@pytest.mark.parametrize("mean", [0.5, 0.05])
+def test_coverage_of_shares(mean, num_seeds):
+    """Beta-distributed shares, as scripts/interval_coverage.py, whose table is in docs/definitions.md."""
+    rng = np.random.default_rng(20250209)
+    studies = rng.beta(20 * mean, 20 * (1 - mean), (1_000, num_seeds))
+    intervals = [t_interval(study, Bounds(0, 1)) for study in studies]
+    coverage = np.mean([low <= mean <= high for low, high in intervals])
+    assert 0.92 <= coverage <= 0.97
 
 
 def test_the_bootstrap_is_its_literal_definition():
@@ -141,11 +185,11 @@ def test_the_bootstrap_is_its_literal_definition():
     assert bootstrap_interval(values) == bootstrap_interval(values.copy())
 
 
-def test_no_interval_below_two_seeds():
-    one = np.array([0.7])
-    assert t_interval(one) is None
-    assert bootstrap_interval(one) is None
-    result = mean_correlation(one, t_interval)
+@pytest.mark.parametrize("values", [[0.7], [0.7, 0.8], [0.7, 0.7, 0.7]])
+def test_no_interval_below_three_seeds_or_from_equal_ones(values):
+    assert t_interval(np.array(values)) is None
+    assert bootstrap_interval(np.array(values)) is None
+    result = mean_correlation(np.array(values[:1]), t_interval)
     assert result.value == pytest.approx(0.7, rel=1e-15)
     assert (result.interval, result.num_perfect) == (None, 0)
 

@@ -78,7 +78,10 @@ def test_one_row_a_seed_then_three_over_all_seeds(table):
     assert rows["interval"].tolist() == ["Fisher z"] * 3 + kinds
     assert rows["num_runs"].tolist() == [5, 5, 5, 15, 15, 15]
     assert rows["num_seeds"].tolist() == [1, 1, 1, 3, 3, 3]
-    assert rows["note"].tolist() == [""] * 5 + ["runs of all seeds pooled"]
+    few = "1 seed: an interval needs 3"
+    assert rows["note"].tolist() == [few] * 3 + [""] * 2 + ["runs of all seeds pooled"]
+    ends = ["pearson_low", "pearson_high", "slope_low", "slope_high"]
+    assert rows[ends].isna().all(axis="columns").tolist() == [True] * 3 + [False] * 3
 
 
 def test_the_numbers_of_every_row(table):
@@ -117,8 +120,20 @@ def test_the_numbers_of_every_row(table):
 def test_questions_that_are_asked(table):
     assert [*table.columns] == [*CORRELATIONS.names]
     asked = table.drop_duplicates(["predictor", "response", "state", "given", "min_accuracy"])
-    # 10 foldings × 3 states × 2 given × 2 filters, and accuracy itself: trained, none, 2 filters.
-    assert asked.groupby("predictor", sort=False).size().to_dict() == {"depth": 122, "width": 122}
+    # 10 foldings × (2 states × 2 given × 2 filters + untrained), and accuracy itself: trained, 2 filters.
+    assert asked.groupby("predictor", sort=False).size().to_dict() == {"depth": 92, "width": 92}
+    untrained = asked[asked["state"] == "untrained"]
+    assert set(untrained["given"]) == {"none"}
+    assert set(untrained["min_accuracy"]) == {0.0}
+    used = asked.groupby(["state", "given", "min_accuracy"])["accuracy_of"].agg(set)
+    expected = {
+        (state, given, least): {"trained" if least or given != "none" else ""}
+        for state in ("difference", "trained")
+        for given in ("none", "test_accuracy")
+        for least in (0.0, 0.9)
+    }
+    assert used.to_dict() == expected | {("untrained", "none", 0.0): {""}}
+    assert set(table["at"]) == {"none"}
     assert set(asked["response"]) == {*FOLDING_RESPONSES, "test_accuracy"}
     key = ["predictor", "response", "state", "given", "min_accuracy", "seed", "interval"]
     assert not table.duplicated(key).any()
@@ -128,9 +143,9 @@ def test_questions_that_are_asked(table):
     assert abs(select(table, interval="t over seeds", state="untrained")["slope"].item()) < 0.03
 
 
-def test_given_accuracy_is_the_trained_networks_in_every_state(table):
+def test_given_accuracy_is_the_trained_networks_for_the_difference_too(table):
     aggregates = aggregates_of(*make_study())
-    for state in ("untrained", "difference"):
+    for state in ("trained", "difference"):
         group = aggregates[(aggregates["state"] == state) & (aggregates["seed"] == 1)]
         x, y, z = (group[c] for c in ("depth", PRIMARY_RESPONSE, "test_accuracy"))
         left = [v - np.polyval(np.polyfit(z, v, 1), z) for v in (x, y)]
@@ -144,11 +159,13 @@ def test_the_accuracy_filter_and_its_reasons():
     rows = select(correlate(runs, folding), min_accuracy=0.9).set_index(["seed", "interval"])
     assert rows["num_runs"].tolist() == [5, 4, 5, 10, 10, 14]
     assert rows["num_seeds"].tolist() == [1, 1, 1, 2, 2, 3]
-    assert rows.loc[("1", "Fisher z"), "note"] == "fewer than 5 runs"
+    below = "1 run with a test accuracy below 0.9 left out (depth 6)"
+    assert rows.loc[("1", "Fisher z"), "note"] == f"fewer than 5 runs; {below}"
     assert rows.loc[("1", "Fisher z"), NUMBERS].isna().all()
-    expected = "1 of 3 seeds left out: fewer than 5 runs"
+    expected = f"1 of 3 seeds left out: fewer than 5 runs; 2 seeds: an interval needs 3; {below}"
     assert rows.loc[("all", "t over seeds"), "note"] == expected
-    assert rows.loc[("all", "t over seeds"), NUMBERS].notna().all()
+    assert rows.loc[("all", "t over seeds"), ["pearson", "slope"]].notna().all()
+    assert rows.loc[("all", "Fisher z"), NUMBERS].notna().all()
 
 
 def test_no_accuracy_at_all_filters_nothing_at_zero():
@@ -157,7 +174,7 @@ def test_no_accuracy_at_all_filters_nothing_at_zero():
     assert select(table, seed="0")["num_runs"].item() == 5
     assert select(table, seed="0", min_accuracy=0.9)["num_runs"].item() == 0
     row = select(table, seed="0", given="test_accuracy")
-    assert row["note"].item() == "fewer than 5 runs; 5 runs without a value left out"
+    assert row["note"].item() == "fewer than 5 runs; 5 runs without a value left out (depth 2 to 6)"
 
 
 def test_failed_runs_and_runs_without_a_value_are_counted():
@@ -166,9 +183,10 @@ def test_failed_runs_and_runs_without_a_value_are_counted():
     is_gap = (folding["run"] == "8x8-s2") & (folding["epoch"] == 30)
     folding.loc[is_gap, "row_max_median"] = None
     rows = select(correlate(runs, folding)).set_index(["seed", "interval"])
-    expected = "1 failed run left out; 1 run without a value left out"
-    assert rows.loc[("2", "Fisher z"), "note"] == expected
-    assert rows.loc[("0", "Fisher z"), "note"] == ""
+    expected = "1 failed run left out (depth 9); 1 run without a value left out (depth 8)"
+    few = "1 seed: an interval needs 3"
+    assert rows.loc[("2", "Fisher z"), "note"] == f"{few}; {expected}"
+    assert rows.loc[("0", "Fisher z"), "note"] == few
     assert rows["num_runs"].tolist() == [7, 7, 5, 19, 19, 19]
     assert rows.loc[("all", "bootstrap"), "note"] == expected
 
@@ -176,7 +194,7 @@ def test_failed_runs_and_runs_without_a_value_are_counted():
 def test_one_seed_has_no_interval_over_seeds():
     rows = select(correlate(*make_study(num_seeds=1))).set_index(["seed", "interval"])
     row = rows.loc[("all", "t over seeds")]
-    assert row["note"] == "1 seed: an interval over seeds needs 2"
+    assert row["note"] == "1 seed: an interval needs 3"
     assert row[["pearson", "slope"]].notna().all()
     assert row[["pearson_low", "pearson_high", "slope_low", "slope_high"]].isna().all()
 
@@ -203,7 +221,7 @@ def test_a_perfect_seed_is_said_to_have_no_interval():
     is_perfect = folding["run"].str.endswith("s0") & (folding["epoch"] == 30)
     folding.loc[is_perfect, "row_max_median"] = depth / 16
     rows = select(correlate(runs, folding)).set_index(["seed", "interval"])
-    assert rows.loc[("0", "Fisher z"), "note"] == "|r| = 1: no interval of r"
+    assert rows.loc[("0", "Fisher z"), "note"] == "1 seed: an interval needs 3; |r| = 1: no interval of r"
     headline = rows.loc[("all", "t over seeds")]
     assert headline["note"] == "|r| = 1 in 1 seed: no interval of r"
     assert headline["pearson"] == 1
@@ -216,9 +234,109 @@ def test_swept_settings_that_vary_are_predictors_or_noted():
     runs, folding = make_study(num_seeds=2, **settings)
     assert predictors(runs, [*settings]) == ["depth", "width", "rate"]
     table = correlate(runs, folding)
-    row = select(table, predictor="rate", seed="all", interval="Fisher z")
-    assert row["note"].item() == "runs of all seeds pooled; runs differ in order"
-    assert row["pearson"].notna().item()
+    rows = select(table, predictor="rate", seed="all", interval="Fisher z").set_index("at")
+    assert [*rows.index][:2] == ["2x30, order sorted", "3x20, order random"]
+    note = "runs of all seeds pooled; 2 seeds: an interval needs 3; pooled over architecture, order"
+    assert rows.loc["pooled", "note"] == note
+    assert rows["pearson"].notna().tolist() == [False] * 10 + [True]
+
+
+def make_two_axes(rates=(1e-3, 1e-2), num_seeds=3, architectures=ARCHITECTURES):
+    """Return a study of depth × learning rate: the fast rate folds less and falls with depth."""
+    rng = np.random.default_rng(5)
+    rows, columns, cells = [], [], {}
+    for seed in range(num_seeds):
+        for architecture in architectures:
+            depth = int(architecture.split("x")[0])
+            before = 0.5 + 0.02 * depth + 0.05 * rng.random()
+            for number, rate in enumerate(rates):
+                run = f"{architecture}-s{seed}-{number}"
+                rows.append((run, architecture, seed, 0.95, "done"))
+                columns.append(rate)
+                after = (0.2 + 0.1 * depth if number == 0 else 0.9 - 0.1 * depth) + 0.05 * rng.random()
+                for measure in ("chi", "peak"):
+                    cells[run, 0, "3-8", measure] = {"row_max_median": before, "max": before}
+                    cells[run, 30, "3-8", measure] = {"row_max_median": after, "max": after}
+    return make_runs(*rows, learning_rate=columns), make_folding(cells)
+
+
+def test_beside_a_second_setting_correlations_come_per_value_of_it():
+    runs, folding = make_two_axes()
+    aggregates = aggregates_of(runs, folding)
+    table = correlate(runs, folding)
+    rows = select(table, interval="t over seeds").set_index("at")
+    assert [*rows.index] == ["learning_rate 0.001", "learning_rate 0.01", "pooled"]
+    trained = aggregates[aggregates["state"] == "trained"]
+    for rate in (1e-3, 1e-2):
+        of_rate = trained[trained["learning_rate"] == rate]
+        lines = [stats.linregress(g["depth"], g[PRIMARY_RESPONSE]) for _, g in of_rate.groupby("seed")]
+        row = rows.loc[f"learning_rate {rate:g}"]
+        expected = np.tanh(np.mean(np.arctanh([line.rvalue for line in lines])))
+        assert row["pearson"] == pytest.approx(expected, rel=1e-9)
+        assert row["slope"] == pytest.approx(np.mean([line.slope for line in lines]), rel=1e-9)
+        assert (row["num_runs"], row["num_seeds"], row["note"]) == (15, 3, "")
+    assert rows.loc["learning_rate 0.001", "slope"] > 0.08
+    assert rows.loc["learning_rate 0.01", "slope"] < -0.08
+    assert abs(rows.loc["pooled", "slope"]) < 0.03
+    assert (rows.loc["pooled", "num_runs"], rows.loc["pooled", "note"]) == (30, "pooled over learning_rate")
+
+
+def test_untrained_networks_are_counted_once_whatever_they_are_trained_with():
+    """Three architectures × three rates × one seed: nine trained networks, three untrained ones."""
+    runs, folding = make_two_axes((1e-3, 3e-3, 1e-2), 1, ("2x30", "3x20", "4x15"))
+    table = correlate(runs, folding)
+    rows = select(table, state="untrained", seed="all")
+    assert rows["num_runs"].tolist() == [0, 0, 3]  # a mean over no seed with five, and what is pooled
+    assert set(rows["at"]) == {"none"}
+    assert set(select(table, state="untrained", seed="0")["num_runs"]) == {3}
+    assert select(table, seed="0", at="pooled")["num_runs"].tolist() == [9]
+    # Nothing untrained along an axis that only training has.
+    assert set(table.loc[table["predictor"] == "learning_rate", "state"]) == {"trained", "difference"}
+
+
+def test_untrained_correlations_are_those_of_the_distinct_networks():
+    runs, folding = make_two_axes()
+    twice = select(correlate(runs, folding), state="untrained").reset_index(drop=True)
+    first = runs["learning_rate"] == 1e-3
+    alone = runs[first].drop(columns="learning_rate")
+    once = select(correlate(alone, folding), state="untrained").reset_index(drop=True)
+    pd.testing.assert_frame_equal(twice, once)
+    assert once["num_runs"].tolist() == [5, 5, 5, 15, 15, 15]
+
+
+def test_the_untrained_network_of_a_failed_run_is_measured_with_another():
+    runs, folding = make_two_axes()
+    runs.loc[runs["run"] == "6x10-s1-1", "status"] = "failed"
+    table = correlate(runs, folding)
+    row = select(table, state="untrained", interval="t over seeds").iloc[0]
+    assert (row["num_runs"], row["note"]) == (15, "")
+    fast = select(table, interval="Fisher z", seed="all", at="learning_rate 0.01").iloc[0]
+    assert fast["note"] == "runs of all seeds pooled; 1 failed run left out (depth 6)"
+    slow = select(table, interval="Fisher z", seed="all", at="learning_rate 0.001").iloc[0]
+    assert slow["note"] == "runs of all seeds pooled"
+
+
+def test_what_is_left_out_is_said_in_the_terminal():
+    """χ has no value at depth 1."""
+    runs, folding = make_two_axes(architectures=("1x60", *ARCHITECTURES))
+    folding.loc[folding["run"].str.startswith("1x60"), "row_max_median"] = None
+    frames = frames_of(runs, folding)
+    text = present(frames.with_table(CORRELATIONS, correlation_table(frames, CORRELATIONS)))
+    lines = text.partition("r of depth and row maxima of χ")[2].splitlines()
+    labels = [
+        "untrained",
+        *(f"trained, learning_rate {rate}" for rate in ("0.001", "0.01")),
+        "trained, pooled",
+    ]
+    cells = {re.split(r"\s{2,}", line)[0]: re.split(r"\s{2,}", line)[1] for line in lines[1:14]}
+    found = [*cells]
+    assert [label for label in found if label in labels] == labels
+    notes = {line.partition(" ")[2]: line.partition(" ")[0] for line in lines[14:]}
+    # Of three networks untrained and for each rate, of six where these are pooled.
+    for label in labels:
+        num_runs = 6 if label == "trained, pooled" else 3
+        mark = notes[f"{num_runs} runs without a value left out (depth 1)"]
+        assert mark in cells[label].split(" ")
 
 
 @pytest.mark.parametrize(
@@ -256,9 +374,10 @@ def test_the_terminal_shows_what_the_study_sweeps_and_every_state():
     assert lines[1].split()[:2] == ["rate", "seeds"]
     assert [line.split()[1] for line in lines[2:7]] == [str(rate) for rate in rates]
     assert lines[7] == "untrained"
-    table = text.partition("r of rate and row maxima of χ")[2].splitlines()[1:7]
-    states = ["untrained", "trained", "trained minus untrained"]
+    table = text.partition("r of rate and row maxima of χ")[2].splitlines()[1:6]
+    states = ["untrained", "trained", "difference"]
     expected = [f"{state}{given}" for state in states for given in ("", " given test accuracy")]
+    expected.remove("untrained given test accuracy")
     assert [re.split(r"\s{2,}", line)[0] for line in table] == expected
 
 
@@ -278,7 +397,7 @@ def test_unequal_pairs_and_targets_are_noted():
 def test_runs_without_folding_are_counted():
     runs, folding = make_study(num_seeds=1, architectures=(*ARCHITECTURES, "8x8"))
     rows = select(correlate(runs, folding[folding["run"] != "8x8-s0"]), seed="0")
-    assert rows["note"].item() == "runs without folding left out: 1"
+    assert rows["note"].item() == "1 seed: an interval needs 3; 1 run without folding left out (depth 8)"
     assert rows["num_runs"].item() == 5
 
 

@@ -18,6 +18,7 @@ from spaceprobe.analysis.mean_difference import PAIRED, WELCH, mean_difference
 from spaceprobe.stages import TABLES
 from spaceprobe.stages.summarize.tables import CORRELATIONS
 from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.table import Bounds
 
 # Two correct ways to add up a dozen numbers near 1 agree to this.
 TOLERANCE = 1e-9
@@ -47,23 +48,47 @@ def test_paired_by_hand():
 
 
 def test_welch_by_hand():
-    # a: 1, 2, 3 with s²/n = 1/3; b: 2, 6 with s²/n = 4. Freedom (13/3)²/((1/9)/2 + 16/1) = 1.16955.
-    means = mean_difference(seeds(1.0, 2.0, 3.0), seeds(2.0, 6.0, first=10))
+    # a: 1, 2, 3 with s²/n = 1/3; b: 1, 4, 7 with s²/n = 3. Freedom (10/3)²/((1/9)/2 + 9/2) = 2.43902.
+    means = mean_difference(seeds(1.0, 2.0, 3.0), seeds(1.0, 4.0, 7.0, first=10))
     assert (means.interval, means.num_pairs, means.difference) == (WELCH, 0, 2.0)
-    num_free = (13 / 3) ** 2 / (1 / 18 + 16)
-    assert num_free == pytest.approx(1.16955, abs=1e-4)
-    margin = stats.t.ppf(0.975, num_free) * math.sqrt(13 / 3)
+    num_free = (10 / 3) ** 2 / (1 / 18 + 9 / 2)
+    assert num_free == pytest.approx(2.43902, abs=1e-4)
+    margin = stats.t.ppf(0.975, num_free) * math.sqrt(10 / 3)
     assert (means.low, means.high) == pytest.approx((2 - margin, 2 + margin), abs=TOLERANCE)
     assert means.notes == []
 
 
 def test_only_shared_seeds_are_paired():
-    means = mean_difference({0: [1.0], 1: [3.0], 2: [50.0]}, {0: [2.0], 1: [4.5], 7: [-9.0], 8: [0.0]})
-    assert (means.num_seeds_a, means.num_seeds_b, means.num_pairs) == (3, 4, 2)
-    # Seeds 0 and 1: (1 + 3) / 2, (2 + 4.5) / 2; deviations 2 / √2 and 2.5 / √2. Over all: 18 and -0.625.
-    assert (means.mean_a, means.mean_b, means.difference) == (2.0, 3.25, 1.25)
-    assert (means.sd_a, means.sd_b) == pytest.approx((2 / math.sqrt(2), 2.5 / math.sqrt(2)), abs=TOLERANCE)
-    assert means.notes == ["difference over the 2 shared seeds; left out: 1 of a and 2 of b"]
+    a = {0: [1.0], 1: [3.0], 2: [5.0], 3: [51.0]}
+    means = mean_difference(a, {0: [2.0], 1: [4.5], 2: [6.5], 7: [-9.0], 8: [0.0]})
+    assert (means.num_seeds_a, means.num_seeds_b, means.num_pairs) == (4, 5, 3)
+    # Seeds 0 to 2: (1 + 3 + 5) / 3, (2 + 4.5 + 6.5) / 3; over all it would be 15 and 0.8.
+    assert (means.mean_a, means.mean_b) == pytest.approx((3.0, 13 / 3), abs=TOLERANCE)
+    assert (means.sd_a, means.sd_b) == pytest.approx((2.0, math.sqrt(61 / 12)), abs=TOLERANCE)
+    assert means.difference == pytest.approx(4 / 3, abs=TOLERANCE)
+    assert means.interval == PAIRED
+    assert means.notes == ["difference over the 3 shared seeds; left out: 1 of a and 2 of b"]
+
+
+def test_two_shared_seeds_give_a_difference_without_interval():
+    means = mean_difference({0: [1.0], 1: [3.0]}, {0: [2.0], 1: [4.5], 7: [-9.0]})
+    assert (means.num_pairs, means.difference, means.interval) == (2, 1.25, "")
+    assert (means.mean_a, means.mean_b) == (2.0, 3.25)
+    assert math.isnan(means.low)
+    assert math.isnan(means.high)
+    assert means.notes == [
+        "difference over the 2 shared seeds; left out: 1 of b",
+        "2 shared seeds: an interval needs 3",
+    ]
+
+
+def test_the_difference_of_shares_has_its_interval_on_their_scale():
+    # Differences 0.5, 0.9, 0.7: mean 0.7, error 0.2/√3; on [-1, 1] p = 0.85, by t(2) error / 2 / (p(1 - p)).
+    means = mean_difference(seeds(0.3, 0.1, 0.2), seeds(0.8, 1.0, 0.9), Bounds(0, 1))
+    margin = 4.302653 * 0.2 / math.sqrt(3) / 2 / (0.85 * 0.15)
+    ends = [2 / (1 + math.exp(-math.log(0.85 / 0.15) - sign * margin)) - 1 for sign in (-1, 1)]
+    assert (means.low, means.high) == pytest.approx(ends, abs=1e-6)
+    assert means.high < 1 < 0.7 + 4.302653 * 0.2 / math.sqrt(3)
 
 
 @given(decimals(1), decimals(1), st.integers(0, 8))
@@ -73,10 +98,10 @@ def test_the_difference_is_that_of_the_means_beside_it(x, y, first):
 
 
 def test_several_runs_of_a_seed_are_one_value_and_not_paired():
-    means = mean_difference({0: [1.0, 3.0], 1: [4.0, 4.0]}, {0: [5.0], 1: [6.0]})
-    same = mean_difference({0: [2.0], 1: [4.0]}, {5: [5.0], 6: [6.0]})
+    means = mean_difference({0: [1.0, 3.0], 1: [4.0, 4.0], 2: [6.0]}, {0: [5.0], 1: [6.0], 2: [8.5]})
+    same = mean_difference({0: [2.0], 1: [4.0], 2: [6.0]}, {5: [5.0], 6: [6.0], 7: [8.5]})
     assert means.interval == WELCH
-    assert (means.num_seeds_a, means.difference) == (2, 2.5)
+    assert (means.num_seeds_a, means.difference) == (3, 2.5)
     assert (means.low, means.high) == (same.low, same.high)
     assert means.notes == ["several runs of a seed in a: their mean counts"]
 
@@ -87,26 +112,27 @@ def test_one_seed_gives_no_interval():
     assert math.isnan(means.low)
     assert math.isnan(means.high)
     assert math.isnan(means.sd_a)
-    assert means.notes == ["1 seed in a: an interval needs 2"]
+    assert means.notes == ["1 seed in a: an interval needs 3", "2 seeds in b: an interval needs 3"]
 
 
 @pytest.mark.parametrize("first", [0, 10])
-def test_constants_give_an_interval_without_width(first):
+def test_constants_give_no_interval(first):
     means = mean_difference(seeds(0.1, 0.1, 0.1), seeds(0.3, 0.3, 0.3, first=first))
     assert means.difference == 0.3 - 0.1
-    assert means.low == means.high == means.difference
-    assert (means.sd_a, means.sd_b) == (0.0, 0.0)
-    assert means.notes[-1].endswith("an interval without width")
+    assert np.isnan([means.low, means.high]).all()
+    assert (means.sd_a, means.sd_b, means.interval) == (0.0, 0.0, "")
+    assert means.notes[-1].endswith(": no interval")
 
 
-def test_equal_differences_up_to_rounding_have_no_width():
+def test_equal_differences_up_to_rounding_have_no_interval():
     means = mean_difference(seeds(0.1, 0.2, 0.7), seeds(0.4, 0.5, 1.0))
-    assert means.interval == PAIRED
-    assert means.low == means.high
+    assert (means.interval, means.num_pairs) == ("", 3)
+    assert np.isnan([means.low, means.high]).all()
+    assert means.notes == ["all differences are equal: no interval"]
     assert means.difference == pytest.approx(0.3, abs=ROUNDING)
 
 
-@given(decimals(2), decimals(2), st.booleans())
+@given(decimals(3), decimals(3), st.booleans())
 def test_intervals_are_scipys(x, y, is_paired):
     y = (y * 4)[: len(x)] if is_paired else y
     samples = [np.subtract(y, x)] if is_paired else [x, y]
@@ -135,7 +161,8 @@ def test_swapped_studies_change_the_sign(x, y, first):
 @given(decimals(2))
 def test_a_study_and_itself_do_not_differ(x):
     means = mean_difference(seeds(*x), seeds(*x))
-    assert (means.interval, means.difference, means.low, means.high) == (PAIRED, 0.0, 0.0, 0.0)
+    assert (means.interval, means.difference, means.num_pairs) == ("", 0.0, len(x))
+    assert np.isnan([means.low, means.high]).all()
 
 
 @given(decimals(2), decimals(2), st.randoms())
@@ -191,7 +218,8 @@ def make_study(*seed_shifts, architectures=("2x30",), num_targets=20, epochs=5, 
                 "test_accuracy": 0.9 + shift,
             }
             losses = {"train_loss": 0.1, "train_accuracy": 0.9, "test_loss": 0.2}
-            runs.append({"run": run, **fixed, **losses, "status": "done", "error": None})
+            digest = {"initial_digest": f"{architecture} {seed}"}
+            runs.append({"run": run, **fixed, **digest, **losses, "status": "done", "error": None})
             for epoch in (0, epochs):
                 key = {"run": run, "epoch": epoch, "layer": 0}
                 value = 20 + (10 * shift if epoch else 0)
@@ -243,17 +271,25 @@ def test_a_row_for_every_quantity_and_state():
     expected += [(quantity, state) for quantity in (*folding, *of_layers) for state in states]
     assert [*zip(table["quantity"], table["state"], strict=True)] == expected
     assert table["layer"].notna().tolist() == [False] * 11 + [True] * 9
-    assert not table.drop(columns="layer").isna().any(axis=None)
+    is_equal = table["note"] == "all differences are equal: no interval"
+    assert table[["low", "high"]].isna().all(axis="columns").tolist() == is_equal.tolist()
+    assert not table.drop(columns=["layer", "low", "high"]).isna().any(axis=None)
     # Seeds differ by 0.01, 0.01 and 0.04: mean 0.02, error 0.01.
     margin = stats.t.ppf(0.975, 2) * 0.01
     for quantity, factor in (("test_accuracy", 1), ("chi_max", 2), ("rank_data99", 10), ("spectral_norm", 1)):
         row = row_of(table, quantity)
-        expected = (0.02 * factor, (0.02 - margin) * factor, (0.02 + margin) * factor)
+        ends = [(0.02 + sign * margin) * factor for sign in (-1, 1)]
+        if quantity in (
+            "test_accuracy",
+            "chi_max",
+        ):  # in [-1, 1], where the logit of (1 + d) / 2 is 2 atanh d
+            center = 0.02 * factor
+            ends = [math.tanh(math.atanh(center) + s * margin * factor / (1 - center**2)) for s in (-1, 1)]
+        expected = (0.02 * factor, *ends)
         assert (row["difference"], row["low"], row["high"]) == pytest.approx(expected, abs=TOLERANCE)
         assert (row["num_seeds_a"], row["num_seeds_b"], row["num_pairs"]) == (3, 3, 3)
         assert (row["interval"], row["note"]) == (PAIRED, "")
-    note = row_of(table, "chi_max", "untrained")["note"]
-    assert note == "all differences are equal: an interval without width"
+    assert row_of(table, "chi_max", "untrained")["note"] == "all differences are equal: no interval"
     assert row_of(table, "rank_data99", "difference")["difference"] == pytest.approx(0.2, abs=TOLERANCE)
 
 
@@ -261,7 +297,8 @@ def test_a_study_with_itself():
     study = make_study(*A, architectures=("4x15", "2x30"))
     table = difference_table(study, study)
     assert table["architecture"].unique().tolist() == ["2x30", "4x15"]
-    assert (table[["difference", "low", "high"]] == 0).all(axis=None)
+    assert (table["difference"] == 0).all()
+    assert table[["low", "high"]].isna().all(axis=None)
     assert unmatched(study, study).empty
 
 
@@ -315,12 +352,13 @@ def test_failed_runs_and_missing_values_are_noted():
     a["lmd_ranks"].loc[a["lmd_ranks"]["run"] == "2x30-s2", "valid"] = False
     table = difference_table(a, b)
     accuracy, rank = row_of(table, "test_accuracy"), row_of(table, "rank_data99")
-    left_out = "difference over the 2 shared seeds; left out: 1 of a"
+    left_out = "difference over the 2 shared seeds; left out: 1 of a; 2 shared seeds: an interval needs 3"
     assert accuracy["note"] == f"1 failed run of b left out; {left_out}"
     assert (accuracy["num_seeds_a"], accuracy["num_seeds_b"], accuracy["num_pairs"]) == (3, 2, 2)
-    notes = ["1 run of a without a value left out", "1 failed run of b left out", "1 shared seed: not paired"]
+    notes = ["1 run of a without a value left out", "1 failed run of b left out"]
+    notes += [f"2 seeds in {name}: an interval needs 3" for name in "ab"]
     assert rank["note"] == "; ".join(notes)
-    assert rank["interval"] == WELCH
+    assert rank["interval"] == ""
 
 
 def test_other_samples_of_paths_and_other_training_are_noted():
@@ -349,8 +387,37 @@ def test_settings_that_both_sweep_tell_groups_apart():
     a = make_study(*A, learning_rate=0.1)
     a["runs"] = pd.concat([a["runs"], a["runs"].assign(run=a["runs"]["run"] + "f", learning_rate=1)])
     table = difference_table(a, make_study(*B, learning_rate=1))
-    assert table["learning_rate"].unique().tolist() == [1]
+    assert table.loc[table["state"] != "untrained", "learning_rate"].unique().tolist() == [1]
+    assert table.loc[table["state"] == "untrained", "learning_rate"].isna().all()
     assert row_of(table, "test_accuracy")["num_pairs"] == 3
+
+
+def test_untrained_networks_that_a_study_trains_twice_are_one():
+    """Both studies sweep the rate: the trained ones are compared rate by rate, the untrained ones once."""
+    sides = []
+    for shifts in (A, B):
+        slow = make_study(*shifts, learning_rate=0.1)
+        fast = {name: table.assign(run=table["run"] + "f") for name, table in slow.items()}
+        fast["runs"]["learning_rate"] = fast["aggregates"]["learning_rate"] = 1.0
+        sides.append({name: pd.concat([slow[name], fast[name]], ignore_index=True) for name in slow})
+    table = difference_table(*sides)
+    trained = table[(table["quantity"] == "chi_max") & (table["state"] == "trained")]
+    assert trained["learning_rate"].tolist() == [0.1, 1.0]
+    untrained = row_of(table, "chi_max", "untrained")
+    assert pd.isna(untrained["learning_rate"])
+    assert (untrained["num_seeds_a"], untrained["num_pairs"]) == (3, 3)
+    assert untrained["note"] == "all differences are equal: no interval"
+    assert unmatched(*sides).empty
+
+
+def test_an_untrained_network_is_paired_with_one_of_a_study_that_trains_it_twice():
+    slow = make_study(*A, learning_rate=0.1)
+    fast = {name: table.assign(run=table["run"] + "f") for name, table in slow.items()}
+    fast["runs"]["learning_rate"] = fast["aggregates"]["learning_rate"] = 1.0
+    both = {name: pd.concat([slow[name], fast[name]], ignore_index=True) for name in slow}
+    table = difference_table(both, make_study(*B))
+    assert row_of(table, "chi_max", "untrained")["note"] == "all differences are equal: no interval"
+    assert row_of(table, "chi_max")["note"].startswith("a varies learning_rate; several runs of a seed in a")
 
 
 def test_a_setting_that_one_study_sweeps_is_averaged_over_and_noted():
@@ -367,7 +434,7 @@ def test_a_setting_that_one_study_sweeps_is_averaged_over_and_noted():
 def make_correlations(*by_seed, **over_seeds):
     """Return correlations.csv of one question: trained, depth and the primary response."""
     question = {"predictor": "depth", "response": "chi_row_max_median", "state": "trained", "given": "none"}
-    question |= {"min_accuracy": 0.0, "note": None}
+    question |= {"at": "none", "min_accuracy": 0.0, "note": None}
     rows = [
         {**question, "seed": str(seed), "num_seeds": 1, "pearson": r, "interval": "Fisher z"}
         for seed, r in enumerate(by_seed)
@@ -404,8 +471,8 @@ def test_perfect_and_missing_correlations_are_left_out():
     row = correlation_differences(a, b).iloc[0]
     assert (row["num_pairs"], row["atanh_difference"]) == (2, 0.0)
     assert row["note"] == (
-        "2 seeds of a without atanh(r) left out; difference over the 2 shared seeds; left out: 2 of b; all "
-        "differences are equal: an interval without width; r of each study over all its seeds"
+        "2 seeds of a without atanh(r) left out; difference over the 2 shared seeds; left out: 2 of b; 2 "
+        "shared seeds: an interval needs 3; r of each study over all its seeds"
     )
 
 
@@ -420,7 +487,20 @@ def test_other_depths_are_noted():
     a, b = make_correlations(0.5, 0.6), make_correlations(0.6, 0.8)
     a |= {"runs": make_study(*A, architectures=("2x30", "3x20"))["runs"]}
     b |= {"runs": make_study(*A, architectures=("2x30", "6x10"))["runs"]}
-    assert correlation_differences(a, b)["note"].tolist() == ["depth 2, 3 in a but 2, 6 in b"]
+    assert correlation_differences(a, b)["note"].tolist() == [
+        "depth 2, 3 in a but 2, 6 in b; 2 shared seeds: an interval needs 3"
+    ]
+
+
+def test_pooled_correlations_stand_beside_those_of_a_study_that_sweeps_nothing_else():
+    a = make_correlations(0.5, 0.6, 0.7)
+    b = make_correlations(0.6, 0.8, 0.9)["correlations"]
+    b = {"correlations": pd.concat([b.assign(at=at) for at in ("learning_rate 0.1", "pooled")])}
+    table = correlation_differences(a, b)
+    assert table["at"].tolist() == ["pooled"]
+    assert table["num_pairs"].tolist() == [3]
+    assert correlation_differences(b, a)["at"].tolist() == ["pooled"]
+    assert correlation_differences(b, b)["at"].tolist() == ["learning_rate 0.1", "pooled"]
 
 
 def test_a_reading_that_one_study_varies_is_compared_with_the_others_only_one():

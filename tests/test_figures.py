@@ -165,9 +165,32 @@ def test_lines_join_means_and_bars_are_t_intervals_over_seeds(tables):
     _, trained = axes.containers
     assert trained.lines[0].get_ydata().tolist() == pytest.approx([0.3, 0.5])
     low, high = trained.lines[2][0].get_segments()[0][:, 1]
-    assert (low, high) == pytest.approx(
-        (0.3 - 4.30265 * 0.1 / 3**0.5, 0.3 + 4.30265 * 0.1 / 3**0.5), abs=1e-6
-    )
+    # Of a share, so around the logit of 0.3; a margin of the mean divided by 0.3 × 0.7.
+    center, margin = np.log(0.3 / 0.7), 4.302653 * 0.1 / 3**0.5 / 0.21
+    expected = [1 / (1 + np.exp(-center - sign * margin)) for sign in (-1, 1)]
+    assert (low, high) == pytest.approx(expected, abs=1e-6)
+    low, high = trained.lines[2][0].get_segments()[1][:, 1]
+    assert low == high == 0.5  # three equal seeds have no interval
+
+
+def test_untrained_networks_are_drawn_once_and_not_along_what_only_training_has():
+    """Two architectures × two rates × three seeds: twelve trained networks, six untrained ones."""
+    tables = make_tables(("2x6", "3x4"), learning_rate=(0.001, 0.01))
+    first = tables["aggregates"].groupby(["architecture", "seed", "state"])["chi_max"].transform("first")
+    tables["aggregates"]["chi_max"] = first
+    titles = titles_of(figures.folding_against(tables["runs"], tables["aggregates"]))
+    assert sum("untrained" in title for title in titles) == 3 * 6
+    assert len(titles) == 3 * (6 + 12)
+    figure = figures.folding_against(tables["runs"], tables["aggregates"], axis="learning_rate")
+    assert not any("untrained" in title for title in titles_of(figure))
+
+
+def test_no_axis_leaves_the_range_of_a_share(tables):
+    aggregates = tables["aggregates"].assign(chi_folded_mean=0.99)
+    figure = figures.folding_against(tables["runs"], aggregates)
+    for axes in figure.axes:
+        assert axes.get_ylim()[0] == 0
+        assert axes.get_ylim()[1] <= 1
 
 
 @pytest.mark.parametrize(
@@ -207,8 +230,8 @@ def test_no_interval_over_runs_that_differ_in_more_than_their_seed():
 
 def test_correlations_stand_in_the_corner_of_their_response(tables):
     row = {
-        "predictor": "depth", "response": "chi_max", "state": "trained", "given": "none", "min_accuracy": 0.0,
-        "seed": "all", "pearson": 0.9461, "pearson_low": None, "pearson_high": None,
+        "predictor": "depth", "response": "chi_max", "state": "trained", "at": "none", "given": "none",
+        "min_accuracy": 0.0, "seed": "all", "pearson": 0.9461, "pearson_low": None, "pearson_high": None,
         "interval": "t over seeds",
     }  # fmt: skip
     others = [

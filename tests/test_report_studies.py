@@ -20,7 +20,7 @@ LACKING = {
     "one-seed": (
         FOLDED + FOLDING + "sweep: {network.architecture: [2x6, 3x5]}\n",
         [
-            "No interval over seeds: there is one seed only.",
+            "No interval: there is one seed only, and it takes three.",
             "No correlation of depth and row maxima of χ: 1 of 1 seeds left",
             "Correlations: none could be computed",
             "Singular values, layer by layer: the study leaves lmd out (study.stages).",
@@ -31,7 +31,7 @@ LACKING = {
         [
             "1 network. Trained on mnist for 1 epoch by adam",
             "No correlation: depth, width and every number that is swept",
-            "No interval over seeds",
+            "No interval: there is one seed only",
             "Folding against depth: all networks have the same depth.",
         ],
     ),

@@ -5,16 +5,23 @@ from spaceprobe.tables.table import Table
 FOLDINGS = ("chi", "peak")
 """The values of the column ``measure`` of folding.csv."""
 
-NOT_OF_AGGREGATES = ("train_loss", "train_accuracy", "test_loss", "status", "error")
-"""The columns of runs.csv that aggregates.csv does not repeat."""
+ACCURACY = "test_accuracy"
+
+NOT_OF_AGGREGATES = (
+    *("initial_digest", "train_loss", "train_accuracy", "test_loss", ACCURACY, "status", "error"),
+)
+"""The columns of runs.csv that aggregates.csv does not repeat; its test accuracy is that of each state."""
 
 OF_ARCHITECTURE = ("architecture", "depth", "width", "activation", "dataset")
 """The columns of runs.csv that tell architectures apart, beside the swept settings."""
 
+OF_NETWORK = ("activation", "dataset")
+"""The columns of runs.csv that a measurement depends on beside the weights."""
+
 MAIN_AGGREGATES = ("chi_folded_mean", "chi_max", "chi_row_max_median")
 """The aggregates that are given for each architecture and compared between studies."""
 
-OVER_SEEDS = ("test_accuracy", *MAIN_AGGREGATES)
+OVER_SEEDS = (ACCURACY, *MAIN_AGGREGATES)
 """The columns of aggregates.csv that architectures.csv has mean, deviation and interval of."""
 
 _SIZES = ("num_paths", "num_sources", "num_targets")

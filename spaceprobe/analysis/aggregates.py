@@ -1,29 +1,34 @@
 """From class pairs to one row a network, and from networks to one row an architecture."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from spaceprobe.analysis.aggregate_columns import (
+    ACCURACY,
     FOLDINGS,
     NOT_OF_AGGREGATES,
     OF_ARCHITECTURE,
     OVER_SEEDS,
     aggregations,
 )
-from spaceprobe.analysis.association import Interval
-from spaceprobe.analysis.over_seeds import t_interval
+from spaceprobe.analysis.association import is_constant
+from spaceprobe.analysis.observations import one_per_network
+from spaceprobe.analysis.over_seeds import t_interval, why_no_interval
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import DIFFERENCE, STATES, TRAINED, UNTRAINED, by_state
+from spaceprobe.tables.table import Bounds
 
 
 def aggregate_runs(frames: Frames) -> pd.DataFrame:
     """Return aggregates.csv: one row for each run that is done, each state, and each reading of paths.
 
     The trained state is the run's last epoch in folding.csv. The difference exists where both states do.
-    ``test_accuracy`` is the trained network's in every state.
+    ``test_accuracy`` is the network's own: an untrained one has that at epoch 0. The difference has the
+    trained network's; ``accuracy_of`` says which.
 
     A pair without a value in a column (no folded path, so no quantile) is left out of that
     column's median; a column without any value is NaN. A run's aggregate is over its own pairs;
@@ -31,19 +36,22 @@ def aggregate_runs(frames: Frames) -> pd.DataFrame:
     do not compare.
 
     Args:
-        frames: runs and folding (rows of runs that are not done are ignored).
+        frames: runs and folding (rows of runs that are not done are ignored), and training, without which
+            untrained networks have no accuracy.
 
     Returns:
-        The columns of runs.csv but `NOT_OF_AGGREGATES`; state; the columns that tell readings of paths
-        apart; num_pairs, num_sources and num_targets (medians over pairs); then ``chi_`` and ``peak_``
-        followed by each of `aggregations`; note. Sorted as runs.csv, then by reading and state.
+        The columns of runs.csv but `NOT_OF_AGGREGATES`; state; test_accuracy and accuracy_of; the columns
+        that tell readings of paths apart; num_pairs, num_sources and num_targets (medians over pairs); then
+        ``chi_`` and ``peak_`` followed by each of `aggregations`; note. Sorted as runs.csv, then by reading
+        and state.
     """
     runs, readings = frames["runs"], frames.readings("folding")
-    done = runs[runs["status"] == "done"].drop(columns=[*NOT_OF_AGGREGATES])
+    done = runs[runs["status"] == "done"].drop(columns=[*NOT_OF_AGGREGATES], errors="ignore")
     states = by_state(frames["folding"][frames["folding"]["run"].isin(done["run"])])
     folding = pd.concat([rows.assign(state=state) for state, rows in states.items()])
     measured = _aggregate(folding, readings, aggregations(frames.tables["folding"]))
     aggregates = pd.concat([measured, _differences(measured, readings)], ignore_index=True)
+    aggregates = _with_accuracy(aggregates, frames)
     places = {
         "run": {run: place for place, run in enumerate(done["run"])},
         "state": {state: place for place, state in enumerate(STATES)},
@@ -53,6 +61,8 @@ def aggregate_runs(frames: Frames) -> pd.DataFrame:
         key=lambda column: column.map(places[column.name]) if column.name in places else column,
         kind="stable",
     )
+    first = ["run", "state", ACCURACY, "accuracy_of"]
+    aggregates = aggregates[[*first, *aggregates.columns.drop(first)]]
     return done.merge(aggregates, on="run", how="right", sort=False)
 
 
@@ -66,39 +76,92 @@ def architecture_table(frames: Frames, state: str = TRAINED) -> pd.DataFrame:
     """Return mean, standard deviation and interval of the mean over seeds for each architecture.
 
     The number to print after ± is the standard deviation (n - 1) over seeds: how far one training
-    differs from another. It is not an interval of the mean; that is the t interval (95 %). Both are NaN for
-    a single seed.
+    differs from another. It is not an interval of the mean; that is the t interval (95 %) on the scale of the
+    quantity (`spaceprobe.analysis.over_seeds`), NaN where ``note`` says why.
+
+    Untrained networks do not depend on the settings that only training has, so those columns are empty in
+    their rows, and each network counts once (`spaceprobe.analysis.observations`).
 
     Args:
-        frames: aggregates.
+        frames: aggregates, and runs.
         state: untrained, trained or difference.
 
     Returns:
         One row per architecture, swept setting and reading of paths, sorted by depth, then descending
-        width: those columns, num_seeds, and ``<column>_mean``, ``_sd``, ``_low`` and ``_high`` for each
-        of `OVER_SEEDS`.
+        width: those columns, num_seeds, accuracy_of, ``<column>_mean``, ``_sd``, ``_low`` and ``_high`` for
+        each of `OVER_SEEDS`, and note.
     """
-    aggregates = frames["aggregates"]
+    aggregates, declared = frames["aggregates"], frames.tables["aggregates"]
     rows = aggregates[aggregates["state"] == state]
-    spreads = {"mean": "mean", "sd": "std", "low": _low, "high": _high}
-    named: dict[str, Any] = {"num_seeds": ("seed", "nunique")}
-    named |= {f"{value}_{name}": (value, taken) for value in OVER_SEEDS for name, taken in spreads.items()}
+    rows = one_per_network(rows, frames, state, probe_readings(frames))
     keys = [*OF_ARCHITECTURE, *frames.readings("aggregates")]
-    table: pd.DataFrame = rows.groupby(keys, dropna=False, sort=False).agg(**named).reset_index()
+    named = [f"{name}_{of}" for name in OVER_SEEDS for of in ("mean", "sd", "low", "high")]
+    groups: list[dict[str, Any]] = []
+    for key, group in rows.groupby(keys, dropna=False, sort=False):
+        cells: dict[str, Any] = {"num_seeds": group["seed"].nunique(), "accuracy_of": accuracy_of(state)}
+        notes: dict[str, list[str]] = {}
+        for name in OVER_SEEDS:
+            bounds = declared.column(name).bounds
+            is_difference = state == DIFFERENCE and name != ACCURACY
+            bounds = bounds.of_difference() if is_difference else bounds
+            values = group[name].to_numpy(float)
+            cells |= {f"{name}_{of}": value for of, value in _spread(values, bounds).items()}
+            for note in _notes_on(values):
+                notes.setdefault(note, []).append(name)
+        groups.append({**dict(zip(keys, key, strict=True)), **cells, "note": _sum_up(notes)})
+    table = pd.DataFrame(groups, columns=[*keys, "num_seeds", "accuracy_of", *named, "note"])
+    table = table.astype(rows[keys].dtypes.to_dict() | dict.fromkeys(named, float) | {"num_seeds": int})
     return table.sort_values(["depth", "width"], ascending=[True, False], kind="stable", ignore_index=True)
 
 
-def _low(values: pd.Series) -> float:
-    return _interval(values)[0]
+def accuracy_of(state: str) -> str:
+    """Return the state whose test accuracy a row of a state has: its own, but trained for the difference."""
+    return UNTRAINED if state == UNTRAINED else TRAINED
 
 
-def _high(values: pd.Series) -> float:
-    return _interval(values)[1]
+def _spread(values: np.ndarray, bounds: Bounds) -> dict[str, float]:
+    """Return mean, deviation and interval of the finite values, one a seed; NaN where there is none."""
+    there = values[np.isfinite(values)]
+    mean = math.fsum(there) / len(there) if len(there) else math.nan
+    deviation = math.nan
+    if len(there) > 1:
+        deviation = 0.0 if is_constant(there) else float(np.std(there, ddof=1))
+    low, high = t_interval(there, bounds) or (math.nan, math.nan)
+    return {"mean": mean, "sd": deviation, "low": low, "high": high}
 
 
-def _interval(values: pd.Series) -> Interval:
-    """Return the t interval of the mean of the values that are there; NaN where there is none."""
-    return t_interval(values.dropna().to_numpy(float)) or (math.nan, math.nan)
+def _notes_on(values: np.ndarray) -> Iterator[str]:
+    """Yield what a reader of the mean of a column has to know."""
+    there = values[np.isfinite(values)]
+    reason = why_no_interval(there)
+    if reason:
+        yield reason
+    if 0 < len(there) < len(values):
+        yield f"{len(values) - len(there)} of {len(values)} seeds without a value left out"
+
+
+def _sum_up(notes: dict[str, list[str]]) -> str:
+    """Return the notes with the columns that they are about, which are left out where these are all."""
+    return "; ".join(
+        note if len(columns) == len(OVER_SEEDS) else f"{', '.join(columns)}: {note}"
+        for note, columns in notes.items()
+    )
+
+
+def _with_accuracy(aggregates: pd.DataFrame, frames: Frames) -> pd.DataFrame:
+    """Add test_accuracy and accuracy_of: that of epoch 0 for untrained networks, else the trained ones'."""
+    training = frames.get("training")
+    by_run = {TRAINED: frames["runs"].set_index("run")[ACCURACY]}
+    if training is not None:
+        by_run[UNTRAINED] = training[training["epoch"] == 0].set_index("run")[ACCURACY]
+    owners = [accuracy_of(state) for state in aggregates["state"]]
+    accuracies = [
+        by_run[owner].get(run, math.nan) if owner in by_run else math.nan
+        for run, owner in zip(aggregates["run"], owners, strict=True)
+    ]
+    aggregates = aggregates.assign(accuracy_of=owners)
+    aggregates[ACCURACY] = np.array(accuracies, dtype=np.float64)
+    return aggregates
 
 
 def _aggregate(

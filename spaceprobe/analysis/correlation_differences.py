@@ -10,9 +10,10 @@ import pandas as pd
 from spaceprobe.analysis.association import is_perfect
 from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
 from spaceprobe.analysis.mean_difference import mean_difference
+from spaceprobe.analysis.samples import NOTHING_ELSE, POOLED
 from spaceprobe.tables.frames import Frames
 
-QUESTION = ("predictor", "state", "given", "min_accuracy")
+QUESTION = ("predictor", "state", "at", "given", "min_accuracy")
 SIDE_COLUMNS = ("num_seeds", "pearson", "pearson_low", "pearson_high", "note")
 
 CORRELATION_DIFFERENCE_COLUMNS = (
@@ -34,7 +35,9 @@ def correlation_differences(a: Frames, b: Frames) -> pd.DataFrame:
     that alone.
 
     Seeds with |r| = 1, whose atanh is infinite, or without r are left out of the difference; ``note`` counts
-    them. It also says where the two studies chose other values of the predictor, on which r depends.
+    them. It also says where the two studies chose other values of the predictor, on which r depends. Where
+    only one of them sweeps something else as well, its pooled rows stand beside the other's, with ``at``
+    pooled.
 
     Args:
         a: the tables of the first study: correlations, and for the notes runs and aggregates.
@@ -48,7 +51,9 @@ def correlation_differences(a: Frames, b: Frames) -> pd.DataFrame:
     studies = {name: tables for name, tables in (("a", a), ("b", b)) if "correlations" in tables}
     keys = [*dict.fromkeys(key for tables in studies.values() for key in tables.settings("correlations"))]
     columns = [*keys, *QUESTION]
-    sides = [_with_readings(tables, keys).assign(study=name) for name, tables in studies.items()]
+    sides = _pooled_alike(
+        [_with_readings(tables, keys).assign(study=name) for name, tables in studies.items()]
+    )
     rows = []
     for question, both in pd.concat(sides).groupby(columns, dropna=False, sort=False) if sides else ():
         of_study = {name: both[both["study"] == name] for name in ("a", "b")}
@@ -80,6 +85,18 @@ def _with_readings(tables: Frames, keys: Sequence[str]) -> pd.DataFrame:
     return table[(table["response"] == PRIMARY_RESPONSE) & is_over_seeds]
 
 
+def _pooled_alike(sides: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Return the rows of each study; ``at`` is pooled where the other study's rows are."""
+    keys = ["predictor", "state"]
+    pooled = [pd.MultiIndex.from_frame(side.loc[side["at"] == POOLED, keys]) for side in sides]
+    alike = []
+    for number, side in enumerate(sides):
+        others = [index for other, index in enumerate(pooled) if other != number]
+        is_met = np.any([pd.MultiIndex.from_frame(side[keys]).isin(index) for index in others], axis=0)
+        alike.append(side.assign(at=side["at"].mask((side["at"] == NOTHING_ELSE) & is_met, POOLED)))
+    return alike
+
+
 def _over_seeds(rows: pd.DataFrame) -> "pd.Series[Any]":
     """Return the row over all seeds."""
     row = rows[rows["seed"].astype(str) == "all"].iloc[0]
@@ -100,7 +117,7 @@ def _difference(a: pd.DataFrame, b: pd.DataFrame, notes: list[str]) -> dict[str,
             ]
     if not all(samples):
         return {**row, "num_pairs": 0, "interval": "", "note": "; ".join(notes)}
-    means = mean_difference(*samples)
+    means = mean_difference(samples[0], samples[1])
     numbers = {"atanh_difference": means.difference, "atanh_low": means.low, "atanh_high": means.high}
     notes = [*notes, *means.notes]
     if means.num_pairs and any(len(rows) - 1 > means.num_pairs for rows in (a, b)):  # a row is over all seeds

@@ -1,15 +1,17 @@
 """correlations.csv: does folding grow with depth, is it training, is it only accuracy, how sure?
 
 For every predictor and response, untrained, trained and their difference, plain and given the test
-accuracy, over all runs and over accurate ones (docs/definitions.md, "Correlations"): one row a seed, and
-three rows over all seeds that differ in ``interval``:
+accuracy, over all runs and over accurate ones (docs/definitions.md, "Correlations"). Where something else is
+swept as well, all of it once for each of its values, and once ``pooled``. One row a seed, and three rows over
+all seeds that differ in ``interval``:
 
 - ``t over seeds``, the headline: the mean over seeds of atanh(r), back-transformed, and the mean
   slope, both with t intervals over seeds (what they cover: `spaceprobe.analysis.over_seeds`);
 - ``bootstrap``: the same means with the percentile bootstrap over seeds;
 - ``Fisher z``: all runs pooled into one sample, as if they were independent.
 
-Spearman's correlation has no interval; over seeds it is the plain mean.
+There is no interval from fewer than three seeds. Spearman's correlation has none; over seeds it is the plain
+mean.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,13 +21,20 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from spaceprobe.analysis.aggregates import probe_readings
-from spaceprobe.analysis.association import Association, associate, is_perfect
-from spaceprobe.analysis.over_seeds import bootstrap_interval, mean_correlation, t_interval
+from spaceprobe.analysis.aggregate_columns import ACCURACY
+from spaceprobe.analysis.aggregates import accuracy_of, probe_readings
+from spaceprobe.analysis.association import Association, associate, is_constant, is_perfect
+from spaceprobe.analysis.over_seeds import (
+    MIN_SEEDS,
+    bootstrap_interval,
+    mean_correlation,
+    t_interval,
+    too_few_seeds,
+)
 from spaceprobe.analysis.predictors import predictors
-from spaceprobe.analysis.samples import ACCURACY, FOLDING_RESPONSES, Sample, take_sample
+from spaceprobe.analysis.samples import FOLDING_RESPONSES, Sample, accurate, predictors_in, take_samples
 from spaceprobe.tables.frames import Frames
-from spaceprobe.tables.states import STATES, TRAINED
+from spaceprobe.tables.states import STATES, TRAINED, UNTRAINED
 from spaceprobe.tables.table import Column, Table
 
 PRIMARY_RESPONSE = "chi_row_max_median"
@@ -43,16 +52,18 @@ def correlation_table(
 ) -> pd.DataFrame:
     """Return correlations.csv.
 
-    Predictors are depth, width and every numeric swept setting that varies. Responses are the
-    aggregates `FOLDING_RESPONSES`, and the trained test accuracy itself. ``given`` test_accuracy
-    means partial correlation, rank correlation and slope, with the test accuracy of the run's
-    **trained** network held fixed, whatever the state; ``min_accuracy`` is about the same accuracy,
-    and 0 filters nothing. Slopes are per unit of the predictor: per layer for depth.
+    Predictors are depth, width and every numeric swept setting that varies and that the state depends on: an
+    untrained network has no learning rate. Responses are the aggregates `FOLDING_RESPONSES`, and the trained
+    test accuracy itself. ``at`` has the values of what else is swept, which the networks share; ``pooled``
+    is over all of them. ``given`` test_accuracy means partial correlation, rank correlation and slope, with
+    the test accuracy of the run's trained network held fixed; ``min_accuracy`` is about the same accuracy,
+    and 0 filters nothing. Untrained networks are at chance, so they have neither. Slopes are per unit of the
+    predictor: per layer for depth.
 
-    Below five runs (`association.MIN_RUNS`), or with a constant column, the numbers are empty and
-    ``note`` has the reason; the means over seeds leave such a seed out. Where |r| = 1 there is no
-    interval, since atanh(r) is infinite. Runs that failed or lack a value are left out and counted
-    in ``note``.
+    Untrained networks with the same weights are one (`spaceprobe.analysis.observations`). Below five runs
+    (`association.MIN_RUNS`), or with a constant column, the numbers are empty and ``note`` has the reason;
+    the means over seeds leave such a seed out. Where |r| = 1 there is no interval, since atanh(r) is
+    infinite. Networks that failed or lack a value are left out; ``note`` has how many and where.
 
     Args:
         frames: aggregates, and runs for failed runs and swept settings.
@@ -64,13 +75,13 @@ def correlation_table(
         stand in front. ``seed`` is a text: a number or ``all``. The slope interval of the ``Fisher z``
         rows is the t interval of least squares.
     """
-    aggregates, runs, settings = frames["aggregates"], frames["runs"], frames.settings("runs")
+    aggregates = frames["aggregates"]
     keys = [key for key in probe_readings(frames) if aggregates[key].nunique(dropna=False) > 1]
     groups = aggregates.groupby(keys, dropna=False, sort=True) if keys else [((), aggregates)]
     rows = [
         {**dict(zip(keys, key, strict=True)), **row}
         for key, of_reading in groups
-        for row in _rows_of_one_reading(of_reading, runs, settings, min_accuracies)
+        for row in _rows_of_one_reading(of_reading, frames, min_accuracies)
     ]
     # A column without any number would be of objects otherwise.
     numbers = [c.name for c in table.columns if isinstance(c, Column) and c.dtype == "number"]
@@ -78,23 +89,33 @@ def correlation_table(
 
 
 def _rows_of_one_reading(
-    aggregates: pd.DataFrame, runs: pd.DataFrame, settings: Sequence[str], min_accuracies: Sequence[float]
+    aggregates: pd.DataFrame, frames: Frames, min_accuracies: Sequence[float]
 ) -> Iterator[Row]:
     """Yield all rows of the aggregates of one way of reading paths."""
-    samples = {
-        (state, min_accuracy): take_sample(aggregates, runs, settings, state, min_accuracy)
-        for state in STATES
-        for min_accuracy in min_accuracies
-    }
-    for predictor in predictors(runs, settings):
+    readings = probe_readings(frames)
+    for predictor in predictors(frames["runs"], frames.settings("runs")):
+        samples = [
+            (state, min_accuracy, accurate(sample, min_accuracy))
+            for state in STATES
+            if predictor in predictors_in(frames, state)
+            for sample in take_samples(aggregates, frames, readings, state, predictor)
+            for min_accuracy in (min_accuracies if state != UNTRAINED else [0.0])
+        ]
         for response in (*FOLDING_RESPONSES, ACCURACY):
-            for (state, min_accuracy), sample in samples.items():
-                for given in ("none", ACCURACY):
-                    # The table holds one test accuracy a run, the trained network's.
+            for state, min_accuracy, sample in samples:
+                for given in ("none", ACCURACY) if state != UNTRAINED else ("none",):
+                    # Accuracy itself is asked about once, where it is of interest.
                     if response == ACCURACY and (state != TRAINED or given == ACCURACY):
                         continue
+                    used = accuracy_of(state) if min_accuracy or given == ACCURACY else ""
+                    about = {
+                        "state": state,
+                        "at": sample.at,
+                        "min_accuracy": min_accuracy,
+                        "accuracy_of": used,
+                    }
                     for row in _rows_of_one_question(sample, predictor, response, given):
-                        yield {"state": state, "min_accuracy": min_accuracy, **row}
+                        yield {**about, **row}
 
 
 def _rows_of_one_question(sample: Sample, predictor: str, response: str, given: str) -> Iterator[Row]:
@@ -118,24 +139,22 @@ def _rows_of_one_question(sample: Sample, predictor: str, response: str, given: 
             "seed": str(seed),
             "num_runs": int(np.sum(is_seed & is_known)),
             "num_seeds": 1,
-            **_sample_columns(by_seed[seed]),
+            **_sample_columns(by_seed[seed], num_seeds=1),
             "note": _note(
-                *_reason(by_seed[seed]),
-                *_left_out(sample.num_failed.get(seed, 0), int(np.sum(is_seed & ~is_known))),
-                *notes,
+                *_reason(by_seed[seed], num_seeds=1), *sample.left_out(predictor, ~is_known, seed), *notes
             ),
         }
-    notes = [*_left_out(sum(sample.num_failed.values()), int(np.sum(~is_known))), *notes]
+    notes = [*sample.left_out(predictor, ~is_known), *notes]
     for row in _rows_over_seeds(by_seed, notes):
         yield {**question, "seed": "all", **row}
-    pooled = among(np.ones_like(is_known))
+    pooled, num_seeds = among(np.ones_like(is_known)), len(np.unique(sample.seed[is_known]))
     yield {
         **question,
         "seed": "all",
         "num_runs": int(np.sum(is_known)),
-        "num_seeds": len(np.unique(sample.seed[is_known])),
-        **_sample_columns(pooled),
-        "note": _note("runs of all seeds pooled", *_reason(pooled), *notes),
+        "num_seeds": num_seeds,
+        **_sample_columns(pooled, num_seeds),
+        "note": _note("runs of all seeds pooled", *_reason(pooled, num_seeds), *notes),
     }
 
 
@@ -148,7 +167,7 @@ def _rows_over_seeds(by_seed: dict[Any, Association | str], notes: list[str]) ->
             f"{reasons.count(reason)} of {len(by_seed)} seeds left out: {reason}"
             for reason in dict.fromkeys(reasons)
         ),
-        *(["1 seed: an interval over seeds needs 2"] if len(used) == 1 else []),
+        *([too_few_seeds(len(used))] if 0 < len(used) < MIN_SEEDS else []),
         *notes,
     ]
     correlations = np.array([each.pearson for each in used], dtype=np.float64)
@@ -158,7 +177,8 @@ def _rows_over_seeds(by_seed: dict[Any, Association | str], notes: list[str]) ->
     slopes = np.array([each.slope for each in used], dtype=np.float64)
     for name, interval in (("t over seeds", t_interval), ("bootstrap", bootstrap_interval)):
         pearson = mean_correlation(correlations, interval)
-        perfect = [f"|r| = 1 in {_count(pearson.num_perfect, 'seed')}: no interval of r"]
+        reasons = [f"|r| = 1 in {_count(pearson.num_perfect, 'seed')}: no interval of r"]
+        reasons = reasons if pearson.num_perfect else [*_equal("r", correlations)]
         yield {
             "num_runs": sum(each.num_runs for each in used),
             "num_seeds": len(used),
@@ -168,17 +188,25 @@ def _rows_over_seeds(by_seed: dict[Any, Association | str], notes: list[str]) ->
             "slope": float(np.mean(slopes)) if used else None,
             **_limits("slope", interval(slopes)),
             "interval": name,
-            "note": _note(*(perfect if pearson.num_perfect else []), *notes),
+            "note": _note(*reasons, *_equal("slope", slopes), *notes),
         }
 
 
-def _sample_columns(association: Association | str) -> Row:
-    """Return the numbers of one sample, empty where there is only a reason."""
+def _equal(name: str, values: np.ndarray) -> Iterator[str]:
+    """Yield the note on a column that is the same for enough seeds for an interval."""
+    if len(values) >= MIN_SEEDS and is_constant(values):
+        yield f"all {len(values)} seeds have the same {name}: no interval of it"
+
+
+def _sample_columns(association: Association | str, num_seeds: int) -> Row:
+    """Return the numbers of one sample, empty where there is only a reason; of few seeds no interval."""
     row: Row = {"interval": "Fisher z"}
     if isinstance(association, Association):
-        row |= {"pearson": association.pearson, **_limits("pearson", association.pearson_interval)}
+        of_pearson, of_slope = association.pearson_interval, association.slope_interval
+        is_enough = num_seeds >= MIN_SEEDS
+        row |= {"pearson": association.pearson, **_limits("pearson", of_pearson if is_enough else None)}
         row |= {"spearman": association.spearman}
-        row |= {"slope": association.slope, **_limits("slope", association.slope_interval)}
+        row |= {"slope": association.slope, **_limits("slope", of_slope if is_enough else None)}
     return row
 
 
@@ -188,21 +216,14 @@ def _limits(name: str, interval: tuple[float, float] | None) -> Row:
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _reason(association: Association | str) -> list[str]:
+def _reason(association: Association | str, num_seeds: int) -> list[str]:
     """Return why numbers of one sample are empty, if any are."""
     if isinstance(association, str):
         return [association]
     return [
+        *([too_few_seeds(num_seeds)] if num_seeds < MIN_SEEDS else []),
         *(["|r| = 1: no interval of r"] if is_perfect(association.pearson) else []),
         *(["given determines ranks: no Spearman"] if association.spearman is None else []),
-    ]
-
-
-def _left_out(num_failed: int, num_unknown: int) -> list[str]:
-    """Return what was left out of a sample."""
-    return [
-        *([f"{_count(num_failed, 'failed run')} left out"] if num_failed else []),
-        *([f"{_count(num_unknown, 'run')} without a value left out"] if num_unknown else []),
     ]
 
 

@@ -11,9 +11,16 @@ from dataclasses import asdict, fields
 import pandas as pd
 
 from spaceprobe.analysis.mean_difference import MeanDifference, mean_difference
-from spaceprobe.analysis.measured import QUANTITIES, grouped_runs, measured_values, varying_settings
+from spaceprobe.analysis.measured import (
+    QUANTITIES,
+    bounds_of,
+    grouped_runs,
+    measured_values,
+    varying_settings,
+)
+from spaceprobe.analysis.observations import networks_of
 from spaceprobe.tables.frames import Frames
-from spaceprobe.tables.states import STATES
+from spaceprobe.tables.states import DIFFERENCE, STATES, UNTRAINED
 
 _NUMBERS = {field.name: field.type for field in fields(MeanDifference) if field.type in (int, float)}
 
@@ -31,6 +38,9 @@ def difference_table(a: Frames, b: Frames) -> pd.DataFrame:
     ranks by some rules (``rank_`` and the rule's name, unrounded) and the spectral norm. A row needs a
     value on each side; what only one side has is in `unmatched`. Several runs of one seed and group, where a
     study sweeps what the other does not, count as one value, their mean.
+
+    Untrained networks with the same weights are one, and the settings that only training has are empty in
+    their rows.
 
     Where a study read paths (or layers) in several ways, rows are of one way each. Where each study has one
     way only and they differ, they are compared all the same, and ``note`` says so. It says as well where
@@ -51,16 +61,24 @@ def difference_table(a: Frames, b: Frames) -> pd.DataFrame:
     """
     columns, keys, runs, values = _both(a, b)
     varying = {name: varying_settings(tables, columns) for name, tables in (("a", a), ("b", b))}
+    lasting = {name: [n for n in names if n not in _training_only(a)] for name, names in varying.items()}
     rows = []
     cells = ["group", "state", *keys, "quantity", "layer"]
     for cell, measured in values.groupby(cells, dropna=False, sort=False):
         sides = {name: measured[measured["study"] == name] for name in ("a", "b")}
         if any(side.empty for side in sides.values()):
             continue
-        means = mean_difference(*(_by_seed(side) for side in sides.values()))
-        of_group = runs[runs["group"] == cell[0]]
-        notes = [*_setting_notes(sides, keys), *_run_notes(sides, of_group, varying), *means.notes]
         named = dict(zip(cells, cell, strict=True))
+        bounds = bounds_of(str(named["quantity"]), a)
+        bounds = bounds.of_difference() if named["state"] == DIFFERENCE else bounds
+        means = mean_difference(_by_seed(sides["a"]), _by_seed(sides["b"]), bounds)
+        is_untrained = named["state"] == UNTRAINED
+        of_group = runs[is_untrained][runs[is_untrained]["group"] == cell[0]]
+        notes = [
+            *_setting_notes(sides, keys),
+            *_run_notes(sides, of_group, lasting if is_untrained else varying),
+            *means.notes,
+        ]
         rows.append({**of_group.iloc[0][columns], **named, **asdict(means), "note": "; ".join(notes)})
     names = ["group", *columns, "state", *keys, *DIFFERENCE_COLUMNS]
     return _sorted(pd.DataFrame(rows, columns=names), keys).drop(columns="group")
@@ -86,7 +104,14 @@ def unmatched(a: Frames, b: Frames) -> pd.DataFrame:
     num_studies = values.groupby(measured, dropna=False)["study"].transform("nunique")
     lone = values[num_studies == 1]
     rows = []
-    for number, of_group in runs.groupby("group"):
+    groups = [*runs[False].groupby("group")]
+    # An untrained group of its own joins some of these: what only one study has of them stands there.
+    groups += [
+        (number, of_group)
+        for number, of_group in runs[True].groupby("group")
+        if number > runs[False]["group"].max() and of_group["study"].nunique() > 1
+    ]
+    for number, of_group in groups:
         studies = sorted(of_group["study"].unique())
         for study in studies:
             of_study = lone[(lone["group"] == number) & (lone["study"] == study)]
@@ -98,8 +123,11 @@ def unmatched(a: Frames, b: Frames) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, *UNMATCHED_COLUMNS])
 
 
-def _both(a: Frames, b: Frames) -> tuple[list[str], list[str], pd.DataFrame, pd.DataFrame]:
-    """Return the group's columns, those of readings that vary, the runs and the values of both studies."""
+def _both(a: Frames, b: Frames) -> tuple[list[str], list[str], dict[bool, pd.DataFrame], pd.DataFrame]:
+    """Return the group's columns, those of readings that vary, the runs and the values of both studies.
+
+    Runs are by whether the untrained networks are meant: of these there is one row for each network.
+    """
     columns, runs = grouped_runs(a, b)
     keys: dict[str, None] = {}
     frames = []
@@ -109,8 +137,44 @@ def _both(a: Frames, b: Frames) -> tuple[list[str], list[str], pd.DataFrame, pd.
         keys |= dict.fromkeys(key for key in keys_of_one if (ways[key] > 1).any())
         frames.append(values.assign(study=study))
     values = pd.concat([f for f in frames if not f.empty] or frames, ignore_index=True)
-    values = values.merge(runs[["study", "run", "seed", "group"]], on=["study", "run"])
-    return columns, [*keys], runs, values
+    networks = pd.concat(
+        [
+            networks_of(t, UNTRAINED).rename("network").reset_index().assign(study=s)
+            for s, t in (("a", a), ("b", b))
+        ]
+    )
+    untrained = _untrained_networks(runs.merge(networks, on=["study", "run"]), columns, _training_only(a))
+    is_untrained = values["state"] == UNTRAINED
+    trained = values[~is_untrained].merge(runs[["study", "run", "seed", "group"]], on=["study", "run"])
+    once = values[is_untrained].merge(networks, on=["study", "run"])
+    once = once.drop_duplicates(["study", "network", *keys, "quantity", "layer", "value"]).drop(columns="run")
+    once = once.merge(untrained[["study", "run", "network", "seed", "group"]], on=["study", "network"])
+    both = [frame for frame in (trained, once.drop(columns="network")) if not frame.empty] or [trained]
+    return columns, [*keys], {False: runs, True: untrained}, pd.concat(both, ignore_index=True)
+
+
+def _training_only(tables: Frames) -> tuple[str, ...]:
+    """Return the settings that only training has."""
+    return tables.tables["runs"].training_only
+
+
+def _untrained_networks(
+    runs: pd.DataFrame, columns: Sequence[str], training_only: Sequence[str]
+) -> pd.DataFrame:
+    """Return one run for each untrained network of either study, done if one is.
+
+    Where groups are told apart by what only training has, these columns are emptied and the groups joined.
+    """
+    order = runs.assign(is_failed=runs["status"] != "done").sort_values("is_failed", kind="stable").index
+    networks = runs.loc[runs.loc[order].drop_duplicates(["study", "network"]).index.sort_values()]
+    lasting = [name for name in columns if name not in training_only]
+    if len(lasting) == len(columns):
+        return networks
+    number = networks.groupby(lasting, dropna=False, sort=False).ngroup() + 1 + runs["group"].max()
+    emptied = {
+        name: pd.Series(None, index=networks.index, dtype=object) for name in columns if name not in lasting
+    }
+    return networks.assign(group=number, **emptied)
 
 
 def _by_seed(side: pd.DataFrame) -> dict[Hashable, list[float]]:

@@ -3,7 +3,8 @@
 Where both have measured the same seeds, the differences of each seed are the sample: a seed fixes the
 initial weights and the order of the batches, so what it does to both sides cancels. Where they have not, the
 seeds of each side are a sample of their own, and their variances need not be equal (Welch, Biometrika 34,
-1947; degrees of freedom after Satterthwaite, Biometrics Bulletin 2, 1946).
+1947; degrees of freedom after Satterthwaite, Biometrics Bulletin 2, 1946). Either takes three seeds, and the
+difference of a quantity with bounds has its interval on their scale (`over_seeds.interval_around`).
 """
 
 import math
@@ -16,6 +17,8 @@ from jaxtyping import Float64
 from scipy import stats
 
 from spaceprobe.analysis.association import CONFIDENCE, ROUNDING, Interval, is_constant
+from spaceprobe.analysis.over_seeds import MIN_SEEDS, interval_around
+from spaceprobe.tables.table import UNBOUNDED, Bounds
 
 PAIRED = "paired t over seeds"
 WELCH = "Welch t"
@@ -31,7 +34,7 @@ class MeanDifference:
     Attributes:
         num_seeds_a: seeds of the first study that have a value.
         num_seeds_b: the same of the second.
-        num_pairs: seeds that the paired interval is of; 0 for every other.
+        num_pairs: seeds whose own differences the difference is the mean of; 0 where it is of the means.
         mean_a: mean of the first study: over the shared seeds where they are paired, else over all its seeds.
         sd_a: standard deviation (n - 1) over them; NaN for a single seed.
         mean_b: the same mean of the second study.
@@ -57,16 +60,19 @@ class MeanDifference:
     notes: list[str] = field(default_factory=list)
 
 
-def mean_difference(a: Values, b: Values) -> MeanDifference:
+def mean_difference(a: Values, b: Values, bounds: Bounds = UNBOUNDED) -> MeanDifference:
     """Return the difference of the means over seeds, second minus first, with its 95 % t interval.
 
-    Paired where at least 2 seeds are in both and each seed has one value on each side; else Welch's
-    interval, for which each side needs 2 seeds. Several values of one seed are not independent: their
-    mean is that seed's value. Where nothing varies, the interval has no width.
+    Paired where at least `MIN_SEEDS` seeds are in both and each seed has one value on each side; else Welch's
+    interval, for which each side needs as many. With fewer there is no interval, and the difference is that
+    of shared seeds if 2 are, else of the means. Several values of one seed are not independent: their mean is
+    that seed's value. Where nothing varies there is no interval: the seeds do not tell how far the next would
+    be.
 
     Args:
         a: the first study's values by seed; at least one seed, with at least one finite number each.
         b: the second study's.
+        bounds: of the quantity.
     """
     values_a, values_b = _by_seed(a), _by_seed(b)
     shared = [seed for seed in values_a if seed in values_b]
@@ -77,22 +83,31 @@ def mean_difference(a: Values, b: Values) -> MeanDifference:
         for name, side in (("a", a), ("b", b))
         if any(len(values) > 1 for values in side.values())
     ]
-    if is_single and len(shared) >= 2:
-        num_pairs, kind = len(shared), PAIRED
+    can_welch = min(len(x), len(y)) >= MIN_SEEDS
+    if is_single and (len(shared) >= MIN_SEEDS or (len(shared) >= 2 and not can_welch)):
+        num_pairs, kind = len(shared), PAIRED if len(shared) >= MIN_SEEDS else ""
         notes += _unpaired(num_pairs, len(x), len(y))
+        notes += [] if kind else [f"{num_pairs} shared seeds: an interval needs {MIN_SEEDS}"]
         x, y = (np.array([side[seed] for seed in shared]) for side in (values_a, values_b))
         difference, (low, high) = _mean(y - x), _interval(x, y, is_paired=True)
-        constant = "all differences are equal: an interval without width"
+        constant = "all differences are equal: no interval"
     else:
-        notes += [f"1 seed in {name}: an interval needs 2" for name, n in (("a", x), ("b", y)) if len(n) == 1]
-        num_pairs, kind = 0, WELCH if min(len(x), len(y)) >= 2 else ""
-        if kind and len(shared) == 1:
-            notes.append("1 shared seed: not paired")
+        num_pairs, kind = 0, WELCH if can_welch else ""
+        few = [(name, len(n)) for name, n in (("a", x), ("b", y)) if len(n) < MIN_SEEDS]
+        notes += [
+            f"{n} seed{'s' if n > 1 else ''} in {name}: an interval needs {MIN_SEEDS}" for name, n in few
+        ]
+        if kind and shared and is_single:
+            notes.append(f"{len(shared)} shared seed{'s' if len(shared) > 1 else ''}: not paired")
         difference, (low, high) = _mean(y) - _mean(x), _interval(x, y, is_paired=False)
-        constant = "no variance in a and in b: an interval without width"
-    if high - low <= ROUNDING * np.abs([*x, *y]).max():
-        low = high = difference
+        constant = "no variance in a and in b: no interval"
+    if kind and high - low <= ROUNDING * np.abs([*x, *y]).max():
+        kind = ""
         notes.append(constant)
+    if kind:
+        low, high = interval_around(difference, (high - low) / 2, bounds.of_difference())
+    else:
+        low = high = math.nan
     of_sides = _mean(x), _deviation(x), _mean(y), _deviation(y)
     return MeanDifference(
         len(values_a), len(values_b), num_pairs, *of_sides, difference, low, high, kind, notes

@@ -8,6 +8,7 @@ from spaceprobe.analysis.aggregate_columns import MAIN_AGGREGATES
 from spaceprobe.analysis.aggregates import probe_readings
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED, by_state, last_epochs
+from spaceprobe.tables.table import UNBOUNDED, Bounds
 
 RUN_QUANTITIES = ("test_accuracy", "test_loss")
 RULES = ("participation", "data99", "functional")
@@ -49,6 +50,15 @@ def grouped_runs(a: Frames, b: Frames) -> tuple[list[str], pd.DataFrame]:
     runs = _stack([a["runs"][names].assign(study="a"), b["runs"][names].assign(study="b")])
     runs = runs.sort_values(["depth", "width"], ascending=[True, False], kind="stable", ignore_index=True)
     return columns, runs.assign(group=runs.groupby(columns, dropna=False, sort=False).ngroup())
+
+
+def bounds_of(quantity: str, tables: Frames) -> Bounds:
+    """Return the range of a quantity in one state, as its column declares it."""
+    for name in ("runs", "aggregates"):
+        table = tables.tables.get(name)
+        if table is not None and quantity in table.names:
+            return table.column(quantity).bounds
+    return UNBOUNDED
 
 
 def varying_settings(tables: Frames, columns: Sequence[str]) -> list[str]:

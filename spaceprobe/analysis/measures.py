@@ -31,14 +31,18 @@ class Measure:
     needs_grid: bool = False
 
 
+def _share(name: str, meaning: str) -> Column:
+    """Return a column of a quantity in [0, 1]."""
+    return Column(name, "number", meaning, low=0, high=1)
+
+
 def _zero_length(counts: "PathCounts") -> float | None:
     return counts.num_zero_length / counts.num_paths if counts.num_zero_length is not None else None
 
 
 def _quantile(percent: int) -> Measure:
-    column = Column(
-        f"q{percent:02d}", "number", f"{percent} % quantile over the paths that fold; empty where none does"
-    )
+    meaning = f"{percent} % quantile over the paths that fold; empty where none does"
+    column = _share(f"q{percent:02d}", meaning)
     return Measure(column, lambda counts: counts.quantile(percent))
 
 
@@ -59,24 +63,23 @@ _SIZES = (
 
 MEASURES: tuple[Measure, ...] = (
     *_SIZES,
-    Measure(Column("zero_length", "number", "share of paths of length 0; empty without paths"), _zero_length),
+    Measure(_share("zero_length", "share of paths of length 0; empty without paths"), _zero_length),
     Measure(
-        Column("folded", "number", "share of paths whose folding is above 0; empty without paths"),
+        _share("folded", "share of paths whose folding is above 0; empty without paths"),
         lambda counts: counts.num_folded / counts.num_paths,
     ),
     Measure(
-        Column("mean", "number", "mean over all paths, in [0, 1), with 0 for length 0; empty without paths"),
+        _share("mean", "mean over all paths, in [0, 1), with 0 for length 0; empty without paths"),
         lambda counts: counts.total_folding / counts.num_paths,
     ),
     Measure(
-        Column("max", "number", "maximum over all paths, in [0, 1); empty without paths"),
+        _share("max", "maximum over all paths, in [0, 1); empty without paths"),
         lambda counts: float(counts.folding.max(initial=0.0)),
     ),
     *map(_quantile, QUANTILE_PERCENTS),
     Measure(
-        Column(
+        _share(
             "row_max_median",
-            "number",
             "median, over the sources with a path that folds, of the largest value over their targets; empty "
             "where there is none. Compare for equal num_targets only",
         ),

@@ -66,7 +66,7 @@ class FigureEntry(Entry):
 
 def when(numbers: Numbers, table: str) -> str:
     """Return which networks the last epochs of a table are of."""
-    return "after training" if numbers.frames[table]["epoch"].max() > 0 else "before training"
+    return "of trained networks" if numbers.frames[table]["epoch"].max() > 0 else "of untrained networks"
 
 
 def sentence(template: str, *parts: Markup | str) -> Markup:

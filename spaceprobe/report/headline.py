@@ -7,11 +7,16 @@ from typing import Any
 from markupsafe import Markup
 
 from spaceprobe.analysis.predictors import main_predictor
+from spaceprobe.analysis.samples import NOTHING_ELSE, POOLED
 from spaceprobe.report.numbers import LAST, Numbers
 from spaceprobe.results.missing import why_missing
-from spaceprobe.results.questions import architecture_rows, correlation_row, has_valid_rank, reading_values
+from spaceprobe.results.questions import architecture_rows, correlation_rows, has_valid_rank, reading_values
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import TRAINED, UNTRAINED
+
+MAX_SHOWN = 4
+"""Values of what else is swept that have a number each on the first screen; of more there is the pooled one.
+Chosen."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +90,41 @@ def _correlations(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber
         return
     questions = (
         (TRAINED, "none", "trained networks"),
-        (UNTRAINED, "none", "the same networks before training"),
+        (UNTRAINED, "none", "untrained networks"),
         (TRAINED, "test_accuracy", "trained networks, given their test accuracy"),
     )
     for state, given, networks in questions:
-        row = correlation_row(results.frames, predictor, state, given=given)
-        if row is None:
-            continue
-        yield HeadlineNumber(
-            Markup("r of {} and row maxima of χ").format(_plainly(predictor)),
-            numbers.cell("correlations", row, "pearson"),
-            numbers.interval("correlations", row, "pearson_low", "pearson_high"),
-            Markup("{}; {}{}").format(networks, _sample(numbers, row), _doubt(numbers, row)),
-        )
+        rows = correlation_rows(results.frames, predictor, state, given=given)
+        for at, row in _shown(rows).items():
+            yield HeadlineNumber(
+                Markup("r of {} and row maxima of χ{}").format(_plainly(predictor), _at(numbers, row, at)),
+                numbers.cell("correlations", row, "pearson"),
+                numbers.interval("correlations", row, "pearson_low", "pearson_high"),
+                Markup("{}; {}{}{}").format(
+                    networks, _sample(numbers, row), _doubt(numbers, row), _note(numbers, "correlations", row)
+                ),
+            )
+
+
+def _shown(rows: Mapping[str, int]) -> dict[str, int]:
+    """Return the rows for each value of what else is swept; the pooled one where these are many or none."""
+    apart = {at: row for at, row in rows.items() if at != POOLED}
+    return apart if 0 < len(apart) <= MAX_SHOWN or POOLED not in rows else {POOLED: rows[POOLED]}
+
+
+def _at(numbers: Numbers, row: int, at: str) -> Markup:
+    """Name the values of what else is swept, if something is."""
+    return Markup() if at == NOTHING_ELSE else Markup(", {}").format(numbers.text("correlations", row, "at"))
+
+
+def _note(numbers: Numbers, table: str, row: int) -> Markup:
+    """Return what a row says of what was left out of it and of what it lacks, if it says something."""
+    note = numbers.value_at(table, row, "note")
+    return (
+        Markup("; {}").format(numbers.text(table, row, "note"))
+        if isinstance(note, str) and note
+        else Markup()
+    )
 
 
 def _sample(numbers: Numbers, row: int) -> Markup:
@@ -132,8 +159,9 @@ def _folded(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
             Markup("paths that fold, <code>{}</code>").format(group),
             numbers.cell("architectures", rows[group], "chi_folded_mean_mean"),
             numbers.interval("architectures", rows[group], "chi_folded_mean_low", "chi_folded_mean_high"),
-            Markup("share of the paths of trained networks; mean over class pairs and {}").format(
-                _counted(numbers.cell("architectures", rows[group], "num_seeds", "d"), "seed")
+            Markup("share of the paths of trained networks; mean over class pairs and {}{}").format(
+                _counted(numbers.cell("architectures", rows[group], "num_seeds", "d"), "seed"),
+                _note(numbers, "architectures", rows[group]),
             ),
         )
 
@@ -169,12 +197,13 @@ def missing_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
         yield Markup(
             "No correlation: depth, width and every number that is swept are the same in all networks."
         )
-    elif correlation_row(results.frames, predictor, TRAINED) is None:
+    elif not correlation_rows(results.frames, predictor, TRAINED):
         yield Markup("No correlation of {} and row maxima of χ: {}.").format(
             _plainly(predictor), _why_no_correlation(results, numbers, predictor)
         )
-    if missing is None and runs["seed"].nunique() == 1:
-        yield Markup("No interval over seeds: there is one seed only.")
+    few = {1: "is one seed", 2: "are two seeds"}.get(runs["seed"].nunique())
+    if missing is None and few is not None:
+        yield Markup("No interval: there {} only, and it takes three.").format(few)
 
 
 def _why_no_correlation(results: Results, numbers: Numbers, predictor: str) -> Markup:

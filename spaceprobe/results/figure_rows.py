@@ -1,16 +1,19 @@
 """The rows of a study's tables that each figure draws."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from spaceprobe.analysis.observations import one_per_network
+from spaceprobe.analysis.samples import NOTHING_ELSE, POOLED
 from spaceprobe.results.groups import LABEL, GroupedRows, as_floats, rows_by_group, with_groups
 from spaceprobe.results.questions import OVER_SEEDS, overall_correlations
 from spaceprobe.results.readings import matching, one_reading, reading_columns
 from spaceprobe.stages.train.tables import RUNS
-from spaceprobe.tables.states import by_state, last_epochs
+from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.states import STATES, by_state, last_epochs
 
 FUNCTIONAL = "functional"
 """The rule whose rank was measured: the least that keeps the network's accuracy."""
@@ -24,14 +27,16 @@ class AlongAxis:
 
     Attributes:
         aggregates: rows of aggregates.csv of one reading, with the column ``group``.
-        correlations: rows of correlations.csv over seeds, of the axis and of all runs.
-        is_over_seeds: whether networks at one place differ in nothing but their seed.
+        correlations: rows of correlations.csv over seeds, of the axis and of all networks of a state: those
+        whose
+            column ``at`` is "none", or "pooled" where something else is swept.
+        is_over_seeds: by state, whether networks at one place differ in nothing but their seed.
         notes: what was left out, for the figure to say.
     """
 
     aggregates: pd.DataFrame
     correlations: pd.DataFrame
-    is_over_seeds: bool
+    is_over_seeds: Mapping[str, bool]
     notes: list[str]
 
 
@@ -39,6 +44,8 @@ def aggregates_along(
     axis: str, runs: pd.DataFrame, aggregates: pd.DataFrame, correlations: pd.DataFrame | None
 ) -> AlongAxis:
     """Return the aggregates of one reading that have a value on an axis, and their correlations with it.
+
+    Untrained networks with the same weights are one; of an axis that only training has there are none.
 
     Args:
         axis: ``depth``, ``width`` or the column of a swept number.
@@ -50,13 +57,23 @@ def aggregates_along(
     done = aggregates[aggregates["run"].isin(runs["run"][runs["status"] == "done"])]
     rows, notes = one_reading(done, columns)
     if correlations is None or rows.empty:
-        correlations = pd.DataFrame(columns=["response", "state", "pearson", "pearson_low", "pearson_high"])
+        correlations = pd.DataFrame(
+            columns=["response", "state", "at", "pearson", "pearson_low", "pearson_high"]
+        )
     else:
         correlations = overall_correlations(matching(correlations, rows[columns].iloc[:1]), axis)
-        correlations = correlations[correlations["interval"] == OVER_SEEDS]
+        is_of_all = correlations["at"].isin([NOTHING_ELSE, POOLED])
+        correlations = correlations[(correlations["interval"] == OVER_SEEDS) & is_of_all]
         correlations = correlations.drop_duplicates(["response", "state"])
-    rows = rows.merge(with_groups(runs)[["run", LABEL]], on="run").dropna(subset=axis)
-    return AlongAxis(rows, correlations, not rows.duplicated([axis, "state", "seed"]).any(), notes)
+    rows = rows.merge(with_groups(runs)[["run", LABEL]], on="run")
+    frames = Frames({"runs": runs}, [RUNS])
+    of_states = [one_per_network(rows[rows["state"] == state], frames, state, columns) for state in STATES]
+    # An untrained network has no value on an axis that only training has.
+    rows = pd.concat([of_state for of_state in of_states if len(of_state)] or of_states).dropna(subset=axis)
+    is_over_seeds = {
+        str(state): not of_state.duplicated([axis, "seed"]).any() for state, of_state in rows.groupby("state")
+    }
+    return AlongAxis(rows, correlations, is_over_seeds, notes)
 
 
 def why_no_axis(axis: str, runs: pd.DataFrame) -> str:

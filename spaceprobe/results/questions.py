@@ -7,11 +7,12 @@ import pandas as pd
 
 from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
 from spaceprobe.analysis.predictors import predictors
+from spaceprobe.analysis.samples import NOTHING_ELSE, POOLED
 from spaceprobe.results.groups import LABEL, group_order, with_groups
 from spaceprobe.results.readings import matching, shown_reading
 from spaceprobe.stages.train.tables import RUNS
 
-OVER_SEEDS, POOLED = "t over seeds", "Fisher z"
+OVER_SEEDS, RUNS_POOLED = "t over seeds", "Fisher z"
 """Intervals of correlations.csv."""
 
 
@@ -27,23 +28,34 @@ def overall_correlations(correlations: pd.DataFrame, predictor: str, given: str 
     return rows.dropna(subset="pearson")
 
 
-def correlation_row(
+def correlation_rows(
     frames: Mapping[str, pd.DataFrame], predictor: str, state: str, *, given: str = "none"
-) -> int | None:
-    """Return the row of correlations.csv with the primary response over seeds, else with the pooled one.
+) -> dict[str, int]:
+    """Return the rows of correlations.csv with the primary response over seeds, else with all runs pooled.
 
-    None where there is no such row, or no table.
+    They are by the values of what else is swept, in the order of the table: the column ``at``.
     """
     if "correlations" not in frames:
-        return None
+        return {}
     table = matching(frames["correlations"], shown_reading(frames))
     rows = overall_correlations(table, predictor, given)
     rows = rows[(rows["response"] == PRIMARY_RESPONSE) & (rows["state"] == state)]
-    for interval in (OVER_SEEDS, POOLED):
-        of_interval = rows.index[rows["interval"] == interval].tolist()
-        if of_interval:
-            return int(of_interval[0])
-    return None
+    found: dict[str, int] = {}
+    for interval in (OVER_SEEDS, RUNS_POOLED):
+        for row, at in rows.loc[rows["interval"] == interval, "at"].items():
+            found.setdefault(str(at), int(str(row)))
+    return {at: found[at] for at in dict.fromkeys(rows["at"].astype(str)) if at in found}
+
+
+def correlation_row(
+    frames: Mapping[str, pd.DataFrame], predictor: str, state: str, *, given: str = "none"
+) -> int | None:
+    """Return the one of `correlation_rows` that is over all networks; None where there is none.
+
+    Where something else is swept its ``at`` is "pooled", and whoever shows it has to say so.
+    """
+    rows = correlation_rows(frames, predictor, state, given=given)
+    return rows.get(NOTHING_ELSE, rows.get(POOLED))
 
 
 def architecture_rows(frames: Mapping[str, pd.DataFrame], state: str) -> dict[str, int]:

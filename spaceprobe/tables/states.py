@@ -10,10 +10,7 @@ TRAINED = "trained"
 DIFFERENCE = "difference"
 
 STATES = (UNTRAINED, TRAINED, DIFFERENCE)
-"""Epoch 0, the last epoch, and trained minus untrained, in the order of tables."""
-
-TITLES = {TRAINED: "trained", UNTRAINED: "untrained", DIFFERENCE: "trained minus untrained"}
-"""What a reader is told of each, the headline first."""
+"""Epoch 0, the last epoch, and trained minus untrained, in the order of tables; readers see these names."""
 
 
 def last_epochs(frame: "pd.DataFrame") -> "pd.DataFrame":

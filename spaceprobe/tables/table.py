@@ -31,6 +31,32 @@ _PYTHON: Mapping[Dtype, type] = {"integer": int, "number": float, "boolean": boo
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """The range of a quantity.
+
+    Attributes:
+        low: the least value that it can have; None where it is unbounded below.
+        high: the largest value that it can have; None where it is unbounded above.
+    """
+
+    low: float | None = None
+    high: float | None = None
+
+    def of_difference(self) -> "Bounds":
+        """Return the range of the difference of two values of the quantity.
+
+        >>> Bounds(0, 1).of_difference()
+        Bounds(low=-1, high=1)
+        """
+        if self.low is None or self.high is None:
+            return Bounds()
+        return Bounds(self.low - self.high, self.high - self.low)
+
+
+UNBOUNDED = Bounds()
+
+
+@dataclass(frozen=True)
 class Column:
     """One column of a CSV.
 
@@ -41,6 +67,9 @@ class Column:
         is_setting: whether it tells how a row was measured, such as ``method``, rather than what came out.
         rerun_rtol: relative tolerance within which a rerun on another machine agrees, where it is not that
             of `RERUN_RTOL`; infinite for what differs from run to run, such as a duration.
+        low: the least value that the quantity can have; None where it has none. A row of the state
+            ``difference`` is of a difference of two such values; see `Bounds.of_difference`.
+        high: the largest value that it can have.
     """
 
     name: str
@@ -59,6 +88,14 @@ class Column:
         declared = RERUN_RTOL[self.dtype] if self.rerun_rtol is None else self.rerun_rtol
         return declared if rtol is None or self.dtype != "number" or math.isinf(declared) else rtol
 
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        """The range of the quantity in one state of a network."""
+        return Bounds(self.low, self.high)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -69,6 +106,8 @@ class Table:
         key: the columns that identify a row; rows are sorted by them.
         columns: all columns but the run, in their order in the file.
         settings_after: the column after which a run's other swept settings stand; None for nowhere.
+        training_only: the names of settings that only training has: an untrained network does not depend on
+            them.
         meaning: one line for a reader: what a row is.
     """
 
@@ -76,6 +115,7 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     settings_after: str | None = None
+    training_only: tuple[str, ...] = ()
     meaning: str = ""
 
     @cached_property

@@ -28,7 +28,7 @@ from spaceprobe.report.drawing.style import (
     sequence_colors,
     styled,
 )
-from spaceprobe.tables.states import TITLES, TRAINED, UNTRAINED
+from spaceprobe.tables.states import TRAINED, UNTRAINED
 
 LEGEND_WIDTH = 110
 """Characters, keys and gaps in a line of a legend above a figure."""
@@ -50,8 +50,8 @@ class Look(NamedTuple):
 
 
 STATE_LOOKS = {
-    UNTRAINED: Look(TITLES[UNTRAINED], ORANGE, "--", "s", PAPER),
-    TRAINED: Look(TITLES[TRAINED], BLUE, "-", "o", BLUE),
+    UNTRAINED: Look(UNTRAINED, ORANGE, "--", "s", PAPER),
+    TRAINED: Look(TRAINED, BLUE, "-", "o", BLUE),
 }
 """Filled and open, solid and dashed: told apart in grey as well."""
 

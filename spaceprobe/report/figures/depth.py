@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from spaceprobe.analysis.aggregates import aggregate_runs
 from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
 from spaceprobe.analysis.over_seeds import t_interval
+from spaceprobe.analysis.samples import POOLED
 from spaceprobe.report.drawing.marks import STATE_LOOKS, Look, empty_figure, legend_above, name_below
 from spaceprobe.report.drawing.number_axis import NumberAxis
 from spaceprobe.report.drawing.style import corner_note, format_number, new_figure, styled, titled
@@ -24,6 +25,7 @@ from spaceprobe.results.results import Results
 from spaceprobe.stages import TABLES
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import TRAINED
+from spaceprobe.tables.table import Bounds
 
 RESPONSES = {
     "chi_row_max_median": "row maxima of χ\n(median over class pairs)",
@@ -31,6 +33,9 @@ RESPONSES = {
     "chi_folded_mean": "share of paths that fold\n(mean over class pairs)",
 }
 """What is drawn against depth or width: columns of aggregates.csv, and their names."""
+
+_BOUNDS, _HIGH = Bounds(0, 1), 1.0
+"""Of each of these: shares."""
 
 
 def folding_against(
@@ -41,9 +46,11 @@ def folding_against(
 ) -> Figure:
     """Draw folding against depth, width or a swept number, trained and untrained.
 
-    Every seed is a point; the line joins the means over seeds, its bars are t intervals of the mean over
+    Every network is a point; the line joins the means over seeds, its bars are t intervals of the mean over
     seeds (95 %), and in the corner stands the correlation with its interval. Where runs at one place differ
-    in more than their seed there are no bars, since these would be about something else.
+    in more than their seed there are no bars, since these would be about something else; nor are there any
+    from fewer than three seeds, or from equal ones. Untrained networks with the same weights are one point,
+    and there are none on an axis that only training has.
 
     Args:
         runs: runs.csv.
@@ -61,8 +68,9 @@ def folding_against(
     rows, notes = along.aggregates, along.notes
     if rows.empty:
         return empty_figure("no class pair was measured", *notes_on_failures(runs))
-    if not along.is_over_seeds:
-        notes = ["no bars: at one place runs differ in more than their seed", *notes]
+    mixed = [state for state in STATE_LOOKS if not along.is_over_seeds.get(state, True)]
+    if mixed:
+        notes = [f"no bars {' and '.join(mixed)}: at one place runs differ in more than their seed", *notes]
     places = NumberAxis(axis, sorted(rows[axis].astype(float).unique()))
     with styled():
         figure = new_figure(1, len(RESPONSES), height=2.7)
@@ -70,9 +78,9 @@ def folding_against(
             places.prepare(axes)
             for state in STATE_LOOKS:
                 of_state = rows[rows["state"] == state].dropna(subset=response)
-                _points_and_means(axes, of_state, places, response, state, along.is_over_seeds)
+                _points_and_means(axes, of_state, places, response, state, state not in mixed)
             axes.set_ylabel(name)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, min(axes.get_ylim()[1], _HIGH))
             _note_correlations(axes, along.correlations[along.correlations["response"] == response])
         legend_above(figure, [*STATE_LOOKS.values()], has_markers=True)
         name_below(figure, "", [*notes, *notes_on_failures(runs)])
@@ -92,13 +100,13 @@ def _points_and_means(
         for x, value, group, seed in zip(xs, values, at_place[LABEL], at_place["seed"], strict=True):
             _draw_point(axes, x, value, look, f"{group}-s{seed}, {look.name}: {format_number(value)}")
         mean = float(values.mean())
-        low, high = (t_interval(values) if is_over_seeds else None) or (mean, mean)
+        low, high = (t_interval(values, _BOUNDS) if is_over_seeds else None) or (mean, mean)
         means.append((float(places.shifted(place, shift)), mean, mean - low, high - mean))
     if means:
         x, y, below, above = zip(*means, strict=True)
         axes.errorbar(
             x, y, [below, above], color=look.color, linestyle=look.line, capsize=2.5, elinewidth=1,
-            marker=look.marker, markersize=5, markerfacecolor=look.fill,
+            marker=look.marker, markersize=5, markerfacecolor=look.fill, clip_on=False,
         )  # fmt: skip
 
 
@@ -107,7 +115,7 @@ def _draw_point(axes: Axes, x: float, y: float, look: Look, title: str) -> None:
     axes.add_line(
         Line2D(
             [x], [y], linestyle="none", marker=look.marker, markersize=3.2, markerfacecolor=look.fill,
-            markeredgecolor=look.color, markeredgewidth=0.7, alpha=0.75, gid=titled(title),
+            markeredgecolor=look.color, markeredgewidth=0.7, alpha=0.75, gid=titled(title), clip_on=False,
         )
     )  # fmt: skip
 
@@ -123,9 +131,11 @@ def _note_correlations(axes: Axes, correlations: pd.DataFrame) -> None:
         rows = correlations[correlations["state"] == state]
         for r, low, high in rows[["pearson", "pearson_low", "pearson_high"]].to_numpy(float):
             interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
-            lines.append((f"{look.name} r = {r:.2f}{interval}", look.color))
+            pooled = " pooled" if (rows["at"] == POOLED).any() else ""
+            lines.append((f"{look.name}{pooled} r = {r:.2f}{interval}", look.color))
     if lines:
-        axes.set_ylim(0, 1.2 * axes.get_ylim()[1])  # space above the points
+        # Space above the points, as far as the quantity goes.
+        axes.set_ylim(0, min(_HIGH, 1.2 * axes.get_ylim()[1]))
         corner_note(axes, lines)
 
 
@@ -205,10 +215,11 @@ def _correlations(numbers: Numbers, predictor: str) -> list[Markup]:
     rows = {state: correlation_row(numbers.frames, predictor, state) for state in reversed(STATE_LOOKS)}
     parts = [
         sentence(
-            "{} {} {}",
+            "{} {} {}{}",
             numbers.cell("correlations", row, "pearson"),
             numbers.interval("correlations", row, "pearson_low", "pearson_high"),
             STATE_LOOKS[state].name,
+            " pooled" if numbers.frames["correlations"].at[row, "at"] == POOLED else "",
         )
         for state, row in rows.items()
         if row is not None

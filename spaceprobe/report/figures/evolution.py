@@ -78,7 +78,7 @@ def _caption(numbers: Numbers) -> Markup:
     )
     return sentence(
         "The participation ratio of every layer over training, each seed thin and the mean thick. Its median "
-        "over layers is {} before training and {} at the end.",
+        "over layers is {} untrained and {} trained.",
         *ends,
     )
 

@@ -43,7 +43,7 @@ def retrieval_accuracy(runs: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
                     _draw_values(panel.axes, values, place, _look_of_space(space), title)
             panel.axes.set_yticks(range(len(spaces)), [plain(space) for space in spaces], fontsize=7)
             panel.axes.set_ylim(len(spaces) - 0.5, -0.5)
-            panel.axes.set_xlim(-0.05, 1.05)
+            panel.axes.set_xlim(0, 1)
             panel.axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         legend_above(grid.figure, [STATE_LOOKS[TRAINED], STATE_LOOKS[UNTRAINED], PIXELS], has_markers=True)
         noise = grouped.rows["noise"].iloc[0]
@@ -82,7 +82,7 @@ def _caption(numbers: Numbers) -> Markup:
     ]
     return sentence(
         "How often a noisy image finds its own among those stored (noise {}), in the latent coordinates of "
-        "each layer, with pixels and the initial weights beside. Medians over layers {}: {}.",
+        "each layer, with pixels and the untrained network beside. Medians over layers {}: {}.",
         numbers.statistic("max", "lmd_retrieval", "noise", None, "g"),
         when(numbers, "lmd_retrieval"),
         joined(parts),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from spaceprobe.stages.stage import Sections
 from spaceprobe.stages.summarize.tables import AGGREGATES, CORRELATIONS
 from spaceprobe.tables.frames import Frames
-from spaceprobe.tables.states import TITLES
+from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ def reduce(sections: Sections, frames: Frames) -> "Mapping[str, pd.DataFrame]":
 
     aggregates = aggregate_runs(frames)
     frames = frames.with_table(AGGREGATES, aggregates)
-    architectures = {state: architecture_table(frames, state) for state in TITLES}
+    architectures = {state: architecture_table(frames, state) for state in (TRAINED, UNTRAINED, DIFFERENCE)}
     return {
         "aggregates": aggregates,
         "architectures": pd.concat(architectures, names=["state", None]).reset_index(level="state"),

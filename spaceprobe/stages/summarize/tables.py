@@ -1,6 +1,7 @@
 """The tables of the summarize stage."""
 
 from spaceprobe.analysis.aggregate_columns import (
+    ACCURACY,
     FOLDINGS,
     NOT_OF_AGGREGATES,
     OF_ARCHITECTURE,
@@ -9,10 +10,15 @@ from spaceprobe.analysis.aggregate_columns import (
 )
 from spaceprobe.stages.fold.tables import FOLDING
 from spaceprobe.stages.train.tables import RUNS
-from spaceprobe.tables.states import STATES, TITLES
+from spaceprobe.tables.states import STATES
 from spaceprobe.tables.table import Column, Table
 
-_STATE = Column("state", "text", f"{', '.join(STATES)}: epoch 0, the last epoch, and {TITLES['difference']}")
+_STATE = Column("state", "text", f"{', '.join(STATES)}: epoch 0, the last epoch, and trained minus untrained")
+_ACCURACY_OF = Column(
+    "accuracy_of",
+    "text",
+    "the state whose test accuracy the row has: its own, but trained for the difference",
+)
 _READING = (FOLDING.column("method"), FOLDING.column("num_points"))
 
 AGGREGATES = Table(
@@ -21,6 +27,15 @@ AGGREGATES = Table(
     columns=(
         *(RUNS.column(name) for name in RUNS.names if name not in NOT_OF_AGGREGATES),
         _STATE,
+        Column(
+            ACCURACY,
+            "number",
+            "share, in [0, 1], of the test points that is classified correctly: after the last epoch, or at "
+            "epoch 0 for the untrained network; empty for a regression",
+            low=0,
+            high=1,
+        ),
+        _ACCURACY_OF,
         *_READING,
         Column("num_pairs", "integer", "number of class pairs that were measured"),
         Column("num_sources", "number", "median over class pairs of num_sources of folding.csv"),
@@ -30,6 +45,8 @@ AGGREGATES = Table(
                 f"{measure}_{name}",
                 "number",
                 f"{taken} over class pairs of {column} of {measure} in folding.csv; empty where none has it",
+                low=FOLDING.column(column).low,
+                high=FOLDING.column(column).high,
             )
             for measure in FOLDINGS
             for name, (column, taken) in aggregations(FOLDING).items()
@@ -48,11 +65,14 @@ def _over_seeds(name: str) -> tuple[Column, ...]:
         Column(
             f"{name}_sd", "number", f"standard deviation (n - 1) of {name} over seeds; empty for one seed"
         ),
-        Column(
-            f"{name}_low", "number", f"lower limit of the 95 % t interval of {name}_mean; empty for one seed"
-        ),
-        Column(
-            f"{name}_high", "number", f"upper limit of the 95 % t interval of {name}_mean; empty for one seed"
+        *(
+            Column(
+                f"{name}_{end}",
+                "number",
+                f"{which} limit of the 95 % t interval of {name}_mean on the scale of its logit; empty where "
+                "note says why",
+            )
+            for end, which in (("low", "lower"), ("high", "upper"))
         ),
     )
 
@@ -64,11 +84,14 @@ ARCHITECTURES = Table(
         _STATE,
         *(RUNS.column(name) for name in OF_ARCHITECTURE),
         *_READING,
-        Column("num_seeds", "integer", "number of seeds"),
+        Column("num_seeds", "integer", "number of seeds; untrained networks with the same weights are one"),
+        _ACCURACY_OF,
         *(column for name in OVER_SEEDS for column in _over_seeds(name)),
+        Column("note", "text", "why an interval is empty, and what was left out"),
     ),
     settings_after="dataset",
-    meaning="one architecture with one value of every setting but the seed, in one state: means over seeds",
+    meaning="one architecture with one value of every setting but the seed, in one state: means over seeds; "
+    "the settings that only training has are empty where untrained",
 )
 
 CORRELATIONS = Table(
@@ -78,23 +101,42 @@ CORRELATIONS = Table(
         Column("predictor", "text", "depth, width, or a swept number: a column of runs.csv"),
         Column("response", "text", "a column of aggregates.csv"),
         _STATE,
-        Column("given", "text", "what is held fixed: none, or test_accuracy of the trained network"),
-        Column("min_accuracy", "number", "least test accuracy of the networks; 0 for all"),
+        Column(
+            "at",
+            "text",
+            "the values of the other swept settings, such as learning_rate 0.001; pooled for networks with "
+            "all of them; none where nothing else is swept that the state depends on",
+        ),
+        Column("given", "text", "what is held fixed: none, or test_accuracy"),
+        Column("min_accuracy", "number", "least test accuracy of the networks; 0 for all", low=0, high=1),
+        Column(
+            "accuracy_of",
+            "text",
+            "the state whose test accuracy is held fixed or filtered by: trained; empty where neither is",
+        ),
         Column("seed", "text", "the seed of the networks, or all"),
-        Column("num_runs", "integer", "number of networks"),
+        Column("num_runs", "integer", "number of networks; untrained ones with the same weights are one"),
         Column("num_seeds", "integer", "number of seeds"),
         Column(
             "pearson",
             "number",
             "correlation, in [-1, 1], partial where something is given; over seeds tanh of the mean of "
             "atanh(r); empty where note says why",
+            low=-1,
+            high=1,
         ),
-        Column("pearson_low", "number", "lower limit of its 95 % interval; empty where there is none"),
-        Column("pearson_high", "number", "upper limit of its 95 % interval; empty where there is none"),
-        Column("spearman", "number", "correlation of the ranks, in [-1, 1]; over seeds their mean"),
+        Column("pearson_low", "number", "lower limit of its 95 % interval; empty where note says why"),
+        Column("pearson_high", "number", "upper limit of its 95 % interval; empty where note says why"),
+        Column(
+            "spearman",
+            "number",
+            "correlation of the ranks, in [-1, 1]; over seeds their mean",
+            low=-1,
+            high=1,
+        ),
         Column("slope", "number", "least-squares change of the response per unit of the predictor"),
-        Column("slope_low", "number", "lower limit of its 95 % interval; empty where there is none"),
-        Column("slope_high", "number", "upper limit of its 95 % interval; empty where there is none"),
+        Column("slope_low", "number", "lower limit of its 95 % interval; empty where note says why"),
+        Column("slope_high", "number", "upper limit of its 95 % interval; empty where note says why"),
         Column(
             "interval",
             "text",

@@ -170,6 +170,13 @@ class TrainingSettings(Settings):
         return [*between] if self.snapshots == "all" else sorted({*self.snapshots} & {*between})
 
 
+TRAINING_ONLY = (
+    *(name for name in TrainingSettings.model_fields if name != "seed"),
+    *("train_images", "random_labels"),
+)
+"""The settings that an untrained network, and what is measured of it on test images, does not depend on."""
+
+
 def data_of(sections: Sections) -> DataSettings:
     """Return the data settings of a run."""
     return cast(DataSettings, sections["data"])

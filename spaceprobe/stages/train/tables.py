@@ -5,7 +5,7 @@ from typing import Any
 
 from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
-from spaceprobe.stages.train.settings import data_of, network_of, training_of
+from spaceprobe.stages.train.settings import INITIAL, TRAINING_ONLY, data_of, network_of, training_of
 from spaceprobe.tables.table import Column, Table
 
 
@@ -14,10 +14,18 @@ def _metrics(when: str) -> tuple[Column, ...]:
     loss = "mean cross-entropy in nats, or mean squared error of a regression, on all"
     accuracy = "share, in [0, 1], that is classified correctly of all"
     return (
-        Column("train_loss", "number", f"{loss} training points {when}"),
-        Column("train_accuracy", "number", f"{accuracy} training points {when}; empty for a regression"),
-        Column("test_loss", "number", f"{loss} test points {when}"),
-        Column("test_accuracy", "number", f"{accuracy} test points {when}; empty for a regression"),
+        Column("train_loss", "number", f"{loss} training points {when}", low=0),
+        Column(
+            "train_accuracy",
+            "number",
+            f"{accuracy} training points {when}; empty for a regression",
+            low=0,
+            high=1,
+        ),
+        Column("test_loss", "number", f"{loss} test points {when}", low=0),
+        Column(
+            "test_accuracy", "number", f"{accuracy} test points {when}; empty for a regression", low=0, high=1
+        ),
     )
 
 
@@ -49,6 +57,12 @@ RUNS = Table(
             "integer",
             "number of weights and biases; empty where training did not start or broke off",
         ),
+        Column(
+            "initial_digest",
+            "text",
+            "SHA-256 of the checkpoint at epoch 0: equal for networks with the same initial weights; empty "
+            "where training did not start or broke off",
+        ),
         *METRICS,
         Column("status", "text", "done, or failed where training diverged, did not start or broke off"),
         Column(
@@ -56,6 +70,7 @@ RUNS = Table(
         ),
     ),
     settings_after="seed",
+    training_only=TRAINING_ONLY,
     meaning="one network: its settings, and how well it was trained",
 )
 TRAINING = Table(
@@ -131,6 +146,7 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
             {
                 **_run_settings(sections),
                 "num_parameters": content.record["num_parameters"],
+                "initial_digest": content.files[INITIAL],
                 **{metric.name: last.get(metric.name) for metric in METRICS},
                 "status": "done" if content.error is None else "failed",
                 "error": content.error,
