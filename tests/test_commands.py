@@ -148,16 +148,18 @@ def test_killed_and_started_again(study, finished, tmp_path):
     assert tables(tmp_path) == tables(finished)
 
 
-def test_flags_select_pairs_and_epoch(study, copied):
-    outcome = call("fold", study, "--results", copied, "--pairs", "3-8,8-3", "--epoch", "last")
+def test_flags_select_pairs_and_epoch(study, copied, tmp_path):
+    assert call("train", study, "--results", tmp_path / "new").exit_code == 0
+    outcome = call("fold", study, "--results", tmp_path / "new", "--pairs", "3-8,8-3", "--epoch", "last")
     assert outcome.exit_code == 0
-    folding = pd.read_csv(copied / "tiny" / "folding.csv")
+    folding = pd.read_csv(tmp_path / "new" / "tiny" / "folding.csv")
     assert set(zip(folding["source_class"], folding["target_class"], strict=True)) == {(3, 8), (8, 3)}
     assert set(folding["epoch"]) == {2}
-    # nothing is lost: all pairs come back without a walk
-    written = parts(copied)
-    assert call("fold", study, "--results", copied, "--pairs").exit_code == 0
+    # where all pairs are there, they stay
+    written, before = parts(copied), tables(copied)
+    assert call("fold", study, "--results", copied, "--pairs", "3-8,8-3").exit_code == 0
     assert parts(copied) == written
+    assert tables(copied) == before
     assert len(pd.read_csv(copied / "tiny" / "folding.csv")) == 4 * 2 * 100 * 2
 
 
