@@ -301,7 +301,7 @@ def test_fold_says_what_it_cannot_fold(tmp_path, setting, message):
     ("setting", "message"),
     [
         ("data.task=regression", "mnist has classes only: regression goes with dataset: swiss-roll"),
-        ("training.snapshots=[31]", "there is no epoch 31 in a training of 5 epochs"),
+        ("training.snapshots=[31]", "there is no epoch 31 in a training of 4 epochs"),
         ("training.schedule=step", "name at least one epoch"),
         ("network.architecture=3x", "write hidden layers x units, such as 2x30, or each layer's units"),
         ("network.architecture=30-0", "units from 1 to 10000"),
@@ -387,7 +387,9 @@ def test_a_dataset_that_is_missing_fails_its_runs_only(tmp_path, monkeypatch):
     assert outcome.exit_code == 1
     assert "KMNIST" in outcome.stderr
     assert "Traceback" not in outcome.output
-    assert pd.read_csv(tmp_path / "small" / "runs.csv")["dataset"].tolist() == ["mnist"]
+    runs = pd.read_csv(tmp_path / "small" / "runs.csv")
+    assert runs[["dataset", "status"]].to_numpy().tolist() == [["kmnist", "failed"], ["mnist", "done"]]
+    assert "KMNIST" in runs["error"][0]
 
 
 def test_lists_can_be_swept(tmp_path):
@@ -486,7 +488,7 @@ def test_other_weights_make_a_probe_out_of_date(name):
     from spaceprobe.stages.train.settings import FINAL, INITIAL
     from spaceprobe.study.config import load_study
 
-    sections = load_study("quickstart").sections
+    sections = load_study("quickstart", overrides=["training.epochs=5"]).sections
 
     def keys(initial, final):
         trained = PartContent({}, files={INITIAL: initial, FINAL: final})

@@ -111,9 +111,11 @@ def take_samples(
     if not others:
         yield _sample(NOTHING_ELSE, rows, networks, frames, seeds)
         return
-    in_order = networks.sort_values(["depth", "width"], ascending=[True, False], kind="stable")
+    in_order = networks
     for name in reversed([name for name in others if name != "architecture"]):
-        in_order = in_order.sort_values(name, kind="stable")
+        in_order = in_order.sort_values(name, kind="stable", key=_sweep_order)
+    if "architecture" in others:
+        in_order = in_order.sort_values(["depth", "width"], ascending=[True, False], kind="stable")
     for values, of_values in in_order.groupby(others, dropna=False, sort=False):
         at = ", ".join(_setting_text(name, value) for name, value in zip(others, values, strict=True))
         is_here = rows[NETWORK].isin(of_values[NETWORK])
@@ -121,6 +123,13 @@ def take_samples(
     pooled = _sample(POOLED, rows, networks, frames, seeds)
     pooled.notes.insert(0, f"pooled over {', '.join(others)}")
     yield pooled
+
+
+def _sweep_order(values: "pd.Series") -> "pd.Series":
+    """Return what puts numbers into their order, and texts into that in which they are swept."""
+    if pd.api.types.is_numeric_dtype(values):
+        return values
+    return pd.Series(pd.factorize(values)[0], index=values.index)
 
 
 def accurate(sample: Sample, min_accuracy: float) -> Sample:
