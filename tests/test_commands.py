@@ -327,7 +327,9 @@ def test_what_is_in_the_way_of_one_run_stops_no_other(study, copied, name):
     assert f"{run}: " in outcome.stderr
     assert f"{name}: cannot be written (Is a directory); move what is there away" in outcome.stderr
     assert "1 of 4 runs have no result" in outcome.stderr
-    assert run not in {*pd.read_csv(copied / "tiny" / "runs.csv")["run"]}
+    runs = pd.read_csv(copied / "tiny" / "runs.csv").set_index("run")
+    assert runs.index[runs["status"] == "failed"].tolist() == [run]
+    assert "cannot be written (Is a directory)" in runs["error"][run]
     place.rmdir()
     assert call("run", study, "--results", copied).exit_code == 0
 

@@ -403,7 +403,7 @@ def test_config_errors_are_shown_to_users():
 def test_loading_needs_no_torch():
     code = (
         "import sys; from spaceprobe.study.config import load_study; "
-        "from spaceprobe.study.grid import expand; assert len(expand(load_study('quickstart'))) == 6; "
+        "from spaceprobe.study.grid import expand; assert len(expand(load_study('quickstart'))) == 9; "
         "sys.exit(bool({'torch', 'pandas', 'scipy', 'numba'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -41,7 +41,8 @@ def networks_of(frames: Frames, state: str) -> "pd.Series[int]":
         )
     kept = settings_in(frames, state)
     key = runs[[*(name for name in OF_NETWORK if name not in kept), *kept]].copy()
-    key["initial_digest"] = runs["initial_digest"].fillna(runs["run"])
+    digests = runs["initial_digest"].astype(object)  # of another type where training started nowhere
+    key["initial_digest"] = digests.where(digests.notna(), runs["run"])
     return pd.Series(
         key.groupby([*key.columns], dropna=False, sort=False).ngroup().to_numpy(), index=runs["run"]
     )
