@@ -338,7 +338,7 @@ assert "torch" not in sys.modules and "pandas" not in sys.modules
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_costs_nothing(name, tmp_path):
-    """Under a second and 200 MB, imports included, and without torch."""
+    """Some tenths of a second for the caps' 10,000 nodes, 200 MB, and without torch."""
     path = tmp_path / "s.yaml"
     path.write_text(HOSTILE[name])
     done = subprocess.run(
@@ -350,7 +350,7 @@ def test_a_hostile_file_costs_nothing(name, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     *_, seconds, kilobytes = done.stdout.split()
-    assert float(seconds) < 0.7  # imports take the rest of the second
+    assert float(seconds) < 2  # a slow machine takes 0.8; what is not linear would take minutes
     assert int(kilobytes) < 200_000
 
 
