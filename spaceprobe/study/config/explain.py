@@ -31,7 +31,7 @@ def explain(model: type[Settings], path: KeyPath, value: object, errors: Sequenc
     if own is None:
         found = "no value" if errors[0]["type"] == "missing" else describe(value)
         return f"found {found}, allowed: {allowed(model, path)}"
-    is_named = isinstance(value, list | dict) or printable(repr(value)) in own
+    is_named = isinstance(value, list) or printable(repr(value)) in own
     return own if is_named else f"found {describe(value)}: {own}"
 
 
@@ -57,6 +57,11 @@ def allowed(model: type[Settings], path: KeyPath) -> str:
     phrase = _phrase(schema)
     is_open = any(word in phrase for word in ("text", "path", "value"))
     return f"{phrase} ({description})" if is_open and description else phrase
+
+
+def takes_integers(model: type[Settings], path: KeyPath) -> bool:
+    """Return whether a setting, or an item of it, may be a list of whole numbers."""
+    return "each item an integer" in allowed(model, path)
 
 
 @lru_cache

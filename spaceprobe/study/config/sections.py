@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
-from spaceprobe.stages.stage import RunStage, Settings, Stage
+from spaceprobe.stages.stage import AlsoCalled, RunStage, Settings, Stage
 from spaceprobe.study.slurm_settings import SlurmSettings
 
 STUDY = "study"
@@ -47,6 +47,18 @@ def fixed_sections(stages: Sequence[Stage]) -> set[str]:
 def dotted_keys(models: Models) -> list[str]:
     """Return the keys of all settings, such as ``training.seed``."""
     return [f"{section}.{name}" for section, model in models.items() for name in model.model_fields]
+
+
+def namesakes(models: Models, word: str) -> list[str]:
+    """Return the dotted keys of the settings that a word means: their own name, or what people call them."""
+    name = word.rsplit(".", 1)[-1].casefold().replace("-", "_")
+    fields = {f"{s}.{n}": field for s, model in models.items() for n, field in model.model_fields.items()}
+    also = {
+        key: [n for item in field.metadata if isinstance(item, AlsoCalled) for n in item.names]
+        for key, field in fields.items()
+    }
+    own = [key for key in fields if key == word or key.endswith(f".{word}")]
+    return own or [key for key in fields if name in also[key]]
 
 
 def sweep_model(models: Models, keys: Collection[str]) -> type[Settings]:
