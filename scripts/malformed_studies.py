@@ -1,13 +1,13 @@
 """Check that malformed study files are refused with exit code 2 and the location, fast and in little memory.
 
 The script runs `spaceprobe validate` on more than 300 different files, hand-made or generated (seeded), each
-in its own process. Seven valid ones must be taken first. A file passes if it is refused with exit code 2, every line of the message begins with
-file:line:column, the first location is the one that is wrong (known for almost every file), nothing else is
-printed, and wall time and peak memory stay below a second and 200 MB. A slow file is tried up to three times,
-since a shared machine stalls, and the fastest counts. If even a valid study right after it takes longer than
-the limit, the machine is to blame: such files are counted apart and only their processor time is checked.
-Peak memory is what the kernel reports for the whole process (an upper bound, since it includes the memory of
-this script before the process starts).
+in its own process. Valid ones, which must be taken, come first. A file passes if it is refused with exit code
+2, every line of the message begins with file:line:column, the first location is the one that is wrong (known
+for almost every file), nothing else is printed, and wall time and peak memory stay below a second and 200 MB.
+A slow file is tried up to three times, since a shared machine stalls, and the fastest counts. If even a valid
+study right after it takes longer than the limit, the machine is to blame: such files are counted apart and
+only their processor time is checked. Peak memory is what the kernel reports for the whole process (an upper
+bound, since it includes the memory of this script before the process starts).
 
 The message for a path that does not exist begins with the path alone.
 

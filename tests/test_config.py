@@ -253,7 +253,7 @@ def test_names_that_people_use(tmp_path):
         "1:1: lr: found a setting outside its section, allowed: `learning_rate:` indented below `training:`",
         "2:12: training.lr: .*, did you mean training.learning_rate",
         "2:21: training.batch-size: .*, did you mean batch_size",
-        "2:36: training.n_epochs: .*, did you mean epochs or training.epochs",
+        "2:36: training.n_epochs: .*, did you mean epochs",
         "3:11: network.hidden_layers: .*, did you mean network.architecture",
         "4:9: sweep.lr: .*, did you mean training.learning_rate",
         "--set training.LR=3: found no such setting, .*, did you mean training.learning_rate",

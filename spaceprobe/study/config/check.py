@@ -15,7 +15,14 @@ from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.explain import Details, allowed, explain, guess, own_words, takes_integers
 from spaceprobe.study.config.habits import as_range, as_yaml, is_range, whole_numbers
 from spaceprobe.study.config.problems import MAX_SHOWN, ConfigError
-from spaceprobe.study.config.sections import SWEEP, Models, dotted_keys, namesakes, sweep_model
+from spaceprobe.study.config.sections import (
+    SWEEP,
+    Models,
+    dotted_keys,
+    meant_by,
+    names_of_settings,
+    sweep_model,
+)
 from spaceprobe.study.config.study import Axes
 from spaceprobe.study.config.wording import KeyPath, describe, listed, nearest
 
@@ -107,6 +114,7 @@ def _check_values(document: Document, models: Models, fixed: Collection[str]) ->
             for step in detail["loc"]:  # pydantic adds the names of a union's members in between
                 path = (*path, step) if (*path, step) in document.places else path
             errors.setdefault(path, []).append(dict(detail))
+    names = names_of_settings({name: model for name, model in models.items() if name != SWEEP})
     # a list with a wrong item is not also wrong as a whole, as another member of a union would report
     for path in sorted(errors, key=len, reverse=True):
         kind = errors[path][0]["type"]
@@ -115,7 +123,7 @@ def _check_values(document: Document, models: Models, fixed: Collection[str]) ->
         if path in document.refused or is_of_section or is_swept:
             continue
         if kind == "extra_forbidden":
-            _note_unknown(document, models, path)
+            _note_unknown(document, models, names, path)
             continue
         value: Any = document.sections
         for step in path if kind != "missing" else ():
@@ -162,24 +170,27 @@ def _why_not_swept(models: Models, fixed: Collection[str], key: str) -> str:
     return "belongs to the study as a whole" if section in fixed else ""
 
 
-def _note_unknown(document: Document, models: Models, path: KeyPath) -> None:
+def _note_unknown(document: Document, models: Models, names: Mapping[str, list[str]], path: KeyPath) -> None:
     """Note a key that is not one of those known in its place."""
-    own = {section: model for section, model in models.items() if section != SWEEP}
-    name, keys, meant = str(path[-1]), dotted_keys(own), namesakes(own, str(path[-1]))
-    what, known = "section", [*models]
+    name, location = str(path[-1]), document.keys[path]
+    meant = meant_by(name, names)
     if len(path) == 1 and meant:
         section, setting = meant[0].split(".")
         message = f"found a setting outside its section, allowed: `{setting}:` indented below `{section}:`"
-        document.note(path, message, document.keys[path])
+        document.note(path, message, location)
         return
-    if len(path) > 1:
-        what, known = "setting", keys if path[0] == SWEEP else [*models[str(path[0])].model_fields]
-    words = listed(known)
+    what, known = (
+        ("section", [*models]) if len(path) == 1 else ("setting", [*models[str(path[0])].model_fields])
+    )
+    words = listed(known) if known else ""
     if path[0] == SWEEP:
-        words = f"a dotted key such as {next((k for k in keys if k.startswith(f'{name}.')), keys[0])}"
+        known = [word for word in names if "." in word]
+        words = f"a dotted key such as {next((k for k in known if k.startswith(f'{name}.')), known[0])}"
         known = [] if meant else known
     message = f"found no such {what}, allowed: {words}"
-    document.note(path, message, document.keys[path], lambda: [*nearest(name, known), *meant])
+    near = nearest(name, known) if len(document.problems) < MAX_SHOWN else []  # guessing takes time
+    guesses = [*near, *(key for key in meant if key not in {f"{path[0]}.{word}" for word in near})]
+    document.note(path, message, location, lambda: guesses)
 
 
 def _check_axis(document: Document, models: Models, fixed: Collection[str], key: str, values: object) -> None:

@@ -17,7 +17,8 @@ from spaceprobe.study.config.sections import (
     Models,
     dotted_keys,
     fixed_sections,
-    namesakes,
+    meant_by,
+    names_of_settings,
     section_models,
 )
 from spaceprobe.study.config.study import Study
@@ -71,6 +72,8 @@ def _override(
     elif dot:
         document.put(section, name, text, location)
     else:
-        related = [known for known in keys if key == known.split(".")[0]] or namesakes(models, key)
+        related = [known for known in keys if key == known.split(".")[0]] or meant_by(
+            key, names_of_settings(models)
+        )
         message = f"found no such setting, allowed: a dotted key such as {listed(related or keys[:1])}"
         document.note((), message, location, lambda: [] if related else nearest(key, keys))

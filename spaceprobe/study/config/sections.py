@@ -49,16 +49,23 @@ def dotted_keys(models: Models) -> list[str]:
     return [f"{section}.{name}" for section, model in models.items() for name in model.model_fields]
 
 
-def namesakes(models: Models, word: str) -> list[str]:
-    """Return the dotted keys of the settings that a word means: their own name, or what people call them."""
-    name = word.rsplit(".", 1)[-1].casefold().replace("-", "_")
-    fields = {f"{s}.{n}": field for s, model in models.items() for n, field in model.model_fields.items()}
-    also = {
-        key: [n for item in field.metadata if isinstance(item, AlsoCalled) for n in item.names]
-        for key, field in fields.items()
-    }
-    own = [key for key in fields if key == word or key.endswith(f".{word}")]
-    return own or [key for key in fields if name in also[key]]
+def names_of_settings(models: Models) -> Mapping[str, list[str]]:
+    """Return the dotted keys that a word may mean: of a setting of that name, else of one also called so."""
+    own: dict[str, list[str]] = {}
+    also: dict[str, list[str]] = {}
+    for key in dotted_keys(models):
+        section, name = key.split(".")
+        for word in (name, key):
+            own.setdefault(word, []).append(key)
+        for item in models[section].model_fields[name].metadata:
+            for word in item.names if isinstance(item, AlsoCalled) else ():
+                also.setdefault(word, []).append(key)
+    return also | own
+
+
+def meant_by(word: str, names: Mapping[str, list[str]]) -> list[str]:
+    """Return the dotted keys of the settings that a word may mean, however it is written."""
+    return names.get(word) or names.get(word.rsplit(".", 1)[-1].casefold().replace("-", "_"), [])
 
 
 def sweep_model(models: Models, keys: Collection[str]) -> type[Settings]:
