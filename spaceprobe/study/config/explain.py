@@ -48,11 +48,14 @@ def guess(value: object, errors: Sequence[Details]) -> list[str]:
 
 def allowed(model: type[Settings], path: KeyPath) -> str:
     """Return what a setting, or an item of it, may be, such as ``an integer from 1 to 10000, or all``."""
-    if not path:
-        return "settings, indented below it"
-    schema = _properties(model)[str(path[0])]
+    return _allowed(model, str(path[0]), len(path) - 1) if path else "settings, indented below it"
+
+
+@lru_cache  # a file may hold thousands of wrong values of one setting
+def _allowed(model: type[Settings], name: str, depth: int) -> str:
+    schema = _properties(model)[name]
     description = schema.get("description")
-    for _ in path[1:]:
+    for _ in range(depth):
         schema = next((part["items"] for part in schema.get("anyOf", [schema]) if "items" in part), schema)
     phrase = _phrase(schema)
     is_open = any(word in phrase for word in ("text", "path", "value"))
