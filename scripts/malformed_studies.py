@@ -1,13 +1,13 @@
 """Check that malformed study files are refused with exit code 2 and the location, fast and in little memory.
 
 The script runs `spaceprobe validate` on more than 300 different files, hand-made or generated (seeded), each
-in its own process. A file passes if it is refused with exit code 2, every line of the message begins with
-file:line:column, the first location is the one that is wrong (known for almost every file), nothing else is
-printed, and wall time and peak memory stay below a second and 200 MB. A slow file is tried up to three times,
-since a shared machine stalls, and the fastest counts. If even a valid study right after it takes longer than
-the limit, the machine is to blame: such files are counted apart and only their processor time is checked.
-Peak memory is what the kernel reports for the whole process (an upper bound, since it includes the memory of
-this script before the process starts).
+in its own process. Valid ones, which must be taken, come first. A file passes if it is refused with exit code
+2, every line of the message begins with file:line:column, the first location is the one that is wrong (known
+for almost every file), nothing else is printed, and wall time and peak memory stay below a second and 200 MB.
+A slow file is tried up to three times, since a shared machine stalls, and the fastest counts. If even a valid
+study right after it takes longer than the limit, the machine is to blame: such files are counted apart and
+only their processor time is checked. Peak memory is what the kernel reports for the whole process (an upper
+bound, since it includes the memory of this script before the process starts).
 
 The message for a path that does not exist begins with the path alone.
 
@@ -51,6 +51,17 @@ folding:
 sweep:
   training.seed: [0, 1, 2]
 """
+
+VALID_STUDIES = {
+    "every part": VALID,
+    "anchor": "training: {seed: &a 1}\n",
+    "alias": "training: {seed: &a 1, epochs: *a}\n",
+    "merge key": "training: {<<: {seed: 1}}\n",
+    "templates": "x-a: &a {seed: 1}\nx-b: &b {epochs: 2}\nx-c: [0]\ntraining: {<<: [*a, *b], seed: 3}\n",
+    "range": "training: {snapshots: {from: 1, to: 9, step: 2}}\nsweep: {training.seed: {from: 0, to: 4}}\n",
+    "the paper's sign": "network: {architecture: 2×30}\n",
+}
+"""Studies with what only looks wrong; a run of the script begins with them."""
 
 NO_PLACE = " found no such file"
 """What follows the path of a file that does not exist, which has no lines."""
@@ -112,15 +123,27 @@ HAND_MADE: dict[str, tuple[str | bytes, str]] = {
     "half an emoji": ('data: {root: "\\ud83d"}\n', "1:14"),
     "second byte order mark": ("\ufeff\ufefftraining: {}\n", "1:1"),
     # what YAML has and a study does not
-    "anchor": ("training: {seed: &a 1}\n", "1:18"),
     "alias": ("training: {seed: *a}\n", "1:18"),
-    "alias to itself": ("training: &a {seed: *a}\n", "1:11"),
-    "alias bomb": (BOMB, "1:"),
+    "alias to itself": ("training: &a {seed: *a}\n", "1:21"),
+    "merge of itself": ("training: &a {<<: *a}\n", "1:19"),
+    "alias bomb": (BOMB, "5:"),
+    "alias bomb below x-": ("".join(f"x-{line}\n" for line in BOMB.splitlines()), "5:"),
+    "deep by aliases": ("x-a: &a [[[[[1]]]]]\ntraining: {seed: [[[[[*a]]]]]}\n", "2:23"),
     "standard tag": ("training: {seed: !!int '1'}\n", "1:18"),
     "Python tag": ("training: !!python/object/apply:os.system [id]\n", "1:11"),
     "binary tag": ("training: {seed: !!binary aGk=}\n", "1:18"),
     "tagged file": ("!!map {training: {}}\n", "1:1"),
-    "merge key": ("training: {<<: {seed: 1}}\n", "1:12"),
+    "merge of a number": ("training: {<<: 3}\n", "1:16"),
+    "merge twice": ("training: {<<: {seed: 1}, <<: {seed: 2}}\n", "1:27"),
+    "wrong in a template": ("x-t: &t\n  seed: x\ntraining: {<<: *t}\n", "2:9"),
+    "duplicate in a template": ("x-t: &t {seed: 1, seed: 2}\ntraining: {<<: *t}\n", "1:19"),
+    # habits
+    "list for a value": ("training: {seed: [0, 1]}\n", "1:18"),
+    "span": ("sweep: {training.seed: 0-4}\n", "1:24"),
+    "range of Python": ("sweep: {training.seed: range(5)}\n", "1:24"),
+    "endless range": ("sweep: {training.seed: {from: 0, to: 999999999}}\n", "1:24"),
+    "range downwards": ("sweep: {training.seed: {from: 4, to: 0}}\n", "1:24"),
+    "lr": ("training: {lr: 0.1}\n", "1:12"),
     # keys
     "duplicate setting": ("training:\n  seed: 1\n  seed: 2\n", "3:3"),
     "duplicate section": ("training: {seed: 1}\ntraining: {seed: x}\n", "2:1"),
@@ -319,10 +342,12 @@ def main() -> None:
     step = 10 if parser.parse_args().quick else 1
     with tempfile.TemporaryDirectory(prefix="malformed-") as name:
         folder = Path(name)
-        (study := folder / "valid.yaml").write_text(VALID)
-        reference = best(study, folder)
-        if reference.code:
-            sys.exit(f"the valid study is refused: {reference.err}")
+        study = folder / "valid.yaml"
+        for what, text in reversed(VALID_STUDIES.items()):
+            study.write_text(text)
+            reference = best(study, folder)
+            if reference.code:
+                sys.exit(f"a valid study is refused: {what}: {reference.err}")
         cases = [(n, t.encode() if isinstance(t, str) else t, place) for n, (t, place) in HAND_MADE.items()]
         cases += list(generated())[::step]
         paths = []

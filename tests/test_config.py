@@ -1,6 +1,7 @@
 """Studies that load: scalars, the command line, finding files, and the way back to YAML."""
 
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +175,114 @@ def test_what_a_setting_may_be():
     assert fields["probe.per_class"] == "an integer from 1 to 10000, or all"
 
 
+# --- ranges, anchors and merge keys ------------------------------------------------------------
+
+
+def test_ranges_of_whole_numbers(load):
+    study = load(
+        "probe: {widths: {from: 1, to: 3}}\n"
+        "sweep:\n  fit.seed: {from: 0, to: 4}\n  fit.rate: {from: 1, to: 7, step: 3}\n"
+        "  fit.epochs: {from: 9, to: 9}\n"
+    )
+    assert study.sections["probe"].widths == (1, 2, 3)
+    assert study.axes == {"fit.seed": (0, 1, 2, 3, 4), "fit.rate": (1.0, 4.0, 7.0), "fit.epochs": (9,)}
+    assert load(dump_study(study)) == study
+
+
+def test_ranges_in_an_axis_of_lists_and_on_the_command_line(load):
+    study = load(
+        "sweep: {probe.widths: [{from: 1, to: 3}, [9]]}\n",
+        ["sweep.fit.seed={from: -0, to: 4, step: 2}"],
+    )
+    assert study.axes == {"probe.widths": ([1, 2, 3], [9]), "fit.seed": (0, 2, 4)}
+    assert load("{}", ["probe.widths={from: 2, to: 4}"]).sections["probe"].widths == (2, 3, 4)
+
+
+def test_anchors_and_aliases(load):
+    study = load(
+        "fit: {seed: &s 3, epochs: *s, rate: &r 0.5, decay: *r}\n"
+        "probe: {widths: &w [1, *s]}\n"
+        "sweep: {probe.num_points: &n [10, 20], probe.per_class: *n, model.shape: [&small 2x3, 4x5]}\n"
+    )
+    fit = study.sections["fit"]
+    assert (fit.seed, fit.epochs, fit.rate, fit.decay) == (3, 3, 0.5, 0.5)
+    assert study.sections["probe"].widths == (1, 3)
+    assert study.axes["probe.num_points"] == study.axes["probe.per_class"] == (10, 20)
+
+
+def test_an_anchor_set_again_and_an_alias_as_a_key(load):
+    study = load("x-a: &a 1\nx-b: &a 2\nx-k: &k epochs\nfit: {seed: *a, *k : 7}\n")
+    assert (study.sections["fit"].seed, study.sections["fit"].epochs) == (2, 7)
+
+
+def test_merge_keys_and_templates(load):
+    study = load(
+        "x-base: &base {seed: 1, epochs: 2, rate: 0.25}\n"
+        "x-other: &other {seed: 5, decay: 0.5}\n"
+        "x-unused: [anything, {goes: here}]\n"
+        "x-seeds: &seeds {from: 0, to: 2}\n"
+        "fit:\n  epochs: 9\n  <<: [*base, *other]\n"
+        "sweep: {<<: {probe.per_class: *seeds, probe.widths: [[1], [2]]}, probe.per_class: [1, 2]}\n"
+    )
+    fit = study.sections["fit"]
+    # an own key wins wherever it stands, then the first of the merged mappings
+    assert (fit.epochs, fit.seed, fit.rate, fit.decay) == (9, 1, 0.25, 0.5)
+    assert study.axes == {"probe.per_class": (1, 2), "probe.widths": ([1], [2])}
+
+
+def test_merges_within_merges_and_of_whole_sections(load):
+    study = load(
+        "x-a: &a {seed: 1, epochs: 2}\nx-b: &b {<<: *a, seed: 3}\n"
+        "x-all: &all {fit: {<<: *b, rate: 1}, probe: {num_points: 50}}\n"
+        "<<: *all\nprobe: {per_class: 4}\n"
+    )
+    fit, probe = study.sections["fit"], study.sections["probe"]
+    assert (fit.seed, fit.epochs, fit.rate) == (3, 2, 1.0)
+    assert (probe.num_points, probe.per_class) == (100, 4)  # the own section replaces the merged one
+
+
+def test_names_that_people_use(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "lr: 0.1\ntraining: {lr: 0.1, batch-size: 3, n_epochs: 2}\n"
+        "network: {hidden_layers: 2}\nsweep: {lr: [1]}\n"
+    )
+    with pytest.raises(ConfigError, match="found") as caught:
+        load_study(path, ["training.LR=3", "lr=3"])
+    expected = [
+        "1:1: lr: found a setting outside its section, allowed: `learning_rate:` indented below `training:`",
+        "2:12: training.lr: .*, did you mean training.learning_rate",
+        "2:21: training.batch-size: .*, did you mean batch_size",
+        "2:36: training.n_epochs: .*, did you mean epochs",
+        "3:11: network.hidden_layers: .*, did you mean network.architecture",
+        "4:9: sweep.lr: .*, did you mean training.learning_rate",
+        "--set training.LR=3: found no such setting, .*, did you mean training.learning_rate",
+        "--set lr=3: found no such setting, allowed: a dotted key such as training.learning_rate",
+    ]
+    lines = str(caught.value).split("\n")
+    assert len(lines) == len(expected)
+    for line, pattern in zip(lines, expected, strict=True):
+        assert re.fullmatch(f"({re.escape(str(path))}:)?{pattern}", line), line
+
+
+def test_the_sign_of_the_paper(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text("sweep: {network.architecture: [2×30, 3 × 20, 30-30-30-30]}\n", encoding="utf-8")
+    assert load_study(path).axes == {"network.architecture": ("2x30", "3x20", "4x30")}
+    assert load_study(path, ["network.architecture=2×30"]).sections["network"].architecture == "2x30"
+
+
+def test_a_hint_for_the_command_line_stays_there(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text("folding: {pairs: 3-8x}\n")
+    with pytest.raises(ConfigError, match=r"s\.yaml:1:18: folding\.pairs: '3-8x' is not a class") as caught:
+        load_study(path)
+    assert str(caught.value).endswith("or all")
+    flags = {"folding.pairs": ("--pairs", "quickstart")}
+    with pytest.raises(ConfigError, match=r"or all; a study stands before it: spaceprobe fold STUDY --pairs"):
+        load_study("quickstart", (), flags)
+
+
 # --- the command line --------------------------------------------------------------------------
 
 
@@ -221,7 +330,14 @@ WRONG_WORDS = {
     "fit.epochs=": "found nothing (null), allowed: an integer from 1 to 100000",
     "fit.epochs=[1": "found a list that is never closed, allowed: [a, b, c]",
     "fit.epochs=*a": "found '*a' (text), allowed: an integer from 1 to 100000",
-    "fit.epochs=[*a]": "found the alias *a, allowed: the value itself",
+    "fit.epochs=[*a]": "found the alias *a, allowed: the name of an anchor before it, &a",
+    "fit.seed=[0, 1]": "found a list of 2, allowed: an integer from 0 to 2147483647; write several values as "
+    "--set 'sweep.fit.seed=[0, 1]'",
+    "fit.seed=0-4": "found '0-4' (text), allowed: an integer from 0 to 2147483647; write several values as "
+    "--set 'sweep.fit.seed={from: 0, to: 4}'",
+    "sweep.fit.seed=range(5)": "found 'range(5)' (text), allowed: a list of at least 1, each item an integer "
+    "from 0 to 2147483647; write {from: 0, to: 4}",
+    "sweep.fit.seed={from: 0, to: x}": "found {from: 0, to: x}, allowed: whole numbers as in",
     "fit.rate={a: 1}": "found a mapping, allowed: a number above 0 and up to 10",
     "fit.seed=\t1": "found a tab, allowed: spaces",
     "fit.seed=[\udcff]": "found the character U+DCFF, allowed: printable text",

@@ -56,15 +56,58 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     "escaped NUL": ('model: {root: "a\\0b"}\n', [("1:15: model.root", "U+0000")]),
     "half an emoji": ('model: {root: "\\ud83d"}\n', [("1:15: model.root", "U+D83D")]),
     # what YAML has and a study does not
-    "anchor": ("fit: {seed: &a 1}\n", [("1:13: fit.seed", "anchor &a")]),
-    "alias": ("fit: {seed: *a}\n", [("1:13: fit.seed", "alias *a")]),
+    "alias": ("fit: {seed: *a}\n", [("1:13: fit.seed", "alias *a", "an anchor before it, &a")]),
+    "mistyped alias": ("x-a: &base 1\nfit: {seed: *bse}\n", [("2:13: fit.seed", ", did you mean base")]),
+    "alias before its anchor": ("fit: {seed: *a, epochs: &a 1}\n", [("1:13: fit.seed", "alias *a")]),
+    "alias to itself": ("fit: &a {seed: *a}\n", [("1:16: fit.seed", "within what it stands for")]),
+    "merge of itself": ("fit: &a {<<: *a}\n", [("1:14: fit.<<", "within what it stands for")]),
+    "deep by aliases": (
+        "x-a: &a [[[[[1]]]]]\nfit: {seed: [[[[[*a]]]]]}\n",
+        [("2:18: fit.seed[0][0][0][0][0]", "more than 10 levels")],
+    ),
+    "many by aliases": (
+        "x-a: &a [" + "0," * 999 + "0]\nfit: {seed: [" + "*a," * 9 + "*a]}\n",
+        # 1,007 nodes to the first alias, then 1,001 each: the ninth passes 10,000, in column 14 + 3 * 8
+        [("2:38: fit.seed[8]", "more than 10000 keys and values, allowed: 10000")],
+    ),
     "standard tag": ("fit: {seed: !!int '1'}\n", [("1:13: fit.seed", "tag !!int")]),
     "python tag": (
         "fit: !!python/object/apply:os.system [id]\n",
         [("1:6: fit", "tag !!python/object/apply:os.system")],
     ),
     "tagged file": ("!!map {fit: {}}\n", [("1:1", "tag !!map")]),
-    "merge key": ("fit: {<<: {seed: 1}}\n", [("1:7: fit.<<", "no such setting")]),
+    "merge of a number": ("fit: {<<: 3}\n", [("1:11: fit.<<", "not a mapping", "such as *a, or a list")]),
+    "merge of a list with a number": ("fit: {<<: [{seed: 1}, 3]}\n", [("1:23: fit.<<", "not a mapping")]),
+    "merge twice": (
+        "fit: {<<: {seed: 1}, <<: {epochs: 1}}\n",
+        [("1:22: fit.<<", "found a second time, first in line 1")],
+    ),
+    "quoted merge key": ("fit: {'<<': {seed: 1}}\n", [("1:7: fit.<<", "no such setting")]),
+    "wrong value in a template": (
+        "x-t: &t\n  epochs: ten\n  epoch: 3\nfit:\n  <<: *t\nprobe: {method: &m fast}\n"
+        "sweep: {probe.method: [exact, *m]}\n",
+        [
+            ("2:11: fit.epochs", "found 'ten' (text)"),
+            ("3:3: fit.epoch", "no such setting"),
+            ("6:17: probe.method", "found 'fast' (text)"),
+            ("6:17: sweep.probe.method[1]", "found 'fast' (text)"),
+            ("7:9: sweep.probe.method", "set to one value, in line 6"),
+        ],
+    ),
+    "duplicate in a template": (
+        "x-t: &t\n  seed: 1\n  seed: 2\nfit: {<<: *t, seed: 3}\n",
+        [("3:3: fit.seed", "found a second time, first in line 2")],
+    ),
+    "duplicate beside a merge": (
+        "x-t: &t {seed: 1}\nfit:\n  seed: 2\n  <<: *t\n  seed: 3\n",
+        [("5:3: fit.seed", "found a second time, first in line 3")],
+    ),
+    "duplicate template": ("x-t: 1\nx-t: 2\nfit: {}\n", [("2:1: x-t", "found a second time")]),
+    "tag in a replaced value": (
+        "x-t: &t {seed: !!int 1}\nfit: {<<: *t, seed: x}\n",
+        [("1:16: x-t.seed", "tag !!int"), ("2:21: fit.seed", "found 'x' (text)")],
+    ),
+    "template in a section": ("fit: {x-a: 1}\n", [("1:7: fit.x-a", "no such setting")]),
     "alias in a list": ("probe: {widths: [1, *a]}\n", [("1:21: probe.widths[1]", "alias")]),
     # keys
     "duplicate setting": (
@@ -107,6 +150,16 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     "quoted integer": ("fit: {epochs: '3'}\n", [("1:15: fit.epochs", "found '3' (text)")]),
     "boolean for an integer": ("fit: {epochs: true}\n", [("1:15: fit.epochs", "found true,")]),
     "nothing for an integer": ("fit:\n  epochs:\n", [("2:10: fit.epochs", "found nothing (null)")]),
+    "list for sweep": ("fit: {seed: [0, 1]}\n", [("1:13: fit.seed",
+        "found a list of 2, allowed: an integer from 0 to 2147483647; "
+        "write several values below `sweep:`, as `fit.seed: [0, 1]`")]),
+    "words for sweep": ("probe: {method: [exact, sampled]}\n", [("1:17: probe.method",
+        "exact or sampled; write several values below `sweep:`, as `probe.method: [exact, sampled]`")]),
+    "span for sweep": ("fit: {seed: 0-4}\n", [("1:13: fit.seed",
+        "below `sweep:`, as `fit.seed: {from: 0, to: 4}`")]),
+    "range for sweep": ("fit: {seed: {from: 0, to: 4}}\n", [("1:13: fit.seed",
+        "found a mapping", "below `sweep:`, as `fit.seed: {from: 0, to: 4}`")]),
+    "span for a list": ("probe: {widths: 1-3}\n", [("1:17: probe.widths", "; write {from: 1, to: 3}")]),
     "list for an integer": ("fit: {epochs: [1]}\n", [("1:15: fit.epochs", "found a list of 1")]),
     "mapping for an integer": ("fit:\n  epochs: {a: 1}\n", [("2:11: fit.epochs", "a mapping")]),
     "time for an integer": ("fit: {epochs: 12:30}\n", [("1:15: fit.epochs", "'12:30' (text)")]),
@@ -149,6 +202,32 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
         "sweep:\n  fit:\n    seed: [1]\n",
         [("2:3: sweep.fit", "no such setting", "a dotted key such as fit.epochs")],
     ),
+    "span axis": ("sweep: {fit.seed: 0-4}\n", [("1:19: sweep.fit.seed",
+        "found '0-4' (text), allowed: a list", "; write {from: 0, to: 4}")]),
+    "python's range": ("sweep: {fit.seed: 'range(2, 10, 3)'}\n", [("1:19: sweep.fit.seed",
+        "; write {from: 2, to: 8, step: 3}")]),
+    "span in a list": ("sweep: {fit.seed: [0-4]}\n", [("1:20: sweep.fit.seed[0]",
+        "; write {from: 0, to: 4} in place of the list")]),
+    "range without an end": ("sweep: {fit.seed: {from: 0}}\n", [("1:19: sweep.fit.seed",
+        "found {from: 0}, allowed: whole numbers as in {from: 0, to: 8, step: 2}")]),
+    "mistyped range": ("sweep: {fit.seed: {from: 0, to: 4, by: 2}}\n", [("1:19: sweep.fit.seed", "by: 2}")]),
+    "range of fractions": ("sweep: {fit.seed: {from: 0, to: 4.5}}\n", [("1:19: sweep.fit.seed", "whole")]),
+    "range of true": ("sweep: {fit.seed: {from: true, to: 4}}\n", [("1:19: sweep.fit.seed", "whole")]),
+    "range downwards": ("sweep: {fit.seed: {from: 4, to: 0}}\n", [("1:19: sweep.fit.seed",
+        "found {from: 4, to: 0}, allowed: a `to` of at least `from`")]),
+    "step of 0": ("sweep: {fit.seed: {from: 0, to: 4, step: 0}}\n", [("1:19: sweep.fit.seed",
+        "a `step` of at least 1")]),
+    "step past the end": ("sweep: {fit.seed: {from: 0, to: 4, step: 3}}\n", [("1:19: sweep.fit.seed",
+        "a `to` that the steps reach", "3 or 6")]),
+    "endless range": ("sweep: {fit.seed: {from: 0, to: 999999999}}\n", [("1:19: sweep.fit.seed",
+        "a range of 1000000000 numbers, allowed: at most 10000")]),
+    "long ranges": (
+        "sweep:\n  fit.seed: {from: 1, to: 6000}\n  fit.epochs: {from: 1, to: 4001}\n",
+        [("3:15: sweep.fit.epochs", "a range of 4001 numbers, allowed: at most 4000 in all ranges")],
+    ),
+    "range beyond what is allowed": ("probe: {widths: {from: 8, to: 10}}\n", [("1:17: probe.widths[2]",
+        "found 10, allowed: an integer from 1 to 9")]),
+    "range of words": ("probe: {pairs: {from: 0, to: 1}}\n", [("1:16: probe.pairs", "found a mapping")]),
     "scalar axis": ("sweep: {fit.seed: 3}\n", [("1:19: sweep.fit.seed",
         "found 3, allowed: a list of at least 1, each item an integer from 0")]),
     "missing axis": ("sweep:\n  fit.seed:\n", [("2:12: sweep.fit.seed", "found nothing (null)")]),
@@ -299,6 +378,23 @@ def test_a_name_that_cannot_be_a_folder(stem, way_out, tmp_path):
     assert "as the study's name, allowed: letters, digits, . _ -" in name
     assert name.endswith(f"; rename the file to {way_out}")
     assert "fit.seed: found 'x'" in seed
+
+
+def test_hints_only_where_they_fit(tmp_path):
+    """No sweep for what cannot be swept, no range where no whole numbers belong."""
+    path = tmp_path / "s.yaml"
+    lines = {
+        "probe: {epoch: [0, last]}": "found a list of 2, allowed: 0, last or both",
+        "report: {digits: [1, 2]}": "found a list of 2, allowed: an integer from 1 to 9",
+        "fit: {seed: []}": "found an empty list, allowed: an integer from 0 to 2147483647",
+        "fit: {seed: 4-0}": "found '4-0' (text), allowed: an integer from 0 to 2147483647",
+        "fit: {shuffle: 0-4}": "found '0-4' (text), allowed: true or false",
+        "sweep: {fit.seed: [[0, 1]]}": "found a list of 2, allowed: an integer from 0 to 2147483647",
+    }
+    for text, message in lines.items():
+        path.write_text(text)
+        (line,) = errors_of(path)
+        assert line.endswith(f": {message}")
 
 
 HOSTILE = {

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from spaceprobe.cli import main
+from spaceprobe.study.config import load_study
 from tests.documents import ROOT, blocks, page_name
 
 README = ROOT / "README.md"
@@ -17,8 +18,24 @@ def test_it_is_read_in_five_minutes():
 
 @pytest.mark.parametrize("page", [README, ROOT / "docs" / "settings.md"], ids=page_name)
 def test_its_study_is_the_shipped_one(page):
-    (text,) = blocks(page, "yaml")
+    text, *others = blocks(page, "yaml")
     assert text == (ROOT / "configs" / "depth-sweep.yaml").read_text()
+    assert not others or page != README
+
+
+def test_the_studies_of_the_page_of_settings(tmp_path):
+    path = tmp_path / "s.yaml"
+    studies = []
+    for text in blocks(ROOT / "docs" / "settings.md", "yaml")[1:]:
+        path.write_text(text)
+        studies.append(load_study(path))
+    ranges, templates = studies
+    assert ranges.sections["training"].snapshots == (5, 10, 15, 20, 25)
+    assert ranges.axes == {"training.seed": (0, 1, 2, 3, 4)}
+    training = templates.sections["training"]
+    assert (training.optimizer, training.learning_rate, training.momentum) == ("sgd", 0.1, 0.5)
+    assert (training.epochs, training.schedule) == (200, "cosine")
+    assert templates.axes == {"folding.per_class": (50, 100, 150), "lmd.sample": (50, 100, 150)}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)

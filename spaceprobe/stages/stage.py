@@ -34,6 +34,30 @@ class Flag:
     bare: str | None = None
 
 
+@dataclass(frozen=True)
+class AlsoCalled:
+    """Annotates a setting with what people call it elsewhere: an error at such a name points to the setting.
+
+    Attributes:
+        names: in lower case, words joined by ``_``.
+    """
+
+    names: tuple[str, ...]
+
+
+class HintedValueError(ValueError):
+    """A wrong value of a setting, with a hint that fits only where it was given on the command line.
+
+    Args:
+        message: what is wrong, and what is allowed.
+        hint: follows the message on the command line.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 class Settings(BaseModel):
     """One section of a study file. Unknown keys are errors, and types are not converted."""
 

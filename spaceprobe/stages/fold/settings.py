@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
-from spaceprobe.stages.stage import NOT_IN_KEY, Flag, Sections, Settings
+from spaceprobe.stages.stage import NOT_IN_KEY, AlsoCalled, Flag, HintedValueError, Sections, Settings
 from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice, data_of
 
 if TYPE_CHECKING:
@@ -35,9 +35,10 @@ def parse_pairs(value: object) -> object:
         is_text = isinstance(item, str)
         match = re.fullmatch(r"\s*(\d{1,9})-(\d{1,9})\s*", item, re.ASCII) if is_text else None
         if match is None:
-            raise ValueError(
+            raise HintedValueError(
                 f"{item!r} is not a class pair: write source-target with the numbers of classes, such as "
-                "3-8, several as 3-8,8-3, or all; a study stands before it: spaceprobe fold STUDY --pairs 3-8"
+                "3-8, several as 3-8,8-3, or all",
+                "a study stands before it: spaceprobe fold STUDY --pairs 3-8",
             )
         pairs.append(f"{int(match[1])}-{int(match[2])}")
     if len(set(pairs)) < len(pairs):
@@ -61,16 +62,16 @@ class FoldingSettings(Settings):
     method: Annotated[Literal["exact", "sampled", "jvp", "kernel"], Flag("--method")] = Field(
         "exact", description="every linear region, or evenly spaced points; jvp and kernel force an engine"
     )
-    num_points: Annotated[int, Flag("--points")] = Field(
+    num_points: Annotated[int, Flag("--points"), AlsoCalled(("points", "samples", "num_samples"))] = Field(
         100, ge=2, le=1_000_000, description="points of a sampled path, both ends included"
     )
     detail: Annotated[int, Flag("--detail")] = Field(
         0, ge=0, le=1_000_000, description="single paths of each class pair that paths.csv lists"
     )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
-    threads: Annotated[int | None, Flag("--threads"), NOT_IN_KEY] = Field(
-        None, ge=1, le=4096, description="of the kernel; by default OMP_NUM_THREADS, else all cores"
-    )
+    threads: Annotated[
+        int | None, Flag("--threads"), NOT_IN_KEY, AlsoCalled(("num_threads", "n_threads"))
+    ] = Field(None, ge=1, le=4096, description="of the kernel; by default OMP_NUM_THREADS, else all cores")
     precision: Literal["float64", "float32"] = Field(
         "float64", description="of the kernel; float32 leaves close calls to float64, slowly in wide networks"
     )

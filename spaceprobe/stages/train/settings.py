@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.networks.models import NETWORKS
-from spaceprobe.stages.stage import NOT_IN_KEY, Flag, Sections, Settings
+from spaceprobe.stages.stage import NOT_IN_KEY, AlsoCalled, Flag, Sections, Settings
 
 MAX_EPOCHS = 100_000
 MAX_WIDTH = 10_000
@@ -42,7 +42,9 @@ class DataSettings(Settings):
     download: Annotated[bool, NOT_IN_KEY] = Field(
         False, description="fetch missing files from the addresses that torchvision knows"
     )
-    train_images: int = Field(60_000, ge=1, le=60_000, description="the first N training images")
+    train_images: Annotated[int, AlsoCalled(("num_train", "n_train", "train_size", "num_images"))] = Field(
+        60_000, ge=1, le=60_000, description="the first N training images"
+    )
     random_labels: float = Field(
         0.0, ge=0, le=1, description="share of training labels that are drawn at random"
     )
@@ -76,12 +78,12 @@ def _as_text(value: object) -> object:
 
 
 def parse_architecture(value: str) -> str:
-    """Return an architecture as it is written shortest: ``2x30`` for ``30-30``, else ``100-50-25``.
+    """Return an architecture as written shortest: ``2x30``, also for ``30-30`` and ``2×30``, or ``100-50``.
 
     Raises:
         ValueError: it is neither, or too deep or wide.
     """
-    depth, cross, width = value.partition("x")
+    depth, cross, width = re.sub(r"\s*×\s*", "x", value).partition("x")
     words = [width] * min(int(depth), MAX_DEPTH + 1) if cross and _is_count(depth) else value.split("-")
     if not all(_is_count(word) for word in words):
         raise ValueError("write hidden layers x units, such as 2x30, or each layer's units, such as 100-50")
@@ -99,12 +101,16 @@ class NetworkSettings(Settings):
     """The network, such as an MLP with an activation after each hidden layer and a linear readout."""
 
     model: NetworkName = Field("mlp", description="the kind of network")
-    architecture: Annotated[str, BeforeValidator(_as_text), AfterValidator(parse_architecture)] = Field(
-        "2x30", description="hidden layers x units, or the units of each, such as 100-50-25"
-    )
-    activation: Literal["relu", "leaky-relu", "sigmoid", "tanh", "gelu", "polynomial-2", "polynomial-3"] = (
-        Field("relu", description="of the hidden layers")
-    )
+    architecture: Annotated[
+        str,
+        BeforeValidator(_as_text),
+        AfterValidator(parse_architecture),
+        AlsoCalled(("arch", "layers", "widths", "hidden", "hidden_layers", "hidden_sizes", "hidden_dims")),
+    ] = Field("2x30", description="hidden layers x units, or the units of each, such as 100-50-25")
+    activation: Annotated[
+        Literal["relu", "leaky-relu", "sigmoid", "tanh", "gelu", "polynomial-2", "polynomial-3"],
+        AlsoCalled(("act", "activations", "nonlinearity", "non_linearity")),
+    ] = Field("relu", description="of the hidden layers")
 
     @property
     def hidden_widths(self) -> list[int]:
@@ -128,22 +134,29 @@ def _read_epochs(value: object) -> object:
 class TrainingSettings(Settings):
     """How the network is trained: on the cross-entropy, or on the squared error for a regression."""
 
-    epochs: Annotated[int, Flag("--epochs")] = Field(
+    epochs: Annotated[int, Flag("--epochs"), AlsoCalled(("num_epochs", "n_epochs", "max_epochs"))] = Field(
         30, ge=1, le=MAX_EPOCHS, description="passes over the data"
     )
-    learning_rate: float = Field(
+    learning_rate: Annotated[float, AlsoCalled(("lr", "rate", "learningrate"))] = Field(
         1e-3, gt=0, le=1000, allow_inf_nan=False, description="of the optimizer, in the first epoch"
     )
-    batch_size: int = Field(128, ge=1, le=60_000, description="points a step")
-    seed: int = Field(
+    batch_size: Annotated[int, AlsoCalled(("bs", "batch", "batchsize"))] = Field(
+        128, ge=1, le=60_000, description="points a step"
+    )
+    seed: Annotated[int, AlsoCalled(("seeds", "random_seed", "rng_seed", "random_state"))] = Field(
         0, ge=0, le=2**31 - 1, description="of the initial weights, the batches and random labels"
     )
-    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="torch's Adam, AdamW or SGD")
+    optimizer: Annotated[Literal["adam", "adamw", "sgd"], AlsoCalled(("opt", "optim", "optimiser"))] = Field(
+        "adam", description="torch's Adam, AdamW or SGD"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(
+    weight_decay: Annotated[float, AlsoCalled(("wd", "l2"))] = Field(
         0.0, ge=0, le=1000, allow_inf_nan=False, description="decoupled for adamw, else in the gradient"
     )
-    schedule: Literal["constant", "cosine", "linear", "step"] = Field(
+    schedule: Annotated[
+        Literal["constant", "cosine", "linear", "step"],
+        AlsoCalled(("scheduler", "lr_schedule", "lr_scheduler")),
+    ] = Field(
         "constant", description="of the learning rate, after each epoch; cosine and linear fall towards 0"
     )
     milestones: Annotated[Epochs, BeforeValidator(_read_epochs)] = Field(

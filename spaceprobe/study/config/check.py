@@ -3,17 +3,26 @@
 import itertools
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from pydantic import ValidationError, create_model
 
-from spaceprobe.stages.stage import NOT_IN_KEY, Sections, Settings
+from spaceprobe.stages.stage import NOT_IN_KEY, HintedValueError, Sections, Settings
+from spaceprobe.study.config.composer import MAX_NODES
 from spaceprobe.study.config.document import Document
-from spaceprobe.study.config.explain import Details, explain, guess, own_words
+from spaceprobe.study.config.explain import Details, allowed, explain, guess, own_words, takes_integers
+from spaceprobe.study.config.habits import as_range, as_yaml, is_range, whole_numbers
 from spaceprobe.study.config.problems import MAX_SHOWN, ConfigError
-from spaceprobe.study.config.sections import SWEEP, Models, dotted_keys, sweep_model
+from spaceprobe.study.config.sections import (
+    SWEEP,
+    Models,
+    dotted_keys,
+    meant_by,
+    names_of_settings,
+    sweep_model,
+)
 from spaceprobe.study.config.study import Axes
 from spaceprobe.study.config.wording import KeyPath, describe, listed, nearest
 
@@ -36,7 +45,9 @@ def check(document: Document, models: Models, fixed: Collection[str]) -> tuple[S
     known = {*dotted_keys(models)}
     axes = {key: values for key, values in sweep.items() if key in known} if isinstance(sweep, dict) else {}
     axes_model = sweep_model(models, axes)
-    _check_values(document, {**models, SWEEP: axes_model}, axes)
+    _expand_ranges(document, {**models, SWEEP: axes_model})
+    axes = {key: sweep[key] for key in axes} if isinstance(sweep, dict) else {}
+    _check_values(document, {**models, SWEEP: axes_model}, fixed)
     sound = {key: values for key, values in axes.items() if (SWEEP, key) not in document.refused}
     checked = _validated(axes_model, sound).model_dump(mode="json", include={*sound})
     for key, values in axes.items():
@@ -62,7 +73,33 @@ def _validated(model: type[Settings], values: Mapping[str, object]) -> Settings:
     return model.model_validate_json(json.dumps(values))
 
 
-def _check_values(document: Document, models: Models, axes: Collection[str]) -> None:
+def _expand_ranges(document: Document, models: Models) -> None:
+    """Put whole numbers in place of ranges: where an axis or a list of whole numbers belongs."""
+    limit = MAX_NODES
+
+    def expand(value: Any, path: KeyPath) -> Any:
+        nonlocal limit
+        if isinstance(value, list) and path[0] == SWEEP and len(path) == 2:
+            return [expand(item, (*path, number)) for number, item in enumerate(value)]
+        is_axis = path[0] == SWEEP and len(path) == 2
+        if not (is_range(value) and (is_axis or takes_integers(models[str(path[0])], path[1:]))):
+            return value
+        try:
+            numbers = whole_numbers(value, limit)
+        except ValueError as error:
+            document.note(path, str(error))
+            return value
+        limit -= len(numbers)
+        document.places |= {(*path, number): document.places[path] for number in range(len(numbers))}
+        return numbers
+
+    for section, model in models.items():
+        values = document.sections.get(section)
+        if isinstance(values, dict):
+            values |= {k: expand(v, (section, k)) for k, v in values.items() if k in model.model_fields}
+
+
+def _check_values(document: Document, models: Models, fixed: Collection[str]) -> None:
     """Note every key that does not exist and every value that is not allowed by itself."""
     fields: dict[str, Any] = {name: (model, ...) for name, model in models.items()}
     errors: dict[KeyPath, list[Details]] = {}
@@ -77,14 +114,16 @@ def _check_values(document: Document, models: Models, axes: Collection[str]) -> 
             for step in detail["loc"]:  # pydantic adds the names of a union's members in between
                 path = (*path, step) if (*path, step) in document.places else path
             errors.setdefault(path, []).append(dict(detail))
+    names = names_of_settings({name: model for name, model in models.items() if name != SWEEP})
     # a list with a wrong item is not also wrong as a whole, as another member of a union would report
     for path in sorted(errors, key=len, reverse=True):
         kind = errors[path][0]["type"]
         is_of_section = len(path) == 1 and kind == "value_error"  # settings are judged together at each point
-        if path in document.refused or is_of_section or ".".join(map(str, path)) in axes:
+        is_swept = kind == "missing" and ".".join(map(str, path)) in models[SWEEP].model_fields
+        if path in document.refused or is_of_section or is_swept:
             continue
         if kind == "extra_forbidden":
-            _note_unknown(document, models, path)
+            _note_unknown(document, models, names, path)
             continue
         value: Any = document.sections
         for step in path if kind != "missing" else ():
@@ -92,37 +131,73 @@ def _check_values(document: Document, models: Models, axes: Collection[str]) -> 
         message = explain(models[str(path[0])], path[1:], value, errors[path])
         places = document.places if len(path) > 1 else document.keys
         location = document.locate_section(str(path[0])) if kind == "missing" else places[path]
+        if len(document.problems) < MAX_SHOWN:
+            message += _hint(models, fixed, path, value, errors[path], is_file=location.line > 0)
         document.note(path, message, location, partial(guess, value, errors[path]))
 
 
-def _note_unknown(document: Document, models: Models, path: KeyPath) -> None:
+def _hint(
+    models: Models,
+    fixed: Collection[str],
+    path: KeyPath,
+    value: object,
+    errors: Sequence[Details],
+    *,
+    is_file: bool,
+) -> str:
+    """Return how to write what was probably meant, to follow a message; or nothing."""
+    for error in (error["ctx"]["error"] for error in errors if error["type"] == "value_error"):
+        if isinstance(error, HintedValueError):
+            return "" if is_file else f"; {error.hint}"
+    model, (section, *rest) = models[str(path[0])], path
+    phrase = allowed(model, path[1:])
+    meant = as_range(value) if "integer" in phrase else ""
+    if len(path) == 2 and section != SWEEP and "a list" not in phrase:
+        key, values = f"{section}.{rest[0]}", meant or as_yaml(value)
+        is_many = meant or is_range(value) or (isinstance(value, list) and value)
+        if not is_many or _why_not_swept(models, fixed, key):
+            return ""
+        where = f"below `sweep:`, as `{key}: {values}`" if is_file else f"as --set 'sweep.{key}={values}'"
+        return f"; write several values {where}"
+    return f"; write {meant}{' in place of the list' if len(path) > 2 else ''}" if meant else ""
+
+
+def _why_not_swept(models: Models, fixed: Collection[str], key: str) -> str:
+    """Return why a setting cannot be swept, or nothing."""
+    section, name = key.split(".")
+    if NOT_IN_KEY in models[section].model_fields[name].metadata:
+        return "changes no number"
+    return "belongs to the study as a whole" if section in fixed else ""
+
+
+def _note_unknown(document: Document, models: Models, names: Mapping[str, list[str]], path: KeyPath) -> None:
     """Note a key that is not one of those known in its place."""
-    name, keys = str(path[-1]), dotted_keys({name: model for name, model in models.items() if name != SWEEP})
-    namesakes = [key for key in keys if key == name or key.endswith(f".{name}")]
-    known, guesses = [*models], []
-    what = "section"
-    if len(path) > 1:
-        what, guesses = "setting", namesakes
-        known = keys if path[0] == SWEEP else [*models[str(path[0])].model_fields]
-    allowed = listed(known)
-    if path[0] == SWEEP:
-        allowed = f"a dotted key such as {next((k for k in keys if k.startswith(f'{name}.')), keys[0])}"
-        known = [] if namesakes else known
-    message = f"found no such {what}, allowed: {allowed}"
-    if len(path) == 1 and namesakes:
-        section, setting = namesakes[0].split(".")
+    name, location = str(path[-1]), document.keys[path]
+    meant = meant_by(name, names)
+    if len(path) == 1 and meant:
+        section, setting = meant[0].split(".")
         message = f"found a setting outside its section, allowed: `{setting}:` indented below `{section}:`"
-        known = []
-    document.note(path, message, document.keys[path], lambda: [*nearest(name, known), *guesses])
+        document.note(path, message, location)
+        return
+    what, known = (
+        ("section", [*models]) if len(path) == 1 else ("setting", [*models[str(path[0])].model_fields])
+    )
+    words = listed(known) if known else ""
+    if path[0] == SWEEP:
+        known = [word for word in names if "." in word]
+        words = f"a dotted key such as {next((k for k in known if k.startswith(f'{name}.')), known[0])}"
+        known = [] if meant else known
+    message = f"found no such {what}, allowed: {words}"
+    near = nearest(name, known) if len(document.problems) < MAX_SHOWN else []  # guessing takes time
+    guesses = [*near, *(key for key in meant if key not in {f"{path[0]}.{word}" for word in near})]
+    document.note(path, message, location, lambda: guesses)
 
 
 def _check_axis(document: Document, models: Models, fixed: Collection[str], key: str, values: object) -> None:
     """Note what is wrong with an axis beside the single values."""
     section, name = key.split(".")
     path, location = (SWEEP, key), document.keys[SWEEP, key]
-    is_idle = NOT_IN_KEY in models[section].model_fields[name].metadata
-    if is_idle or section in fixed:
-        why = "changes no number" if is_idle else "belongs to the study as a whole"
+    if why := _why_not_swept(models, fixed, key):
         message = f"found in a sweep, but it {why}, allowed: one value, set under {section}"
         document.note(path, message, location)
     if single := document.keys.get((section, name)):  # which of the two is meant cannot be known
@@ -150,8 +225,8 @@ def _check_points(
         try:
             settings = _validated(model, {**document.sections.get(section, {}), **values})
         except ValidationError as error:
-            message = own_words(dict(error.errors()[0]))
             path, location = (section,), document.locate_section(section)
+            message = own_words(dict(error.errors()[0]))
             if axes:
                 with_values = " and ".join(f"{key} = {describe(value)}" for key, value in point.items())
                 path, message = (SWEEP,), f"with {with_values}: {message}"

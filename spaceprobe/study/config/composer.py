@@ -5,6 +5,7 @@ here counts depth and nodes before it builds them, so that a deep or endless fil
 composer is not used: it crashes at 100,000 nested levels.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from yaml import events
 
 from spaceprobe.study.config.scalars import LINE_BREAK, hidden_character
-from spaceprobe.study.config.wording import KeyPath, shorten
+from spaceprobe.study.config.wording import KeyPath, did_you_mean, nearest, shorten
 
 MAX_DEPTH = 10
 """The deepest nesting (chosen; a study needs four levels)."""
@@ -80,15 +81,17 @@ def compose(text: str, note: Note) -> yaml.Node | None:
 
 
 class _Composer(yaml.SafeLoader):
-    """PyYAML's composer with caps, and without anchors, aliases and tags."""
+    """PyYAML's composer with caps, and without tags; an alias counts as all that it stands for."""
 
     peek_event: Any  # PyYAML's stubs give these no types
     get_event: Any
+    anchors: dict[str, yaml.Node]
 
     def __init__(self, text: str, note: Note) -> None:
         super().__init__(text)
         self._note = note
         self._path: list[Any] = []  # keys and positions that lead to the node; None for a key or the root
+        self._open_anchors: list[Any] = []  # of the nodes that hold it
         self._num_nodes = 0
         self._mark: Any = self.get_mark()
 
@@ -115,22 +118,47 @@ class _Composer(yaml.SafeLoader):
         self._path.append(index.value if isinstance(index, yaml.ScalarNode) else index)
         event = self.peek_event()
         self._mark = event.start_mark
-        self._num_nodes += 1
-        if len(self._path) - 1 > MAX_DEPTH or self._num_nodes > MAX_NODES:
-            what = "nodes" if self._num_nodes > MAX_NODES else "levels"
-            raise yaml.MarkedYAMLError(problem=f"too many {what}", problem_mark=self._mark)
+        self._count(len(self._path) - 1)
         if isinstance(event, events.AliasEvent):
-            self.note(None, f"found the alias *{shorten(event.anchor or '')}, allowed: the value itself")
             self.get_event()
-            node: Any = yaml.ScalarNode(REFUSED, "", self._mark)
+            node: Any = self._dereference(event.anchor or "")
         else:
-            refused = {"anchor &": event.anchor, "tag ": event.tag}
-            for kind, name in refused.items():
-                if name:
-                    name = shorten(name.replace("tag:yaml.org,2002:", "!!"))
-                    self.note(None, f"found the {kind}{name}, allowed: none; remove it")
-            event.anchor = event.tag = None
+            self.anchors.pop(event.anchor, None)  # an anchor may be set again
+            tag, event.tag = event.tag, None
+            if tag:
+                name = shorten(tag.replace("tag:yaml.org,2002:", "!!"))
+                self.note(None, f"found the tag {name}, allowed: none; remove it")
+            self._open_anchors.append(event.anchor)
             node = super().compose_node(parent, index)
-            node.tag = REFUSED if any(refused.values()) else ""
+            self._open_anchors.pop()
+            node.tag = REFUSED if tag else ""
         self._path.pop()
         return node  # type: ignore[no-any-return]
+
+    def _count(self, depth: int) -> None:
+        """Count a node, and stop where there are too many or it lies too deep."""
+        self._num_nodes += 1
+        if depth > MAX_DEPTH or self._num_nodes > MAX_NODES:
+            what = "nodes" if self._num_nodes > MAX_NODES else "levels"
+            raise yaml.MarkedYAMLError(problem=f"too many {what}", problem_mark=self._mark)
+
+    def _dereference(self, name: str) -> yaml.Node:
+        """Return the node of an anchor, after a count of all nodes in it; a refused one if there is none."""
+        found = f"found the alias *{shorten(name)}"
+        if name in self._open_anchors:
+            self.note(None, f"{found} within what it stands for, allowed: one of a value that ends before it")
+        elif name not in self.anchors:
+            guesses = did_you_mean(nearest(name, self.anchors))
+            self.note(None, f"{found}, allowed: the name of an anchor before it, &{shorten(name)}{guesses}")
+        else:
+            self._count_inside(self.anchors[name], len(self._path))
+            return self.anchors[name]
+        return yaml.ScalarNode(REFUSED, "", self._mark)
+
+    def _count_inside(self, node: yaml.Node, depth: int) -> None:
+        children = node.value if isinstance(node, yaml.SequenceNode) else ()
+        if isinstance(node, yaml.MappingNode):
+            children = itertools.chain.from_iterable(node.value)
+        for child in children:
+            self._count(depth)
+            self._count_inside(child, depth + 1)

@@ -14,6 +14,13 @@ from spaceprobe.study.config.wording import KeyPath, describe, did_you_mean, dot
 _MAX_KEY = 120  # characters of a key that a message repeats (chosen)
 
 
+TEMPLATE = "x-"
+"""How keys at the top begin that hold templates for aliases and are otherwise ignored."""
+
+MERGE = "<<"
+"""The key whose mapping, or list of mappings, is merged into the one that holds it."""
+
+
 class Document:
     """Plain values by section and name; those of the command line replace those of the file.
 
@@ -126,6 +133,10 @@ class Document:
     def _read_mapping(self, node: Any, path: KeyPath) -> dict[str, Any]:
         """Return the values of a mapping by name, without those whose key is not a text of its own."""
         values: dict[str, Any] = {}
+        # the first has precedence, and what the mapping says itself has more
+        for source in reversed(self._merged(node, path)):
+            values |= self._read_mapping(source, path)
+        lines: dict[str, int] = {}
         for key, value in node.value:
             location = self._at(key.start_mark.line, key.start_mark.column)
             name = _key_of(key)
@@ -133,15 +144,35 @@ class Document:
                 continue
             if not isinstance(name, str):
                 self.note(path, f"found {describe(name)} as a key, allowed: text", location)
-            elif name in values:
-                first = self.keys[*path, name].line
-                # the first one is checked all the same
-                message = f"found a second time, first in line {first}, allowed: once; remove one of them"
-                self.problems.append((location, f"{shorten(dotted((*path, name)), _MAX_KEY)}: {message}"))
+            elif name in lines:  # the first one is checked all the same
+                found = f"found a second time, first in line {lines[name]}"
+                where = shorten(dotted((*path, name)), _MAX_KEY)
+                self.problems.append((location, f"{where}: {found}, allowed: once; remove one of them"))
             else:
-                self.keys[*path, name] = location
-                values[name] = self._read(value, (*path, name))
+                lines[name] = location.line
+                if not _is_merge(key) and (path or not name.startswith(TEMPLATE)):
+                    self.keys[*path, name] = location
+                    self.refused.discard((*path, name))  # of a merged value that is replaced
+                    values[name] = self._read(value, (*path, name))
         return values
+
+    def _merged(self, node: Any, path: KeyPath) -> list[Any]:
+        """Return the mappings that the merge key of a mapping names, in the order of precedence."""
+        value = next((value for key, value in node.value if _is_merge(key)), yaml.SequenceNode("", []))
+        merged = []
+        for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+            if isinstance(source, yaml.MappingNode) and source.tag != REFUSED:
+                merged.append(source)
+            elif source.tag != REFUSED:
+                message = (
+                    "found what is not a mapping, allowed: the alias of one, such as *a, or a list of them"
+                )
+                self.note((*path, MERGE), message, self._at(source.start_mark.line, source.start_mark.column))
+        return merged
+
+
+def _is_merge(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.style is None and key.value == MERGE
 
 
 def _key_of(node: yaml.Node) -> object:

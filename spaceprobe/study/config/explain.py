@@ -31,7 +31,7 @@ def explain(model: type[Settings], path: KeyPath, value: object, errors: Sequenc
     if own is None:
         found = "no value" if errors[0]["type"] == "missing" else describe(value)
         return f"found {found}, allowed: {allowed(model, path)}"
-    is_named = isinstance(value, list | dict) or printable(repr(value)) in own
+    is_named = isinstance(value, list) or printable(repr(value)) in own
     return own if is_named else f"found {describe(value)}: {own}"
 
 
@@ -48,15 +48,23 @@ def guess(value: object, errors: Sequence[Details]) -> list[str]:
 
 def allowed(model: type[Settings], path: KeyPath) -> str:
     """Return what a setting, or an item of it, may be, such as ``an integer from 1 to 10000, or all``."""
-    if not path:
-        return "settings, indented below it"
-    schema = _properties(model)[str(path[0])]
+    return _allowed(model, str(path[0]), len(path) - 1) if path else "settings, indented below it"
+
+
+@lru_cache  # a file may hold thousands of wrong values of one setting
+def _allowed(model: type[Settings], name: str, depth: int) -> str:
+    schema = _properties(model)[name]
     description = schema.get("description")
-    for _ in path[1:]:
+    for _ in range(depth):
         schema = next((part["items"] for part in schema.get("anyOf", [schema]) if "items" in part), schema)
     phrase = _phrase(schema)
     is_open = any(word in phrase for word in ("text", "path", "value"))
     return f"{phrase} ({description})" if is_open and description else phrase
+
+
+def takes_integers(model: type[Settings], path: KeyPath) -> bool:
+    """Return whether a setting, or an item of it, may be a list of whole numbers."""
+    return "each item an integer" in allowed(model, path)
 
 
 @lru_cache

@@ -12,7 +12,15 @@ from spaceprobe.study.config.check import check
 from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.finding import check_name, find_config, read_text
 from spaceprobe.study.config.problems import SourceLocation
-from spaceprobe.study.config.sections import SWEEP, Models, dotted_keys, fixed_sections, section_models
+from spaceprobe.study.config.sections import (
+    SWEEP,
+    Models,
+    dotted_keys,
+    fixed_sections,
+    meant_by,
+    names_of_settings,
+    section_models,
+)
 from spaceprobe.study.config.study import Study
 from spaceprobe.study.config.wording import listed, nearest, shorten
 
@@ -64,6 +72,8 @@ def _override(
     elif dot:
         document.put(section, name, text, location)
     else:
-        related = [known for known in keys if key in known.split(".")]
+        related = [known for known in keys if key == known.split(".")[0]] or meant_by(
+            key, names_of_settings(models)
+        )
         message = f"found no such setting, allowed: a dotted key such as {listed(related or keys[:1])}"
         document.note((), message, location, lambda: [] if related else nearest(key, keys))

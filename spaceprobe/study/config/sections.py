@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
-from spaceprobe.stages.stage import RunStage, Settings, Stage
+from spaceprobe.stages.stage import AlsoCalled, RunStage, Settings, Stage
 from spaceprobe.study.slurm_settings import SlurmSettings
 
 STUDY = "study"
@@ -47,6 +47,25 @@ def fixed_sections(stages: Sequence[Stage]) -> set[str]:
 def dotted_keys(models: Models) -> list[str]:
     """Return the keys of all settings, such as ``training.seed``."""
     return [f"{section}.{name}" for section, model in models.items() for name in model.model_fields]
+
+
+def names_of_settings(models: Models) -> Mapping[str, list[str]]:
+    """Return the dotted keys that a word may mean: of a setting of that name, else of one also called so."""
+    own: dict[str, list[str]] = {}
+    also: dict[str, list[str]] = {}
+    for key in dotted_keys(models):
+        section, name = key.split(".")
+        for word in (name, key):
+            own.setdefault(word, []).append(key)
+        for item in models[section].model_fields[name].metadata:
+            for word in item.names if isinstance(item, AlsoCalled) else ():
+                also.setdefault(word, []).append(key)
+    return also | own
+
+
+def meant_by(word: str, names: Mapping[str, list[str]]) -> list[str]:
+    """Return the dotted keys of the settings that a word may mean, however it is written."""
+    return names.get(word) or names.get(word.rsplit(".", 1)[-1].casefold().replace("-", "_"), [])
 
 
 def sweep_model(models: Models, keys: Collection[str]) -> type[Settings]:

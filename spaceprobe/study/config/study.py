@@ -67,7 +67,7 @@ class _Dumper(yaml.SafeDumper):
     """PyYAML's dumper with quotes around text that YAML 1.2 would read otherwise, and lists on one line."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature of PyYAML
-        """Return that nothing is written as an alias, which the reader refuses."""
+        """Return that nothing is written as an alias: every value stands where it belongs."""
         return True
 
 
