@@ -282,10 +282,18 @@ def last_line(path: Path, max_bytes: int = 4096) -> str | None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the temporary files that killed processes of this machine left below a folder.
+    """Remove the files that `abandoned` returns, as far as this user can."""
+    for path in abandoned(folder):
+        with suppress(OSError):  # removed meanwhile, or on a read-only disk
+            path.unlink()
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """Return the temporary files that killed processes of this machine left below a folder.
 
     Another machine's are kept: whether their writers are alive cannot be told from here.
     """
+    found = []
     temporaries: list[Path] = []
     with suppress(OSError):  # another runner may be removing a folder; the next start looks again
         temporaries.extend(folder.rglob(".*.tmp"))
@@ -293,9 +301,10 @@ def remove_abandoned(folder: Path) -> None:
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or match[2] != socket.gethostname() or is_alive(int(match[1])):
             continue
-        with suppress(OSError):  # removed meanwhile, or on a read-only disk
-            if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
-                path.unlink()
+        with suppress(OSError):  # removed meanwhile
+            if time.time() - path.lstat().st_mtime > ABANDONED_AFTER_S:
+                found.append(path)
+    return found
 
 
 def is_alive(pid: int) -> bool:

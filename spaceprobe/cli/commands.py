@@ -11,6 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
+from spaceprobe.cli.completion import complete_study
 from spaceprobe.cli.figure_files import check_out, out_parameter
 from spaceprobe.cli.messages import notify, say, show_messages
 from spaceprobe.cli.options import (
@@ -184,6 +185,51 @@ def status(config: str | None, results: Path, is_json: bool) -> None:
         say("\n".join(status_lines(found)))
 
 
+@click.command(
+    params=[
+        click.Argument(["config"], metavar="CONFIG", shell_complete=complete_study),
+        results_parameter(),
+        click.Option(["--yes", "-y", "is_sure"], is_flag=True, help="Remove without a question."),
+        click.Option(["--dry-run", "is_dry_run"], is_flag=True, help="Only list what would be removed."),
+    ],
+    short_help="Remove results that no longer belong to a study.",
+)
+def clean(config: str, results: Path, *, is_sure: bool, is_dry_run: bool) -> None:
+    """Remove results that no longer belong to a study, after a list with sizes and a question.
+
+    They are runs that the study has neither as it was last started nor as its file says now, and what earlier
+    versions left: results that the study does not ask for, and files half written.
+
+    Example: spaceprobe clean quickstart --dry-run
+    """
+    if is_sure and is_dry_run:
+        raise click.UsageError("--yes and --dry-run do not go together")
+    from spaceprobe.results.cleaning import check_idle, find_leftovers, remove_leftovers
+
+    leftovers = find_leftovers(config, results)
+    for line in leftovers.lines():
+        say(line)
+    if not leftovers.found:
+        return
+    if is_dry_run:
+        say(f"would remove {leftovers.size}")
+        return
+    check_idle(leftovers.folder)
+    if not is_sure and not _agrees(f"Remove {leftovers.size}?"):
+        notify("nothing was removed")
+        click.get_current_context().exit(1)
+    remove_leftovers(leftovers)
+    say(f"removed {leftovers.size}")
+
+
+def _agrees(question: str) -> bool:
+    """Return whether the user says yes; nobody who could answer means no."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        return False
+
+
 @click.command(params=study_parameters())
 def validate(config: str | None, overrides: tuple[str, ...]) -> None:
     """Check a study file and print the study as it is resolved.
@@ -242,6 +288,7 @@ main.add_command(status)
 main.add_command(studies)
 for _stage in STAGES:
     main.add_command(stage_command(_stage))
+main.add_command(clean)
 main.add_command(report)
 main.add_command(plot)
 main.add_command(compare)

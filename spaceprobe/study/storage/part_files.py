@@ -141,6 +141,14 @@ def read_key(path: Path) -> Mapping[str, Any] | None:
     return key if isinstance(key, dict) else None
 
 
+def read_code(path: Path) -> str | None:
+    """Return the version of the code that computed a stored part, or None if it cannot be read."""
+    try:
+        return str(_read_fields(path)[0].get("code", ""))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 def _read_fields(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a part holds, after checking its digest.
 

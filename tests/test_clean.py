@@ -1,0 +1,304 @@
+"""A folder of results by its path, and what `spaceprobe clean` removes of it, and what never."""
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+import yaml
+
+from spaceprobe.results.cleaning import find_leftovers
+from spaceprobe.stages.stage import Part
+from spaceprobe.study.running.heartbeats import Heartbeats
+from spaceprobe.study.storage.part_files import read_code, read_key, read_part, write_part
+from tests.commands import call, small_mnist
+
+STUDY = """\
+study: {{stages: [train, fold]}}
+data: {{root: {root}, train_images: 200}}
+network: {{architecture: 2x5}}
+training: {{epochs: 1}}
+folding: {{per_class: 2, pairs: [3-8]}}
+sweep: {{training.seed: [0, 1, 2]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    path = folder / "small.yaml"
+    path.write_text(STUDY.format(root=small_mnist(folder / "images")))
+    return path
+
+
+@pytest.fixture
+def narrowed(study, copied):
+    """The results after the file was narrowed to two seeds: the third run no longer belongs."""
+    path = copied.parent / "small.yaml"
+    path.write_text(study.read_text().replace("[0, 1, 2]", "[0, 1]"))
+    assert call("run", path, "--results", copied).exit_code == 0
+    return path, copied
+
+
+def run_folder(results, seed):
+    return next((results / "small/runs").glob(f"2x5-s{seed}-*"))
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def num_bytes(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+# Folders as studies.
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "status", "report"])
+def test_a_command_takes_the_folder_of_results_as_the_name(study, copied, monkeypatch, command):
+    monkeypatch.chdir(copied.parent)
+    assert call("run", study, "--results", "results").exit_code == 0
+    before = {*(copied / "small").rglob("*")}
+    for word in ("results/small", "results/small/", "results/small/study.yaml", copied / "small"):
+        outcome = call(command, word)
+        assert outcome.exit_code == 0, outcome.output
+        assert "small" in outcome.stdout
+    assert command == "report" or {*(copied / "small").rglob("*")} == before
+    assert {path.name for path in copied.iterdir()} == {"small"}  # no study called study
+
+
+def test_a_folder_is_the_study_as_it_was_started(study, copied, monkeypatch):
+    """Also inside of it, with the words of its own file, and with settings of the command line."""
+    monkeypatch.chdir(copied / "small")
+    assert call("run", study, "--results", copied).exit_code == 0
+    assert call("plan", ".").stdout.splitlines() == [
+        "small: 3 runs in ../small",
+        "train      up to date",
+        "fold       up to date",
+    ]
+    assert call("plan", "study.yaml").stdout == call("plan", ".").stdout
+    changed = call("plan", ".", "--set", "training.epochs=2").stdout
+    assert "train      3 of 3 runs, 6 epochs: training.epochs 1 → 2" in changed
+    wrong = call("plan", ".", "--set", "training.epochs=none")
+    assert wrong.exit_code == 2
+    assert "older version" not in wrong.stderr
+
+
+def test_a_study_that_is_called_study_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text("training: {epochs: 1}\n")
+    assert call("plan", "study.yaml").stdout.startswith("study: 1 run in results/study\n")
+
+
+def test_a_folder_stays_where_it_is(copied, tmp_path):
+    outcome = call("run", copied / "small", "--results", tmp_path / "other")
+    assert outcome.exit_code == 2
+    assert "is itself a folder of results" in outcome.stderr
+    assert not (tmp_path / "other").exists()
+    assert call("plan", copied / "small", "--results", copied).exit_code == 0
+
+
+def test_a_name_is_the_study_and_not_a_folder_beside_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quickstart").mkdir()
+    (tmp_path / "quickstart" / "study.yaml").write_text("training: {epochs: 1}\n")
+    assert call("plan", "quickstart").stdout.startswith("quickstart: 9 runs in results/quickstart\n")
+    assert call("plan", "./quickstart").stdout.startswith("quickstart: 1 run in quickstart\n")
+
+
+# What is removed.
+
+
+def test_nothing_is_removed_of_a_whole_study(study, copied):
+    before = contents(copied)
+    outcome = call("clean", study, "--results", copied, "--yes")
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    assert outcome.stdout == f"{copied}/small: nothing to remove, all results belong to the study\n"
+    assert contents(copied) == before
+
+
+def test_a_run_that_no_longer_belongs_is_listed_then_removed(narrowed):
+    study, results = narrowed
+    gone = run_folder(results, 2)
+    before = contents(results)
+    files = [path for path in gone.rglob("*") if path.is_file()]
+    size = f"{num_bytes(gone) / 1000:.1f} kB in {len(files)} files"
+    line = f"runs/{gone.name}  {size}  not a run of the study\n"
+    listed = call("clean", study, "--results", results, "--dry-run")
+    assert (listed.exit_code, listed.stdout) == (0, f"{line}would remove {size}\n")
+    declined = call("clean", study, "--results", results)  # nobody answers
+    assert declined.exit_code == 1
+    assert f"Remove {size}? [y/N]" in declined.stderr
+    assert "nothing was removed" in declined.stderr
+    assert contents(results) == before
+    removed = call("clean", results / "small", "--yes")
+    assert (removed.exit_code, removed.stdout) == (0, f"{line}removed {size}\n")
+    assert not gone.exists()
+    left = {path: data for path, data in before.items() if gone.name not in path.parts}
+    assert contents(results) == left
+    assert (
+        call("run", study, "--results", results).stderr == "everything was up to date: nothing was computed\n"
+    )
+
+
+def test_a_run_of_the_file_as_it_is_now_belongs(study, narrowed):
+    """The file was widened again, and the study not yet started: its third run comes back."""
+    path, results = narrowed
+    path.write_text(study.read_text())
+    assert "nothing to remove" in call("clean", path, "--results", results, "--yes").stdout
+    assert run_folder(results, 2).is_dir()
+
+
+def test_a_file_that_cannot_be_read_says_nothing_of_what_belongs(narrowed):
+    path, results = narrowed
+    path.write_text("training: {epochs: none}\n")
+    before = contents(results)
+    assert call("clean", path, "--results", results, "--yes").exit_code == 2
+    assert contents(results) == before
+
+
+def test_what_is_not_spaceprobes_and_links_stay(narrowed, tmp_path):
+    study, results = narrowed
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    shutil.copytree(run_folder(results, 2), outside / "2x5-s7-abcdef")
+    (outside / "run.log").write_text("precious\n")
+    kept = contents(outside)
+    gone = run_folder(results, 2)
+    (gone / "notes.txt").write_text("mine\n")
+    (gone / "folding-link").symlink_to(outside)
+    (gone / "linked.json").symlink_to(outside / "run.log")
+    runs = results / "small/runs"
+    (runs / "2x5-s7-abcdef").symlink_to(outside / "2x5-s7-abcdef")
+    (runs / "my-notes").mkdir()
+    (runs / "my-notes" / "run.json").write_text("{}\n")
+    outcome = call("clean", study, "--results", results, "--yes")
+    assert outcome.exit_code == 0
+    for name, kind in {
+        "2x5-s7-abcdef": "a link",
+        "my-notes": "not spaceprobe's",
+        f"{gone.name}/notes.txt": "not spaceprobe's",
+        f"{gone.name}/folding-link": "a link",
+        f"{gone.name}/linked.json": "a link",
+    }.items():
+        assert f"runs/{name} stays: it is {kind}\n" in outcome.stdout
+    assert contents(outside) == kept
+    assert {path.name for path in gone.iterdir()} == {"notes.txt", "folding-link", "linked.json"}
+    assert {path.name for path in runs.iterdir()} >= {"2x5-s7-abcdef", "my-notes"}
+    assert (runs / "my-notes" / "run.json").exists()
+
+
+def test_runs_behind_a_link_stay(narrowed, tmp_path):
+    study, results = narrowed
+    runs = results / "small/runs"
+    runs.rename(tmp_path / "elsewhere")
+    runs.symlink_to(tmp_path / "elsewhere")
+    before = contents(tmp_path / "elsewhere")
+    assert "runs stays: it is a link" in call("clean", study, "--results", results, "--yes").stdout
+    assert contents(tmp_path / "elsewhere") == before
+
+
+def test_beside_a_runner_nothing_is_removed(narrowed):
+    study, results = narrowed
+    before = contents(results / "small/runs")
+    beats = Heartbeats(results / "small", "another")
+    with beats.beating():
+        outcome = call("clean", study, "--results", results, "--yes")
+        assert outcome.exit_code == 1
+        assert "1 runner is at work, so nothing is removed; wait for the end, or stop it" in outcome.stderr
+        assert contents(results / "small/runs") == before
+        assert call("clean", study, "--results", results, "--dry-run").exit_code == 0
+    assert call("clean", study, "--results", results, "--yes").exit_code == 0
+
+
+def with_code(path, code):
+    """Write a stored part as another version of the code would have."""
+    part = Part(path.name, read_key(path), 0)
+    stored = read_part(path.parent, part, None)
+    write_part(path.parent, part, stored.content, stored.duration_s, code)
+
+
+def test_of_other_settings_only_what_an_earlier_version_computed(study, copied):
+    assert call("fold", study, "--results", copied, "--per-class", 1).exit_code == 0
+    assert call("run", study, "--results", copied).exit_code == 0  # back to 2 a class
+    plan = call("plan", study, "--results", copied).stdout
+    assert "nothing to remove" in call("clean", study, "--results", copied, "--yes").stdout
+    folders = sorted(run_folder(copied, 0).glob("folding-*"))
+    assert len(folders) == 2
+    for path in run_folder(copied, 0).rglob("*.npz"):  # of both settings, all by an earlier version
+        with_code(path, "0" * 64)
+    with_code(run_folder(copied, 0) / "train.json", "1" * 64)
+    (leftover,) = find_leftovers(str(study), copied).found
+    asked = read_sizes(copied)
+    other = leftover.path
+    assert other in folders
+    outcome = call("clean", study, "--results", copied, "--yes")
+    assert f"runs/{other.parent.name}/{other.name}  " in outcome.stdout
+    assert "of other settings, by an earlier version" in outcome.stdout
+    assert not other.exists()
+    left = {path: size for path, size in asked.items() if other not in path.parents}
+    assert read_sizes(copied) == left
+    assert call("run", study, "--results", copied, "--trust-code").exit_code == 0
+    assert "up to date" in plan
+
+
+def read_sizes(results):
+    return {path: path.stat().st_size for path in results.rglob("*") if path.is_file()}
+
+
+def test_without_the_training_nothing_says_what_a_run_asks_for(study, copied):
+    for path in run_folder(copied, 0).rglob("*.npz"):
+        with_code(path, "0" * 64)
+    (run_folder(copied, 0) / "train.json").unlink()
+    before = contents(copied)
+    assert "nothing to remove" in call("clean", study, "--results", copied, "--yes").stdout
+    assert contents(copied) == before
+
+
+def test_a_stored_part_knows_its_code(copied):
+    path = next(run_folder(copied, 0).rglob("*.npz"))
+    with_code(path, "0" * 64)
+    assert read_code(path) == "0" * 64
+    path.write_bytes(path.read_bytes()[:-1])
+    assert read_code(path) is None
+
+
+def test_files_half_written_by_a_process_that_is_gone(study, copied):
+    host = os.uname().nodename
+    old = run_folder(copied, 0) / f".train.json~999999999@{host}~x.tmp"
+    other = run_folder(copied, 0) / ".train.json~999999999@another-host~x.tmp"
+    for path in (old, other):
+        path.write_text("half")
+        os.utime(path, (time.time() - 100,) * 2)
+    outcome = call("clean", study, "--results", copied, "--yes")
+    assert "4 bytes in 1 file  half written by a process that is gone" in outcome.stdout
+    assert (old.exists(), other.exists()) == (False, True)
+
+
+def test_a_study_that_was_never_started(study, tmp_path):
+    assert call("clean", study, "--results", tmp_path, "--yes").exit_code == 1
+    assert call("clean").exit_code == 2  # no default: it removes
+
+
+def test_a_study_of_an_earlier_version_stays_whole(study, copied):
+    """Its file has a key that is not known: nothing says what belongs."""
+    path = copied / "small" / "study.yaml"
+    kept = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**kept, "folding": {**kept["folding"], "grid": 3}}))
+    before = contents(copied)
+    outcome = call("clean", study, "--results", copied, "--yes")
+    assert outcome.exit_code == 2
+    assert "older version" in outcome.stderr
+    assert contents(copied) == before
+
+
+def test_status_tells_what_a_folder_occupies(study, copied):
+    files = [path for path in (copied / "small").rglob("*") if path.is_file()]
+    facts = json.loads(call("status", study, "--results", copied, "--json").stdout)
+    assert (facts["num_files"], facts["num_bytes"]) == (len(files), num_bytes(copied / "small"))
+    last = call("status", study, "--results", copied).stdout.splitlines()[-1]
+    assert (
+        last == f"{copied}/small occupies {num_bytes(copied / 'small') / 1000:.1f} kB in {len(files)} files"
+    )
