@@ -45,14 +45,18 @@ def status(study, results):
     outcome = call("status", study, "--results", results)
     assert outcome.exit_code == 0, outcome.output
     head, *lines = outcome.stdout.splitlines()
-    stages = re.fullmatch(r"run +(.*\S) +last line of its log", head)[1].split()
+    stages = re.fullmatch(r"run +(.*\S) +folder +last line of its log", head)[1].split()
     num_runs = next(number for number, line in enumerate(lines) if line.startswith("train: "))
     states, last = {}, {}
     for line in lines[:num_runs]:
-        run, *cells = re.split("  +", line, maxsplit=len(stages) + 1)
-        states[plain(run)] = dict(zip(stages, cells, strict=False))
-        last[plain(run)] = cells[len(stages)] if len(cells) > len(stages) else ""
-    return states, last, lines[num_runs:]
+        label, *cells = re.split("  +", line, maxsplit=len(stages) + 2)
+        run = plain(cells[len(stages)])
+        assert label == run.replace("2x5-s", "seed ")  # the study's only axis
+        states[run] = dict(zip(stages, cells, strict=False))
+        last[run] = cells[len(stages) + 1] if len(cells) > len(stages) + 1 else ""
+    *counts, size = lines[num_runs:]
+    assert re.fullmatch(rf"{results}/small occupies [\d.]+ [kM]B in \d+ files", size)
+    return states, last, counts
 
 
 def everywhere(**states):
@@ -142,9 +146,12 @@ def test_diverged_is_failed_and_the_rest_is_done(study, tmp_path):
     runs = pd.read_csv(tmp_path / "small" / "runs.csv").set_index("run")
     bad, good = runs.index[runs["status"] == "failed"], runs.index[runs["status"] == "done"]
     outcome = call("status", study, "--results", tmp_path)
-    lines = {line.split()[0]: line for line in outcome.stdout.splitlines()}
-    assert re.search(r" failed +to do +\S+ train: failed after .*: training diverged", lines[bad.item()])
-    assert re.search(r" done +done +\S+ fold: done in ", lines[good.item()])
+    rows = outcome.stdout.splitlines()
+    lines = {name: line for name in runs.index for line in rows if f" {name} " in line}
+    assert re.search(
+        r"^seed 0 · lr 1000\.0 +failed +to do +\S+ +\S+ train: failed .*diverged", lines[bad.item()]
+    )
+    assert re.search(r"^seed 0 · lr 0\.001 +done +done +\S+ +\S+ fold: done in ", lines[good.item()])
     assert "train: 1 done, 1 failed" in outcome.stdout
 
 
@@ -450,7 +457,7 @@ def completed(*words, cwd):
 
 
 def test_what_is_completed(study, finished, tmp_path):
-    assert completed("spaceprobe", "st", cwd=tmp_path) == ["status"]
+    assert completed("spaceprobe", "sta", cwd=tmp_path) == ["status"]
     assert completed("spaceprobe", "run", "depth-sw", cwd=tmp_path)[0] == "depth-sweep"
     assert completed("spaceprobe", "run", "depth-sweep", "--fail", cwd=tmp_path) == ["--fail-fast"]
 

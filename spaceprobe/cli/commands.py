@@ -1,5 +1,7 @@
 """The commands."""
 
+import json
+import os
 import signal
 from importlib.metadata import version
 from pathlib import Path
@@ -12,8 +14,11 @@ from click.shell_completion import get_completion_class
 from spaceprobe.cli.figure_files import check_out, out_parameter
 from spaceprobe.cli.messages import notify, say, show_messages
 from spaceprobe.cli.options import (
+    ALL_FLAGS,
     StudyCall,
     config_argument,
+    flag_parameters,
+    json_parameter,
     message_parameters,
     only_parameter,
     results_parameter,
@@ -25,9 +30,12 @@ from spaceprobe.cli.path_command import draw_path, path
 from spaceprobe.cli.report_commands import compare, plot, report
 from spaceprobe.cli.run_stages import print_plan, run_stages
 from spaceprobe.cli.stage_commands import stage_command
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.cli.stage_flags import take_flags
+from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.stages import STAGES
 from spaceprobe.study.config import load_study
+from spaceprobe.study.config.finding import HERE
+from spaceprobe.study.shipped_studies import study_lines
 
 INTERRUPTED = 130  # a shell's exit code for a program that Ctrl-C ended
 TERMINATED = 143  # and for one that SIGTERM ended, as a batch system sends it
@@ -79,8 +87,9 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Measure how ReLU networks fold space, and what their weight matrices encode.
 
-    CONFIG is a study: a YAML file, or the name of a shipped one. It defaults to spaceprobe.yaml in the
-    current folder or, if there is none, to the shipped depth-sweep.
+    CONFIG is a study: a YAML file, the name of a shipped one (`spaceprobe studies` lists them), or a folder
+    of results. It defaults to spaceprobe.yaml in the current folder. Where there is none, `run` and `plan`
+    list the shipped studies, and the other commands take depth-sweep.
 
     Example: spaceprobe run quickstart
     """
@@ -90,48 +99,96 @@ def main() -> None:
 @click.command(
     params=[
         *study_parameters(),
+        *flag_parameters(ALL_FLAGS),
         *selection_parameters(),
         only_parameter(),
         *target_parameters(),
         *message_parameters(),
         click.Option(["--no-report"], is_flag=True, help="Do not make the report at the end."),
-    ]
+        click.Option(["--dry-run", "is_dry_run"], is_flag=True, help="The same as `spaceprobe plan`."),
+    ],
+    short_help="Take a study through its stages, and make its report.",
 )
 def run(**values: Any) -> None:
     """Take a study through its stages and make its report; what is up to date is skipped.
 
-    Example: spaceprobe run depth-sweep --jobs 2
+    A flag such as --epochs sets the setting that stands behind it.
+
+    Example: spaceprobe run quickstart --jobs 2
     """
-    call = StudyCall(**values)
-    run_stages(call, wants_report=not (call.only_stages or call.no_report))
+    call = _named_call(values)
+    if call.is_dry_run:
+        print_plan(call)
+    else:
+        run_stages(call, wants_report=not (call.only_stages or call.no_report))
 
 
-@click.command(params=[*study_parameters(), *selection_parameters(), only_parameter()])
+@click.command(
+    params=[
+        *study_parameters(),
+        *flag_parameters(ALL_FLAGS),
+        *selection_parameters(),
+        only_parameter(),
+        json_parameter("the plan"),
+    ],
+    short_help="Show what `run` would do, and why.",
+)
 def plan(**values: Any) -> None:
     """Show what `run` would do, and why; nothing is computed or written.
 
-    Example: spaceprobe plan depth-sweep --set training.epochs=40
+    Example: spaceprobe plan quickstart --set training.epochs=40
     """
-    print_plan(StudyCall(**values))
+    print_plan(_named_call(values))
 
 
-@click.command(params=[config_argument(), results_parameter()])
-def status(config: str | None, results: Path) -> None:
+def _named_call(values: dict[str, Any]) -> StudyCall:
+    """Return the call of a command that does not guess which study is meant.
+
+    Raises:
+        SettingsError: none is named, and there is none in the current folder.
+    """
+    if values["config"] is None and not os.path.lexists(HERE):
+        raise SettingsError(
+            f"no study is named, and there is no {HERE} in this folder; give a file, or one of these:\n\n"
+            + "\n".join(study_lines())
+            + "\n\nsuch as: spaceprobe run quickstart"
+        )
+    return StudyCall(flags=take_flags(ALL_FLAGS, values), **values)
+
+
+@click.command()
+def studies() -> None:
+    """List the studies that come with spaceprobe, with a line each.
+
+    Example: spaceprobe studies
+    """
+    for line in study_lines():
+        say(line)
+
+
+@click.command(
+    params=[config_argument(), results_parameter(), json_parameter("the states")],
+    short_help="Show what is done, running, failed or stale.",
+)
+def status(config: str | None, results: Path, is_json: bool) -> None:
     """Show what is done, running, failed or stale of a study as it was last started.
 
-    Example: spaceprobe status depth-sweep
+    Example: spaceprobe status quickstart
     """
-    from spaceprobe.results.status import study_status
+    from spaceprobe.results.status import status_facts, status_lines, study_status
 
-    for line in study_status(config, results):
-        say(line)
+    found = study_status(config, results)
+    if is_json:
+        say(json.dumps(status_facts(found), indent=1, ensure_ascii=False))
+    else:
+        say("\n".join(status_lines(found)))
 
 
 @click.command(params=study_parameters())
 def validate(config: str | None, overrides: tuple[str, ...]) -> None:
     """Check a study file and print the study as it is resolved.
 
-    Example: spaceprobe validate my-study.yaml --set training.epochs=5
+    Example: spaceprobe validate quickstart --set training.epochs=5
     """
     from spaceprobe.study.config import dump_study
     from spaceprobe.study.grid import check_settings, expand
@@ -145,12 +202,13 @@ def validate(config: str | None, overrides: tuple[str, ...]) -> None:
 
 
 @click.command(
+    short_help="Walk across CantorNet, whose folding is known.",
     params=[
         click.Option(
             ["-k", "num_folds"], type=click.IntRange(1, 8), default=2, show_default=True, help="Recursions."
         ),
         out_parameter(),
-    ]
+    ],
 )
 def cantor(num_folds: int, out: Path | None) -> None:
     """Walk across CantorNet, whose folding is known, exactly and with 11 points; --out draws the exact path.
@@ -165,7 +223,7 @@ def cantor(num_folds: int, out: Path | None) -> None:
     say(describe_cantornet(num_folds))
 
 
-@click.command()
+@click.command(short_help="Print the script by which a shell completes commands.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the script by which a shell completes commands, flags, studies and runs.
@@ -181,6 +239,7 @@ def completion(shell: str) -> None:
 main.add_command(run)
 main.add_command(plan)
 main.add_command(status)
+main.add_command(studies)
 for _stage in STAGES:
     main.add_command(stage_command(_stage))
 main.add_command(report)

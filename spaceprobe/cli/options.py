@@ -1,18 +1,21 @@
 """The arguments and flags that several commands share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
+from spaceprobe.cli.completion import complete_run, complete_setting, complete_study
 from spaceprobe.cli.messages import show_messages
+from spaceprobe.cli.stage_flags import Flags, StageFlag, stage_flags
 from spaceprobe.stages import STAGES
 from spaceprobe.study.jobs.compute_target import ComputeTarget
 
 if TYPE_CHECKING:
+    from spaceprobe.study.config import Study
     from spaceprobe.study.running.runner import RunOptions
 
 
@@ -48,6 +51,9 @@ class StudyCall:
         is_verbose: whether to show what each run does.
         log_file: where all messages are appended.
         no_report: whether not to make the report at the end.
+        is_dry_run: whether to print what there is to do instead.
+        is_json: whether to print that as JSON.
+        flags: flags of stages that were given.
     """
 
     config: str | None
@@ -67,10 +73,34 @@ class StudyCall:
     is_verbose: bool = False
     log_file: Path | None = None
     no_report: bool = False
+    is_dry_run: bool = False
+    is_json: bool = False
+    flags: Flags = field(default_factory=dict)
 
     def show_messages(self) -> None:
         """Show the messages that are asked for, from now on; see `show_chosen_messages`."""
         show_chosen_messages(is_quiet=self.is_quiet, is_verbose=self.is_verbose, log_file=self.log_file)
+
+    def load(self) -> "tuple[Study, Path]":
+        """Return the study, and the folder that holds its folder of results.
+
+        Raises:
+            click.UsageError: it is a folder of results, and another one is given.
+            SpaceprobeError: it cannot be read.
+        """
+        from spaceprobe.results.started import kept_folder, load_kept
+        from spaceprobe.study.config import load_study
+
+        folder = kept_folder(self.config)
+        if folder is None:
+            return load_study(self.config, self.overrides, self.flags), self.results
+        results = Path(os.path.normpath(folder)).parent if folder.name else Path("..")
+        if _is_given("results") and not _is_same(results, self.results):
+            raise click.UsageError(
+                f"--results {self.results}: {self.config} is itself a folder of results, where its study "
+                "stays; leave --results out, or give the study's file or name"
+            )
+        return load_kept(folder, self.overrides, self.flags), results
 
     def target(self) -> ComputeTarget:
         """Return where runs are computed.
@@ -113,9 +143,19 @@ class StudyCall:
         return RunOptions(self.only_runs, self.forces, self.trusts_code, self.is_fail_fast, self.is_quiet)
 
 
+def _is_same(folder: Path, other: Path) -> bool:
+    return os.path.realpath(folder) == os.path.realpath(other)
+
+
+def _is_given(parameter: str) -> bool:
+    """Return whether a parameter of the command stands on the command line."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source not in (None, click.core.ParameterSource.DEFAULT)
+
+
 def config_argument() -> click.Argument:
     """Return the study that a command is about."""
-    return click.Argument(["config"], required=False, metavar="[CONFIG]", shell_complete=_complete_study)
+    return click.Argument(["config"], required=False, metavar="[CONFIG]", shell_complete=complete_study)
 
 
 def study_parameters() -> list[click.Parameter]:
@@ -126,6 +166,7 @@ def study_parameters() -> list[click.Parameter]:
             ["--set", "overrides"],
             multiple=True,
             metavar="KEY=VALUE",
+            shell_complete=complete_setting,
             help="Override a setting; repeatable.",
         ),
     ]
@@ -152,7 +193,7 @@ def selection_parameters() -> list[click.Parameter]:
             multiple=True,
             metavar="NAME",
             help="Only this run; repeatable.",
-            shell_complete=_complete_run,
+            shell_complete=complete_run,
         ),
         click.Option(["--force", "forces"], is_flag=True, help="Compute what is up to date as well."),
         click.Option(
@@ -172,6 +213,24 @@ def only_parameter() -> click.Parameter:
         type=click.Choice([stage.name for stage in STAGES]),
         help="Only this stage; repeatable.",
     )
+
+
+def json_parameter(what: str) -> click.Parameter:
+    """Return the flag for JSON on stdout instead of lines.
+
+    Args:
+        what: what is printed.
+    """
+    return click.Option(["--json", "is_json"], is_flag=True, help=f"Print {what} as JSON, for scripts.")
+
+
+ALL_FLAGS = stage_flags(STAGES)
+"""The flags of all stages, for commands on several."""
+
+
+def flag_parameters(flags: Sequence[StageFlag]) -> list[click.Parameter]:
+    """Return flags of stages as click takes them."""
+    return [flag.option() for flag in flags]
 
 
 def target_parameters() -> list[click.Parameter]:
@@ -234,30 +293,3 @@ def show_chosen_messages(*, is_quiet: bool, is_verbose: bool, log_file: Path | N
     if is_quiet and is_verbose:
         raise click.UsageError("--quiet and --verbose do not go together")
     show_messages(is_quiet=is_quiet, is_verbose=is_verbose, log_file=log_file)
-
-
-def _complete_study(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    """Complete the name of a shipped study, or a file."""
-    del context, parameter
-    from spaceprobe.study.config.finding import shipped_configs
-
-    names = [name for name in shipped_configs() if name.startswith(start)]
-    # Files first: where they come, click's script for bash forgets what came before.
-    return [CompletionItem(start, type="file"), *(CompletionItem(name) for name in names)]
-
-
-def _complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    """Complete the name of a run of the study that was named."""
-    del parameter
-    from spaceprobe.errors import SpaceprobeError
-    from spaceprobe.study.config import load_study
-    from spaceprobe.study.grid import expand
-
-    values: Mapping[str, Any] = context.params
-    try:
-        # An option that lacks its value keeps click from naming what it has parsed.
-        config = values.get("config") or next(iter(context.args), None)
-        runs = expand(load_study(config, values.get("overrides") or ()))
-    except SpaceprobeError:
-        return []  # running the study tells what is wrong
-    return [CompletionItem(run.name) for run in runs if run.name.startswith(start)]

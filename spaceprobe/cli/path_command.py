@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
+from spaceprobe.cli.completion import complete_started_run
 from spaceprobe.cli.figure_files import check_out, out_parameter, write_figure
 from spaceprobe.cli.messages import say
 from spaceprobe.cli.options import config_argument, results_parameter
-from spaceprobe.errors import SpaceprobeError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,22 +33,6 @@ def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None)
     write_figure(path_figure(path_frame(trace), images), out)
 
 
-def _complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    """Complete the name of a run of the study as it was last started."""
-    del parameter
-    from spaceprobe.results.started import find_started
-    from spaceprobe.study.grid import expand
-
-    # With an option that lacks its value, click does not name the arguments that it has parsed.
-    config = context.params.get("config") or next(iter(context.args), None)
-    results = context.params.get("results") or Path("results")
-    try:
-        study, _ = find_started(config, results)
-    except SpaceprobeError:
-        return []  # there are no runs yet
-    return [CompletionItem(run.name) for run in expand(study) if run.name.startswith(start)]
-
-
 @click.command(
     params=[
         config_argument(),
@@ -57,7 +40,7 @@ def _complete_run(context: click.Context, parameter: click.Parameter, start: str
             ["--run", "run_name"],
             metavar="NAME",
             help="The network's run; needed where the study has several.",
-            shell_complete=_complete_run,
+            shell_complete=complete_started_run,
         ),
         click.Option(["--from", "source"], type=int, required=True, metavar="N", help="Start: a test image."),
         click.Option(["--to", "target"], type=int, required=True, metavar="N", help="End: a test image."),
@@ -83,7 +66,8 @@ def _complete_run(context: click.Context, parameter: click.Parameter, start: str
         ),
         out_parameter(),
         results_parameter(),
-    ]
+    ],
+    short_help="Walk the path between two test images through one network.",
 )
 def path(
     config: str | None,
@@ -100,7 +84,7 @@ def path(
 
     Images are numbered among the test images, from 0. The study is taken as it was last started.
 
-    Example: spaceprobe path quickstart --run 2x30-s0-26e7d0 --from 17 --to 4321 --out path.svg
+    Example: spaceprobe path quickstart --run 2x30-s0-edfdf2 --from 17 --to 42 --out path.svg
     """
     if num_points is not None and method != "sampled":
         raise click.UsageError("--points goes with --method sampled; an exact path has no points")

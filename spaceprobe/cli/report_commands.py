@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spaceprobe.cli.completion import complete_figure
 from spaceprobe.cli.figure_files import check_out, out_parameter, write_figure
 from spaceprobe.cli.messages import notify, notify_changes, say
 from spaceprobe.cli.options import (
@@ -28,7 +29,7 @@ def report(
 ) -> None:
     """Make the page of a study, and its figures as SVG and PNG.
 
-    Example: spaceprobe report depth-sweep
+    Example: spaceprobe report quickstart
     """
     show_chosen_messages(is_quiet=is_quiet, is_verbose=is_verbose, log_file=log_file)
     study, folder = find_started(config, results)
@@ -47,7 +48,7 @@ def report(
 @click.command(
     params=[
         click.Argument(["config"], metavar="CONFIG", shell_complete=config_argument().shell_complete),
-        click.Argument(["kind"], required=False, metavar="[KIND]"),
+        click.Argument(["kind"], required=False, metavar="[KIND]", shell_complete=complete_figure),
         out_parameter(),
         results_parameter(),
     ]
@@ -55,7 +56,7 @@ def report(
 def plot(config: str, kind: str | None, out: Path | None, results: Path) -> None:
     """Draw one figure of a study; without KIND, list the figures.
 
-    Example: spaceprobe plot depth-sweep depth --out depth.pdf
+    Example: spaceprobe plot quickstart depth --out depth.pdf
     """
     check_out(out)
     study, folder = find_started(config, results)
@@ -104,7 +105,8 @@ def plot(config: str, kind: str | None, out: Path | None, results: Path) -> None
             metavar="R",
             help="With --same: the relative tolerance of all numbers, in place of each column's own.",
         ),
-    ]
+    ],
+    short_help="Put two studies side by side: differences with intervals.",
 )
 def compare(
     first: str, second: str, results: Path, out: Path | None, is_same_asked: bool, rtol: float | None

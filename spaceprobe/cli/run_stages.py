@@ -1,8 +1,9 @@
 """Takes a study through stages for a command, and prints what they have to do and what they did."""
 
+import json
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from spaceprobe.cli.messages import notify, notify_changes, say
-from spaceprobe.cli.options import StudyCall
+from spaceprobe.cli.options import ALL_FLAGS, StudyCall
 from spaceprobe.files import is_writable
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import Stage
-from spaceprobe.study.config import Study, load_study
+from spaceprobe.study.config import Study
 
 if TYPE_CHECKING:
     from spaceprobe.study.running.planning import StudyPlan
@@ -23,33 +24,26 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def run_stages(
-    call: StudyCall,
-    stages: Sequence[Stage] | None = None,
-    flags: Mapping[str, tuple[str, str]] | None = None,
-    *,
-    wants_report: bool = False,
-) -> None:
+def run_stages(call: StudyCall, stages: Sequence[Stage] | None = None, *, wants_report: bool = False) -> None:
     """Take a study through stages, print the results, and exit with 1 if a run failed.
 
     Args:
         call: what the command line says.
         stages: the stages; None for those that the call chooses.
-        flags: flags that set a setting, as written, with their values, by the setting's dotted key.
         wants_report: whether to make the report at the end.
     """
     call.show_messages()
     target, options = call.target(), call.options()
-    study = load_study(call.config, call.overrides, flags or {})
-    stages = _chosen(study, call.only_stages) if stages is None else stages
+    study, results = call.load()
+    stages = _chosen(study, call) if stages is None else stages
     from spaceprobe.study.running.runner import Runner
 
     def show_plan(plan: "StudyPlan") -> None:
         if plan.busy and not call.is_quiet:
             _print_plan(plan, notify)
 
-    options = replace(options, is_changed_by_call=bool(call.overrides or flags))
-    runner = Runner(study, call.results, options, target)
+    options = replace(options, is_changed_by_call=bool(call.overrides or call.flags))
+    runner = Runner(study, results, options, target)
     outcome = runner.run(stages, show_plan)
     say(outcome.text)
     for warning in outcome.warnings:
@@ -72,28 +66,41 @@ def run_stages(
 
 def print_plan(call: StudyCall) -> None:
     """Print what a study's stages have to do, and why."""
+    call.show_messages()
     options = call.options()
-    study = load_study(call.config, call.overrides)
-    stages = _chosen(study, call.only_stages)
+    study, results = call.load()
+    stages = _chosen(study, call)
+    from spaceprobe.study.running.plan_facts import plan_facts
     from spaceprobe.study.running.runner import Runner
 
-    runner = Runner(study, call.results, options)
-    _print_plan(runner.plan(stages), say)
+    runner = Runner(study, results, options)
+    plan = runner.plan(stages)
+    if call.is_json:
+        say(json.dumps(plan_facts(plan), indent=1, ensure_ascii=False))
+    else:
+        _print_plan(plan, say)
     notify_changes(runner.folder)
 
 
-def _chosen(study: Study, only_stages: Sequence[str]) -> list[Stage]:
+def _chosen(study: Study, call: StudyCall) -> list[Stage]:
     """Return the stages of a study, or those of them that are asked for.
 
     Raises:
-        click.UsageError: the study does not have one of them.
+        click.UsageError: the study does not have one of them, or a flag belongs to none of them.
     """
-    for name in only_stages:
+    for flag in ALL_FLAGS:
+        is_given = any(key in call.flags for key in flag.keys)
+        if is_given and not {*flag.stages} & {*study.stages}:
+            raise click.UsageError(
+                f"{flag.name} belongs to {' and '.join(flag.stages)}, not a stage of {study.name}; its "
+                f"stages are {', '.join(study.stages)}"
+            )
+    for name in call.only_stages:
         if name not in study.stages:
             raise click.UsageError(
                 f"--only {name}: not a stage of {study.name}; its stages are {', '.join(study.stages)}"
             )
-    return [stage for stage in STAGES if stage.name in (only_stages or study.stages)]
+    return [stage for stage in STAGES if stage.name in (call.only_stages or study.stages)]
 
 
 def _print_plan(plan: "StudyPlan", print_line: Callable[[str], None]) -> None:

@@ -1,8 +1,6 @@
 """One command for each stage, its flags made from the settings that the stage declares."""
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,37 +9,37 @@ import click
 from spaceprobe.cli.messages import notify, say
 from spaceprobe.cli.options import (
     StudyCall,
+    flag_parameters,
     message_parameters,
     selection_parameters,
     study_parameters,
     target_parameters,
 )
 from spaceprobe.cli.run_stages import run_stages
-from spaceprobe.stages.stage import FileInput, Flag, Stage
+from spaceprobe.cli.stage_flags import stage_flags, take_flags
+from spaceprobe.stages.stage import FileInput, Stage
 from spaceprobe.study.file_input import work_on_file
 
 
 def stage_command(stage: Stage) -> click.Command:
     """Return the command of a stage."""
-    settings = list(_flagged_settings(stage))
+    flags = stage_flags([stage])
     file_options = _file_parameters(stage.file_input) if stage.file_input else []
 
     def callback(**values: Any) -> None:
         of_file = {str(option.name): values.pop(str(option.name)) for option in file_options}
-        given = [(setting, values.pop(setting.parameter)) for setting in settings]
-        call = StudyCall(**values)
+        call = StudyCall(flags=take_flags(flags, values), **values)
         if stage.file_input and any(value is not None for value in of_file.values()):
             _work_on_file(stage.name, stage.file_input, of_file, call)
         else:
-            flags = {setting.key: (setting.flag.name, value) for setting, value in given if value is not None}
-            run_stages(call, (stage,), flags)
+            run_stages(call, (stage,))
 
     return click.Command(
         stage.name,
         callback=callback,
         params=[
             *study_parameters(),
-            *(setting.option() for setting in settings),
+            *flag_parameters(flags),
             *selection_parameters(),
             *target_parameters(),
             *message_parameters(),
@@ -49,39 +47,6 @@ def stage_command(stage: Stage) -> click.Command:
         ],
         help=f"{stage.summary}\n\nExample: {stage.example}",
     )
-
-
-@dataclass(frozen=True)
-class _FlaggedSetting:
-    """A setting that a flag sets.
-
-    Attributes:
-        key: its dotted key.
-        flag: the flag.
-        description: of the setting.
-    """
-
-    key: str
-    flag: Flag
-    description: str
-
-    @property
-    def parameter(self) -> str:
-        """The name of its parameter in click."""
-        return f"flag_{self.key.replace('.', '_')}"
-
-    def option(self) -> click.Option:
-        """Return the flag as click takes it."""
-        bare: dict[str, Any] = {"is_flag": False, "flag_value": self.flag.bare} if self.flag.bare else {}
-        help_text = f"{self.description} [{self.key}]"
-        return click.Option([self.flag.name, self.parameter], help=help_text, metavar="VALUE", **bare)
-
-
-def _flagged_settings(stage: Stage) -> Iterator[_FlaggedSetting]:
-    for section, model in stage.sections.items():
-        for field, info in model.model_fields.items():
-            for flag in (item for item in info.metadata if isinstance(item, Flag)):
-                yield _FlaggedSetting(f"{section}.{field}", flag, info.description or "")
 
 
 def _file_parameters(file_input: FileInput) -> list[click.Option]:

@@ -1,13 +1,15 @@
 """Finds a study that was started before, by its name or its folder of results."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.study.config import Study, load_study
-from spaceprobe.study.config.finding import check_name, study_name
+from spaceprobe.study.config.finding import check_name, find_config, study_name
 from spaceprobe.study.config.problems import ConfigError
-from spaceprobe.study.layout import STUDY_FILE
+from spaceprobe.study.config.study import HEADER
+from spaceprobe.study.layout import EVENTS, NOTES, PROVENANCE, RUNS, STUDY_FILE
 
 
 def find_started(config: str | None, results: Path) -> tuple[Study, Path]:
@@ -21,10 +23,9 @@ def find_started(config: str | None, results: Path) -> tuple[Study, Path]:
     Raises:
         SpaceprobeError: the study was never started there.
     """
-    own = Path(config) if config else None
-    if own is not None and _is_file(own / STUDY_FILE):
-        folder = Path(os.path.abspath(own))  # noqa: PTH100  # with a name, where it is given as `.`
-        return _load(own / STUDY_FILE, folder.name), own
+    own = _folder_of(config)
+    if own is not None:
+        return _load(own / STUDY_FILE, name_of_folder(own)), own
     name = study_name(config)
     folder = results / name
     if not name or not _is_file(folder / STUDY_FILE):
@@ -35,12 +36,78 @@ def find_started(config: str | None, results: Path) -> tuple[Study, Path]:
     return _load(folder / STUDY_FILE, name), folder
 
 
-def _load(path: Path, name: str) -> Study:
+def kept_folder(config: str | None) -> Path | None:
+    """Return the folder of results that names a study to be taken through its stages, or None.
+
+    It is the folder, or the ``study.yaml`` that spaceprobe keeps in it. A bare name of a study means the
+    study, even if a folder of that name lies in the current one.
+
+    Args:
+        config: the study, as `spaceprobe run` takes it.
+    """
+    if config and Path(config).name == config and _is_study(config):
+        return None
+    return _folder_of(config)
+
+
+def name_of_folder(folder: Path) -> str:
+    """Return the name of the study whose folder of results it is, also where it is given as ``.``."""
+    return Path(os.path.abspath(folder)).name  # noqa: PTH100  # a link keeps its name
+
+
+def load_kept(
+    folder: Path, overrides: Sequence[str] = (), flags: Mapping[str, tuple[str, str]] | None = None
+) -> Study:
+    """Return the study that is kept in its folder of results, with settings of the command line.
+
+    Raises:
+        SpaceprobeError: it cannot be read, or the settings are wrong.
+    """
+    return _load(folder / STUDY_FILE, name_of_folder(folder), overrides, flags)
+
+
+def _folder_of(config: str | None) -> Path | None:
+    """Return the folder of results that a user names by itself or by the ``study.yaml`` in it, or None."""
+    if not config:
+        return None
+    path = Path(config)
+    if _is_file(path / STUDY_FILE):
+        return path
+    return path.parent if path.name == STUDY_FILE and _is_kept(path) else None
+
+
+def _is_kept(path: Path) -> bool:
+    """Return whether a file is a study that spaceprobe keeps: it says so, and stands among results."""
+    if not _is_file(path):
+        return False  # opening a pipe would wait
     try:
-        return load_study(path, name=name)
+        with path.open(encoding="utf-8", errors="replace") as file:
+            is_ours = file.readline(len(HEADER)) == HEADER
+    except OSError:
+        return False
+    return is_ours and any(os.path.lexists(path.parent / name) for name in (RUNS, PROVENANCE, EVENTS, NOTES))
+
+
+def _is_study(name: str) -> bool:
+    """Return whether a bare name is that of a study in ``configs`` or of a shipped one, or a file."""
+    try:
+        path = find_config(name)
+    except ConfigError:
+        return False
+    return _is_file(path) and path.name != STUDY_FILE
+
+
+def _load(
+    path: Path,
+    name: str,
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, tuple[str, str]] | None = None,
+) -> Study:
+    try:
+        return load_study(path, overrides, flags, name=name)
     except ConfigError as error:
-        if check_name(name, path):
-            raise  # the folder's name is wrong, not the file
+        if check_name(name, path) or any(place.rank for place, _ in error.errors):
+            raise  # the folder's name or the command line is wrong, not the file
         raise SettingsError(
             f"{error}\nspaceprobe wrote this file, so it is an older version's or was edited: `spaceprobe "
             "run` of the study itself writes it again"

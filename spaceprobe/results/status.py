@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spaceprobe.files import last_line
+from spaceprobe.results.folder_size import FolderSize, size_of
 from spaceprobe.results.started import find_started
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import FinishedPart, RunStage
@@ -27,17 +29,45 @@ class RunStatus:
 
     Attributes:
         run: its name.
+        label: the values of its axes.
         states: its state in each stage, by the stage's name.
         last_line: of its log; empty where it has none.
     """
 
     run: str
+    label: str
     states: dict[str, str]
     last_line: str
 
 
-def study_status(config: str | None, results: Path) -> Iterator[str]:
-    """Yield lines to print: a table of runs, and the number of runs in each state.
+@dataclass(frozen=True)
+class StudyStatus:
+    """The progress of a study as it was last started.
+
+    Attributes:
+        study: its name.
+        folder: its folder of results.
+        stages: the names of its stages that compute something for runs.
+        runs: the progress of each run.
+        num_runners: how many runners are at work.
+        size: what its folder occupies.
+    """
+
+    study: str
+    folder: Path
+    stages: Sequence[str]
+    runs: Sequence[RunStatus]
+    num_runners: int
+    size: FolderSize
+
+    def counts(self, stage: str) -> dict[str, int]:
+        """Return how many runs are in each state of a stage, without states that none is in."""
+        counts = Counter(status.states[stage] for status in self.runs)
+        return {state: counts[state] for state in STATES if counts[state]}
+
+
+def study_status(config: str | None, results: Path) -> StudyStatus:
+    """Return the progress of a study without writing anything.
 
     Args:
         config: the study, as `find_started` takes it.
@@ -49,16 +79,38 @@ def study_status(config: str | None, results: Path) -> Iterator[str]:
     study, folder = find_started(config, results)
     runs = run_states(study, folder)
     stages = [stage.name for stage in _stages(study)]
-    width = max(len("run"), *(len(status.run) for status in runs))
-    yield "  ".join([f"{'run':<{width}}", *(f"{stage:<7}" for stage in stages), "last line of its log"])
-    for status in runs:
-        cells = [f"{status.states[stage]:<7}" for stage in stages]
-        yield "  ".join([f"{status.run:<{width}}", *cells, status.last_line]).rstrip()
-    for stage in stages:
-        counts = Counter(status.states[stage] for status in runs)
-        yield f"{stage}: " + ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-    num_runners = len(runners_at_work(folder))
-    yield f"{num_runners or 'no'} runner{'s' * (num_runners != 1)} at work"
+    return StudyStatus(study.name, folder, stages, runs, len(runners_at_work(folder)), size_of(folder))
+
+
+def status_lines(status: StudyStatus) -> Iterator[str]:
+    """Yield lines to print: a table of runs, and what is so of the study as a whole."""
+    width = max(len("run"), *(len(run.label) for run in status.runs))
+    names = max(len("folder"), *(len(run.run) for run in status.runs))
+    heads = [f"{'run':<{width}}", *(f"{stage:<7}" for stage in status.stages), f"{'folder':<{names}}"]
+    yield "  ".join([*heads, "last line of its log"])
+    for run in status.runs:
+        cells = [f"{run.states[stage]:<7}" for stage in status.stages]
+        yield "  ".join([f"{run.label:<{width}}", *cells, f"{run.run:<{names}}", run.last_line]).rstrip()
+    for stage in status.stages:
+        yield f"{stage}: " + ", ".join(f"{count} {state}" for state, count in status.counts(stage).items())
+    yield f"{status.num_runners or 'no'} runner{'s' * (status.num_runners != 1)} at work"
+    yield f"{status.folder} occupies {status.size}"
+
+
+def status_facts(status: StudyStatus) -> dict[str, Any]:
+    """Return the same as values that JSON can hold; docs/running.md, "For scripts" describes them."""
+    return {
+        "study": status.study,
+        "folder": str(status.folder),
+        "num_runners": status.num_runners,
+        "num_files": status.size.num_files,
+        "num_bytes": status.size.num_bytes,
+        "counts": {stage: status.counts(stage) for stage in status.stages},
+        "runs": [
+            {"run": run.run, "label": run.label, "stages": run.states, "last_line": run.last_line}
+            for run in status.runs
+        ],
+    }
 
 
 def run_states(study: Study, folder: Path) -> list[RunStatus]:
@@ -75,7 +127,7 @@ def run_states(study: Study, folder: Path) -> list[RunStatus]:
             for stage in _stages(study)
         }
         line = last_line(parts.run_folder(run) / RUN_LOG) or ""
-        statuses.append(RunStatus(run.name, states, line.strip()))
+        statuses.append(RunStatus(run.name, run.label, states, line.strip()))
     return statuses
 
 

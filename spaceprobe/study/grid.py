@@ -19,6 +19,18 @@ from spaceprobe.study.config import Study
 HASH_LENGTH = 6
 """Hexadecimal digits at a name's end (chosen; names that would be equal get more)."""
 
+_SPEAK_FOR_THEMSELVES = {
+    "network.architecture",
+    "network.activation",
+    "network.model",
+    "data.dataset",
+    "training.optimizer",
+}
+"""Settings whose values say which setting they are of."""
+
+_SHORT_NAMES = {"learning_rate": "lr"}
+"""What a label calls a setting."""
+
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
@@ -39,6 +51,11 @@ class Run:
     identity: Mapping[str, object]
     axes: Mapping[str, object]
     probes: "Probes" = field(repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """The values of its axes for a reader, such as ``2x30 · lr 0.003 · seed 0``."""
+        return label_of(self.axes) or _label(self.sections)
 
     def variants(self, stage: Stage) -> list[Sections]:
         """Return the settings that a stage has on this run, once for each combination of its swept settings.
@@ -88,6 +105,25 @@ def expand(study: Study) -> list[Run]:
         Run(name, sections, identity, axes, probes)
         for name, identity, (axes, sections) in zip(names, identities, points, strict=True)
     ]
+
+
+def label_of(axes: Mapping[str, object]) -> str:
+    """Return the values of some axes for a reader, in their order; empty where there are none.
+
+    >>> label_of({"network.architecture": "2x30", "training.learning_rate": 0.003, "training.seed": 0})
+    '2x30 · lr 0.003 · seed 0'
+    >>> label_of({"data.train_images": 500, "training.snapshots": [1, 3]})
+    'train images 500 · snapshots 1,3'
+    """
+    return " · ".join(_axis_value(key, value) for key, value in axes.items())
+
+
+def _axis_value(key: str, value: object) -> str:
+    text = ",".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
+    if key in _SPEAK_FOR_THEMSELVES:
+        return text
+    name = key.rpartition(".")[2]
+    return f"{_SHORT_NAMES.get(name, name.replace('_', ' '))} {text}"
 
 
 def check_settings(runs: Sequence[Run], stages: Sequence[Stage]) -> None:

@@ -11,7 +11,7 @@ from spaceprobe.stages.stage import RunStage
 STAGE = RunStage(
     name="fold",
     summary="Measure the space folding of trained networks.",
-    example="spaceprobe fold depth-sweep --pairs 3-8,8-3 --method exact",
+    example="spaceprobe fold quickstart --pairs 3-8,8-3 --method exact",
     sections={
         **{name: model for entry in ENDPOINTS.values() for name, model in entry.sections.items()},
         "folding": FoldingSettings,

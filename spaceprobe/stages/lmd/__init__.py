@@ -12,7 +12,7 @@ from spaceprobe.stages.train.parts import sources
 STAGE = RunStage(
     name="lmd",
     summary="Decompose the weight matrices of trained networks.",
-    example="spaceprobe lmd depth-sweep --metric identity,laplacian --epoch last",
+    example="spaceprobe lmd quickstart --metric identity,laplacian --epoch last",
     sections={"lmd": LmdSettings},
     tables=TABLES,
     needs=("train",),

@@ -7,8 +7,8 @@ from spaceprobe.stages.summarize.tables import TABLES
 
 STAGE = StudyStage(
     name="summarize",
-    summary="Aggregate the folding of every network and correlate it with depth and width.",
-    example="spaceprobe summarize depth-sweep",
+    summary="Aggregate folding, and correlate it with depth and width.",
+    example="spaceprobe summarize quickstart",
     sections={},
     tables=TABLES,
     needs=("train", "fold"),

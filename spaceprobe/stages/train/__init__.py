@@ -10,7 +10,7 @@ from spaceprobe.stages.train.tables import TABLES, tabulate, tabulate_failed
 STAGE = RunStage(
     name="train",
     summary="Train the networks of a study.",
-    example="spaceprobe train depth-sweep --epochs 5",
+    example="spaceprobe train quickstart --epochs 5",
     sections={"data": DataSettings, "network": NetworkSettings, "training": TrainingSettings},
     tables=TABLES,
     needs=(),

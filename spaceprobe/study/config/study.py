@@ -15,7 +15,8 @@ from spaceprobe.study.slurm_settings import SlurmSettings
 Axes = Mapping[str, tuple[object, ...]]
 """The plain values of each swept setting by dotted key, in the order of the file."""
 
-_HEADER = "# The study as it was resolved: every setting, defaults and command line included.\n"
+HEADER = "# The study as it was resolved: every setting, defaults and command line included.\n"
+"""The first line of the file that spaceprobe keeps with the results of a study."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Study:
 
 def dump_study(study: Study) -> str:
     """Return a study as YAML that loads as the same study."""
-    return _HEADER + yaml.dump(
+    return HEADER + yaml.dump(
         study.resolved(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
     )
 

@@ -1,7 +1,7 @@
 """What the stages of a study have to do, and why."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +61,7 @@ class StudyPlan:
         stages: the stages, in order.
         plans: what those of them that compute something for runs have to do.
         current: the names of the other stages, those of tables, whose tables will not change.
+        labels: of the runs, by their names.
     """
 
     study: str
@@ -69,6 +70,7 @@ class StudyPlan:
     stages: Sequence[Stage]
     plans: Sequence[StagePlan]
     current: Collection[str]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def busy(self) -> list[RunStage]:
@@ -198,9 +200,16 @@ def _why(plan: StagePlan) -> str:
 
 def _estimate(plan: StagePlan, amount: int) -> str:
     """Return how long it may take, on one core, as far as finished parts tell."""
-    if not plan.amount_kept or plan.duration_kept_s <= 0:
+    seconds = estimate_s(plan, amount)
+    if seconds is None:
         return ""
-    seconds = plan.duration_kept_s / plan.amount_kept * amount
     if seconds < 60:
         return f", about {max(1, round(seconds))} s"
     return f", about {round(seconds / 60)} min" if seconds < 5400 else f", about {seconds / 3600:.1f} h"
+
+
+def estimate_s(plan: StagePlan, amount: int) -> float | None:
+    """Return how many seconds an amount of work may take on one core; None if no finished part tells."""
+    if not plan.amount_kept or plan.duration_kept_s <= 0:
+        return None
+    return plan.duration_kept_s / plan.amount_kept * amount

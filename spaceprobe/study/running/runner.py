@@ -202,7 +202,8 @@ class Runner:
         is_idle = not any(plan.busy for plan in plans)
         of_tables = [stage for stage in stages if not isinstance(stage, RunStage)]
         current = {stage.name for stage in of_tables if is_idle and self._tables.is_current(stage)}
-        return StudyPlan(self.study.name, self.folder, len(self._selected), stages, plans, current)
+        labels = {run.name: run.label for run in self._selected}
+        return StudyPlan(self.study.name, self.folder, len(self._selected), stages, plans, current, labels)
 
     def run(self, stages: Sequence[Stage], on_plan: Callable[[StudyPlan], None]) -> StudyOutcome:
         """Take the study through stages, up to the first with a failed run if that is to end it.
