@@ -30,8 +30,8 @@ sweep:
   training.seed: [0, 1]
 """
 TABLES = {
-    "runs": "run,architecture,depth,width,activation,dataset,seed,num_parameters,train_loss,train_accuracy,"
-    "test_loss,test_accuracy,status,error",
+    "runs": "run,architecture,depth,width,activation,dataset,seed,num_parameters,initial_digest,train_loss,"
+    "train_accuracy,test_loss,test_accuracy,status,error",
     "training": "run,epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy",
     "folding": "run,epoch,source_class,target_class,measure,method,num_points,num_paths,num_sources,"
     "num_targets,zero_length,folded,mean,max,q05,q25,q50,q75,q95,row_max_median",
@@ -54,17 +54,19 @@ TABLES = {
     "lmd_semantics": "run,epoch,layer,axis,share,shuffled_mean,shuffled_sd,shuffled_q95,shuffled_max,p_value,"
     "class_variance,variance",
     "folding_histogram": "run,epoch,measure,method,num_points,low,high,num_paths",
-    "aggregates": "run,architecture,depth,width,activation,dataset,seed,num_parameters,test_accuracy,state,"
-    "method,num_points,num_pairs,num_sources,num_targets,chi_zero_length,chi_folded,chi_folded_mean,chi_mean,"
+    "aggregates": "run,architecture,depth,width,activation,dataset,seed,num_parameters,state,test_accuracy,"
+    "accuracy_of,method,num_points,num_pairs,num_sources,num_targets,chi_zero_length,chi_folded,"
+    "chi_folded_mean,chi_mean,"
     "chi_max,chi_q05,chi_q25,chi_q50,chi_q75,chi_q95,chi_row_max_median,peak_zero_length,peak_folded,"
     "peak_folded_mean,peak_mean,peak_max,peak_q05,peak_q25,peak_q50,peak_q75,peak_q95,peak_row_max_median,note",
     "architectures": "state,architecture,depth,width,activation,dataset,method,num_points,num_seeds,"
-    "test_accuracy_mean,test_accuracy_sd,test_accuracy_low,test_accuracy_high,"
+    "accuracy_of,test_accuracy_mean,test_accuracy_sd,test_accuracy_low,test_accuracy_high,"
     "chi_folded_mean_mean,chi_folded_mean_sd,chi_folded_mean_low,chi_folded_mean_high,"
     "chi_max_mean,chi_max_sd,chi_max_low,chi_max_high,"
-    "chi_row_max_median_mean,chi_row_max_median_sd,chi_row_max_median_low,chi_row_max_median_high",
-    "correlations": "predictor,response,state,given,min_accuracy,seed,num_runs,num_seeds,pearson,"
-    "pearson_low,pearson_high,spearman,slope,slope_low,slope_high,interval,note",
+    "chi_row_max_median_mean,chi_row_max_median_sd,chi_row_max_median_low,chi_row_max_median_high,"
+    "note",
+    "correlations": "predictor,response,state,at,given,min_accuracy,accuracy_of,seed,num_runs,num_seeds,"
+    "pearson,pearson_low,pearson_high,spearman,slope,slope_low,slope_high,interval,note",
 }
 
 

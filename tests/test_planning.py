@@ -222,8 +222,9 @@ def test_a_change_redoes_what_depends_on_it(study, copied, change):
     assert outcome.exit_code == 0, outcome.output
     assert rewritten(copied, before) == {(run, part) for run in change.runs for part in change.redone}
     assert planned(study, copied, change.overrides) == (set(), set(), {})
-    # the tables hold the runs that are asked for, and no other
-    runs = {plain(run.name) for run in expand(load_study(str(study), change.overrides))}
+    # the tables hold the runs that are asked for, and no other; but fewer of them replace nothing
+    asked = {plain(run.name) for run in expand(load_study(str(study), change.overrides))}
+    runs = {*RUNS} if asked < {*RUNS} else asked
     for table in ("runs", "folding", "lmd_layers"):
         assert {plain(name) for name in pd.read_csv(copied / "tiny" / f"{table}.csv")["run"]} == runs
     # and back: nothing else was lost

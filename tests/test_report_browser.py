@@ -232,15 +232,16 @@ def test_a_table_filters_by_what_is_typed(opened, tmp_path_factory):
     field.focus()
     page.keyboard.type("TRAINED 3x6")
     shown = [row.inner_text() for row in rows.all() if row.is_visible()]
-    assert len(shown) == 1
+    assert len(shown) == 2  # the difference has the accuracy of the trained network, and says so
     assert re.match(r"trained\s+3x6\s", shown[0])
-    assert status.inner_text() == "1 of 9 rows"
+    assert re.match(r"difference\s+3x6\s", shown[1])
+    assert status.inner_text() == "2 of 9 rows"
     for text, num_rows in (("x6", 3), ("rained", 0), ("UNTRAINED", 3)):
         field.fill(text)  # a word matches where it begins
         assert status.inner_text() == f"{num_rows} of 9 rows"
     field.fill("trained 3x6")
     page.locator("#table-architectures th button").first.click()  # sorting keeps what is hidden
-    assert sum(row.is_visible() for row in rows.all()) == 1
+    assert sum(row.is_visible() for row in rows.all()) == 2
     field.focus()
     page.keyboard.type(" nowhere")
     assert status.inner_text() == "0 of 9 rows"

@@ -38,7 +38,7 @@ def results():
     frames = make_tables(learning_rate=(0.1, 0.2))
     frames["correlations"] = pd.DataFrame(
         {
-            "predictor": "depth", "response": "chi_max", "state": ["trained"], "given": "none",
+            "predictor": "depth", "response": "chi_max", "state": ["trained"], "at": "none", "given": "none",
             "min_accuracy": 0.0, "seed": "all", "pearson": 0.5, "pearson_low": 0.4, "pearson_high": 0.6,
             "interval": "t over seeds",
         }

@@ -21,11 +21,15 @@ from functools import cache
 from importlib import import_module
 from importlib.util import resolve_name
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage, Sections
+
+_PARSING = Lock()
+"""One thread parses at a time: several upset Python 3.11's count of the recursion depth (a SystemError)."""
 
 DECLARATIONS = re.compile(
     r"spaceprobe\.(errors|files|registry|tables(\..+)?|(data|networks|stages\.\w+\.\w+)\.entry"
@@ -156,7 +160,8 @@ class Sources:
             file = self._file(module)
             package = module if file.path.name == "__init__.py" else module.rpartition(".")[0]
             try:
-                tree = ast.parse(file.text)
+                with _PARSING:
+                    tree = ast.parse(file.text)
             except SyntaxError as error:
                 place = f"{file.path}:{error.lineno}"
                 raise SpaceprobeError(f"{place}: syntax error ({error.msg}); fix it") from error
