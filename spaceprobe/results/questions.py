@@ -52,7 +52,7 @@ def correlation_row(
 ) -> int | None:
     """Return the one of `correlation_rows` that is over all networks; None where there is none.
 
-    Where something else is swept its ``at`` is "pooled", and whoever shows it has to say so.
+    Where something else is swept its ``at`` is "pooled", and what shows it has to say so.
     """
     rows = correlation_rows(frames, predictor, state, given=given)
     return rows.get(NOTHING_ELSE, rows.get(POOLED))

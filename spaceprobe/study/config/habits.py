@@ -30,7 +30,7 @@ def whole_numbers(value: Mapping[str, object], limit: int = MAX_NODES) -> list[i
     """
     found = f"found {as_yaml(value)}"
     first, last, step = value.get("from"), value.get("to"), value.get("step", 1)
-    # type, not isinstance: true is no number here
+    # type, not isinstance: true is not a number here
     if {*value} - {"from", "to", "step"} or not (type(first) is type(last) is type(step) is int):
         raise ValueError(
             f"{found}, allowed: whole numbers as in {{from: 0, to: 8, step: 2}}; step may be left out"
