@@ -9,13 +9,15 @@ import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+from tests import shape_checks
+
 # One thread: 1 and 2 threads give different last bits, and the suite runs on all cores already.
 torch.set_num_threads(1)
 
 # The compiled walk stays outside: the hook's wrappers break numba's njit.
 CHECKED = ["analysis", "data", "lmd", "networks", "weights"]
 CHECKED += [f"folding.{name}" for name in ("counts", "layers", "measure", "plane", "sampled", "tally")]
-install_import_hook([f"spaceprobe.{name}" for name in CHECKED], "beartype.beartype")
+install_import_hook([f"spaceprobe.{name}" for name in CHECKED], f"{shape_checks.__name__}.checked_once")
 
 # The machine's speed is not what these tests are about; the same examples everywhere are.
 settings.register_profile("spaceprobe", deadline=None, derandomize=bool(os.environ.get("CI")))
