@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float64
 from scipy.special import ndtri, stdtrit
 
@@ -134,13 +135,16 @@ def _spearman(
     given: Float64[np.ndarray, "runs"] | None,
 ) -> float | None:
     """Return the correlation of the ranks, or None where the given ranks leave nothing of them."""
-    from scipy.stats import rankdata  # here: it takes half a second, and few that import this module need it
-
-    given_ranks = None if given is None else rankdata(given)
-    x, y = (_residual(rankdata(column), given_ranks) for column in (predictor, response))
+    given_ranks = None if given is None else _ranks(given)
+    x, y = (_residual(_ranks(column), given_ranks) for column in (predictor, response))
     if min(_norm(x), _norm(y)) <= ROUNDING * len(x):
         return None
     return _cosine(x, y)
+
+
+def _ranks(column: Float64[np.ndarray, "runs"]) -> Float64[np.ndarray, "runs"]:
+    """Return the ranks from 1; equal values share the mean of theirs."""
+    return pd.Series(column).rank().to_numpy(float)
 
 
 def _residual(

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64
-from scipy import stats
 
 from spaceprobe.analysis.association import CONFIDENCE, ROUNDING, Interval, is_constant
 from spaceprobe.analysis.over_seeds import MIN_SEEDS, interval_around
@@ -129,6 +128,8 @@ def _unpaired(num_pairs: int, num_a: int, num_b: int) -> list[str]:
 
 def _interval(x: Float64[np.ndarray, "as"], y: Float64[np.ndarray, "bs"], *, is_paired: bool) -> Interval:
     """Return the interval of the mean of y minus that of x; NaN below two values a side."""
+    from scipy import stats  # here: it takes half a second, and few that import this module need it
+
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # of one value, or of equal ones
         test = stats.ttest_rel(y, x) if is_paired else stats.ttest_ind(y, x, equal_var=False)
     low, high = test.confidence_interval(CONFIDENCE)

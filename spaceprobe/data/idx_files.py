@@ -50,6 +50,9 @@ class IdxSet:
 
 MNIST = IdxSet("mnist", "MNIST", is_in_package=True)
 
+UNSIGNED_BYTES = 8
+"""The type of the numbers in an IDX file, as its third byte says."""
+
 RAW_FOLDER = Path("MNIST") / "raw"
 """Where torchvision looks for MNIST below its root."""
 
@@ -220,18 +223,40 @@ def _download(torchvision_name: str, absent: Sequence[str], folder: Path) -> Non
             ) from error
 
 
+def idx_shape(path: Path) -> tuple[int, ...]:
+    """Return the sizes that the header of an IDX file of images (idx3) or labels (idx1) declares.
+
+    IDX is two zeros, the type, the number of axes, the size of each axis in 4 bytes, and the numbers.
+
+    Raises:
+        ValueError: the header is another one, or the file has another length than it declares.
+        OSError: the file cannot be read.
+    """
+    num_axes = 3 if "idx3" in path.name else 1
+    needed = bytes([0, 0, UNSIGNED_BYTES, num_axes])
+    with path.open("rb") as file:
+        start, sizes = file.read(4), file.read(4 * num_axes)
+    if start != needed:
+        found = start.hex(" ") or "no byte"
+        raise ValueError(f"it begins with {found}, and {needed.hex(' ')} is needed")
+    if len(sizes) < 4 * num_axes:
+        raise ValueError("it ends within its header")
+    shape = tuple(int.from_bytes(sizes[at : at + 4], "big") for at in range(0, len(sizes), 4))
+    num_bytes = len(start) + len(sizes) + math.prod(shape)
+    if path.stat().st_size != num_bytes or not all(shape):
+        raise ValueError(
+            f"it has {path.stat().st_size:,} bytes, and its header needs {num_bytes:,} for "
+            f"{' x '.join(map(str, shape))} numbers; each size has to be at least 1"
+        )
+    return shape
+
+
 def _is_whole(path: Path) -> bool:
     """Return whether a file is as long as its IDX header says: a download that broke off is not."""
-    if not path.is_file():
+    try:
+        return path.is_file() and bool(idx_shape(path))
+    except ValueError:
         return False
-    with path.open("rb") as file:
-        header = file.read(4 + 4 * 3)
-    num_axes = header[3] if len(header) > 3 else 0
-    start = 4 + 4 * num_axes  # IDX: two zeros, the type, the number of axes, then each axis in 4 bytes
-    if num_axes not in (1, 3) or len(header) < start:
-        return False
-    sizes = [int.from_bytes(header[at : at + 4], "big") for at in range(4, start, 4)]
-    return path.stat().st_size == start + math.prod(sizes)
 
 
 def _cache_root() -> Path:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from spaceprobe.data import idx_files
 from spaceprobe.data.entry import DataError, DatasetEntry
-from spaceprobe.data.idx_files import IdxSet, image_root, raw_folder, way_out
+from spaceprobe.data.idx_files import IdxSet, idx_shape, image_root, raw_folder, way_out
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from spaceprobe.data.dataset import Dataset, Split
@@ -37,7 +38,7 @@ def idx_entry(images: IdxSet, describe_class: Callable[[int], str] = "class {}".
 
 
 def load_images(images: IdxSet, root: Path | None = None, download: bool = False) -> "Dataset":
-    """Return an image set, read through torchvision.
+    """Return an image set.
 
     Args:
         images: which one.
@@ -66,35 +67,41 @@ def load_split(images: IdxSet, root: Path | None = None, *, train: bool, downloa
 @lru_cache(maxsize=2)  # both splits of one dataset: the runs of a study share them
 def _read_split(images: IdxSet, root: Path | None, train: bool, download: bool) -> "Split":
     import torch
-    from torchvision.datasets.mnist import read_image_file, read_label_file
 
     from spaceprobe.data.dataset import Split
     from spaceprobe.data.mapped import decoded_pixels
 
     folder = raw_folder(image_root(images, root, download=download), images)
     start = "train" if train else "t10k"
-    try:
-        # Not torchvision's dataset class: it prefers a folder ``processed``, which no digest has seen.
-        pixels = read_image_file(str(folder / f"{start}-images-idx3-ubyte"))
-        labels = read_label_file(str(folder / f"{start}-labels-idx1-ubyte"))
-    except (RuntimeError, ValueError, TypeError, OSError, AssertionError, IndexError, KeyError) as error:
-        reason = str(error) or type(error).__name__  # torchvision asserts without a message
-        raise DataError(
-            f"data.root: torchvision cannot read the IDX files in {folder} ({reason}); "
-            f"put the raw files of {images.torchvision_name} there, or {way_out(images)}"
-        ) from error
-    _check(pixels, labels, f"data.root: the {start} files in {folder}", images)
-    inputs = torch.from_numpy(decoded_pixels(pixels.flatten(1).numpy(), f"{images.name}-{start}"))
+    # Not torchvision's dataset class: it prefers a folder ``processed``, which no digest has seen.
+    pixels = _read(folder / f"{start}-images-idx3-ubyte", images)
+    labels = torch.from_numpy(_read(folder / f"{start}-labels-idx1-ubyte", images)).long()
+    _check(pixels.shape, labels, f"data.root: the {start} files in {folder}", images)
+    inputs = torch.from_numpy(decoded_pixels(pixels.reshape(len(pixels), -1), f"{images.name}-{start}"))
     return Split(inputs=inputs, targets=labels)
 
 
-def _check(pixels: "Tensor", labels: "Tensor", where: str, images: IdxSet) -> None:
+def _read(path: Path, images: IdxSet) -> "np.ndarray":
+    """Return the numbers of an IDX file; importing torchvision's reader takes as long as importing torch."""
+    import numpy as np
+
+    try:
+        shape = idx_shape(path)
+        return np.fromfile(path, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
+    except (ValueError, OSError) as error:
+        raise DataError(
+            f"data.root: {path} cannot be read ({error}); "
+            f"put the raw files of {images.torchvision_name} there, or {way_out(images)}"
+        ) from error
+
+
+def _check(shape: tuple[int, ...], labels: "Tensor", where: str, images: IdxSet) -> None:
     way = f"put the raw files of {images.torchvision_name} there, or {way_out(images)}"
-    if pixels.shape[1:] != IMAGE_SIZE:
-        size = " x ".join(map(str, pixels.shape[1:]))
+    if shape[1:] != IMAGE_SIZE:
+        size = " x ".join(map(str, shape[1:]))
         raise DataError(f"{where} hold images of {size} pixels, 28 x 28 are needed; {way}")
-    if len(pixels) != len(labels):
-        raise DataError(f"{where} hold {len(pixels)} images but {len(labels)} labels; {way}")
+    if shape[0] != len(labels):
+        raise DataError(f"{where} hold {shape[0]} images but {len(labels)} labels; {way}")
     largest = int(labels.max())
     if largest >= NUM_CLASSES:
         raise DataError(f"{where} hold the label {largest}, 0 to {NUM_CLASSES - 1} are allowed; {way}")

@@ -15,8 +15,6 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from sklearn.neighbors import NearestNeighbors
-from sklearn.utils.extmath import row_norms
 from torch import Tensor
 
 ROUNDING = 1e-13
@@ -146,6 +144,8 @@ def nearest_neighbours(points: Points, num_neighbours: int) -> Neighbours:
             f"points: {len(X)}, at least {num_neighbours + 1} are needed for {num_neighbours} neighbours; "
             "give more points or fewer neighbours"
         )
+    from sklearn.neighbors import NearestNeighbors  # here: it takes as long to import as torch
+
     # Centred, the norms are as small as can be, and so is the rounding of the search.
     search = NearestNeighbors(n_neighbors=num_neighbours).fit(X - X.mean(axis=0))
     # Without an argument scikit-learn leaves each point out by its index.
@@ -159,6 +159,12 @@ def nearest_neighbours(points: Points, num_neighbours: int) -> Neighbours:
     return Neighbours(
         np.take_along_axis(indices, order, axis=1), np.take_along_axis(distances, order, axis=1)
     )
+
+
+def row_norms(X: Float64[np.ndarray, "points features"]) -> Float64[np.ndarray, "points"]:
+    """Return the Euclidean length of each row, without an array of all squares."""
+    lengths: np.ndarray = np.sqrt(np.einsum("ij,ij->i", X, X))
+    return lengths
 
 
 def as_points(points: Points) -> Float64[np.ndarray, "points features"]:

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
-from sklearn.utils.extmath import row_norms
 
-from spaceprobe.lmd.graph import Neighbours, nearest_neighbours
+from spaceprobe.lmd.graph import Neighbours, nearest_neighbours, row_norms
 
 SPARE = 2
 """Chosen: neighbours looked for, over those a subsample needs on average. With 10 needed and half of the
