@@ -382,6 +382,22 @@ def test_torch_is_imported_only_where_it_is_used(study, finished):
         assert done.returncode == 0, words
 
 
+def test_a_run_starts_without_what_takes_long_to_import(tmp_path):
+    """Each of these takes half a second to two, in every process; few studies need any."""
+    path = tmp_path / "one.yaml"
+    path.write_text(
+        "data: {train_images: 600}\ntraining: {epochs: 1}\nfolding: {per_class: 2, pairs: [3-8]}\n"
+    )
+    heavy = {"torchvision", "sklearn", "scipy.stats", "matplotlib", "distributed"}
+    code = (
+        "import sys; from click.testing import CliRunner; from spaceprobe.cli import main; "
+        "outcome = CliRunner().invoke(main, ['run', sys.argv[1], '--no-report', '--results', sys.argv[2]]); "
+        f"sys.exit(outcome.output if outcome.exit_code else ', '.join({heavy} & sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path, tmp_path], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_every_command_has_help_with_an_example():
     for name, command in main.commands.items():
         outcome = call(name, "--help")
