@@ -52,7 +52,7 @@ class Numbers:
         Args:
             study: the study.
             frames: its tables.
-            of_examples: tables of example paths, which lie in the folder of the figures.
+            of_examples: tables of example paths and of answers, which lie in the folder of the figures.
             elsewhere: the folder of the tables, if it is not the page's.
         """
         self.frames = {**frames, **(of_examples or {})}

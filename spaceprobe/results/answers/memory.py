@@ -1,0 +1,53 @@
+"""Which share of their training labels networks fit, at several epochs, and what random ones cost in rank."""
+
+import math
+
+import pandas as pd
+
+from spaceprobe.analysis.by_seed import differences_by, means_by
+from spaceprobe.results.answers.networks import EPOCH, LAYER, Networks
+from spaceprobe.results.answers.ranks import valid_ranks
+from spaceprobe.results.answers.rest import at_rest
+from spaceprobe.results.results import Results
+from spaceprobe.tables.table import Bounds
+
+LABELS = "random_labels"
+
+PARTS = (1 / 8, 1 / 4, 1 / 2, 1)
+"""Of the longest training, after which networks are looked at. Chosen: where a share still rises from one to
+the next, it says how fast labels are fitted, not how many can be."""
+
+
+def fitted_labels(results: Results) -> pd.DataFrame:
+    """Return the share of training labels that are fitted: by settings and epoch, with who has come to rest.
+
+    Returns:
+        The settings, epoch, the columns of `means_by`; ``rise``: the mean minus that at the epoch before;
+        ``num_at_rest``: networks that have stably converged by then; ``note``.
+    """
+    networks = Networks(results)
+    training = networks.read("training")
+    last = int(training[EPOCH].max())
+    rows = training[training[EPOCH].isin([math.ceil(last * part) for part in PARTS])]
+    by = [*networks.settings, EPOCH]
+    table = means_by(rows.sort_values(EPOCH, kind="stable"), by, "train_accuracy", Bounds(0, 1))
+    table = networks.in_order(table, by)
+    before = table.groupby(networks.settings, dropna=False)["mean"].shift()
+    table = table.assign(rise=table["mean"] - before)
+    rest = at_rest(networks)
+    resting = rest.groupby(by, dropna=False)["is_at_rest"].sum().rename("num_at_rest").reset_index()
+    table = table.merge(resting, on=by, how="left")
+    return networks.noted(table)
+
+
+def ranks_of_labels(results: Results) -> pd.DataFrame:
+    """Return how many more components random labels need than true ones: the functional rank at the end.
+
+    Returns:
+        The settings, layer, random_labels, the columns of `differences_by` and ``note``.
+    """
+    networks = Networks(results)
+    by = [*(name for name in networks.settings if name != LABELS), LAYER]
+    ranks = valid_ranks(networks, "functional", last=True)
+    table = differences_by(ranks, by, LABELS, networks.runs[LABELS].min(), "rank")
+    return networks.noted(networks.in_order(table, [*by, LABELS]))
