@@ -41,7 +41,7 @@ def means_by(rows: pd.DataFrame, by: Sequence[str], column: str, bounds: Bounds 
         spread = (len(of_seeds), float(values.min()), float(values.max()), len(values))
         cells = dict(zip(MEAN_COLUMNS, (_mean(of_seeds), low, high, *spread), strict=True))
         groups.append({**dict(zip(by, key, strict=True)), **cells})
-    return pd.DataFrame(groups, columns=[*by, *MEAN_COLUMNS])
+    return pd.DataFrame(groups, columns=[*by, *MEAN_COLUMNS]).astype(rows[[*by]].dtypes.to_dict())
 
 
 def differences_by(
@@ -85,7 +85,8 @@ def differences_by(
                 ends = (found.difference, found.low, found.high, found.num_pairs)
                 compared = (found.mean_b, found.mean_a, *ends, "; ".join(found.notes))
             table.append({**cells, **dict(zip(DIFFERENCE_COLUMNS, compared, strict=True))})
-    return pd.DataFrame(table, columns=[*by, axis, *DIFFERENCE_COLUMNS])
+    kinds = rows[[*by, axis]].dtypes.to_dict() | dict.fromkeys(DIFFERENCE_COLUMNS[:5], float)
+    return pd.DataFrame(table, columns=[*by, axis, *DIFFERENCE_COLUMNS]).astype(kinds)
 
 
 def spans_zero(table: pd.DataFrame) -> "pd.Series[bool]":

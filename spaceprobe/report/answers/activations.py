@@ -37,9 +37,9 @@ def _says(numbers: Numbers, table: str) -> Markup:
         for verdict in (DIFFERS, SPANS_ZERO, NO_INTERVAL)
     ]
     text = sentence(
-        "At epoch {}: {} differences from the first activation have an interval without zero, {} one that "
-        "spans zero, {} none. {} of {} layers have converged by then: what is still moving may differ "
-        "otherwise later.",
+        "Differences from the first activation at epoch {}: {} with an interval without zero, {} with one "
+        "that spans zero, {} without. {} of {} layers have converged by then: what is still moving may "
+        "differ otherwise later.",
         numbers.cell(table, int(at_end.index[0]), "epoch", "d"),
         *counts,
         numbers.statistic("count", "lmd_convergence", None, {"epoch": LAST, "converged": True}),
@@ -53,8 +53,8 @@ def _says(numbers: Numbers, table: str) -> Markup:
             str(quantity),
             numbers.text(table, row, ACTIVATION),
             numbers.cell(table, row, "layer", "d"),
-            numbers.cell(table, row, "difference", "+.1f"),
-            numbers.interval(table, row, "difference_low", "difference_high", "+.1f"),
+            numbers.cell(table, row, "difference", "+z.1f"),
+            numbers.interval(table, row, "difference_low", "difference_high", "+z.1f"),
         )
     return text
 
@@ -68,7 +68,7 @@ ENTRY = AnswerEntry(
     across="epoch",
     shown=(
         Shown("mean", "mean", ".1f"),
-        Shown("difference", "from the first", "+.1f", ("difference_low", "difference_high")),
+        Shown("difference", "from the first", "+z.1f", ("difference_low", "difference_high")),
     ),
     says=_says,
     figures=("evolution", "dimension"),

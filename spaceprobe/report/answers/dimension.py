@@ -40,11 +40,11 @@ def _with_extremes(column: str, head: str, spec: str) -> Shown:
 
 
 ENTRY = AnswerEntry(
-    question="Which dimension have data and activations, and which rank have the weights?",
+    question="What is the dimension of data and activations, and what the rank of the weights?",
     needs=("lmd_dimension", "lmd_ranks"),
     unless=_many_activations,
     function=dimension_beside_rank,
-    lines=(SETTINGS, STATE, "layer"),
+    lines=(SETTINGS, "layer", STATE),
     shown=(
         _with_extremes("input", "dimension of what enters", ".2f"),
         _with_extremes("output", "dimension of what leaves", ".2f"),

@@ -1,4 +1,4 @@
-"""How many more components a layer needs for random labels than for true ones."""
+"""How many more components a layer needs for random labels than for the least random ones."""
 
 from markupsafe import Markup
 
@@ -20,11 +20,12 @@ def _no_functional_rank(results: Results) -> str | None:
 def _says(numbers: Numbers, table: str) -> Markup:
     share = float(numbers.frames[table][LABELS].max())
     differences = [
-        numbers.statistic(end, table, "difference", {LABELS: share}, "+.1f") for end in ("min", "max")
+        numbers.statistic(end, table, "difference", {LABELS: share}, "+z.1f") for end in ("min", "max")
     ]
     return sentence(
-        "The functional rank of a layer, the least that keeps the accuracy within one point, with {} of the "
-        "labels random: from {} to {} components more than with true labels, as means over seeds.",
+        "With random labels (a share of {}) the functional rank of a layer, the least that keeps the "
+        "accuracy within one point, is {} to {} components larger than with the least random ones, as means "
+        "over seeds.",
         numbers.statistic("max", table, LABELS, None, "g"),
         *differences,
     )
@@ -39,7 +40,9 @@ ENTRY = AnswerEntry(
     across=LABELS,
     shown=(
         Shown("mean", "functional rank", ".1f"),
-        Shown("difference", "more than with true labels", "+.1f", ("difference_low", "difference_high")),
+        Shown(
+            "difference", "more than with the least random", "+z.1f", ("difference_low", "difference_high")
+        ),
     ),
     says=_says,
     figures=("ranks",),

@@ -32,7 +32,7 @@ def _says(numbers: Numbers, table: str) -> Markup:
     )
     if once["num_at_rest"].sum() == 0:
         return text
-    changes = (numbers.statistic(end, table, "difference", {WHEN: END}, "+.2f") for end in ("min", "max"))
+    changes = (numbers.statistic(end, table, "difference", {WHEN: END}, "+z.2f") for end in ("min", "max"))
     return text + sentence(
         " From then to the end the participation ratio of a layer changes by {} to {}, as means over seeds.",
         *changes,
@@ -53,7 +53,7 @@ ENTRY = AnswerEntry(
         Shown("first_at_rest", "first rests from epoch", ",.0f", once=True),
         Shown("last_at_rest", "last rests from epoch", ",.0f", once=True),
         Shown("mean", "participation ratio", ".1f"),
-        Shown("difference", "more than at rest", "+.2f", ("difference_low", "difference_high")),
+        Shown("difference", "more than at rest", "+z.2f", ("difference_low", "difference_high")),
     ),
     says=_says,
     figures=("convergence", "evolution"),

@@ -29,7 +29,7 @@ def _says(numbers: Numbers, table: str) -> Markup:
         text += sentence(
             " Untrained it is {}: every direction of images carries some class, and training adds {}.",
             _range(numbers, table, "mean", UNTRAINED),
-            _range(numbers, table, "difference", state, "+.2f"),
+            _range(numbers, table, "difference", state, "+z.2f"),
         )
     return text + sentence(
         " These axes hold {} of all variance between classes.", _range(numbers, table, "held", state)
@@ -43,7 +43,7 @@ ENTRY = AnswerEntry(
     lines=(SETTINGS, "layer", STATE),
     shown=(
         Shown("mean", "explained by class"),
-        Shown("difference", "more than untrained", "+.3f", ("difference_low", "difference_high")),
+        Shown("difference", "more than untrained", "+z.3f", ("difference_low", "difference_high")),
         Shown("shuffled", "with shuffled labels", ".4f"),
         Shown("held", "of all variance between classes"),
     ),

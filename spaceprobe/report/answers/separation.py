@@ -27,21 +27,22 @@ def _says(numbers: Numbers, table: str) -> Markup:
     same = after[after["layer"] == before.at[first, "layer"]]
     row = int(same.index[0])
     text = sentence(
-        "The data have {} dimensions, and in layer {} the {} largest of the {} values of S′ hold {} "
-        "({} to {}) of its energy in {} networks",
+        "The data have {} dimensions, and in layer {} of {} networks the {} largest of {} values of S′ hold "
+        "{} ({} to {}) of its energy",
         numbers.cell(table, row, "num_leading", "d"),
         numbers.cell(table, row, "layer", "d"),
+        str(frame.at[row, STATE]),
         numbers.cell(table, row, "num_leading", "d"),
         numbers.cell(table, row, "num_values", ".3g"),
-        *(numbers.cell(table, row, f"leading{end}", ".4f") for end in ("", "_least", "_largest")),
-        str(frame.at[row, STATE]),
+        *(numbers.cell(table, row, f"leading{end}", ".3f") for end in ("", "_least", "_largest")),
     )
     if row == first:
         return text + Markup(".")
     return text + sentence(
-        "; before training the largest of {} values held {}.",
+        "; untrained, the {} largest of {} hold {} ({} to {}).",
+        numbers.cell(table, first, "num_leading", "d"),
         numbers.cell(table, first, "num_values", ".3g"),
-        numbers.cell(table, first, "leading", ".4f"),
+        *(numbers.cell(table, first, f"leading{end}", ".3f") for end in ("", "_least", "_largest")),
     )
 
 
@@ -50,15 +51,15 @@ ENTRY = AnswerEntry(
     needs=("lmd_spectrum", "lmd_dimension"),
     unless=_no_data_metric,
     function=separation_energies,
-    lines=(SETTINGS, STATE, "layer"),
+    lines=(SETTINGS, "layer", STATE),
     shown=(
         Shown("num_values", "values of S′", ".1f"),
         *(
-            Shown(f"energy_{number}", f"energy of the {name}", ".4f")
+            Shown(f"energy_{number}", f"energy of the {name}")
             for number, name in zip(range(1, NUM_ENERGIES + 1), ("first", "second", "third"), strict=True)
         ),
-        Shown("leading", "of the leading ones", ".4f", extremes=("leading_least", "leading_largest")),
-        Shown("weights", "of as many in the weights alone", ".4f"),
+        Shown("leading", "of the leading ones", extremes=("leading_least", "leading_largest")),
+        Shown("weights", "of as many in the weights alone"),
     ),
     says=_says,
     figures=("metrics",),

@@ -1,6 +1,7 @@
 """The answers of a study in a page: sentences and a table, each number with its cell."""
 
 from collections.abc import Collection, Sequence
+from itertools import compress
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,9 @@ from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.answers.networks import NOTE
 from spaceprobe.stages.train.tables import RUNS
+
+EMPTY = Markup("–")
+"""A cell without a number; a column of nothing else is left out."""
 
 
 def answer_blocks(numbers: Numbers, drawn: Collection[str]) -> list[dict[str, Any]]:
@@ -30,37 +34,51 @@ def _answer(entry: AnswerEntry, numbers: Numbers, drawn: Collection[str]) -> dic
     rest = [shown for shown in entry.shown if not shown.once]
     places = _places(entry, frame)
     note = frame[NOTE].iloc[0]
+    heads = [
+        *({"text": name.replace("_", " "), "kind": ""} for name in named),
+        *({"text": shown.head, "kind": "number"} for shown in once),
+        *(
+            {"text": _head(entry, numbers, row, shown, len(rest)), "kind": "number"}
+            for row in places
+            for shown in rest
+        ),
+    ]
+    lines = [_cells(entry, numbers, line, named, places) for line in _lines(entry, frame, named)]
+    is_shown = [any(line[place] != EMPTY for line in lines) for place in range(len(heads))]
     return {
         "id": f"answer-{entry.name}",
         "question": entry.question,
         "says": entry.says(numbers, entry.table),
-        "heads": [
-            *({"text": name.replace("_", " "), "kind": ""} for name in named),
-            *({"text": shown.head, "kind": "number"} for shown in once),
-            *(
-                {"text": _head(entry, numbers, row, shown, len(rest)), "kind": "number"}
-                for row in places
-                for shown in rest
-            ),
-        ],
-        "lines": [
-            [
-                *(_name(numbers, entry.table, int(line.index[0]), column) for column in named),
-                *(_number(numbers, entry.table, int(line.index[0]), shown) for shown in once),
-                *(
-                    _number(numbers, entry.table, row, shown)
-                    for row in _rows_across(entry, frame, line, places)
-                    for shown in rest
-                ),
-            ]
-            for line in _lines(entry, frame, named)
-        ],
+        "heads": [*compress(heads, is_shown)],
+        "lines": [[*compress(line, is_shown)] for line in lines],
         "note": numbers.text(entry.table, 0, NOTE) if note else "",
         "csv": numbers.csv_path(entry.table),
         "sources": [numbers.csv_path(table) for table in entry.needs],
         "figures": [figure for figure in entry.figures if figure in drawn],
         "has_extremes": any(shown.extremes for shown in entry.shown),
     }
+
+
+def _cells(
+    entry: AnswerEntry,
+    numbers: Numbers,
+    line: pd.DataFrame,
+    named: Sequence[str],
+    places: Sequence[int | None],
+) -> list[Markup]:
+    """Return the cells of a line: what names it, and its numbers."""
+    first = int(line.index[0])
+    across = _rows_across(entry, numbers.frames[entry.table], line, places)
+    return [
+        *(_name(numbers, entry.table, first, column) for column in named),
+        *(_number(numbers, entry.table, first, shown) for shown in entry.shown if shown.once),
+        *(
+            _number(numbers, entry.table, row, shown)
+            for row in across
+            for shown in entry.shown
+            if not shown.once
+        ),
+    ]
 
 
 def _named(entry: AnswerEntry, frame: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
@@ -111,7 +129,7 @@ def _head(entry: AnswerEntry, numbers: Numbers, row: int | None, shown: Shown, n
 def _name(numbers: Numbers, table: str, row: int, column: str) -> Markup:
     """Return a cell that names something: a number in its shortest form, or text."""
     if pd.isna(numbers.value_at(table, row, column)):
-        return Markup("–")
+        return EMPTY
     if pd.api.types.is_numeric_dtype(numbers.frames[table][column]):
         return numbers.cell(table, row, column, ",d" if column == "epoch" else "g")
     return numbers.text(table, row, column)
@@ -120,12 +138,17 @@ def _name(numbers: Numbers, table: str, row: int, column: str) -> Markup:
 def _number(numbers: Numbers, table: str, row: int | None, shown: Shown) -> Markup:
     """Return a number with its interval or its extremes."""
     if row is None or pd.isna(numbers.value_at(table, row, shown.column)):
-        return Markup("–")
+        return EMPTY
     cell = numbers.cell(table, row, shown.column, shown.spec)
     if shown.interval is not None:
         interval = numbers.interval(table, row, *shown.interval, shown.spec)
-        return Markup("{} {}").format(cell, interval) if interval else cell
+        return _with(cell, interval) if interval else cell
     if shown.extremes is not None:
         least, largest = (numbers.cell(table, row, end, shown.spec) for end in shown.extremes)
-        return Markup("{} ({} to {})").format(cell, least, largest)
+        return _with(cell, Markup("({} to {})").format(least, largest))
     return cell
+
+
+def _with(number: Markup, around: Markup) -> Markup:
+    """Return a number with what stands below it."""
+    return Markup('{} <span class="interval">{}</span>').format(number, around)

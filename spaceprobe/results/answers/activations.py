@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from spaceprobe.analysis.by_seed import differences_by, spans_zero
-from spaceprobe.results.answers.networks import EPOCH, LAYER, Networks
+from spaceprobe.results.answers.networks import EPOCH, LAYER, Networks, stack
 from spaceprobe.results.answers.ranks import valid_ranks
 from spaceprobe.results.results import Results
 
@@ -37,7 +37,7 @@ def activation_differences(results: Results) -> pd.DataFrame:
         rows = networks.read("lmd_dimension")
         rows = rows[(rows["space"] == "input") & (rows["estimator"] == "mle") & (rows[LAYER] > 0)]
         values.append(rows.assign(quantity=DIMENSION, value=rows["dimension"].astype(float)))
-    rows = pd.concat([part for part in values if len(part)], ignore_index=True)
+    rows = stack(values, values[0])
     rows = rows[rows[EPOCH] > 0]
     by = [*(name for name in networks.settings if name != ACTIVATION), QUANTITY, LAYER, EPOCH]
     first = networks.first_of(ACTIVATION)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from spaceprobe.analysis.by_seed import means_by
-from spaceprobe.results.answers.networks import EPOCH, LAYER, Networks
+from spaceprobe.results.answers.networks import EPOCH, LAYER, Networks, stack
 from spaceprobe.results.answers.ranks import valid_ranks
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import by_state
@@ -48,7 +48,7 @@ def separation_energies(results: Results) -> pd.DataFrame:
     """Return how the energy of S' under the metric of the data is shared out, by layer and state.
 
     Leading are as many values as the data have dimensions: the median of the estimates for what enters the
-    first layer, rounded.
+    first layer, rounded; one where there is no estimate.
 
     Returns:
         The settings, layer and state; ``num_values`` of S', the mean over seeds; ``energy_1`` and so on: mean
@@ -60,7 +60,8 @@ def separation_energies(results: Results) -> pd.DataFrame:
     dimensions = networks.read("lmd_dimension")
     of_data = (dimensions["estimator"] == ESTIMATOR) & (dimensions["space"] == "input")
     of_data &= dimensions[LAYER] == 0
-    num_leading = max(1, round(float(dimensions.loc[of_data, "dimension"].astype(float).median())))
+    dimension = float(dimensions.loc[of_data, "dimension"].astype(float).median())
+    num_leading = max(1, round(dimension)) if dimension == dimension else 1
     spectrum = _in_states(networks.read("lmd_spectrum").astype({"energy": float}).dropna(subset="energy"))
     by = [*networks.settings, LAYER, STATE]
     values = spectrum[spectrum["basis"] == "data"]
@@ -86,8 +87,9 @@ def separation_energies(results: Results) -> pd.DataFrame:
 
 def _in_states(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of untrained and of trained networks, with their state."""
-    parts = [part.assign(**{STATE: state}) for state, part in by_state(rows).items() if len(part)]
-    return pd.concat(parts) if parts else rows.assign(**{STATE: ""})
+    return stack(
+        (part.assign(**{STATE: state}) for state, part in by_state(rows).items()), rows.assign(**{STATE: ""})
+    )
 
 
 def _sums(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -37,7 +37,8 @@ def fitted_labels(results: Results) -> pd.DataFrame:
     rest = at_rest(networks)
     resting = rest.groupby(by, dropna=False)["is_at_rest"].sum().rename("num_at_rest").reset_index()
     table = table.merge(resting, on=by, how="left")
-    return networks.noted(table)
+    others = [name for name in networks.settings if name != LABELS]
+    return networks.noted(networks.in_order(table, [LABELS, *others, EPOCH]))
 
 
 def ranks_of_labels(results: Results) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The networks of a study by what it sweeps beside the seed: what answers compare."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -74,6 +74,11 @@ class Networks:
             return values
         swept = [str(value) for value in self._swept[str(values.name)]]
         return values.astype(str).map({value: place for place, value in enumerate(swept)})
+
+
+def stack(parts: Iterable[pd.DataFrame], like: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of all parts; those of a table, none, where no part has any."""
+    return pd.concat([part for part in parts if len(part)] or [like.iloc[:0]], ignore_index=True)
 
 
 def has_swept(results: Results, column: str) -> bool:

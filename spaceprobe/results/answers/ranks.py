@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from spaceprobe.analysis.by_seed import means_by
-from spaceprobe.results.answers.networks import LAYER, Networks
+from spaceprobe.results.answers.networks import LAYER, Networks, stack
 from spaceprobe.results.figure_rows import ranks_beside_functional
 from spaceprobe.results.results import Results
 
@@ -46,7 +46,7 @@ def rules_beside_functional(results: Results) -> pd.DataFrame:
         table = means_by(of_size, ["rule"], "log").set_index("rule")
         table["error"] = of_size.groupby("rule")["square"].mean() ** 0.5
         tables.append(table.reset_index().assign(size=size))
-    table = pd.concat([table for table in tables if len(table)])
+    table = stack(tables, tables[0])
     order = tables[0].sort_values("error", kind="stable")["rule"].tolist()
     table = table.sort_values("rule", key=lambda rules: rules.map(order.index), kind="stable")
     logs = {"ratio": "mean", "ratio_low": "low", "ratio_high": "high"}

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from spaceprobe.analysis.by_seed import differences_by
-from spaceprobe.results.answers.networks import EPOCH, LAYER, Networks
+from spaceprobe.results.answers.networks import EPOCH, LAYER, Networks, stack
 from spaceprobe.results.answers.ranks import valid_ranks
 from spaceprobe.results.results import Results
 
@@ -34,7 +34,8 @@ def first_at_rest(networks: Networks) -> pd.DataFrame:
 def coming_to_rest(results: Results) -> pd.DataFrame:
     """Return the participation ratio of every layer untrained, at rest and at the end.
 
-    At rest is the first epoch that is decomposed once a network has come to rest.
+    At rest is the first epoch that is decomposed once a network has come to rest. Where some networks of the
+    same settings come to rest and others do not, the ranks are of those that do.
 
     Returns:
         The settings, layer, ``when``, the columns of `differences_by` (from what it is at rest), the first
@@ -45,6 +46,7 @@ def coming_to_rest(results: Results) -> pd.DataFrame:
     networks = Networks(results)
     rest = first_at_rest(networks)
     ranks = valid_ranks(networks, RULE).merge(rest[["run", "first"]], on="run")
+    ranks = _that_rested(ranks, networks.settings)
     by = [*networks.settings, LAYER]
     of_run = ranks.groupby("run")[EPOCH]
     resting = ranks[ranks[EPOCH] >= ranks["first"]]
@@ -54,11 +56,20 @@ def coming_to_rest(results: Results) -> pd.DataFrame:
         REST: resting,
         END: ranks[(ranks[EPOCH] == of_run.transform("max")) & (ranks[EPOCH] > 0)],
     }
-    rows = pd.concat([part.assign(**{WHEN: when}) for when, part in parts.items() if len(part)])
+    rows = stack((part.assign(**{WHEN: when}) for when, part in parts.items()), ranks.assign(**{WHEN: ""}))
     table = differences_by(rows, by, WHEN, REST, "value")
     epochs = rows.groupby([*by, WHEN], dropna=False)[EPOCH].agg(first_epoch="min", last_epoch="max")
     table = table.merge(epochs.reset_index(), on=[*by, WHEN])
     return networks.noted(_with_counts(table, rest, networks.settings))
+
+
+def _that_rested(ranks: pd.DataFrame, settings: list[str]) -> pd.DataFrame:
+    """Return the ranks of networks that come to rest, and of all where none of the same settings does."""
+    has_rested = ranks["first"].notna()
+    if settings:
+        groups = [ranks[name] for name in settings]
+        return ranks[has_rested | ~has_rested.groupby(groups, dropna=False).transform("any")]
+    return ranks[has_rested | (not has_rested.any())]
 
 
 def _with_counts(table: pd.DataFrame, rest: pd.DataFrame, settings: list[str]) -> pd.DataFrame:

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from spaceprobe.analysis.by_seed import differences_by, means_by
-from spaceprobe.results.answers.networks import LAYER, Networks
+from spaceprobe.results.answers.networks import LAYER, Networks, stack
 from spaceprobe.results.results import Results
-from spaceprobe.tables.states import UNTRAINED, by_state
+from spaceprobe.tables.states import TRAINED, UNTRAINED, by_state
 from spaceprobe.tables.table import Bounds
 
 LEADING = 5
@@ -27,7 +27,9 @@ def leading_axes(results: Results) -> pd.DataFrame:
     rows = networks.read("lmd_semantics")
     rows = rows[rows["axis"] <= LEADING]
     states = {state: part for state, part in by_state(rows).items() if len(part)}
-    rows = pd.concat([part.assign(**{STATE: state}) for state, part in states.items()])
+    rows = stack(
+        (part.assign(**{STATE: state}) for state, part in states.items()), rows.assign(**{STATE: ""})
+    )
     by = [*networks.settings, LAYER]
     of_network = ["run", "seed", *by, STATE]
     rows = rows.groupby(of_network, dropna=False, sort=False).agg(
@@ -37,7 +39,7 @@ def leading_axes(results: Results) -> pd.DataFrame:
         num_axes=("axis", "size"),
     )
     rows = rows.reset_index().sort_values(LAYER, kind="stable")
-    first = UNTRAINED if UNTRAINED in states else next(iter(states))
+    first = UNTRAINED if UNTRAINED in states else TRAINED
     table = differences_by(rows, by, STATE, first, "share", SHARE)
     for name in ("shuffled", "held", "num_axes"):
         of_name = means_by(rows, [*by, STATE], name).rename(columns={"mean": name})
