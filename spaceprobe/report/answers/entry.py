@@ -51,6 +51,7 @@ class AnswerEntry(Entry):
         across: the column whose values stand side by side in a line; None for a line a row.
         shown: the numbers of a line.
         says: what the answer is in a sentence or two, given all numbers and the name of the answer's table.
+        reading: what the numbers are, but for their intervals.
         figures: those that show it, if the page has them.
     """
 
@@ -62,6 +63,7 @@ class AnswerEntry(Entry):
     across: str | None = None
     shown: tuple[Shown, ...]
     says: Callable[[Numbers, str], Markup]
+    reading: str = "Means over seeds"
     figures: tuple[str, ...] = ()
 
     @property

@@ -53,7 +53,7 @@ ENTRY = AnswerEntry(
         Shown("first_at_rest", "first rests from epoch", ",.0f", once=True),
         Shown("last_at_rest", "last rests from epoch", ",.0f", once=True),
         Shown("mean", "participation ratio", ".1f"),
-        Shown("difference", "more than at rest", "+z.2f", ("difference_low", "difference_high")),
+        Shown("difference", "change since", "+z.2f", ("difference_low", "difference_high")),
     ),
     says=_says,
     figures=("convergence", "evolution"),

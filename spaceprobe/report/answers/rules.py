@@ -57,5 +57,7 @@ ENTRY = AnswerEntry(
         Shown("error", "error", ".2f"),
     ),
     says=_says,
+    reading="Geometric means over layers and seeds; error: the root mean square of the logarithm; layers by "
+    "their number of components",
     figures=("ranks",),
 )

@@ -51,6 +51,7 @@ def _answer(entry: AnswerEntry, numbers: Numbers, drawn: Collection[str]) -> dic
         "says": entry.says(numbers, entry.table),
         "heads": [*compress(heads, is_shown)],
         "lines": [[*compress(line, is_shown)] for line in lines],
+        "reading": entry.reading,
         "note": numbers.text(entry.table, 0, NOTE) if note else "",
         "csv": numbers.csv_path(entry.table),
         "sources": [numbers.csv_path(table) for table in entry.needs],

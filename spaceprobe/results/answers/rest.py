@@ -1,5 +1,7 @@
 """When networks come to rest, and what their ranks are before, then and at the end."""
 
+import math
+
 import pandas as pd
 
 from spaceprobe.analysis.by_seed import differences_by
@@ -9,6 +11,8 @@ from spaceprobe.results.results import Results
 
 WHEN = "when"
 START, REST, END = "untrained", "at rest", "at the end"
+
+_OF_DIFFERENCES = ["difference", "difference_low", "difference_high"]
 
 RULE = "participation"
 """The rule whose unrounded rank is followed: it needs no data, so it is there at every epoch."""
@@ -38,7 +42,7 @@ def coming_to_rest(results: Results) -> pd.DataFrame:
     same settings come to rest and others do not, the ranks are of those that do.
 
     Returns:
-        The settings, layer, ``when``, the columns of `differences_by` (from what it is at rest), the first
+        The settings, layer, ``when``, the columns of `differences_by` (of the end from what it is at rest), the first
         and the last epoch of these ranks, and of all runs of these settings: ``num_runs``, ``num_at_rest``
         (at some epoch), ``num_at_end`` (at the last), ``first_at_rest`` and ``last_at_rest``: the epochs
         at which the first and the last of them come to rest. Then ``note``.
@@ -58,6 +62,7 @@ def coming_to_rest(results: Results) -> pd.DataFrame:
     }
     rows = stack((part.assign(**{WHEN: when}) for when, part in parts.items()), ranks.assign(**{WHEN: ""}))
     table = differences_by(rows, by, WHEN, REST, "value")
+    table.loc[table[WHEN] == START, _OF_DIFFERENCES] = math.nan  # the end is what is compared
     epochs = rows.groupby([*by, WHEN], dropna=False)[EPOCH].agg(first_epoch="min", last_epoch="max")
     table = table.merge(epochs.reset_index(), on=[*by, WHEN])
     return networks.noted(_with_counts(table, rest, networks.settings))
