@@ -33,7 +33,7 @@ def _answer(entry: AnswerEntry, numbers: Numbers, drawn: Collection[str]) -> dic
     once = [shown for shown in entry.shown if shown.once]
     rest = [shown for shown in entry.shown if not shown.once]
     places = _places(entry, frame)
-    note = frame[NOTE].iloc[0]
+    note = frame[NOTE].iloc[0] if NOTE in frame else ""
     heads = [
         *({"text": name.replace("_", " "), "kind": ""} for name in named),
         *({"text": shown.head, "kind": "number"} for shown in once),

@@ -42,10 +42,10 @@ def coming_to_rest(results: Results) -> pd.DataFrame:
     same settings come to rest and others do not, the ranks are of those that do.
 
     Returns:
-        The settings, layer, ``when``, the columns of `differences_by` (of the end from what it is at rest), the first
-        and the last epoch of these ranks, and of all runs of these settings: ``num_runs``, ``num_at_rest``
-        (at some epoch), ``num_at_end`` (at the last), ``first_at_rest`` and ``last_at_rest``: the epochs
-        at which the first and the last of them come to rest. Then ``note``.
+        The settings, layer, ``when``, the columns of `differences_by` (of the end, from what it is at rest),
+        the first and the last epoch of these ranks, and of all runs of these settings: ``num_runs``,
+        ``num_at_rest`` (at some epoch), ``num_at_end`` (at the last), ``first_at_rest`` and
+        ``last_at_rest``: the epochs at which the first and the last of them come to rest. Then ``note``.
     """
     networks = Networks(results)
     rest = first_at_rest(networks)
