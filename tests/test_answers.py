@@ -268,7 +268,7 @@ def shares(rows):
 
 
 def test_what_classes_explain_of_the_leading_axes():
-    results = study({"training.seed": [0, 1, 2]}, lmd_semantics=shares)
+    results = study({"training.seed": [0, 1, 2]}, lmd_semantics=shares, lmd_convergence=rests_late)
     table = leading_axes(results)
     trained = at(table, state="trained")
     assert trained["mean"] == pytest.approx(0.5, rel=1e-12)
@@ -327,7 +327,13 @@ def energies(rows):
 
 @pytest.fixture(scope="module")
 def roll():
-    return study(ROLL, lmd_dimension=dimensions, lmd_ranks=roll_ranks, lmd_spectrum=energies)
+    return study(
+        ROLL,
+        lmd_dimension=dimensions,
+        lmd_ranks=roll_ranks,
+        lmd_spectrum=energies,
+        lmd_convergence=rests_late,
+    )
 
 
 def test_the_dimension_stands_beside_the_rank(roll):
@@ -442,9 +448,8 @@ def test_the_page_says_when_it_looked_at_the_activations():
     (block,) = answer_blocks(numbers, set())
     assert block["says"].striptags() == (
         "Differences from the first activation at epoch 5: 1 with an interval without zero, 0 with one that "
-        "spans zero, 1 without. 0 of 6 layers have converged by then: what is still moving may differ "
-        "otherwise later. "
-        "Largest for the functional rank: relu in layer 0, +5.0 [+2.5, +7.5]."
+        "spans zero, 1 without. Largest for the functional rank: relu in layer 0, +5.0 [+2.5, +7.5]. At the "
+        "last epoch 0 of 6 layers had stably converged: what still moves may read otherwise later."
     )
     heads = [getattr(head["text"], "striptags", lambda text=head["text"]: text)() for head in block["heads"]]
     assert heads == [
@@ -467,7 +472,7 @@ def test_a_study_that_folds_has_its_answer_in_the_headline(axis):
 
 
 def test_failed_runs_are_left_out_and_said():
-    results = study({"training.seed": [0, 1, 2]}, lmd_semantics=shares)
+    results = study({"training.seed": [0, 1, 2]}, lmd_semantics=shares, lmd_convergence=rests_late)
     runs = results.frames["runs"]
     runs.loc[2, "status"] = "failed"
     table = leading_axes(results)

@@ -2,9 +2,10 @@
 
 from markupsafe import Markup
 
+from spaceprobe.report.answers.convergence import converged_by_the_end
 from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown
 from spaceprobe.report.entry import sentence
-from spaceprobe.report.numbers import LAST, Numbers
+from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.answers.activations import (
     ACTIVATION,
     DIFFERS,
@@ -38,12 +39,9 @@ def _says(numbers: Numbers, table: str) -> Markup:
     ]
     text = sentence(
         "Differences from the first activation at epoch {}: {} with an interval without zero, {} with one "
-        "that spans zero, {} without. {} of {} layers have converged by then: what is still moving may "
-        "differ otherwise later.",
+        "that spans zero, {} without.",
         numbers.cell(table, int(at_end.index[0]), "epoch", "d"),
         *counts,
-        numbers.statistic("count", "lmd_convergence", None, {"epoch": LAST, "converged": True}),
-        numbers.statistic("count", "lmd_convergence", None, {"epoch": LAST}),
     )
     differing = at_end[at_end[VERDICT] == DIFFERS]
     for quantity, rows in differing.groupby(QUANTITY, sort=False):
@@ -56,7 +54,7 @@ def _says(numbers: Numbers, table: str) -> Markup:
             numbers.cell(table, row, "difference", "+z.1f"),
             numbers.interval(table, row, "difference_low", "difference_high", "+z.1f"),
         )
-    return text
+    return text + converged_by_the_end(numbers)
 
 
 ENTRY = AnswerEntry(

@@ -2,6 +2,7 @@
 
 from markupsafe import Markup
 
+from spaceprobe.report.answers.convergence import converged_by_the_end
 from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
@@ -32,7 +33,7 @@ def _says(numbers: Numbers, table: str) -> Markup:
             " The functional rank of their weights goes from {} to {} by layer: a rank is not a dimension.",
             *(numbers.statistic(end, table, "functional", {STATE: state}, ".1f") for end in ("min", "max")),
         )
-    return text
+    return text + converged_by_the_end(numbers)
 
 
 def _with_extremes(column: str, head: str, spec: str) -> Shown:
@@ -41,7 +42,7 @@ def _with_extremes(column: str, head: str, spec: str) -> Shown:
 
 ENTRY = AnswerEntry(
     question="What is the dimension of data and activations, and what the rank of the weights?",
-    needs=("lmd_dimension", "lmd_ranks"),
+    needs=("lmd_dimension", "lmd_ranks", "lmd_convergence"),
     unless=_many_activations,
     function=dimension_beside_rank,
     lines=(SETTINGS, "layer", STATE),

@@ -2,6 +2,7 @@
 
 from markupsafe import Markup
 
+from spaceprobe.report.answers.convergence import converged_by_the_end
 from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown
 from spaceprobe.report.entry import joined, sentence
 from spaceprobe.report.numbers import Numbers
@@ -31,14 +32,15 @@ def _says(numbers: Numbers, table: str) -> Markup:
             _range(numbers, table, "mean", UNTRAINED),
             _range(numbers, table, "difference", state, "+z.2f"),
         )
-    return text + sentence(
+    text += sentence(
         " These axes hold {} of all variance between classes.", _range(numbers, table, "held", state)
     )
+    return text + converged_by_the_end(numbers)
 
 
 ENTRY = AnswerEntry(
     question="Do the leading latent axes carry class meaning?",
-    needs=("lmd_semantics",),
+    needs=("lmd_semantics", "lmd_convergence"),
     function=leading_axes,
     lines=(SETTINGS, "layer", STATE),
     shown=(
