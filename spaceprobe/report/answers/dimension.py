@@ -36,7 +36,7 @@ def _says(numbers: Numbers, table: str) -> Markup:
     return text + converged_by_the_end(numbers)
 
 
-def _with_extremes(column: str, head: str, spec: str) -> Shown:
+def _with_extremes(column: str, head: str | Markup, spec: str) -> Shown:
     return Shown(column, head, spec, extremes=(f"{column}_least", f"{column}_largest"))
 
 
@@ -49,7 +49,7 @@ ENTRY = AnswerEntry(
     shown=(
         _with_extremes("input", "dimension of what enters", ".2f"),
         _with_extremes("output", "dimension of what leaves", ".2f"),
-        *(_with_extremes(rule, f"rank by {rule}", ".1f") for rule in RULES),
+        *(_with_extremes(rule, sentence("rank by <code>{}</code>", rule), ".1f") for rule in RULES),
     ),
     says=_says,
     figures=("dimension",),

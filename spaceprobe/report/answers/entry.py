@@ -21,7 +21,7 @@ class Shown:
 
     Attributes:
         column: of the answer's table.
-        head: what stands above it.
+        head: what stands above it; digits in it stand in code.
         spec: how Python formats it.
         interval: the columns of the ends of its 95 % interval, if it has one.
         extremes: the columns of the least and the largest single value, if they are shown.
@@ -29,7 +29,7 @@ class Shown:
     """
 
     column: str
-    head: str
+    head: str | Markup
     spec: str = ".3f"
     interval: tuple[str, str] | None = None
     extremes: tuple[str, str] | None = None

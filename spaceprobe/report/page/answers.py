@@ -104,7 +104,10 @@ def _places(entry: AnswerEntry, frame: pd.DataFrame) -> list[int | None]:
     """Return the first row with each value of what stands side by side; None where nothing does."""
     if entry.across is None:
         return [None]
-    return [int(row) for row in frame.index[~frame[entry.across].duplicated()]]
+    values = frame[entry.across].drop_duplicates()
+    if pd.api.types.is_numeric_dtype(values):
+        values = values.sort_values()
+    return [int(row) for row in values.index]
 
 
 def _rows_across(

@@ -60,11 +60,9 @@ class Networks:
 
     def in_order(self, rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
         """Return rows by the values of columns: numbers by size, texts in the order of the sweep."""
-        return (
-            rows.sort_values([*columns], key=self._places, kind="stable", ignore_index=True)
-            if columns
-            else rows
-        )
+        if not columns:
+            return rows
+        return rows.sort_values([*columns], key=self._places, kind="stable", ignore_index=True)
 
     def noted(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return a table with the column ``note``."""
