@@ -124,11 +124,12 @@ CAPACITY = {
 
 
 def fits(rows):
-    """Random labels: relu fits a tenth of its epoch, and the seed's hundredth; quadratic half of that."""
+    """Random labels: relu fits a tenth of its epoch and a hundredth a seed; quadratic a twentieth and two."""
     for run in rows:
         slope = (0.1 if run["activation"] == "relu" else 0.05) if run["random_labels"] else 0.125
         for epoch in range(9):
-            share = slope * epoch + (0.01 * run["seed"] if 0 < epoch < 8 else 0)
+            part = 0.01 if run["activation"] == "relu" else 0.02
+            share = slope * epoch + (part * run["seed"] if 0 < epoch < 8 else 0)
             yield {"run": run["run"], "epoch": epoch, "train_accuracy": share}
 
 
@@ -171,10 +172,23 @@ def test_the_share_of_labels_that_are_fitted_is_that_of_several_epochs(capacity)
     assert math.isnan(last["low"])  # all seeds are equal
 
 
+def test_the_share_of_labels_is_compared_with_that_under_the_first_activation(capacity):
+    found = at(fitted_labels(capacity), activation="polynomial-2", random_labels=1, epoch=4)
+    # -.20, -.19, -.18 by seed: p = (1 - .19) / 2 of [-1, 1].
+    p, logit = 0.405, math.log(0.405 / 0.595)
+    half = 0.01 * MARGIN / 2 / (p * (1 - p))
+    ends = [2 / (1 + math.exp(-(logit + sign * half))) - 1 for sign in (-1, 1)]
+    assert found["difference"] == pytest.approx(-0.19, rel=1e-9)
+    assert [found["difference_low"], found["difference_high"]] == pytest.approx(ends, rel=1e-6)
+    alone = study({**CAPACITY, "network.activation": ["relu"]}, training=fits, lmd_convergence=rests)
+    assert fitted_labels(alone)["difference"].isna().all()
+
+
 def test_who_has_come_to_rest_is_counted_at_each_epoch(capacity):
     table = fitted_labels(capacity)
     true = table[(table["random_labels"] == 0) & (table["activation"] == "relu")]
     assert [*true["num_at_rest"]] == [0, 0, 1, 3]  # seeds rest at 4, 5 and 6
+    assert [*true["num_at_end"]] == [3] * 4
     assert table.loc[table["random_labels"] == 1, "num_at_rest"].sum() == 0
     assert set(table["num_values"]) == {3}
 

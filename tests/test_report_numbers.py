@@ -93,7 +93,9 @@ class Tables:
 
     def chosen(self, place):
         rows = self.rows(place)
-        for column, value in json.loads(place.get("data-where", "{}")).items():
+        where = json.loads(place.get("data-where", "{}"))
+        # A run's last epoch is that of all its rows, so it comes first.
+        for column, value in sorted(where.items(), key=lambda item: item != ("epoch", "last")):
             if (column, value) == ("epoch", "last"):
                 last = {}
                 for row in rows:

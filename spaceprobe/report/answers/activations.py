@@ -7,7 +7,6 @@ from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.answers.activations import (
-    ACTIVATION,
     DIFFERS,
     NO_INTERVAL,
     QUANTITY,
@@ -16,7 +15,7 @@ from spaceprobe.results.answers.activations import (
     activation_differences,
 )
 from spaceprobe.results.answers.memory import LABELS
-from spaceprobe.results.answers.networks import has_swept
+from spaceprobe.results.answers.networks import ACTIVATION, has_swept
 from spaceprobe.results.results import Results
 
 

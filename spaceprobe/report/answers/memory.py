@@ -41,8 +41,10 @@ ENTRY = AnswerEntry(
     lines=(LABELS, SETTINGS),
     across="epoch",
     shown=(
+        Shown("num_values", "networks", "d", once=True),
+        Shown("num_at_end", "at rest at the end", "d", once=True),
         Shown("mean", "fitted", interval=("low", "high")),
-        Shown("num_at_rest", "networks at rest", "d"),
+        Shown("difference", "from the first", "+z.3f", ("difference_low", "difference_high")),
     ),
     says=_says,
     figures=("memory", "training"),

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 
 from spaceprobe.analysis.by_seed import differences_by, spans_zero
-from spaceprobe.results.answers.networks import EPOCH, LAYER, Networks, stack
+from spaceprobe.results.answers.networks import ACTIVATION, EPOCH, LAYER, Networks, stack
 from spaceprobe.results.answers.ranks import valid_ranks
 from spaceprobe.results.results import Results
 
-ACTIVATION, QUANTITY, VERDICT = "activation", "quantity", "verdict"
+QUANTITY, VERDICT = "quantity", "verdict"
 
 FIRST, DIFFERS, SPANS_ZERO, NO_INTERVAL = "first", "differs", "spans zero", "no interval"
 """What an interval says of a difference from the first activation."""

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from spaceprobe.analysis.by_seed import differences_by, means_by
-from spaceprobe.results.answers.networks import EPOCH, LAYER, Networks
+from spaceprobe.results.answers.networks import ACTIVATION, EPOCH, LAYER, Networks
 from spaceprobe.results.answers.ranks import valid_ranks
 from spaceprobe.results.answers.rest import at_rest
 from spaceprobe.results.results import Results
@@ -23,7 +23,9 @@ def fitted_labels(results: Results) -> pd.DataFrame:
 
     Returns:
         The settings, epoch, the columns of `means_by`; ``rise``: the mean minus that at the epoch before;
-        ``num_at_rest``: networks that have stably converged by then; ``note``.
+        ``difference`` from the first activation, paired by seed, with its interval, empty where no other is
+        swept; ``num_at_rest`` and ``num_at_end``: networks that are at rest (every layer stably converged)
+        then and at the last of these epochs; ``note``.
     """
     networks = Networks(results)
     training = networks.read("training")
@@ -37,8 +39,21 @@ def fitted_labels(results: Results) -> pd.DataFrame:
     rest = at_rest(networks)
     resting = rest.groupby(by, dropna=False)["is_at_rest"].sum().rename("num_at_rest").reset_index()
     table = table.merge(resting, on=by, how="left")
+    at_end = table.groupby(networks.settings, dropna=False)["num_at_rest"].transform("last")
+    table = _with_differences(table.assign(num_at_end=at_end), networks, rows)
     others = [name for name in networks.settings if name != LABELS]
     return networks.noted(networks.in_order(table, [LABELS, *others, EPOCH]))
+
+
+def _with_differences(table: pd.DataFrame, networks: Networks, rows: pd.DataFrame) -> pd.DataFrame:
+    """Add the paired differences from the first activation."""
+    names = ["difference", "difference_low", "difference_high"]
+    if ACTIVATION not in networks.settings:
+        return table.assign(**dict.fromkeys(names, math.nan))
+    by = [*(name for name in networks.settings if name != ACTIVATION), EPOCH]
+    first = networks.first_of(ACTIVATION)
+    found = differences_by(rows, by, ACTIVATION, first, "train_accuracy", Bounds(0, 1))
+    return table.merge(found[[*by, ACTIVATION, *names]], on=[*by, ACTIVATION], how="left")
 
 
 def ranks_of_labels(results: Results) -> pd.DataFrame:

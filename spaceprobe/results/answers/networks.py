@@ -12,7 +12,7 @@ from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.frames import cell_of, column_name
 from spaceprobe.tables.states import last_epochs
 
-EPOCH, LAYER = "epoch", "layer"
+EPOCH, LAYER, ACTIVATION = "epoch", "layer", "activation"
 
 NOTE = "note"
 """The column with what a reader of an answer has to know, the same in each row."""
