@@ -180,6 +180,9 @@ def test_the_share_of_labels_is_compared_with_that_under_the_first_activation(ca
     ends = [2 / (1 + math.exp(-(logit + sign * half))) - 1 for sign in (-1, 1)]
     assert found["difference"] == pytest.approx(-0.19, rel=1e-9)
     assert [found["difference_low"], found["difference_high"]] == pytest.approx(ends, rel=1e-6)
+    quadratic = fitted_labels(capacity).query("activation == 'polynomial-2' and random_labels == 1")
+    assert set(quadratic["difference_at_end"].round(9)) == {-0.4}
+    assert quadratic["difference_low_at_end"].isna().all()  # all seeds are equal there, not at epoch 4
     alone = study({**CAPACITY, "network.activation": ["relu"]}, training=fits, lmd_convergence=rests)
     assert fitted_labels(alone)["difference"].isna().all()
 
@@ -188,7 +191,7 @@ def test_who_has_come_to_rest_is_counted_at_each_epoch(capacity):
     table = fitted_labels(capacity)
     true = table[(table["random_labels"] == 0) & (table["activation"] == "relu")]
     assert [*true["num_at_rest"]] == [0, 0, 1, 3]  # seeds rest at 4, 5 and 6
-    assert [*true["num_at_end"]] == [3] * 4
+    assert [*true["num_at_rest_at_end"]] == [3] * 4
     assert table.loc[table["random_labels"] == 1, "num_at_rest"].sum() == 0
     assert set(table["num_values"]) == {3}
 
@@ -200,6 +203,16 @@ def test_what_random_labels_cost_in_rank_is_paired(capacity):
     assert found["difference_low"] == pytest.approx(4 - MARGIN, rel=1e-9)
     equal = at(table, activation="polynomial-2", random_labels=1)
     assert (equal["difference"], equal["why"]) == (2, "all differences are equal: no interval")
+
+
+def test_without_true_labels_there_is_no_cost_in_rank():
+    def of_random_labels(rows):
+        return [{**row, "valid": run["random_labels"] == 1} for run in rows for row in functional([run])]
+
+    results = study(CAPACITY, training=fits, lmd_convergence=rests, lmd_ranks=of_random_labels)
+    numbers = Numbers(results.study, results.frames, answer_tables(results))
+    says = answer_blocks(numbers, ())[1]["says"]
+    assert says == "There is no layer of the same network to compare with, of another share of random labels."
 
 
 def test_the_answers_of_a_study_of_memory(capacity):

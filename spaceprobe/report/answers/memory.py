@@ -22,7 +22,7 @@ def _says(numbers: Numbers, table: str) -> Markup:
     row = int(rows.index[0])
     return sentence(
         "With the largest share of random labels, {}, networks fit {} to {} of their labels after {} epochs, "
-        "and {} of {} of them have come to rest. Over the second half of the training the share rose by up "
+        "when {} of {} of them are at rest. Over the second half of the training the share rose by up "
         "to {}: where it still rises, it says how fast labels are fitted, not how many can be.",
         numbers.cell(table, row, LABELS, "g"),
         *(numbers.statistic(end, table, "mean", where, ".3f") for end in ("min", "max")),
@@ -42,9 +42,15 @@ ENTRY = AnswerEntry(
     across="epoch",
     shown=(
         Shown("num_values", "networks", "d", once=True),
-        Shown("num_at_end", "at rest at the end", "d", once=True),
+        Shown("num_at_rest_at_end", "at rest at the end", "d", once=True),
+        Shown(
+            "difference_at_end",
+            "from the first activation at the end",
+            "+z.3f",
+            ("difference_low_at_end", "difference_high_at_end"),
+            once=True,
+        ),
         Shown("mean", "fitted", interval=("low", "high")),
-        Shown("difference", "from the first", "+z.3f", ("difference_low", "difference_high")),
     ),
     says=_says,
     figures=("memory", "training"),

@@ -12,6 +12,7 @@ from spaceprobe.results.results import Results
 from spaceprobe.tables.table import Bounds
 
 LABELS = "random_labels"
+DIFFERENCE = ["difference", "difference_low", "difference_high"]
 
 PARTS = (1 / 8, 1 / 4, 1 / 2, 1)
 """Of the longest training, after which networks are looked at. Chosen: where a share still rises from one to
@@ -24,8 +25,8 @@ def fitted_labels(results: Results) -> pd.DataFrame:
     Returns:
         The settings, epoch, the columns of `means_by`; ``rise``: the mean minus that at the epoch before;
         ``difference`` from the first activation, paired by seed, with its interval, empty where no other is
-        swept; ``num_at_rest`` and ``num_at_end``: networks that are at rest (every layer stably converged)
-        then and at the last of these epochs; ``note``.
+        swept; ``num_at_rest``: networks that are at rest then (every layer stably converged); these four
+        at the last epoch once more, with ``_at_end``; ``note``.
     """
     networks = Networks(results)
     training = networks.read("training")
@@ -39,21 +40,21 @@ def fitted_labels(results: Results) -> pd.DataFrame:
     rest = at_rest(networks)
     resting = rest.groupby(by, dropna=False)["is_at_rest"].sum().rename("num_at_rest").reset_index()
     table = table.merge(resting, on=by, how="left")
-    at_end = table.groupby(networks.settings, dropna=False)["num_at_rest"].transform("last")
-    table = _with_differences(table.assign(num_at_end=at_end), networks, rows)
+    table = _with_differences(table, networks, rows)
+    at_end = table.groupby(networks.settings, dropna=False)[["num_at_rest", *DIFFERENCE]]
+    table = table.join(at_end.transform(lambda values: values.iloc[-1]).add_suffix("_at_end"))
     others = [name for name in networks.settings if name != LABELS]
     return networks.noted(networks.in_order(table, [LABELS, *others, EPOCH]))
 
 
 def _with_differences(table: pd.DataFrame, networks: Networks, rows: pd.DataFrame) -> pd.DataFrame:
     """Add the paired differences from the first activation."""
-    names = ["difference", "difference_low", "difference_high"]
     if ACTIVATION not in networks.settings:
-        return table.assign(**dict.fromkeys(names, math.nan))
+        return table.assign(**dict.fromkeys(DIFFERENCE, math.nan))
     by = [*(name for name in networks.settings if name != ACTIVATION), EPOCH]
     first = networks.first_of(ACTIVATION)
     found = differences_by(rows, by, ACTIVATION, first, "train_accuracy", Bounds(0, 1))
-    return table.merge(found[[*by, ACTIVATION, *names]], on=[*by, ACTIVATION], how="left")
+    return table.merge(found[[*by, ACTIVATION, *DIFFERENCE]], on=[*by, ACTIVATION], how="left")
 
 
 def ranks_of_labels(results: Results) -> pd.DataFrame:
