@@ -20,7 +20,7 @@ MAX_PANELS = 6
 def labels_fitted(runs: pd.DataFrame, training: pd.DataFrame) -> Figure:
     """Draw the share of training labels that are fitted over epochs, a panel for each share of random labels.
 
-    Every run is a thin line, the mean over seeds a thick one.
+    Every run is a thin line, the median over seeds a thick one: single epochs of one run may fall far below.
 
     Args:
         runs: runs.csv.
@@ -37,7 +37,8 @@ def labels_fitted(runs: pd.DataFrame, training: pd.DataFrame) -> Figure:
     with styled():
         figure = grid_figure(len(shares), 2, height=2.4, sharey=True)
         for axes, share in zip(figure.axes, shares, strict=True):
-            draw_curves(axes, GroupedRows(rows[rows[LABELS] == share], grouped.groups, []), "train_accuracy")
+            of_share = GroupedRows(rows[rows[LABELS] == share], grouped.groups, [])
+            draw_curves(axes, of_share, "train_accuracy", middle="median")
             axes.set_title(plain(f"share of random labels: {share:g}"), fontsize=8)
             axes.set_ylim(0, 1)
         figure.axes[0].set_ylabel("share of labels fitted")
@@ -55,6 +56,6 @@ ENTRY = FigureEntry(
     function=labels_fitted,
     tables=("runs", "training"),
     unless=_no_random_labels,
-    caption="The share of training labels that are fitted after every epoch, each run thin and the mean over "
-    "seeds thick. A curve that still rises says how fast labels are fitted, not how many can be.",
+    caption="The share of training labels that are fitted after every epoch, each run thin and the median "
+    "over seeds thick. A curve that still rises says how fast labels are fitted, not how many can be.",
 )
