@@ -21,7 +21,7 @@ PICTURES = (
     ("depth-sweep", "distribution"),
     ("width-sweep", "width"),
     ("lmd-activations", "evolution"),
-    ("lmd-capacity", "training"),
+    ("lmd-capacity", "memory"),
     ("lmd-evolution", "convergence"),
     ("lmd-ranks", "ranks"),
     ("lmd-semantics", "semantics"),

@@ -149,6 +149,7 @@ FIGURES = {
     "activation_dimension": lambda t: figures.activation_dimension(t["runs"], t["lmd_dimension"]),
     "retrieval_accuracy": lambda t: figures.retrieval_accuracy(t["runs"], t["lmd_retrieval"]),
     "axis_semantics": lambda t: figures.axis_semantics(t["runs"], t["lmd_semantics"]),
+    "labels_fitted": lambda t: figures.labels_fitted(t["runs"], t["training"]),
     "training_curves": lambda t: figures.training_curves(t["runs"], t["training"]),
     "convergence_curves": lambda t: figures.convergence_curves(t["runs"], t["lmd_convergence"]),
 }

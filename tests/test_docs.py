@@ -24,7 +24,9 @@ from spaceprobe.cli.stage_commands import stage_command
 from spaceprobe.lmd.spectrum import Spectrum
 from spaceprobe.networks import activations
 from spaceprobe.networks.mlp import mlp
+from spaceprobe.report.answers import ANSWERS, answer_tables
 from spaceprobe.report.numbers import Numbers
+from spaceprobe.report.page.answers import answer_blocks
 from spaceprobe.results.results import load_results
 from spaceprobe.results.started import find_started
 from spaceprobe.stages.stage import StudyStage
@@ -109,6 +111,18 @@ def test_a_figure(finished):
     assert entry.caption_of(numbers) == "One a run."
     assert replace(entry, caption="p < 0.05").caption_of(numbers) == Markup("p &lt; 0.05")
     assert isinstance(entry.draw(results), Figure)
+
+
+def test_an_answer(finished, monkeypatch):
+    results = load_results(*find_started("quickstart", finished))
+    entry = replace(extension("An answer")["ENTRY"], name="hardest")
+    monkeypatch.setitem(ANSWERS, "hardest", entry)
+    tables = answer_tables(results)
+    worst = results.frames["runs"].sort_values("test_loss").iloc[-1]
+    *_, block = answer_blocks(Numbers(results.study, results.frames, tables), ())
+    assert (block["question"], block["says"].striptags()) == ("Hardest?", worst["run"])
+    assert block["lines"][0][1].striptags() == f"{worst['test_loss']:.3f}"
+    assert block["csv"] == "figures/answer_hardest.csv"
 
 
 def test_an_activation(monkeypatch):

@@ -243,6 +243,15 @@ def test_a_provenance_that_cannot_be_read_is_set_aside(copied, study, name):
 
 
 @pytest.mark.usefixtures("quickly")
+def test_an_answer_of_an_earlier_report_is_removed(copied):
+    stale = copied / "tiny" / "figures" / "answer_memory.csv"
+    stale.parent.mkdir(exist_ok=True)
+    stale.write_text("random_labels\n1\n")
+    assert call("report", "tiny", "--results", copied).exit_code == 0
+    assert not stale.exists()
+
+
+@pytest.mark.usefixtures("quickly")
 def test_what_was_set_aside_is_kept_and_the_next_computation_writes_the_provenance(copied, study):
     folder = copied / "tiny"
     for text in ("first", "second"):

@@ -7,9 +7,11 @@ import statistics
 from decimal import Decimal
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 import yaml
 
+from spaceprobe.report.numbers import Numbers
 from tests.report_studies import compared, reported
 
 ALLOWED = re.compile(r"\b95 %|arXiv \d{4}\.\d{5}|CantorNet, k = \d")
@@ -91,7 +93,9 @@ class Tables:
 
     def chosen(self, place):
         rows = self.rows(place)
-        for column, value in json.loads(place.get("data-where", "{}")).items():
+        where = json.loads(place.get("data-where", "{}"))
+        # A run's last epoch is that of all its rows, so it comes first.
+        for column, value in sorted(where.items(), key=lambda item: item != ("epoch", "last")):
             if (column, value) == ("epoch", "last"):
                 last = {}
                 for row in rows:
@@ -242,6 +246,26 @@ def test_pages_hold_numbers_of_every_sort(tmp_path_factory):
         *("runs", "folding", "architectures", "correlations", "folding_checks", "folding_histogram"),
         *("lmd_layers", "lmd_ranks", "lmd_dimension", "lmd_retrieval", "lmd_semantics", "example_samples"),
     }
+
+
+def test_a_study_of_matrices_answers_its_question_in_place_of_medians(tmp_path_factory):
+    text = (reported("decomposed", tmp_path_factory) / "report.html").read_text(encoding="utf-8")
+    root = Page(text).root
+    answers = [block for block in root.all("div") if block.attributes.get("class") == "answer"]
+    names = ["answer-semantics", "answer-dimension", "answer-separation"]
+    assert [block.attributes["id"] for block in answers] == names
+    assert all(len(block.all("data")) > 10 for block in answers)
+    assert not any("rank of a layer" in card.text for card in root.all("dt"))
+    folded = (reported("folded", tmp_path_factory) / "report.html").read_text(encoding="utf-8")
+    assert 'class="answer"' not in folded
+
+
+def test_the_last_epoch_is_that_of_the_run_whatever_else_is_asked():
+    """Of two layers at epochs 1 and 2 one was stable before the end, and none at the end."""
+    stable = {"run": ["a"] * 4, "epoch": [1, 1, 2, 2], "layer": [0, 1, 0, 1], "stable": [True] + [False] * 3}
+    numbers = Numbers(None, {"lmd_convergence": pd.DataFrame(stable)})
+    conditions = {"stable": True, "epoch": "last"}, {"epoch": "last", "stable": True}
+    assert [numbers.value("count", "lmd_convergence", None, where) for where in conditions] == [0, 0]
 
 
 def _other_digit(found):

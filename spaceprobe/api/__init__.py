@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from spaceprobe.report.figures.dimension import activation_dimension
     from spaceprobe.report.figures.distribution import chi_distribution
     from spaceprobe.report.figures.evolution import rank_evolution
+    from spaceprobe.report.figures.memory import labels_fitted
     from spaceprobe.report.figures.metrics import latent_spectra
     from spaceprobe.report.figures.path import path_figure
     from spaceprobe.report.figures.plane import plane_figure
@@ -77,6 +78,7 @@ __all__ = [
     "convergence_curves",
     "decompose",
     "folding_against",
+    "labels_fitted",
     "latent_spectra",
     "layer_spectra",
     "path_figure",

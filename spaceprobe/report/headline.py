@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from spaceprobe.analysis.predictors import main_predictor
 from spaceprobe.analysis.samples import NOTHING_ELSE, POOLED
+from spaceprobe.report.answers import ANSWERS
 from spaceprobe.report.numbers import LAST, Numbers
 from spaceprobe.results.missing import why_missing
 from spaceprobe.results.questions import architecture_rows, correlation_rows, has_valid_rank, reading_values
@@ -69,7 +70,7 @@ def headline_numbers(results: Results, numbers: Numbers) -> Iterator[HeadlineNum
     """Yield the headline numbers that the study has."""
     yield from _correlations(results, numbers)
     yield from _folded(results, numbers)
-    if results.has("lmd_ranks"):
+    if results.has("lmd_ranks") and not any(entry.table in numbers.frames for entry in ANSWERS.values()):
         yield from _matrices(results, numbers)
     if results.frames["runs"]["test_accuracy"].notna().any():
         yield HeadlineNumber(

@@ -8,6 +8,7 @@ import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import remove_abandoned, write_whole
+from spaceprobe.report.answers import ANSWERS, answer_tables
 from spaceprobe.report.drawing.style import render
 from spaceprobe.report.figures import FIGURES
 from spaceprobe.report.numbers import FIGURES_FOLDER, Numbers
@@ -60,7 +61,8 @@ def make_report(study: Study, folder: Path) -> Report:
     drawings = {}
     for name, entry in FIGURES.items():
         if name in missing:
-            _remove_figure(folder, name)
+            for suffix in SUFFIXES:
+                _remove(folder / FIGURES_FOLDER / f"{name}.{suffix}")
             continue
         figure = entry.draw(results)
         for suffix in SUFFIXES:
@@ -68,10 +70,12 @@ def make_report(study: Study, folder: Path) -> Report:
             write_whole(folder / FIGURES_FOLDER / f"{name}.{suffix}", data)
             if suffix == "svg":
                 drawings[name] = data
-    of_examples = example_tables(results, missing)
-    for table, frame in of_examples.items():
+    of_report = example_tables(results, missing) | answer_tables(results)
+    for table, frame in of_report.items():
         write_csv(folder / FIGURES_FOLDER / f"{table}.csv", frame)
-    numbers = Numbers(study, results.frames, of_examples)
+    for table in {entry.table for entry in ANSWERS.values()} - {*of_report}:
+        _remove(folder / FIGURES_FOLDER / f"{table}.csv")
+    numbers = Numbers(study, results.frames, of_report)
     page = folder / REPORT
     write_whole(page, study_page(results, numbers, drawings, missing).encode())
     note_report(folder, made_from)
@@ -88,15 +92,13 @@ def example_tables(results: Results, missing: Mapping[str, str]) -> dict[str, pd
     return tables
 
 
-def _remove_figure(folder: Path, name: str) -> None:
-    """Remove an earlier report's figure that this one does not have."""
-    for suffix in SUFFIXES:
-        path = folder / FIGURES_FOLDER / f"{name}.{suffix}"
-        try:
-            path.unlink(missing_ok=True)
-        except NotADirectoryError:  # a file in place of the folder: writing a figure reports it
-            return
-        except OSError as error:
-            raise SpaceprobeError(
-                f"{path}: is from an earlier report and cannot be removed ({error.strerror}); move it away"
-            ) from error
+def _remove(path: Path) -> None:
+    """Remove a figure or a table of an earlier report that this one does not have."""
+    try:
+        path.unlink(missing_ok=True)
+    except NotADirectoryError:  # a file in place of the folder: writing a figure reports it
+        return
+    except OSError as error:
+        raise SpaceprobeError(
+            f"{path}: is from an earlier report and cannot be removed ({error.strerror}); move it away"
+        ) from error

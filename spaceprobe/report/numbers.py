@@ -23,6 +23,7 @@ from markupsafe import Markup
 
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import value_of
+from spaceprobe.tables.states import last_epochs
 
 Statistic = Literal["count", "sum", "min", "max", "median", "distinct"]
 
@@ -52,7 +53,7 @@ class Numbers:
         Args:
             study: the study.
             frames: its tables.
-            of_examples: tables of example paths, which lie in the folder of the figures.
+            of_examples: tables of example paths and of answers, which lie in the folder of the figures.
             elsewhere: the folder of the tables, if it is not the page's.
         """
         self.frames = {**frames, **(of_examples or {})}
@@ -150,11 +151,11 @@ class Numbers:
 
 
 def rows_where(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the rows of a table where columns have these values."""
+    """Return the rows of a table where columns have these values, whatever their order."""
+    if where.get("epoch") == LAST:  # of all rows of a run, not of those that the other values leave
+        frame = last_epochs(frame)
     for column, value in where.items():
-        if column == "epoch" and value == LAST:
-            frame = frame[frame["epoch"] == frame.groupby("run")["epoch"].transform("max")]
-        else:
+        if (column, value) != ("epoch", LAST):
             frame = frame[frame[column] == value]
     return frame
 

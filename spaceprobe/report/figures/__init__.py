@@ -33,6 +33,7 @@ FILES = (
     "dimension",
     "retrieval",
     "semantics",
+    "memory",
     "training",
 )
 

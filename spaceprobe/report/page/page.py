@@ -20,6 +20,7 @@ from spaceprobe.report.headline import (
     run_sentences,
 )
 from spaceprobe.report.numbers import Numbers
+from spaceprobe.report.page.answers import answer_blocks
 from spaceprobe.report.page.data_tables import table_rows
 from spaceprobe.report.page.inline_svg import DARK_LINES, inline_svg, line_variable
 from spaceprobe.report.page.table_specs import ARCHITECTURES, CORRELATIONS, LAYERS, RUNS
@@ -53,6 +54,7 @@ def study_page(
         headline=list(headline_numbers(results, numbers)),
         absent=list(missing_sentences(results, numbers)),
         how_run=list(run_sentences(results, numbers)),
+        answers=answer_blocks(numbers, drawings.keys()),
         failures=failures(results),
         warnings=results.warnings,
         sections=sections,

@@ -1,0 +1,1 @@
+"""The tables that answer what a study asks, computed from its tables."""

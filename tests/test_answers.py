@@ -1,0 +1,516 @@
+"""What answers say of small tables, against numbers computed by hand."""
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from spaceprobe.analysis.by_seed import differences_by, means_by, spans_zero
+from spaceprobe.report.answers import ANSWERS, answer_tables
+from spaceprobe.report.numbers import Numbers
+from spaceprobe.report.page.answers import answer_blocks
+from spaceprobe.results.answers.activations import activation_differences
+from spaceprobe.results.answers.manifold import dimension_beside_rank, separation_energies
+from spaceprobe.results.answers.memory import fitted_labels, ranks_of_labels
+from spaceprobe.results.answers.ranks import rules_beside_functional
+from spaceprobe.results.answers.rest import END, REST, START, coming_to_rest
+from spaceprobe.results.answers.semantics import leading_axes
+from spaceprobe.results.readings import DECLARED
+from spaceprobe.results.results import Results
+from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.table import Bounds
+from tests.figure_tables import as_read
+
+T2 = 4.302652729911275
+"""97.5 % quantile of the t distribution with two degrees of freedom."""
+
+MARGIN = T2 / math.sqrt(3)
+"""Half of the width of the interval of a mean over three seeds with a standard deviation of 1: 2.484."""
+
+
+def study(axes, stages=("train", "lmd"), **frames):
+    """Return results of a study with these axes and tables; runs are all combinations of the axes."""
+    keys, runs = [*axes], [{}]
+    for key, values in axes.items():
+        runs = [{**run, key.rpartition(".")[2]: value} for run in runs for value in values]
+    rows = [
+        {
+            "run": f"r{number}", "architecture": "2x4", "depth": 2, "width": 4, "activation": "relu",
+            "dataset": "mnist", "seed": 0, "test_accuracy": 0.9, "status": "done", "error": None, **run,
+        }
+        for number, run in enumerate(runs)
+    ]  # fmt: skip
+    made = {"runs": as_read(pd.DataFrame(rows))}
+    made |= {name: as_read(pd.DataFrame(list(of(rows)))) for name, of in frames.items()}
+    return Results(
+        study=SimpleNamespace(axes={key: axes[key] for key in keys}, stages=stages, sections={}),
+        folder=Path(),
+        frames=Frames(made, DECLARED.values()),
+        study_text="",
+        provenance={},
+        states=(),
+        warnings=(),
+    )
+
+
+def at(table, **values):
+    """Return the one row of a table with these values."""
+    for name, value in values.items():
+        table = table[table[name] == value]
+    (row,) = table.to_dict("records")
+    return row
+
+
+# --- means and differences over seeds ----------------------------------------------------------
+
+
+def test_a_mean_counts_each_seed_once():
+    rows = pd.DataFrame({"layer": 1, "seed": [0, 0, 1, 2], "value": [0.2, 0.4, 0.5, 0.7]})
+    found = at(means_by(rows, ["layer"], "value", Bounds(0, 1)))
+    # Seeds show .3, .5, .7: standard deviation .2, and logit(.5) = 0 ± .2 · 2.484 / .25 = ± 1.987.
+    low = 1 / (1 + math.exp(0.2 * MARGIN / 0.25))
+    assert found["mean"] == pytest.approx(0.5, rel=1e-12)
+    assert (found["low"], found["high"]) == pytest.approx((low, 1 - low), rel=1e-9)
+    assert (found["num_seeds"], found["num_values"], found["least"], found["largest"]) == (3, 4, 0.2, 0.7)
+
+
+def test_a_mean_of_nothing_keeps_the_kinds_of_its_groups():
+    rows = pd.DataFrame({"layer": [1], "seed": [0], "value": [math.nan]})
+    found = means_by(rows, ["layer"], "value")
+    assert len(found) == 0
+    assert found["layer"].dtype == rows["layer"].dtype
+
+
+def test_differences_are_taken_seed_by_seed():
+    rows = pd.DataFrame(
+        {"layer": 0, "seed": [0, 1, 2] * 2, "kind": ["a"] * 3 + ["b"] * 3, "value": [10, 12, 11, 7, 10, 7]}
+    )
+    table = differences_by(rows, ["layer"], "kind", "a", "value")
+    first, second = at(table, kind="a"), at(table, kind="b")
+    assert first["mean"] == 11
+    assert math.isnan(first["difference"])
+    # -3, -2, -4: mean -3, standard deviation 1.
+    assert (second["mean"], second["first"], second["difference"], second["num_pairs"]) == (8, 11, -3, 3)
+    ends = second["difference_low"], second["difference_high"]
+    assert ends == pytest.approx((-3 - MARGIN, -3 + MARGIN), rel=1e-9)
+    assert [*spans_zero(table)] == [False, False]
+    reversed_seeds = rows.assign(value=[10, 12, 11, 7, 14, 12])  # differences -3, 2, 1
+    assert spans_zero(differences_by(reversed_seeds, ["layer"], "kind", "a", "value"))[1]
+
+
+def test_two_seeds_have_a_difference_without_an_interval():
+    rows = pd.DataFrame({"layer": 0, "seed": [0, 1, 0, 1], "kind": [*"aabb"], "value": [1, 3, 2, 6]})
+    found = at(differences_by(rows, ["layer"], "kind", "a", "value"), kind="b")
+    assert found["difference"] == 2
+    assert math.isnan(found["difference_low"])
+    assert found["why"] == "2 shared seeds: an interval needs 3"
+
+
+def test_what_has_nothing_to_compare_with_says_so():
+    rows = pd.DataFrame({"layer": [0, 1], "seed": 0, "kind": [*"ab"], "value": [1.0, 2.0]})
+    found = at(differences_by(rows, ["layer"], "kind", "a", "value"), layer=1)
+    assert (found["mean"], found["why"]) == (2, "nothing measured at kind a")
+
+
+# --- memory ------------------------------------------------------------------------------------
+
+CAPACITY = {
+    "network.activation": ["relu", "polynomial-2"],
+    "data.random_labels": [0, 1],
+    "training.seed": [0, 1, 2],
+}
+
+
+def fits(rows):
+    """Random labels: relu fits a tenth of its epoch and a hundredth a seed; quadratic a twentieth and two."""
+    for run in rows:
+        slope = (0.1 if run["activation"] == "relu" else 0.05) if run["random_labels"] else 0.125
+        for epoch in range(9):
+            part = 0.01 if run["activation"] == "relu" else 0.02
+            share = slope * epoch + (part * run["seed"] if 0 < epoch < 8 else 0)
+            yield {"run": run["run"], "epoch": epoch, "train_accuracy": share}
+
+
+def rests(rows):
+    """Networks of true labels rest from epoch 4 + seed on, the others nowhere; the later layer counts."""
+    for run in rows:
+        for epoch in range(9):
+            for layer in (0, 1):
+                is_resting = not run["random_labels"] and epoch >= 4 + run["seed"] * layer
+                yield {"run": run["run"], "epoch": epoch, "layer": layer, "converged": is_resting}
+
+
+def functional(rows):
+    """Random labels take 3, 4 and 5 components more than true ones under relu, 2 under the quadratic."""
+    for run in rows:
+        more = (3 + run["seed"] if run["activation"] == "relu" else 2) if run["random_labels"] else 0
+        for rule, rank in (("functional", 10 + run["seed"] + more), ("data99", 7)):
+            facts = {"rank": rank, "value": float(rank), "valid": True}
+            yield {"run": run["run"], "epoch": 8, "layer": 0, "rule": rule, **facts}
+
+
+@pytest.fixture(scope="module")
+def capacity():
+    return study(CAPACITY, training=fits, lmd_convergence=rests, lmd_ranks=functional)
+
+
+def test_the_share_of_labels_that_are_fitted_is_that_of_several_epochs(capacity):
+    table = fitted_labels(capacity)
+    assert [*table["epoch"].unique()] == [1, 2, 4, 8]  # an eighth, a quarter, half and all of the training
+    assert [*dict.fromkeys(table["activation"])] == ["relu", "polynomial-2"]  # as swept, not by name
+    found = at(table, activation="relu", random_labels=1, epoch=4)
+    assert found["mean"] == pytest.approx(0.4 + 0.01, rel=1e-12)
+    assert found["rise"] == pytest.approx(0.2, rel=1e-9)
+    p, margin = 0.41, 0.01 * MARGIN
+    logit = math.log(p / (1 - p))
+    ends = [1 / (1 + math.exp(-(logit + sign * margin / (p * (1 - p))))) for sign in (-1, 1)]
+    assert [found["low"], found["high"]] == pytest.approx(ends, rel=1e-9)
+    last = at(table, activation="polynomial-2", random_labels=1, epoch=8)
+    assert last["mean"] == pytest.approx(0.4, rel=1e-12)
+    assert math.isnan(last["low"])  # all seeds are equal
+
+
+def test_the_share_of_labels_is_compared_with_that_under_the_first_activation(capacity):
+    found = at(fitted_labels(capacity), activation="polynomial-2", random_labels=1, epoch=4)
+    # -.20, -.19, -.18 by seed: p = (1 - .19) / 2 of [-1, 1].
+    p, logit = 0.405, math.log(0.405 / 0.595)
+    half = 0.01 * MARGIN / 2 / (p * (1 - p))
+    ends = [2 / (1 + math.exp(-(logit + sign * half))) - 1 for sign in (-1, 1)]
+    assert found["difference"] == pytest.approx(-0.19, rel=1e-9)
+    assert [found["difference_low"], found["difference_high"]] == pytest.approx(ends, rel=1e-6)
+    quadratic = fitted_labels(capacity).query("activation == 'polynomial-2' and random_labels == 1")
+    assert set(quadratic["difference_at_end"].round(9)) == {-0.4}
+    assert quadratic["difference_low_at_end"].isna().all()  # all seeds are equal there, not at epoch 4
+    alone = study({**CAPACITY, "network.activation": ["relu"]}, training=fits, lmd_convergence=rests)
+    assert fitted_labels(alone)["difference"].isna().all()
+
+
+def test_who_has_come_to_rest_is_counted_at_each_epoch(capacity):
+    table = fitted_labels(capacity)
+    true = table[(table["random_labels"] == 0) & (table["activation"] == "relu")]
+    assert [*true["num_at_rest"]] == [0, 0, 1, 3]  # seeds rest at 4, 5 and 6
+    assert [*true["num_at_rest_at_end"]] == [3] * 4
+    assert table.loc[table["random_labels"] == 1, "num_at_rest"].sum() == 0
+    assert set(table["num_values"]) == {3}
+
+
+def test_what_random_labels_cost_in_rank_is_paired(capacity):
+    table = ranks_of_labels(capacity)
+    found = at(table, activation="relu", random_labels=1)
+    assert (found["mean"], found["first"], found["difference"]) == (15, 11, 4)
+    assert found["difference_low"] == pytest.approx(4 - MARGIN, rel=1e-9)
+    equal = at(table, activation="polynomial-2", random_labels=1)
+    assert (equal["difference"], equal["why"]) == (2, "all differences are equal: no interval")
+
+
+def test_without_true_labels_there_is_no_cost_in_rank():
+    def of_random_labels(rows):
+        return [{**row, "valid": run["random_labels"] == 1} for run in rows for row in functional([run])]
+
+    results = study(CAPACITY, training=fits, lmd_convergence=rests, lmd_ranks=of_random_labels)
+    numbers = Numbers(results.study, results.frames, answer_tables(results))
+    says = answer_blocks(numbers, ())[1]["says"]
+    assert says == "There is no layer of the same network to compare with, of another share of random labels."
+
+
+def test_the_answers_of_a_study_of_memory(capacity):
+    assert [*answer_tables(capacity)] == ["answer_memory", "answer_memory_ranks"]
+
+
+# --- coming to rest ----------------------------------------------------------------------------
+
+EVOLUTION = {
+    "training.optimizer": ["sgd", "adam"],
+    "training.learning_rate": [0.1],
+    "training.seed": [0, 1, 2],
+}
+
+
+def rests_by_optimizer(rows):
+    """Adam rests from epochs 4, 5 and 6 on; seed 0 of sgd at epochs 3 and 4 only, the others nowhere."""
+    for run in rows:
+        for epoch in range(11):
+            is_resting = epoch >= 4 + run["seed"]
+            if run["optimizer"] == "sgd":
+                is_resting = run["seed"] == 0 and epoch in (3, 4)
+            facts = {"layer": 0, "converged": is_resting, "learning_rate": 0.5}  # of the epoch
+            yield {"run": run["run"], "epoch": epoch, **facts}
+
+
+def participation(rows):
+    for run in rows:
+        for epoch in (0, 3, 5, 10):
+            value = {0: 30, 3: 9, 5: 10 + run["seed"], 10: 12 + 2 * run["seed"]}[epoch]
+            facts = {"rule": "participation", "rank": round(value), "value": float(value), "valid": True}
+            yield {"run": run["run"], "epoch": epoch, "layer": 0, **facts}
+
+
+def test_when_networks_come_to_rest_and_their_ranks_then():
+    results = study(EVOLUTION, lmd_convergence=rests_by_optimizer, lmd_ranks=participation)
+    table = coming_to_rest(results)
+    adam = {when: at(table, optimizer="adam", when=when) for when in (START, REST, END)}
+    # Decomposed once at rest: epoch 5 for seeds 0 and 1, epoch 10 for seed 2: 10, 11 and 16.
+    assert adam[REST]["mean"] == pytest.approx(37 / 3, rel=1e-12)
+    assert (adam[REST]["first_epoch"], adam[REST]["last_epoch"]) == (5, 10)
+    assert adam[START]["mean"] == 30
+    assert adam[END]["difference"] == pytest.approx((2 + 3 + 0) / 3, rel=1e-12)
+    counts = ("num_runs", "num_at_rest", "num_at_end", "first_at_rest", "last_at_rest")
+    assert [adam[END][name] for name in counts] == [3, 3, 3, 4, 6]
+    sgd = at(table, optimizer="sgd", when=END)
+    assert [sgd[name] for name in counts] == [3, 1, 0, 3, 3]
+    assert (sgd["mean"], sgd["difference"]) == (12, 12 - 9)  # of the one seed that rested, at epoch 3
+    assert [*answer_tables(results)] == ["answer_rest"]
+
+
+def test_a_swept_setting_is_that_of_the_run_where_the_table_has_such_a_column():
+    axes = EVOLUTION | {"training.optimizer": ["adam"], "training.learning_rate": [0.1, 0.2]}
+    table = coming_to_rest(study(axes, lmd_convergence=rests_by_optimizer, lmd_ranks=participation))
+    assert [*table["learning_rate"].unique()] == [0.1, 0.2]
+
+
+def test_networks_that_never_rest_have_ranks_all_the_same():
+    def never(rows):
+        return [{"run": run["run"], "epoch": 1, "layer": 0, "converged": False} for run in rows]
+
+    table = coming_to_rest(study(EVOLUTION, lmd_convergence=never, lmd_ranks=participation))
+    found = at(table, optimizer="adam", when=END)
+    assert (found["mean"], found["num_at_rest"], found["why"]) == (14, 0, "nothing measured at when at rest")
+    assert REST not in set(table["when"])
+
+
+# --- class meaning -----------------------------------------------------------------------------
+
+
+def shares(rows):
+    """Seven axes: of the five leading ones classes explain .1 before and .3, .5, .7 after, as mean."""
+    for run in rows:
+        for epoch in (0, 10):
+            for axis in range(1, 8):
+                share = 0.1 if epoch == 0 else 0.3 + 0.2 * run["seed"] + 0.02 * (axis - 3)
+                share = share if axis <= 5 else 0.99
+                facts = {"share": share, "shuffled_mean": 0.004, "class_variance": 0.05}
+                yield {"run": run["run"], "epoch": epoch, "layer": 0, "axis": axis, **facts}
+
+
+def test_what_classes_explain_of_the_leading_axes():
+    results = study({"training.seed": [0, 1, 2]}, lmd_semantics=shares, lmd_convergence=rests_late)
+    table = leading_axes(results)
+    trained = at(table, state="trained")
+    assert trained["mean"] == pytest.approx(0.5, rel=1e-12)
+    # Differences .2, .4, .6: mean .4 of [-1, 1], p = .7, logit ± .2 · 2.484 / 2 / (.7 · .3).
+    p, logit = 0.7, math.log(0.7 / 0.3)
+    half = 0.2 * MARGIN / 2 / (p * (1 - p))
+    ends = [2 / (1 + math.exp(-(logit + sign * half))) - 1 for sign in (-1, 1)]
+    assert trained["difference"] == pytest.approx(0.4, rel=1e-12)
+    assert [trained["difference_low"], trained["difference_high"]] == pytest.approx(ends, rel=1e-9)
+    assert trained["held"] == pytest.approx(0.25, rel=1e-12)
+    assert (trained["shuffled"], trained["num_axes"]) == (0.004, 5)
+    assert at(table, state="untrained")["mean"] == pytest.approx(0.1, rel=1e-12)
+    assert [*answer_tables(results)] == ["answer_semantics"]
+
+
+# --- a manifold --------------------------------------------------------------------------------
+
+ROLL = {"data.points_seed": [0, 1], "training.seed": [0, 1, 2]}
+
+
+def dimensions(rows):
+    for run in rows:
+        for epoch in (0, 9):
+            for layer in (0, 1):
+                for space in ("input", "output"):
+                    value = 1.9 + 0.1 * run["points_seed"] + (0.3 if space == "output" else 0)
+                    for estimator, estimate in (("mle", value), ("twonn", 7.0)):
+                        facts = {"space": space, "estimator": estimator, "dimension": estimate}
+                        yield {"run": run["run"], "epoch": epoch, "layer": layer, **facts}
+
+
+def roll_ranks(rows):
+    for run in rows:
+        for epoch in (0, 9):
+            for rule, rank in (("functional", 3), ("data99", 2 + run["seed"]), ("participation", 5)):
+                facts = {"rule": rule, "rank": rank, "value": rank - 0.25, "valid": True}
+                yield {"run": run["run"], "epoch": epoch, "layer": 1, **facts}
+
+
+def energies(rows):
+    """S' of the hidden layer: .7, .3 and in one seed .28, .02; untrained four equal values."""
+    for run in rows:
+        trained = [0.7, 0.28, 0.02] if run["seed"] == 0 else [0.7, 0.3]
+        for epoch, values in ((0, [0.25] * 4), (9, trained)):
+            for index, energy in enumerate(values, 1):
+                yield {
+                    "run": run["run"], "epoch": epoch, "layer": 1, "basis": "data", "index": index,
+                    "energy": energy,
+                }  # fmt: skip
+            for index in range(1, 11):
+                yield {
+                    "run": run["run"], "epoch": epoch, "layer": 1, "basis": "svd", "index": index,
+                    "energy": 0.1,
+                }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def roll():
+    return study(
+        ROLL,
+        lmd_dimension=dimensions,
+        lmd_ranks=roll_ranks,
+        lmd_spectrum=energies,
+        lmd_convergence=rests_late,
+    )
+
+
+def test_the_dimension_stands_beside_the_rank(roll):
+    table = dimension_beside_rank(roll)
+    found = at(table, layer=1, state="trained")
+    assert [found[f"input{end}"] for end in ("", "_least", "_largest")] == pytest.approx([1.95, 1.9, 2.0])
+    assert found["output"] == pytest.approx(2.25)
+    assert [found[f"data99{end}"] for end in ("", "_least", "_largest")] == [3, 2, 4]
+    assert (found["functional"], found["participation"], found["num_networks"]) == (3, 5, 6)
+    assert math.isnan(at(table, layer=1, state="untrained")["functional"])
+    assert math.isnan(at(table, layer=0, state="trained")["data99"])
+
+
+def test_the_energies_of_the_separation(roll):
+    table = separation_energies(roll)
+    found = at(table, state="trained")
+    assert found["num_leading"] == 2
+    assert found["num_values"] == pytest.approx(7 / 3)
+    assert [found[f"energy_{number}"] for number in (1, 2, 3)] == pytest.approx([0.7, 0.88 / 3, 0.02 / 3])
+    ends = [found[f"leading{end}"] for end in ("", "_least", "_largest")]
+    assert ends == pytest.approx([2.98 / 3, 0.98, 1.0])
+    assert found["weights"] == pytest.approx(0.2)
+    untrained = at(table, state="untrained")
+    assert (untrained["num_values"], untrained["leading"]) == (4, 0.5)
+    assert [*answer_tables(roll)] == ["answer_dimension", "answer_separation"]
+
+
+def test_a_reader_of_the_roll_is_told_of_the_two_values(roll):
+    tables = answer_tables(roll)
+    numbers = Numbers(roll.study, roll.frames, tables)
+    says = answer_blocks(numbers, {"metrics"})[1]["says"].striptags()
+    assert says == (
+        "The data have 2 dimensions, and in layer 1 of trained networks the 2 largest of 2.33 values of S′ "
+        "hold 0.993 (0.980 to 1.000) of its energy; untrained, the 2 largest of 4 hold 0.500 (0.500 to "
+        "0.500)."
+    )
+
+
+def test_without_an_estimate_of_the_dimension_one_value_leads():
+    def nothing(rows):
+        return [{**row, "dimension": None} for row in dimensions(rows)]
+
+    results = study(ROLL, lmd_dimension=nothing, lmd_ranks=roll_ranks, lmd_spectrum=energies)
+    assert at(separation_energies(results), state="trained")["leading"] == pytest.approx(0.7)
+
+
+# --- rank rules and activations ----------------------------------------------------------------
+
+
+def rules(rows):
+    """A rule that keeps 2, 3 and 4.5 times what is needed by seed, and one that keeps just that."""
+    for run in rows:
+        for rule, rank in (("functional", 2), ("twice", 4 * 1.5 ** run["seed"]), ("just", 2)):
+            facts = {"rule": rule, "rank": rank, "value": rank, "valid": True}
+            yield {"run": run["run"], "epoch": 3, "layer": 0, **facts}
+
+
+def sizes(rows):
+    for run in rows:
+        shape = {"num_outputs": 30, "num_inputs": 99}
+        yield {"run": run["run"], "epoch": 3, "layer": 0, "metric": "identity", **shape}
+
+
+def test_rank_rules_are_judged_by_the_functional_rank():
+    results = study({"training.seed": [0, 1, 2]}, lmd_ranks=rules, lmd_layers=sizes)
+    table = rules_beside_functional(results)
+    assert [*table["rule"]] == ["just", "just", "twice", "twice"]  # the best first, each in two sizes
+    found = at(table, rule="twice", size="25 to 50")
+    assert found["ratio"] == pytest.approx(3, rel=1e-12)
+    ends = 3 * math.exp(-MARGIN * math.log(1.5)), 3 * math.exp(MARGIN * math.log(1.5))
+    assert (found["ratio_low"], found["ratio_high"]) == pytest.approx(ends, rel=1e-9)
+    logs = [math.log(ratio) for ratio in (2, 3, 4.5)]
+    assert found["error"] == pytest.approx(math.sqrt(sum(log**2 for log in logs) / 3), rel=1e-12)
+    assert at(table, rule="just", size="all layers")["error"] == 0
+    assert [*answer_tables(results)] == ["answer_rules"]
+
+
+ACTIVATIONS = {"network.activation": ["sigmoid", "relu"], "training.seed": [0, 1, 2]}
+
+
+def activation_ranks(rows):
+    """Functional rank 6 + seed under sigmoid; under relu 4, 5 and 6 more at the end, equally many before."""
+    for run in rows:
+        for epoch in (0, 1, 5):
+            more = 4 + run["seed"] if (run["activation"], epoch) == ("relu", 5) else 0
+            for rule, rank in (("functional", 6 + run["seed"] + more), ("participation", 3)):
+                facts = {"rule": rule, "rank": rank, "value": float(rank), "valid": True}
+                yield {"run": run["run"], "epoch": epoch, "layer": 0, **facts}
+
+
+def test_activations_are_compared_with_the_first_that_is_swept():
+    results = study(ACTIVATIONS, lmd_ranks=activation_ranks, lmd_convergence=rests_late)
+    table = activation_differences(results)
+    assert [*table["epoch"].unique()] == [1, 5]
+    found = at(table, quantity="functional rank", activation="relu", epoch=5)
+    assert (found["mean"], found["first"], found["difference"]) == (12, 7, 5)
+    assert found["difference_low"] == pytest.approx(5 - MARGIN, rel=1e-9)
+    assert found["verdict"] == "differs"
+    equal = at(table, quantity="functional rank", activation="relu", epoch=1)
+    assert (equal["difference"], equal["verdict"]) == (0, "no interval")
+    assert set(table.loc[table["activation"] == "sigmoid", "verdict"]) == {"first"}
+    assert [*answer_tables(results)] == ["answer_activations"]
+
+
+def rests_late(rows):
+    return [{"run": run["run"], "epoch": 5, "layer": 0, "converged": False} for run in rows]
+
+
+def test_the_page_says_when_it_looked_at_the_activations():
+    results = study(ACTIVATIONS, lmd_ranks=activation_ranks, lmd_convergence=rests_late)
+    numbers = Numbers(results.study, results.frames, answer_tables(results))
+    (block,) = answer_blocks(numbers, set())
+    assert block["says"].striptags() == (
+        "Differences from the first activation at epoch 5: 1 with an interval without zero, 0 with one that "
+        "spans zero, 1 without. Largest for the functional rank: relu in layer 0, +5.0 [+2.5, +7.5]. At the "
+        "last epoch 0 of 6 layers had stably converged: what still moves may read otherwise later."
+    )
+    heads = [getattr(head["text"], "striptags", lambda text=head["text"]: text)() for head in block["heads"]]
+    assert heads == [
+        "quantity", "activation", "epoch 1: mean", "epoch 1: from the first", "epoch 5: mean",
+        "epoch 5: from the first",
+    ]  # fmt: skip
+
+
+# --- which study asks what ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", ["training.seed", "network.architecture"])
+def test_a_study_that_folds_has_its_answer_in_the_headline(axis):
+    def folding(rows):
+        return [{"run": run["run"], "epoch": 3} for run in rows]
+
+    axes = {axis: [0, 1], "training.seed": [0, 1, 2]}
+    results = study(axes, ("train", "fold", "lmd"), lmd_ranks=rules, lmd_layers=sizes, folding=folding)
+    assert answer_tables(results) == {}
+
+
+def test_failed_runs_are_left_out_and_said():
+    results = study({"training.seed": [0, 1, 2]}, lmd_semantics=shares, lmd_convergence=rests_late)
+    runs = results.frames["runs"]
+    runs.loc[2, "status"] = "failed"
+    table = leading_axes(results)
+    assert at(table, state="trained")["mean"] == pytest.approx(0.4)
+    assert set(table["note"]) == {"1 of 3 runs failed and are left out"}
+
+
+def test_every_answer_names_what_its_table_has(capacity, roll):
+    for results in (capacity, roll):
+        tables = answer_tables(results)
+        for entry in ANSWERS.values():
+            if entry.table in tables:
+                names = {shown.column for shown in entry.shown} | {*entry.lines} - {"*"}
+                assert names <= {*tables[entry.table].columns}
