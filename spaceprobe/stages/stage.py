@@ -45,6 +45,18 @@ class AlsoCalled:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ChoosesCode:
+    """Annotates a setting that chooses which modules compute a result: see `RunStage.sources`.
+
+    Attributes:
+        values: one for each choice; empty where they are those of the setting's type, such as the names of a
+            registry.
+    """
+
+    values: tuple[object, ...] = ()
+
+
 class HintedValueError(ValueError):
     """A wrong value of a setting, with a hint that fits only where it was given on the command line.
 
@@ -298,7 +310,8 @@ class RunStage(Stage):
         tabulate: returns the rows of each table from the finished parts of one run; the caller adds the
             ``run`` column and those of swept settings.
         sources: names the modules that the settings choose from registries, such as a dataset's, which are
-            part of the version of the code; None if nothing is chosen.
+            part of the version of the code; None if nothing is chosen. Such settings are annotated with
+            `ChoosesCode`.
         asked_tables: returns those of its tables that the settings ask for, which are written even if they
             have no rows; the others are not. None for all.
         tabulate_failed: returns the rows of each table of a run that failed before it had a finished part,
