@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 
 from spaceprobe.cli import main
 from spaceprobe.networks.mlp import mlp
+from spaceprobe.stages.lmd import tables as lmd_tables
+from spaceprobe.stages.stage import Part, PartContent
 
 STUDY = """\
 data: {train_images: 400}
@@ -115,7 +117,7 @@ def test_spectra_have_their_initial_values(finished, tables):
         np.linalg.svd(network_at(finished, run, epoch)["2.weight"].double(), compute_uv=False)
         for epoch in (0, 3)
     )
-    np.testing.assert_allclose(some["initial_value"], before, atol=1e-12)
+    np.testing.assert_allclose(some["untrained_value"], before, atol=1e-12)
     np.testing.assert_allclose(some["value"], after, atol=1e-12)
     assert some["shuffled_value"].pow(2).sum() == pytest.approx((after**2).sum())
     assert some["participation_v"].between(1, 9).all()
@@ -133,13 +135,13 @@ def test_data99_is_the_default_and_counts_principal_components(tables):
 
 def test_rows_and_tables_have_the_same_columns(finished):
     """A column that nothing fills, or a number that no table shows, is a slip of the pen."""
-    from spaceprobe.stages.lmd.tables import TABLES
+    from spaceprobe.stages.lmd.tables import TABLES, tabulate_records
 
     path = next((finished / "runs").rglob("lmd_factors*.npz"))
     record = json.loads(np.load(path)["part.json"].tobytes())["record"]
     left_empty = {"lmd_spectrum": {"error"}}  # of approximate values only
     for table in TABLES:
-        keys = {key for row in record[table.name] for key in row}
+        keys = {key for row in tabulate_records([record], TABLES)[table.name] for key in row}
         assert keys == {*table.names} - left_empty.get(table.name, set()), table.name
 
 
@@ -175,11 +177,29 @@ def test_retrieval_has_its_baselines(tables):
     retrieval = tables["lmd_retrieval"].set_index(["run", "epoch", "layer", "space"])["accuracy"]
     spaces = retrieval.index.get_level_values("space")
     metrics = ["V", "data", "laplacian"]
-    assert set(spaces) == {"pixels", *metrics, *(f"{metric} initial" for metric in metrics)}
+    assert set(spaces) == {"pixels", *metrics, *(f"{metric} untrained" for metric in metrics)}
     untrained = retrieval.xs(0, level="epoch").unstack("space")
     for metric in metrics:
-        assert (untrained[metric] == untrained[f"{metric} initial"]).all()
+        assert (untrained[metric] == untrained[f"{metric} untrained"]).all()
     assert retrieval.xs("pixels", level="space").nunique() == 1  # one baseline for all
+
+
+def test_stored_rows_of_the_untrained_network_get_its_name():
+    """What is stored has the names of an earlier version, and is not computed again for another name."""
+    content = PartContent(
+        {
+            **{table.name: [] for table in lmd_tables.TABLES},
+            "lmd_spectrum": [{"layer": 0, "value": 2.0, "initial_value": 0.5}],
+            "lmd_retrieval": [{"space": space} for space in ("pixels", "V", "V initial", "data initial")],
+        }
+    )
+    rows = lmd_tables.tabulate({}, [(Part("lmd_factors.npz", {}, 1), content)])
+    assert rows["lmd_spectrum"] == [{"layer": 0, "value": 2.0, "untrained_value": 0.5}]
+    assert [row["space"] for row in rows["lmd_retrieval"]] == ["pixels", "V", "V untrained", "data untrained"]
+    assert content.record["lmd_retrieval"][2] == {"space": "V initial"}
+    of_file = lmd_tables.tabulate_file([content.record, {"lmd_layers": [{"layer": 1}]}])
+    assert of_file["lmd_spectrum"] == rows["lmd_spectrum"]
+    assert of_file["lmd_layers"] == [{"layer": 1}]
 
 
 def test_axes_share_out_all_variance(tables):

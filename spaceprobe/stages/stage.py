@@ -251,6 +251,7 @@ class FileInput:
         unit: what its progress counts, in the singular.
         tables: the CSVs that it fills.
         open: reads a file, given its path and the options by name, None for those not given.
+        tabulate: returns the rows of each table from the records of a file's parts.
         present: returns what the command prints, from the file, the records of its parts and its folder.
     """
 
@@ -260,6 +261,7 @@ class FileInput:
     unit: str
     tables: tuple[Table, ...]
     open: Callable[[Path, Mapping[str, int | None]], OpenedFile]
+    tabulate: Callable[[Sequence[Mapping[str, Any]]], Rows]
     present: Callable[[Any, Sequence[Mapping[str, Any]], Path], str]
 
 

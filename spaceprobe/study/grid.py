@@ -95,7 +95,7 @@ class Probes:
 
 
 def expand(study: Study) -> list[Run]:
-    """Return the runs of a study, the first axis of the file varying slowest."""
+    """Return the runs of a study, the first axis of the file varying slowest, its values `in_order`."""
     probes = Probes(study)
     points = list(_Points(study, _identity_sections()))
     identities = [_identity(sections) for _, sections in points]
@@ -105,6 +105,18 @@ def expand(study: Study) -> list[Run]:
         Run(name, sections, identity, axes, probes)
         for name, identity, (axes, sections) in zip(names, identities, points, strict=True)
     ]
+
+
+def in_order(values: Sequence[object]) -> tuple[object, ...]:
+    """Return the values of an axis as people read them: numbers by size, anything else as it is written.
+
+    >>> in_order((0.01, 0.001, 1))
+    (0.001, 0.01, 1)
+    >>> in_order(("6x10", "2x30"))
+    ('6x10', '2x30')
+    """
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return tuple(sorted(numbers)) if len(numbers) == len(values) else tuple(values)
 
 
 def label_of(axes: Mapping[str, object]) -> str:
@@ -155,7 +167,7 @@ class _Points:
 
     def __init__(self, study: Study, sections: Sequence[str]) -> None:
         self._base = {name: study.sections[name] for name in sections}
-        self._axes = {k: v for k, v in study.axes.items() if k.split(".")[0] in self._base}
+        self._axes = {k: in_order(v) for k, v in study.axes.items() if k.split(".")[0] in self._base}
         self._made: dict[str, dict[tuple[int, ...], Settings]] = {name: {} for name in sections}
 
     def __iter__(self) -> Iterator[tuple[dict[str, object], Sections]]:
