@@ -128,7 +128,7 @@ def test_a_run_that_no_longer_belongs_is_listed_then_removed(narrowed):
     before = contents(results)
     files = [path for path in gone.rglob("*") if path.is_file()]
     size = f"{num_bytes(gone) / 1000:.1f} kB in {len(files)} files"
-    line = f"runs/{gone.name}  {size}  not a run of the study\n"
+    line = f"not a run of the study:\n  runs/{gone.name}  {size}\n"
     listed = call("clean", study, "--results", results, "--dry-run")
     assert (listed.exit_code, listed.stdout) == (0, f"{line}would remove {size}\n")
     declined = call("clean", study, "--results", results)  # nobody answers
@@ -238,8 +238,8 @@ def test_of_other_settings_only_what_an_earlier_version_computed(study, copied):
     other = leftover.path
     assert other in folders
     outcome = call("clean", study, "--results", copied, "--yes")
-    assert f"runs/{other.parent.name}/{other.name}  " in outcome.stdout
-    assert "of other settings, by an earlier version" in outcome.stdout
+    assert "of other settings, by an earlier version:\n" in outcome.stdout
+    assert f"\n  runs/{other.parent.name}/{other.name}  " in outcome.stdout
     assert not other.exists()
     left = {path: size for path, size in asked.items() if other not in path.parents}
     assert read_sizes(copied) == left
@@ -276,7 +276,8 @@ def test_files_half_written_by_a_process_that_is_gone(study, copied):
         path.write_text("half")
         os.utime(path, (time.time() - 100,) * 2)
     outcome = call("clean", study, "--results", copied, "--yes")
-    assert "4 bytes in 1 file  half written by a process that is gone" in outcome.stdout
+    assert outcome.stdout.startswith("half written by a process that is gone:\n  runs/2x5-s0-")
+    assert "  4 bytes in 1 file\n" in outcome.stdout
     assert (old.exists(), other.exists()) == (False, True)
 
 

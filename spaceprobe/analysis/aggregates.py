@@ -120,7 +120,7 @@ def architecture_table(frames: Frames, state: str = TRAINED) -> pd.DataFrame:
 
 
 def _in_order_of_runs(rows: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return rows in the order in which runs.csv has the groups of their runs, also of those without a row."""
+    """Return rows in the order in which runs.csv has the groups of their runs, with or without rows."""
     groups = runs.groupby([*columns], dropna=False, sort=False).ngroup().set_axis(runs["run"])
     return rows.loc[rows["run"].map(groups).sort_values(kind="stable").index]
 

@@ -86,10 +86,12 @@ class Leftovers:
         """Yield a line for each leftover with its size and why it does not belong, and for what stays."""
         if not self.found:
             yield f"{self.folder}: nothing to remove, all results belong to the study"
-        names = [str(leftover.path.relative_to(self.folder)) for leftover in self.found]
-        sizes = [str(leftover.size) for leftover in self.found]
-        for name, size, leftover in zip(names, sizes, self.found, strict=True):
-            yield f"{name:<{max(map(len, names))}}  {size:<{max(map(len, sizes))}}  {leftover.why}"
+        for why in dict.fromkeys(leftover.why for leftover in self.found):
+            yield f"{why}:"
+            found = [leftover for leftover in self.found if leftover.why == why]
+            names = [f"  {leftover.path.relative_to(self.folder)}" for leftover in found]
+            for name, leftover in zip(names, found, strict=True):
+                yield f"{name:<{max(map(len, names))}}  {leftover.size}"
         for path in self.foreign:
             kind = "a link" if path.is_symlink() else "not spaceprobe's"
             yield f"{path.relative_to(self.folder)} stays: it is {kind}"

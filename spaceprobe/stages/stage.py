@@ -165,6 +165,7 @@ class Job:
         wants_gpu: whether to compute them where there is a GPU.
         is_forced: whether to compute parts that another runner has finished meanwhile.
         libraries: versions of the libraries on which last bits depend, where the study was started.
+        label: of the run for a reader, such as ``2x30 · seed 0``; empty for its name.
     """
 
     stage: str
@@ -177,6 +178,12 @@ class Job:
     wants_gpu: bool = False
     is_forced: bool = False
     libraries: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        """What messages call it: its stage and its run."""
+        return f"{self.stage} {self.label or self.run}"
 
     @property
     def amount(self) -> int:

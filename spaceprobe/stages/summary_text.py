@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.train.tables import RUNS
-from spaceprobe.tables.text import NOTHING, TextColumn, count, fill
+from spaceprobe.tables.text import NOTHING, SHORT_NAMES, TextColumn, count, fill, in_short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +32,16 @@ class Notes:
 
     def lines(self) -> list[str]:
         """Return the notes with their numbers, as lines that fit a terminal."""
-        return [line for note in self._numbers for line in fill(f"{self.mark(note)} {note}", "  ")]
+        return [line for note in self._numbers for line in fill(f"{self.mark(note)} {in_short(note)}", "  ")]
 
 
 def heading(name: str) -> str:
-    """Return what a column of a CSV is called in the terminal: ``test accuracy`` of ``test_accuracy``."""
-    return name.replace("_", " ")
+    """Return what a column of a CSV is called in the terminal.
+
+    >>> heading("test_accuracy"), heading("learning_rate")
+    ('test accuracy', 'lr')
+    """
+    return SHORT_NAMES.get(name, name.replace("_", " "))
 
 
 def key_columns(frame: "pd.DataFrame", names: Sequence[str]) -> list[TextColumn]:

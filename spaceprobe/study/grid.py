@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage, Sections, Settings, Stage
 from spaceprobe.study.config import Study
+from spaceprobe.tables.text import SHORT_NAMES
 
 HASH_LENGTH = 6
 """Hexadecimal digits at a name's end (chosen; names that would be equal get more)."""
@@ -27,9 +28,6 @@ _SPEAK_FOR_THEMSELVES = {
     "training.optimizer",
 }
 """Settings whose values say which setting they are of."""
-
-_SHORT_NAMES = {"learning_rate": "lr"}
-"""What a label calls a setting."""
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
@@ -135,7 +133,7 @@ def _axis_value(key: str, value: object) -> str:
     if key in _SPEAK_FOR_THEMSELVES:
         return text
     name = key.rpartition(".")[2]
-    return f"{_SHORT_NAMES.get(name, name.replace('_', ' '))} {text}"
+    return f"{SHORT_NAMES.get(name, name.replace('_', ' '))} {text}"
 
 
 def check_settings(runs: Sequence[Run], stages: Sequence[Stage]) -> None:

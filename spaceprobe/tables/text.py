@@ -1,5 +1,6 @@
 """Tables and prose as text for a terminal: no line is wider than 80 columns."""
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,9 @@ WIDTH = 80
 
 NOTHING = "-"
 """A cell without a value."""
+
+SHORT_NAMES = {"learning_rate": "lr"}
+"""What settings are called where there is little room."""
 
 _GAP = "  "
 
@@ -46,14 +50,14 @@ class TextColumn:
 def text_table(
     key: Sequence[TextColumn], values: Sequence[TextColumn] = (), width: int = WIDTH
 ) -> Iterator[str]:
-    """Yield the lines of a table that fits a terminal.
+    r"""Yield the lines of a table that fits a terminal.
 
     Columns of values without a value are left out. Where the others do not fit, they follow in blocks below
     each other, the key first in each; where not even one of them fits beside the key, each row is a block of
     its own with a line for each column.
 
     >>> names = TextColumn("name", ["a", "bc"], is_number=False)
-    >>> print("\\n".join(text_table([names], [TextColumn("n", ["5", "12"])])))
+    >>> print("\n".join(text_table([names], [TextColumn("n", ["5", "12"])])))
     name   n
     a      5
     bc    12
@@ -94,6 +98,17 @@ def fill(text: str, indent: str = "", width: int = WIDTH) -> list[str]:
     return textwrap.wrap(
         text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def in_short(text: str) -> str:
+    """Return a text with the short names of settings.
+
+    >>> in_short("learning_rate 0.001, epochs 3")
+    'lr 0.001, epochs 3'
+    """
+    for name, short in SHORT_NAMES.items():
+        text = re.sub(rf"\b{name}\b", short, text)
+    return text
 
 
 def display_width(text: str) -> int:

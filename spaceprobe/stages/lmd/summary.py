@@ -30,6 +30,9 @@ FILE_VALUES = {
 }
 """Columns that are shown of each matrix of a file, and what they are called."""
 
+MAX_NAME = 48
+"""Chosen: a longer name of a matrix loses its middle in the terminal; the tables have all of it."""
+
 NUM_AXES = 5
 """Chosen: the leading axes whose class meaning is shown; the table has all."""
 
@@ -209,10 +212,13 @@ def present_file(file: WeightFile, records: Sequence[Mapping[str, Any]], folder:
         ),
         TextColumn("note", marks, is_number=False),
     ]
+    legend = "shape: outputs×inputs; error: of the product of the factors, relative to the matrix"
+    if names.str.len().max() > MAX_NAME:
+        legend += "; names in full in lmd_layers.csv"
     lines = [
         *fill(f"{path_text(file.path)}: {len(records)} matri{'ces' if len(records) != 1 else 'x'}"),
         *text_table(*_numbered([*names], columns)),
-        *fill("shape: outputs×inputs; error: of the product of the factors, relative to the matrix", "  "),
+        *fill(legend, "  "),
         *notes.lines(),
         *fill(file.skipped, "  "),
         f"tables   {folder}/*.csv",
@@ -224,9 +230,17 @@ def present_file(file: WeightFile, records: Sequence[Mapping[str, Any]], folder:
 def _numbered(
     names: Sequence[str], columns: Sequence[TextColumn]
 ) -> tuple[list[TextColumn], list[TextColumn]]:
-    """Return the key of a table of matrices, and its columns: by number as well, where names are long."""
+    """Return the key of a table of matrices, and its columns: by number, where names leave no place."""
     key = TextColumn("name", names, is_number=False)
     if is_fitting([key], columns):
         return [key], [*columns]
     numbers = TextColumn("layer", [str(number) for number in range(len(names))])
-    return [numbers], [key, *columns]
+    return [numbers], [TextColumn("name", [*map(_shorten, names)], is_number=False), *columns]
+
+
+def _shorten(name: str) -> str:
+    """Return a name that leaves room beside it, without its middle where it is long."""
+    if len(name) <= MAX_NAME:
+        return name
+    num_kept = MAX_NAME - 1
+    return name[: num_kept // 2] + "…" + name[len(name) - (num_kept - num_kept // 2) :]

@@ -7,7 +7,7 @@ from spaceprobe.stages.summarize.tables import AGGREGATES
 from spaceprobe.stages.summary_text import Notes, key_columns, why_failed
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED
-from spaceprobe.tables.text import NOTHING, TextColumn, count, fill, is_fitting, text_table
+from spaceprobe.tables.text import NOTHING, TextColumn, count, fill, in_short, is_fitting, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +135,8 @@ def _correlation_lines(frames: Frames, predictor: str) -> list[str]:
         lines += _correlation_table(here)
     if any(line.of.endswith("pooled") for line in found):
         lines += fill("runs pooled: of the runs of all seeds, as if they were independent", "  ")
+    if any(line.given for line in found):
+        lines.append("given accuracy: at a fixed test accuracy (a partial correlation)")
     lines += notes.lines()
     if any(state == DIFFERENCE for state in rows["state"]):
         lines.append(f"{DIFFERENCE}: trained minus untrained")
@@ -152,7 +154,7 @@ def _lines_of(rows: "pd.DataFrame", readings: Sequence[str], notes: Notes) -> It
         yield _Line(
             f"test accuracy ≥ {min_accuracy:.2f}" if min_accuracy else "all runs",
             " ".join(str(value) for value in reading if value == value),
-            "" if at == NOTHING_ELSE else at,
+            "" if at == NOTHING_ELSE else in_short(at),
             state,
             "" if given == "none" else "accuracy",
             r,
