@@ -295,5 +295,5 @@ def test_a_comparison_fits(num_settings):
         [("training.epochs", "30", "sweep [" + "1, " * 60 + "2]")],
     )
     text = "\n".join(comparison_lines(made))
-    assert check_lines(text) == (0 if num_settings else 1)  # with long names, a block for each row
+    assert check_lines(text) == (0 if num_settings else 2)  # with long names, a block for each row
     assert text.count("-0.0234") == len(rows)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEGEND = (
-    "folded: share of paths with χ > 0; max: the largest χ; row maxima: the median, over source images, of "
-    "the largest χ over their targets. They are medians over class pairs (folded: the mean), all in [0, 1]; "
-    "accuracy: share of test points that are classified correctly"
+    "folded: share of paths with χ > 0; max: largest χ; row maxima: median over source images of the largest "
+    "χ over their targets; each a median over class pairs (folded: mean). Accuracy: of test points. All in "
+    "[0, 1]"
 )
 
 SPREAD = "mean ± standard deviation over"
@@ -51,7 +51,7 @@ def architecture_lines(frames: Frames) -> list[str]:
         lines += text_table(key, values)
     legend = LEGEND
     if any("(equal)" in line for line in lines):
-        legend += "; (equal): no seed differs, which does not say how far the next would"
+        legend += ". (equal): no seed differs, which does not say how far the next would"
     return [*lines, *fill(legend), *_why_flat(frames["runs"], frames["folding"])]
 
 
@@ -133,14 +133,14 @@ def _correlation_lines(frames: Frames, predictor: str) -> list[str]:
         here = [line for line in found if (line.filtered, line.reading) == (filtered, reading)]
         lines += fill(title, "  ")
         lines += _correlation_table(here)
-    if any(line.of.endswith("pooled") for line in found):
-        lines += fill("runs pooled: of the runs of all seeds, as if they were independent", "  ")
+    legend = []
     if any(line.given for line in found):
-        lines.append("given accuracy: at a fixed test accuracy (a partial correlation)")
-    lines += notes.lines()
-    if any(state == DIFFERENCE for state in rows["state"]):
-        lines.append(f"{DIFFERENCE}: trained minus untrained")
-    return lines
+        legend.append("given accuracy: at a fixed test accuracy (partial)")
+    if any(line.of.endswith("pooled") for line in found):
+        legend.append("runs pooled: those of all seeds, as if independent")
+    if any(line.state == DIFFERENCE for line in found):
+        legend.append(f"{DIFFERENCE}: trained minus untrained")
+    return [*lines, *notes.lines(), *fill("; ".join(legend))]
 
 
 def _lines_of(rows: "pd.DataFrame", readings: Sequence[str], notes: Notes) -> Iterator[_Line]:
