@@ -130,6 +130,16 @@ def test_one_seed_is_one_seed():
     assert summarized(*make_study(3)).startswith("trained, mean ± standard deviation over 3 seeds\n")
 
 
+def test_correlations_that_are_not_there_are_no_empty_frame():
+    runs, folding = make_study(2, ("2x30", "3x20"))
+    text = summarized(runs, folding)
+    assert check_lines(text) == 2
+    titles = [line for line in text.splitlines() if line.startswith("r of depth")]
+    assert titles[0] == "r of depth and row maxima of χ, all runs: none ¹"
+    assert "¹ 2 of 2 seeds left out: fewer than 5 runs" in text.splitlines()
+    assert "given accuracy" not in text
+
+
 def test_three_axes_of_which_one_has_long_names():
     runs, folding = make_two_axes()
     runs["activation"] = ["polynomial-3" if number % 2 else "leaky-relu" for number in range(len(runs))]

@@ -131,9 +131,14 @@ def _correlation_lines(frames: Frames, predictor: str) -> list[str]:
     for filtered, reading in dict.fromkeys((line.filtered, line.reading) for line in found):
         title = ", ".join(filter(None, [f"r of {predictor} and row maxima of χ", reading, filtered]))
         here = [line for line in found if (line.filtered, line.reading) == (filtered, reading)]
+        if all(line.r == NOTHING for line in here):  # the notes say why
+            marks = dict.fromkeys(mark for line in here for mark in line.marks.split())
+            lines += fill(f"{title}: none {' '.join(marks)}", "  ")
+            continue
         lines += fill(title, "  ")
         lines += _correlation_table(here)
     legend = []
+    found = [line for line in found if line.r != NOTHING]
     if any(line.given for line in found):
         legend.append("given accuracy: at a fixed test accuracy (partial)")
     if any(line.of.endswith("pooled") for line in found):
