@@ -153,8 +153,9 @@ def test_diverged_is_failed_and_the_rest_is_done(study, tmp_path):
     assert re.search(r"^seed 0 · lr 0\.001 +done +done +\S+$", lines[good.item()])
     said = rows.index("last lines of the logs of runs that are running or failed:")
     assert re.match(r"  seed 0 · lr 1000\.0: \S+ train: failed after ", rows[said + 1])
-    end = next(number for number, line in enumerate(rows) if line.startswith("train: "))
-    assert "diverged" in " ".join(rows[said + 1 : end])
+    assert len(rows[said + 1]) == 80
+    assert rows[said + 1].endswith("…")
+    assert rows[said + 2].startswith("train: 1 done")
     assert "fold: done in" not in outcome.stdout
     assert "train: 1 done, 1 failed" in outcome.stdout
 

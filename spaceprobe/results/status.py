@@ -17,7 +17,7 @@ from spaceprobe.study.grid import Run, expand
 from spaceprobe.study.layout import RUN_LOG
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.running.heartbeats import runners_at_work
-from spaceprobe.tables.text import TextColumn, fill, text_table
+from spaceprobe.tables.text import TextColumn, cut, text_table
 
 STATES = ("done", "running", "failed", "stale", "partly", "to do")
 """Of a run in a stage. Stale: a result is of other settings, inputs or code, or damaged; partly: all results
@@ -86,7 +86,7 @@ def study_status(config: str | None, results: Path) -> StudyStatus:
 def status_lines(status: StudyStatus) -> Iterator[str]:
     """Yield lines to print: a table of runs, and what is so of the study as a whole.
 
-    Of runs that are at work or failed, the last line of their logs follows.
+    Of runs that are at work or failed, the start of the last line of their logs follows.
     """
     runs = status.runs
     key = TextColumn("run", [run.label for run in runs], is_number=False)
@@ -98,7 +98,7 @@ def status_lines(status: StudyStatus) -> Iterator[str]:
     if unfinished:
         yield "last lines of the logs of runs that are running or failed:"
     for run in unfinished:
-        yield from fill(f"  {run.label}: {run.last_line}", "    ")
+        yield cut(f"  {run.label}: {run.last_line}")
     for stage in status.stages:
         counts = ", ".join(f"{number} {state}" for state, number in status.counts(stage).items())
         yield f"{stage}: {counts}"

@@ -100,6 +100,19 @@ def fill(text: str, indent: str = "", width: int = WIDTH) -> list[str]:
     )
 
 
+def cut(text: str, width: int = WIDTH) -> str:
+    """Return the start of a text that fits a terminal, with "…" for the rest.
+
+    >>> cut("one two", width=5), cut("one", width=3)
+    ('one …', 'one')
+    """
+    if display_width(text) <= width:
+        return text
+    while display_width(text) > width - 1:
+        text = text[:-1]
+    return text + "…"
+
+
 def in_short(text: str) -> str:
     """Return a text with the short names of settings.
 
