@@ -94,7 +94,7 @@ def _spectrum(rng, depth):
     for layer in range(depth + 1):
         for basis in ("svd", "data", "laplacian"):
             for index, value in enumerate(sorted(rng.uniform(0.1, 2, 4), reverse=True), 1):
-                before = {"initial_value": value / 2 if basis == "svd" else None}
+                before = {"untrained_value": value / 2 if basis == "svd" else None}
                 yield {"layer": layer, "basis": basis, "index": index, "value": value, **before}
 
 
@@ -113,7 +113,7 @@ def _dimension(rng, depth):
 
 def _retrieval(rng, depth):
     for layer in range(depth + 1):
-        for space in ("V", "V initial", "pixels"):
+        for space in ("V", "V untrained", "pixels"):
             yield {"layer": layer, "space": space, "noise": 0.6, "accuracy": rng.uniform(0, 1)}
 
 

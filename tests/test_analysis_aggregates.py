@@ -197,8 +197,10 @@ def test_no_run_gives_an_empty_table_with_all_columns(runs, folding):
     assert [*aggregates_of(runs, no_rows).columns] == [*nothing.columns]
 
 
-def test_architectures_by_depth_with_mean_and_standard_deviation(folding):
+def test_architectures_in_the_order_of_runs_with_mean_and_standard_deviation(folding):
+    """Also where the first run of an architecture failed: the table of runs has the order of the sweep."""
     runs = make_runs(
+        ("d", "2x30", 2, 0.1, "failed"),
         ("b", "10x6", 0, 0.8, "done"),
         ("a", "2x30", 0, 0.90, "done"),
         ("c", "2x30", 1, 0.94, "done"),

@@ -322,21 +322,19 @@ def test_what_is_left_out_is_said_in_the_terminal():
     folding.loc[folding["run"].str.startswith("1x60"), "row_max_median"] = None
     frames = frames_of(runs, folding)
     text = present(frames.with_table(CORRELATIONS, correlation_table(frames, CORRELATIONS)))
-    lines = text.partition("r of depth and row maxima of χ")[2].splitlines()
-    labels = [
-        "untrained",
-        *(f"trained, learning_rate {rate}" for rate in ("0.001", "0.01")),
-        "trained, pooled",
-    ]
-    cells = {re.split(r"\s{2,}", line)[0]: re.split(r"\s{2,}", line)[1] for line in lines[1:14]}
-    found = [*cells]
-    assert [label for label in found if label in labels] == labels
-    notes = {line.partition(" ")[2]: line.partition(" ")[0] for line in lines[14:]}
+    lines = text.partition("r of depth and row maxima of χ, all runs\n")[2].splitlines()
+    head, *lines = lines[: lines.index("r of depth and row maxima of χ, test accuracy ≥ 0.90")]
+    assert re.split(r"\s{2,}", head) == ["state", "at", "given", "r", "95 % interval", "of"]
+    cells = [re.split(r"\s{2,}", line) for line in lines if "accuracy" not in line]
+    places = ["lr 0.001", "lr 0.01", "pooled"]
+    assert [line[:2] for line in cells[1:4]] == [["trained", place] for place in places]
+    assert cells[0][0] == "untrained"
+    notes = {line.partition(" ")[2]: line.partition(" ")[0] for line in text.splitlines()}
     # Of three networks untrained and for each rate, of six where these are pooled.
-    for label in labels:
-        num_runs = 6 if label == "trained, pooled" else 3
+    for line in cells[:4]:
+        num_runs = 6 if "pooled" in line else 3
         mark = notes[f"{num_runs} runs without a value left out (depth 1)"]
-        assert mark in cells[label].split(" ")
+        assert mark in line[-1].split(" ")
 
 
 @pytest.mark.parametrize(
@@ -370,15 +368,15 @@ def test_the_terminal_shows_what_the_study_sweeps_and_every_state():
     frames = frames_of(runs, folding)
     text = present(frames.with_table(CORRELATIONS, correlation_table(frames, CORRELATIONS)))
     lines = text.splitlines()
-    assert lines[0] == "trained"
-    assert lines[1].split()[:2] == ["rate", "seeds"]
+    assert lines[0] == "trained, mean ± standard deviation over 2 seeds"
+    assert lines[1].split()[:2] == ["architecture", "rate"]
     assert [line.split()[1] for line in lines[2:7]] == [str(rate) for rate in rates]
-    assert lines[7] == "untrained"
-    table = text.partition("r of rate and row maxima of χ")[2].splitlines()[1:6]
+    assert lines[7] == "untrained, mean ± standard deviation over 2 seeds"
+    table = text.partition("r of rate and row maxima of χ, all runs\n")[2].splitlines()[1:6]
     states = ["untrained", "trained", "difference"]
-    expected = [f"{state}{given}" for state in states for given in ("", " given test accuracy")]
-    expected.remove("untrained given test accuracy")
-    assert [re.split(r"\s{2,}", line)[0] for line in table] == expected
+    expected = [(state, given) for state in states for given in (False, True)]
+    expected.remove(("untrained", True))
+    assert [(line.split()[0], line.split()[1] == "accuracy") for line in table] == expected
 
 
 def test_unequal_pairs_and_targets_are_noted():

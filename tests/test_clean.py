@@ -4,12 +4,15 @@ import json
 import os
 import shutil
 import time
+from typing import Annotated, Literal, get_args, get_origin
 
 import pytest
 import yaml
 
-from spaceprobe.results.cleaning import find_leftovers
-from spaceprobe.stages.stage import Part
+from spaceprobe.results.cleaning import codes_of, find_leftovers
+from spaceprobe.stages import STAGES, run_stage_named
+from spaceprobe.stages.stage import ChoosesCode, Part, RunStage, Settings
+from spaceprobe.study.code_version import code_version
 from spaceprobe.study.running.heartbeats import Heartbeats
 from spaceprobe.study.storage.part_files import read_code, read_key, read_part, write_part
 from tests.commands import call, small_mnist
@@ -125,7 +128,7 @@ def test_a_run_that_no_longer_belongs_is_listed_then_removed(narrowed):
     before = contents(results)
     files = [path for path in gone.rglob("*") if path.is_file()]
     size = f"{num_bytes(gone) / 1000:.1f} kB in {len(files)} files"
-    line = f"runs/{gone.name}  {size}  not a run of the study\n"
+    line = f"not a run of the study:\n  runs/{gone.name}  {size}\n"
     listed = call("clean", study, "--results", results, "--dry-run")
     assert (listed.exit_code, listed.stdout) == (0, f"{line}would remove {size}\n")
     declined = call("clean", study, "--results", results)  # nobody answers
@@ -235,8 +238,8 @@ def test_of_other_settings_only_what_an_earlier_version_computed(study, copied):
     other = leftover.path
     assert other in folders
     outcome = call("clean", study, "--results", copied, "--yes")
-    assert f"runs/{other.parent.name}/{other.name}  " in outcome.stdout
-    assert "of other settings, by an earlier version" in outcome.stdout
+    assert "of other settings, by an earlier version:\n" in outcome.stdout
+    assert f"\n  runs/{other.parent.name}/{other.name}  " in outcome.stdout
     assert not other.exists()
     left = {path: size for path, size in asked.items() if other not in path.parents}
     assert read_sizes(copied) == left
@@ -273,7 +276,8 @@ def test_files_half_written_by_a_process_that_is_gone(study, copied):
         path.write_text("half")
         os.utime(path, (time.time() - 100,) * 2)
     outcome = call("clean", study, "--results", copied, "--yes")
-    assert "4 bytes in 1 file  half written by a process that is gone" in outcome.stdout
+    assert outcome.stdout.startswith("half written by a process that is gone:\n  runs/2x5-s0-")
+    assert "  4 bytes in 1 file\n" in outcome.stdout
     assert (old.exists(), other.exists()) == (False, True)
 
 
@@ -301,4 +305,73 @@ def test_status_tells_what_a_folder_occupies(study, copied):
     last = call("status", study, "--results", copied).stdout.splitlines()[-1]
     assert (
         last == f"{copied}/small occupies {num_bytes(copied / 'small') / 1000:.1f} kB in {len(files)} files"
+    )
+
+
+# Which results are of this version of the code.
+
+
+class _ToolSettings(Settings):
+    """What a made-up stage works with: two settings that choose code, and one that does not."""
+
+    tool: Annotated[Literal["plane", "ray"], ChoosesCode()] = "plane"
+    extra: Annotated[int, ChoosesCode((0, 1))] = 0
+    size: int = 3
+
+
+def _chosen_modules(sections):
+    settings = sections["tool"]
+    extra = ["spaceprobe.analysis.measures"] if settings.extra else []
+    return [f"spaceprobe.folding.{settings.tool}", *extra]
+
+
+def test_a_choice_that_a_stage_declares_is_a_version_of_this_code():
+    """All four of two settings with two choices each, whichever modules they choose."""
+    stage = RunStage(
+        **{**vars(run_stage_named("lmd")), "sections": {"tool": _ToolSettings}, "sources": _chosen_modules}
+    )
+    codes = codes_of([stage])
+    assert codes == {
+        code_version(stage, {"tool": _ToolSettings(tool=tool, extra=extra)})
+        for tool in ("plane", "ray")
+        for extra in (0, 1)
+    }
+    assert len(codes) == 4
+
+
+def test_every_setting_that_chooses_code_says_so():
+    """Another value of any other setting of a stage leaves the modules as they are."""
+    defaults = {name: model() for stage in STAGES for name, model in stage.sections.items()}
+    others = {
+        (section, name): _others(info)
+        for section, model in defaults.items()
+        for name, info in type(model).model_fields.items()
+    }
+    choosing = set()
+    for stage in STAGES:
+        for (section, name), values in others.items() if isinstance(stage, RunStage) else ():
+            for value in values:
+                changed = defaults[section].model_copy(update={name: value})
+                if code_version(stage, {**defaults, section: changed}) != code_version(stage, defaults):
+                    choosing.add((section, name))
+    declared = {
+        (section, name)
+        for section, model in defaults.items()
+        for name, info in type(model).model_fields.items()
+        if any(isinstance(mark, ChoosesCode) for mark in info.metadata)
+    }
+    assert {("data", "dataset"), ("folding", "detail")} <= choosing
+    assert choosing == {place for place in declared if len(others[place]) > 1 or place[1] == "detail"}
+
+
+def _others(info):
+    """Return values of a setting: all choices of a list of names, and the number after the default."""
+    if get_origin(info.annotation) is Literal:
+        return get_args(info.annotation)
+    return (
+        [info.default + 1]
+        if type(info.default) is int
+        else [not info.default]
+        if type(info.default) is bool
+        else []
     )

@@ -42,11 +42,13 @@ def test_one_run_without_a_sweep(runs):
 
 
 def test_the_product_in_the_order_of_the_file(runs):
-    found = runs("sweep:\n  fit.seed: [1, 0]\n  model.shape: [3x4, 2x5]\n")
-    assert [run.name.rsplit("-", 1)[0] for run in found] == ["3x4-s1", "2x5-s1", "3x4-s0", "2x5-s0"]
-    assert found[1].axes == {"fit.seed": 1, "model.shape": "2x5"}
-    assert found[1].sections["model"].shape == "2x5"
-    assert found[1].sections["fit"].seed == 1
+    """Numbers by size, texts as they are written."""
+    found = runs("sweep:\n  fit.seed: [10, 9, 0]\n  model.shape: [3x4, 2x5]\n")
+    expected = [f"{shape}-s{seed}" for seed in (0, 9, 10) for shape in ("3x4", "2x5")]
+    assert [run.name.rsplit("-", 1)[0] for run in found] == expected
+    assert found[3].axes == {"fit.seed": 9, "model.shape": "2x5"}
+    assert found[3].sections["model"].shape == "2x5"
+    assert found[3].sections["fit"].seed == 9
 
 
 def test_golden_names(runs):

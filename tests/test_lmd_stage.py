@@ -1,6 +1,7 @@
 """Train and lmd on whole small studies: every table, every probe, other data and activations."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from safetensors.torch import load_file
 
 from spaceprobe.cli import main
 from spaceprobe.networks.mlp import mlp
+from spaceprobe.stages.lmd import tables as lmd_tables
+from spaceprobe.stages.stage import Part, PartContent
 
 STUDY = """\
 data: {train_images: 400}
@@ -115,7 +118,7 @@ def test_spectra_have_their_initial_values(finished, tables):
         np.linalg.svd(network_at(finished, run, epoch)["2.weight"].double(), compute_uv=False)
         for epoch in (0, 3)
     )
-    np.testing.assert_allclose(some["initial_value"], before, atol=1e-12)
+    np.testing.assert_allclose(some["untrained_value"], before, atol=1e-12)
     np.testing.assert_allclose(some["value"], after, atol=1e-12)
     assert some["shuffled_value"].pow(2).sum() == pytest.approx((after**2).sum())
     assert some["participation_v"].between(1, 9).all()
@@ -133,13 +136,13 @@ def test_data99_is_the_default_and_counts_principal_components(tables):
 
 def test_rows_and_tables_have_the_same_columns(finished):
     """A column that nothing fills, or a number that no table shows, is a slip of the pen."""
-    from spaceprobe.stages.lmd.tables import TABLES
+    from spaceprobe.stages.lmd.tables import TABLES, tabulate_records
 
     path = next((finished / "runs").rglob("lmd_factors*.npz"))
     record = json.loads(np.load(path)["part.json"].tobytes())["record"]
     left_empty = {"lmd_spectrum": {"error"}}  # of approximate values only
     for table in TABLES:
-        keys = {key for row in record[table.name] for key in row}
+        keys = {key for row in tabulate_records([record], TABLES)[table.name] for key in row}
         assert keys == {*table.names} - left_empty.get(table.name, set()), table.name
 
 
@@ -175,11 +178,29 @@ def test_retrieval_has_its_baselines(tables):
     retrieval = tables["lmd_retrieval"].set_index(["run", "epoch", "layer", "space"])["accuracy"]
     spaces = retrieval.index.get_level_values("space")
     metrics = ["V", "data", "laplacian"]
-    assert set(spaces) == {"pixels", *metrics, *(f"{metric} initial" for metric in metrics)}
+    assert set(spaces) == {"pixels", *metrics, *(f"{metric} untrained" for metric in metrics)}
     untrained = retrieval.xs(0, level="epoch").unstack("space")
     for metric in metrics:
-        assert (untrained[metric] == untrained[f"{metric} initial"]).all()
+        assert (untrained[metric] == untrained[f"{metric} untrained"]).all()
     assert retrieval.xs("pixels", level="space").nunique() == 1  # one baseline for all
+
+
+def test_stored_rows_of_the_untrained_network_get_its_name():
+    """What is stored has the names of an earlier version, and is not computed again for another name."""
+    content = PartContent(
+        {
+            **{table.name: [] for table in lmd_tables.TABLES},
+            "lmd_spectrum": [{"layer": 0, "value": 2.0, "initial_value": 0.5}],
+            "lmd_retrieval": [{"space": space} for space in ("pixels", "V", "V initial", "data initial")],
+        }
+    )
+    rows = lmd_tables.tabulate({}, [(Part("lmd_factors.npz", {}, 1), content)])
+    assert rows["lmd_spectrum"] == [{"layer": 0, "value": 2.0, "untrained_value": 0.5}]
+    assert [row["space"] for row in rows["lmd_retrieval"]] == ["pixels", "V", "V untrained", "data untrained"]
+    assert content.record["lmd_retrieval"][2] == {"space": "V initial"}
+    of_file = lmd_tables.tabulate_file([content.record, {"lmd_layers": [{"layer": 1}]}])
+    assert of_file["lmd_spectrum"] == rows["lmd_spectrum"]
+    assert of_file["lmd_layers"] == [{"layer": 1}]
 
 
 def test_axes_share_out_all_variance(tables):
@@ -198,6 +219,7 @@ def test_second_run_computes_nothing_and_warns_of_movement(finished, caplog):
     outcome = call("run", study, "--results", finished.parent)
     assert "nothing was computed" in outcome.stderr
     assert "warning: 2 of 2 networks had not stably converged" in caplog.text
+    assert "train longer (training.epochs)" in caplog.text
     assert "converged" not in outcome.stdout
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -228,8 +250,9 @@ def test_settings_of_the_probe_can_be_swept(tmp_path):
     assert len(list(run.glob("lmd_factors*.npz"))) == 4  # two epochs of each
     assert (run / "lmd_factors.npz").exists()  # the default's
     lines = call("lmd", tmp_path / "small.yaml", "--results", tmp_path).stdout.splitlines()
-    (header,) = (line for line in lines if line.split()[:2] == ["architecture", "neighbours"])
-    assert header  # variants of the probe are not averaged
+    at = next(n for n, line in enumerate(lines) if line.split()[:2] == ["architecture", "neighbours"])
+    probes = [line.split()[1] for line in lines[at + 1 : at + 9]]
+    assert probes == ["5"] * 4 + ["10"] * 4  # variants of the probe are not averaged
 
 
 SWISS_ROLL = """\
@@ -374,7 +397,8 @@ def test_summary_shows_settings_as_they_are_written(tmp_path):
     )
     lines = attempt(tmp_path, text).stdout.splitlines()
     assert [line.split()[0] for line in lines[3:5]] == ["0.001", "0.02"]
-    assert lines[2].split() == ["learning_rate", "train_accuracy", "test_accuracy", "train_loss", "test_loss"]
+    heads = ["lr", "train accuracy", "test accuracy", "train loss", "test loss"]
+    assert re.split("  +", lines[2]) == heads
 
 
 def test_a_dataset_that_is_missing_fails_its_runs_only(tmp_path, monkeypatch):

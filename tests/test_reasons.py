@@ -56,7 +56,7 @@ def test_a_run_that_cannot_start_has_its_reason_everywhere(images, tmp_path):
     log = folder / "runs" / bad["run"] / "run.log"
     (line,) = log.read_text().splitlines()
     assert line.endswith(f" train: not started: {bad['error']}")
-    assert f"Error: {bad['run']}: {bad['error']} (log: {log})" in outcome.stderr
+    assert f"Error: root {tmp_path}/nowhere: {bad['error']} (log: {log})" in outcome.stderr
     assert f"{tmp_path}/nowhere/MNIST/raw lacks" in (folder / "report.html").read_text()
     status = call("status", "roots", "--results", tmp_path).stdout
     assert "train: 1 done, 1 failed" in status

@@ -67,6 +67,12 @@ def _edit(path, column, value):
     table.to_csv(path, index=False)
 
 
+OLD_RETRIEVAL = """\
+run,epoch,layer,space,rank,num_stored,noise,num_queries,accuracy
+2x5,0,0,V initial,5,20,0.6,200,0.5
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "spoil", "message"),
     [
@@ -80,6 +86,18 @@ def _edit(path, column, value):
             lambda p: p.write_text(p.read_text().replace("untrained,", "initial,")),
             "architectures.csv: has the state initial of an earlier version; `spaceprobe run` writes it "
             "again, with --trust-code from what that version computed",
+        ),
+        (
+            "lmd_spectrum.csv",
+            lambda p: p.write_text("run,epoch,layer,initial_value\n"),
+            "lmd_spectrum.csv: has the column initial_value, as an earlier version wrote it; `spaceprobe "
+            "lmd` writes it again, with --trust-code from what that version computed",
+        ),
+        (
+            "lmd_retrieval.csv",
+            lambda p: p.write_text(OLD_RETRIEVAL),
+            'lmd_retrieval.csv: has values that end in " initial", as an earlier version wrote it; '
+            "`spaceprobe lmd` writes it again",
         ),
         ("runs.csv", lambda p: p.write_bytes(b""), "runs.csv: is cut off; `spaceprobe run` writes it again"),
         ("folding.csv", lambda p: (p.unlink(), p.mkdir()), "folding.csv: is not a file; move it away"),

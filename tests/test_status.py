@@ -45,16 +45,17 @@ def status(study, results):
     outcome = call("status", study, "--results", results)
     assert outcome.exit_code == 0, outcome.output
     head, *lines = outcome.stdout.splitlines()
-    stages = re.fullmatch(r"run +(.*\S) +folder +last line of its log", head)[1].split()
-    num_runs = next(number for number, line in enumerate(lines) if line.startswith("train: "))
-    states, last = {}, {}
-    for line in lines[:num_runs]:
-        label, *cells = re.split("  +", line, maxsplit=len(stages) + 2)
-        run = plain(cells[len(stages)])
-        assert label == run.replace("2x5-s", "seed ")  # the study's only axis
-        states[run] = dict(zip(stages, cells, strict=False))
-        last[run] = cells[len(stages) + 1] if len(cells) > len(stages) + 1 else ""
-    *counts, size = lines[num_runs:]
+    assert max(map(len, [head, *lines])) <= max(80, len(lines[-1]))
+    stages = re.fullmatch(r"run +(.*\S) +folder", head)[1].split()
+    facts = json.loads(call("status", study, "--results", results, "--json").stdout)["runs"]
+    states = {}
+    for line, of_run in zip(lines, facts, strict=False):
+        label, *cells, folder = re.split("  +", line)
+        run = plain(folder)
+        assert label == of_run["label"] == run.replace("2x5-s", "seed ")  # the study's only axis
+        states[run] = dict(zip(stages, cells, strict=True))
+    last = {plain(of_run["run"]): of_run["last_line"] for of_run in facts}
+    *counts, size = lines[next(number for number, line in enumerate(lines) if line.startswith("train: ")) :]
     assert re.fullmatch(rf"{results}/small occupies [\d.]+ [kM]B in \d+ files", size)
     return states, last, counts
 
@@ -139,7 +140,7 @@ def test_diverged_is_failed_and_the_rest_is_done(study, tmp_path):
     outcome = call("run", study, "--results", tmp_path, *changes)
     assert outcome.exit_code == 1
     assert re.search(
-        r"Error: 20x10-s0-\w+: training diverged: .*\(log: .*/20x10-s0-\w+/run\.log\)\n"
+        r"Error: seed 0 · lr 1000\.0: training diverged: .*\(log: .*/20x10-s0-\w+/run\.log\)\n"
         r"1 of 2 runs have no result; `spaceprobe status` shows the state of all",
         outcome.stderr,
     )
@@ -147,11 +148,15 @@ def test_diverged_is_failed_and_the_rest_is_done(study, tmp_path):
     bad, good = runs.index[runs["status"] == "failed"], runs.index[runs["status"] == "done"]
     outcome = call("status", study, "--results", tmp_path)
     rows = outcome.stdout.splitlines()
-    lines = {name: line for name in runs.index for line in rows if f" {name} " in line}
-    assert re.search(
-        r"^seed 0 · lr 1000\.0 +failed +to do +\S+ +\S+ train: failed .*diverged", lines[bad.item()]
-    )
-    assert re.search(r"^seed 0 · lr 0\.001 +done +done +\S+ +\S+ fold: done in ", lines[good.item()])
+    lines = {name: line for name in runs.index for line in rows if line.endswith(f" {name}")}
+    assert re.search(r"^seed 0 · lr 1000\.0 +failed +to do +\S+$", lines[bad.item()])
+    assert re.search(r"^seed 0 · lr 0\.001 +done +done +\S+$", lines[good.item()])
+    said = rows.index("last lines of the logs of runs that are running or failed:")
+    assert re.match(r"  seed 0 · lr 1000\.0: \S+ train: failed after ", rows[said + 1])
+    assert len(rows[said + 1]) == 80
+    assert rows[said + 1].endswith("…")
+    assert rows[said + 2].startswith("train: 1 done")
+    assert "fold: done in" not in outcome.stdout
     assert "train: 1 done, 1 failed" in outcome.stdout
 
 
@@ -184,7 +189,8 @@ def test_a_run_whose_job_raises_is_failed_and_the_rest_is_done(study, tmp_path):
     assert outcome.exit_code == 1
     log = one(tmp_path, "run.log")
     *_, said, num_failed = outcome.stderr.splitlines()
-    assert said == f"Error: {log.parent.name}: OddError: out of luck (log: {log})"
+    assert said == f"Error: seed 1: OddError: out of luck (log: {log})"
+    assert outcome.stderr.count("out of luck") == 1
     assert num_failed == "1 of 4 runs have no result; `spaceprobe status` shows the state of all"
     assert "Traceback" not in outcome.output
     text = log.read_text()
@@ -360,13 +366,12 @@ def test_results_on_stdout_and_all_else_on_stderr(study, finished, tmp_path):
         # both ways of 2 x 2 paths, and 2 within a class, at two epochs
         "fold       4 of 4 runs, 80 paths: --force",
     ]
-    spoken = [re.sub("-[0-9a-f]{6}:", ":", line) for line in lines[2:]]
-    assert [line for line in spoken if line.startswith("fold 2x5-s")] == [
+    assert [line for line in lines[2:] if line.startswith("fold seed ")] == [
         line
         for seed in range(4)
         for line in (
-            f"fold 2x5-s{seed}: started by process {os.getpid()} on {os.uname().nodename}",
-            f"fold 2x5-s{seed}: done",
+            f"fold seed {seed}: started by process {os.getpid()} on {os.uname().nodename}",
+            f"fold seed {seed}: done",
         )
     ]
     logged = log_file.read_text().splitlines()
@@ -375,7 +380,7 @@ def test_results_on_stdout_and_all_else_on_stderr(study, finished, tmp_path):
     assert [re.sub(clock, "", line) for line in logged[:2]] == [
         f" INFO spaceprobe.notices: {line}" for line in lines[:2]
     ]
-    pattern = clock + r" INFO spaceprobe\.study\.running\.runner: fold 2x5-s\d-\w+: (started|done)"
+    pattern = clock + r" INFO spaceprobe\.study\.running\.runner: fold seed \d: (started|done)"
     assert all(re.match(pattern, line) for line in logged[2:])
     # another call appends, and without --verbose the terminal stays as it is
     again = call(*words, "--log-file", log_file)

@@ -16,7 +16,7 @@ from spaceprobe.analysis.aggregate_columns import (
     aggregations,
 )
 from spaceprobe.analysis.association import is_constant
-from spaceprobe.analysis.observations import one_per_network
+from spaceprobe.analysis.observations import one_per_network, settings_in
 from spaceprobe.analysis.over_seeds import t_interval, why_no_interval
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import DIFFERENCE, STATES, TRAINED, UNTRAINED, by_state
@@ -55,6 +55,11 @@ def aggregate_runs(frames: Frames) -> pd.DataFrame:
     places = {
         "run": {run: place for place, run in enumerate(done["run"])},
         "state": {state: place for place, state in enumerate(STATES)},
+        **{  # texts as they are swept
+            name: {value: place for place, value in enumerate(frames["folding"][name].unique())}
+            for name in readings
+            if not pd.api.types.is_numeric_dtype(frames["folding"][name])
+        },
     }
     aggregates = aggregates.sort_values(
         ["run", *readings, "state"],
@@ -87,13 +92,14 @@ def architecture_table(frames: Frames, state: str = TRAINED) -> pd.DataFrame:
         state: untrained, trained or difference.
 
     Returns:
-        One row per architecture, swept setting and reading of paths, sorted by depth, then descending
-        width: those columns, num_seeds, accuracy_of, ``<column>_mean``, ``_sd``, ``_low`` and ``_high`` for
-        each of `OVER_SEEDS`, and note.
+        One row per architecture, swept setting and reading of paths, in the order of runs.csv: those
+        columns, num_seeds, accuracy_of, ``<column>_mean``, ``_sd``, ``_low`` and ``_high`` for each of
+        `OVER_SEEDS`, and note.
     """
     aggregates, declared = frames["aggregates"], frames.tables["aggregates"]
     rows = aggregates[aggregates["state"] == state]
     rows = one_per_network(rows, frames, state, probe_readings(frames))
+    rows = _in_order_of_runs(rows, frames["runs"], [*OF_ARCHITECTURE, *settings_in(frames, state)])
     keys = [*OF_ARCHITECTURE, *frames.readings("aggregates")]
     named = [f"{name}_{of}" for name in OVER_SEEDS for of in ("mean", "sd", "low", "high")]
     groups: list[dict[str, Any]] = []
@@ -110,8 +116,13 @@ def architecture_table(frames: Frames, state: str = TRAINED) -> pd.DataFrame:
                 notes.setdefault(note, []).append(name)
         groups.append({**dict(zip(keys, key, strict=True)), **cells, "note": _sum_up(notes)})
     table = pd.DataFrame(groups, columns=[*keys, "num_seeds", "accuracy_of", *named, "note"])
-    table = table.astype(rows[keys].dtypes.to_dict() | dict.fromkeys(named, float) | {"num_seeds": int})
-    return table.sort_values(["depth", "width"], ascending=[True, False], kind="stable", ignore_index=True)
+    return table.astype(rows[keys].dtypes.to_dict() | dict.fromkeys(named, float) | {"num_seeds": int})
+
+
+def _in_order_of_runs(rows: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return rows in the order in which runs.csv has the groups of their runs, with or without rows."""
+    groups = runs.groupby([*columns], dropna=False, sort=False).ngroup().set_axis(runs["run"])
+    return rows.loc[rows["run"].map(groups).sort_values(kind="stable").index]
 
 
 def accuracy_of(state: str) -> str:

@@ -27,8 +27,8 @@ def grouped_runs(a: Frames, b: Frames) -> tuple[list[str], pd.DataFrame]:
     """Return the columns of a group, and the runs of both studies with the number of their group.
 
     A group is an architecture, an activation, a data set, and a value of every swept setting that is a column
-    of both runs.csv, but not the seed. Numbers go from shallow to deep, then from wide to narrow, else in the
-    order of the sweeps.
+    of both runs.csv, but not the seed. Groups are numbered in the order of the first study's runs, then of
+    the second's.
 
     Args:
         a: the tables of the first study.
@@ -48,7 +48,6 @@ def grouped_runs(a: Frames, b: Frames) -> tuple[list[str], pd.DataFrame]:
     columns = ["architecture", "activation", "dataset", *shared]
     names = ["run", *columns, "depth", "width", "seed", "status"]
     runs = _stack([a["runs"][names].assign(study="a"), b["runs"][names].assign(study="b")])
-    runs = runs.sort_values(["depth", "width"], ascending=[True, False], kind="stable", ignore_index=True)
     return columns, runs.assign(group=runs.groupby(columns, dropna=False, sort=False).ngroup())
 
 

@@ -112,10 +112,8 @@ def take_samples(
         yield _sample(NOTHING_ELSE, rows, networks, frames, seeds)
         return
     in_order = networks
-    for name in reversed([name for name in others if name != "architecture"]):
+    for name in reversed(others):
         in_order = in_order.sort_values(name, kind="stable", key=_sweep_order)
-    if "architecture" in others:
-        in_order = in_order.sort_values(["depth", "width"], ascending=[True, False], kind="stable")
     for values, of_values in in_order.groupby(others, dropna=False, sort=False):
         at = ", ".join(_setting_text(name, value) for name, value in zip(others, values, strict=True))
         is_here = rows[NETWORK].isin(of_values[NETWORK])

@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from spaceprobe.files import is_writable
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import Stage
 from spaceprobe.study.config import Study
+from spaceprobe.tables.text import count
 
 if TYPE_CHECKING:
     from spaceprobe.study.running.planning import StudyPlan
@@ -46,20 +47,15 @@ def run_stages(call: StudyCall, stages: Sequence[Stage] | None = None, *, wants_
     runner = Runner(study, results, options, target)
     outcome = runner.run(stages, show_plan)
     say(outcome.text)
-    for warning in outcome.warnings:
-        logger.warning("warning: %s", warning)
     failures = outcome.failures
     is_idle = not outcome.num_computed and not outcome.num_elsewhere
     is_complete = outcome.num_kept > 0 and is_idle and not failures
-    if is_complete and not call.is_quiet:
-        notify("everything was up to date: nothing was computed")
-    if outcome.num_elsewhere and not call.is_quiet:
-        num = outcome.num_elsewhere
-        notify(f"another runner computed {num} job{'s' * (num > 1)} meanwhile")
-    if outcome.narrowing is not None and not call.is_quiet:
-        notify(outcome.narrowing)
-    _print_failures(outcome, runner.num_selected)
-    _show_report(runner.kept, runner.folder, is_wanted=wants_report, is_complete=is_complete)
+    notices: list[str] = []
+    try:
+        notices += _show_report(runner.kept, runner.folder, is_wanted=wants_report, is_complete=is_complete)
+    finally:  # after the result, also where the page cannot be made
+        _print_notices(outcome, notices, is_complete=is_complete, is_quiet=call.is_quiet)
+        _print_failures(outcome, runner.labels)
     if failures:
         sys.exit(1)
 
@@ -108,24 +104,54 @@ def _print_plan(plan: "StudyPlan", print_line: Callable[[str], None]) -> None:
         print_line(line)
 
 
-def _print_failures(outcome: "StudyOutcome", num_runs: int) -> None:
-    """Print which runs failed and why, each cause once, and where the log is."""
+def _print_notices(
+    outcome: "StudyOutcome", of_report: Sequence[str], *, is_complete: bool, is_quiet: bool
+) -> None:
+    """Print warnings, and what happened beside the computation.
+
+    Args:
+        outcome: what the stages did.
+        of_report: notices on the page.
+        is_complete: whether everything was up to date.
+        is_quiet: whether only errors are to be shown.
+    """
+    for warning in outcome.warnings:
+        logger.warning("warning: %s", warning)
+    if not is_quiet:
+        if is_complete:
+            notify("everything was up to date: nothing was computed")
+        if outcome.num_elsewhere:
+            notify(f"another runner computed {count(outcome.num_elsewhere, 'job')} meanwhile")
+        if outcome.narrowing is not None:
+            notify(outcome.narrowing)
+    for notice in of_report:
+        notify(notice)
+
+
+def _print_failures(outcome: "StudyOutcome", labels: Mapping[str, str]) -> None:
+    """Print which runs failed and why, each cause once, and where the log is.
+
+    Args:
+        outcome: what the stages did.
+        labels: of the runs that were taken through them, by their names.
+    """
     failures, logs = outcome.failures, outcome.logs
     runs_of: dict[str, list[str]] = {}
-    for run, reason in failures.items():
-        runs_of.setdefault(reason, []).append(run)
+    for run in sorted(failures, key=[*labels].index):
+        runs_of.setdefault(failures[run], []).append(run)
     for reason, runs in runs_of.items():
         more = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
         log = logs.get(runs[0])
-        notify(f"Error: {runs[0]}{more}: {reason}" + (f" (log: {log})" if log else ""))
+        notify(f"Error: {labels[runs[0]]}{more}: {reason}" + (f" (log: {log})" if log else ""))
     if failures:
         notify(
-            f"{len(failures)} of {num_runs} runs have no result; `spaceprobe status` shows the state of all"
+            f"{len(failures)} of {count(len(labels), 'run')} have no result; `spaceprobe status` shows the "
+            "state of all"
         )
 
 
-def _show_report(study: Study, folder: Path, *, is_wanted: bool, is_complete: bool) -> None:
-    """Make the report if it is wanted and not up to date; else tell if there is one that is out of date.
+def _show_report(study: Study, folder: Path, *, is_wanted: bool, is_complete: bool) -> Iterator[str]:
+    """Make the report if it is wanted and not up to date; yield a notice where there is none, or an old one.
 
     Args:
         study: the study.
@@ -136,10 +162,10 @@ def _show_report(study: Study, folder: Path, *, is_wanted: bool, is_complete: bo
     from spaceprobe.report.up_to_date import is_current, is_made
     from spaceprobe.study.layout import REPORT
 
+    page = folder / REPORT
     if is_wanted and is_complete and not is_writable(folder) and not is_current(folder):
-        page = folder / REPORT
         state = "is of earlier tables" if is_made(folder) else "is not there"
-        notify(f"{page} {state}, and cannot be made: the folder is read-only for this user")
+        yield f"{page} {state}, and cannot be made: the folder is read-only for this user"
     elif is_wanted:
         if not is_current(folder):
             from spaceprobe.report.making import make_report
@@ -151,8 +177,8 @@ def _show_report(study: Study, folder: Path, *, is_wanted: bool, is_complete: bo
                     if not is_current(folder):
                         make_report(study, folder)
             except NoRunsError as error:
-                notify(f"no report: {error}")
+                yield f"no report: {error}"
                 return
-        say(f"report   {folder / REPORT}")
+        say(f"report   {page}")
     elif is_made(folder) and not is_current(folder):
-        notify(f"{folder / REPORT} was made from earlier tables: `spaceprobe report` makes it again")
+        yield f"{page} was made from earlier tables: `spaceprobe report` makes it again"

@@ -20,8 +20,10 @@ from spaceprobe.report.page.table_specs import CORRELATION_DIFFERENCES, DIFFEREN
 from spaceprobe.results.results import Results, read_csv
 from spaceprobe.results.settings_differences import SettingDifference, settings_differences
 from spaceprobe.results.side_by_side import SideBySide, put_side_by_side, varying_columns
+from spaceprobe.stages.summary_text import key_columns
 from spaceprobe.tables.frames import write_csv
 from spaceprobe.tables.states import TRAINED
+from spaceprobe.tables.text import TextColumn, fill, text_table
 
 
 @dataclass(frozen=True)
@@ -101,35 +103,42 @@ def comparison_lines(made: ComparisonReport) -> Iterator[str]:
     if trained.empty:
         yield "there is no group of networks that both studies measured"
     else:
-        lines = trained[[*varying_columns(trained, made.content.group_columns), "quantity"]].copy()
-        lines["seeds"] = [
-            f"{pairs} shared" if pairs else f"{first} and {second}"
-            for pairs, first, second in zip(
-                trained["num_pairs"], trained["num_seeds_a"], trained["num_seeds_b"], strict=True
-            )
-        ]
-        lines["first"] = trained["mean_a"].map("{:.4g}".format)
-        lines["second"] = trained["mean_b"].map("{:.4g}".format)
-        ends = zip(*(trained[name].tolist() for name in ("difference", "low", "high")), strict=True)
-        lines["difference"] = [
-            f"{difference:+.3g}" + (f" [{low:+.3g}, {high:+.3g}]" if low == low else "")
-            for difference, low, high in ends
-        ]
-        lines["interval"] = trained["interval"]
-        yield lines.to_string(index=False, justify="left")
-        yield (
-            "means over the seeds given, of trained networks; differences are second minus first, with 95 % "
-            "intervals"
+        names = [*varying_columns(trained, made.content.group_columns), "quantity"]
+        yield "trained networks"
+        yield from text_table(key_columns(trained, names), [*_comparison_columns(trained)])
+        yield from fill(
+            "first and second: means over the seeds given; difference: second minus first, with its 95 % "
+            "interval"
         )
     num_unmatched = len(made.content.tables["unmatched"])
     if num_unmatched:
         yield f"in one study only: {num_unmatched} rows of unmatched.csv"
     if made.settings:
-        yield f"settings that differ ({made.names[0]} | {made.names[1]}):"
-        yield from (f"  {key}: {first} | {second}" for key, first, second in made.settings)
+        yield from fill(f"settings that differ ({made.names[0]} | {made.names[1]}):", "  ")
+        for key, first, second in made.settings:
+            yield from fill(f"  {key}: {first} | {second}", "    ")
     else:
         yield "all settings are equal"
     yield f"compare  {made.page}"
+
+
+def _comparison_columns(trained: pd.DataFrame) -> Iterator[TextColumn]:
+    """Yield the columns of the terminal's table: seeds, both means, and their difference."""
+    seeds = zip(trained["num_pairs"], trained["num_seeds_a"], trained["num_seeds_b"], strict=True)
+    yield TextColumn(
+        "seeds",
+        [f"{pairs} shared" if pairs else f"{first} and {second}" for pairs, first, second in seeds],
+        is_number=False,
+    )
+    yield TextColumn("first", [f"{mean:.4g}" for mean in trained["mean_a"]])
+    yield TextColumn("second", [f"{mean:.4g}" for mean in trained["mean_b"]])
+    yield TextColumn("difference", [f"{difference:+.3g}" for difference in trained["difference"]])
+    intervals = zip(trained["low"], trained["high"], strict=True)
+    yield TextColumn(
+        "95 % interval", [f"[{low:+.3g}, {high:+.3g}]" if low == low else "-" for low, high in intervals]
+    )
+    kinds = trained["interval"].fillna("-")
+    yield TextColumn("interval of", [*kinds.where(kinds != "", "-")], is_number=False)
 
 
 def study_names(a: Results, b: Results) -> list[str]:

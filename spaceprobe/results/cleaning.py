@@ -9,20 +9,20 @@ computed again. Only files that spaceprobe writes are removed, and no link is fo
 import itertools
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
-from spaceprobe.data.sets import DATASETS
+from pydantic.fields import FieldInfo
+
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import abandoned, remove
-from spaceprobe.networks.models import NETWORKS
 from spaceprobe.results.folder_size import FolderSize, size_of
 from spaceprobe.results.started import find_started, kept_folder
 from spaceprobe.stages import STAGES
-from spaceprobe.stages.fold.endpoints import ENDPOINTS
-from spaceprobe.stages.stage import FinishedPart, RunStage
+from spaceprobe.stages.stage import ChoosesCode, FinishedPart, RunStage, Stage
 from spaceprobe.study.code_version import code_version
 from spaceprobe.study.config import Study, load_study
 from spaceprobe.study.config.finding import find_config
@@ -39,12 +39,6 @@ ABANDONED = "half written by a process that is gone"
 
 _OURS = re.compile(r"run\.log|.+\.(json|npz|safetensors)")
 _RUN_NAME = re.compile(r".+-[0-9a-f]{6,64}")
-_CHOICES_OF_CODE: Mapping[str, Sequence[Mapping[str, object]]] = {
-    "data": [{"dataset": name} for name in DATASETS],
-    "network": [{"model": name} for name in NETWORKS],
-    "folding": [{"endpoints": name, "detail": detail} for name in ENDPOINTS for detail in (0, 1)],
-}
-"""The settings that choose which modules compute a result (`RunStage.sources`)."""
 
 
 class BusyError(SpaceprobeError):
@@ -92,10 +86,12 @@ class Leftovers:
         """Yield a line for each leftover with its size and why it does not belong, and for what stays."""
         if not self.found:
             yield f"{self.folder}: nothing to remove, all results belong to the study"
-        names = [str(leftover.path.relative_to(self.folder)) for leftover in self.found]
-        sizes = [str(leftover.size) for leftover in self.found]
-        for name, size, leftover in zip(names, sizes, self.found, strict=True):
-            yield f"{name:<{max(map(len, names))}}  {size:<{max(map(len, sizes))}}  {leftover.why}"
+        for why in dict.fromkeys(leftover.why for leftover in self.found):
+            yield f"{why}:"
+            found = [leftover for leftover in self.found if leftover.why == why]
+            names = [f"  {leftover.path.relative_to(self.folder)}" for leftover in found]
+            for name, leftover in zip(names, found, strict=True):
+                yield f"{name:<{max(map(len, names))}}  {leftover.size}"
         for path in self.foreign:
             kind = "a link" if path.is_symlink() else "not spaceprobe's"
             yield f"{path.relative_to(self.folder)} stays: it is {kind}"
@@ -241,16 +237,37 @@ def _unasked(run_folder: Path, asked: set[Path]) -> Iterator[Leftover]:
 @cache
 def _codes_of_this_version() -> frozenset[str]:
     """Return the versions of the code of all stages, whatever dataset, network or endpoints are chosen."""
+    return codes_of(STAGES)
+
+
+def codes_of(stages: Sequence[Stage]) -> frozenset[str]:
+    """Return the versions of the code of some stages, one for each combination of what chooses code.
+
+    Args:
+        stages: some stages with all that they need; a stage's settings say which of them choose code by the
+            annotation `ChoosesCode`.
+    """
+    models = {name: model for stage in stages for name, model in stage.sections.items()}
+    defaults = {name: model() for name, model in models.items()}
+    choices = {
+        (section, name): _choices_of_code(info)
+        for section, model in models.items()
+        for name, info in model.model_fields.items()
+        if any(isinstance(mark, ChoosesCode) for mark in info.metadata)
+    }
     codes = set()
-    for stage in _run_stages():
-        sections = {name: model() for needed in STAGES for name, model in needed.sections.items()}
-        for updates in itertools.product(*_CHOICES_OF_CODE.values()):
-            chosen = {
-                name: sections[name].model_copy(update=update)
-                for name, update in zip(_CHOICES_OF_CODE, updates, strict=True)
-            }
-            codes.add(code_version(stage, {**sections, **chosen}))
+    for values in itertools.product(*choices.values()):
+        sections = {**defaults}
+        for (section, name), value in zip(choices, values, strict=True):
+            sections[section] = sections[section].model_copy(update={name: value})
+        codes |= {code_version(stage, sections) for stage in stages if isinstance(stage, RunStage)}
     return frozenset(codes)
+
+
+def _choices_of_code(field: FieldInfo) -> tuple[object, ...]:
+    """Return a value for each choice of a setting that chooses code."""
+    mark = next(mark for mark in field.metadata if isinstance(mark, ChoosesCode))
+    return mark.values or get_args(field.annotation)
 
 
 def _run_stages() -> list[RunStage]:

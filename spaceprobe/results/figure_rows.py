@@ -103,9 +103,18 @@ def histogram_rows(runs: pd.DataFrame, histogram: pd.DataFrame) -> GroupedRows:
 
 
 def singular_values(runs: pd.DataFrame, spectrum: pd.DataFrame) -> GroupedRows:
-    """Return the singular values at the last epoch, trained and initial: rows of lmd_spectrum.csv."""
+    """Return the singular values at the last epoch, trained and untrained: rows of lmd_spectrum.csv.
+
+    Raises:
+        ValueError: the table is of a version that called the column otherwise.
+    """
+    if "untrained_value" not in spectrum:
+        raise ValueError(
+            "lmd_spectrum.csv lacks the column untrained_value: an earlier version wrote it; `spaceprobe "
+            "lmd` writes it again"
+        )
     values = last_epochs(spectrum[spectrum["basis"] == "svd"])
-    return rows_by_group(runs, as_floats(values, ["value", "initial_value"]), "lmd_spectrum")
+    return rows_by_group(runs, as_floats(values, ["value", "untrained_value"]), "lmd_spectrum")
 
 
 def default_ranks(ranks: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from spaceprobe.study.provenance import read_provenance
 from spaceprobe.study.storage.part_store import PartStore
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import STATES
+from spaceprobe.tables.table import Table
 
 if TYPE_CHECKING:
     from spaceprobe.results.examples import PathExample, StudyExample
@@ -134,6 +135,7 @@ def _read_frames(folder: Path) -> Frames:
             continue
         frame = read_csv(path)
         missing = [column for column in table.names if column not in frame.columns]
+        _check_names(path, table, frame)
         if missing:
             raise SpaceprobeError(
                 f"{path}: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; move it away, and "
@@ -149,6 +151,30 @@ def _read_frames(folder: Path) -> Frames:
         empty = [column for column in table.settings(frame) if frame[column].isna().all()]
         frames[name] = frame.astype(dict.fromkeys(empty, object))
     return Frames(frames, DECLARED.values())
+
+
+def _check_names(path: Path, table: Table, frame: pd.DataFrame) -> None:
+    """Check that a table is not one in which an earlier version called something otherwise.
+
+    Raises:
+        SpaceprobeError: it is.
+    """
+    for column in table.columns:
+        old, suffix = column.earlier_name, column.earlier_suffix
+        has_old_values = False
+        if suffix is not None and column.name in frame:
+            has_old_values = bool(frame[column.name].astype(str).str.endswith(suffix).any())
+        if (old in frame and column.name not in frame) or has_old_values:
+            what = f'values that end in "{suffix}"' if has_old_values else f"the column {old}"
+            raise SpaceprobeError(
+                f"{path}: has {what}, as an earlier version wrote it; `spaceprobe {_stage_of(table.name)}` "
+                "writes it again, with --trust-code from what that version computed"
+            )
+
+
+def _stage_of(table: str) -> str:
+    """Return the name of the stage that writes a table."""
+    return next(stage.name for stage in STAGES if table in [each.name for each in stage.tables])
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from spaceprobe.study.grid import Run, expand
 from spaceprobe.study.layout import RUN_LOG
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.running.heartbeats import runners_at_work
+from spaceprobe.tables.text import TextColumn, cut, text_table
 
 STATES = ("done", "running", "failed", "stale", "partly", "to do")
 """Of a run in a stage. Stale: a result is of other settings, inputs or code, or damaged; partly: all results
@@ -83,16 +84,24 @@ def study_status(config: str | None, results: Path) -> StudyStatus:
 
 
 def status_lines(status: StudyStatus) -> Iterator[str]:
-    """Yield lines to print: a table of runs, and what is so of the study as a whole."""
-    width = max(len("run"), *(len(run.label) for run in status.runs))
-    names = max(len("folder"), *(len(run.run) for run in status.runs))
-    heads = [f"{'run':<{width}}", *(f"{stage:<7}" for stage in status.stages), f"{'folder':<{names}}"]
-    yield "  ".join([*heads, "last line of its log"])
-    for run in status.runs:
-        cells = [f"{run.states[stage]:<7}" for stage in status.stages]
-        yield "  ".join([f"{run.label:<{width}}", *cells, f"{run.run:<{names}}", run.last_line]).rstrip()
+    """Yield lines to print: a table of runs, and what is so of the study as a whole.
+
+    Of runs that are at work or failed, the start of the last line of their logs follows.
+    """
+    runs = status.runs
+    key = TextColumn("run", [run.label for run in runs], is_number=False)
+    states = [
+        TextColumn(stage, [run.states[stage] for run in runs], is_number=False) for stage in status.stages
+    ]
+    yield from text_table([key], [*states, TextColumn("folder", [run.run for run in runs], is_number=False)])
+    unfinished = [run for run in runs if {"running", "failed"} & {*run.states.values()} and run.last_line]
+    if unfinished:
+        yield "last lines of the logs of runs that are running or failed:"
+    for run in unfinished:
+        yield cut(f"  {run.label}: {run.last_line}")
     for stage in status.stages:
-        yield f"{stage}: " + ", ".join(f"{count} {state}" for state, count in status.counts(stage).items())
+        counts = ", ".join(f"{number} {state}" for state, number in status.counts(stage).items())
+        yield f"{stage}: {counts}"
     yield f"{status.num_runners or 'no'} runner{'s' * (status.num_runners != 1)} at work"
     yield f"{status.folder} occupies {status.size}"
 

@@ -45,6 +45,18 @@ class AlsoCalled:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ChoosesCode:
+    """Annotates a setting that chooses which modules compute a result: see `RunStage.sources`.
+
+    Attributes:
+        values: one for each choice; empty where they are those of the setting's type, such as the names of a
+            registry.
+    """
+
+    values: tuple[object, ...] = ()
+
+
 class HintedValueError(ValueError):
     """A wrong value of a setting, with a hint that fits only where it was given on the command line.
 
@@ -153,6 +165,7 @@ class Job:
         wants_gpu: whether to compute them where there is a GPU.
         is_forced: whether to compute parts that another runner has finished meanwhile.
         libraries: versions of the libraries on which last bits depend, where the study was started.
+        label: of the run for a reader, such as ``2x30 · seed 0``; empty for its name.
     """
 
     stage: str
@@ -165,6 +178,12 @@ class Job:
     wants_gpu: bool = False
     is_forced: bool = False
     libraries: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        """What messages call it: its stage and its run."""
+        return f"{self.stage} {self.label or self.run}"
 
     @property
     def amount(self) -> int:
@@ -239,6 +258,7 @@ class FileInput:
         unit: what its progress counts, in the singular.
         tables: the CSVs that it fills.
         open: reads a file, given its path and the options by name, None for those not given.
+        tabulate: returns the rows of each table from the records of a file's parts.
         present: returns what the command prints, from the file, the records of its parts and its folder.
     """
 
@@ -248,6 +268,7 @@ class FileInput:
     unit: str
     tables: tuple[Table, ...]
     open: Callable[[Path, Mapping[str, int | None]], OpenedFile]
+    tabulate: Callable[[Sequence[Mapping[str, Any]]], Rows]
     present: Callable[[Any, Sequence[Mapping[str, Any]], Path], str]
 
 
@@ -298,7 +319,8 @@ class RunStage(Stage):
         tabulate: returns the rows of each table from the finished parts of one run; the caller adds the
             ``run`` column and those of swept settings.
         sources: names the modules that the settings choose from registries, such as a dataset's, which are
-            part of the version of the code; None if nothing is chosen.
+            part of the version of the code; None if nothing is chosen. Such settings are annotated with
+            `ChoosesCode`.
         asked_tables: returns those of its tables that the settings ask for, which are written even if they
             have no rows; the others are not. None for all.
         tabulate_failed: returns the rows of each table of a run that failed before it had a finished part,

@@ -42,8 +42,10 @@ def work_on_file(
     progress = tqdm(file.parts, desc=stage_name, unit=file_input.unit, disable=None)
     code = source_version(file_input.open.__module__)
     finished = [_finished(file, folder, part, code) for part in progress]
+    records = [record for record, _ in finished]
+    tabulated = file_input.tabulate(records)
     for table in file_input.tables:
-        rows = [{"run": file.name, **row} for record, _ in finished for row in record.get(table.name, [])]
+        rows = [{"run": file.name, **row} for row in tabulated[table.name]]
         write_csv(folder / f"{table.name}.csv", build_frame(table, rows))
     for leftover in _leftovers(file, folder):
         try:
@@ -53,7 +55,7 @@ def work_on_file(
                 f"{leftover}: belongs to an earlier call and cannot be removed ({error.strerror}); remove it "
                 "or give another folder with --results"
             ) from error
-    text = file_input.present(file, [record for record, _ in finished], folder)
+    text = file_input.present(file, records, folder)
     errors = zip(file.parts, finished, strict=True)
     return FileOutcome(text, {file.title(part): error for part, (_, error) in errors if error})
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage, Sections, Settings, Stage
 from spaceprobe.study.config import Study
+from spaceprobe.tables.text import SHORT_NAMES
 
 HASH_LENGTH = 6
 """Hexadecimal digits at a name's end (chosen; names that would be equal get more)."""
@@ -27,9 +28,6 @@ _SPEAK_FOR_THEMSELVES = {
     "training.optimizer",
 }
 """Settings whose values say which setting they are of."""
-
-_SHORT_NAMES = {"learning_rate": "lr"}
-"""What a label calls a setting."""
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
@@ -95,7 +93,7 @@ class Probes:
 
 
 def expand(study: Study) -> list[Run]:
-    """Return the runs of a study, the first axis of the file varying slowest."""
+    """Return the runs of a study, the first axis of the file varying slowest, its values `in_order`."""
     probes = Probes(study)
     points = list(_Points(study, _identity_sections()))
     identities = [_identity(sections) for _, sections in points]
@@ -105,6 +103,18 @@ def expand(study: Study) -> list[Run]:
         Run(name, sections, identity, axes, probes)
         for name, identity, (axes, sections) in zip(names, identities, points, strict=True)
     ]
+
+
+def in_order(values: Sequence[object]) -> tuple[object, ...]:
+    """Return the values of an axis as people read them: numbers by size, anything else as it is written.
+
+    >>> in_order((0.01, 0.001, 1))
+    (0.001, 0.01, 1)
+    >>> in_order(("6x10", "2x30"))
+    ('6x10', '2x30')
+    """
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return tuple(sorted(numbers)) if len(numbers) == len(values) else tuple(values)
 
 
 def label_of(axes: Mapping[str, object]) -> str:
@@ -123,7 +133,7 @@ def _axis_value(key: str, value: object) -> str:
     if key in _SPEAK_FOR_THEMSELVES:
         return text
     name = key.rpartition(".")[2]
-    return f"{_SHORT_NAMES.get(name, name.replace('_', ' '))} {text}"
+    return f"{SHORT_NAMES.get(name, name.replace('_', ' '))} {text}"
 
 
 def check_settings(runs: Sequence[Run], stages: Sequence[Stage]) -> None:
@@ -155,7 +165,7 @@ class _Points:
 
     def __init__(self, study: Study, sections: Sequence[str]) -> None:
         self._base = {name: study.sections[name] for name in sections}
-        self._axes = {k: v for k, v in study.axes.items() if k.split(".")[0] in self._base}
+        self._axes = {k: in_order(v) for k, v in study.axes.items() if k.split(".")[0] in self._base}
         self._made: dict[str, dict[tuple[int, ...], Settings]] = {name: {} for name in sections}
 
     def __iter__(self) -> Iterator[tuple[dict[str, object], Sections]]:

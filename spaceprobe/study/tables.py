@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +212,8 @@ class StudyTables:
             for stage in stages
             for run, part in self._finished_parts(stage)
         ]
-        digest = write_csv(path, build_frame(TIMINGS, rows))
+        orders = {"run": [run.name for run in self._parts.runs]}
+        digest = write_csv(path, build_frame(TIMINGS, rows, orders=orders))
         store.set_memo(TIMINGS.name, [sources, stamp_of(path), digest])
 
     def _read_frames(self, stage: RunStage) -> dict[str, pd.DataFrame]:
@@ -239,12 +240,17 @@ class StudyTables:
                     {**row, "error": row["error"] or failed_later.get(row["run"])} for row in rows[table.name]
                 ]
         swept = [column_name(key) for key in runs[0].axes]
+        orders: dict[str, Sequence[object]] = {"run": [run.name for run in runs]}
+        for key in varying:
+            values = [cell_of(value_of(sections, key)) for sections in runs[0].variants(stage)]
+            orders[column_name(key)] = [*dict.fromkeys(values)]
         return {
             table.name: build_frame(
                 table,
                 rows[table.name],
                 key_columns=[column_name(key) for key in varying],
                 settings=swept,
+                orders=orders,
             )
             for table in stage.tables
         }

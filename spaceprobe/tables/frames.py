@@ -1,4 +1,4 @@
-"""Tables as DataFrames and as CSVs: UTF-8, newlines, floats by repr, rows sorted by their key."""
+"""Tables as DataFrames and as CSVs: UTF-8, newlines, floats by repr, rows by run and key."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,6 +79,7 @@ def build_frame(
     rows: Sequence[Mapping[str, Any]],
     key_columns: Sequence[str] = (),
     settings: Sequence[str] = (),
+    orders: Mapping[str, Sequence[object]] | None = None,
 ) -> "pd.DataFrame":
     """Return rows as a frame with the table's columns, sorted by run and key.
 
@@ -87,6 +88,8 @@ def build_frame(
         rows: in any order; what a row lacks becomes an empty cell.
         key_columns: further columns of its key, after the run.
         settings: a run's swept settings, which some tables show.
+        orders: the values of columns of its key in their order, such as the runs as the sweep has them; the
+            other columns are sorted by value.
     """
     import pandas as pd
 
@@ -96,7 +99,16 @@ def build_frame(
         names[place:place] = [name for name in settings if name not in names]
     frame = pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
     keys = dict.fromkeys(["run", *key_columns, *table.key])
-    return frame.sort_values(list(keys), kind="stable", ignore_index=True)
+    places = {
+        column: {value: place for place, value in enumerate(values)}
+        for column, values in (orders or {}).items()
+    }
+    return frame.sort_values(
+        list(keys),
+        key=lambda column: column.map(places[column.name]) if column.name in places else column,
+        kind="stable",
+        ignore_index=True,
+    )
 
 
 def cell_of(setting: object) -> object:

@@ -70,6 +70,8 @@ class Column:
         low: the least value that the quantity can have; None where it has none. A row of the state
             ``difference`` is of a difference of two such values; see `Bounds.of_difference`.
         high: the largest value that it can have.
+        earlier_name: what an earlier version called it; None where it always had its name.
+        earlier_suffix: how values end that only an earlier version wrote; None where there are none.
     """
 
     name: str
@@ -90,6 +92,8 @@ class Column:
 
     low: float | None = None
     high: float | None = None
+    earlier_name: str | None = None
+    earlier_suffix: str | None = None
 
     @property
     def bounds(self) -> Bounds:
@@ -103,7 +107,7 @@ class Table:
 
     Attributes:
         name: the file's name without ``.csv``.
-        key: the columns that identify a row; rows are sorted by them.
+        key: the columns that identify a row; the rows of a run are sorted by them.
         columns: all columns but the run, in their order in the file.
         settings_after: the column after which a run's other swept settings stand; None for nowhere.
         training_only: the names of settings that only training has: an untrained network does not depend on

@@ -21,7 +21,7 @@ MAX_SPACES = 12
 
 
 def retrieval_accuracy(runs: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
-    """Draw how often a noisy image finds its stored one in each space, beside pixels and initialisation.
+    """Draw how often a noisy image finds its stored one in each space, beside pixels and untrained ones.
 
     Every seed is a point, the vertical mark their mean.
 
@@ -52,10 +52,10 @@ def retrieval_accuracy(runs: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
 
 
 def _look_of_space(space: str) -> Look:
-    """Return how a space is drawn; names of those of the untrained network end in ``initial``."""
+    """Return how a space is drawn; names of those of the untrained network end in its state."""
     if space == PIXELS.name:
         return PIXELS
-    return STATE_LOOKS[UNTRAINED if space.endswith(" initial") else TRAINED]
+    return STATE_LOOKS[UNTRAINED if space.endswith(f" {UNTRAINED}") else TRAINED]
 
 
 def _draw_values(axes: Axes, values: np.ndarray, place: int, look: Look, title: str) -> None:

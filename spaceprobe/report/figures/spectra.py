@@ -25,7 +25,7 @@ EDGE = Look("Marchenko-Pastur edge", MUTED, ":")
 def layer_spectra(
     runs: pd.DataFrame, spectrum: pd.DataFrame, ranks: pd.DataFrame, tails: pd.DataFrame | None = None
 ) -> Figure:
-    """Draw the singular values of every layer on a log scale, trained and as they were initialised.
+    """Draw the singular values of every layer on a log scale, trained and untrained.
 
     A row of panels for each architecture, a panel for each layer, a line for each seed; values of 0 have no
     place. The dotted line is the Marchenko-Pastur edge of the known initialisation, the vertical one the
@@ -38,7 +38,7 @@ def layer_spectra(
         tails: lmd_tails.csv, for the edge; None for none.
     """
     grouped = singular_values(runs, spectrum)
-    if not (grouped.rows[["value", "initial_value"]] > 0).any(axis=None):
+    if not (grouped.rows[["value", "untrained_value"]] > 0).any(axis=None):
         return empty_figure("no spectrum was measured", *grouped.notes)
     chosen = default_ranks(ranks)
     edges = None if tails is None else noise_edges(tails)
@@ -48,7 +48,7 @@ def layer_spectra(
         for panel in grid.panels:
             by_run = [run for _, run in panel.rows.groupby("run")]
             is_trained = any((run["epoch"] > 0).any() for run in by_run)
-            before = [(run["index"], run["initial_value"]) for run in by_run]
+            before = [(run["index"], run["untrained_value"]) for run in by_run]
             draw_runs(panel.axes, before, untrained, width=0.7)
             if is_trained:
                 draw_runs(panel.axes, [(run["index"], run["value"]) for run in by_run], trained, width=0.9)
@@ -87,7 +87,7 @@ def _median(table: pd.DataFrame | None, panel: Panel, column: str) -> float | No
 def _caption(numbers: Numbers) -> Markup:
     """Describe how exact the decompositions are."""
     return sentence(
-        "Singular values of every layer, trained (solid) and as initialised (dashed); the dotted line is the "
+        "Singular values of every layer, trained (solid) and untrained (dashed); the dotted line is the "
         "Marchenko-Pastur edge of the initialisation, the upright one the rank n′ of the default rule. The "
         "largest singular value {} is {}; no factorisation is off by more than {} of its matrix.",
         when(numbers, "lmd_layers"),

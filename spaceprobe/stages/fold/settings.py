@@ -8,7 +8,15 @@ from pydantic import BeforeValidator, Field
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
-from spaceprobe.stages.stage import NOT_IN_KEY, AlsoCalled, Flag, HintedValueError, Sections, Settings
+from spaceprobe.stages.stage import (
+    NOT_IN_KEY,
+    AlsoCalled,
+    ChoosesCode,
+    Flag,
+    HintedValueError,
+    Sections,
+    Settings,
+)
 from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice, data_of
 
 if TYPE_CHECKING:
@@ -49,7 +57,9 @@ def parse_pairs(value: object) -> object:
 class FoldingSettings(Settings):
     """Which paths are measured, and how."""
 
-    endpoints: EndpointsName = Field("class-pairs", description="which points are the ends of paths")
+    endpoints: Annotated[EndpointsName, ChoosesCode()] = Field(
+        "class-pairs", description="which points are the ends of paths"
+    )
     pairs: Annotated[
         Literal["all"] | tuple[str, ...],
         BeforeValidator(parse_pairs),
@@ -65,7 +75,7 @@ class FoldingSettings(Settings):
     num_points: Annotated[int, Flag("--points"), AlsoCalled(("points", "samples", "num_samples"))] = Field(
         100, ge=2, le=1_000_000, description="points of a sampled path, both ends included"
     )
-    detail: Annotated[int, Flag("--detail")] = Field(
+    detail: Annotated[int, Flag("--detail"), ChoosesCode((0, 1))] = Field(
         0, ge=0, le=1_000_000, description="single paths of each class pair that paths.csv lists"
     )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.lmd.tables import LAYERS
 from spaceprobe.stages.lmd.weight_file import WeightFile
-from spaceprobe.stages.train.tables import RUNS
+from spaceprobe.stages.summary_text import Notes, heading, key_columns, units_of, varying_settings, why_failed
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import last_epochs
+from spaceprobe.tables.text import TextColumn, count, fill, is_fitting, text_table
 from spaceprobe.weights.quoting import path_text, quote_if_needed
 
 if TYPE_CHECKING:
@@ -20,6 +21,18 @@ REACHED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 MAX_IN_FULL = 1e5
 """Chosen: what is larger, such as the loss of a network on its way to divergence, is abbreviated."""
 
+FILE_VALUES = {
+    "rank": "rank",
+    "spectral_norm": "spectral norm",
+    "stable_rank": "stable rank",
+    "reconstruction_error": "error",
+    "tail_exponent": "tail exponent",
+}
+"""Columns that are shown of each matrix of a file, and what they are called."""
+
+MAX_NAME = 48
+"""Chosen: a longer name of a matrix loses its middle in the terminal; the tables have all of it."""
+
 NUM_AXES = 5
 """Chosen: the leading axes whose class meaning is shown; the table has all."""
 
@@ -27,34 +40,40 @@ NUM_AXES = 5
 def _lines(tables: Frames) -> Iterator[str]:
     """Yield the summary of a study's tables, which hold at least one layer."""
     runs = tables["runs"]
-    settings = _varying(runs)
+    runs = runs[runs["run"].isin(tables["lmd_layers"]["run"])]
+    settings = varying_settings(runs)
     probed = LAYERS.settings(tables["lmd_layers"])
     reached = [name for name in REACHED if runs[name].notna().any()]
-    yield "mean ± standard deviation over runs" if len(runs) > 1 else "one run"
-    yield _means(runs[[*settings, *reached]], settings, digits=3)
+    sizes = {*runs.groupby([*settings], dropna=False).size()}
+    if sizes == {1}:
+        yield f"trained networks, {count(1, 'run')} each"
+    else:
+        each = f"{sizes.pop()} runs each" if len(sizes) == 1 else "runs"
+        yield f"trained networks, mean ± standard deviation over {each}"
+    yield from _means(runs[[*settings, *reached]], settings, digits=3)
+    yield from units_of(reached)
     for title, values in _blocks(tables, ["run", *probed, *WHERE]):
         if values.columns.difference(["run", *probed, *WHERE]).empty:
             continue  # nothing could be measured: the notes say why
         by_run = runs[["run", *settings]].merge(_ends(values), on="run").drop(columns="run")
-        yield title
-        yield _means(by_run, [*settings, *probed, *WHERE], digits=2)
+        yield from fill(title)
+        yield from _means(by_run, [*settings, *probed, *WHERE], digits=2)
     yield from _notes(tables)
 
 
-def _means(frame: "pd.DataFrame", key: Sequence[str], digits: int) -> str:
-    """Return mean ± standard deviation for each value of the key, with their number where cells are empty."""
-    groups = frame.groupby([*key], dropna=False)
+def _means(frame: "pd.DataFrame", key: Sequence[str], digits: int) -> Iterator[str]:
+    """Yield mean ± standard deviation for each value of the key, with their number where cells are empty."""
+    groups = frame.groupby([*key], dropna=False, sort=False)
     sizes = groups.size()
-    cells = sizes.to_frame().iloc[:, :0]
+    columns = []
     for name in frame.columns.difference([*key], sort=False):
         values = groups[name]
-        columns = values.mean(), values.std(), values.count(), sizes
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        cells[name] = [_cell(mean, spread, count, size, digits) for mean, spread, count, size in rows]
-    table = cells.reset_index()
-    for name in key:
-        table[name] = [f"{value:g}" if isinstance(value, float) else str(value) for value in table[name]]
-    return table.to_string(index=False)
+        rows = zip(
+            *(column.tolist() for column in (values.mean(), values.std(), values.count(), sizes)), strict=True
+        )
+        cells = [_cell(mean, spread, number, size, digits) for mean, spread, number, size in rows]
+        columns.append(TextColumn(heading(str(name)), cells))
+    yield from text_table(key_columns(sizes.index.to_frame(index=False), key), columns)
 
 
 def _cell(mean: float, deviation: float, count: int, size: int, digits: int) -> str:
@@ -119,17 +138,9 @@ def _spread(
 ) -> "pd.DataFrame":
     """Return the values with a column for each group, in the given order or that of the rows."""
     names = rows[[*across]].astype(str).agg(" ".join, axis=1)
-    names = names.str.replace(" ", "_")
-    wide = rows.assign(column=names).pivot_table(values=value, index=[*key], columns="column")
+    wide = rows.assign(column=names).pivot_table(values=value, index=[*key], columns="column", sort=False)
     wide = wide[[name for name in order or names.unique() if name in wide]]
     return wide.rename_axis(None, axis="columns").reset_index()
-
-
-def _varying(runs: "pd.DataFrame") -> list[str]:
-    """Return the columns of settings that tell the runs apart, but for the seeds."""
-    settings = ["architecture", "activation", "dataset", *RUNS.settings(runs)]
-    varying = [name for name in settings if name != "points_seed" and runs[name].nunique(dropna=False) > 1]
-    return varying or ["architecture"]
 
 
 def _notes(tables: Frames) -> Iterator[str]:
@@ -138,23 +149,20 @@ def _notes(tables: Frames) -> Iterator[str]:
     if worst == worst:  # not NaN
         yield f"largest reconstruction error {worst:.1e}"
     invalid = layers[~layers["valid"].astype(bool)]
-    for reason, layers_without in invalid.groupby(invalid["metric"] + ": " + invalid["reason"]):
-        yield f"{_layers(len(layers_without))} without the metric {reason!s}"
+    for reason, without in invalid.groupby(invalid["metric"] + ": " + invalid["reason"]):
+        yield from fill(f"{count(len(without), 'layer')} without the metric {reason!s}", "  ")
     dimension = tables["lmd_dimension"]
     for reason, rows in dimension[dimension["dimension"].isna()].groupby("reason"):
-        yield f"{_layers(len(rows.drop_duplicates(['run', *WHERE])))} without a dimension: {reason!s}"
+        number = len(rows.drop_duplicates(["run", *WHERE]))
+        yield from fill(f"{count(number, 'layer')} without a dimension: {reason!s}", "  ")
     if not dimension.empty:
         yield "the rank of a weight matrix is not the dimension of the data: compare with care"
-
-
-def _layers(count: int) -> str:
-    return f"{count} layer{'s' * (count != 1)}"
 
 
 def present(tables: Frames) -> str:
     """Return what the command prints."""
     if tables["lmd_layers"].empty:
-        return "no weight matrix was decomposed"
+        return "\n".join(["no weight matrix was decomposed", *why_failed(tables["runs"])])
     return "\n".join(_lines(tables))
 
 
@@ -169,7 +177,8 @@ def warn(tables: Frames) -> Iterator[str]:
     if num_moving:
         yield (
             f"{num_moving} of {num_runs} networks had not stably converged when training ended, "
-            "which the theorem behind the decomposition assumes (lmd_convergence.csv says what moved)"
+            "which the theorem behind the decomposition assumes: train longer (training.epochs); "
+            "lmd_convergence.csv says what moved"
         )
 
 
@@ -184,19 +193,54 @@ def present_file(file: WeightFile, records: Sequence[Mapping[str, Any]], folder:
     import pandas as pd
 
     layers = pd.DataFrame([row for record in records for row in record["lmd_layers"]])
-    columns = ["name", "kind", "num_outputs", "num_inputs"]
-    columns += ["rank", "spectral_norm", "stable_rank", "reconstruction_error"]
-    summary = layers.reindex(columns=columns)
+    layers = layers.reindex(columns=[*dict.fromkeys([*layers.columns, *FILE_VALUES])])
     tails = [row for record in records for row in record.get("lmd_tails", [])]
     exponents = {row["layer"]: row["exponent"] for row in tails if row["valid"]}
-    summary["tail exponent"] = layers["layer"].map(exponents).astype(float)
-    summary["note"] = [record["note"] for record in records]
-    summary["name"] = summary["name"].map(quote_if_needed)
+    layers["tail_exponent"] = layers["layer"].map(exponents).astype(float)
+    names = layers["name"].map(quote_if_needed)
+    shapes = zip(layers["num_outputs"], layers["num_inputs"], strict=True)
+    notes = Notes()
+    marks = [notes.mark(record["note"]) if record["note"] else "" for record in records]
+    columns = [
+        TextColumn("kind", [*layers["kind"]], is_number=False),
+        TextColumn("shape", [f"{num_outputs}×{num_inputs}" for num_outputs, num_inputs in shapes]),
+        *(
+            TextColumn(
+                head, ["-" if value != value else f"{value:.3g}" for value in layers[name].astype(float)]
+            )
+            for name, head in FILE_VALUES.items()
+        ),
+        TextColumn("note", marks, is_number=False),
+    ]
+    legend = "shape: outputs×inputs; error: of the product of the factors, relative to the matrix"
+    if names.str.len().max() > MAX_NAME:
+        legend += "; names in full in lmd_layers.csv"
     lines = [
-        f"{path_text(file.path)}: {len(records)} matri{'ces' if len(records) != 1 else 'x'}",
-        summary.to_string(index=False, na_rep="-", float_format=lambda number: f"{number:.3g}"),
-        file.skipped,
+        *fill(f"{path_text(file.path)}: {len(records)} matri{'ces' if len(records) != 1 else 'x'}"),
+        *text_table(*_numbered([*names], columns)),
+        *fill(legend, "  "),
+        *notes.lines(),
+        *fill(file.skipped, "  "),
         f"tables   {folder}/*.csv",
         f"factors  {folder}/factors/*.npz",
     ]
     return "\n".join(filter(None, lines))
+
+
+def _numbered(
+    names: Sequence[str], columns: Sequence[TextColumn]
+) -> tuple[list[TextColumn], list[TextColumn]]:
+    """Return the key of a table of matrices, and its columns: by number, where names leave no place."""
+    key = TextColumn("name", names, is_number=False)
+    if is_fitting([key], columns):
+        return [key], [*columns]
+    numbers = TextColumn("layer", [str(number) for number in range(len(names))])
+    return [numbers], [TextColumn("name", [*map(_shorten, names)], is_number=False), *columns]
+
+
+def _shorten(name: str) -> str:
+    """Return a name that leaves room beside it, without its middle where it is long."""
+    if len(name) <= MAX_NAME:
+        return name
+    num_kept = MAX_NAME - 1
+    return name[: num_kept // 2] + "…" + name[len(name) - (num_kept - num_kept // 2) :]

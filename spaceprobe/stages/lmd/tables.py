@@ -1,10 +1,15 @@
 """The tables of the Layer Matrix Decomposition."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.stages.train.tables import EPOCH
+from spaceprobe.tables.states import UNTRAINED
 from spaceprobe.tables.table import Column, Table
+
+_STORED_SUFFIX = " initial"
+"""Ends the names of the untrained network's spaces in stored rows, which the tables end in `UNTRAINED`."""
 
 LAYER = Column("layer", "integer", "number of the weight matrix, from 0")
 
@@ -25,9 +30,10 @@ SPECTRUM = Table(
         Column("energy", "number", "share of the squared value in the sum of squares, in [0, 1]"),
         Column("cumulative_energy", "number", "sum of the energies up to this component, in [0, 1]"),
         Column(
-            "initial_value",
+            "untrained_value",
             "number",
-            "the same before training; empty in other bases and for files of weights",
+            "the same of the untrained network; empty in other bases and for files of weights",
+            earlier_name="initial_value",
         ),
         Column(
             "shuffled_value",
@@ -194,7 +200,8 @@ RETRIEVAL = Table(
             "space",
             "text",
             "where distances are taken: pixels, V (leading right singular vectors) or a latent metric; with "
-            '"initial", those of the untrained network',
+            '"untrained", those of the untrained network',
+            earlier_suffix=_STORED_SUFFIX,
         ),
         Column("rank", "integer", "dimension of the space"),
         Column("num_stored", "integer", "stored points, the first test points"),
@@ -258,6 +265,33 @@ TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS)
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
     """Return the rows of each table from the finished parts of a run."""
     del sections
-    return {
-        table.name: [row for _, content in parts for row in content.record[table.name]] for table in TABLES
+    return tabulate_records([content.record for _, content in parts], TABLES)
+
+
+def tabulate_file(records: Sequence[Mapping[str, Any]]) -> Rows:
+    """Return the rows of each table of a file of weights from the records of its parts."""
+    return tabulate_records(records, OF_A_FILE)
+
+
+def tabulate_records(records: Sequence[Mapping[str, Any]], tables: Sequence[Table]) -> Rows:
+    """Return the rows of tables, with today's names for what stored parts call otherwise."""
+    rows: dict[str, list[Mapping[str, Any]]] = {
+        table.name: [row for record in records for row in record.get(table.name, ())] for table in tables
     }
+    renamed = {column.earlier_name: column.name for column in SPECTRUM.columns if column.earlier_name}
+    rows[SPECTRUM.name] = [
+        {renamed.get(name, name): value for name, value in row.items()} for row in rows[SPECTRUM.name]
+    ]
+    if RETRIEVAL.name in rows:
+        rows[RETRIEVAL.name] = [{**row, "space": _space(row["space"])} for row in rows[RETRIEVAL.name]]
+    return rows
+
+
+def _space(stored: str) -> str:
+    """Return the name of a space of lmd_retrieval.
+
+    >>> _space("V initial"), _space("V")
+    ('V untrained', 'V')
+    """
+    name = stored.removesuffix(_STORED_SUFFIX)
+    return name if name == stored else f"{name} {UNTRAINED}"

@@ -1,58 +1,72 @@
 """What the fold and summarize stages print: architectures, and the correlations over seeds."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from spaceprobe.stages.summarize.tables import AGGREGATES
+from spaceprobe.stages.summary_text import Notes, key_columns, why_failed
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED
+from spaceprobe.tables.text import NOTHING, TextColumn, count, fill, in_short, is_fitting, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-"""Digits to refer to a note by."""
+LEGEND = (
+    "folded: share of paths with χ > 0; max: largest χ; row maxima: median over source images of the largest "
+    "χ over their targets; each a median over class pairs (folded: mean). Accuracy: of test points. All in "
+    "[0, 1]"
+)
+
+SPREAD = "mean ± standard deviation over"
 
 
-def architecture_lines(frames: Frames) -> str:
-    """Return a table for the terminal: mean ± standard deviation over seeds for each architecture.
+def architecture_lines(frames: Frames) -> list[str]:
+    """Return tables for the terminal: mean ± standard deviation over seeds for each architecture.
 
     Args:
         frames: runs, training and folding.
     """
-    import pandas as pd
-
     from spaceprobe.analysis.aggregates import aggregate_runs, architecture_table
 
-    blocks = []
+    lines: list[str] = []
     frames = frames.with_table(AGGREGATES, aggregate_runs(frames))
     settings = ["activation", "dataset", *frames.readings("aggregates")]
     for state in (TRAINED, UNTRAINED):
         table = architecture_table(frames, state)
         if table.empty:
             continue
-        lines = pd.DataFrame({"": table["architecture"]})
-        for column in settings:
-            if table[column].nunique(dropna=False) > 1:
-                lines[column] = ["-" if pd.isna(value) else str(value) for value in table[column]]
-        lines["seeds"] = table["num_seeds"]
-        if table["test_accuracy_mean"].notna().any():
-            lines["test accuracy"] = _with_deviation(table, "test_accuracy", 3)
-        lines["folded"] = _with_deviation(table, "chi_folded_mean", 2)
-        lines["max"] = _with_deviation(table, "chi_max", 3)
-        lines["row maxima"] = _with_deviation(table, "chi_row_max_median", 3)
-        blocks.append(f"{state}\n{lines.to_string(index=False, justify='left')}")
-    legend = "medians over class pairs (folded: means), then mean ± standard deviation over seeds"
-    if any("(equal)" in block for block in blocks):
-        legend += "; (equal): no seed differs, which does not say how far the next would"
-    return "\n".join([*blocks, legend, *_why_flat(frames["runs"], frames["folding"])])
+        varying = [name for name in settings if table[name].nunique(dropna=False) > 1]
+        key = key_columns(table, ["architecture", *varying])
+        values = [
+            TextColumn("test accuracy", _with_deviation(table, "test_accuracy", 3)),
+            TextColumn("folded", _with_deviation(table, "chi_folded_mean", 2)),
+            TextColumn("max", _with_deviation(table, "chi_max", 3)),
+            TextColumn("row maxima", _with_deviation(table, "chi_row_max_median", 3)),
+        ]
+        seeds = set(table["num_seeds"])
+        if len(seeds) > 1:
+            key.append(TextColumn("seeds", [*map(str, table["num_seeds"])]))
+        lines.append(f"{state}, {_over(seeds)}")
+        lines += text_table(key, values)
+    legend = LEGEND
+    if any("(equal)" in line for line in lines):
+        legend += ". (equal): no seed differs, which does not say how far the next would"
+    return [*lines, *fill(legend), *_why_flat(frames["runs"], frames["folding"])]
+
+
+def _over(seeds: set[int]) -> str:
+    """Return what the cells of a table are over."""
+    if seeds == {1}:
+        return count(1, "seed")
+    return f"{SPREAD} {count(seeds.pop(), 'seed') if len(seeds) == 1 else 'seeds'}"
 
 
 def _with_deviation(table: "pd.DataFrame", column: str, digits: int) -> "list[str]":
     """Return ``mean ± standard deviation``; ``(equal)`` if all seeds are, the mean alone for one seed."""
     pairs = zip(table[f"{column}_mean"], table[f"{column}_sd"], strict=True)
     return [
-        "-"
+        NOTHING
         if mean != mean
         else f"{mean:.{digits}f}" + (" (equal)" if sd == 0 else f" ± {sd:.{digits}f}" if sd == sd else "")
         for mean, sd in pairs
@@ -65,11 +79,12 @@ def _why_flat(runs: "pd.DataFrame", folding: "pd.DataFrame") -> Iterator[str]:
     if chi.empty or (chi["folded"] > 0).any():
         return
     if (runs["depth"] == 1).all():
-        yield "every χ is 0: with one hidden layer each unit flips at most once on a straight line"
+        why = "every χ is 0: with one hidden layer each unit flips at most once on a straight line"
     elif (chi["zero_length"] == 1).all():
-        yield "every χ is 0: no path crosses the boundary of a linear region"
+        why = "every χ is 0: no path crosses the boundary of a linear region"
     else:
-        yield "every χ is 0: no path turns back; try deeper or wider networks, or longer training"
+        why = "every χ is 0: no path turns back; try deeper or wider networks, or longer training"
+    yield from fill(why, "  ")
 
 
 def present(frames: Frames) -> str:
@@ -77,63 +92,121 @@ def present(frames: Frames) -> str:
     from spaceprobe.analysis.predictors import main_predictor
 
     if frames["folding"].empty:
-        return "there is no folding to summarize"
-    lines = [architecture_lines(frames)]
+        return "\n".join(["there is no folding to summarize", *why_failed(frames["runs"])])
+    lines = architecture_lines(frames)
     predictor = main_predictor(frames["runs"], frames.settings("runs"))
     if predictor is not None:
         lines += _correlation_lines(frames, predictor)
     return "\n".join(lines)
 
 
+class _Line(NamedTuple):
+    """One correlation: what it is of, and its cells."""
+
+    filtered: str
+    reading: str
+    at: str
+    state: str
+    given: str
+    r: str
+    interval: str
+    of: str
+    marks: str
+
+
 def _correlation_lines(frames: Frames, predictor: str) -> list[str]:
-    """Return a table: a line for each state, plain and given the accuracy; a column for each filter.
+    """Return a table for each filter: a line for each state, plain and given the accuracy.
 
     Where something else is swept there is a line for each of its values, and one that says "pooled". Small
     numbers refer to the lines below, which say what was left out, and why a cell is empty.
     """
-    import pandas as pd
-
     from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
-    from spaceprobe.analysis.samples import NOTHING_ELSE
 
     correlations, readings = frames["correlations"], frames.settings("correlations")
     is_asked = (correlations["response"] == PRIMARY_RESPONSE) & (correlations["seed"] == "all")
     rows = correlations[is_asked & (correlations["predictor"] == predictor)]
-    table: dict[str, dict[str, str]] = {}
-    notes: dict[str, int] = {}
+    notes = Notes()
+    found = [*_lines_of(rows, readings, notes)]
+    lines: list[str] = []
+    for filtered, reading in dict.fromkeys((line.filtered, line.reading) for line in found):
+        title = ", ".join(filter(None, [f"r of {predictor} and row maxima of χ", reading, filtered]))
+        here = [line for line in found if (line.filtered, line.reading) == (filtered, reading)]
+        if all(line.r == NOTHING for line in here):  # the notes say why
+            marks = dict.fromkeys(mark for line in here for mark in line.marks.split())
+            lines += fill(f"{title}: none {' '.join(marks)}", "  ")
+            continue
+        lines += fill(title, "  ")
+        lines += _correlation_table(here)
+    legend = []
+    found = [line for line in found if line.r != NOTHING]
+    if any(line.given for line in found):
+        legend.append("given accuracy: at a fixed test accuracy (partial)")
+    if any(line.of.endswith("pooled") for line in found):
+        legend.append("runs pooled: those of all seeds, as if independent")
+    if any(line.state == DIFFERENCE for line in found):
+        legend.append(f"{DIFFERENCE}: trained minus untrained")
+    return [*lines, *notes.lines(), *fill("; ".join(legend))]
+
+
+def _lines_of(rows: "pd.DataFrame", readings: Sequence[str], notes: Notes) -> Iterator[_Line]:
+    """Yield each correlation, and number the notes that are new."""
+    from spaceprobe.analysis.samples import NOTHING_ELSE
+
     groups = rows.groupby([*readings, "state", "at", "given", "min_accuracy"], sort=False, dropna=False)
     for key, intervals in groups:
         *reading, state, at, given, min_accuracy = cast("tuple[Any, ...]", key)
-        label = " ".join([*(str(value) for value in reading), state])
-        label += f", {at}" if at != NOTHING_ELSE else ""
-        label += " given test accuracy" if given != "none" else ""
-        column = f"test accuracy ≥ {min_accuracy:.2f}" if min_accuracy else "all runs"
-        cell, cell_notes = _describe(intervals.set_index("interval").astype(object))
-        marks = [str(notes.setdefault(note, len(notes) + 1)).translate(RAISED) for note in cell_notes]
-        table.setdefault(label, {})[column] = " ".join([cell, *marks])
-    title = f"r of {predictor} and row maxima of χ"
-    frame = pd.DataFrame.from_dict(table, orient="index").rename_axis(title, axis="columns").fillna("")
-    lines = [f"{str(number).translate(RAISED)} {note}" for note, number in notes.items()]
-    if any(state == DIFFERENCE for state in rows["state"]):
-        lines.append(f"{DIFFERENCE}: trained minus untrained")
-    return [frame.to_string(justify="left"), *lines]
+        r, interval, of, line_notes = _describe(intervals.set_index("interval").astype(object))
+        yield _Line(
+            f"test accuracy ≥ {min_accuracy:.2f}" if min_accuracy else "all runs",
+            " ".join(str(value) for value in reading if value == value),
+            "" if at == NOTHING_ELSE else in_short(at),
+            state,
+            "" if given == "none" else "accuracy",
+            r,
+            interval,
+            of,
+            " ".join(notes.mark(note) for note in line_notes),
+        )
 
 
-def _describe(by_interval: "pd.DataFrame") -> tuple[str, list[str]]:
-    """Return the correlation over seeds, else over all runs, with its interval, and what its row notes."""
+def _correlation_table(lines: Sequence[_Line]) -> Iterator[str]:
+    """Yield the lines of a table of correlations; where it is wide, a table for each value of ``at``."""
+    places = [*dict.fromkeys(line.at for line in lines)]
+    if places == [""] or not is_fitting(*_columns(lines, with_at=True)):
+        for at in places:
+            yield from fill(at, "  ")
+            yield from text_table(*_columns([line for line in lines if line.at == at]))
+    else:
+        yield from text_table(*_columns(lines, with_at=True))
+
+
+def _columns(lines: Sequence[_Line], *, with_at: bool = False) -> tuple[list[TextColumn], list[TextColumn]]:
+    """Return the columns that say what a correlation is of, and those of its numbers."""
+    names = ["state", *(["at"] if with_at else []), *(["given"] if any(line.given for line in lines) else [])]
+    key = [TextColumn(name, [getattr(line, name) for line in lines], is_number=False) for name in names]
+    of = [" ".join(filter(None, [line.of, line.marks])) for line in lines]
+    values = [
+        TextColumn("r", [line.r for line in lines]),
+        TextColumn("95 % interval", [line.interval for line in lines]),
+        TextColumn("of", of, is_number=False),
+    ]
+    return key, values
+
+
+def _describe(by_interval: "pd.DataFrame") -> tuple[str, str, str, list[str]]:
+    """Return r over seeds, else over all runs, its interval, what it is of, and what its row notes."""
     import pandas as pd
 
     over_seeds, pooled = by_interval.loc["t over seeds"], by_interval.loc["Fisher z"]
-    is_one = bool(over_seeds["num_seeds"] == 1)
     for row, what in (
-        (over_seeds, "1 seed" if is_one else f"{over_seeds['num_seeds']} seeds"),
-        (pooled, f"{pooled['num_runs']} runs pooled"),
+        (over_seeds, count(int(str(over_seeds["num_seeds"])), "seed")),
+        (pooled, f"{count(int(str(pooled['num_runs'])), 'run')} pooled"),
     ):
         r, low, high = (row[name] for name in ("pearson", "pearson_low", "pearson_high"))
         if not pd.isna(r):
-            interval = "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"
-            return f"{r:.3f}{interval} ({what})", _notes_of(str(row["note"]))
-    return "-", _notes_of(str(over_seeds["note"]))
+            interval = "" if pd.isna(low) else f"[{low:.3f}, {high:.3f}]"
+            return f"{r:.3f}", interval, what, _notes_of(str(row["note"]))
+    return NOTHING, "", "", _notes_of(str(over_seeds["note"]))
 
 
 def _notes_of(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.networks.models import NETWORKS
-from spaceprobe.stages.stage import NOT_IN_KEY, AlsoCalled, Flag, Sections, Settings
+from spaceprobe.stages.stage import NOT_IN_KEY, AlsoCalled, ChoosesCode, Flag, Sections, Settings
 
 MAX_EPOCHS = 100_000
 MAX_WIDTH = 10_000
@@ -33,7 +33,7 @@ _SOME_DATASETS = {name for entry in DATASETS.values() for name in entry.settings
 class DataSettings(Settings):
     """What networks are trained on and probed with."""
 
-    dataset: DatasetName = Field(
+    dataset: Annotated[DatasetName, ChoosesCode()] = Field(
         "mnist", description="the dataset; mnist is in the package, swiss-roll is drawn"
     )
     root: Path | None = Field(
@@ -100,7 +100,7 @@ def _is_count(word: str) -> bool:
 class NetworkSettings(Settings):
     """The network, such as an MLP with an activation after each hidden layer and a linear readout."""
 
-    model: NetworkName = Field("mlp", description="the kind of network")
+    model: Annotated[NetworkName, ChoosesCode()] = Field("mlp", description="the kind of network")
     architecture: Annotated[
         str,
         BeforeValidator(_as_text),

@@ -88,9 +88,7 @@ class JobFeed:
                 self._claims.release(name)
                 continue
             if loser is not None:
-                logger.warning(
-                    "%s %s: taken over from a runner on %s that is lost", job.stage, job.run, loser
-                )
+                logger.warning("%s: taken over from a runner on %s that is lost", job.title, loser)
             return job
         self._may_ask = time.monotonic() + LOOK_AGAIN_S / 2
         if self._waiting and not self._is_waiting_told:

@@ -11,6 +11,7 @@ from spaceprobe.study.grid import Run
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.provenance import numeric_libraries
 from spaceprobe.study.storage.part_files import StalePart
+from spaceprobe.tables.text import fill
 
 FORCED = "--force"
 
@@ -84,7 +85,8 @@ class StudyPlan:
         for stage in self.stages:
             plan = by_stage.get(stage.name)
             lines = self._table_lines(stage) if plan is None else self._run_lines(plan)
-            yield from (f"{stage.name:<9}  {line}" for line in lines)
+            for line in lines:
+                yield from fill(f"{stage.name:<9}  {line}", " " * 11)
 
     def _table_lines(self, stage: Stage) -> Iterator[str]:
         is_current = stage.name in self.current
@@ -184,6 +186,7 @@ class Planner:
                     code=code_version(stage, sections),
                     is_forced=self._forces,
                     libraries=numeric_libraries(),
+                    label=run.label,
                 )
             )
 

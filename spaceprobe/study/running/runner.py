@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -187,9 +187,9 @@ class Runner:
         self._executor: Executor | None = None
 
     @property
-    def num_selected(self) -> int:
-        """The number of runs that are taken through stages."""
-        return len(self._selected)
+    def labels(self) -> dict[str, str]:
+        """What readers call the runs that are taken through stages, by their names."""
+        return {run.name: run.label for run in self._selected}
 
     def plan(self, stages: Sequence[Stage]) -> StudyPlan:
         """Return what stages have to do; nothing is written.
@@ -202,8 +202,8 @@ class Runner:
         is_idle = not any(plan.busy for plan in plans)
         of_tables = [stage for stage in stages if not isinstance(stage, RunStage)]
         current = {stage.name for stage in of_tables if is_idle and self._tables.is_current(stage)}
-        labels = {run.name: run.label for run in self._selected}
-        return StudyPlan(self.study.name, self.folder, len(self._selected), stages, plans, current, labels)
+        num_runs = len(self._selected)
+        return StudyPlan(self.study.name, self.folder, num_runs, stages, plans, current, self.labels)
 
     def run(self, stages: Sequence[Stage], on_plan: Callable[[StudyPlan], None]) -> StudyOutcome:
         """Take the study through stages, up to the first with a failed run if that is to end it.
@@ -228,14 +228,14 @@ class Runner:
                 outcomes[stage.name] = self._execute(stage)
                 if outcomes[stage.name].failures and self._options.is_fail_fast:
                     break
-            self._refresh(stages)
+            refreshed = [*self._refresh(stages)]
         executed = [stage for stage in stages if stage.name in outcomes]
         summaries = [self._tables.summary(stage) for stage in executed]
         warnings = dict.fromkeys(warning for _, warnings in summaries for warning in warnings)
         num = len(self._kept_parts.runs)
         num_runs = f"{num} run{'s' * (num != 1)}"
         text = f"{self.study.name}: {num_runs}\n{summaries[-1][0]}\ntables   {self.folder}/*.csv"
-        return StudyOutcome(outcomes, text, [*warnings], self._narrowing.sentence)
+        return StudyOutcome(outcomes, text, [*warnings, *refreshed], self._narrowing.sentence)
 
     def _begin(self, plan: StudyPlan) -> None:
         """Write the study file and, if there is something to do, open what computes it."""
@@ -308,15 +308,14 @@ class Runner:
                 facts = {"stage": stage.name, "run": run.name, "num_parts": 0}
                 self._journal.note("job_ended", **facts, error=reason)
 
-    def _refresh(self, written: Sequence[Stage]) -> None:
+    def _refresh(self, written: Sequence[Stage]) -> Iterator[str]:
+        """Write the tables of other stages anew that no longer fit, and yield a warning that says so."""
         changed = self._tables.refresh(written)
         if changed:
             is_whole = not any(plan.busy for plan in self._planner.plan_all(changed))
-            logger.warning(
-                "warning: the tables of %s were written anew: they hold what fits the study as it is now%s",
-                ", ".join(stage.name for stage in changed),
-                "" if is_whole else "; `spaceprobe run` computes the rest",
-            )
+            names = ", ".join(stage.name for stage in changed)
+            rest = "" if is_whole else "; `spaceprobe run` computes the rest"
+            yield f"the tables of {names} were written anew: they hold what fits the study as it is now{rest}"
 
     def _wishes(self, stage: RunStage) -> set[str]:
         """Return which devices the runs of a stage ask for."""
@@ -340,7 +339,7 @@ class Runner:
             def started(job: Job, where: str) -> None:
                 facts = {"stage": job.stage, "run": job.run, "job": job_name(job)}
                 self._journal.note("job_started", **facts, where=where)
-                logger.info("%s %s: started by %s", job.stage, job.run, where)
+                logger.info("%s: started by %s", job.title, where)
 
             def advance(amount: int) -> None:
                 bar.update(amount)
@@ -361,9 +360,10 @@ class Runner:
                 facts = {"stage": job.stage, "run": job.run, "job": job_name(job)}
                 self._journal.note("job_ended", **facts, num_parts=len(result.digests), error=result.error)
                 feed.ended(job)
-                is_first_failure = result.error is not None and not outcome.logs
-                level = logging.WARNING if is_first_failure else logging.INFO  # all of them at the end
-                logger.log(level, "%s %s: %s", job.stage, job.run, result.error or "done")
+                if result.error is not None and not outcome.logs and number < len(jobs):
+                    log = job.folder / RUN_LOG
+                    logger.warning("%s: failed (log: %s); the reason follows at the end", job.title, log)
+                logger.info("%s: %s", job.title, result.error or "done")
                 self._note_failure(job, result, outcome)
                 if result.error is not None and is_fail_fast:
                     results.close()
