@@ -1,4 +1,4 @@
-"""What figures draw of a sweep: which networks, in which order, from which tables, and within which limits."""
+"""What figures draw of a sweep: which networks, in which order, from which tables, within which limits."""
 
 from types import SimpleNamespace
 
@@ -97,7 +97,7 @@ def test_runs_are_in_the_order_of_the_sweep(tmp_path):
     assert [labels[name] for name in ordered["run"]] == [
         f"{architecture} · lr {rate}" for architecture in ("10x6", "2x30") for rate in (0.001, 0.003, 0.01)
     ]
-    assert Numbers(study, {}).run_label(runs[0].name) == "10x6 · lr 0.001"
+    assert Numbers(study, {}).run_label(runs[0].name) == runs[0].label
 
 
 SHARES = {

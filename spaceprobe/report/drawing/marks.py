@@ -37,6 +37,9 @@ from spaceprobe.tables.states import TRAINED, UNTRAINED
 LEGEND_WIDTH = 110
 """Characters, keys and gaps in a line of a legend above a figure of full width."""
 
+LINE_HEIGHT = 0.15
+"""Of a line of a legend or a note, in inches."""
+
 LEAST_WIDTH = 1.4
 """Inches of a panel that can be read. Chosen."""
 
@@ -136,6 +139,7 @@ def legend_above(figure: Figure, looks: Sequence[Look], *, has_markers: bool = F
     room = letters(LEGEND_WIDTH)
     num_columns = len(handles) if sum(widths) <= room else max(1, room // max(widths))
     figure.legend(handles=handles, loc="outside upper center", ncols=num_columns, fontsize=7.5)
+    _make_room(figure, -(-len(handles) // num_columns))
 
 
 def name_below(figure: Figure, name: str, notes: Sequence[str] = ()) -> None:
@@ -145,6 +149,12 @@ def name_below(figure: Figure, name: str, notes: Sequence[str] = ()) -> None:
     if lines:
         color, size = (INK, 8.5) if name else (MUTED, 7.5)
         figure.supxlabel(plain("\n".join(lines)), fontsize=size, color=color)
+        _make_room(figure, len(lines))
+
+
+def _make_room(figure: Figure, num_lines: int) -> None:
+    """Make a figure higher where a legend or notes take more than the two lines that it has room for."""
+    figure.set_figheight(figure.get_figheight() + LINE_HEIGHT * max(0, num_lines - 2))
 
 
 def draw_runs(

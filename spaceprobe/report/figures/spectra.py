@@ -58,8 +58,11 @@ def layer_spectra(
             if edge is not None and edge > 0:
                 panel.axes.axhline(edge, color=EDGE.color, linestyle=EDGE.line, linewidth=1)
             keep_within(panel.axes, "x", NUMBERED)
+        marks = [(CHOSEN, chosen, "rank"), (EDGE, edges, "noise_edge")]
         drawn = [
-            look for look, table in ((CHOSEN, chosen), (EDGE, edges)) if table is not None and len(table)
+            look
+            for look, table, column in marks
+            if any((_median(table, panel, column) or 0) > 0 for panel in grid.panels)
         ]
         legend_above(grid.figure, [trained, untrained, *drawn])
         name_below(grid.figure, "index of the singular value", grid.notes)
