@@ -153,8 +153,8 @@ def test_points_have_the_aggregates_as_titles(tables):
     first = (aggregates["run"] == tables["runs"]["run"][0]) & (aggregates["state"] == TRAINED)
     aggregates.loc[first, "chi_row_max_median"] = 0.2284
     titles = titles_of(figures.folding_against(tables["runs"], aggregates))
-    assert titles.count("2x6-s0, trained: 0.228") == 1
-    assert titles.count("2x6-s0, untrained: 0.1") == 1
+    assert titles.count("2x6 · seed 0, trained: 0.228") == 1
+    assert titles.count("2x6 · seed 0, untrained: 0.1") == 1
     assert len(titles) == 3 * 2 * 6  # responses, states, runs
 
 
@@ -213,10 +213,10 @@ def test_any_swept_number_is_an_axis():
     figure = figures.folding_against(tables["runs"], tables["aggregates"], axis="learning_rate")
     seen(figure)
     for axes in figure.axes:
-        assert axes.get_xlabel() == "learning_rate"
+        assert axes.get_xlabel() == "learning rate"
         assert axes.get_xscale() == "log"
         assert [label.get_text() for label in axes.get_xticklabels()] == ["10⁻⁴", "0.001", "0.01"]
-    assert "2x6 learning_rate 0.01-s1, trained: " in "\n".join(titles_of(figure))
+    assert "2x6 · lr 0.01 · seed 1, trained: " in "\n".join(titles_of(figure))
 
 
 def test_no_interval_over_runs_that_differ_in_more_than_their_seed():

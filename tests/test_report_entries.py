@@ -48,6 +48,7 @@ def results():
         study=None, folder=Path(), frames=frames, study_text="", provenance={}, states=(), warnings=()
     )
     ends = {"run": "a", "epoch": 1, "source": 3, "source_class": 0, "target": 4, "target_class": 1}
+    made.__dict__["runs"] = frames["runs"]  # in the order of the sweep
     made.__dict__["cantor"] = PathExample(name="cantor", **PATH)
     made.__dict__["example"] = StudyExample(name="example", **PATH, **ends, images=np.zeros((9, 28, 28)))
     return made

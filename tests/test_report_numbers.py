@@ -101,6 +101,8 @@ class Tables:
                 for row in rows:
                     last[row["run"]] = max(last.get(row["run"], 0), int(row["epoch"]))
                 rows = [row for row in rows if int(row["epoch"]) == last[row["run"]]]
+            elif isinstance(value, list):
+                rows = [row for row in rows if row[column] in value]
             elif isinstance(value, bool | str):
                 rows = [row for row in rows if row[column] == str(value)]
             else:

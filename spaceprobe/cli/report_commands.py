@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spaceprobe.cli.completion import complete_figure
-from spaceprobe.cli.figure_files import check_out, out_parameter, write_figure
+from spaceprobe.cli.figure_files import check_out, out_parameter, size_parameters, width_of, write_figure
 from spaceprobe.cli.messages import notify, notify_changes, say
 from spaceprobe.cli.options import (
     config_argument,
@@ -50,17 +50,24 @@ def report(
         click.Argument(["config"], metavar="CONFIG", shell_complete=config_argument().shell_complete),
         click.Argument(["kind"], required=False, metavar="[KIND]", shell_complete=complete_figure),
         out_parameter(),
+        *size_parameters(),
         results_parameter(),
     ]
 )
-def plot(config: str, kind: str | None, out: Path | None, results: Path) -> None:
+def plot(
+    config: str, kind: str | None, out: Path | None, style: str, width: str | None, results: Path
+) -> None:
     """Draw one figure of a study; without KIND, list the figures.
 
     Example: spaceprobe plot quickstart depth --out depth.pdf
+
+    Example: spaceprobe plot quickstart depth --out depth.pdf --width 84mm
     """
     check_out(out)
+    inches = width_of(style, width)
     study, folder = find_started(config, results)
     notify_changes(folder)
+    from spaceprobe.report.drawing.style import drawn_for
     from spaceprobe.report.figures import figure_named
     from spaceprobe.results.changed_tables import blame_changed_tables
     from spaceprobe.results.results import load_results
@@ -79,7 +86,9 @@ def plot(config: str, kind: str | None, out: Path | None, results: Path) -> None
         reason = entry.lacks(loaded)
         if reason is not None:
             raise SettingsError(f"{study.name}: there is no figure {kind}: {reason}")
-        write_figure(entry.draw(loaded), out)
+        with drawn_for(inches):
+            figure = entry.draw(loaded)
+        write_figure(figure, out)
     say(str(out))
 
 

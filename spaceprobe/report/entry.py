@@ -1,7 +1,7 @@
 """What a figure declares to stand in a report, and what captions are written with."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from spaceprobe.registry import Entry
 from spaceprobe.report.drawing.style import styled
 from spaceprobe.report.numbers import LAST, Numbers
+from spaceprobe.results.groups import GroupedRows
 from spaceprobe.results.missing import why_missing
 from spaceprobe.results.results import Results
+from spaceprobe.tables.states import UNTRAINED
 
 SECTIONS = {
     "folding": "Space folding",
@@ -38,6 +40,9 @@ class FigureEntry(Entry):
         options: the function's keyword arguments.
         needs: the tables that must have rows; those that it draws where none is named.
         unless: why a study whose tables have them cannot have it all the same; None where it can.
+        drawn: the rows that the function draws of these tables, or those of each state, so that the caption
+            counts their networks; None for a figure that is not of networks.
+        adds: whether an optional table adds something to the drawing, by its name.
         caption: how to read it, and what it shows: a text, or a function that puts numbers into one.
     """
 
@@ -48,6 +53,8 @@ class FigureEntry(Entry):
     options: Callable[[Results], Mapping[str, Any]] = lambda results: {}  # noqa: ARG005  # as a method
     needs: tuple[str, ...] = ()
     unless: Callable[[Results], str | None] = lambda results: None  # noqa: ARG005  # as a method
+    drawn: Callable[..., GroupedRows | Mapping[str, GroupedRows]] | None = None
+    adds: Mapping[str, Callable[[Numbers], bool]] = field(default_factory=dict)
     caption: str | Callable[[Numbers], Markup]
 
     def lacks(self, results: Results) -> str | None:
@@ -60,8 +67,37 @@ class FigureEntry(Entry):
             return self.function(*map(results.table, self.tables), **self.options(results))
 
     def caption_of(self, numbers: Numbers) -> Markup:
-        """Return the caption with the numbers of a study."""
-        return escape(self.caption) if isinstance(self.caption, str) else self.caption(numbers)
+        """Return the caption with the numbers of a study, and how many networks are drawn."""
+        text = escape(self.caption) if isinstance(self.caption, str) else self.caption(numbers)
+        if self.drawn is None:
+            return text
+        rows = self.drawn(*map(numbers.table, self.tables))
+        return text + _count(numbers, rows if isinstance(rows, Mapping) else {"": rows})
+
+    def sources(self, numbers: Numbers) -> list[str]:
+        """Return the tables that the figure of a study is really drawn from."""
+        there = [name for name in self.tables if name in numbers.frames and len(numbers.frames[name])]
+        return [name for name in there if name not in self.adds or self.adds[name](numbers)]
+
+
+def _count(numbers: Numbers, drawn: Mapping[str, GroupedRows]) -> Markup:
+    """Return a sentence on how many networks are drawn in each state, and at which settings."""
+    runs = numbers.frames["runs"]
+    done = {*runs.loc[runs["status"] == "done", "run"]}
+    parts = []
+    for state, grouped in drawn.items():
+        names = {*grouped.rows["run"]}
+        if not names:
+            continue
+        where = {"status": "done"} if names == done else {"run": sorted(names)}
+        count = numbers.statistic("count", "runs", None, where)
+        of = Markup()
+        if names != done and state != UNTRAINED:  # of which there are fewer where weights are the same
+            of = sentence(" of {}", numbers.statistic("count", "runs", None, {"status": "done"}))
+        parts.append(sentence("{}{} {}networks", count, of, f"{state} " if state else ""))
+    fixed = [*dict.fromkeys(label for grouped in drawn.values() for label in grouped.fixed)]
+    at = Markup(" at <code>{}</code>,").format(" · ".join(fixed)) if fixed else Markup()
+    return sentence(" Drawn are{} {}.", at, joined(parts, " and ")) if parts else Markup()
 
 
 def when(numbers: Numbers, table: str) -> str:

@@ -6,7 +6,8 @@ rounded for a reader:
 - ``data-table``, ``data-row``, ``data-column``: the cell in row ``data-row`` of the CSV, the first being 0;
 - ``data-table``, ``data-of`` and perhaps ``data-column``, ``data-where``: the count of rows, or the sum,
   least, largest, median or number of different values of a column, over the rows where other columns have
-  the values that a JSON object gives. The value ``"last"`` of ``epoch`` means each run's last;
+  the values that a JSON object gives; of a list, one has to be there. The value ``"last"`` of ``epoch``
+  means each run's last;
 - ``data-file``, ``data-key``: a setting in study.yaml, by its dotted key;
 - ``data-folder``: where the CSV lies, if that is not beside the page.
 
@@ -21,8 +22,9 @@ from typing import Any, Literal, cast
 import pandas as pd
 from markupsafe import Markup
 
+from spaceprobe.results.groups import in_sweep_order
 from spaceprobe.study.config import Study
-from spaceprobe.study.grid import value_of
+from spaceprobe.study.grid import expand, value_of
 from spaceprobe.tables.states import last_epochs
 
 Statistic = Literal["count", "sum", "min", "max", "median", "distinct"]
@@ -60,6 +62,16 @@ class Numbers:
         self._folders = dict.fromkeys(of_examples or {}, f"{FIGURES_FOLDER}/")
         self._study = study
         self._elsewhere = {} if elsewhere is None else {"folder": str(elsewhere)}
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return a table, runs.csv in the order of the sweep; None where there is none."""
+        frame = self.frames.get(name)
+        return in_sweep_order(frame, self._study) if name == "runs" and frame is not None else frame
+
+    def run_label(self, name: str) -> str:
+        """Return the label of a run, such as ``2x30 · lr 0.003 · seed 0``; its name without a study."""
+        runs = [] if self._study is None else expand(self._study)
+        return next((run.label for run in runs if run.name == name), name)
 
     def csv_path(self, table: str) -> str:
         """Return where the CSV of a table lies, relative to the page."""
@@ -156,7 +168,7 @@ def rows_where(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
         frame = last_epochs(frame)
     for column, value in where.items():
         if (column, value) != ("epoch", LAST):
-            frame = frame[frame[column] == value]
+            frame = frame[frame[column].isin(value) if isinstance(value, list) else frame[column] == value]
     return frame
 
 

@@ -1,19 +1,27 @@
 """The rows of a study's tables that each figure draws."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from spaceprobe.analysis.observations import one_per_network
 from spaceprobe.analysis.samples import NOTHING_ELSE, POOLED
-from spaceprobe.results.groups import LABEL, GroupedRows, as_floats, rows_by_group, with_groups
+from spaceprobe.results.groups import (
+    LABEL,
+    MAX_GROUPS,
+    GroupedRows,
+    as_floats,
+    rows_by_group,
+    untrained_networks,
+    with_groups,
+)
 from spaceprobe.results.questions import OVER_SEEDS, overall_correlations
 from spaceprobe.results.readings import matching, one_reading, reading_columns
 from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.frames import Frames
-from spaceprobe.tables.states import STATES, by_state, last_epochs
+from spaceprobe.tables.states import STATES, TRAINED, UNTRAINED, by_state, last_epochs
 
 FUNCTIONAL = "functional"
 """The rule whose rank was measured: the least that keeps the network's accuracy."""
@@ -93,13 +101,29 @@ def class_pair_rows(
 ) -> GroupedRows:
     """Return χ of class pairs in one state: rows of folding.csv, some of its columns as floats."""
     chi = folding[folding["measure"] == "chi"]
-    return rows_by_group(runs, as_floats(by_state(chi)[state], columns), "folding", max_groups)
+    of_state = as_floats(by_state(chi)[state], columns)
+    if state == UNTRAINED:
+        return _untrained_by_group(runs, of_state, "folding", max_groups)
+    return rows_by_group(runs, of_state, "folding", max_groups)
 
 
-def histogram_rows(runs: pd.DataFrame, histogram: pd.DataFrame) -> GroupedRows:
-    """Return the bins of χ: rows of folding_histogram.csv."""
+def _untrained_by_group(
+    runs: pd.DataFrame, rows: pd.DataFrame, name: str, max_groups: int = MAX_GROUPS
+) -> GroupedRows:
+    """Return rows of untrained networks, each once: an axis that only training has makes no groups."""
+    return rows_by_group(untrained_networks(runs, rows["run"]), rows, name, max_groups)
+
+
+def histogram_rows(runs: pd.DataFrame, histogram: pd.DataFrame) -> dict[str, GroupedRows]:
+    """Return the bins of χ by state, where there are some: rows of folding_histogram.csv.
+
+    Each untrained network is there once; an axis that only training has makes no groups of them.
+    """
     bins = as_floats(histogram, ["low", "high", "num_paths"])
-    return rows_by_group(runs, bins[bins["measure"] == "chi"], "folding_histogram")
+    states = by_state(bins[bins["measure"] == "chi"])
+    trained = rows_by_group(runs, states[TRAINED], "folding_histogram")
+    untrained = _untrained_by_group(runs, states[UNTRAINED], "folding_histogram")
+    return {UNTRAINED: untrained, TRAINED: trained}
 
 
 def singular_values(runs: pd.DataFrame, spectrum: pd.DataFrame) -> GroupedRows:
@@ -165,7 +189,7 @@ def worst_layers(runs: pd.DataFrame, convergence: pd.DataFrame, criteria: Sequen
     """Return the largest value of each criterion over the layers, by run and epoch of lmd_convergence.csv."""
     grouped = rows_by_group(runs, as_floats(convergence, criteria), "lmd_convergence")
     worst = grouped.rows.groupby(["run", LABEL, "epoch"], as_index=False)[[*criteria]].max()
-    return GroupedRows(worst, grouped.groups, grouped.notes)
+    return replace(grouped, rows=worst)
 
 
 def training_rows(runs: pd.DataFrame, training: pd.DataFrame, columns: Sequence[str]) -> GroupedRows:

@@ -7,8 +7,13 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from spaceprobe.analysis.observations import networks_of
 from spaceprobe.results.readings import one_reading, reading_columns
 from spaceprobe.stages.train.tables import RUNS
+from spaceprobe.study.config import Study
+from spaceprobe.study.grid import expand, label_of
+from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.states import UNTRAINED
 
 LABEL = "group"
 
@@ -17,6 +22,9 @@ MAX_GROUPS = 8
 
 SEEDS = ("seed", "points_seed")
 """Settings that only draw other random numbers."""
+
+_SPEAK_FOR_THEMSELVES = ("architecture", "activation", "dataset", "model", "optimizer")
+"""Columns of runs.csv whose values say which setting they are of."""
 
 _T = TypeVar("_T")
 
@@ -27,13 +35,16 @@ class GroupedRows:
 
     Attributes:
         rows: of runs that are done and of the groups, with the column ``group``.
-        groups: those of ``rows``, from shallow to deep.
+        groups: those of ``rows``, in the order of the runs.
         notes: what was left out, for the figure to say.
+        fixed: the settings that were fixed at one value since there are more groups than fit, and their
+            values, as labels show them.
     """
 
     rows: pd.DataFrame
     groups: list[str]
     notes: list[str]
+    fixed: tuple[str, ...] = ()
 
 
 def rows_by_group(
@@ -41,21 +52,72 @@ def rows_by_group(
 ) -> GroupedRows:
     """Return the rows of a table by group: of runs that are done, and of one reading.
 
+    Where there are more groups than a figure can compare, settings are fixed at their first value, the last
+    one first, until they fit. If that is not enough, values of the setting that remains are kept evenly from
+    the first to the last. So no two groups that are kept differ in a way that the figure does not show whole.
+
     Args:
-        runs: runs.csv.
+        runs: runs.csv, in the order of the sweep.
         frame: a table of runs, or some of its rows.
         name: of the table.
-        max_groups: of more groups, some evenly from the first to the last are kept.
+        max_groups: the most groups that are kept.
     """
     done = with_groups(runs[runs["status"] == "done"])
     read, notes = one_reading(frame, reading_columns(name, frame, runs))
     rows = read.merge(done[["run", LABEL]], on="run")
-    present = set(rows[LABEL])
-    groups = [group for group in group_order(done) if group in present]
-    kept = choose(groups, max_groups)
-    if len(kept) < len(groups):
-        notes = [*notes, f"{len(kept)} of {len(groups)} groups of runs, evenly from the first to the last"]
-    return GroupedRows(rows[rows[LABEL].isin(kept)], kept, [*notes, *notes_on_failures(runs)])
+    measured = done[done["run"].isin(rows["run"])]
+    kept, fixed = _that_fit(measured, max_groups)
+    groups = group_order(kept)
+    thinned = choose(groups, max_groups)
+    kept = kept[kept[LABEL].isin(thinned)]
+    num_groups = measured[LABEL].nunique()
+    if len(thinned) < num_groups:
+        what = f"{len(thinned)} of {num_groups} groups of runs, {len(kept)} of {len(measured)} networks"
+        how = [f"at {', '.join(fixed)}"] if fixed else []
+        how += ["evenly from the first to the last"] if len(thinned) < len(groups) else []
+        notes = [*notes, "; ".join([what, *how])]
+    rows = rows[rows["run"].isin(kept["run"])]
+    return GroupedRows(rows, thinned, [*notes, *notes_on_failures(runs)], fixed)
+
+
+def _that_fit(runs: pd.DataFrame, max_groups: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the runs at the first values of as many settings as make their groups fit, and those values.
+
+    One setting, the architecture where it varies, always stays.
+    """
+    fixed: list[str] = []
+    axes = [name for name in ("architecture", *_others(runs)) if runs[name].nunique(dropna=False) > 1]
+    for name in reversed(axes[1:]):
+        if runs[LABEL].nunique() <= max_groups:
+            break
+        value = runs[name].iloc[0]
+        runs = runs[runs[name].isna() if pd.isna(value) else runs[name] == value]
+        fixed.insert(0, value_label(name, value))
+    return runs, tuple(fixed)
+
+
+def in_sweep_order(runs: pd.DataFrame, study: Study | None) -> pd.DataFrame:
+    """Return runs.csv in the order of the values of the sweep, the first axis of the file varying slowest.
+
+    Numbers are in their own order, anything else as the file lists it. Rows keep their index.
+
+    Args:
+        runs: runs.csv, whose rows may be in the order of their names.
+        study: the study; None leaves the rows as they are.
+    """
+    if study is None:
+        return runs
+    order = {key: [*_in_order(values)] for key, values in study.axes.items()}
+    places = {
+        run.name: tuple(order[key].index(value) for key, value in run.axes.items()) for run in expand(study)
+    }
+    ranks = {name: place for place, name in enumerate(sorted(places, key=places.__getitem__))}
+    return runs.sort_values("run", key=lambda names: names.map(ranks), kind="stable")
+
+
+def _in_order(values: Sequence[object]) -> Sequence[object]:
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return sorted(numbers) if len(numbers) == len(values) else values
 
 
 def notes_on_failures(runs: pd.DataFrame) -> list[str]:
@@ -65,27 +127,56 @@ def notes_on_failures(runs: pd.DataFrame) -> list[str]:
 
 
 def with_groups(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return runs.csv with the column ``group``: the architecture, then what else varies but the seed."""
+    """Return runs.csv with the column ``group``, such as ``2x30 · lr 0.003``: what varies but the seed."""
     parts = [runs["architecture"].astype(str)]
-    parts += [runs[name].astype(str) for name in ("activation", "dataset") if runs[name].nunique() > 1]
-    parts += [
-        runs[name].map(lambda value, name=name: f"{name} {value}").astype(str) for name in _varying(runs)
-    ]
-    return runs.assign(**{LABEL: [" ".join(row) for row in zip(*parts, strict=True)]})
+    for name in _others(runs):
+        parts.append(runs[name].map(lambda value, name=name: value_label(name, value)).astype(str))
+    return runs.assign(**{LABEL: [" · ".join(row) for row in zip(*parts, strict=True)]})
+
+
+def value_label(name: str, value: object) -> str:
+    """Return the value of a column of runs.csv as the labels of runs show it.
+
+    >>> value_label("learning_rate", 0.003), value_label("activation", "relu"), value_label("seed", 4)
+    ('lr 0.003', 'relu', 'seed 4')
+    """
+    return str(value) if name in _SPEAK_FOR_THEMSELVES else label_of({name: value})
+
+
+def seed_label(group: str, seed: object) -> str:
+    """Return what a network of a group is called, such as ``2x30 · lr 0.003 · seed 0``."""
+    return f"{group} · {value_label('seed', seed)}"
 
 
 def group_order(runs: pd.DataFrame) -> list[str]:
-    """Return the groups from shallow to deep, then from wide to narrow, then by what else is swept."""
-    first = runs.drop_duplicates(LABEL)
-    for name in reversed(_varying(runs)):
-        first = first.sort_values(name, kind="stable")
-    return [*first.sort_values(["depth", "width"], ascending=[True, False], kind="stable")[LABEL]]
+    """Return the groups of runs.csv with that column, in the order of the runs."""
+    return [*runs[LABEL].drop_duplicates()]
 
 
-def _varying(runs: pd.DataFrame) -> list[str]:
-    """Return the swept settings that vary, except seeds."""
-    names = [name for name in RUNS.settings(runs) if name not in SEEDS]
-    return [name for name in names if runs[name].nunique(dropna=False) > 1]
+def _others(runs: pd.DataFrame) -> list[str]:
+    """Return the settings beside the architecture that vary, except seeds."""
+    names = [name for name in RUNS.settings(runs) if name not in (*SEEDS, LABEL)]
+    return [name for name in ("activation", "dataset", *names) if runs[name].nunique(dropna=False) > 1]
+
+
+def untrained_networks(runs: pd.DataFrame, measured: "pd.Series[str]") -> pd.DataFrame:
+    """Return runs.csv with one run for each untrained network, without the settings that only training has.
+
+    A study that sweeps the learning rate has an untrained network once for each rate: the same weights, for
+    which the first run stands. Runs that failed stay.
+
+    Args:
+        runs: runs.csv; one of an earlier version, without digests of weights, is returned as it is.
+        measured: the names of the runs whose untrained networks were measured.
+    """
+    if "initial_digest" not in runs:
+        return runs
+    networks = networks_of(Frames({"runs": runs}, [RUNS]), UNTRAINED)
+    is_done = runs["status"] == "done"
+    candidates = runs.loc[is_done & runs["run"].isin(measured), "run"]
+    first = candidates[~candidates.map(networks).duplicated()]
+    names = [name for name in RUNS.settings(runs) if name in RUNS.training_only]
+    return runs[runs["run"].isin(first) | ~is_done].drop(columns=names)
 
 
 def choose(items: Sequence[_T], most: int) -> list[_T]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.results.changed_tables import change_notices
+from spaceprobe.results.groups import in_sweep_order
 from spaceprobe.results.readings import DECLARED
 from spaceprobe.results.status import RunStatus, run_states
 from spaceprobe.stages import STAGES
@@ -60,6 +61,11 @@ class Results:
         return all(name in self.frames and len(self.frames[name]) for name in tables)
 
     @cached_property
+    def runs(self) -> pd.DataFrame:
+        """Runs.csv in the order of the sweep."""
+        return in_sweep_order(self.frames["runs"], self.study)
+
+    @cached_property
     def example(self) -> "StudyExample | str":
         """The path that is shown of the study, or why there is none. It is walked on first use."""
         from spaceprobe.results.examples import example_path  # imports torch, which no other figure needs
@@ -75,6 +81,8 @@ class Results:
 
     def table(self, name: str) -> pd.DataFrame | None:
         """Return a table of the study, or one of its example's or CantorNet's; None where there is none."""
+        if name == "runs":
+            return self.runs
         if name in DECLARED:
             return self.frames.get(name)
         example = self.cantor if name.startswith("cantor") else self.example

@@ -1,10 +1,23 @@
 """Curves over epochs, a line for each run and group."""
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spaceprobe.report.drawing.marks import draw_runs, epoch_axis, legend_above, name_below, sequence_looks
+from spaceprobe.report.drawing.marks import (
+    Look,
+    draw_runs,
+    epoch_axis,
+    legend_above,
+    name_below,
+    sequence_looks,
+)
+from spaceprobe.report.drawing.style import MUTED
 from spaceprobe.results.groups import LABEL, GroupedRows
+
+A_RUN = Look("one run", MUTED, "-", width=0.5)
+"""A thin line of a figure whose thick ones are means or medians."""
 
 
 def draw_curves(axes: Axes, grouped: GroupedRows, column: str, middle: str = "mean") -> None:
@@ -18,10 +31,20 @@ def draw_curves(axes: Axes, grouped: GroupedRows, column: str, middle: str = "me
         draw_runs(axes, [(line["epoch"], line[column])], look, width=1.7)
 
 
-def finish_curves(figure: Figure, grouped: GroupedRows) -> None:
-    """Give all panels their axis of epochs, and the figure its legend and notes."""
+def finish_curves(
+    figure: Figure, grouped: GroupedRows, middle: str = "mean", others: Sequence[Look] = ()
+) -> None:
+    """Give all panels their axis of epochs, and the figure its legend and notes.
+
+    Args:
+        figure: with everything drawn.
+        grouped: the rows that were drawn.
+        middle: what the thick lines are.
+        others: further lines of the panels.
+    """
     for axes in figure.axes:
         epoch_axis(axes, float(grouped.rows["epoch"].max()))
         axes.set_xlabel("epoch")
-    legend_above(figure, [*sequence_looks(grouped.groups).values()])
+    thick = Look(f"{middle} over seeds", MUTED, "-", width=1.7)
+    legend_above(figure, [*sequence_looks(grouped.groups).values(), A_RUN, thick, *others])
     name_below(figure, "", grouped.notes)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from spaceprobe.report.drawing.limits import COUNTED, keep_within
 from spaceprobe.report.drawing.style import (
     BLUE,
     INK,
@@ -22,16 +23,25 @@ from spaceprobe.report.drawing.style import (
     NOTE_WIDTH,
     ORANGE,
     PAPER,
+    STYLE,
     empty_note,
+    letters,
     new_figure,
     plain,
     sequence_colors,
     styled,
+    that_fit,
 )
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 
 LEGEND_WIDTH = 110
-"""Characters, keys and gaps in a line of a legend above a figure."""
+"""Characters, keys and gaps in a line of a legend above a figure of full width."""
+
+LINE_HEIGHT = 0.15
+"""Of a line of a legend or a note, in inches."""
+
+LEAST_WIDTH = 1.4
+"""Inches of a panel that can be read. Chosen."""
 
 MANY_EPOCHS = 100
 """Beyond which epochs are on a log scale, since most happens in the first ones. Chosen."""
@@ -47,6 +57,31 @@ class Look(NamedTuple):
     line: Any = "-"
     marker: str = ""
     fill: Any = None
+    width: float | None = None
+
+
+RULE_NAMES = {
+    "functional": "functional rank",
+    "participation": "participation ratio",
+    "entropy": "entropy of energies",
+    "roy_vetterli": "effective rank (Roy, Vetterli)",
+    "stable_rank": "stable rank",
+    "energy90": "90 % of the energy",
+    "energy95": "95 % of the energy",
+    "energy99": "99 % of the energy",
+    "data95": "95 % of the data's variance",
+    "data99": "99 % of the data's variance",
+    "elbow": "elbow of the spectrum",
+    "marchenko_pastur": "Marchenko-Pastur edge",
+    "gavish_donoho": "Gavish-Donoho threshold",
+    "numerical": "numerical rank",
+}
+"""What readers call the rules of lmd_ranks.csv."""
+
+
+def rule_name(rule: str) -> str:
+    """Return what readers call a rank rule; one that is not known is called as it is."""
+    return RULE_NAMES.get(rule, rule)
 
 
 STATE_LOOKS = {
@@ -75,7 +110,7 @@ def empty_figure(*reasons: str) -> Figure:
 
 def grid_figure(num_panels: int, num_columns: int, *, height: float, **options: Any) -> Figure:
     """Return a figure with so many panels in rows; those left over in the last row are removed."""
-    num_columns = max(1, min(num_panels, num_columns))
+    num_columns = max(1, min(num_panels, that_fit(num_columns, LEAST_WIDTH)))
     figure = new_figure(-(-num_panels // num_columns), num_columns, height=height, **options)
     for axes in figure.axes[num_panels:]:
         axes.remove()
@@ -94,23 +129,32 @@ def legend_above(figure: Figure, looks: Sequence[Look], *, has_markers: bool = F
     """Draw one legend for all panels above them, in as many columns as there is room for."""
     handles = [
         Line2D(
-            [], [], color=look.color, linestyle=look.line, label=short(look.name, 60, 1),
+            [], [], color=look.color, linestyle=look.line, label=short(look.name, min(60, letters(80)), 1),
             marker=look.marker if has_markers else "", markerfacecolor=look.fill,
+            linewidth=STYLE["lines.linewidth"] if look.width is None else look.width,
         )
         for look in looks
     ]  # fmt: skip
     widths = [len(str(handle.get_label())) + 7 for handle in handles]
-    num_columns = len(handles) if sum(widths) <= LEGEND_WIDTH else max(1, LEGEND_WIDTH // max(widths))
+    room = letters(LEGEND_WIDTH)
+    num_columns = len(handles) if sum(widths) <= room else max(1, room // max(widths))
     figure.legend(handles=handles, loc="outside upper center", ncols=num_columns, fontsize=7.5)
+    _make_room(figure, -(-len(handles) // num_columns))
 
 
 def name_below(figure: Figure, name: str, notes: Sequence[str] = ()) -> None:
     """Write the name of all x axes below the panels, if there is one, and below that the notes."""
     lines = [name] if name else []
-    lines += [line for note in notes for line in wrap(note, NOTE_WIDTH + 20)]
+    lines += [line for note in notes for line in wrap(note, letters(NOTE_WIDTH + 20))]
     if lines:
         color, size = (INK, 8.5) if name else (MUTED, 7.5)
         figure.supxlabel(plain("\n".join(lines)), fontsize=size, color=color)
+        _make_room(figure, len(lines))
+
+
+def _make_room(figure: Figure, num_lines: int) -> None:
+    """Make a figure higher where a legend or notes take more than the two lines that it has room for."""
+    figure.set_figheight(figure.get_figheight() + LINE_HEIGHT * max(0, num_lines - 2))
 
 
 def draw_runs(
@@ -158,21 +202,21 @@ def log_label(value: float, _: object = None) -> str:
 
 
 def count_axis(axes: Axes, most: int = 4) -> None:
-    """Give the x axis whole numbers only, as for indices, layers and epochs."""
+    """Give the x axis whole numbers only, as for indices, layers and epochs; for limits see `keep_within`."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=most, integer=True, steps=[1, 2, 5, 10]))
 
 
 def epoch_axis(axes: Axes, last: float) -> None:
-    """Give the x axis epochs; from 1 on a log scale where there are many."""
+    """Give the x axis of a panel with everything drawn epochs; from 1 on a log scale where there are many."""
     if last > MANY_EPOCHS:
         axes.set_xscale("symlog", linthresh=1)
         decades = 10 ** np.arange(0, math.floor(math.log10(last)) + 1)
         axes.xaxis.set_major_locator(FixedLocator([0, *decades.tolist()]))
         axes.xaxis.set_major_formatter(FuncFormatter(log_label))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xlim(-0.1, 1.1 * last)  # the margins of a log scale would be wide at 0
     else:
         count_axis(axes)
+    keep_within(axes, "x", COUNTED, low=0, high=1.1 * last if last > MANY_EPOCHS else 1.04 * max(1.0, last))
 
 
 class _LogTicks(LogLocator):

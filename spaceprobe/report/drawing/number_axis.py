@@ -4,15 +4,45 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from spaceprobe.report.drawing.marks import log_label, short
+from spaceprobe.report.drawing.style import letters
+from spaceprobe.stages import STAGES
+from spaceprobe.tables.table import UNBOUNDED, Bounds
 
 AXES = {"depth": "depth (hidden layers)", "width": "width (units a hidden layer)"}
-"""Names of two axes; any other is called what its column is."""
+"""Names of two axes; any other is called what its column is, in words."""
 
 LOG_FROM = 8.0
 """Largest over smallest place from which an axis other than depth is logarithmic. Chosen."""
 
 TICK_GAP = 0.035
 """Of a panel's width, for each character of two neighbouring tick labels that shall not meet."""
+
+
+def setting_bounds(column: str) -> Bounds:
+    """Return the range of depth, width or a setting, as the section of a study that it is of declares it.
+
+    >>> setting_bounds("depth"), setting_bounds("random_labels")
+    (Bounds(low=0, high=None), Bounds(low=0, high=1))
+    """
+    if column in AXES:
+        return Bounds(0)
+    fields = (section.model_fields for stage in STAGES for section in stage.sections.values())
+    field = next((of_section[column] for of_section in fields if column in of_section), None)
+    if field is None:
+        return UNBOUNDED
+    lows = [
+        end
+        for mark in field.metadata
+        for name in ("ge", "gt")
+        if (end := getattr(mark, name, None)) is not None
+    ]
+    highs = [
+        end
+        for mark in field.metadata
+        for name in ("le", "lt")
+        if (end := getattr(mark, name, None)) is not None
+    ]
+    return Bounds(max(lows, default=None), min(highs, default=None))
 
 
 class NumberAxis:
@@ -33,7 +63,7 @@ class NumberAxis:
 
     def prepare(self, axes: Axes) -> None:
         """Give a panel its x axis, with a tick at every value whose label does not touch the one before."""
-        axes.set_xlabel(short(AXES.get(self.column, self.column), 40))
+        axes.set_xlabel(short(AXES.get(self.column, self.column.replace("_", " ")), letters(100) // 3))
         if self.is_log:
             axes.set_xscale("log")
         labelled, end = [], -np.inf
@@ -48,4 +78,8 @@ class NumberAxis:
         axes.minorticks_off()
         first, last = self.values[0], self.values[-1]
         margin = max(0.12 * self.span / self.unit, 0.25)  # half a marker beyond the points beside a value
-        axes.set_xlim(float(self.shifted(first, -margin)), float(self.shifted(last, margin)))
+        low, high = float(self.shifted(first, -margin)), float(self.shifted(last, margin))
+        bounds = setting_bounds(self.column)
+        low = low if bounds.low is None else max(low, bounds.low)
+        high = high if bounds.high is None else min(high, bounds.high)
+        axes.set_xlim(low, high)  # points beside a value at the end of the range are not clipped

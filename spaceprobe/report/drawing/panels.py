@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spaceprobe.report.drawing.marks import count_axis, log_scale, short
-from spaceprobe.report.drawing.style import new_figure
+from spaceprobe.report.drawing.style import new_figure, that_fit
 from spaceprobe.results.groups import LABEL, GroupedRows, choose
 
 MAX_LAYERS = 7
@@ -47,8 +47,12 @@ def layer_grid(grouped: GroupedRows, *, height: float, is_log: bool = False) -> 
         is_log: whether values are on a log scale.
     """
     layers = sorted(grouped.rows["layer"].unique())
-    drawn = choose(layers, MAX_LAYERS)
-    notes = [f"{len(drawn)} of {len(layers)} layers"] if len(drawn) < len(layers) else []
+    drawn = choose(layers, that_fit(MAX_LAYERS, 0.95))
+    notes = (
+        [f"{len(drawn)} of {len(layers)} layers, evenly from the first to the last"]
+        if len(drawn) < len(layers)
+        else []
+    )
     height = height if len(grouped.groups) > FEW else 1.3 * height
     figure = new_figure(len(grouped.groups), len(drawn), height=height, sharey="row")
     grid = np.array(figure.axes).reshape(len(grouped.groups), -1)

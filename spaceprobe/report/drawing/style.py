@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from textwrap import fill
 from typing import Any, cast
@@ -33,11 +34,19 @@ BLUE, ORANGE, GRAY = "#004b87", "#bb5a12", "#4d4d55"
 
 SEQUENTIAL = "cividis"
 
-LIGHTEST = 0.62
-"""Where sequences of lines end on the scale: lighter ones have less than 3:1 of contrast with paper."""
+LIGHTEST = 0.66
+"""Where sequences of lines end on their scale: lighter ones have less than 2.7:1 of contrast with paper."""
+
+LINE_SCALE = "plasma"
+"""Of ordered lines: lightness and hue both change, so that five can be told apart in print and in grey."""
 
 WIDTH = 7.2
-"""Of a figure in inches: two columns of most journals."""
+"""Of a figure in inches, on a page: two columns of most journals."""
+
+SMALLEST_FONT = 6.0
+"""In points: no text of a figure is smaller, however narrow the figure is."""
+
+_width: ContextVar[float] = ContextVar("width", default=WIDTH)
 
 RESOLUTION = 200
 """Of a PNG, in dots an inch."""
@@ -79,7 +88,7 @@ STYLE: Mapping[str, Any] = {
 }
 
 NOTE_WIDTH = 72
-"""Characters in a line of a note: as many as a figure is wide."""
+"""Characters in a line of a note: as many as a figure of `WIDTH` is wide."""
 
 _CANVASES = {"svg": FigureCanvasSVG, "png": FigureCanvasAgg, "pdf": FigureCanvasPdf}
 
@@ -104,10 +113,51 @@ def styled() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def drawn_for(width: float) -> Iterator[None]:
+    """Make figures inside the block so many inches wide: fewer panels side by side, not smaller text."""
+    token = _width.set(width)
+    try:
+        yield
+    finally:
+        _width.reset(token)
+
+
+def figure_width() -> float:
+    """Return the width in inches that figures are made for."""
+    return _width.get()
+
+
+def that_fit(most: int, least_width: float) -> int:
+    """Return how many panels that take so many inches at least stand side by side, at most so many.
+
+    >>> that_fit(4, 1.5), that_fit(2, 1.5)
+    (4, 2)
+    >>> with drawn_for(3.3):
+    ...     that_fit(4, 1.5)
+    2
+    """
+    return max(1, min(most, int(figure_width() / least_width)))
+
+
+def letters(in_full_width: int) -> int:
+    """Return how many characters fit into a line, given how many do in a figure of `WIDTH`."""
+    return max(16, int(in_full_width * figure_width() / WIDTH))
+
+
 def new_figure(
     num_rows: int = 1, num_columns: int = 1, *, height: float = 2.6, width: float = WIDTH, **options: Any
 ) -> Figure:
-    """Return a figure with empty panels; its width and the height of a panel are in inches."""
+    """Return a figure with empty panels, not wider than figures are made for.
+
+    Args:
+        num_rows: rows of panels.
+        num_columns: columns of panels.
+        height: of a panel, in inches.
+        width: of the figure on a page, in inches.
+        options: of `Figure.subplots`.
+    """
+    width = figure_width() if width == WIDTH else min(width, figure_width())
     figure = Figure(figsize=(width, height * num_rows), layout="constrained")
     figure.subplots(num_rows, num_columns, squeeze=False, **options)
     return figure
@@ -159,33 +209,30 @@ def titled(text: str) -> str:
 
 def sequence_colors(count: int) -> list[tuple[float, float, float, float]]:
     """Return colours for ordered things such as depths, from dark to light but readable on paper."""
-    scale = mpl.colormaps[SEQUENTIAL]
+    scale = mpl.colormaps[LINE_SCALE]
     return [scale(LIGHTEST * number / max(1, count - 1)) for number in range(count)]
 
 
-def corner_note(axes: Axes, lines: Sequence[tuple[str, str]], place: str = "upper left") -> None:
-    """Write lines into a corner of a panel, each in a colour."""
-    vertical, horizontal = place.split()
-    shift = -9.5 if vertical == "upper" else 9.5
-    for number, (line, color) in enumerate(lines if vertical == "upper" else reversed(lines)):
+def title_lines(axes: Axes, lines: Sequence[tuple[str, str]]) -> None:
+    """Write lines above a panel, each in a colour, where no curve strikes them."""
+    for number, (line, color) in enumerate(reversed(lines)):
         axes.annotate(
             line,
-            (0.02 if horizontal == "left" else 0.98, 0.99 if vertical == "upper" else 0.02),
-            (0, number * shift),
+            (0, 1),
+            (-24, 3 + 9 * number),  # from the numbers of the y axis on
             xycoords="axes fraction",
             textcoords="offset points",
-            va="top" if vertical == "upper" else "bottom",
-            ha=horizontal,
-            fontsize=7,
+            va="bottom",
+            ha="left",
+            fontsize=6.5,
             color=color,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.8},
         )
 
 
 def empty_note(axes: Axes, reason: str) -> None:
     """Write in the middle of a panel why it is empty; the text is never read as a formula."""
     axes.set_axis_off()
-    note = plain(fill(reason, NOTE_WIDTH))
+    note = plain(fill(reason, letters(NOTE_WIDTH)))
     axes.text(0.5, 0.5, note, transform=axes.transAxes, ha="center", va="center", color=MUTED)
 
 

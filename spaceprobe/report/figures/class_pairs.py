@@ -14,7 +14,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from spaceprobe.report.drawing.marks import STATE_LOOKS, empty_figure, name_below, short
-from spaceprobe.report.drawing.style import GRID, PAPER, SEQUENTIAL, format_number, new_figure, styled, titled
+from spaceprobe.report.drawing.style import (
+    GRID,
+    PAPER,
+    SEQUENTIAL,
+    figure_width,
+    format_number,
+    letters,
+    new_figure,
+    styled,
+    that_fit,
+    titled,
+)
 from spaceprobe.report.entry import FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import class_pair_rows
@@ -61,7 +72,8 @@ def class_pair_heat_maps(
         name = STATE_LOOKS[state].name
         return empty_figure(f"no class pair of {name} networks was measured", *grouped.notes)
     classes = sorted({*rows["source_class"], *rows["target_class"]})
-    blocks = [groups[start : start + MAX_MAPS] for start in range(0, len(groups), MAX_MAPS)]
+    most = that_fit(MAX_MAPS, 1.1)
+    blocks = [groups[start : start + most] for start in range(0, len(groups), most)]
     with styled():
         options = {"height": _height(len(blocks[0])), "sharex": True, "sharey": True}
         figure = new_figure(len(blocks) * len(columns), len(blocks[0]), **options)
@@ -72,7 +84,7 @@ def class_pair_heat_maps(
                 _row_of_maps(figure, lines[place], block, values, classes)
         for block, lines in zip(blocks, grid, strict=True):
             for axes, group in zip(lines[0], block, strict=False):
-                axes.set_title(short(group, 60 // len(blocks[0]) + 4, 3), fontsize=8)
+                axes.set_title(short(group, letters(60) // len(blocks[0]) + 2, 3), fontsize=8)
             for axes in lines[-1, : len(block)]:
                 axes.set_xlabel("to class")
         _label_classes(figure.axes[0], classes)
@@ -82,7 +94,7 @@ def class_pair_heat_maps(
 
 def _height(num_maps: int) -> float:
     """Return the height in inches of a row in which so many maps are squares."""
-    return min(2.3, 6.4 / num_maps + 0.2)
+    return min(2.3, (figure_width() - 0.8) / num_maps + 0.2)
 
 
 def _scale(values: pd.Series) -> Normalize:
@@ -167,5 +179,6 @@ ENTRY = FigureEntry(
     section="folding",
     function=class_pair_heat_maps,
     tables=("runs", "folding"),
+    drawn=lambda runs, folding: class_pair_rows(runs, folding, [*CELLS], TRAINED, 2 * MAX_MAPS),
     caption=_caption,
 )

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 
 from spaceprobe.lmd.verdicts import THRESHOLD
 from spaceprobe.report.drawing.curves import draw_curves, finish_curves
-from spaceprobe.report.drawing.marks import empty_figure, grid_figure, log_scale
+from spaceprobe.report.drawing.limits import bounds_of, keep_within
+from spaceprobe.report.drawing.marks import Look, empty_figure, grid_figure, log_scale
 from spaceprobe.report.drawing.style import MUTED, styled
 from spaceprobe.report.entry import AT_END, FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
@@ -18,6 +19,8 @@ CRITERIA = {
     "subspace_sine": "sine between leading subspaces",
     "log_loss_change": "change of log loss",
 }
+
+MET = Look("met below", MUTED, "--", width=0.9)
 
 
 def convergence_curves(runs: pd.DataFrame, convergence: pd.DataFrame) -> Figure:
@@ -38,9 +41,10 @@ def convergence_curves(runs: pd.DataFrame, convergence: pd.DataFrame) -> Figure:
         for axes, (column, name) in zip(figure.axes, CRITERIA.items(), strict=True):
             log_scale(axes, "y")
             draw_curves(axes, grouped, column, middle="median")
-            axes.axhline(THRESHOLD, color=MUTED, linestyle="--", linewidth=0.9)
+            axes.axhline(THRESHOLD, color=MET.color, linestyle=MET.line, linewidth=MET.width)
+            keep_within(axes, "y", bounds_of("lmd_convergence", column))
             axes.set_title(name, fontsize=8)
-        finish_curves(figure, grouped)
+        finish_curves(figure, grouped, "median", [MET])
     return figure
 
 
@@ -60,5 +64,6 @@ ENTRY = FigureEntry(
     section="matrices",
     function=convergence_curves,
     tables=("runs", "lmd_convergence"),
+    drawn=lambda runs, convergence: worst_layers(runs, convergence, [*CRITERIA]),
     caption=_caption,
 )

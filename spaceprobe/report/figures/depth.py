@@ -1,6 +1,6 @@
 """Folding against depth, width or any other number that a sweep varies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,19 +13,26 @@ from spaceprobe.analysis.aggregates import aggregate_runs
 from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
 from spaceprobe.analysis.over_seeds import t_interval
 from spaceprobe.analysis.samples import POOLED
-from spaceprobe.report.drawing.marks import STATE_LOOKS, Look, empty_figure, legend_above, name_below
-from spaceprobe.report.drawing.number_axis import NumberAxis
-from spaceprobe.report.drawing.style import corner_note, format_number, new_figure, styled, titled
+from spaceprobe.report.drawing.limits import bounds_of, keep_within
+from spaceprobe.report.drawing.marks import (
+    STATE_LOOKS,
+    Look,
+    empty_figure,
+    grid_figure,
+    legend_above,
+    name_below,
+)
+from spaceprobe.report.drawing.number_axis import AXES, NumberAxis
+from spaceprobe.report.drawing.style import MUTED, format_number, styled, title_lines, titled
 from spaceprobe.report.entry import FigureEntry, joined, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import aggregates_along, why_no_axis
-from spaceprobe.results.groups import LABEL, notes_on_failures, with_groups
+from spaceprobe.results.groups import LABEL, GroupedRows, notes_on_failures, seed_label, with_groups
 from spaceprobe.results.questions import architecture_rows, correlation_row, varying_predictors
 from spaceprobe.results.results import Results
 from spaceprobe.stages import TABLES
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import TRAINED
-from spaceprobe.tables.table import Bounds
 
 RESPONSES = {
     "chi_row_max_median": "row maxima of χ\n(median over class pairs)",
@@ -34,8 +41,9 @@ RESPONSES = {
 }
 """What is drawn against depth or width: columns of aggregates.csv, and their names."""
 
-_BOUNDS, _HIGH = Bounds(0, 1), 1.0
-"""Of each of these: shares."""
+MEAN = Look("mean of networks", MUTED, "-", "o", MUTED)
+NETWORK = Look("one network", MUTED, "none", ".", MUTED)
+INTERVAL = Look("95 % t interval of the mean", MUTED, "-", "_", width=1.0)
 
 
 def folding_against(
@@ -47,7 +55,7 @@ def folding_against(
     """Draw folding against depth, width or a swept number, trained and untrained.
 
     Every network is a point; the line joins the means over seeds, its bars are t intervals of the mean over
-    seeds (95 %), and in the corner stands the correlation with its interval. Where runs at one place differ
+    seeds (95 %), and above stands the correlation with its interval. Where runs at one place differ
     in more than their seed there are no bars, since these would be about something else; nor are there any
     from fewer than three seeds, or from equal ones. Untrained networks with the same weights are one point,
     and there are none on an axis that only training has.
@@ -73,23 +81,28 @@ def folding_against(
         notes = [f"no bars {' and '.join(mixed)}: at one place runs differ in more than their seed", *notes]
     places = NumberAxis(axis, sorted(rows[axis].astype(float).unique()))
     with styled():
-        figure = new_figure(1, len(RESPONSES), height=2.7)
+        figure = grid_figure(len(RESPONSES), 3, height=2.7)
+        has_bars = False
         for axes, (response, name) in zip(figure.axes, RESPONSES.items(), strict=True):
             places.prepare(axes)
             for state in STATE_LOOKS:
                 of_state = rows[rows["state"] == state].dropna(subset=response)
-                _points_and_means(axes, of_state, places, response, state, state not in mixed)
+                has_bars |= _points_and_means(axes, of_state, places, response, state, state not in mixed)
             axes.set_ylabel(name)
-            axes.set_ylim(0, min(axes.get_ylim()[1], _HIGH))
+            keep_within(axes, "y", bounds_of("aggregates", response), low=0)
             _note_correlations(axes, along.correlations[along.correlations["response"] == response])
-        legend_above(figure, [*STATE_LOOKS.values()], has_markers=True)
+        drawn = [look for state, look in STATE_LOOKS.items() if (rows["state"] == state).any()]
+        drawn += [NETWORK, MEAN, *([INTERVAL] if has_bars else [])]
+        legend_above(figure, drawn, has_markers=True)
         name_below(figure, "", [*notes, *notes_on_failures(runs)])
     return figure
 
 
 def _points_and_means(
     axes: Axes, rows: pd.DataFrame, places: NumberAxis, response: str, state: str, is_over_seeds: bool
-) -> None:
+) -> bool:
+    """Draw the networks of one state, their means and bars, and return whether there is any bar."""
+    bounds = bounds_of("aggregates", response)
     look = STATE_LOOKS[state]
     shift = 0.05 if state == TRAINED else -0.05
     means = []
@@ -98,9 +111,11 @@ def _points_and_means(
         values = at_place[response].to_numpy(float)
         xs = places.shifted(place, shift + _jitter(len(values), 0.08))
         for x, value, group, seed in zip(xs, values, at_place[LABEL], at_place["seed"], strict=True):
-            _draw_point(axes, x, value, look, f"{group}-s{seed}, {look.name}: {format_number(value)}")
+            _draw_point(
+                axes, x, value, look, f"{seed_label(group, seed)}, {look.name}: {format_number(value)}"
+            )
         mean = float(values.mean())
-        low, high = (t_interval(values, _BOUNDS) if is_over_seeds else None) or (mean, mean)
+        low, high = (t_interval(values, bounds) if is_over_seeds else None) or (mean, mean)
         means.append((float(places.shifted(place, shift)), mean, mean - low, high - mean))
     if means:
         x, y, below, above = zip(*means, strict=True)
@@ -108,6 +123,7 @@ def _points_and_means(
             x, y, [below, above], color=look.color, linestyle=look.line, capsize=2.5, elinewidth=1,
             marker=look.marker, markersize=5, markerfacecolor=look.fill, clip_on=False,
         )  # fmt: skip
+    return any(below > 0 or above > 0 for _, _, below, above in means)
 
 
 def _draw_point(axes: Axes, x: float, y: float, look: Look, title: str) -> None:
@@ -134,9 +150,7 @@ def _note_correlations(axes: Axes, correlations: pd.DataFrame) -> None:
             pooled = " pooled" if (rows["at"] == POOLED).any() else ""
             lines.append((f"{look.name}{pooled} r = {r:.2f}{interval}", look.color))
     if lines:
-        # Space above the points, as far as the quantity goes.
-        axes.set_ylim(0, min(_HIGH, 1.2 * axes.get_ylim()[1]))
-        corner_note(axes, lines)
+        title_lines(axes, lines)
 
 
 Predictor = Callable[[pd.DataFrame], str | None]
@@ -161,9 +175,28 @@ def entry_against(name: str, title: str, predictor: Predictor) -> FigureEntry:
         tables=("runs", "aggregates", "correlations"),
         options=lambda results: {"axis": column(results.frames["runs"])},
         needs=("folding", "aggregates"),
+        drawn=lambda runs, aggregates, _: _drawn(column(runs), runs, aggregates),
+        adds={
+            "correlations": lambda numbers: _has_correlation(column(numbers.frames["runs"]), numbers.frames)
+        },
         unless=unvaried,
         caption=lambda numbers: _caption(numbers, column(numbers.frames["runs"])),
     )
+
+
+def _drawn(axis: str, runs: pd.DataFrame, aggregates: pd.DataFrame) -> Mapping[str, GroupedRows]:
+    """Return the networks of each state that have a place on an axis."""
+    along = aggregates_along(axis, runs, aggregates, None)
+    states = along.aggregates.groupby("state", sort=False)
+    by_state = {str(state): GroupedRows(rows, [], []) for state, rows in states}
+    return {state: by_state[state] for state in STATE_LOOKS if state in by_state}
+
+
+def _has_correlation(axis: str, frames: Mapping[str, pd.DataFrame]) -> bool:
+    """Return whether a correlation with one of the quantities stands in the figure."""
+    along = aggregates_along(axis, frames["runs"], frames["aggregates"], frames.get("correlations"))
+    rows = along.correlations
+    return bool((rows["response"].isin([*RESPONSES]) & rows["state"].isin([*STATE_LOOKS])).any())
 
 
 def if_varying(name: str) -> Predictor:
@@ -183,7 +216,7 @@ def _caption(numbers: Numbers, predictor: str) -> Markup:
         else Markup("over seeds with their 95 % t intervals"),
     )
     results = [*_ends(numbers, predictor), *_correlations(numbers, predictor)]
-    return how_to_read + Markup(" {}.").format(joined(results, "; ")) if results else how_to_read
+    return how_to_read + Markup("").join(Markup(" {}.").format(result) for result in results)
 
 
 def _ends(numbers: Numbers, predictor: str) -> list[Markup]:
@@ -202,7 +235,7 @@ def _ends(numbers: Numbers, predictor: str) -> list[Markup]:
             "{} {} at {} {}",
             numbers.cell("architectures", row, column),
             numbers.interval("architectures", row, low, high),
-            predictor.replace("_", " "),
+            AXES.get(predictor, predictor.replace("_", " ")).partition(" (")[0],
             numbers.cell("architectures", row, predictor, "g"),
         )
         for row in (table.index.tolist()[place] for place in (order[0], order[-1]))
@@ -224,7 +257,7 @@ def _correlations(numbers: Numbers, predictor: str) -> list[Markup]:
         for state, row in rows.items()
         if row is not None
     ]
-    return [sentence("their correlation is {}", joined(parts))] if parts else []
+    return [sentence("The correlation with the row maxima of χ is {}", joined(parts))] if parts else []
 
 
 ENTRY = entry_against("depth", "Folding against depth", if_varying("depth"))

@@ -6,6 +6,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spaceprobe.report.drawing.limits import COUNTED, bounds_of, keep_within
 from spaceprobe.report.drawing.marks import (
     STATE_LOOKS,
     Look,
@@ -15,17 +16,17 @@ from spaceprobe.report.drawing.marks import (
     name_below,
     short,
 )
-from spaceprobe.report.drawing.style import new_figure, styled, titled
+from spaceprobe.report.drawing.style import MUTED, letters, new_figure, styled, titled
 from spaceprobe.report.entry import AT_END, FigureEntry, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import dimensions
-from spaceprobe.results.groups import LABEL
+from spaceprobe.results.groups import LABEL, GroupedRows
 from spaceprobe.tables.states import by_state
 
 SPACES = {"input": "activations that enter a layer", "output": "that leave it, before the activation"}
 
-ESTIMATORS = {"twonn": ("-", "o"), "mle": (":", "^")}
-"""Line and marker by estimator; the colour is the state's."""
+ESTIMATORS = {"twonn": ("two nearest neighbours", "-", "o"), "mle": ("maximum likelihood", ":", "^")}
+"""Name, line and marker by estimator; the colour is the state's."""
 
 
 def activation_dimension(runs: pd.DataFrame, dimension: pd.DataFrame) -> Figure:
@@ -37,7 +38,7 @@ def activation_dimension(runs: pd.DataFrame, dimension: pd.DataFrame) -> Figure:
         runs: runs.csv.
         dimension: lmd_dimension.csv.
     """
-    grouped = dimensions(runs, dimension, [*SPACES])
+    grouped = _rows(runs, dimension)
     if grouped.rows.empty:
         return empty_figure("no dimension of activations was measured", *grouped.notes)
     estimators = [name for name in ESTIMATORS if name in {*grouped.rows["estimator"]}]
@@ -45,28 +46,36 @@ def activation_dimension(runs: pd.DataFrame, dimension: pd.DataFrame) -> Figure:
         figure = new_figure(len(grouped.groups), len(SPACES), height=2.0, sharey="row")
         grid = np.array(figure.axes).reshape(-1, len(SPACES))
         for axes, name in zip(grid[0], SPACES.values(), strict=True):
-            axes.set_title(name, fontsize=8)
+            axes.set_title(short(name, letters(80) // 2, 3), fontsize=8)
         for line, group in zip(grid, grouped.groups, strict=True):
             of_group = grouped.rows[grouped.rows[LABEL] == group]
             for axes, space in zip(line, SPACES, strict=True):
                 _draw_dimensions(axes, of_group[of_group["space"] == space], estimators)
                 axes.set_xlabel("layer")
                 count_axis(axes, 7)
+                keep_within(axes, "x", COUNTED)
+                keep_within(axes, "y", bounds_of("lmd_dimension", "dimension"), low=0)
             line[0].set_ylabel(f"{short(group, 30)}\ndimension")
-            line[0].set_ylim(bottom=0)
         legend_above(
             figure,
-            [_with_estimator(look, name) for look in STATE_LOOKS.values() for name in estimators],
+            [
+                *(_with_estimator(look, name) for look in STATE_LOOKS.values() for name in estimators),
+                Look("smallest to largest over seeds", MUTED, "-", "_", width=0.9),
+            ],
             has_markers=True,
         )
         name_below(figure, "", grouped.notes)
     return figure
 
 
+def _rows(runs: pd.DataFrame, dimension: pd.DataFrame) -> GroupedRows:
+    return dimensions(runs, dimension, [*SPACES])
+
+
 def _with_estimator(look: Look, name: str) -> Look:
     """Return the look of a state with the line and marker of an estimator."""
-    line, marker = ESTIMATORS[name]
-    return look._replace(name=f"{look.name}, {name}", line=line, marker=marker)
+    words, line, marker = ESTIMATORS[name]
+    return look._replace(name=f"{look.name}, {words}", line=line, marker=marker)
 
 
 def _draw_dimensions(axes: Axes, rows: pd.DataFrame, estimators: list[str]) -> None:
@@ -105,5 +114,6 @@ ENTRY = FigureEntry(
     section="matrices",
     function=activation_dimension,
     tables=("runs", "lmd_dimension"),
+    drawn=_rows,
     caption=_caption,
 )

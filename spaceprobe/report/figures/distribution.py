@@ -1,20 +1,32 @@
 """The distribution of χ over paths."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
 
-from spaceprobe.report.drawing.marks import STATE_LOOKS, empty_figure, name_below, sequence_looks, short
-from spaceprobe.report.drawing.style import new_figure, styled
+from spaceprobe.report.drawing.limits import bounds_of, keep_within
+from spaceprobe.report.drawing.marks import (
+    STATE_LOOKS,
+    empty_figure,
+    grid_figure,
+    name_below,
+    sequence_looks,
+    short,
+)
+from spaceprobe.report.drawing.style import letters, styled, that_fit
 from spaceprobe.report.entry import AT_END, FigureEntry, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import histogram_rows
-from spaceprobe.results.groups import LABEL
+from spaceprobe.results.groups import LABEL, GroupedRows
 from spaceprobe.results.questions import reading_values
-from spaceprobe.tables.states import by_state
+from spaceprobe.tables.table import Bounds
+
+CHI = bounds_of("folding", "max")
+"""The range of χ."""
 
 SHORT_NAME = 12
 """Characters of a name that fits twice side by side into a legend of half a figure. Chosen."""
@@ -27,24 +39,41 @@ def chi_distribution(runs: pd.DataFrame, histogram: pd.DataFrame) -> Figure:
         runs: runs.csv.
         histogram: folding_histogram.csv: the number of paths in each bin of χ.
     """
-    grouped = histogram_rows(runs, histogram)
-    rows = grouped.rows
-    states = {state: bins for state, bins in by_state(rows).items() if bins["num_paths"].sum() > 0}
+    every = histogram_rows(runs, histogram)
+    states = {state: grouped for state, grouped in every.items() if grouped.rows["num_paths"].sum() > 0}
+    notes = _notes(states or every)
     if not states:
-        return empty_figure("no path was measured", *grouped.notes)
+        return empty_figure("no path was measured", *notes)
+    rows = pd.concat([grouped.rows for grouped in states.values()])
     with styled():
-        height = 2.3 + 0.17 * len(grouped.groups)  # the legends stand below the panels
-        figure = new_figure(1, len(states), height=height, sharex=True, sharey=True)
-        for axes, (state, bins) in zip(figure.axes, states.items(), strict=True):
-            _draw_densities(axes, bins, grouped.groups)
+        most = max(len(grouped.groups) for grouped in states.values())
+        height = 2.3 + 0.17 * most  # the legends stand below the panels
+        figure = grid_figure(len(states), that_fit(2, 2.6), height=height, sharex=True, sharey=True)
+        for axes, (state, grouped) in zip(figure.axes, states.items(), strict=True):
+            _draw_densities(axes, grouped.rows, grouped.groups)
             axes.set_title(STATE_LOOKS[state].name)
             axes.set_xlabel("χ of a folded path")
+            axes.tick_params(labelbottom=True)
         figure.axes[0].set_ylabel("density of folded paths\n(all class pairs and seeds)")
         folded = rows[(rows["high"] > 0) & (rows["num_paths"] > 0)]
-        figure.axes[0].set_xlim(0, 1 if folded.empty else min(1.0, 1.05 * folded["high"].max()))
-        figure.axes[0].set_ylim(bottom=0)
-        name_below(figure, "", grouped.notes)
+        last = 1 if folded.empty else 1.05 * folded["high"].max()
+        keep_within(figure.axes[0], "x", CHI, low=0, high=last)
+        keep_within(figure.axes[0], "y", Bounds(0), low=0)
+        name_below(figure, "", notes)
     return figure
+
+
+def _notes(states: Mapping[str, GroupedRows]) -> list[str]:
+    """Return what was left out, with the state where it was not left out of all."""
+    notes = [note for grouped in states.values() for note in grouped.notes]
+    shared = [note for note in dict.fromkeys(notes) if notes.count(note) == len(states)]
+    alone = [
+        f"{STATE_LOOKS[state].name}: {note}"
+        for state, grouped in states.items()
+        for note in grouped.notes
+        if note not in shared
+    ]
+    return [*alone, *shared]
 
 
 def _draw_densities(axes: Axes, rows: pd.DataFrame, groups: Sequence[str]) -> None:
@@ -63,11 +92,14 @@ def _draw_densities(axes: Axes, rows: pd.DataFrame, groups: Sequence[str]) -> No
             color=look.color,
             linestyle=look.line,
             linewidth=1.3,
-            label=f"{short(group, 30, 1)}: {num_folded / num_paths:.0%}",
+            label=f"{short(group, letters(40), 1)}: {num_folded / num_paths:.0%}",
         )
+    below = offset_copy(
+        axes.transAxes, axes.get_figure(root=True), 0, -34, units="points"
+    )  # the name of the axis
     axes.legend(
         title="share that folds", title_fontsize=7.5, fontsize=7.5,
-        loc="upper center", bbox_to_anchor=(0.5, -0.19),
+        loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below,
         ncols=2 if max(map(len, groups)) <= SHORT_NAME else 1,
     )  # fmt: skip
 
@@ -76,8 +108,8 @@ def _caption(numbers: Numbers) -> Markup:
     """Describe how many paths were counted."""
     where = {"measure": "chi", **reading_values(numbers.frames), **AT_END}
     return sentence(
-        "Which share of the folded paths has which χ; the legend gives the share that folds at all. Counted "
-        "are all {} paths between the images chosen, {}.",
+        "Which share of the folded paths has which χ; the legend gives the share that folds at all. Of all "
+        "networks {} paths between the images chosen were counted, {}.",
         numbers.statistic("sum", "folding_histogram", "num_paths", where),
         when(numbers, "folding_histogram"),
     )
@@ -88,6 +120,6 @@ ENTRY = FigureEntry(
     section="folding",
     function=chi_distribution,
     tables=("runs", "folding_histogram"),
-    needs=("folding", "folding_histogram"),
+    drawn=histogram_rows,
     caption=_caption,
 )

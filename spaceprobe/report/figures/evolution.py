@@ -1,20 +1,25 @@
 """The ranks of weight matrices over training."""
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from spaceprobe.report.drawing.curves import A_RUN
+from spaceprobe.report.drawing.limits import bounds_of, keep_within
 from spaceprobe.report.drawing.marks import (
+    LEAST_WIDTH,
     draw_runs,
     empty_figure,
     epoch_axis,
     grid_figure,
     legend_above,
     name_below,
+    rule_name,
     sequence_looks,
     short,
 )
-from spaceprobe.report.drawing.style import styled
+from spaceprobe.report.drawing.style import styled, that_fit
 from spaceprobe.report.entry import AT_END, AT_START, FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import ranks_over_epochs
@@ -33,7 +38,7 @@ def rank_evolution(runs: pd.DataFrame, ranks: pd.DataFrame, rule: str = "partici
     grouped = ranks_over_epochs(runs, ranks, rule)
     rows = grouped.rows
     if rows.empty:
-        return empty_figure(f"no rank by {rule}", *grouped.notes)
+        return empty_figure(f"no rank by {rule_name(rule)}", *grouped.notes)
     looks = sequence_looks(sorted(rows["layer"].unique()))
     with styled():
         figure = grid_figure(len(grouped.groups), 5, height=2.4, sharey=True)
@@ -55,9 +60,10 @@ def rank_evolution(runs: pd.DataFrame, ranks: pd.DataFrame, rule: str = "partici
             axes.set_title(short(group, 26), fontsize=8)
             axes.set_xlabel("epoch")
             epoch_axis(axes, float(of_group["epoch"].max()))
-        figure.axes[0].set_ylim(bottom=0)
-        figure.axes[0].set_ylabel(short(f"rank by {rule}, unrounded", 24))
-        names = [look._replace(name=f"layer {layer}") for layer, look in looks.items()]
+        keep_within(figure.axes[0], "y", bounds_of("lmd_ranks", "value"), low=0)
+        for line in np.array(figure.axes)[:: that_fit(5, LEAST_WIDTH)]:
+            line.set_ylabel(short(f"{rule_name(rule)}, unrounded", 24))
+        names = [A_RUN, *(look._replace(name=f"layer {layer}") for layer, look in looks.items())]
         legend_above(figure, names, has_markers=True)
         name_below(figure, "", grouped.notes)
     return figure
@@ -88,6 +94,7 @@ ENTRY = FigureEntry(
     section="matrices",
     function=rank_evolution,
     tables=("runs", "lmd_ranks"),
+    drawn=lambda runs, ranks: ranks_over_epochs(runs, ranks, "participation"),
     unless=_one_epoch,
     caption=_caption,
 )

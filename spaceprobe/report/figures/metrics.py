@@ -4,6 +4,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from spaceprobe.report.drawing.limits import NUMBERED, keep_within
 from spaceprobe.report.drawing.marks import Look, draw_runs, empty_figure, legend_above, name_below
 from spaceprobe.report.drawing.panels import layer_grid
 from spaceprobe.report.drawing.style import BLUE, GRAY, ORANGE, styled
@@ -11,11 +12,12 @@ from spaceprobe.report.entry import AT_END, FigureEntry, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import latent_values
 from spaceprobe.results.results import Results
+from spaceprobe.tables.table import Bounds
 
 METRICS = {
-    "svd": Look("identity", BLUE, "-"),
-    "data": Look("data", ORANGE, "--"),
-    "laplacian": Look("laplacian", GRAY, ":"),
+    "svd": Look("identity (singular values)", BLUE, "-"),
+    "data": Look("data metric", ORANGE, "--"),
+    "laplacian": Look("graph metric (Laplacian)", GRAY, ":"),
 }
 """Bases in lmd_spectrum.csv by the metrics that they are of."""
 
@@ -37,6 +39,9 @@ def latent_spectra(runs: pd.DataFrame, spectrum: pd.DataFrame) -> Figure:
                 scaled = rows["value"] / rows.groupby("run")["value"].transform("max")
                 means = scaled.groupby(rows["index"]).mean().reset_index()
                 draw_runs(panel.axes, [(means["index"], means["value"])], METRICS[str(basis)], width=1.4)
+        for panel in grid.panels:
+            keep_within(panel.axes, "x", NUMBERED)
+            keep_within(panel.axes, "y", Bounds(0, 1))
         legend_above(grid.figure, [METRICS[name] for name in METRICS if name in {*grouped.rows["basis"]}])
         name_below(grid.figure, "index", grid.notes)
         grid.figure.supylabel("S′ / its largest value", fontsize=8.5)
@@ -66,6 +71,7 @@ ENTRY = FigureEntry(
     section="matrices",
     function=latent_spectra,
     tables=("runs", "lmd_spectrum"),
+    drawn=lambda runs, spectrum: latent_values(runs, spectrum, [*METRICS]),
     needs=("lmd_layers", "lmd_spectrum"),
     unless=_one_metric,
     caption=_caption,

@@ -6,19 +6,38 @@ from jaxtyping import Float
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.markers import TICKUP
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.ticker import MaxNLocator
 
-from spaceprobe.report.drawing.style import BLUE, GRAY, MUTED, ORANGE, new_figure, styled
+from spaceprobe.report.drawing.limits import COUNTED, bounds_of, keep_within
+from spaceprobe.report.drawing.style import (
+    BLUE,
+    GRAY,
+    MUTED,
+    ORANGE,
+    WIDTH,
+    figure_width,
+    new_figure,
+    styled,
+    that_fit,
+)
 from spaceprobe.report.entry import FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.missing import example_of, why_no_example
+from spaceprobe.tables.table import Bounds
 
 HEIGHTS = (2.2, 1.3, 0.7)
 """Of the panels of a path, in inches: flips, χ, images."""
 
 IMAGE_HEIGHT = 42.0
-"""Of an image below a path, in points: nine of them fit into the width."""
+"""Of an image below a path, in points: nine of them fit into the full width of a figure."""
+
+CHI = bounds_of("folding", "max")
+"""The range of χ."""
+
+TIME = Bounds(0, 1)
+"""The range of t, which goes from the start of a path to its end."""
 
 
 def path_figure(path: pd.DataFrame, images: Float[np.ndarray, "images height width"] | None = None) -> Figure:
@@ -26,7 +45,7 @@ def path_figure(path: pd.DataFrame, images: Float[np.ndarray, "images height wid
 
     The dashed line is the path unfolded: were no unit to flip back, the distance from the start would be the
     number of flips: the flat line of arXiv 2502.09954, figure 6. Ticks at the bottom are the
-    boundaries of linear regions.
+    boundaries of linear regions, the dot is the reach.
 
     Args:
         path: columns t (from 0 to 1), distance, flips and chi, a row for each region or point in order.
@@ -41,13 +60,13 @@ def path_figure(path: pd.DataFrame, images: Float[np.ndarray, "images height wid
         _draw_flips(above, path)
         _draw_chi(below, path)
         above.tick_params(labelbottom=False)
-        margin = 0.005
+        handles, labels = above.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=that_fit(2, 2.4), fontsize=7.5)
         for strip in strips:
             if images is not None:
                 below.tick_params(labelbottom=True)
                 _draw_images(strip, images)
-                margin = 0.055  # half an image
-        below.set_xlim(-margin, 1 + margin)
+        keep_within(below, "x", TIME, low=0, high=1)
     return figure
 
 
@@ -58,39 +77,42 @@ def _draw_flips(axes: Axes, path: pd.DataFrame) -> None:
         (flips, GRAY, "--", "flips so far (the path unfolded)"),
         (distance, BLUE, "-", "Hamming distance from the start"),
     ):
-        axes.stairs(values, np.append(t, 1.0), baseline=None, color=color, linestyle=line, label=name)
+        axes.stairs(
+            values, np.append(t, 1.0), baseline=None, color=color, linestyle=line, label=name, zorder=3
+        )
     length, reach = flips[-1], distance.max()
     top = max(1.0, length)
-    axes.set_ylim(-0.08 * top, 1.25 * top)  # the legend stands above the curves
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("flips")
     if length:
         boundaries = t[1:][np.diff(flips) > 0]
-        floor = np.full(len(boundaries), axes.get_ylim()[0])
-        axes.plot(boundaries, floor, "|", color=MUTED, markersize=7, markeredgewidth=0.5, clip_on=False)
-        axes.plot(t[distance.argmax()], reach, "o", color=BLUE, markersize=4)
+        axes.plot(
+            boundaries, np.zeros(len(boundaries)), linestyle="none", marker=TICKUP, color=MUTED, markersize=5,
+            markeredgewidth=0.5, label="boundary of a linear region",
+        )  # fmt: skip
+        axes.plot(t[distance.argmax()], reach, "o", color=BLUE, markersize=4, label="reach")
         chi = path["chi"].iloc[-1]
         axes.set_title(
             f"length {length:.0f}, reach {reach:.0f}: χ = 1 − {reach:.0f}/{length:.0f} = {chi:.3f}"
         )
     else:
         axes.set_title("no unit flips, the path lies in one linear region: χ = 0")
-    axes.legend(loc="upper left", ncols=2)
+    keep_within(axes, "y", COUNTED, low=0, high=1.05 * top)
 
 
 def _draw_chi(axes: Axes, path: pd.DataFrame) -> None:
     """Draw χ of the path so far."""
-    axes.stairs(path["chi"], np.append(path["t"], 1.0), baseline=None, color=ORANGE)
+    axes.stairs(path["chi"], np.append(path["t"], 1.0), baseline=None, color=ORANGE, zorder=3)
     axes.set_ylabel("χ so far")
     top = max(0.1, 1.15 * path["chi"].max())
-    axes.set_ylim(-0.03 * top, top)  # so that 0 does not lie on the edge
+    keep_within(axes, "y", CHI, low=0, high=top)
     axes.set_xlabel("t, from the start (0) to the end (1)")
 
 
 def _draw_images(axes: Axes, images: Float[np.ndarray, "images height width"]) -> None:
     """Draw images, each centred at its place on the path."""
     axes.set_axis_off()
-    zoom = IMAGE_HEIGHT / images.shape[1]
+    zoom = IMAGE_HEIGHT / images.shape[1] * figure_width() / WIDTH
     for t, image in zip(np.linspace(0, 1, len(images)), images, strict=True):
         box = OffsetImage(image, zoom=zoom, cmap="gray_r", interpolation="nearest", clim=(0, 1))
         axes.add_artist(
@@ -124,7 +146,7 @@ def _caption(numbers: Numbers) -> Markup:
         "From test image {} to {} through <code>{}</code>: the path with the largest χ of this network, the "
         "first of the deepest. ",
         *ends,
-        str(numbers.frames["example"].at[0, "run"]),
+        numbers.run_label(str(numbers.frames["example"].at[0, "run"])),
     )
     return which + flips_caption(numbers, "example_path")
 

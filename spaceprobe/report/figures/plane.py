@@ -128,7 +128,7 @@ def _draw_corners(axes: Axes, corners: Mapping[str, tuple[float, float]]) -> Non
             textcoords="offset points",
             ha="left" if is_left else "right",
             fontsize=8,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.2},
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.2},
         )
 
 

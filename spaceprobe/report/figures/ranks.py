@@ -6,23 +6,30 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spaceprobe.report.drawing.limits import NUMBERED, keep_within
 from spaceprobe.report.drawing.marks import (
+    LEAST_WIDTH,
     Look,
     empty_figure,
     grid_figure,
     legend_above,
     log_scale,
     name_below,
+    rule_name,
     sequence_looks,
+    short,
 )
-from spaceprobe.report.drawing.style import INK, MUTED, corner_note, plain, styled
+from spaceprobe.report.drawing.style import MUTED, styled, that_fit
 from spaceprobe.report.entry import AT_END, FigureEntry, joined, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import FUNCTIONAL, ranks_beside_functional
+from spaceprobe.results.groups import GroupedRows
 from spaceprobe.results.questions import has_valid_rank
 from spaceprobe.results.results import Results
 
-FIT = "in the corners: geometric mean of rank / functional rank, root mean square of its logarithm"
+FIT = "below the rules: geometric mean of rank / functional rank, root mean square of its logarithm"
+
+JUST = Look("just the rank needed", MUTED, "-", width=0.8)
 
 MAX_RULES = 16
 """That are drawn. There are fewer; a table of another program may have more."""
@@ -31,7 +38,7 @@ MAX_RULES = 16
 def ranks_against_functional(ranks: pd.DataFrame, runs: pd.DataFrame | None = None) -> Figure:
     """Draw the rank that each rule gives against the functional rank, a point for each layer of a run.
 
-    On the diagonal a rule gives just the rank that the network needs. In the corner stand the geometric mean
+    On the diagonal a rule gives just the rank that the network needs. In the title stand the geometric mean
     of rank / functional rank and the root mean square of its logarithm.
 
     Args:
@@ -48,15 +55,17 @@ def ranks_against_functional(ranks: pd.DataFrame, runs: pd.DataFrame | None = No
         figure = grid_figure(len(rules), 4, height=1.65, sharex=True, sharey=True)
         log_scale(figure.axes[0], "x", "y")
         for axes, rule in zip(figure.axes, rules, strict=True):
-            axes.plot([1, largest], [1, largest], color=MUTED, linewidth=0.8)
+            axes.plot([1, largest], [1, largest], color=JUST.color, linewidth=JUST.width)
             of_rule = points[points["rule"] == rule]
             for layer, rows in of_rule.groupby("layer"):
                 _draw_points(axes, rows, looks[layer])
-            axes.set_title(plain(rule), fontsize=8)
-            _note_fit(axes, of_rule)
-        for axes in figure.axes[-4:]:
+            axes.set_title(f"{short(rule_name(rule), 24)}\n{_fit(of_rule)}", fontsize=7.5)
+        keep_within(figure.axes[0], "x", NUMBERED)
+        keep_within(figure.axes[0], "y", NUMBERED)
+        for axes in figure.axes[-that_fit(4, LEAST_WIDTH) :]:
             axes.tick_params(labelbottom=True)
         names = [look._replace(name=f"layer {layer}", line="none") for layer, look in looks.items()]
+        names.append(JUST)
         legend_above(figure, names, has_markers=True)
         name_below(figure, "functional rank: the smallest that keeps the accuracy", [FIT, *notes])
         figure.supylabel("rank by rule", fontsize=8.5)
@@ -70,9 +79,10 @@ def _draw_points(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
     )  # fmt: skip
 
 
-def _note_fit(axes: Axes, rows: pd.DataFrame) -> None:
+def _fit(rows: pd.DataFrame) -> str:
+    """Return how far a rule is off: the geometric mean of its ratios, and their spread."""
     errors = np.log(rows["rank"].to_numpy(float) / rows["functional_rank"].to_numpy(float))
-    corner_note(axes, [(f"×{np.exp(errors.mean()):.2f}, {np.sqrt((errors**2).mean()):.2f}", INK)])
+    return f"×{np.exp(errors.mean()):.2f}, {np.sqrt((errors**2).mean()):.2f}"
 
 
 def _no_functional_rank(results: Results) -> str | None:
@@ -82,6 +92,11 @@ def _no_functional_rank(results: Results) -> str | None:
     if results.has("lmd_functional"):
         return "no layer has a valid one; in lmd_ranks.csv the column reason says why"
     return "the study does not ask for it (lmd.probes: functional-rank)"
+
+
+def _drawn(ranks: pd.DataFrame, runs: pd.DataFrame) -> GroupedRows:
+    points, notes = ranks_beside_functional(ranks, runs)
+    return GroupedRows(points, [], notes)
 
 
 def _caption(numbers: Numbers) -> Markup:
@@ -94,7 +109,7 @@ def _caption(numbers: Numbers) -> Markup:
         sentence(
             "{} by <code>{}</code>",
             numbers.statistic("median", "lmd_ranks", "rank", {"rule": rule, "valid": True, **AT_END}, "g"),
-            rule,
+            rule_name(rule),
         )
         for rule in rules
     ]
@@ -110,7 +125,8 @@ ENTRY = FigureEntry(
     title="Ranks by rule against the functional rank",
     section="matrices",
     function=ranks_against_functional,
-    tables=("lmd_ranks",),
+    tables=("lmd_ranks", "runs"),
+    drawn=_drawn,
     unless=_no_functional_rank,
     caption=_caption,
 )

@@ -6,9 +6,10 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spaceprobe.report.drawing.limits import bounds_of, keep_within
 from spaceprobe.report.drawing.marks import STATE_LOOKS, Look, empty_figure, legend_above, name_below
 from spaceprobe.report.drawing.panels import layer_grid
-from spaceprobe.report.drawing.style import GRAY, PAPER, format_number, plain, styled, titled
+from spaceprobe.report.drawing.style import GRAY, MUTED, PAPER, format_number, plain, styled, titled
 from spaceprobe.report.entry import AT_END, FigureEntry, joined, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import retrievals
@@ -43,9 +44,11 @@ def retrieval_accuracy(runs: pd.DataFrame, retrieval: pd.DataFrame) -> Figure:
                     _draw_values(panel.axes, values, place, _look_of_space(space), title)
             panel.axes.set_yticks(range(len(spaces)), [plain(space) for space in spaces], fontsize=7)
             panel.axes.set_ylim(len(spaces) - 0.5, -0.5)
-            panel.axes.set_xlim(0, 1)
+            keep_within(panel.axes, "x", bounds_of("lmd_retrieval", "accuracy"), low=0, high=1)
             panel.axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        legend_above(grid.figure, [STATE_LOOKS[TRAINED], STATE_LOOKS[UNTRAINED], PIXELS], has_markers=True)
+        looks = [STATE_LOOKS[TRAINED], STATE_LOOKS[UNTRAINED], PIXELS]
+        looks = [*(look._replace(line="none") for look in looks), Look("mean over seeds", MUTED, "none", "|")]
+        legend_above(grid.figure, looks, has_markers=True)
         noise = grouped.rows["noise"].iloc[0]
         name_below(grid.figure, f"share of images with noise {noise:g} that find their own", grid.notes)
     return grid.figure
@@ -94,5 +97,6 @@ ENTRY = FigureEntry(
     section="matrices",
     function=retrieval_accuracy,
     tables=("runs", "lmd_retrieval"),
+    drawn=retrievals,
     caption=_caption,
 )

@@ -5,10 +5,15 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spaceprobe.report.drawing.style import BLUE, GRAY, ORANGE, empty_note, new_figure, styled
+from spaceprobe.report.drawing.limits import bounds_of, keep_within
+from spaceprobe.report.drawing.marks import short
+from spaceprobe.report.drawing.style import BLUE, GRAY, ORANGE, empty_note, new_figure, styled, that_fit
 from spaceprobe.report.entry import FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.missing import why_no_example
+
+CHI = bounds_of("folding", "max")
+"""The range of χ."""
 
 SERIES = ((BLUE, "o"), (ORANGE, "s"), (GRAY, "^"))
 """Colours and markers of paths."""
@@ -30,8 +35,8 @@ def sampling_figure(samples: pd.DataFrame) -> Figure:
             axes.set_xlabel("evenly spaced points on the path")
             axes.set_ylabel("χ")
             top = max(0.1, 1.2 * samples["chi"].max())
-            axes.set_ylim(-0.03 * top, top)
-            axes.legend(loc="best")
+            keep_within(axes, "y", CHI, low=0, high=top)
+            figure.legend(loc="outside upper center", ncols=that_fit(2, 2.2), fontsize=7.5)
         else:
             empty_note(axes, "no path was sampled")
     return figure
@@ -46,19 +51,11 @@ def _draw_samples(axes: Axes, name: str, rows: pd.DataFrame, color: str, marker:
         marker=marker,
         markersize=3.5,
         color=color,
-        label=name,
+        label=short(name, 44),
     )
     for exact in rows.loc[rows["num_points"].isna(), "chi"]:
-        axes.axhline(exact, color=color, linestyle="--", linewidth=1)
-        axes.annotate(
-            f"exact {exact:.3f}",
-            (0, exact),
-            (3, 3),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            fontsize=7.5,
-            color=color,
-        )
+        label = short(f"{name}, exact: {exact:.3f}", 44)
+        axes.axhline(exact, color=color, linestyle="--", linewidth=1, label=label)
 
 
 def sampling_caption(numbers: Numbers, table: str, counts: tuple[int, int]) -> Markup:

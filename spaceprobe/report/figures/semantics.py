@@ -5,6 +5,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spaceprobe.report.drawing.curves import A_RUN
+from spaceprobe.report.drawing.limits import NUMBERED, bounds_of, keep_within
 from spaceprobe.report.drawing.marks import (
     STATE_LOOKS,
     Look,
@@ -45,8 +47,9 @@ def axis_semantics(runs: pd.DataFrame, semantics: pd.DataFrame) -> Figure:
             for state, of_state in by_state(panel.rows).items():
                 _draw_shares(panel.axes, of_state, STATE_LOOKS[state])
         for panel in grid.panels:
-            panel.axes.set_ylim(bottom=0)
-        legend_above(grid.figure, [*STATE_LOOKS.values(), SHUFFLED], has_markers=True)
+            keep_within(panel.axes, "y", bounds_of("lmd_semantics", "share"), low=0)
+            keep_within(panel.axes, "x", NUMBERED)
+        legend_above(grid.figure, [*STATE_LOOKS.values(), A_RUN, SHUFFLED], has_markers=True)
         name_below(grid.figure, "latent axis", grid.notes)
         grid.figure.supylabel("share explained by class", fontsize=8.5)
     return grid.figure
@@ -82,5 +85,6 @@ ENTRY = FigureEntry(
     section="matrices",
     function=axis_semantics,
     tables=("runs", "lmd_semantics"),
+    drawn=axis_shares,
     caption=_caption,
 )

@@ -4,6 +4,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from spaceprobe.report.drawing.limits import NUMBERED, keep_within
 from spaceprobe.report.drawing.marks import (
     STATE_LOOKS,
     Look,
@@ -13,12 +14,12 @@ from spaceprobe.report.drawing.marks import (
     name_below,
 )
 from spaceprobe.report.drawing.panels import Panel, layer_grid
-from spaceprobe.report.drawing.style import GRAY, MUTED, corner_note, styled, titled
+from spaceprobe.report.drawing.style import GRAY, MUTED, styled, titled
 from spaceprobe.report.entry import AT_END, FigureEntry, sentence, when
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import default_ranks, noise_edges, singular_values
 
-CHOSEN = Look("chosen rank", GRAY, "-")
+CHOSEN = Look("chosen rank n′", GRAY, "-")
 EDGE = Look("Marchenko-Pastur edge", MUTED, ":")
 
 
@@ -56,8 +57,14 @@ def layer_spectra(
             edge = _median(edges, panel, "noise_edge")
             if edge is not None and edge > 0:
                 panel.axes.axhline(edge, color=EDGE.color, linestyle=EDGE.line, linewidth=1)
-        looks = [trained, untrained, CHOSEN, *([] if tails is None else [EDGE])]
-        legend_above(grid.figure, looks)
+            keep_within(panel.axes, "x", NUMBERED)
+        marks = [(CHOSEN, chosen, "rank"), (EDGE, edges, "noise_edge")]
+        drawn = [
+            look
+            for look, table, column in marks
+            if any((_median(table, panel, column) or 0) > 0 for panel in grid.panels)
+        ]
+        legend_above(grid.figure, [trained, untrained, *drawn])
         name_below(grid.figure, "index of the singular value", grid.notes)
         grid.figure.supylabel("singular value", fontsize=8.5)
     return grid.figure
@@ -68,7 +75,7 @@ def _mark_rank(panel: Panel, chosen: pd.DataFrame) -> None:
     if rank is None:
         return
     panel.axes.axvline(rank, color=CHOSEN.color, linestyle=CHOSEN.line, linewidth=0.9)
-    corner_note(panel.axes, [(f"n′ = {rank:g}", CHOSEN.color)], "lower left")
+    panel.axes.set_title(f"{panel.axes.get_title(loc='left')}, n′ = {rank:g}", fontsize=7, loc="left")
     num_runs = panel.rows["run"].nunique()
     panel.axes.set_gid(
         titled(f"{panel.group}, layer {panel.layer}: n′ = {rank:g}, median of {num_runs} runs")
@@ -101,6 +108,11 @@ ENTRY = FigureEntry(
     section="matrices",
     function=layer_spectra,
     tables=("runs", "lmd_spectrum", "lmd_ranks", "lmd_tails"),
+    drawn=lambda runs, spectrum, _ranks, _tails: singular_values(runs, spectrum),
+    adds={
+        "lmd_ranks": lambda numbers: bool(default_ranks(numbers.frames["lmd_ranks"])["rank"].notna().any()),
+        "lmd_tails": lambda numbers: bool((noise_edges(numbers.frames["lmd_tails"])["noise_edge"] > 0).any()),
+    },
     needs=("lmd_spectrum", "lmd_ranks", "lmd_layers"),
     caption=_caption,
 )

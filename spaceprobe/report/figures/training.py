@@ -5,6 +5,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from spaceprobe.report.drawing.curves import draw_curves, finish_curves
+from spaceprobe.report.drawing.limits import bounds_of, keep_within
 from spaceprobe.report.drawing.marks import empty_figure, grid_figure, log_scale
 from spaceprobe.report.drawing.style import styled
 from spaceprobe.report.entry import FigureEntry, sentence
@@ -36,6 +37,7 @@ def training_curves(runs: pd.DataFrame, training: pd.DataFrame) -> Figure:
             if column.endswith("loss") and not (grouped.rows[column] <= 0).any():
                 log_scale(axes, "y")
             draw_curves(axes, grouped, column)
+            keep_within(axes, "y", bounds_of("training", column))
             axes.set_ylabel(name)
         finish_curves(figure, grouped)
     return figure
@@ -55,5 +57,6 @@ ENTRY = FigureEntry(
     section="training",
     function=training_curves,
     tables=("runs", "training"),
+    drawn=lambda runs, training: training_rows(runs, training, [*CURVES]),
     caption=_caption,
 )

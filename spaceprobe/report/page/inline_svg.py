@@ -7,7 +7,7 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.colors import to_hex
 
-from spaceprobe.report.drawing.style import BLUE, GRAY, GRID, INK, LIGHTEST, MUTED, ORANGE, PAPER, SEQUENTIAL
+from spaceprobe.report.drawing.style import BLUE, GRAY, GRID, INK, LIGHTEST, LINE_SCALE, MUTED, ORANGE, PAPER
 
 VARIABLES = {
     INK: "--ink",
@@ -47,7 +47,7 @@ def line_variable(color: str) -> str:
 
 def _dark_lines() -> dict[str, str]:
     """Return the colours on dark paper of ordered lines, by their colours on light paper."""
-    scale = mpl.colormaps[SEQUENTIAL]
+    scale = mpl.colormaps[LINE_SCALE]
     last = int(LIGHTEST * scale.N)
     return {
         to_hex(scale(place)): to_hex(scale(1 - (1 - DARKEST) * place / last)) for place in range(last + 1)

@@ -111,13 +111,15 @@ def _of(section: str) -> list[FigureEntry]:
 def _figure(entry: FigureEntry, numbers: Numbers, svg: bytes) -> dict[str, Any]:
     caption = entry.caption_of(numbers)
     label = f"{entry.title}. {caption.striptags()}"
-    tables = sorted(entry.tables, key=lambda name: name == "runs")  # the others say more of a figure
+    tables = sorted(
+        entry.sources(numbers), key=lambda name: name == "runs"
+    )  # the others say more of a figure
     return {
         "id": entry.name,
         "title": entry.title,
         "svg": inline_svg(svg, entry.name, label),
         "caption": caption,
-        "csvs": [numbers.csv_path(table) for table in tables if table in numbers.frames],
+        "csvs": [numbers.csv_path(table) for table in tables],
     }
 
 

@@ -66,7 +66,7 @@ RANKS = Table(
         LAYER,
         Column("rule", "text", "rank rule; functional is the measured rank"),
         Column("rank", "integer", "components that count by this rule; 0 where it gives no number"),
-        Column("value", "number", "the number of the rule before rounding; 0 where it gives none"),
+        Column("value", "number", "the number of the rule before rounding; 0 where it gives none", low=0),
         Column("valid", "boolean", "whether the assumption of the rule holds, as far as can be seen"),
         Column("reason", "text", "why the rule is not valid; empty where it is"),
         Column("default", "boolean", "whether this rule gives the rank in lmd_layers"),
@@ -176,7 +176,9 @@ DIMENSION = Table(
         Column("space", "text", "input: what enters the layer; output: its pre-activations"),
         Column("estimator", "text", "twonn or mle"),
         Column("num_neighbours", "integer", "neighbours of each point that the estimator reads"),
-        Column("dimension", "number", "estimate; 0 where all points are equal, empty where there is none"),
+        Column(
+            "dimension", "number", "estimate; 0 where all points are equal, empty where there is none", low=0
+        ),
         Column(
             "spread",
             "number",
@@ -211,6 +213,8 @@ RETRIEVAL = Table(
             "accuracy",
             "number",
             "share, in [0, 1], of noisy points nearest to their own stored one; empty without a metric",
+            low=0,
+            high=1,
         ),
     ),
     meaning="how often a noisy point leads back to the stored one in one space of one layer",
@@ -223,7 +227,13 @@ SEMANTICS = Table(
         EPOCH,
         LAYER,
         Column("axis", "integer", "number of the right singular vector, from 1"),
-        Column("share", "number", "share, in [0, 1], of the variance along the axis that classes explain"),
+        Column(
+            "share",
+            "number",
+            "share, in [0, 1], of the variance along the axis that classes explain",
+            low=0,
+            high=1,
+        ),
         Column("shuffled_mean", "number", "mean of the share over shuffled labels"),
         Column("shuffled_sd", "number", "its standard deviation over them"),
         Column("shuffled_q95", "number", "its 95 % quantile over them"),

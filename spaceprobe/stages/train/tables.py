@@ -96,11 +96,13 @@ CONVERGENCE = Table(
             "number",
             "norm of the gradient of loss and L2 penalty over all training points, relative to epoch 0; "
             "empty where it was 0 there",
+            low=0,
         ),
         Column(
             "drift",
             "number",
             "raw_drift at the largest learning rate; empty at epoch 0 and where the rate is almost 0",
+            low=0,
         ),
         Column(
             "raw_drift", "number", "change of the weights in this epoch, relative to their norm before it"
@@ -110,12 +112,15 @@ CONVERGENCE = Table(
             "number",
             "sine, in [0, 1], of the largest angle between the leading right singular subspaces before and "
             "after this epoch; empty at epoch 0",
+            low=0,
+            high=1,
             rerun_rtol=1e-2,  # 2e-4 measured: rounding over a gap of singular values turns a subspace
         ),
         Column(
             "log_loss_change",
             "number",
             "size of the change of log(training loss) in this epoch; empty at epoch 0",
+            low=0,
         ),
         RATE,
         _margin("q50", "median"),

@@ -1,0 +1,228 @@
+"""What figures draw of a sweep: which networks, in which order, from which tables, within which limits."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from markupsafe import Markup
+from matplotlib.text import Text
+
+import spaceprobe.report.figures as figures
+from spaceprobe.cli.figure_files import width_of
+from spaceprobe.errors import SettingsError
+from spaceprobe.report.drawing.marks import RULE_NAMES
+from spaceprobe.report.drawing.style import SMALLEST_FONT, drawn_for, figure_width, sequence_colors
+from spaceprobe.report.entry import FigureEntry
+from spaceprobe.report.figures import FIGURES as ENTRIES
+from spaceprobe.report.numbers import Numbers
+from spaceprobe.results.figure_rows import class_pair_rows, histogram_rows
+from spaceprobe.results.groups import in_sweep_order, rows_by_group
+from spaceprobe.study.config import load_study
+from spaceprobe.study.grid import expand
+from spaceprobe.tables.states import TRAINED, UNTRAINED
+from tests.figure_tables import FIGURES, make_tables, words_of
+
+RATES = (0.001, 0.01)
+DEPTHS = tuple(f"{depth}x5" for depth in range(1, 9))
+
+
+@pytest.fixture(scope="module")
+def by_rate():
+    """Eight depths × two rates × two seeds: 32 networks, 16 of them different before training."""
+    return make_tables(DEPTHS, seeds=(0, 1), learning_rate=RATES)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return make_tables()
+
+
+def test_more_groups_than_fit_are_drawn_at_one_rate_which_is_named(by_rate):
+    grouped = rows_by_group(by_rate["runs"], by_rate["training"], "training")
+    assert grouped.groups == [f"{depth} · lr 0.001" for depth in DEPTHS]
+    assert grouped.fixed == ("lr 0.001",)
+    assert grouped.notes == ["8 of 16 groups of runs, 16 of 32 networks; at lr 0.001"]
+    runs = by_rate["runs"].set_index("run")
+    assert {*runs.loc[[*grouped.rows["run"]], "learning_rate"]} == {0.001}
+
+
+def test_settings_are_fixed_from_the_last_one_on_and_only_as_many_as_need_be():
+    tables = make_tables(("2x6", "3x4"), seeds=(0,), learning_rate=(0.1, 0.2, 0.3))
+    runs = tables["runs"].loc[lambda frame: frame.index.repeat(2)].reset_index(drop=True)
+    runs["momentum"] = [0.0, 0.9] * 6
+    runs["run"] = [f"run-{number:02}" for number in range(12)]
+    frame = pd.DataFrame({"run": runs["run"], "epoch": 1})
+    grouped = rows_by_group(runs, frame, "training")
+    assert grouped.fixed == ("momentum 0.0",)
+    assert len(grouped.groups) == 6
+
+
+def test_captions_count_the_networks_that_are_drawn(by_rate):
+    numbers = Numbers(None, by_rate)
+    text = ENTRIES["training"].caption_of(numbers)
+    assert "Drawn are at lr 0.001, 16 of 32 networks." in text.striptags()
+    text = ENTRIES["distribution"].caption_of(numbers).striptags()
+    assert "Drawn are at lr 0.001, 16 untrained networks and 16 of 32 trained networks." in text
+    every = Numbers(None, make_tables())
+    assert "Drawn are 6 networks." in ENTRIES["training"].caption_of(every).striptags()
+
+
+def test_an_axis_that_only_training_has_gets_no_untrained_series():
+    tables = make_tables(("2x6", "3x4"), learning_rate=RATES)  # 12 networks, 6 before training
+    runs, histogram = tables["runs"], tables["folding_histogram"]
+    untrained = histogram_rows(runs, histogram)[UNTRAINED]
+    assert untrained.groups == ["2x6", "3x4"]
+    firsts = runs.drop_duplicates("initial_digest")["run"]
+    is_first = histogram["run"].isin(firsts) & (histogram["epoch"] == 0)
+    assert untrained.rows["num_paths"].sum() == histogram.loc[is_first, "num_paths"].sum()
+    assert len(histogram_rows(runs, histogram)[TRAINED].groups) == 4
+    pairs = class_pair_rows(runs, tables["folding"], ["max"], UNTRAINED, 12)
+    assert pairs.groups == ["2x6", "3x4"]
+    assert {*pairs.rows["run"]} == {*firsts}
+    legends = [axes.get_legend().get_texts() for axes in figures.chi_distribution(runs, histogram).axes]
+    assert [len(texts) for texts in legends] == [2, 4]
+
+
+def test_runs_are_in_the_order_of_the_sweep(tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "sweep: {network.architecture: [10x6, 2x30], training.learning_rate: [0.01, 0.001, 0.003]}\n"
+    )
+    study = load_study(file)
+    runs = expand(study)
+    names = sorted(run.name for run in runs)
+    labels = {run.name: run.label for run in runs}
+    ordered = in_sweep_order(pd.DataFrame({"run": names}), study)
+    assert [labels[name] for name in ordered["run"]] == [
+        f"{architecture} · lr {rate}" for architecture in ("10x6", "2x30") for rate in (0.001, 0.003, 0.01)
+    ]
+    assert Numbers(study, {}).run_label(runs[0].name) == runs[0].label
+
+
+SHARES = {
+    "folding_against": "y",
+    "retrieval_accuracy": "x",
+    "axis_semantics": "y",
+    "latent_spectra": "y",
+    "chi_distribution": "x",
+}
+"""The figures all of whose panels show a share, by the axis that does."""
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_axis_leaves_the_range_of_its_quantity(name, tables):
+    """Nothing that is drawn can be below 0, and a share is at most 1."""
+    ones = {
+        key: table.assign(**{c: 1.0 for c in ("share", "accuracy", "chi_max", "test_accuracy") if c in table})
+        for key, table in tables.items()
+    }
+    for frames in (tables, ones):
+        figure = FIGURES[name](frames)
+        for axes in figure.axes:
+            if not axes.axison or name == "class_pair_heat_maps":
+                continue
+            assert min(*axes.get_xlim(), *(axes.get_ylim() if name != "retrieval_accuracy" else (0,))) >= 0
+            if name in SHARES:
+                limits = axes.get_xlim() if SHARES[name] == "x" else axes.get_ylim()
+                assert max(limits) <= 1
+            if "accuracy" in axes.get_ylabel():
+                assert max(axes.get_ylim()) <= 1
+
+
+def test_paths_and_samples_stay_between_0_and_1():
+    path = pd.DataFrame({"t": [0.0, 0.5], "distance": [0, 1], "flips": [0, 1], "chi": [0.0, 1.0]})
+    for axes in figures.path_figure(path, np.zeros((9, 28, 28))).axes[:2]:
+        assert axes.get_xlim() == (0, 1)
+        assert axes.get_ylim()[0] == 0
+    samples = pd.DataFrame({"path": "a path", "num_points": [5, None], "chi": [0.9, 1.0]})
+    assert figures.sampling_figure(samples).axes[0].get_ylim() == (0, 1)
+
+
+def test_markers_at_a_limit_are_not_cut(tables):
+    figure = figures.retrieval_accuracy(tables["runs"], tables["lmd_retrieval"].assign(accuracy=1.0))
+    lines = [line for axes in figure.axes for line in axes.lines]
+    assert lines
+    assert not any(line.get_clip_on() for line in lines)
+
+
+def listed(entry: FigureEntry, frames):
+    return entry.sources(Numbers(None, frames))
+
+
+def test_tables_that_add_nothing_to_a_drawing_are_no_sources(tables):
+    """A table is listed if and only if the drawing changes without it."""
+    entry = ENTRIES["spectra"]
+    without_edge = tables | {"lmd_tails": tables["lmd_tails"].assign(noise_edge=np.nan)}
+    for frames in (tables, without_edge):
+        passed = [frames[name] for name in entry.tables]
+        drawn = figures.render(entry.function(*passed), "svg")
+        without = figures.render(entry.function(*passed[:3], None), "svg")
+        assert (drawn != without) == ("lmd_tails" in listed(entry, frames))
+    assert listed(ENTRIES["ranks"], tables) == ["lmd_ranks", "runs"]
+    row = {
+        "predictor": "depth", "response": "chi_max", "state": "trained", "at": "none", "given": "none",
+        "min_accuracy": 0.0, "seed": "all", "pearson": 0.9, "pearson_low": 0.8, "pearson_high": 0.95,
+        "interval": "t over seeds",
+    }  # fmt: skip
+    entry = ENTRIES["depth"]
+    for response, is_listed in (("chi_max", True), ("chi_q90", False)):
+        frames = tables | {"correlations": pd.DataFrame([{**row, "response": response}])}
+        passed = [frames[name] for name in entry.tables]
+        drawn, without = (
+            figures.render(entry.function(*given), "svg") for given in (passed, [*passed[:2], None])
+        )
+        assert (drawn != without) == ("correlations" in listed(entry, frames)) == is_listed
+
+
+def test_rules_have_their_names(tables):
+    words = words_of(figures.ranks_against_functional(tables["lmd_ranks"], tables["runs"]))
+    assert "participation ratio" in words
+    assert not any(name in words for name in RULE_NAMES if "_" in name or name.endswith(("95", "99")))
+    assert "Participation ratio"[1:] in words_of(figures.rank_evolution(tables["runs"], tables["lmd_ranks"]))
+
+
+def test_five_shades_are_told_apart_in_grey():
+    """CIE lightness, of 100, from the relative luminance of sRGB."""
+
+    def lightness(color):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
+        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        return 116 * luminance ** (1 / 3) - 16
+
+    steps = np.diff([lightness(color) for color in sequence_colors(5)])
+    assert steps.min() > 8
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_narrow_figures_keep_the_size_of_text(name, tables):
+    with drawn_for(84 / 25.4):
+        figure = FIGURES[name](tables)
+    figures.render(figure, "png")
+    assert figure.get_figwidth() == pytest.approx(84 / 25.4)
+    sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    assert min(sizes) >= SMALLEST_FONT
+    assert figure_width() == pytest.approx(7.2)
+
+
+@pytest.mark.parametrize(
+    ("style", "width", "millimetres"),
+    [("page", None, 182.88), ("paper-1col", None, 84), ("paper-2col", None, 174), ("page", "84mm", 84),
+     ("page", "8.4 cm", 84), ("paper-2col", "4in", 101.6)],
+)  # fmt: skip
+def test_widths(style, width, millimetres):
+    assert width_of(style, width) == pytest.approx(millimetres / 25.4)
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [("84", "expected a number and its unit"), ("84 pt", "mm, cm, in"), ("5mm", "from 70mm to 400mm")],
+)
+def test_widths_that_cannot_be(width, words):
+    with pytest.raises(SettingsError, match=words):
+        width_of("page", width)
+
+
+def test_a_caption_without_networks_counts_none():
+    entry = SimpleNamespace(caption="a path", drawn=None)
+    assert FigureEntry.caption_of(entry, Numbers(None, {})) == Markup("a path")
