@@ -11,7 +11,9 @@ from spaceprobe.files import remove_abandoned, write_whole
 from spaceprobe.report.drawing.style import render
 from spaceprobe.report.figures import FIGURES
 from spaceprobe.report.numbers import FIGURES_FOLDER, Numbers
-from spaceprobe.report.page.page import study_page
+from spaceprobe.report.page.page import PAIRS, study_page
+from spaceprobe.report.page.pair_panels import TABLE as CLASS_PAIRS
+from spaceprobe.report.page.pair_panels import class_pair_table
 from spaceprobe.report.up_to_date import note_report, sources
 from spaceprobe.results.missing import by_reason
 from spaceprobe.results.results import Results, load_results
@@ -60,7 +62,7 @@ def make_report(study: Study, folder: Path) -> Report:
     drawings = {}
     for name, entry in FIGURES.items():
         if name in missing:
-            _remove_figure(folder, name)
+            remove_figure(folder, name)
             continue
         figure = entry.draw(results)
         for suffix in SUFFIXES:
@@ -69,6 +71,8 @@ def make_report(study: Study, folder: Path) -> Report:
             if suffix == "svg":
                 drawings[name] = data
     of_examples = example_tables(results, missing)
+    if PAIRS in drawings:
+        of_examples[CLASS_PAIRS] = class_pair_table(results)
     for table, frame in of_examples.items():
         write_csv(folder / FIGURES_FOLDER / f"{table}.csv", frame)
     numbers = Numbers(study, results.frames, of_examples)
@@ -88,7 +92,7 @@ def example_tables(results: Results, missing: Mapping[str, str]) -> dict[str, pd
     return tables
 
 
-def _remove_figure(folder: Path, name: str) -> None:
+def remove_figure(folder: Path, name: str) -> None:
     """Remove an earlier report's figure that this one does not have."""
     for suffix in SUFFIXES:
         path = folder / FIGURES_FOLDER / f"{name}.{suffix}"

@@ -42,7 +42,7 @@ class Numbers:
 
     def __init__(
         self,
-        study: Study,
+        study: Study | None,
         frames: Mapping[str, pd.DataFrame],
         of_examples: Mapping[str, pd.DataFrame] | None = None,
         elsewhere: Path | None = None,
@@ -50,7 +50,7 @@ class Numbers:
         """Take tables as they are in their CSVs, rows numbered from 0.
 
         Args:
-            study: the study.
+            study: the study; None for a file of weights, which has no settings.
             frames: its tables.
             of_examples: tables of example paths, which lie in the folder of the figures.
             elsewhere: the folder of the tables, if it is not the page's.
@@ -133,7 +133,13 @@ class Numbers:
         return float(cast(float, getattr(values, of)()))
 
     def setting(self, key: str) -> Markup:
-        """Return a setting by its dotted key, or the values that it is swept over."""
+        """Return a setting by its dotted key, or the values that it is swept over.
+
+        Raises:
+            ValueError: there is no study.
+        """
+        if self._study is None:
+            raise ValueError(f"{key}: there is no study, so there are no settings")
         swept = self._study.axes.get(key)
         values = [value_of(self._study.sections, key)] if swept is None else swept
         texts = [
