@@ -22,7 +22,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from spaceprobe.study.config import Study
-from spaceprobe.study.grid import value_of
+from spaceprobe.study.grid import expand, value_of
 
 Statistic = Literal["count", "sum", "min", "max", "median", "distinct"]
 
@@ -131,6 +131,17 @@ class Numbers:
         if of == "distinct":
             return int(values.nunique())
         return float(cast(float, getattr(values, of)()))
+
+    def run(self, name: str) -> Markup:
+        """Return the label of a run of the study and its name.
+
+        Raises:
+            ValueError: there is no study.
+        """
+        if self._study is None:
+            raise ValueError(f"{name}: there is no study, so there are no runs")
+        (label,) = [run.label for run in expand(self._study) if run.name == name]
+        return Markup("<code>{}</code> (<code>{}</code>)").format(label, name)
 
     def setting(self, key: str) -> Markup:
         """Return a setting by its dotted key, or the values that it is swept over.

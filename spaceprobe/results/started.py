@@ -58,7 +58,7 @@ def kept_folder(config: str | None) -> Path | None:
 
 
 def name_of_folder(folder: Path) -> str:
-    """Return the name of the study whose folder of results it is, also where it is given as ``.``."""
+    """Return the name of a folder of results, which is the study's, also where it is given as ``.``."""
     return Path(os.path.abspath(folder)).name  # noqa: PTH100  # a link keeps its name
 
 

@@ -12,11 +12,6 @@ _ITS_OWN = {"name", "kind"}
 """Columns that only the tables of a file of weights have."""
 
 
-def folder_name(folder: Path) -> str:
-    """Return the name of a folder, also where it is given as ``.``."""
-    return Path(os.path.abspath(folder)).name  # noqa: PTH100  # a link keeps its name
-
-
 def find_weights(config: str | None, results: Path) -> Path | None:
     """Return the folder of results of a file of weights that a user names, or None.
 

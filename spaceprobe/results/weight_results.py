@@ -10,7 +10,8 @@ import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.results.results import read_csv
-from spaceprobe.results.weight_folders import LAYERS, folder_name
+from spaceprobe.results.started import name_of_folder
+from spaceprobe.results.weight_folders import LAYERS
 from spaceprobe.stages.lmd.tables import OF_A_FILE
 from spaceprobe.study.layout import PROVENANCE, table_path
 from spaceprobe.study.provenance import read_provenance
@@ -37,7 +38,7 @@ class WeightResults:
     @property
     def name(self) -> str:
         """The name of the folder."""
-        return folder_name(self.folder)
+        return name_of_folder(self.folder)
 
     @property
     def file(self) -> Mapping[str, Any]:

@@ -61,8 +61,12 @@ def _checked(entry: FigureEntry) -> Callable[..., Figure]:
                 frame, table = given.get(parameter), DECLARED.get(name)
                 if frame is None or table is None:
                     continue
-                lacking = [column for column in table.names if column not in frame.columns]
-                if any(column in str(error) for column in lacking):
+                lacking = [
+                    column
+                    for column in table.names
+                    if column not in frame.columns and f"'{column}'" in str(error)
+                ]
+                if lacking:
                     raise SpaceprobeError(
                         f"{name}: lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}, which "
                         "tables of this version have; `spaceprobe run` computes it again"

@@ -43,11 +43,11 @@ class RunNames:
         if "run" in rows:
             return _sorted(rows, "run", {name: number for number, name in enumerate(self.labels)})
         columns = [name for name in self.axes if name in rows.columns]
+        states = dict.fromkeys(rows["state"]) if "state" in rows else {}
         for name in reversed(columns):
             rows = _sorted(rows, name, self.axes[name])
-        if columns and "state" in rows:
-            states = {state: number for number, state in enumerate(dict.fromkeys(rows["state"]))}
-            rows = _sorted(rows, "state", states)
+        if columns and states:
+            rows = _sorted(rows, "state", {state: number for number, state in enumerate(states)})
         return rows
 
 
