@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 def report(
     config: str | None, results: Path, is_quiet: bool, is_verbose: bool, log_file: Path | None
 ) -> None:
-    """Make the page of a study, or of the results of lmd --weights, and its figures as SVG and PNG.
+    """Make the page of a study, and its figures as SVG and PNG.
+
+    CONFIG may also be results of lmd --weights.
 
     Example: spaceprobe report quickstart
     """
