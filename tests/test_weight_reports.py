@@ -5,10 +5,12 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.torch
 import torch
 
+from spaceprobe.results.weight_results import WeightResults, put_weights_side_by_side
 from tests.commands import call
 from tests.test_report_numbers import Page, faults
 
@@ -157,6 +159,32 @@ def test_two_files_are_compared_matrix_by_matrix(folders, matrices, tmp_path):
     assert f"compare  {tmp_path / 'compare.html'}" in outcome.stdout
     shown = next(line for line in outcome.stdout.splitlines() if "a.weight" in line)
     assert f"{norm:.4g}" in shown
+
+
+def test_a_matrix_that_was_not_decomposed_has_no_difference(tmp_path):
+    layer = {
+        "kind": "linear", "num_outputs": 2, "num_inputs": 3, "rule": "participation", "rank": 2,
+        "spectral_norm": 1.5, "stable_rank": 1.25, "reason": None,
+    }  # fmt: skip
+    broken = {
+        **layer,
+        "rule": None,
+        "rank": None,
+        "spectral_norm": None,
+        "stable_rank": None,
+        "reason": "NaN",
+    }
+    sides = [
+        WeightResults(tmp_path, {"lmd_layers": pd.DataFrame(rows)}, {}, [])
+        for rows in ([{"name": "a", **layer}], [{"name": "a", **broken}, {"name": "b", **broken}])
+    ]
+    table = put_weights_side_by_side(*sides)
+    assert table["note"].tolist() == [
+        "not decomposed in the second file: NaN",
+        "in the second file only; not decomposed in the second file: NaN",
+    ]
+    assert table["rank_a"].tolist()[0] == 2
+    assert table[["rank_difference", "spectral_norm_difference"]].isna().all(axis=None)
 
 
 def test_whether_results_agree(folders):

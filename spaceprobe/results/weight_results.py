@@ -122,14 +122,13 @@ COMPARED = ("rank", "spectral_norm", "stable_rank")
 
 def _note(row: "pd.Series[Any]", is_in_a: bool, is_in_b: bool) -> str | None:
     """Return what a reader has to know about a difference, or why there is none."""
-    if not (is_in_a and is_in_b):
-        return f"in the {'first' if is_in_a else 'second'} file only"
+    lone = [] if is_in_a and is_in_b else [f"in the {'first' if is_in_a else 'second'} file only"]
     reasons = [
         f"not decomposed in the {place} file: {row[f'reason_{side}']}"
         for side, place in (("a", "first"), ("b", "second"))
         if isinstance(row[f"reason_{side}"], str)
     ]
-    notes = reasons or [
+    notes = [*lone, *reasons] or [
         words
         for columns, words in (
             (("num_outputs", "num_inputs"), "other sides"),
