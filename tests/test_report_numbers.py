@@ -128,6 +128,18 @@ class Tables:
         section, _, name = key.partition(".")
         return [study[section][name]]
 
+    def label(self, run):
+        """Return the values of a run's swept settings, as people read them."""
+        study = yaml.safe_load((self.folder / "study.yaml").read_text(encoding="utf-8"))
+        row = next(row for row in self.rows({"data-table": "runs"}) if row["run"] == run)
+        parts = []
+        for key in study.get("sweep", {}):
+            section, _, name = key.partition(".")
+            if section in ("data", "network", "training"):
+                word = {"architecture": "", "learning_rate": "lr "}.get(name, f"{name} ")
+                parts.append(word + row[name])
+        return " · ".join(parts) or run.rpartition("-")[0]
+
     def holds(self, place, value):
         """Whether a number is where it says."""
         if "data-file" in place:
@@ -196,6 +208,11 @@ def _faults_of_cells(block, tables):
     whole = [tables.rows(place)[int(*found)] for found in numbers]
     for number, head in enumerate(block.all("th")):
         cells = [row[number] for row in rows]
+        if head.text == "network":
+            labels = [tables.label(row["run"]) for row in whole]
+            if [cell.text for cell in cells] != labels:
+                yield f"{place}: not the labels {labels}"
+            continue
         if any(cell.all("data") for cell in cells):
             bare = ["".join(part for part in cell.children if isinstance(part, str)) for cell in cells]
             if not all(re.fullmatch(r"[\s–\[\],]*", words) for words in bare):

@@ -42,8 +42,13 @@ def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None)
             help="The network's run; needed where the study has several.",
             shell_complete=complete_started_run,
         ),
-        click.Option(["--from", "source"], type=int, required=True, metavar="N", help="Start: a test image."),
-        click.Option(["--to", "target"], type=int, required=True, metavar="N", help="End: a test image."),
+        click.Option(["--from", "source"], type=int, metavar="N", help="Start: a test image."),
+        click.Option(["--to", "target"], type=int, metavar="N", help="End: a test image."),
+        click.Option(
+            ["--pair"],
+            metavar="S-T",
+            help="Instead: the path with the largest χ from class S to class T.",
+        ),
         click.Option(
             ["--epoch"],
             default="last",
@@ -72,8 +77,9 @@ def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None)
 def path(
     config: str | None,
     run_name: str | None,
-    source: int,
-    target: int,
+    source: int | None,
+    target: int | None,
+    pair: str | None,
     epoch: str,
     method: str,
     num_points: int | None,
@@ -82,12 +88,17 @@ def path(
 ) -> None:
     """Walk the straight path between two test images through one network of a study, and print its steps.
 
-    Images are numbered among the test images, from 0. The study is taken as it was last started.
+    Images are numbered among the test images, from 0. With --pair, the two images are those of the class pair
+    between which the network folds most, as folding.csv has it. The study is taken as it was last started.
 
     Example: spaceprobe path quickstart --run 2x30-s0-edfdf2 --from 17 --to 42 --out path.svg
     """
     if num_points is not None and method != "sampled":
         raise click.UsageError("--points goes with --method sampled; an exact path has no points")
+    if (pair is None) == (source is None and target is None) or (source is None) != (target is None):
+        raise click.UsageError(
+            "expected two test images, --from N and --to N, or a class pair, such as --pair 3-8"
+        )
     check_out(out)
     from spaceprobe.results.paths import describe_path, walk_images
     from spaceprobe.results.started import find_started
@@ -95,6 +106,10 @@ def path(
 
     study, folder = find_started(config, results)
     trained = open_run(study, folder, choose_run(study, run_name))
+    if source is None or target is None:
+        from spaceprobe.results.examples import most_folded_path
+
+        source, target = most_folded_path(study, trained, epoch, str(pair))
     walked = walk_images(
         trained,
         epoch,

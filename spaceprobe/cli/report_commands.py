@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,11 @@ from spaceprobe.cli.options import (
 )
 from spaceprobe.errors import SettingsError
 from spaceprobe.results.started import find_started
+from spaceprobe.results.weight_folders import find_weights
 
 if TYPE_CHECKING:
-    from spaceprobe.results.results import Results
+    from spaceprobe.report.making import Report
+    from spaceprobe.results.agreement import Agreement
 
 
 @click.command(params=[config_argument(), results_parameter(), *message_parameters()])
@@ -29,9 +32,17 @@ def report(
 ) -> None:
     """Make the page of a study, and its figures as SVG and PNG.
 
+    CONFIG may also be results of lmd --weights.
+
     Example: spaceprobe report quickstart
     """
     show_chosen_messages(is_quiet=is_quiet, is_verbose=is_verbose, log_file=log_file)
+    of_weights = find_weights(config, results)
+    if of_weights is not None:
+        from spaceprobe.report.weights.making import make_weight_report
+
+        _print_made(make_weight_report(of_weights), is_quiet=is_quiet)
+        return
     study, folder = find_started(config, results)
     if not is_quiet:
         notify_changes(folder)
@@ -40,6 +51,11 @@ def report(
 
     with blame_changed_tables(folder):
         made = make_report(study, folder)
+    _print_made(made, is_quiet=is_quiet)
+
+
+def _print_made(made: "Report", *, is_quiet: bool) -> None:
+    """Print what a report lacks, and where it is."""
     for reason, titles in {}.items() if is_quiet else made.reasons().items():
         notify(f"not there: {', '.join(titles)}: {reason}")
     say(f"report   {made.page}\nfigures  {made.num_figures} in {made.page.parent / 'figures'}")
@@ -65,6 +81,12 @@ def plot(
     """
     check_out(out)
     inches = width_of(style, width)
+    if kind is None and out is not None:
+        raise click.UsageError("--out goes with a KIND; without one, the figures are listed")
+    of_weights = find_weights(config, results)
+    if of_weights is not None:
+        _plot_weights(of_weights, kind, out)
+        return
     study, folder = find_started(config, results)
     notify_changes(folder)
     from spaceprobe.report.drawing.style import drawn_for
@@ -73,10 +95,11 @@ def plot(
     from spaceprobe.results.results import load_results
 
     if kind is None:
-        if out is not None:
-            raise click.UsageError("--out goes with a KIND; without one, the figures are listed")
         with blame_changed_tables(folder):
-            say(_list_figures(load_results(study, folder)))
+            loaded = load_results(study, folder)
+            from spaceprobe.report.figures import FIGURES
+
+            say(_figure_list({n: (entry.title, entry.lacks(loaded)) for n, entry in FIGURES.items()}))
         return
     entry = figure_named(kind)
     if out is None:
@@ -122,23 +145,25 @@ def compare(
 ) -> None:
     """Put two studies side by side: differences with their intervals, and the figures of both.
 
-    STUDY_A and STUDY_B are names of studies, or folders of results.
+    STUDY_A and STUDY_B are names of studies, or folders of results. Both may be results of lmd --weights:
+    then the matrices of two files are compared by name.
 
     Example: spaceprobe compare quickstart depth-sweep
 
     Example: spaceprobe compare quickstart /from/elsewhere/quickstart --same
     """
     _check_compare(out, rtol, is_same_asked=is_same_asked)
+    of_weights = [find_weights(config, results) for config in (first, second)]
+    if any(of_weights):
+        _compare_weights([first, second], of_weights, results, out, rtol, is_same_asked=is_same_asked)
+        return
     studies = [find_started(config, results) for config in (first, second)]
     for folder in dict.fromkeys(folder for _, folder in studies):
         notify_changes(folder)
     if is_same_asked:
         from spaceprobe.results.agreement import compare_results
 
-        agreement = compare_results(studies[0], studies[1], rtol)
-        say("\n".join(agreement.lines()))
-        if not agreement.agrees:
-            sys.exit(1)
+        _print_agreement(compare_results(studies[0], studies[1], rtol))
         return
     from spaceprobe.report.comparison import comparison_lines, make_comparison
     from spaceprobe.results.changed_tables import blame_changed_tables
@@ -164,12 +189,72 @@ def _check_compare(out: Path | None, rtol: float | None, *, is_same_asked: bool)
         raise click.UsageError(f"--rtol {rtol}: expected a number from 0 on, such as 1e-6")
 
 
-def _list_figures(results: "Results") -> str:
-    from spaceprobe.report.figures import FIGURES
+def _print_agreement(agreement: "Agreement") -> None:
+    """Print whether two folders of results agree, and exit with 1 if they do not."""
+    say("\n".join(agreement.lines()))
+    if not agreement.agrees:
+        sys.exit(1)
 
-    width = max(map(len, FIGURES))
-    reasons = {name: entry.lacks(results) for name, entry in FIGURES.items()}
+
+def _plot_weights(folder: Path, kind: str | None, out: Path | None) -> None:
+    """Draw one figure of a file of weights, or list the figures."""
+    from spaceprobe.report.weights.figures import FIGURES, weight_figure_named
+    from spaceprobe.results.weight_results import load_weight_results
+
+    if kind is None:
+        loaded = load_weight_results(folder)
+        say(_figure_list({name: (entry.title, entry.lacks(loaded)) for name, entry in FIGURES.items()}))
+        return
+    entry = weight_figure_named(kind)
+    if out is None:
+        raise click.UsageError(f"--out is missing: name the figure's file, such as --out {kind}.pdf")
+    loaded = load_weight_results(folder)
+    reason = entry.lacks(loaded)
+    if reason is not None:
+        raise SettingsError(f"{loaded.name}: there is no figure {kind}: {reason}")
+    write_figure(entry.draw(loaded), out)
+    say(str(out))
+
+
+def _compare_weights(
+    configs: Sequence[str],
+    folders: Sequence[Path | None],
+    results: Path,
+    out: Path | None,
+    rtol: float | None,
+    *,
+    is_same_asked: bool,
+) -> None:
+    """Put two files of weights side by side, or say whether their results agree.
+
+    Raises:
+        SettingsError: one of the two is a study.
+    """
+    first, second = folders
+    if first is None or second is None:
+        other = next(config for config, folder in zip(configs, folders, strict=True) if folder is None)
+        _, study = find_started(other, results)
+        raise SettingsError(
+            f"{first or second} has the matrices of a file of weights, and {study} is a study: compare takes "
+            "two studies, or two folders of `spaceprobe lmd --weights`"
+        )
+    from spaceprobe.report.weights.comparison import make_weight_comparison, weight_comparison_lines
+    from spaceprobe.results.weight_results import load_weight_results
+
+    if is_same_asked:
+        from spaceprobe.results.agreement import compare_weight_results
+
+        _print_agreement(compare_weight_results(first, second, rtol))
+        return
+    a, b = load_weight_results(first), load_weight_results(second)
+    made = make_weight_comparison(a, b, out or results / f"compare-{a.name}-{b.name}")
+    say("\n".join(weight_comparison_lines(made)))
+
+
+def _figure_list(figures: Mapping[str, tuple[str, str | None]]) -> str:
+    """Return figures as lines, given their titles and why they are not there, None where they are."""
+    width = max(map(len, figures))
     return "\n".join(
-        f"{name:<{width}}  {entry.title}" + (f" (not there: {reason})" if (reason := reasons[name]) else "")
-        for name, entry in FIGURES.items()
+        f"{name:<{width}}  {title}" + (f" (not there: {reason})" if reason else "")
+        for name, (title, reason) in figures.items()
     )

@@ -53,11 +53,14 @@ def _file_parameters(file_input: FileInput) -> list[click.Option]:
     """Return the flag that names a file, and the flags that go with it."""
     path = click.Path(path_type=Path)
     named = click.Option([file_input.flag, "file"], type=path, metavar="FILE", help=file_input.summary)
+    plain = click.Option(
+        ["--no-report"], is_flag=True, default=None, help=f"With {file_input.flag}: do not make the page."
+    )
     numbers = [
         click.Option([option.name], type=click.IntRange(min=1), metavar="N", help=option.summary)
         for option in file_input.options
     ]
-    return [named, *numbers]
+    return [named, *numbers, plain]
 
 
 def _work_on_file(stage_name: str, file_input: FileInput, given: dict[str, Any], call: StudyCall) -> None:
@@ -65,10 +68,11 @@ def _work_on_file(stage_name: str, file_input: FileInput, given: dict[str, Any],
     path = given.pop("file")
     if path is None:
         needless = next(name for name, value in given.items() if value is not None)
-        raise click.UsageError(f"--{needless} goes with {file_input.flag} FILE")
+        raise click.UsageError(f"--{needless.replace('_', '-')} goes with {file_input.flag} FILE")
+    is_report_wanted = not given.pop("no_report")
     call.show_messages()
     context = click.get_current_context()
-    allowed = {"file", *given, "results", *(option.name for option in message_parameters())}
+    allowed = {"file", *given, "no_report", "results", *(option.name for option in message_parameters())}
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
         if parameter.name not in allowed and source is not click.core.ParameterSource.DEFAULT:
@@ -77,7 +81,21 @@ def _work_on_file(stage_name: str, file_input: FileInput, given: dict[str, Any],
             raise click.UsageError(f"{name} belongs to a study; {file_input.flag} takes a file without one")
     outcome = work_on_file(stage_name, file_input, path, call.results, given)
     say(outcome.text)
+    if is_report_wanted:
+        say(f"report   {_current_report(outcome.folder)}")
     for name, reason in outcome.failures.items():
         notify(f"Error: {name}: {reason}")
     if outcome.failures:
         sys.exit(1)
+
+
+def _current_report(folder: Path) -> Path:
+    """Return the page of a file's results, which is made unless it is up to date."""
+    from spaceprobe.report.up_to_date import is_current
+    from spaceprobe.study.layout import REPORT
+
+    if not is_current(folder):
+        from spaceprobe.report.weights.making import make_weight_report
+
+        return make_weight_report(folder).page
+    return folder / REPORT

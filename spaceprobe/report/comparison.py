@@ -84,6 +84,7 @@ def make_comparison(a: Results, b: Results, folder: Path) -> ComparisonReport:
             "title": "Differences",
             "svg": inline_svg(drawing["svg"], "differences", f"Differences. {caption.striptags()}"),
             "caption": caption,
+            "panels": (),
             "csvs": ["differences.csv"],
         },
         tables=[table_rows(numbers, spec) for spec in (DIFFERENCES, CORRELATION_DIFFERENCES, UNMATCHED)],

@@ -90,19 +90,21 @@ def _correlations(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber
     if predictor is None or not results.has("correlations"):
         return
     questions = (
-        (TRAINED, "none", "trained networks"),
-        (UNTRAINED, "none", "untrained networks"),
-        (TRAINED, "test_accuracy", "trained networks, given their test accuracy"),
+        (TRAINED, "none", "trained"),
+        (UNTRAINED, "none", "untrained"),
+        (TRAINED, "test_accuracy", "trained, given test accuracy"),
     )
     for state, given, networks in questions:
         rows = correlation_rows(results.frames, predictor, state, given=given)
         for at, row in _shown(rows).items():
             yield HeadlineNumber(
-                Markup("r of {} and row maxima of χ{}").format(_plainly(predictor), _at(numbers, row, at)),
+                Markup("r of {} and row maxima of χ, {}{}").format(
+                    _plainly(predictor), networks, _at(numbers, row, at)
+                ),
                 numbers.cell("correlations", row, "pearson"),
                 numbers.interval("correlations", row, "pearson_low", "pearson_high"),
-                Markup("{}; {}{}{}").format(
-                    networks, _sample(numbers, row), _doubt(numbers, row), _note(numbers, "correlations", row)
+                Markup("{}{}{}").format(
+                    _sample(numbers, row), _doubt(numbers, row), _note(numbers, "correlations", row)
                 ),
             )
 
@@ -129,9 +131,9 @@ def _note(numbers: Numbers, table: str, row: int) -> Markup:
 
 
 def _sample(numbers: Numbers, row: int) -> Markup:
-    """Describe what a correlation is over."""
+    """Describe what a correlation is over; the row's own note says where runs of all seeds are pooled."""
     if numbers.frames["correlations"].at[row, "interval"] == "Fisher z":
-        return Markup("{} runs pooled, as if they were independent").format(
+        return Markup("{} runs, as if they were independent").format(
             numbers.cell("correlations", row, "num_runs", "d")
         )
     return Markup("mean over {}").format(
@@ -219,17 +221,7 @@ def _why_no_correlation(results: Results, numbers: Numbers, predictor: str) -> M
 
 def run_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     """Yield sentences on how the study was run."""
-    facts = results.provenance
-    if facts:
-        yield Markup("spaceprobe <code>{}</code> at commit <code>{}</code>{}, torch <code>{}</code>.").format(
-            _fact(facts, "spaceprobe", "version"),
-            str(_fact(facts, "spaceprobe", "commit"))[:10],
-            ", edited since" if _fact(facts, "spaceprobe", "dirty") else "",
-            _fact(facts, "versions", "torch"),
-        )
-        yield Markup("Last started <code>{}</code> on <code>{}</code> with <code>{}</code> cores.").format(
-            _fact(facts, "started"), _fact(facts, "machine", "cpu"), _fact(facts, "machine", "cores")
-        )
+    yield from program_sentences(results.provenance)
     if results.has("folding_checks"):
         columns = results.frames["folding_checks"].columns
         where = {name: value for name, value in reading_values(results.frames).items() if name in columns}
@@ -243,6 +235,20 @@ def run_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     yield Markup(
         "Every number on this page is a cell of a CSV beside it, or a count, sum, extreme or median of some."
     )
+
+
+def program_sentences(facts: Mapping[str, Any]) -> Iterator[Markup]:
+    """Yield sentences on program and machine, given the facts of provenance.json; none where it is empty."""
+    if facts:
+        yield Markup("spaceprobe <code>{}</code> at commit <code>{}</code>{}, torch <code>{}</code>.").format(
+            _fact(facts, "spaceprobe", "version"),
+            str(_fact(facts, "spaceprobe", "commit"))[:10],
+            ", edited since" if _fact(facts, "spaceprobe", "dirty") else "",
+            _fact(facts, "versions", "torch"),
+        )
+        yield Markup("Last started <code>{}</code> on <code>{}</code> with <code>{}</code> cores.").format(
+            _fact(facts, "started"), _fact(facts, "machine", "cpu"), _fact(facts, "machine", "cores")
+        )
 
 
 def _counted(number: Markup, noun: str) -> Markup:
@@ -264,10 +270,11 @@ def _fact(facts: Mapping[str, Any], *names: str) -> Any:
 
 
 def failures(results: Results) -> list[dict[str, str]]:
-    """Return the runs that are not done in some stage: name, states, and why, as far as it is known."""
+    """Return the runs that are not done in some stage: label, name, states, and why, where it is known."""
     errors = dict(zip(results.frames["runs"]["run"], results.frames["runs"]["error"], strict=True))
     return [
         {
+            "label": status.label,
             "run": status.run,
             "states": ", ".join(
                 f"{stage} {state}" for stage, state in status.states.items() if state != "done"

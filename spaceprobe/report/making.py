@@ -12,7 +12,9 @@ from spaceprobe.report.answers import ANSWERS, answer_tables
 from spaceprobe.report.drawing.style import render
 from spaceprobe.report.figures import FIGURES
 from spaceprobe.report.numbers import FIGURES_FOLDER, Numbers
-from spaceprobe.report.page.page import study_page
+from spaceprobe.report.page.page import PAIRS, study_page
+from spaceprobe.report.page.pair_panels import TABLE as CLASS_PAIRS
+from spaceprobe.report.page.pair_panels import class_pair_table
 from spaceprobe.report.up_to_date import note_report, sources
 from spaceprobe.results.missing import by_reason
 from spaceprobe.results.results import Results, load_results
@@ -61,8 +63,7 @@ def make_report(study: Study, folder: Path) -> Report:
     drawings = {}
     for name, entry in FIGURES.items():
         if name in missing:
-            for suffix in SUFFIXES:
-                _remove(folder / FIGURES_FOLDER / f"{name}.{suffix}")
+            remove_figure(folder, name)
             continue
         figure = entry.draw(results)
         for suffix in SUFFIXES:
@@ -71,6 +72,8 @@ def make_report(study: Study, folder: Path) -> Report:
             if suffix == "svg":
                 drawings[name] = data
     of_report = example_tables(results, missing) | answer_tables(results)
+    if PAIRS in drawings:
+        of_report[CLASS_PAIRS] = class_pair_table(results)
     for table, frame in of_report.items():
         write_csv(folder / FIGURES_FOLDER / f"{table}.csv", frame)
     for table in {entry.table for entry in ANSWERS.values()} - {*of_report}:
@@ -90,6 +93,12 @@ def example_tables(results: Results, missing: Mapping[str, str]) -> dict[str, pd
     if "cantor-path" not in missing:
         tables |= results.cantor.tables()
     return tables
+
+
+def remove_figure(folder: Path, name: str) -> None:
+    """Remove an earlier report's figure that this one does not have."""
+    for suffix in SUFFIXES:
+        _remove(folder / FIGURES_FOLDER / f"{name}.{suffix}")
 
 
 def _remove(path: Path) -> None:

@@ -45,7 +45,7 @@ class Numbers:
 
     def __init__(
         self,
-        study: Study,
+        study: Study | None,
         frames: Mapping[str, pd.DataFrame],
         of_examples: Mapping[str, pd.DataFrame] | None = None,
         elsewhere: Path | None = None,
@@ -53,7 +53,7 @@ class Numbers:
         """Take tables as they are in their CSVs, rows numbered from 0.
 
         Args:
-            study: the study.
+            study: the study; None for a file of weights, which has no settings.
             frames: its tables.
             of_examples: tables of example paths and of answers, which lie in the folder of the figures.
             elsewhere: the folder of the tables, if it is not the page's.
@@ -67,11 +67,6 @@ class Numbers:
         """Return a table, runs.csv in the order of the sweep; None where there is none."""
         frame = self.frames.get(name)
         return in_sweep_order(frame, self._study) if name == "runs" and frame is not None else frame
-
-    def run_label(self, name: str) -> str:
-        """Return the label of a run, such as ``2x30 · lr 0.003 · seed 0``; its name without a study."""
-        runs = [] if self._study is None else expand(self._study)
-        return next((run.label for run in runs if run.name == name), name)
 
     def csv_path(self, table: str) -> str:
         """Return where the CSV of a table lies, relative to the page."""
@@ -145,8 +140,25 @@ class Numbers:
             return int(values.nunique())
         return float(cast(float, getattr(values, of)()))
 
+    def run(self, name: str) -> Markup:
+        """Return the label of a run of the study and its name.
+
+        Raises:
+            ValueError: there is no study.
+        """
+        if self._study is None:
+            raise ValueError(f"{name}: there is no study, so there are no runs")
+        (label,) = [run.label for run in expand(self._study) if run.name == name]
+        return Markup("<code>{}</code> (<code>{}</code>)").format(label, name)
+
     def setting(self, key: str) -> Markup:
-        """Return a setting by its dotted key, or the values that it is swept over."""
+        """Return a setting by its dotted key, or the values that it is swept over.
+
+        Raises:
+            ValueError: there is no study.
+        """
+        if self._study is None:
+            raise ValueError(f"{key}: there is no study, so there are no settings")
         swept = self._study.axes.get(key)
         values = [value_of(self._study.sections, key)] if swept is None else swept
         texts = [
@@ -195,4 +207,4 @@ def _formatted(value: Any, spec: str) -> str:
 
 
 def _plain(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return ",".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)

@@ -13,6 +13,7 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.results.cells import TableAgreement, compare_cells
 from spaceprobe.results.declared import TABLES
 from spaceprobe.results.settings_differences import DATA_ROOT, SettingDifference, key_differences
+from spaceprobe.stages.lmd.tables import OF_A_FILE
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.layout import PROVENANCE, table_path
@@ -134,6 +135,25 @@ def compare_results(a: tuple[Study, Path], b: tuple[Study, Path], rtol: float | 
         origins=_origins(a[1], b[1]),
         rtol=rtol,
     )
+
+
+def compare_weight_results(a: Path, b: Path, rtol: float | None = None) -> Agreement:
+    """Return how far the results of two files of weights agree; the names of the files do not matter.
+
+    Args:
+        a: the folder of the first.
+        b: the folder of the second.
+        rtol: a relative tolerance for all numbers, in place of those that columns declare.
+
+    Raises:
+        SpaceprobeError: a table cannot be read.
+    """
+    tables = []
+    for table in OF_A_FILE:
+        first, second = (_read_text(table_path(folder, table.name)) for folder in (a, b))
+        of_one_run = second.assign(run=first["run"].iloc[0]) if len(first) else second
+        tables.append(compare_cells(table, first, of_one_run, (), rtol))
+    return Agreement(names=(str(a), str(b)), tables=tables, origins=_origins(a, b), rtol=rtol)
 
 
 def _table_lines(table: TableAgreement) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The paths that a study's report shows: the most folded one of its deepest network, and CantorNet's."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.folding import Method, space_folding, trace_path, walk_paths
 from spaceprobe.folding.plane import see_plane
 from spaceprobe.networks.cantornet import cantornet
@@ -18,6 +19,7 @@ from spaceprobe.networks.threads import one_thread
 from spaceprobe.results.cantor import END, START
 from spaceprobe.results.paths import images_between, path_frame
 from spaceprobe.results.readings import matching, shown_reading
+from spaceprobe.results.results import load_results
 from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun, open_run
 from spaceprobe.stages.fold.endpoints.class_pairs import ClassPair
 from spaceprobe.study.config import Study
@@ -148,8 +150,7 @@ def _most_folded(frames: Mapping[str, pd.DataFrame]) -> "pd.Series | str":
     folding, runs = frames.get("folding"), frames.get("runs")
     if folding is None or runs is None or folding.empty:
         return "no folding was measured"
-    folding = matching(folding, shown_reading(frames))
-    rows = folding[(folding["measure"] == "chi") & folding["method"].isin(EXACT)].dropna(subset="max")
+    rows = _exact_rows(frames)
     if rows.empty:
         return "no path was walked exactly (folding.method), so there is none to show region by region"
     done = runs[(runs["status"] == "done") & runs["run"].isin(rows["run"])]
@@ -160,6 +161,47 @@ def _most_folded(frames: Mapping[str, pd.DataFrame]) -> "pd.Series | str":
     rows = rows[rows["epoch"] == rows["epoch"].max()]
     largest: pd.Series = rows.iloc[int(rows["max"].to_numpy(float).argmax())]
     return largest
+
+
+@one_thread()
+def most_folded_path(study: Study, run: TrainedRun, asked_epoch: str, pair: str) -> tuple[int, int]:
+    """Return the numbers of the test images between which a network folds most, of those of a class pair.
+
+    Args:
+        study: the study.
+        run: the network's run.
+        asked_epoch: see `TrainedRun.epoch`.
+        pair: the classes, such as ``3-8``.
+
+    Raises:
+        SettingsError: it is not a pair of classes.
+        SpaceprobeError: its paths were not walked exactly at that epoch, or the results do not match.
+    """
+    found = re.fullmatch(r"([0-9]{1,6})-([0-9]{1,6})", pair, re.ASCII)
+    if found is None:
+        raise SettingsError(f"--pair {pair}: expected the classes at the start and the end, such as 3-8")
+    classes, epoch = (int(found[1]), int(found[2])), run.epoch(asked_epoch)
+    frames = load_results(study, run.parts.folder).frames
+    rows = _exact_rows(frames) if "folding" in frames else None
+    if rows is not None:
+        rows = rows[(rows["run"] == run.run.name) & (rows["epoch"] == epoch)]
+        rows = rows[(rows["source_class"] == classes[0]) & (rows["target_class"] == classes[1])]
+    if rows is None or rows.empty:
+        raise SpaceprobeError(
+            f"--pair {pair}: no path of it was walked exactly through {run.run.name} at epoch {epoch} "
+            "(folding.pairs, folding.method, folding.epoch); choose a pair of folding.csv, or name two "
+            "images with --from and --to"
+        )
+    ends = _find_path(run, run.network(epoch), rows.iloc[0])
+    if isinstance(ends, str):
+        raise SpaceprobeError(ends)
+    return ends[0].number, ends[1].number
+
+
+def _exact_rows(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of folding.csv with the largest χ of paths that were walked exactly, of one reading."""
+    folding = matching(frames["folding"], shown_reading(frames))
+    return folding[(folding["measure"] == "chi") & folding["method"].isin(EXACT)].dropna(subset="max")
 
 
 def _find_path(run: TrainedRun, network: nn.Module, row: "pd.Series") -> tuple[PathEnd, PathEnd, int] | str:

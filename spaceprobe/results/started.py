@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.results.weight_folders import find_weights
 from spaceprobe.study.config import Study, load_study
 from spaceprobe.study.config.finding import check_name, find_config, study_name
 from spaceprobe.study.config.problems import ConfigError
@@ -26,6 +27,12 @@ def find_started(config: str | None, results: Path) -> tuple[Study, Path]:
     own = _folder_of(config)
     if own is not None:
         return _load(own / STUDY_FILE, name_of_folder(own)), own
+    of_weights = find_weights(config, results)
+    if of_weights is not None:
+        raise SettingsError(
+            f"{of_weights}: has the matrices of a file of weights, not a study; `spaceprobe report`, `plot` "
+            "and `compare` take it"
+        )
     name = study_name(config)
     folder = results / name
     if not name or not _is_file(folder / STUDY_FILE):
@@ -51,7 +58,7 @@ def kept_folder(config: str | None) -> Path | None:
 
 
 def name_of_folder(folder: Path) -> str:
-    """Return the name of the study whose folder of results it is, also where it is given as ``.``."""
+    """Return the name of a folder of results, which is the study's, also where it is given as ``.``."""
     return Path(os.path.abspath(folder)).name  # noqa: PTH100  # a link keeps its name
 
 

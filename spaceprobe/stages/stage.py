@@ -219,10 +219,12 @@ class FileOutcome:
     """The outcome of the work on a file.
 
     Attributes:
+        folder: its folder of results.
         text: what the command prints.
         failures: why there is no result, by the name of what has none (a matrix).
     """
 
+    folder: Path
     text: str
     failures: Mapping[str, str]
 
@@ -231,6 +233,7 @@ class OpenedFile(Protocol):
     """A user's file that a stage has read.
 
     Attributes:
+        facts: what provenance.json says about it: its path, its digest, options.
         name: of its folder of results, another one for other content.
         parts: its parts, in order.
         part_pattern: a regular expression of the paths of parts, those of calls with other options included.
@@ -239,6 +242,7 @@ class OpenedFile(Protocol):
     name: str
     parts: Sequence[Part]
     part_pattern: str
+    facts: Mapping[str, Any]
 
     def compute(self, part: Part) -> PartContent:
         """Return the content of a part; its record holds rows of tables by the table's name."""

@@ -1,6 +1,8 @@
 """Let a stage work on a file of the user's own, without a study: its parts, its tables, what it prints."""
 
+import json
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,9 +10,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from spaceprobe.files import ResultsError
+from spaceprobe.files import ResultsError, write_whole
 from spaceprobe.stages.stage import FileInput, FileOutcome, OpenedFile, Part
 from spaceprobe.study.code_version import source_version
+from spaceprobe.study.layout import PROVENANCE
+from spaceprobe.study.provenance import provenance
 from spaceprobe.study.storage.part_files import StoredPart, read_part, write_part
 from spaceprobe.tables.frames import build_frame, write_csv
 
@@ -41,7 +45,12 @@ def work_on_file(
     folder = results / file.name
     progress = tqdm(file.parts, desc=stage_name, unit=file_input.unit, disable=None)
     code = source_version(file_input.open.__module__)
-    finished = [_finished(file, folder, part, code) for part in progress]
+    finished = []
+    is_idle = True
+    for part in progress:
+        result, is_stored = _finished(file, folder, part, code)
+        finished.append(result)
+        is_idle = is_idle and is_stored
     records = [record for record, _ in finished]
     tabulated = file_input.tabulate(records)
     for table in file_input.tables:
@@ -55,20 +64,33 @@ def work_on_file(
                 f"{leftover}: belongs to an earlier call and cannot be removed ({error.strerror}); remove it "
                 "or give another folder with --results"
             ) from error
+    _note_provenance(folder / PROVENANCE, file_input.flag.removeprefix("--"), file, is_idle=is_idle)
     text = file_input.present(file, records, folder)
     errors = zip(file.parts, finished, strict=True)
-    return FileOutcome(text, {file.title(part): error for part, (_, error) in errors if error})
+    return FileOutcome(folder, text, {file.title(part): error for part, (_, error) in errors if error})
 
 
-def _finished(file: OpenedFile, folder: Path, part: Part, code: str) -> Result:
-    """Return the result of a part, which is stored when this returns."""
+def _finished(file: OpenedFile, folder: Path, part: Part, code: str) -> tuple[Result, bool]:
+    """Return the result of a part, which is stored when this returns, and whether it was already."""
     stored = read_part(folder, part, code)
     if isinstance(stored, StoredPart):
-        return stored.content.record, stored.content.error
+        return (stored.content.record, stored.content.error), True
     start = time.perf_counter()
     content = file.compute(part)
     write_part(folder, part, content, time.perf_counter() - start, code)
-    return content.record, content.error
+    return (content.record, content.error), False
+
+
+def _note_provenance(path: Path, name: str, file: OpenedFile, *, is_idle: bool) -> None:
+    """Write where the results come from, unless nothing was computed and it is written already.
+
+    Raises:
+        ResultsError: it cannot be written.
+    """
+    if not (is_idle and path.is_file()):
+        facts = {name: dict(file.facts), **provenance(sys.argv)}
+        text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+        write_whole(path, text.encode(errors="backslashreplace"))
 
 
 def _leftovers(file: OpenedFile, folder: Path) -> Iterator[Path]:

@@ -100,7 +100,7 @@ _NO_TIME: Mapping[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
-_TITLE = re.compile(r'<g id="title: ([^"]*)">')  # matplotlib has escaped what is in the attribute
+_TITLE = re.compile(r'<g id="title(?: #([a-z0-9-]+))?: ([^"]*)">')  # matplotlib escaped the attribute
 _NOT_IN_XML = re.compile(r"[\x00-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -182,7 +182,12 @@ def render(figure: Figure, kind: str) -> bytes:
         getattr(canvas, f"print_{kind}")(file, metadata=_NO_TIME[kind])
     if kind != "svg":
         return file.getvalue()
-    return _TITLE.sub(r"<g><title>\1</title>", file.getvalue().decode()).encode()
+    return _TITLE.sub(_with_title, file.getvalue().decode()).encode()
+
+
+def _with_title(found: re.Match[str]) -> str:
+    link = "" if found[1] is None else f' data-link="{found[1]}"'
+    return f"<g{link}><title>{found[2]}</title>"
 
 
 def _settle(figure: Figure) -> None:
@@ -202,9 +207,14 @@ def _settle(figure: Figure) -> None:
         axes.set_position((left, bottom, width, height), which="original")
 
 
-def titled(text: str) -> str:
-    """Return the ``gid`` that gives a part of a figure a title in SVGs, of any text."""
-    return f"title: {_NOT_IN_XML.sub('?', text)}"
+def titled(text: str, link: str | None = None) -> str:
+    """Return the ``gid`` that gives a part of a figure a title in SVGs.
+
+    Args:
+        text: the title, any text.
+        link: of lower-case letters, digits and dashes, what the part leads to in a page; None for nothing.
+    """
+    return f"title{'' if link is None else f' #{link}'}: {_NOT_IN_XML.sub('?', text)}"
 
 
 def sequence_colors(count: int) -> list[tuple[float, float, float, float]]:

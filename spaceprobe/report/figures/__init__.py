@@ -5,13 +5,17 @@ says so. `render` gives a figure as a file of one of `FORMATS`.
 """
 
 from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from spaceprobe.errors import SettingsError
+from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.registry import read_entries
 from spaceprobe.report.drawing.style import FORMATS, render
 from spaceprobe.report.entry import FigureEntry
+from spaceprobe.results.readings import DECLARED
 
 FILES = (
     "depth",
@@ -40,7 +44,40 @@ FILES = (
 FIGURES = read_entries(__name__, FILES, FigureEntry)
 """All figures by name, in the order of the page."""
 
-FUNCTIONS = {entry.function.__name__: entry.function for entry in FIGURES.values()}
+
+def _checked(entry: FigureEntry) -> Callable[..., Figure]:
+    """Return the function of a figure that calls a table which lacks a column by its name.
+
+    Its tables are anyone's: hand-made ones need the columns that are drawn only, and those that an earlier
+    version wrote may lack one.
+    """
+
+    @wraps(entry.function)
+    def draw(*args: Any, **kwargs: Any) -> Figure:
+        try:
+            return entry.function(*args, **kwargs)
+        except KeyError as error:
+            given = dict(zip(signature(entry.function).parameters, args, strict=False)) | kwargs
+            for name, parameter in zip(entry.tables, signature(entry.function).parameters, strict=False):
+                frame, table = given.get(parameter), DECLARED.get(name)
+                if frame is None or table is None:
+                    continue
+                lacking = [
+                    column
+                    for column in table.names
+                    if column not in frame.columns and f"'{column}'" in str(error)
+                ]
+                if lacking:
+                    raise SpaceprobeError(
+                        f"{name}: lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}, which "
+                        "tables of this version have; `spaceprobe run` computes it again"
+                    ) from error
+            raise
+
+    return draw
+
+
+FUNCTIONS = {entry.function.__name__: _checked(entry) for entry in FIGURES.values()}
 """The functions that draw them, by name: attributes of this module as well."""
 
 __all__ = ["FORMATS", "render", *FUNCTIONS]

@@ -136,7 +136,8 @@ def _heat_map(axes: Axes, values: pd.Series, classes: Sequence[int], scale: Norm
             hatch=None if has_value else "xxxx",
             linewidth=0.3,
             gid=titled(
-                f"{name}, {source} → {target}: {format_number(value) if has_value else 'no folded path'}"
+                f"{name}, {source} → {target}: {format_number(value) if has_value else 'no folded path'}",
+                link=f"pair-{source}-{target}",
             ),
         )
         axes.add_artist(cell)

@@ -143,10 +143,10 @@ def _caption(numbers: Numbers) -> Markup:
         for end in ("source", "target")
     ]
     which = sentence(
-        "From test image {} to {} through <code>{}</code>: the path with the largest χ of this network, the "
+        "From test image {} to {} through {}: the path with the largest χ of this network, the "
         "first of the deepest. ",
         *ends,
-        numbers.run_label(str(numbers.frames["example"].at[0, "run"])),
+        numbers.run(str(numbers.frames["example"].at[0, "run"])),
     )
     return which + flips_caption(numbers, "example_path")
 

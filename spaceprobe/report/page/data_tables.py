@@ -6,27 +6,51 @@ import pandas as pd
 from markupsafe import Markup
 
 from spaceprobe.report.numbers import Numbers, rows_where
+from spaceprobe.report.page.run_names import RunNames
 from spaceprobe.report.page.table_specs import TableSpec
 from spaceprobe.results.readings import DECLARED
+
+WORDS = ("note", "reason", "error")
+"""Columns of sentences."""
 
 MAX_ROWS = 400
 """Chosen: of a table in a page; the CSV has all."""
 
 
-def table_rows(numbers: Numbers, spec: TableSpec) -> dict[str, Any]:
-    """Return what the template of a page needs of a table: heads, rows of cells, and their numbers."""
+LABEL = "network"
+"""The head of the column of labels, which stands before that of the names of runs."""
+
+
+def table_rows(numbers: Numbers, spec: TableSpec, names: RunNames | None = None) -> dict[str, Any]:
+    """Return what the template of a page needs of a table: heads, rows of cells, and their numbers.
+
+    Args:
+        numbers: those of the page.
+        spec: which rows and columns to show.
+        names: of runs, which give the rows their order, and runs their labels; None for its own order.
+    """
     frame = numbers.frames[spec.table]
     rows = rows_where(frame, spec.where)
     if spec.numbers_only:
         rows = rows.dropna(subset=[*spec.numbers_only])
+    if names is not None:
+        rows = names.in_sweep_order(rows)
     columns = _columns(frame, rows, spec)
     first_rows = rows.index[:MAX_ROWS]
+    heads = [{"text": name, "kind": _kind(frame, column)} for column, name in columns.items()]
+    cells = [[_cell(numbers, spec, int(row), column) for column in columns] for row in first_rows]
+    if names is not None and "run" in columns:
+        place = [*columns].index("run")
+        heads.insert(place, {"text": LABEL, "kind": "label"})
+        for row, of_row in zip(first_rows, cells, strict=True):
+            run = str(frame.at[row, "run"])
+            of_row[place : place + 1] = [Markup("{}").format(names.labels.get(run, "–")), names.linked(run)]
     return {
         "id": f"table-{spec.table}",
         "title": spec.title,
-        "csv": f"{spec.table}.csv",
-        "heads": [{"text": name, "kind": _kind(frame, column)} for column, name in columns.items()],
-        "rows": [[_cell(numbers, spec, int(row), column) for column in columns] for row in first_rows],
+        "csv": numbers.csv_path(spec.table),
+        "heads": heads,
+        "rows": cells,
         "num_rows": len(rows),
         "num_shown": len(first_rows),
     }
@@ -38,9 +62,11 @@ def _columns(frame: pd.DataFrame, rows: pd.DataFrame, spec: TableSpec) -> dict[s
     for column, name in spec.columns.items():
         if column == "*":
             columns |= {other: other.replace("_", " ") for other in _swept(frame, spec)}
-        elif column in ("activation", "dataset", "method", "num_points"):
+        elif column in ("activation", "dataset", "method", "num_points", "at"):
             if column in rows and rows[column].nunique(dropna=False) > 1:
                 columns[column] = name
+        elif column in WORDS and column in rows and rows[column].isna().all():
+            continue  # an empty column takes room from the numbers
         elif column in frame or f"{column}_mean" in frame:
             columns[column] = name
     return columns
@@ -56,7 +82,7 @@ def _kind(frame: pd.DataFrame, column: str) -> str:
     """Return what a column's cells look like: numbers, sentences, or neither."""
     if _is_number(frame, column):
         return "number"
-    return "words" if column in ("note", "reason", "error") else ""
+    return "words" if column in WORDS else ""
 
 
 def _is_number(frame: pd.DataFrame, column: str) -> bool:

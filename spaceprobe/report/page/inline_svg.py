@@ -1,6 +1,7 @@
 """Figures in a page: SVG inside the HTML, in the colours of the page."""
 
 import re
+from collections.abc import Collection
 from html import escape
 
 import matplotlib as mpl
@@ -37,6 +38,7 @@ _VIEW = re.compile(r'viewBox="[^"]*"')
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _COLOR = re.compile("|".join(map(re.escape, VARIABLES)), re.IGNORECASE)
 _ID = re.compile(r'(\bid="|\bxlink:href="#|\bhref="#|url\(#)')
+_LINKED = re.compile(r'<g data-link="([^"]*)">(.*?)</g>', re.DOTALL)
 _NOT_PRINTED = re.compile(r"\n\s*")
 
 
@@ -57,15 +59,17 @@ def _dark_lines() -> dict[str, str]:
 DARK_LINES = _dark_lines()
 
 
-def inline_svg(svg: bytes, name: str, label: str) -> Markup:
+def inline_svg(svg: bytes, name: str, label: str, links: Collection[str] = ()) -> Markup:
     """Return an SVG that matplotlib wrote, ready to be put into a page.
 
-    Its identifiers begin with its name, since a page has several figures; its colours are the page's.
+    Its identifiers begin with its name, since a page has several figures; its colours are the page's. A part
+    that `spaceprobe.report.drawing.style.titled` gave a link leads there, where the page has it.
 
     Args:
         svg: the file.
         name: of the figure, unique in the page.
         label: for readers who do not see it.
+        links: the identifiers, without the name, of what the page has for parts to lead to.
     """
     text = svg.decode()
     opening = _OPENING.search(text)
@@ -73,6 +77,11 @@ def inline_svg(svg: bytes, name: str, label: str) -> Markup:
     if opening is None or view is None:
         raise ValueError(f"{name}: is not an SVG of matplotlib")
     body = _METADATA.sub("", text[opening.end() :])
+    # Out of the order of tabs, since there may be a thousand: a list below the figure has the same links.
+    body = _LINKED.sub(
+        lambda part: f'<a href="#{part[1]}" tabindex="-1">{part[2]}</a>' if part[1] in links else part[0],
+        body,
+    )
     body = _ID.sub(rf"\g<1>{name}-", body)
     for color in DARK_LINES:
         if f"stroke: {color}" in body:  # a line or a marker, not a cell whose colour is a number

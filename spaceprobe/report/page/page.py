@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -21,13 +21,19 @@ from spaceprobe.report.headline import (
 )
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.report.page.answers import answer_blocks
+from spaceprobe.report.page.citations import CITATIONS
 from spaceprobe.report.page.data_tables import table_rows
 from spaceprobe.report.page.inline_svg import DARK_LINES, inline_svg, line_variable
+from spaceprobe.report.page.pair_panels import pair_panels
+from spaceprobe.report.page.run_names import RunNames, run_names
 from spaceprobe.report.page.table_specs import ARCHITECTURES, CORRELATIONS, LAYERS, RUNS
 from spaceprobe.results.results import Results
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{}'"
 """Only our own script runs in a page, whatever gets into it, and nothing is fetched."""
+
+PAIRS = "class-pairs"
+"""The figure whose cells lead to the numbers of a class pair."""
 
 TABLES = {"folding": (ARCHITECTURES, CORRELATIONS), "matrices": (LAYERS,), "training": (RUNS,)}
 """The tables that stand at the end of a section."""
@@ -44,8 +50,11 @@ def study_page(
         drawings: the figures as SVG, by name.
         missing: why the other figures are not there, by name.
     """
+    names = run_names(results)
+    panels = pair_panels(numbers, results, names.labels)
     sections = [
-        _section(name, title, results, numbers, drawings, missing) for name, title in SECTIONS.items()
+        _section(name, title, results, numbers, drawings, missing, names, panels)
+        for name, title in SECTIONS.items()
     ]
     return render_page(
         "study.html",
@@ -55,10 +64,12 @@ def study_page(
         absent=list(missing_sentences(results, numbers)),
         how_run=list(run_sentences(results, numbers)),
         answers=answer_blocks(numbers, drawings.keys()),
-        failures=failures(results),
+        failures=[{**failure, "name": names.linked(failure["run"])} for failure in failures(results)],
+        has_folding="fold" in results.study.stages,
+        citations=CITATIONS,
         warnings=results.warnings,
         sections=sections,
-        provenance=list(_flat(results.provenance)),
+        provenance=list(flat_facts(results.provenance)),
         study_text=results.study_text,
     )
 
@@ -86,15 +97,19 @@ def _section(
     numbers: Numbers,
     drawings: Mapping[str, bytes],
     missing: Mapping[str, str],
+    names: RunNames,
+    panels: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return what the template needs of a section: its figures, its tables, and what is missing."""
     specs = [spec for spec in TABLES.get(name, ()) if results.has(spec.table)]
-    tables = [(spec, table_rows(numbers, spec)) for spec in specs]
+    tables = [(spec, table_rows(numbers, spec, names)) for spec in specs]
     return {
         "id": f"section-{name}",  # since a figure may have the name of its section
         "title": title,
         "figures": [
-            _figure(entry, numbers, drawings[entry.name]) for entry in _of(name) if entry.name in drawings
+            _figure(entry, numbers, drawings[entry.name], panels if entry.name == PAIRS else ())
+            for entry in _of(name)
+            if entry.name in drawings
         ],
         "tables": [table for _, table in tables if table["rows"]],
         "missing": [
@@ -108,7 +123,9 @@ def _of(section: str) -> list[FigureEntry]:
     return [entry for entry in FIGURES.values() if entry.section == section]
 
 
-def _figure(entry: FigureEntry, numbers: Numbers, svg: bytes) -> dict[str, Any]:
+def _figure(
+    entry: FigureEntry, numbers: Numbers, svg: bytes, panels: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     caption = entry.caption_of(numbers)
     label = f"{entry.title}. {caption.striptags()}"
     tables = sorted(
@@ -117,17 +134,19 @@ def _figure(entry: FigureEntry, numbers: Numbers, svg: bytes) -> dict[str, Any]:
     return {
         "id": entry.name,
         "title": entry.title,
-        "svg": inline_svg(svg, entry.name, label),
+        "svg": inline_svg(svg, entry.name, label, {panel["id"] for panel in panels}),
+        "panels": [{**panel, "id": f"{entry.name}-{panel['id']}"} for panel in panels],
         "caption": caption,
         "csvs": [numbers.csv_path(table) for table in tables],
     }
 
 
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flat_facts(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return the facts of a provenance.json as pairs of texts, those inside of others with both names."""
     rows = []
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{name} · ")
+            rows += flat_facts(value, f"{prefix}{name} · ")
         elif isinstance(value, list):
             rows.append((f"{prefix}{name}", " ".join(map(str, value)) or "none"))
         else:

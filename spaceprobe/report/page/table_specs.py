@@ -95,11 +95,6 @@ RUNS = TableSpec(
     title="Runs",
     columns={
         "run": "run",
-        "architecture": "architecture",
-        "activation": "activation",
-        "dataset": "dataset",
-        "seed": "seed",
-        "*": "",
         "num_parameters": "parameters",
         "train_loss": "training loss",
         "train_accuracy": "training accuracy",
@@ -200,4 +195,86 @@ UNMATCHED = TableSpec(
     },
     where={},
     formats={},
+)
+
+FILE_LAYERS = TableSpec(
+    table="lmd_layers",
+    title="Matrices",
+    columns={
+        "layer": "number",
+        "name": "name",
+        "kind": "kind",
+        "num_outputs": "outputs",
+        "num_inputs": "inputs",
+        "rank": "rank",
+        "rule": "rule",
+        "spectral_norm": "σ₁",
+        "stable_rank": "stable rank",
+        "truncation_error": "truncation error",
+        "reconstruction_error": "reconstruction error",
+        "valid": "valid",
+        "reason": "reason",
+    },
+    where={},
+    formats={"reconstruction_error": ".1e", "stable_rank": ".2f"},
+)
+"""This table and the next two are of a file of weights."""
+
+FILE_RANKS = TableSpec(
+    table="lmd_ranks",
+    title="Ranks by rule",
+    columns={
+        "layer": "number",
+        "name": "name",
+        "rule": "rule",
+        "rank": "rank",
+        "value": "unrounded",
+        "default": "default",
+    },
+    where={"valid": True},
+    formats={},
+    empty="no rule is valid; in lmd_ranks.csv the column reason says why",
+)
+
+FILE_TAILS = TableSpec(
+    table="lmd_tails",
+    title="Power-law tails and norms",
+    columns={
+        "layer": "number",
+        "name": "name",
+        "exponent": "exponent",
+        "standard_error": "standard error",
+        "ks_distance": "KS distance",
+        "num_tail": "in the tail",
+        "log_norm": "log₁₀ of the squared norm",
+        "log_spectral_norm": "log₁₀ of λ₁",
+        "valid": "valid",
+        "reason": "reason",
+    },
+    where={},
+    formats={},
+)
+
+MATRICES = TableSpec(
+    table="matrices",
+    title="Matrices by name, second file minus first",
+    columns={
+        "name": "name",
+        "rank_a": "rank, first",
+        "rank_b": "rank, second",
+        "rank_difference": "difference of rank",
+        "spectral_norm_a": "σ₁, first",
+        "spectral_norm_b": "σ₁, second",
+        "spectral_norm_difference": "difference of σ₁",
+        "stable_rank_a": "stable rank, first",
+        "stable_rank_b": "stable rank, second",
+        "stable_rank_difference": "difference of stable rank",
+        "note": "note",
+    },
+    where={},
+    formats={
+        "rank_difference": "+.0f",
+        "spectral_norm_difference": "+.3g",
+        "stable_rank_difference": "+.3g",
+    },
 )

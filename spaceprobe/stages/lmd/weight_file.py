@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import file_digest
 from spaceprobe.stages.stage import Part, PartContent
-from spaceprobe.weights.quoting import quote_if_needed
+from spaceprobe.weights.quoting import path_text, quote_if_needed
 
 if TYPE_CHECKING:
     from spaceprobe.stages.lmd.matrix import Decomposition
@@ -59,6 +59,7 @@ class WeightFile:
         parts: one for each matrix.
         part_pattern: a regular expression of the files of parts.
         skipped: what is not a matrix, in words; empty for nothing.
+        facts: what provenance.json says about the file.
     """
 
     part_pattern = r"factors/[0-9]{4,}\.npz"
@@ -75,6 +76,12 @@ class WeightFile:
         self.path = path
         self.name = f"weights-{stem[:80]}-{digest[:6]}"
         self.skipped = skipped
+        self.facts: Mapping[str, Any] = {
+            "path": path_text(path),
+            "sha256": digest,
+            **options,
+            "skipped": skipped,
+        }
         self.parts: Sequence[Part] = [
             Part(f"factors/{number:04d}.npz", {"sha256": digest, "name": matrix.name, **options}, amount=1)
             for number, matrix in enumerate(matrices)

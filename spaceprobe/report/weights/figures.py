@@ -1,0 +1,269 @@
+"""The figures of a file of weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from spaceprobe.errors import SettingsError
+from spaceprobe.report.drawing.marks import (
+    grid_figure,
+    legend_above,
+    log_scale,
+    name_below,
+    sequence_looks,
+    short,
+)
+from spaceprobe.report.drawing.style import BLUE, MUTED, new_figure, styled, titled
+from spaceprobe.report.entry import sentence
+from spaceprobe.report.numbers import Numbers
+from spaceprobe.results.groups import MAX_GROUPS, choose
+from spaceprobe.results.weight_folders import LAYERS
+from spaceprobe.results.weight_results import WeightResults
+
+MAX_NAMED = 24
+"""Matrices with their names at an axis; of more, their numbers. Chosen."""
+
+MAX_KINDS = 4
+"""There are so many kinds of matrices; a table of another program may have more."""
+
+RULES = {
+    "participation": "participation",
+    "entropy": "entropy",
+    "energy90": "90 % of the energy",
+    "energy99": "99 % of the energy",
+    "stable_rank": "stable rank",
+}
+"""Rules that need nothing but singular values, from few components to many, and what figures call them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightFigure:
+    """A figure of a file of weights.
+
+    Attributes:
+        name: what `spaceprobe plot` calls it.
+        title: its heading.
+        function: draws the tables that it needs, in their order.
+        needs: the tables.
+        unless: why a file whose tables have rows cannot have it all the same; None where it can.
+        caption: how to read it, and what it shows.
+    """
+
+    name: str
+    title: str
+    function: Callable[..., Figure]
+    needs: tuple[str, ...]
+    unless: Callable[[WeightResults], str | None]
+    caption: Callable[[Numbers], Markup]
+
+    def lacks(self, results: WeightResults) -> str | None:
+        """Return why a file cannot have the figure; None where it can."""
+        if not results.has(*self.needs):
+            return "no matrix was decomposed"
+        return self.unless(results)
+
+    def draw(self, results: WeightResults) -> Figure:
+        """Draw the figure of a file that does not lack it."""
+        with styled():
+            return self.function(*(results.frames[name] for name in self.needs))
+
+
+def weight_spectra(spectrum: pd.DataFrame) -> Figure:
+    """Draw the singular values of the matrices, a panel for each kind, on log scales; 0 has no place.
+
+    Args:
+        spectrum: lmd_spectrum.csv of a file of weights.
+    """
+    rows = spectrum[(spectrum["basis"] == "svd") & (spectrum["value"] > 0)]
+    kinds = [*dict.fromkeys(rows["kind"])][:MAX_KINDS]
+    notes = []
+    with styled():
+        figure = grid_figure(len(kinds), 1, height=2.5)
+        for axes, kind in zip(figure.axes, kinds, strict=True):
+            of_kind = rows[rows["kind"] == kind]
+            names = [*dict.fromkeys(of_kind["name"])]
+            drawn = choose(names, MAX_GROUPS)
+            if len(drawn) < len(names):
+                notes.append(
+                    f"{kind}: {len(drawn)} of {len(names)} matrices, evenly from the first to the last"
+                )
+            log_scale(axes, "x", "y")
+            for name, look in sequence_looks(drawn).items():
+                values = of_kind[of_kind["name"] == name]
+                axes.plot(
+                    values["index"], values["value"], color=look.color, linestyle=look.line, linewidth=1.1,
+                    marker=look.marker if len(values) == 1 else "", label=short(str(name), 34, 1),
+                )  # fmt: skip
+            axes.set_title(short(str(kind), 60, 1))
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.03), fontsize=6.5)
+        name_below(figure, "index of the singular value", notes)
+        figure.supylabel("singular value", fontsize=8.5)
+    return figure
+
+
+def weight_ranks(layers: pd.DataFrame, ranks: pd.DataFrame) -> Figure:
+    """Draw the valid ranks of the matrices by rule, as shares of the largest rank that their sides allow.
+
+    Args:
+        layers: lmd_layers.csv of a file of weights.
+        ranks: lmd_ranks.csv of it.
+    """
+    sides = layers.set_index("layer")[["num_outputs", "num_inputs"]].min(axis=1)
+    valid = ranks[ranks["rule"].isin([*RULES]) & ranks["valid"].eq(other=True)]
+    numbers = sorted(layers["layer"])
+    looks = sequence_looks([rule for rule in RULES if rule in {*valid["rule"]}])
+    with styled():
+        figure = new_figure(height=_height(len(numbers)))
+        (axes,) = figure.axes
+        for rule, look in looks.items():
+            rows = valid[valid["rule"] == rule]
+            shares = rows["value"].astype(float).to_numpy() / rows["layer"].map(sides).to_numpy(float)
+            axes.plot(
+                shares, rows["layer"], linestyle="none", marker=look.marker, color=look.color, markersize=4,
+                clip_on=False,
+            )  # fmt: skip
+        axes.set_xlim(0, 1)
+        _name_matrices(figure, layers)
+        named = [look._replace(name=RULES[str(rule)], line="none") for rule, look in looks.items()]
+        legend_above(figure, named, has_markers=True)
+        name_below(figure, "rank over the smaller side of the matrix")
+    return figure
+
+
+def weight_tails(layers: pd.DataFrame, tails: pd.DataFrame) -> Figure:
+    """Draw the exponents of the power laws that could be fitted, with their standard errors.
+
+    Args:
+        layers: lmd_layers.csv of a file of weights.
+        tails: lmd_tails.csv of it.
+    """
+    valid = tails[tails["valid"].eq(other=True)]
+    with styled():
+        figure = new_figure(height=_height(len(layers)))
+        (axes,) = figure.axes
+        for layer, name, exponent, error in valid[["layer", "name", "exponent", "standard_error"]].itertuples(
+            index=False
+        ):
+            axes.plot([exponent - error, exponent + error], [layer, layer], color=BLUE, linewidth=1)
+            axes.plot(
+                [exponent], [layer], marker="o", color=BLUE, markersize=4,
+                gid=titled(f"{name}: {exponent:.2f} ± {error:.2f}"),
+            )  # fmt: skip
+        _name_matrices(figure, layers)
+        num_left = len(tails) - len(valid)
+        notes = [f"{num_left} of {len(tails)} matrices have no valid fit"] if num_left else []
+        name_below(figure, "exponent α, with its standard error", notes)
+    return figure
+
+
+def _height(count: int) -> float:
+    """Return the height in inches of a panel with a line for each matrix."""
+    return 1.2 + 0.17 * min(count, MAX_NAMED)
+
+
+def _name_matrices(figure: Figure, layers: pd.DataFrame) -> None:
+    """Give the y axis the matrices in the order of the file, the first on top."""
+    (axes,) = figure.axes
+    numbers, names = layers["layer"].to_numpy(), layers["name"].astype(str).to_numpy()
+    axes.set_ylim(numbers.max() + 0.6, numbers.min() - 0.6)
+    if len(numbers) <= MAX_NAMED:
+        axes.set_yticks(numbers, [short(name, 40, 1) for name in names])
+        axes.tick_params(axis="y", labelsize=7)
+        return
+    places = choose(range(len(numbers)), 12)
+    axes.set_yticks(numbers[places], [f"{number}" for number in np.asarray(numbers)[places]])
+    axes.set_ylabel("number of the matrix in the file", color=MUTED)
+
+
+def _spectra_caption(numbers: Numbers) -> Markup:
+    return sentence(
+        "Singular values of the matrices, a panel for each kind of matrix, on logarithmic scales; values of "
+        "zero have no place. The largest is {}.",
+        numbers.statistic("max", LAYERS, "spectral_norm", None, ".3g"),
+    )
+
+
+def _ranks_caption(numbers: Numbers) -> Markup:
+    return sentence(
+        "The unrounded rank of each matrix by rule, over its smaller side, which no rank exceeds. "
+        "The default rule keeps {} to {} components.",
+        numbers.statistic("min", LAYERS, "rank", None, "g"),
+        numbers.statistic("max", LAYERS, "rank", None, "g"),
+    )
+
+
+def _tails_caption(numbers: Numbers) -> Markup:
+    where = {"valid": True}
+    return sentence(
+        "Exponents of power laws fitted to the largest eigenvalues of WᵀW, {} to {}. That a fit exists does "
+        "not mean that the values follow a power law: in lmd_tails.csv the column ks_distance says how far "
+        "they are from one.",
+        numbers.statistic("min", "lmd_tails", "exponent", where, ".2f"),
+        numbers.statistic("max", "lmd_tails", "exponent", where, ".2f"),
+    )
+
+
+def _no_value(results: WeightResults) -> str | None:
+    spectrum = results.frames["lmd_spectrum"]
+    return None if (spectrum["value"] > 0).any() else "all matrices are zero"
+
+
+def _no_rank(results: WeightResults) -> str | None:
+    ranks = results.frames["lmd_ranks"]
+    is_drawn = ranks["rule"].isin([*RULES]) & ranks["valid"].eq(other=True)
+    return None if is_drawn.any() else "no rule gives a valid rank"
+
+
+def _no_tail(results: WeightResults) -> str | None:
+    if results.frames["lmd_tails"]["valid"].eq(other=True).any():
+        return None
+    return "no matrix has enough eigenvalues in its tail; in lmd_tails.csv the column reason says why"
+
+
+FIGURES = {
+    figure.name: figure
+    for figure in (
+        WeightFigure(
+            name="spectra",
+            title="Singular values",
+            function=weight_spectra,
+            needs=("lmd_spectrum",),
+            unless=_no_value,
+            caption=_spectra_caption,
+        ),
+        WeightFigure(
+            name="ranks",
+            title="Ranks by rule",
+            function=weight_ranks,
+            needs=(LAYERS, "lmd_ranks"),
+            unless=_no_rank,
+            caption=_ranks_caption,
+        ),
+        WeightFigure(
+            name="tails",
+            title="Exponents of power-law tails",
+            function=weight_tails,
+            needs=(LAYERS, "lmd_tails"),
+            unless=_no_tail,
+            caption=_tails_caption,
+        ),
+    )
+}
+"""All figures by name, in the order of the page."""
+
+
+def weight_figure_named(name: str) -> WeightFigure:
+    """Return a figure by its name.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    if name not in FIGURES:
+        raise SettingsError(
+            f"KIND {name!r} is not a figure of a file of weights; choose one of {', '.join(FIGURES)}"
+        )
+    return FIGURES[name]
