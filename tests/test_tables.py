@@ -44,6 +44,17 @@ def test_rows_become_a_frame_with_the_declared_columns_sorted_by_run_and_key():
     ]
 
 
+def test_runs_and_settings_are_in_the_order_that_is_given():
+    """The sweep's, whichever the rows have; what is left of the key goes by value."""
+    rows = [{**row, "method": method} for method in ("exact", "sampled") for row in ROWS]
+    orders = {"run": ["b", "a"], "method": ["sampled", "exact"]}
+    frame = build_frame(PATHS, rows, key_columns=["method"], orders=orders)
+    assert [*zip(frame["run"], frame["method"], frame["epoch"], strict=True)] == [
+        *(("b", method, epoch) for method in ("sampled", "exact") for epoch in (0, 3)),
+        *(("a", method, 0) for method in ("sampled", "exact")),
+    ]
+
+
 def test_what_varies_within_a_run_is_a_key_column():
     rows = [{**row, "per_class": count} for count in (9, 3) for row in ROWS]
     frame = build_frame(PATHS, rows, key_columns=["per_class", "method"])
