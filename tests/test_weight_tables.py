@@ -494,8 +494,6 @@ def test_names_cannot_write_to_the_terminal(decompose):
     assert not any(line.startswith("Error") for line in outcome.stdout.splitlines())
     lines = [line for line in outcome.stdout.splitlines() if not line.startswith(("tables ", "factors "))]
     assert max(map(len, lines)) <= 80
-    assert f"{'x' * 23}…{'x' * 24}" in outcome.stdout
-    assert "names in full in lmd_layers.csv" in outcome.stdout
     assert "\x1b[31mevil\nError: fake" in set(tables["lmd_layers"]["name"])  # whole in the tables
 
 
