@@ -159,6 +159,7 @@ def test_two_files_are_compared_matrix_by_matrix(folders, matrices, tmp_path):
     assert f"compare  {tmp_path / 'compare.html'}" in outcome.stdout
     shown = next(line for line in outcome.stdout.splitlines() if "a.weight" in line)
     assert f"{norm:.4g}" in shown
+    assert max(map(len, outcome.stdout.replace(str(tmp_path), "").splitlines())) <= 80
 
 
 def test_a_matrix_that_was_not_decomposed_has_no_difference(tmp_path):
@@ -209,8 +210,9 @@ def test_a_file_is_not_compared_with_a_study(folders, tmp_path):
     assert "there is none, so no study was started" in call("compare", folders[0], tmp_path / "no").stderr
 
 
-def test_commands_of_studies_say_what_takes_such_a_folder(folders):
-    outcome = call("status", folders[0])
+@pytest.mark.parametrize("command", ["status", "plan", "run"])
+def test_commands_of_studies_say_what_takes_such_a_folder(folders, command):
+    outcome = call(command, folders[0])
     assert outcome.exit_code == 2
     assert outcome.stderr == (
         f"Error: {folders[0]}: has the matrices of a file of weights, not a study; `spaceprobe report`, "

@@ -88,11 +88,13 @@ class StudyCall:
             click.UsageError: it is a folder of results, and another one is given.
             SpaceprobeError: it cannot be read.
         """
-        from spaceprobe.results.started import kept_folder, load_kept
+        from spaceprobe.results.started import kept_folder, load_kept, refuse_weights
         from spaceprobe.study.config import load_study
 
         folder = kept_folder(self.config)
         if folder is None:
+            if self.config and Path(self.config).is_dir():
+                refuse_weights(self.config, self.results)
             return load_study(self.config, self.overrides, self.flags), self.results
         results = Path(os.path.normpath(folder)).parent if folder.name else Path("..")
         if _is_given("results") and not _is_same(results, self.results):

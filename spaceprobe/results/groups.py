@@ -97,27 +97,16 @@ def _that_fit(runs: pd.DataFrame, max_groups: int) -> tuple[pd.DataFrame, tuple[
 
 
 def in_sweep_order(runs: pd.DataFrame, study: Study | None) -> pd.DataFrame:
-    """Return runs.csv in the order of the values of the sweep, the first axis of the file varying slowest.
-
-    Numbers are in their own order, anything else as the file lists it. Rows keep their index.
+    """Return runs.csv in the order of the runs of the study; rows keep their index.
 
     Args:
-        runs: runs.csv, whose rows may be in the order of their names.
+        runs: runs.csv, whose rows are in the order of their names where an earlier version wrote it.
         study: the study; None leaves the rows as they are.
     """
     if study is None:
         return runs
-    order = {key: [*_in_order(values)] for key, values in study.axes.items()}
-    places = {
-        run.name: tuple(order[key].index(value) for key, value in run.axes.items()) for run in expand(study)
-    }
-    ranks = {name: place for place, name in enumerate(sorted(places, key=places.__getitem__))}
-    return runs.sort_values("run", key=lambda names: names.map(ranks), kind="stable")
-
-
-def _in_order(values: Sequence[object]) -> Sequence[object]:
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    return sorted(numbers) if len(numbers) == len(values) else values
+    places = {run.name: place for place, run in enumerate(expand(study))}
+    return runs.sort_values("run", key=lambda names: names.map(places), kind="stable")
 
 
 def notes_on_failures(runs: pd.DataFrame) -> list[str]:

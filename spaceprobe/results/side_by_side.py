@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from spaceprobe.analysis.correlation_differences import correlation_differences
 from spaceprobe.analysis.differences import DIFFERENCE_COLUMNS, UNMATCHED_COLUMNS, difference_table, unmatched
+from spaceprobe.results.groups import value_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,13 +45,10 @@ def put_side_by_side(a: "Results", b: "Results") -> SideBySide:
 
 
 def with_group_names(differences: "pd.DataFrame", group_columns: Sequence[str]) -> "pd.DataFrame":
-    """Return differences with the column ``group``: the architecture and whatever else varies."""
+    """Return differences with the column ``group``, such as ``2x30 · lr 0.003``: what varies."""
     names = varying_columns(differences, group_columns)
     groups = [
-        " ".join(
-            str(value) if name in ("architecture", "activation", "dataset") else f"{name} {value}"
-            for name, value in zip(names, row, strict=True)
-        )
+        " · ".join(value_label(name, value) for name, value in zip(names, row, strict=True))
         for row in differences[names].itertuples(index=False)
     ]
     return differences.assign(group=groups)

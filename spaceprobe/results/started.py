@@ -27,12 +27,7 @@ def find_started(config: str | None, results: Path) -> tuple[Study, Path]:
     own = _folder_of(config)
     if own is not None:
         return _load(own / STUDY_FILE, name_of_folder(own)), own
-    of_weights = find_weights(config, results)
-    if of_weights is not None:
-        raise SettingsError(
-            f"{of_weights}: has the matrices of a file of weights, not a study; `spaceprobe report`, `plot` "
-            "and `compare` take it"
-        )
+    refuse_weights(config, results)
     name = study_name(config)
     folder = results / name
     if not name or not _is_file(folder / STUDY_FILE):
@@ -41,6 +36,20 @@ def find_started(config: str | None, results: Path) -> tuple[Study, Path]:
             "`spaceprobe run`, which keeps what is finished, or give its place with --results"
         )
     return _load(folder / STUDY_FILE, name), folder
+
+
+def refuse_weights(config: str | None, results: Path) -> None:
+    """Refuse a folder of `spaceprobe lmd --weights` where a study is needed.
+
+    Raises:
+        SettingsError: naming the commands that take it.
+    """
+    of_weights = find_weights(config, results)
+    if of_weights is not None:
+        raise SettingsError(
+            f"{of_weights}: has the matrices of a file of weights, not a study; `spaceprobe report`, `plot` "
+            "and `compare` take it"
+        )
 
 
 def kept_folder(config: str | None) -> Path | None:

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spaceprobe.report.drawing.limits import bounds_of, keep_within
 from spaceprobe.report.drawing.marks import STATE_LOOKS
 from spaceprobe.report.drawing.style import (
     BLUE,
@@ -21,6 +22,7 @@ from spaceprobe.report.drawing.style import (
 )
 from spaceprobe.results.groups import LABEL
 from spaceprobe.results.side_by_side import one_reading_each, with_group_names
+from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 
 NAMES = {
@@ -122,6 +124,9 @@ def _forest(axes: Axes, rows: pd.DataFrame, groups: Sequence[str], name: str) ->
         _points(axes, of_state, places, titles, (look.color, look.marker, look.fill))
     _finish(axes, groups)
     axes.set_xlabel(name)
+    quantity = str(rows["quantity"].iloc[0])
+    of_value = bounds_of("runs" if quantity in RUNS.names else "aggregates", quantity)
+    keep_within(axes, "x", of_value.of_difference())
 
 
 def _rank_panel(

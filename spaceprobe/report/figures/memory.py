@@ -27,7 +27,7 @@ def labels_fitted(runs: pd.DataFrame, training: pd.DataFrame) -> Figure:
         training: training.csv.
     """
     of_runs = runs.set_index("run")[LABELS] if LABELS in runs else pd.Series(0, index=runs["run"])
-    grouped = training_rows(runs.drop(columns=LABELS, errors="ignore"), training, ["train_accuracy"])
+    grouped = _whatever_the_labels(runs, training)
     if not grouped.rows["train_accuracy"].notna().any():
         return empty_figure("no epoch was noted", *grouped.notes)
     rows = grouped.rows.assign(**{LABELS: grouped.rows["run"].map(of_runs)})
@@ -46,6 +46,11 @@ def labels_fitted(runs: pd.DataFrame, training: pd.DataFrame) -> Figure:
     return figure
 
 
+def _whatever_the_labels(runs: pd.DataFrame, training: pd.DataFrame) -> GroupedRows:
+    """Return the rows of training.csv by group, where shares of random labels are no groups."""
+    return training_rows(runs.drop(columns=LABELS, errors="ignore"), training, ["train_accuracy"])
+
+
 def _no_random_labels(results: Results) -> str | None:
     return None if has_swept(results, LABELS) else "random labels are not swept (data.random_labels)"
 
@@ -56,6 +61,7 @@ ENTRY = FigureEntry(
     function=labels_fitted,
     tables=("runs", "training"),
     unless=_no_random_labels,
+    drawn=_whatever_the_labels,
     caption="The share of training labels that are fitted after every epoch, each run thin and the median "
     "over seeds thick. A curve that still rises says how fast labels are fitted, not how many can be.",
 )

@@ -17,7 +17,9 @@ from spaceprobe.report.weights.figures import FIGURES
 from spaceprobe.results.results import read_csv
 from spaceprobe.results.weight_folders import LAYERS
 from spaceprobe.results.weight_results import WeightResults, put_weights_side_by_side
+from spaceprobe.stages.summary_text import Notes
 from spaceprobe.tables.frames import write_csv
+from spaceprobe.tables.text import NOTHING, TextColumn, fill, text_table
 from spaceprobe.weights.quoting import quote_if_needed
 
 TABLE = MATRICES.table
@@ -71,17 +73,25 @@ def make_weight_comparison(a: WeightResults, b: WeightResults, folder: Path) -> 
 
 def weight_comparison_lines(made: WeightComparison) -> Iterator[str]:
     """Yield what the terminal prints of a comparison."""
-    table = made.table
-    columns = ["name"]
-    columns += [f"{name}_{end}" for name in ("rank", "spectral_norm") for end in ("a", "b", "difference")]
-    lines = table[columns].astype({"name": str})
-    lines["name"] = lines["name"].map(quote_if_needed)
-    heads = [f"{name}, {end}" for name in ("rank", "σ₁") for end in ("first", "second", "difference")]
-    lines = lines.set_axis(["matrix", *heads], axis="columns").assign(note=table["note"].fillna(""))
-    yield f"first   {made.names[0]}\nsecond  {made.names[1]}"
-    yield lines.to_string(index=False, na_rep="-", float_format=lambda number: f"{number:.4g}")
-    yield "differences are second minus first; they have no interval, since each file is one network"
+    table, notes = made.table, Notes()
+    marks = [notes.mark(note) if note else "" for note in table["note"].fillna("")]
+    names = [*table["name"].astype(str).map(quote_if_needed)]
+    columns = [
+        TextColumn(f"{head}, {end}", [_cell(value) for value in table[f"{name}_{letter}"]])
+        for name, head in (("rank", "rank"), ("spectral_norm", "σ₁"))
+        for letter, end in (("a", "first"), ("b", "second"), ("difference", "diff."))
+    ]
+    columns.append(TextColumn("note", marks, is_number=False))
+    yield from fill(f"first   {made.names[0]}", "  ")
+    yield from fill(f"second  {made.names[1]}", "  ")
+    yield from text_table([TextColumn("matrix", names, is_number=False)], columns)
+    yield from notes.lines()
+    yield from fill("differences are second minus first; without an interval: each file is one network", "  ")
     yield f"compare  {made.page}"
+
+
+def _cell(value: float) -> str:
+    return NOTHING if pd.isna(value) else f"{value:.4g}"
 
 
 def _side_by_side(a: WeightResults, b: WeightResults, names: list[str]) -> Iterator[dict[str, object]]:
