@@ -326,7 +326,8 @@ def test_what_is_in_the_way_of_one_run_stops_no_other(study, copied, name):
     place.mkdir()
     outcome = call("run", study, "--results", copied)
     assert outcome.exit_code == 1
-    assert f"{run}: " in outcome.stderr
+    label = re.sub(r"^(.*)-s(\d)-.*", r"\1 · seed \2", run)
+    assert f"Error: {label}: " in outcome.stderr
     assert f"{name}: cannot be written (Is a directory); move what is there away" in outcome.stderr
     assert "1 of 4 runs have no result" in outcome.stderr
     runs = pd.read_csv(copied / "tiny" / "runs.csv").set_index("run")

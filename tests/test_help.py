@@ -149,7 +149,7 @@ def test_other_commands_keep_their_default_study(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outcome = call(*words)
     assert outcome.exit_code == 1  # nothing is trained yet
-    assert "2x30-s0-44136f" in outcome.stderr
+    assert "Error: 2x30 · seed 0 and 24 more: " in outcome.stderr
     assert outcome.stdout.startswith("depth-sweep: 25 runs\n")
 
 

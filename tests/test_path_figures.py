@@ -140,8 +140,8 @@ def test_samples_beside_the_exact_value():
     assert (one.get_xdata().tolist(), one.get_ydata().tolist()) == ([10, 100], [0.2, 0.4])
     assert list(exact.get_ydata()) == [0.5, 0.5]
     assert two.get_ydata().tolist() == [0.0, 0.1]
-    assert [text.get_text() for text in axes.texts] == ["exact 0.500"]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
+    (legend,) = axes.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["one", "one, exact: 0.500", "two"]
 
 
 @pytest.mark.parametrize("frame", [samples(), samples(one=[(None, 0.5)])], ids=["nothing", "exact only"])

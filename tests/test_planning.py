@@ -401,10 +401,9 @@ def test_a_damaged_training_is_mended(study, copied, name, damage):
     (reason,) = planned(study, copied)[2]["train"]
     outcome = call("run", study, "--results", copied)
     assert outcome.exit_code == 0
-    lines = [line for line in outcome.stderr.splitlines() if line.startswith("train ")]
-    assert len(lines) == 1
-    assert lines[0].startswith("train      1 of 6 runs, 2 epochs")
-    assert lines[0].endswith(f": {reason}")
+    (line,) = re.findall(r"^train .*\n(?: .*\n)*", outcome.stderr, re.MULTILINE)
+    assert line.startswith("train      1 of 6 runs, 2 epochs")
+    assert " ".join(line.split()).endswith(f": {reason}")
     # trained to the same weights, so what was measured of them holds
     assert rewritten(copied, before) == {("2x5-s1", "train.json")}
     assert tables(copied) == old_tables

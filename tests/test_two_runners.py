@@ -376,5 +376,5 @@ def test_what_a_lost_runner_had_claimed_is_taken_over(study, tmp_path, monkeypat
     outcome = Runner(study, tmp_path, RunOptions(is_quiet=True)).run([TRAIN], lambda _: None)
     assert len(outcome.failures) == 1
     assert outcome.num_computed == 3
-    assert f"train {job.run}: taken over from a runner on elsewhere that is lost" in caplog.text
+    assert f"train {job.label}: taken over from a runner on elsewhere that is lost" in caplog.text
     assert left(folder) == []

@@ -492,7 +492,8 @@ def test_names_cannot_write_to_the_terminal(decompose):
     assert outcome.exit_code == 0
     assert "\x1b" not in outcome.output
     assert not any(line.startswith("Error") for line in outcome.stdout.splitlines())
-    lines = [line for line in outcome.stdout.splitlines() if not line.startswith(("tables ", "factors "))]
+    # A path, which no line breaks, may be longer.
+    lines = [line for line in outcome.stdout.splitlines() if "/" not in line]
     assert max(map(len, lines)) <= 80
     assert "\x1b[31mevil\nError: fake" in set(tables["lmd_layers"]["name"])  # whole in the tables
 

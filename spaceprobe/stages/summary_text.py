@@ -49,7 +49,7 @@ def key_columns(frame: "pd.DataFrame", names: Sequence[str]) -> list[TextColumn]
     return [
         TextColumn(
             heading(name),
-            [_cell(value) for value in frame[name].tolist()],
+            [_cell(value) for value in frame[name].astype(object).where(frame[name].notna(), None)],
             is_number=frame[name].dtype.kind in "iuf",
         )
         for name in names
@@ -88,6 +88,6 @@ def why_failed(runs: "pd.DataFrame") -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    if value is None or value != value:  # NaN
+    if value is None:
         return NOTHING
     return f"{value:g}" if isinstance(value, float) else str(value)

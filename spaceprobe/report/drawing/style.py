@@ -34,8 +34,8 @@ BLUE, ORANGE, GRAY = "#004b87", "#bb5a12", "#4d4d55"
 
 SEQUENTIAL = "cividis"
 
-LIGHTEST = 0.66
-"""Where sequences of lines end on their scale: lighter ones have less than 2.7:1 of contrast with paper."""
+LIGHTEST = 0.62
+"""Where sequences of lines end on their scale: lighter ones have less than 3:1 of contrast with paper."""
 
 LINE_SCALE = "plasma"
 """Of ordered lines: lightness and hue both change, so that five can be told apart in print and in grey."""

@@ -210,5 +210,6 @@ def _describe(by_interval: "pd.DataFrame") -> tuple[str, str, str, list[str]]:
 
 
 def _notes_of(text: str) -> list[str]:
-    """Return the notes of a row that its cell does not show."""
-    return [note for note in text.split("; ") if note and note != "runs of all seeds pooled"]
+    """Return the notes of a row that its line does not show, nor are of what it does not show."""
+    shown = "runs of all seeds pooled"
+    return [note for note in text.split("; ") if note not in ("", shown) and not note.startswith("Spearman")]
