@@ -57,18 +57,21 @@ def pair_panels(numbers: Numbers, results: Results, labels: Mapping[str, str]) -
     pairs = numbers.frames[TABLE].groupby(["source_class", "target_class"], sort=False)
     if pairs.ngroups > MAX_PANELS:
         return []
+    is_exact = reading_values(results.frames).get("method") in EXACT
+    study = results.study.name if is_exact else None
     return [
         {
             "id": f"pair-{source}-{target}",
             "source": numbers.cell(TABLE, int(rows.index[0]), "source_class", "d"),
             "target": numbers.cell(TABLE, int(rows.index[0]), "target_class", "d"),
-            "rows": [_row(numbers, results, labels, int(row)) for row in rows.index],
+            "rows": [_row(numbers, study, labels, int(row)) for row in rows.index],
         }
         for (source, target), rows in pairs
     ]
 
 
-def _row(numbers: Numbers, results: Results, labels: Mapping[str, str], row: int) -> dict[str, Any]:
+def _row(numbers: Numbers, study: str | None, labels: Mapping[str, str], row: int) -> dict[str, Any]:
+    """Return what the template needs of a row, with a command where a study is named."""
     cells = numbers.frames[TABLE].loc[row]
     run = cells["run"] if isinstance(cells["run"], str) else None
     pair = f"{cells['source_class']}-{cells['target_class']}"
@@ -79,12 +82,10 @@ def _row(numbers: Numbers, results: Results, labels: Mapping[str, str], row: int
         "largest": numbers.cell(TABLE, row, "largest"),
         "label": Markup("–") if run is None else labels.get(run, run),
         "run": run,
-        "command": None if run is None else _path_command(results, run, pair),
+        "command": None if run is None or study is None else _path_command(study, run, pair),
     }
 
 
-def _path_command(results: Results, run: str, pair: str) -> str | None:
-    """Return the command that draws the most folded path of a class pair; None if not walked exactly."""
-    if reading_values(results.frames).get("method") not in EXACT:
-        return None
-    return f"spaceprobe path {shlex.quote(results.study.name)} --run {run} --pair {pair} --out path.svg"
+def _path_command(study: str, run: str, pair: str) -> str:
+    """Return the command that draws the most folded path of a class pair."""
+    return f"spaceprobe path {shlex.quote(study)} --run {run} --pair {pair} --out path.svg"
