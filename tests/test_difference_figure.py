@@ -1,5 +1,6 @@
 """The forest of two studies' differences, and the settings in which they differ."""
 
+import math
 import re
 
 import pandas as pd
@@ -9,6 +10,7 @@ from spaceprobe.report.drawing.style import render
 from spaceprobe.report.figures import differences
 from spaceprobe.report.figures.differences import MAX_ROWS
 from spaceprobe.results.settings_differences import key_differences, settings_differences
+from spaceprobe.results.side_by_side import with_group_names
 from spaceprobe.study.config import load_study
 from spaceprobe.tables.states import STATES, UNTRAINED
 
@@ -120,8 +122,23 @@ def test_other_settings_name_the_rows():
     rows = pd.concat([make_differences(), make_differences()], ignore_index=True)
     rows.insert(3, "learning_rate", [0.1] * (len(rows) // 2) + [1.0] * (len(rows) // 2))
     panels = drawn_panels(differences_figure(rows, others=["learning_rate"]))
-    expected = [f"{group} learning_rate {rate}" for rate in (0.1, 1.0) for group in GROUPS]
+    expected = [f"{group} · lr {rate}" for rate in (0.1, 1.0) for group in GROUPS]
     assert labels(panels["test accuracy"]) == expected
+
+
+def test_a_setting_that_a_row_lacks_is_not_in_its_name():
+    """Untrained networks have no learning rate."""
+    rows = make_differences().assign(learning_rate=[0.1, *[math.nan] * (len(make_differences()) - 1)])
+    names = with_group_names(rows, ["architecture", "learning_rate"])["group"]
+    assert names.iloc[0] == f"{rows['architecture'].iloc[0]} · lr 0.1"
+    assert not names.str.contains("nan").any()
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_any_interval_the_figure_is_whole():
+    figure = differences_figure(make_differences().assign(low=math.nan, high=math.nan))
+    render(figure, "png")
+    assert all(axes.get_position().width > 0.1 for axes in figure.axes if axes.get_xlabel())
 
 
 def test_nothing_in_common_is_said():

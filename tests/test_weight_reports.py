@@ -210,6 +210,13 @@ def test_a_file_is_not_compared_with_a_study(folders, tmp_path):
     assert "there is none, so no study was started" in call("compare", folders[0], tmp_path / "no").stderr
 
 
+def test_a_figure_is_as_wide_as_it_is_asked_for(folders, tmp_path):
+    out = tmp_path / "ranks.svg"
+    assert call("plot", folders[0], "ranks", "--out", out, "--width", "84mm").exit_code == 0
+    (width,) = re.findall(r'<svg[^>]* width="([\d.]+)pt"', out.read_text(encoding="utf-8"))
+    assert float(width) == pytest.approx(84 / 25.4 * 72, rel=1e-3)
+
+
 @pytest.mark.parametrize("command", ["status", "plan", "run"])
 def test_commands_of_studies_say_what_takes_such_a_folder(folders, command):
     outcome = call(command, folders[0])

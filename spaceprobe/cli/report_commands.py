@@ -85,7 +85,7 @@ def plot(
         raise click.UsageError("--out goes with a KIND; without one, the figures are listed")
     of_weights = find_weights(config, results)
     if of_weights is not None:
-        _plot_weights(of_weights, kind, out)
+        _plot_weights(of_weights, kind, out, inches)
         return
     study, folder = find_started(config, results)
     notify_changes(folder)
@@ -196,8 +196,9 @@ def _print_agreement(agreement: "Agreement") -> None:
         sys.exit(1)
 
 
-def _plot_weights(folder: Path, kind: str | None, out: Path | None) -> None:
+def _plot_weights(folder: Path, kind: str | None, out: Path | None, inches: float) -> None:
     """Draw one figure of a file of weights, or list the figures."""
+    from spaceprobe.report.drawing.style import drawn_for
     from spaceprobe.report.weights.figures import FIGURES, weight_figure_named
     from spaceprobe.results.weight_results import load_weight_results
 
@@ -212,7 +213,9 @@ def _plot_weights(folder: Path, kind: str | None, out: Path | None) -> None:
     reason = entry.lacks(loaded)
     if reason is not None:
         raise SettingsError(f"{loaded.name}: there is no figure {kind}: {reason}")
-    write_figure(entry.draw(loaded), out)
+    with drawn_for(inches):
+        figure = entry.draw(loaded)
+    write_figure(figure, out)
     say(str(out))
 
 

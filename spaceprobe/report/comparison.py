@@ -17,6 +17,7 @@ from spaceprobe.report.page.data_tables import table_rows
 from spaceprobe.report.page.inline_svg import inline_svg
 from spaceprobe.report.page.page import render_page
 from spaceprobe.report.page.table_specs import CORRELATION_DIFFERENCES, DIFFERENCES, UNMATCHED
+from spaceprobe.results.groups import value_label
 from spaceprobe.results.results import Results, read_csv
 from spaceprobe.results.settings_differences import SettingDifference, settings_differences
 from spaceprobe.results.side_by_side import SideBySide, put_side_by_side, varying_columns
@@ -97,6 +98,13 @@ def make_comparison(a: Results, b: Results, folder: Path) -> ComparisonReport:
     return ComparisonReport(page, content, names, settings)
 
 
+def _of_all(rows: pd.DataFrame, group_columns: Sequence[str]) -> list[str]:
+    """Return the swept values that all rows share, as labels: columns that are not shown."""
+    names = [name for name in group_columns if name not in ("architecture", "activation", "dataset")]
+    shared = [name for name in names if rows[name].nunique() == 1 and rows[name].notna().all()]
+    return [value_label(name, rows[name].iloc[0]) for name in shared]
+
+
 def comparison_lines(made: ComparisonReport) -> Iterator[str]:
     """Yield what the terminal prints of a comparison: trained networks as a whole, and the settings."""
     table = made.content.tables["differences"]
@@ -105,11 +113,13 @@ def comparison_lines(made: ComparisonReport) -> Iterator[str]:
         yield "there is no group of networks that both studies measured"
     else:
         names = [*varying_columns(trained, made.content.group_columns), "quantity"]
-        yield "trained networks"
+        yield from fill(", ".join(["trained networks", *_of_all(trained, made.content.group_columns)]))
         yield from text_table(key_columns(trained, names), [*_comparison_columns(trained)])
+        has_interval = trained["low"].notna().any()
         yield from fill(
-            "first and second: means over the seeds given; difference: second minus first, with its 95 % "
-            "interval"
+            "first and second: means over the seeds given; difference: second minus first, "
+            + ("with its 95 % interval" if has_interval else "without an interval")
+            + "; the column note of differences.csv says more"
         )
     num_unmatched = len(made.content.tables["unmatched"])
     if num_unmatched:

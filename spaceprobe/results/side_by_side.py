@@ -48,7 +48,7 @@ def with_group_names(differences: "pd.DataFrame", group_columns: Sequence[str]) 
     """Return differences with the column ``group``, such as ``2x30 · lr 0.003``: what varies."""
     names = varying_columns(differences, group_columns)
     groups = [
-        " · ".join(value_label(name, value) for name, value in zip(names, row, strict=True))
+        " · ".join(value_label(name, value) for name, value in zip(names, row, strict=True) if value == value)
         for row in differences[names].itertuples(index=False)
     ]
     return differences.assign(group=groups)

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from spaceprobe.results.readings import DECLARED
@@ -45,5 +46,8 @@ def keep_within(
     last = last if bounds.high is None else min(last, bounds.high)
     if first < last:
         (axes.set_xlim if which == "x" else axes.set_ylim)(first, last)
-    for artist in (*axes.lines, *axes.collections):
-        artist.set_clip_on(False)
+    # What holds nothing stays clipped: its place would be anywhere, and the layout makes room for it.
+    for line in axes.lines:
+        line.set_clip_on(not np.size(line.get_xdata()))
+    for collection in axes.collections:
+        collection.set_clip_on(not (len(collection.get_paths()) and np.size(collection.get_offsets())))

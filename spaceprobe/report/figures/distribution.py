@@ -108,8 +108,8 @@ def _caption(numbers: Numbers) -> Markup:
     """Describe how many paths were counted."""
     where = {"measure": "chi", **reading_values(numbers.frames), **AT_END}
     return sentence(
-        "Which share of the folded paths has which χ; the legend gives the share that folds at all. Of all "
-        "networks {} paths between the images chosen were counted, {}.",
+        "Which share of the folded paths has which χ; the legend gives the share that folds at all. {} "
+        "paths between the images chosen were counted, {}.",
         numbers.statistic("sum", "folding_histogram", "num_paths", where),
         when(numbers, "folding_histogram"),
     )
