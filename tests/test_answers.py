@@ -212,7 +212,7 @@ def test_without_true_labels_there_is_no_cost_in_rank():
     results = study(CAPACITY, training=fits, lmd_convergence=rests, lmd_ranks=of_random_labels)
     numbers = Numbers(results.study, results.frames, answer_tables(results))
     says = answer_blocks(numbers, ())[1]["says"]
-    assert says == "There is no layer of the same network to compare with, of another share of random labels."
+    assert says == "No layer of the same network was measured at another share of random labels."
 
 
 def test_the_answers_of_a_study_of_memory(capacity):

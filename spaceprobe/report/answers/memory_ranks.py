@@ -21,7 +21,7 @@ def _says(numbers: Numbers, table: str) -> Markup:
     share = float(numbers.frames[table][LABELS].max())
     if not numbers.frames[table]["difference"].notna().any():
         return Markup(
-            "There is no layer of the same network to compare with, of another share of random labels."
+            "No layer of the same network was measured at another share of random labels."
         )
     differences = [
         numbers.statistic(end, table, "difference", {LABELS: share}, "+z.1f") for end in ("min", "max")
