@@ -65,8 +65,8 @@ def differences_by(
     Returns:
         A row for each group and value of the axis, also for the first: ``mean`` of that value, ``first``
         that of the first; ``difference`` is the former minus the latter with its 95 % interval, over
-        ``num_pairs`` seeds (0 where they could not be paired), and ``why`` says what a reader has to know. The
-        first value, and a value with nothing to compare with, have no difference.
+        ``num_pairs`` seeds (0 where they could not be paired), and ``why`` says what a reader has to know.
+        The first value, and a value with nothing to compare with, have no difference.
     """
     table = []
     rows = rows.dropna(subset=column)

@@ -20,9 +20,7 @@ def _no_functional_rank(results: Results) -> str | None:
 def _says(numbers: Numbers, table: str) -> Markup:
     share = float(numbers.frames[table][LABELS].max())
     if not numbers.frames[table]["difference"].notna().any():
-        return Markup(
-            "No layer of the same network was measured at another share of random labels."
-        )
+        return Markup("No layer of the same network was measured at another share of random labels.")
     differences = [
         numbers.statistic(end, table, "difference", {LABELS: share}, "+z.1f") for end in ("min", "max")
     ]
