@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float64
 from scipy.special import ndtri, stdtrit
 
@@ -144,7 +143,8 @@ def _spearman(
 
 def _ranks(column: Float64[np.ndarray, "runs"]) -> Float64[np.ndarray, "runs"]:
     """Return the ranks from 1; equal values share the mean of theirs."""
-    return pd.Series(column).rank().to_numpy(float)
+    _, place, counts = np.unique(column, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
 def _residual(

@@ -63,9 +63,12 @@ class Sample:
             seed: of the networks; None for all seeds.
         """
         if len(self.absent):
-            absent = self.absent if seed is None else self.absent[self.absent["seed"] == seed]
-            for reason, networks in absent.groupby("reason", sort=True):
-                yield _left_out(str(reason), predictor, networks[predictor].to_numpy(float))
+            reasons, places = self.absent["reason"].to_numpy(), self.absent[predictor].to_numpy(float)
+            is_of_seed = (
+                np.ones(len(reasons), bool) if seed is None else self.absent["seed"].to_numpy() == seed
+            )
+            for reason in sorted({*reasons[is_of_seed]}):
+                yield _left_out(reason, predictor, places[is_of_seed & (reasons == reason)])
         is_asked = is_unknown & (True if seed is None else self.seed == seed)
         if is_asked.any():
             yield _left_out("{count} {runs} without a value", predictor, self.columns[predictor][is_asked])
