@@ -7,7 +7,6 @@ import jaxtyping
 import pytest
 import torch
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
 from tests import shape_checks
 
@@ -17,7 +16,7 @@ torch.set_num_threads(1)
 # The compiled walk stays outside: the hook's wrappers break numba's njit.
 CHECKED = ["analysis", "data", "lmd", "networks", "weights"]
 CHECKED += [f"folding.{name}" for name in ("counts", "layers", "measure", "plane", "sampled", "tally")]
-install_import_hook([f"spaceprobe.{name}" for name in CHECKED], f"{shape_checks.__name__}.checked_once")
+shape_checks.install([f"spaceprobe.{name}" for name in CHECKED])
 
 # The machine's speed is not what these tests are about; the same examples everywhere are.
 settings.register_profile("spaceprobe", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -48,3 +47,23 @@ def copied(finished, tmp_path):
     """A copy of the finished results, to change."""
     shutil.copytree(finished, tmp_path / "results")
     return tmp_path / "results"
+
+
+@pytest.fixture
+def quick_drawings(monkeypatch):
+    """Draws each figure of folding and training, renders the first only: for what is not about drawings."""
+    from spaceprobe.report import comparison, making  # after the hook
+
+    rendered = []
+
+    def render(figure, kind):
+        rendered[:] = rendered or [real(figure, "svg")]
+        return rendered[0] if kind == "svg" else b""
+
+    real = making.render
+    for module in (making, comparison):
+        monkeypatch.setattr(module, "render", render)
+    figures = {
+        name: entry for name, entry in making.FIGURES.items() if entry.section in ("folding", "training")
+    }
+    monkeypatch.setattr(making, "FIGURES", figures)

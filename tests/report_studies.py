@@ -4,10 +4,10 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.commands import call
 
@@ -54,27 +54,40 @@ def start(name, text, results, exit_code=0):
 
 
 def reported(name, factory):
-    """Return the folder of one of `STUDIES`, computed once in a session; not to be changed."""
-    return _reported(name, factory.getbasetemp())
+    """Return the folder of one of `STUDIES`, computed once in a session by whichever process asks first.
+
+    It is not to be changed.
+    """
+    base = shared_folder(factory) / "reported"
+    return _once(base / name, lambda: start(name, STUDIES[name], base, exit_code=int(name == "diverged")))
 
 
 def compared(factory):
     """Return the folder of a comparison of two of `STUDIES`."""
-    return _compared(factory.getbasetemp())
+    folders = [reported(name, factory) for name in ("folded", "diverged")]
+    out = shared_folder(factory) / "compared"
+
+    def compare():
+        outcome = call("compare", *folders, "--out", out)
+        assert outcome.exit_code == 0, outcome.output
+
+    return _once(out, compare)
 
 
-@cache
-def _reported(name, base):
-    return start(name, STUDIES[name], base / "reported", exit_code=int(name == "diverged"))
+def shared_folder(factory):
+    """Return the folder for what all processes of the session share."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-@cache
-def _compared(base):
-    folders = [_reported(name, base) for name in ("folded", "diverged")]
-    out = base / "compared"
-    outcome = call("compare", *folders, "--out", out)
-    assert outcome.exit_code == 0, outcome.output
-    return out
+def _once(folder, make):
+    done = folder.with_name(f"{folder.name}.done")
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not done.exists():
+            make()
+            done.touch()
+    return folder
 
 
 def bytes_of(folder: Path) -> Mapping[str, bytes]:

@@ -428,7 +428,7 @@ def test_scheduler_that_dies_is_named_soon(tmp_path):
         with pytest.raises(SpaceprobeError, match=r"the scheduler of --scheduler-address .* is gone"):
             remote_outcomes(remote.target(), [make_job(tmp_path / "runs", "sleep-30")])
         thread.join()
-        assert time.monotonic() - killed[0] < 5
+        assert time.monotonic() - killed[0] < 20  # its job sleeps for 30
 
 
 def test_worker_without_spaceprobe(tmp_path):

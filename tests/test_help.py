@@ -83,6 +83,7 @@ def test_there_is_an_example_of_every_command():
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.usefixtures("quick_drawings")
 def test_an_example_runs(example, folder):
     if "completion" in example:
         assert example == 'eval "$(spaceprobe completion bash)"'

@@ -178,7 +178,7 @@ def test_a_git_that_hangs(package, tmp_path, monkeypatch, script):
     monkeypatch.setattr(package_source, "TIMEOUT_S", 0.3)
     start = time.monotonic()
     no_commit(package, "git gave no answer in 0.3 s")
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 4  # less than either script sleeps
 
 
 def test_all_questions_share_one_deadline(package, tmp_path, monkeypatch):
@@ -359,11 +359,11 @@ def test_an_nvidia_smi_without_an_answer(tmp_path, monkeypatch, script):
 def test_it_is_quick_and_needs_no_torch():
     code = (
         "import sys, time; from spaceprobe.study.provenance import provenance\n"
-        "start = time.perf_counter(); provenance(['a']); print(time.perf_counter() - start)\n"
+        "start = time.process_time(); provenance(['a']); print(time.process_time() - start)\n"
         "print('torch' in sys.modules)"
     )
     lines = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     ).stdout.split()
     assert lines[1] == "False"
-    assert float(lines[0]) < 1  # 0.02 s measured; room for a busy machine, none for an import of torch
+    assert float(lines[0]) < 1  # of this process; 0.02 s measured, no room for an import of torch

@@ -39,6 +39,7 @@ def of_bad(frame):
     return frame[frame["root"].astype(str).str.contains("nowhere")]
 
 
+@pytest.mark.usefixtures("quick_drawings")
 def test_a_run_that_cannot_start_has_its_reason_everywhere(images, tmp_path):
     study = write_study(tmp_path, images, tmp_path / "nowhere")
     outcome = call("run", study, "--results", tmp_path, with_report=True)
@@ -72,6 +73,7 @@ def test_a_run_that_cannot_start_has_its_reason_everywhere(images, tmp_path):
     assert runs["error"].isna().all()
 
 
+@pytest.mark.usefixtures("quick_drawings")
 def test_the_report_is_made_even_if_every_run_failed(tmp_path):
     study = write_study(tmp_path, tmp_path / "nowhere", tmp_path / "elsewhere-nowhere")
     outcome = call("run", study, "--results", tmp_path, with_report=True)

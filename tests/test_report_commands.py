@@ -105,6 +105,7 @@ def test_a_study_is_also_named_by_its_folder(finished, tmp_path, monkeypatch):
     assert call("plot", ".").stdout == by_name
 
 
+@pytest.mark.usefixtures("quick_drawings")
 def test_compare_says_the_differences_and_writes_them_beside_the_studies(both):
     outcome = call("compare", "tiny", "other", "--results", both)
     out = both / "compare-tiny-other"
@@ -142,6 +143,7 @@ def test_compare_says_the_differences_and_writes_them_beside_the_studies(both):
         assert words in page
 
 
+@pytest.mark.usefixtures("quick_drawings")
 def test_a_study_compared_with_itself_differs_in_nothing(both, tmp_path):
     outcome = call("compare", both / "tiny", both / "tiny", "--out", tmp_path)
     assert outcome.exit_code == 0

@@ -35,24 +35,6 @@ def study(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def quickly(monkeypatch):
-    """Draws each figure, but renders only the first: what is in the files is not what this is about."""
-    rendered = []
-
-    def render(figure, kind):
-        rendered[:] = rendered or [real(figure, "svg")]
-        return rendered[0] if kind == "svg" else b""
-
-    real = making.render
-    monkeypatch.setattr(making, "render", render)
-    monkeypatch.setattr(
-        making,
-        "FIGURES",
-        {name: entry for name, entry in FIGURES.items() if entry.section in ("folding", "training")},
-    )
-
-
 def _error(outcome):
     """Return the error, without notices of changed tables before it."""
     assert outcome.stdout == ""
@@ -125,7 +107,7 @@ def test_damaged_files_are_named_with_the_way_out(copied, monkeypatch, name, spo
 @pytest.mark.parametrize(
     ("name", "column", "value"), [("folding.csv", "max", "many"), ("runs.csv", "other", "1")]
 )
-@pytest.mark.usefixtures("quickly")
+@pytest.mark.usefixtures("quick_drawings")
 def test_a_table_that_was_edited_is_blamed_and_run_writes_it_again(copied, study, name, column, value):
     # A copy has other inodes: after a run with nothing to do, what is there is known again.
     assert call("run", study, "--results", copied).exit_code == 0
@@ -154,7 +136,7 @@ def _notices(outcome):
 
 
 @pytest.mark.parametrize("name", [*CALLS, "plan"])
-@pytest.mark.usefixtures("quickly")
+@pytest.mark.usefixtures("quick_drawings")
 def test_a_table_that_was_changed_by_hand_is_noticed_and_run_restores_it(
     copied, study, tmp_path, monkeypatch, name
 ):
@@ -239,7 +221,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-@pytest.mark.usefixtures("quickly")
+@pytest.mark.usefixtures("quick_drawings")
 def test_a_provenance_that_cannot_be_read_is_set_aside(copied, study, name):
     spoil, reason = UNREADABLE[name]
     path = copied / "tiny" / "provenance.json"
@@ -260,7 +242,7 @@ def test_a_provenance_that_cannot_be_read_is_set_aside(copied, study, name):
     assert "they were not computed here, or it was damaged" in page
 
 
-@pytest.mark.usefixtures("quickly")
+@pytest.mark.usefixtures("quick_drawings")
 def test_an_answer_of_an_earlier_report_is_removed(copied):
     stale = copied / "tiny" / "figures" / "answer_memory.csv"
     stale.parent.mkdir(exist_ok=True)
@@ -269,7 +251,7 @@ def test_an_answer_of_an_earlier_report_is_removed(copied):
     assert not stale.exists()
 
 
-@pytest.mark.usefixtures("quickly")
+@pytest.mark.usefixtures("quick_drawings")
 def test_what_was_set_aside_is_kept_and_the_next_computation_writes_the_provenance(copied, study):
     folder = copied / "tiny"
     for text in ("first", "second"):
@@ -305,7 +287,7 @@ def test_an_error_of_our_own_is_not_put_down_to_tables(finished):
 
 
 @pytest.mark.parametrize("name", ["architectures", "correlations", "folding"])
-@pytest.mark.usefixtures("quickly")
+@pytest.mark.usefixtures("quick_drawings")
 def test_what_a_missing_table_gives_is_left_out(copied, name):
     (copied / "tiny" / f"{name}.csv").unlink()
     outcome = call("report", "tiny", "--results", copied)
