@@ -182,6 +182,59 @@ def test_rules_have_their_names(tables):
     assert "Participation ratio"[1:] in words_of(figures.rank_evolution(tables["runs"], tables["lmd_ranks"]))
 
 
+@pytest.fixture(scope="module")
+def with_zeros():
+    """Networks of 3 and 4 layers, 3 seeds each, of which the first needs no layer and a rule gives 0 in 4."""
+    tables = make_tables()
+    ranks = tables["lmd_ranks"].assign(valid=True)
+    ranks.loc[(ranks["rule"] == "functional") & (ranks["run"] == ranks["run"].iloc[0]), "rank"] = 0
+    zeros = ranks[ranks["rule"] == "participation"].assign(rule="gavish_donoho", rank=2)
+    zeros.loc[zeros["layer"] == 3, "rank"] = 0
+    zeros.loc[zeros["run"] == zeros["run"].iloc[-1], "rank"] = 0
+    ranks.loc[ranks["rule"].isin(["functional"]) & (ranks["rank"] > 0), "rank"] = 2
+    no_rule = zeros.assign(rule="marchenko_pastur", valid=False)
+    return tables | {"lmd_ranks": pd.concat([ranks, zeros, no_rule], ignore_index=True)}
+
+
+def test_a_rank_of_0_is_drawn_on_the_axis_and_counted(with_zeros):
+    figure = figures.ranks_against_functional(with_zeros["lmd_ranks"], with_zeros["runs"])
+    (axes,) = (axes for axes in figure.axes if "Gavish" in axes.get_title(loc="left"))
+    drawn = np.concatenate([line.get_ydata() for line in axes.lines if line.get_linestyle() == "None"])
+    assert sorted(drawn) == [0] * 6 + [2] * 12  # 3 seeds x (3 + 4) layers, without the 3 of the first network
+    assert axes.get_ylim()[0] == 0
+    assert axes.get_title(loc="left").endswith("×1.00, 0.00\n0 in 6 of 18")
+    words = words_of(figure).replace("\n", " ")
+    assert "without a valid rank in these layers: Marchenko-Pastur edge" in words
+    assert "root mean square of its logarithm, both of ranks above 0" in words
+
+
+def test_ranks_say_which_networks_are_left_out(with_zeros):
+    figure = figures.ranks_against_functional(with_zeros["lmd_ranks"], with_zeros["runs"])
+    why = "without whose weights the network keeps its accuracy"
+    assert (
+        f"left out: 3 of 21 layers with functional rank 0, {why}; 1 of 6 networks have no other"
+        in words_of(figure).replace("\n", " ")
+    )
+    caption = ENTRIES["ranks"].caption_of(Numbers(None, with_zeros)).striptags()
+    assert f"Left out are 3 of 21 layers with functional rank 0, {why}" in caption
+    assert caption.endswith("Drawn are 5 of 6 networks.")
+
+
+def test_points_at_rank_1_are_whole_in_every_panel(tables):
+    ranks = tables["lmd_ranks"].assign(rank=1)
+    figure = figures.ranks_against_functional(ranks, tables["runs"])
+    points = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "None"]
+    assert len(points) == 2 * 4  # two rules, four layers
+    assert not any(line.get_clip_on() for line in points)
+
+
+def test_heads_of_panels_break_between_settings():
+    tables = make_tables(("2x10", "3x10"), learning_rate=RATES)
+    with drawn_for(84 / 25.4):
+        words = words_of(figures.class_pair_heat_maps(tables["runs"], tables["folding"]))
+    assert "2x10 ·\nlr 0.001" in words
+
+
 def test_five_shades_are_told_apart_in_grey():
     """CIE lightness, of 100, from the relative luminance of sRGB."""
 
