@@ -68,6 +68,42 @@ def test_captions_count_the_networks_that_are_drawn(by_rate):
     assert "Drawn are 6 networks." in ENTRIES["training"].caption_of(every).striptags()
 
 
+def correlation(**cells):
+    row = {
+        "predictor": "depth", "response": "chi_row_max_median", "state": "trained", "at": "none",
+        "given": "none", "min_accuracy": 0.0, "seed": "all", "pearson": 0.5, "pearson_low": 0.1,
+        "pearson_high": 0.75, "interval": "t over seeds", "num_seeds": 3, "num_runs": 9,
+    }  # fmt: skip
+    return row | cells
+
+
+def caption_of(name, tables, *rows):
+    numbers = Numbers(None, tables | {"correlations": pd.DataFrame(rows)} if rows else tables)
+    return ENTRIES[name].caption_of(numbers).striptags()
+
+
+def test_a_caption_says_what_a_correlation_is_over(tables):
+    none = {"pearson_low": np.nan, "pearson_high": np.nan, "num_seeds": 2}
+    text = caption_of("depth", tables, correlation(), correlation(state="untrained", **none))
+    assert "is 0.500 [0.100, 0.750] trained (mean over 3 seeds), " in text
+    assert "0.500 without an interval untrained (mean over 2 seeds)." in text
+    text = caption_of("depth", tables, correlation(interval="Fisher z"))
+    assert "trained (9 runs, as if they were independent)" in text
+
+
+def test_a_caption_names_the_states_that_are_drawn_and_what_their_means_are_over(tables):
+    assert "the line joins means over seeds with their 95 % t intervals" in caption_of("depth", tables)
+    assert "open and dashed is untrained" in caption_of("depth", tables)
+    by_rate = make_tables(("2x6", "3x4"), learning_rate=RATES)
+    assert "trained networks differ in more than their seed" in caption_of("depth", by_rate)
+    text = caption_of("setting", by_rate)
+    assert "dashed" not in text
+    assert "Untrained networks do not depend on it, and are not drawn." in text
+    assert "networks that differ in more than their seed, so that there is no interval" in text
+    two_seeds = make_tables(seeds=(0, 1))
+    assert "over seeds, without intervals, which take three seeds" in caption_of("depth", two_seeds)
+
+
 def test_an_axis_that_only_training_has_gets_no_untrained_series():
     tables = make_tables(("2x6", "3x4"), learning_rate=RATES)  # 12 networks, 6 before training
     runs, histogram = tables["runs"], tables["folding_histogram"]
@@ -163,7 +199,7 @@ def test_tables_that_add_nothing_to_a_drawing_are_no_sources(tables):
     row = {
         "predictor": "depth", "response": "chi_max", "state": "trained", "at": "none", "given": "none",
         "min_accuracy": 0.0, "seed": "all", "pearson": 0.9, "pearson_low": 0.8, "pearson_high": 0.95,
-        "interval": "t over seeds",
+        "interval": "t over seeds", "num_seeds": 3,
     }  # fmt: skip
     entry = ENTRIES["depth"]
     for response, is_listed in (("chi_max", True), ("chi_q90", False)):

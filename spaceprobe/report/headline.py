@@ -45,13 +45,13 @@ def question_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
         for key in study.axes
     ]
     yield Markup("{}{}.").format(
-        _counted(numbers.statistic("count", "runs"), "network"),
+        counted(numbers.statistic("count", "runs"), "network"),
         Markup(": every combination of ") + Markup(" and ").join(axes) if axes else "",
     )
     if "train" in stages:
         yield Markup("Trained on {} for {} by {} at learning rate {}.").format(
             numbers.setting("data.dataset"),
-            _counted(numbers.setting("training.epochs"), "epoch"),
+            counted(numbers.setting("training.epochs"), "epoch"),
             numbers.setting("training.optimizer"),
             numbers.setting("training.learning_rate"),
         )
@@ -80,7 +80,7 @@ def headline_numbers(results: Results, numbers: Numbers) -> Iterator[HeadlineNum
             ),
             Markup(),
             Markup("least and largest of {}").format(
-                _counted(numbers.statistic("count", "runs", None, {"status": "done"}), "trained network")
+                counted(numbers.statistic("count", "runs", None, {"status": "done"}), "trained network")
             ),
         )
 
@@ -104,7 +104,7 @@ def _correlations(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber
                 numbers.cell("correlations", row, "pearson"),
                 numbers.interval("correlations", row, "pearson_low", "pearson_high"),
                 Markup("{}{}{}").format(
-                    _sample(numbers, row), _doubt(numbers, row), _note(numbers, "correlations", row)
+                    sample_of(numbers, row), _doubt(numbers, row), _note(numbers, "correlations", row)
                 ),
             )
 
@@ -130,17 +130,6 @@ def _note(numbers: Numbers, table: str, row: int) -> Markup:
     )
 
 
-def _sample(numbers: Numbers, row: int) -> Markup:
-    """Describe what a correlation is over; the row's own note says where runs of all seeds are pooled."""
-    if numbers.frames["correlations"].at[row, "interval"] == "Fisher z":
-        return Markup("{} runs, as if they were independent").format(
-            numbers.cell("correlations", row, "num_runs", "d")
-        )
-    return Markup("mean over {}").format(
-        _counted(numbers.cell("correlations", row, "num_seeds", "d"), "seed")
-    )
-
-
 def _doubt(numbers: Numbers, row: int) -> str:
     """Describe what an interval does not show."""
     cells = numbers.frames["correlations"].loc[row]
@@ -163,7 +152,7 @@ def _folded(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
             numbers.cell("architectures", rows[group], "chi_folded_mean_mean"),
             numbers.interval("architectures", rows[group], "chi_folded_mean_low", "chi_folded_mean_high"),
             Markup("share of the paths of trained networks; mean over class pairs and {}{}").format(
-                _counted(numbers.cell("architectures", rows[group], "num_seeds", "d"), "seed"),
+                counted(numbers.cell("architectures", rows[group], "num_seeds", "d"), "seed"),
                 _note(numbers, "architectures", rows[group]),
             ),
         )
@@ -249,11 +238,6 @@ def program_sentences(facts: Mapping[str, Any]) -> Iterator[Markup]:
         yield Markup("Last started <code>{}</code> on <code>{}</code> with <code>{}</code> cores.").format(
             _fact(facts, "started"), _fact(facts, "machine", "cpu"), _fact(facts, "machine", "cores")
         )
-
-
-def _counted(number: Markup, noun: str) -> Markup:
-    """Return a number with what it counts, in the plural unless it is 1."""
-    return Markup("{} {}{}").format(number, noun, "s" * (number.striptags() != "1"))
 
 
 def _plainly(name: str) -> str:

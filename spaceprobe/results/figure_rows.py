@@ -36,8 +36,7 @@ class AlongAxis:
     Attributes:
         aggregates: rows of aggregates.csv of one reading, with the column ``group``.
         correlations: rows of correlations.csv over seeds, of the axis and of all networks of a state: those
-        whose
-            column ``at`` is "none", or "pooled" where something else is swept.
+            whose column ``at`` is "none", or "pooled" where something else is swept.
         is_over_seeds: by state, whether networks at one place differ in nothing but their seed.
         notes: what was left out, for the figure to say.
     """
@@ -66,7 +65,7 @@ def aggregates_along(
     rows, notes = one_reading(done, columns)
     if correlations is None or rows.empty:
         correlations = pd.DataFrame(
-            columns=["response", "state", "at", "pearson", "pearson_low", "pearson_high"]
+            columns=["response", "state", "at", "pearson", "pearson_low", "pearson_high", "num_seeds"]
         )
     else:
         correlations = overall_correlations(matching(correlations, rows[columns].iloc[:1]), axis)
