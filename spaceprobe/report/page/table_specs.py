@@ -50,7 +50,7 @@ ARCHITECTURES = TableSpec(
         "num_seeds": "seeds",
         "test_accuracy": "test accuracy",
         "accuracy_of": "accuracy of",
-        "chi_folded_mean": "paths that fold",
+        "chi_folded_mean": "paths that fold, mean over class pairs",
         "chi_max": "largest χ",
         "chi_row_max_median": "row maxima of χ",
         "note": "note",
