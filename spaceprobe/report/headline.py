@@ -9,9 +9,16 @@ from markupsafe import Markup
 from spaceprobe.analysis.predictors import main_predictor
 from spaceprobe.analysis.samples import NOTHING_ELSE, POOLED
 from spaceprobe.report.answers import ANSWERS
+from spaceprobe.report.entry import counted, sample_of
 from spaceprobe.report.numbers import LAST, Numbers
 from spaceprobe.results.missing import why_missing
-from spaceprobe.results.questions import architecture_rows, correlation_rows, has_valid_rank, reading_values
+from spaceprobe.results.questions import (
+    architecture_rows,
+    correlation_rows,
+    has_valid_rank,
+    other_setting,
+    reading_values,
+)
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 
@@ -86,27 +93,30 @@ def headline_numbers(results: Results, numbers: Numbers) -> Iterator[HeadlineNum
 
 
 def _correlations(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
-    predictor = main_predictor(results.frames["runs"], results.frames.settings("runs"))
-    if predictor is None or not results.has("correlations"):
+    """Yield the correlations with the main predictor, and those with another setting that is swept."""
+    runs = results.frames["runs"]
+    main = main_predictor(runs, results.frames.settings("runs"))
+    if main is None or not results.has("correlations"):
         return
     questions = (
         (TRAINED, "none", "trained"),
         (UNTRAINED, "none", "untrained"),
         (TRAINED, "test_accuracy", "trained, given test accuracy"),
     )
-    for state, given, networks in questions:
-        rows = correlation_rows(results.frames, predictor, state, given=given)
-        for at, row in _shown(rows).items():
-            yield HeadlineNumber(
-                Markup("r of {} and row maxima of χ, {}{}").format(
-                    _plainly(predictor), networks, _at(numbers, row, at)
-                ),
-                numbers.cell("correlations", row, "pearson"),
-                numbers.interval("correlations", row, "pearson_low", "pearson_high"),
-                Markup("{}{}{}").format(
-                    sample_of(numbers, row), _doubt(numbers, row), _note(numbers, "correlations", row)
-                ),
-            )
+    for predictor in dict.fromkeys(filter(None, (main, other_setting(runs)))):
+        for state, given, networks in questions:
+            rows = correlation_rows(results.frames, predictor, state, given=given)
+            for at, row in _shown(rows).items():
+                yield HeadlineNumber(
+                    Markup("r of {} and row maxima of χ, {}{}").format(
+                        _plainly(predictor), networks, _at(numbers, row, at)
+                    ),
+                    numbers.cell("correlations", row, "pearson"),
+                    numbers.interval("correlations", row, "pearson_low", "pearson_high"),
+                    Markup("{}{}{}").format(
+                        sample_of(numbers, row), _doubt(numbers, row), _note(numbers, "correlations", row)
+                    ),
+                )
 
 
 def _shown(rows: Mapping[str, int]) -> dict[str, int]:

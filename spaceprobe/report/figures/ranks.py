@@ -1,6 +1,7 @@
 """The ranks of weight matrices by rule, against the rank that the network needs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -151,8 +152,8 @@ def _left_out(numbers: Numbers) -> Markup:
     """Describe which layers have no point, where there are some."""
     table = numbers.frames["lmd_ranks"]
     columns = reading_columns("lmd_ranks", table, numbers.frames["runs"])
-    reading = one_reading(table, columns)[0][columns].iloc[0].dropna().to_dict()
-    layers = {"rule": FUNCTIONAL, **reading, **AT_END}
+    reading: dict[str, Any] = one_reading(table, columns)[0][columns].iloc[0].dropna().to_dict()
+    layers: dict[str, Any] = {"rule": FUNCTIONAL, **reading, **AT_END}
     unneeded = {**layers, "rank": 0}
     if not numbers.value("count", "lmd_ranks", None, unneeded):
         return Markup()

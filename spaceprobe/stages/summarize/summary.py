@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from spaceprobe.stages.summarize.tables import AGGREGATES
-from spaceprobe.stages.summary_text import Notes, key_columns, why_failed
+from spaceprobe.stages.summary_text import Notes, heading, key_columns, why_failed
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED
 from spaceprobe.tables.text import NOTHING, TextColumn, count, fill, in_short, is_fitting, text_table
@@ -152,7 +152,7 @@ def _correlation_lines(frames: Frames, predictor: str) -> list[str]:
     found = [*_lines_of(rows, readings)]
     lines: list[str] = []
     for filtered, reading in dict.fromkeys((line.filtered, line.reading) for line in found):
-        title = ", ".join(filter(None, [f"r of {predictor} and row maxima of χ", reading, filtered]))
+        title = ", ".join(filter(None, [f"r of {heading(predictor)} and row maxima of χ", reading, filtered]))
         here = [line for line in found if (line.filtered, line.reading) == (filtered, reading)]
         if all(line.r == NOTHING for line in here):  # the notes say why
             lines += fill(f"{title}: none{_reasons(here, notes)}", "  ")
