@@ -264,6 +264,33 @@ def test_points_at_rank_1_are_whole_in_every_panel(tables):
     assert not any(line.get_clip_on() for line in points)
 
 
+def test_convergence_after_one_epoch_is_not_drawn(tables):
+    for last, is_lacking in ((1, True), (2, False)):
+        convergence = tables["lmd_convergence"].assign(epoch=last)
+        results = SimpleNamespace(frames={**tables, "lmd_convergence": convergence})
+        reason = ENTRIES["convergence"].unless(results)
+        assert (reason is not None) == is_lacking
+    results.frames["lmd_convergence"]["epoch"] = 1
+    assert "lmd_convergence.csv has the values" in ENTRIES["convergence"].unless(results)
+
+
+def test_a_rank_over_several_seeds_is_called_a_median():
+    for seeds, name in (((0, 1), "layer 0, median n′ = 2.5"), ((0,), "layer 0, n′ = 2")):
+        tables = make_tables(("2x6",), seeds)
+        ranks = tables["lmd_ranks"]
+        ranks["rank"] = 2 + ranks["run"].map([*ranks["run"].unique()].index)
+        words = words_of(figures.layer_spectra(tables["runs"], tables["lmd_spectrum"], ranks))
+        assert name in words.splitlines()
+
+
+def test_the_shares_of_the_distribution_are_of_all_paths(tables):
+    assert "share of all paths that fold" in words_of(
+        figures.chi_distribution(tables["runs"], tables["folding_histogram"])
+    )
+    caption = ENTRIES["distribution"].caption_of(Numbers(None, tables)).striptags()
+    assert "the share of all paths that fold, those of all class pairs and seeds together" in caption
+
+
 def test_heads_of_panels_break_between_settings():
     tables = make_tables(("2x10", "3x10"), learning_rate=RATES)
     with drawn_for(84 / 25.4):
