@@ -152,7 +152,8 @@ def _left_out(numbers: Numbers) -> Markup:
     """Describe which layers have no point, where there are some."""
     table = numbers.frames["lmd_ranks"]
     columns = reading_columns("lmd_ranks", table, numbers.frames["runs"])
-    reading: dict[str, Any] = one_reading(table, columns)[0][columns].iloc[0].dropna().to_dict()
+    values = one_reading(table, columns)[0][columns].astype(object).iloc[0]
+    reading = {name: values[name] for name in columns if pd.notna(values[name])}
     layers: dict[str, Any] = {"rule": FUNCTIONAL, **reading, **AT_END}
     unneeded = {**layers, "rank": 0}
     if not numbers.value("count", "lmd_ranks", None, unneeded):
