@@ -11,6 +11,8 @@ import pytest
 
 from spaceprobe.results.cells import compare_cells
 from spaceprobe.results.declared import TABLES
+from spaceprobe.results.settings_differences import key_differences
+from spaceprobe.study.config import load_study
 from spaceprobe.tables.table import RERUN_RTOL, RERUN_SCALE, Column, Table
 from tests.commands import call
 
@@ -217,6 +219,15 @@ def test_last_digits_agree_and_another_count_does_not(finished, rerun):
         f"num_paths: {before} in A, {now} in B"
     )
     assert outcome.stdout.splitlines()[-1].startswith("A and B do not agree")
+
+
+def test_settings_that_differ_stand_as_yaml_writes_them(tmp_path):
+    seeds = {"a": "[0, 10, 2]", "b": "[2, 0, 10]", "c": "[0, 1]"}
+    for name, values in seeds.items():
+        (tmp_path / f"{name}.yaml").write_text(f"sweep: {{training.seed: {values}}}\n")
+    a, b, c = (load_study(str(tmp_path / f"{name}.yaml")) for name in seeds)
+    assert key_differences(a, b) == []  # in another order only
+    assert key_differences(a, c) == [("training.seed", "sweep [0, 2, 10]", "sweep [0, 1]")]
 
 
 def test_other_settings_tables_and_formats_are_named(finished, rerun):

@@ -9,6 +9,7 @@ import pytest
 
 from spaceprobe.analysis.by_seed import differences_by, means_by, spans_zero
 from spaceprobe.report.answers import ANSWERS, answer_tables
+from spaceprobe.report.headline import headline_numbers
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.report.page.answers import answer_blocks
 from spaceprobe.results.answers.activations import activation_differences
@@ -17,6 +18,7 @@ from spaceprobe.results.answers.memory import fitted_labels, ranks_of_labels
 from spaceprobe.results.answers.ranks import rules_beside_functional
 from spaceprobe.results.answers.rest import END, REST, START, coming_to_rest
 from spaceprobe.results.answers.semantics import leading_axes
+from spaceprobe.results.answers.setting import setting_differences
 from spaceprobe.results.readings import DECLARED
 from spaceprobe.results.results import Results
 from spaceprobe.tables.frames import Frames
@@ -483,6 +485,88 @@ def test_the_page_says_when_it_looked_at_the_activations():
         "quantity", "activation", "epoch 1: mean", "epoch 1: from the first", "epoch 5: mean",
         "epoch 5: from the first",
     ]  # fmt: skip
+
+
+# --- folding by a swept setting ------------------------------------------------------------------
+
+RATES = {
+    "network.architecture": ["2x4", "3x4"],
+    "training.learning_rate": [0.1, 0.2],
+    "training.seed": [0, 1, 2],
+}
+
+
+def folding_by_rate(rows):
+    """At the second rate row maxima are 0.1, 0.2, 0.3 more, the largest 0.25, the share 0.20, 0.21, 0.22."""
+    for run in rows:
+        more, seed = run["learning_rate"] == 0.2, run["seed"]
+        chi = {
+            "chi_row_max_median": 0.2 + more * (0.1 + 0.1 * seed),
+            "chi_max": 0.25 + more * 0.25,
+            "chi_folded_mean": 0.4 + more * (0.2 + 0.01 * seed),
+        }
+        for state in ("untrained", "trained"):
+            yield {**run, "state": state, **(chi if state == "trained" else dict.fromkeys(chi, 0.9))}
+
+
+def correlations_by_rate(_):
+    row = {
+        "response": "chi_row_max_median", "given": "none", "min_accuracy": 0.0, "seed": "all",
+        "interval": "t over seeds", "num_seeds": 3, "num_runs": 12, "note": "",
+        "pearson_low": None, "pearson_high": None,
+    }  # fmt: skip
+    yield {**row, "predictor": "depth", "state": "trained", "at": "learning_rate 0.1", "pearson": 0.25}
+    yield {**row, "predictor": "learning_rate", "state": "trained", "at": "architecture 2x4", "pearson": 0.75}
+
+
+@pytest.fixture(scope="module")
+def by_rate():
+    some = {"lmd_ranks": participation, "lmd_convergence": rests_late, "folding": rests_late}
+    stages = ("train", "fold", "lmd", "summarize")
+    made = study(RATES, stages, aggregates=folding_by_rate, correlations=correlations_by_rate, **some)
+    runs = made.frames["runs"]
+    runs["depth"] = runs["architecture"].str[0].astype(int)
+    return made
+
+
+def test_folding_is_compared_with_that_at_the_first_value_of_a_setting(by_rate):
+    table = setting_differences(by_rate)
+    assert len(table) == 3 * 2 * 2
+    found = {
+        quantity: at(table, quantity=quantity, architecture="3x4", learning_rate=0.2)
+        for quantity in table["quantity"].unique()
+    }
+    shown = {quantity: (row["difference"], row["verdict"]) for quantity, row in found.items()}
+    assert shown == {
+        "row maxima of χ": (pytest.approx(0.2), "spans zero"),
+        "largest χ": (pytest.approx(0.25), "no interval"),
+        "paths that fold": (pytest.approx(0.21), "differs"),
+    }
+    assert found["row maxima of χ"]["mean"] == pytest.approx(0.4)
+    assert found["row maxima of χ"]["first"] == pytest.approx(0.2)
+    assert set(table.loc[table["learning_rate"] == 0.1, "verdict"]) == {"first"}
+
+
+def test_a_study_of_folding_and_a_rate_asks_for_folding(by_rate):
+    tables = answer_tables(by_rate)
+    assert [*tables] == ["answer_setting"]  # not when each training comes to rest
+    numbers = Numbers(by_rate.study, by_rate.frames, tables)
+    (block,) = answer_blocks(numbers, {"setting"})
+    says = block["says"].striptags()
+    assert "0 differences with an interval without zero, 2 with one that spans zero, 0 without." in says
+    assert "Largest at learning rate 0.2 of 2x4: +0.200 [" in says
+    assert block["figures"] == ["setting"]
+
+
+def test_the_headline_has_the_correlation_with_each_setting_that_is_swept(by_rate):
+    numbers = Numbers(None, by_rate.frames)
+    lines = [
+        (found.name.striptags(), found.number.striptags()) for found in headline_numbers(by_rate, numbers)
+    ]
+    assert lines[:2] == [
+        ("r of depth and row maxima of χ, trained, learning_rate 0.1", "0.250"),
+        ("r of learning rate and row maxima of χ, trained, architecture 2x4", "0.750"),
+    ]
 
 
 # --- which study asks what ---------------------------------------------------------------------

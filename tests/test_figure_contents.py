@@ -68,6 +68,42 @@ def test_captions_count_the_networks_that_are_drawn(by_rate):
     assert "Drawn are 6 networks." in ENTRIES["training"].caption_of(every).striptags()
 
 
+def correlation(**cells):
+    row = {
+        "predictor": "depth", "response": "chi_row_max_median", "state": "trained", "at": "none",
+        "given": "none", "min_accuracy": 0.0, "seed": "all", "pearson": 0.5, "pearson_low": 0.1,
+        "pearson_high": 0.75, "interval": "t over seeds", "num_seeds": 3, "num_runs": 9,
+    }  # fmt: skip
+    return row | cells
+
+
+def caption_of(name, tables, *rows):
+    numbers = Numbers(None, tables | {"correlations": pd.DataFrame(rows)} if rows else tables)
+    return ENTRIES[name].caption_of(numbers).striptags()
+
+
+def test_a_caption_says_what_a_correlation_is_over(tables):
+    none = {"pearson_low": np.nan, "pearson_high": np.nan, "num_seeds": 2}
+    text = caption_of("depth", tables, correlation(), correlation(state="untrained", **none))
+    assert "is 0.500 [0.100, 0.750] trained (mean over 3 seeds), " in text
+    assert "0.500 without an interval untrained (mean over 2 seeds)." in text
+    text = caption_of("depth", tables, correlation(interval="Fisher z"))
+    assert "trained (9 runs, as if they were independent)" in text
+
+
+def test_a_caption_names_the_states_that_are_drawn_and_what_their_means_are_over(tables):
+    assert "the line joins means over seeds with their 95 % t intervals" in caption_of("depth", tables)
+    assert "open and dashed is untrained" in caption_of("depth", tables)
+    by_rate = make_tables(("2x6", "3x4"), learning_rate=RATES)
+    assert "trained networks differ in more than their seed" in caption_of("depth", by_rate)
+    text = caption_of("setting", by_rate)
+    assert "dashed" not in text
+    assert "Untrained networks do not depend on it, and are not drawn." in text
+    assert "networks that differ in more than their seed, so that there is no interval" in text
+    two_seeds = make_tables(seeds=(0, 1))
+    assert "over seeds, without intervals, which take three seeds" in caption_of("depth", two_seeds)
+
+
 def test_an_axis_that_only_training_has_gets_no_untrained_series():
     tables = make_tables(("2x6", "3x4"), learning_rate=RATES)  # 12 networks, 6 before training
     runs, histogram = tables["runs"], tables["folding_histogram"]
@@ -163,7 +199,7 @@ def test_tables_that_add_nothing_to_a_drawing_are_no_sources(tables):
     row = {
         "predictor": "depth", "response": "chi_max", "state": "trained", "at": "none", "given": "none",
         "min_accuracy": 0.0, "seed": "all", "pearson": 0.9, "pearson_low": 0.8, "pearson_high": 0.95,
-        "interval": "t over seeds",
+        "interval": "t over seeds", "num_seeds": 3,
     }  # fmt: skip
     entry = ENTRIES["depth"]
     for response, is_listed in (("chi_max", True), ("chi_q90", False)):
@@ -180,6 +216,86 @@ def test_rules_have_their_names(tables):
     assert "participation ratio" in words
     assert not any(name in words for name in RULE_NAMES if "_" in name or name.endswith(("95", "99")))
     assert "Participation ratio"[1:] in words_of(figures.rank_evolution(tables["runs"], tables["lmd_ranks"]))
+
+
+@pytest.fixture(scope="module")
+def with_zeros():
+    """Networks of 3 and 4 layers, 3 seeds each, of which the first needs no layer and a rule gives 0 in 4."""
+    tables = make_tables()
+    ranks = tables["lmd_ranks"].assign(valid=True)
+    ranks.loc[(ranks["rule"] == "functional") & (ranks["run"] == ranks["run"].iloc[0]), "rank"] = 0
+    zeros = ranks[ranks["rule"] == "participation"].assign(rule="gavish_donoho", rank=2)
+    zeros.loc[zeros["layer"] == 3, "rank"] = 0
+    zeros.loc[zeros["run"] == zeros["run"].iloc[-1], "rank"] = 0
+    ranks.loc[ranks["rule"].isin(["functional"]) & (ranks["rank"] > 0), "rank"] = 2
+    no_rule = zeros.assign(rule="marchenko_pastur", valid=False)
+    return tables | {"lmd_ranks": pd.concat([ranks, zeros, no_rule], ignore_index=True)}
+
+
+def test_a_rank_of_0_is_drawn_on_the_axis_and_counted(with_zeros):
+    figure = figures.ranks_against_functional(with_zeros["lmd_ranks"], with_zeros["runs"])
+    (axes,) = (axes for axes in figure.axes if "Gavish" in axes.get_title(loc="left"))
+    drawn = np.concatenate([line.get_ydata() for line in axes.lines if line.get_linestyle() == "None"])
+    assert sorted(drawn) == [0] * 6 + [2] * 12  # 3 seeds x (3 + 4) layers, without the 3 of the first network
+    assert axes.get_ylim()[0] == 0
+    assert axes.get_title(loc="left").endswith("×1.00, 0.00\n0 in 6 of 18")
+    words = words_of(figure).replace("\n", " ")
+    assert "without a valid rank in these layers: Marchenko-Pastur edge" in words
+    assert "root mean square of its logarithm, both of ranks above 0" in words
+
+
+def test_ranks_say_which_networks_are_left_out(with_zeros):
+    figure = figures.ranks_against_functional(with_zeros["lmd_ranks"], with_zeros["runs"])
+    why = "without whose weights the network keeps its accuracy"
+    assert (
+        f"left out: 3 of 21 layers with functional rank 0, {why}; 1 of 6 networks have no other"
+        in words_of(figure).replace("\n", " ")
+    )
+    caption = ENTRIES["ranks"].caption_of(Numbers(None, with_zeros)).striptags()
+    assert f"Left out are 3 of 21 layers with functional rank 0, {why}" in caption
+    assert caption.endswith("Drawn are 5 of 6 networks.")
+
+
+def test_points_at_rank_1_are_whole_in_every_panel(tables):
+    ranks = tables["lmd_ranks"].assign(rank=1)
+    figure = figures.ranks_against_functional(ranks, tables["runs"])
+    points = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "None"]
+    assert len(points) == 2 * 4  # two rules, four layers
+    assert not any(line.get_clip_on() for line in points)
+
+
+def test_convergence_after_one_epoch_is_not_drawn(tables):
+    for last, is_lacking in ((1, True), (2, False)):
+        convergence = tables["lmd_convergence"].assign(epoch=last)
+        results = SimpleNamespace(frames={**tables, "lmd_convergence": convergence})
+        reason = ENTRIES["convergence"].unless(results)
+        assert (reason is not None) == is_lacking
+    results.frames["lmd_convergence"]["epoch"] = 1
+    assert "lmd_convergence.csv has the values" in ENTRIES["convergence"].unless(results)
+
+
+def test_a_rank_over_several_seeds_is_called_a_median():
+    for seeds, name in (((0, 1), "layer 0, median n′ = 2.5"), ((0,), "layer 0, n′ = 2")):
+        tables = make_tables(("2x6",), seeds)
+        ranks = tables["lmd_ranks"]
+        ranks["rank"] = 2 + ranks["run"].map([*ranks["run"].unique()].index)
+        words = words_of(figures.layer_spectra(tables["runs"], tables["lmd_spectrum"], ranks))
+        assert name in words.splitlines()
+
+
+def test_the_shares_of_the_distribution_are_of_all_paths(tables):
+    assert "share of all paths that fold" in words_of(
+        figures.chi_distribution(tables["runs"], tables["folding_histogram"])
+    )
+    caption = ENTRIES["distribution"].caption_of(Numbers(None, tables)).striptags()
+    assert "the share of all paths that fold, those of all class pairs and seeds together" in caption
+
+
+def test_heads_of_panels_break_between_settings():
+    tables = make_tables(("2x10", "3x10"), learning_rate=RATES)
+    with drawn_for(84 / 25.4):
+        words = words_of(figures.class_pair_heat_maps(tables["runs"], tables["folding"]))
+    assert "2x10 ·\nlr 0.001" in words
 
 
 def test_five_shades_are_told_apart_in_grey():

@@ -232,7 +232,7 @@ def test_correlations_stand_in_the_corner_of_their_response(tables):
     row = {
         "predictor": "depth", "response": "chi_max", "state": "trained", "at": "none", "given": "none",
         "min_accuracy": 0.0, "seed": "all", "pearson": 0.9461, "pearson_low": None, "pearson_high": None,
-        "interval": "t over seeds",
+        "interval": "t over seeds", "num_seeds": 3,
     }  # fmt: skip
     others = [
         {**row, "given": "test_accuracy", "pearson": 0.1},
@@ -240,11 +240,12 @@ def test_correlations_stand_in_the_corner_of_their_response(tables):
     ]
     others += [{**row, "predictor": "width", "pearson": -0.5}, {**row, "seed": "0", "pearson": 0.3}]
     correlations = as_read(pd.DataFrame([*others, row, {**row, "state": UNTRAINED, "pearson": np.nan}]))
-    for high, words in ((np.nan, "trained r = 0.95"), (0.971, "trained r = 0.95 [0.90, 0.97]")):
+    for high, words in ((np.nan, "trained r = 0.95, no interval"), (0.971, "trained r = 0.95 [0.90, 0.97]")):
         low = np.nan if np.isnan(high) else 0.898
         with_ends = correlations.assign(pearson_low=low, pearson_high=high)
         figure = figures.folding_against(tables["runs"], tables["aggregates"], with_ends)
         assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [[], [words], []]
+        assert "r: mean over 3 seeds" in words_of(figure)
 
 
 def test_correlations_of_a_study_without_a_finished_run(tables):

@@ -411,12 +411,12 @@ def test_participation_ratio_knows_no_scale_sign_or_order(numbers, scale, random
 
 
 def test_spectrum_table():
-    table = spectrum_table(np.array([4.0, 2.0, 2.0]), 2, initial_values=np.array([1.0, 0.5, 0.25]))
+    table = spectrum_table(np.array([4.0, 2.0, 2.0]), 2, untrained_values=np.array([1.0, 0.5, 0.25]))
     assert table["basis"].tolist() == ["svd"] * 3
     assert table["index"].tolist() == [1, 2, 3]
     assert table["energy"].tolist() == pytest.approx([4 / 6, 1 / 6, 1 / 6], rel=TOLERANCE)
     assert table["cumulative_energy"].tolist() == pytest.approx([4 / 6, 5 / 6, 1], rel=TOLERANCE)
-    assert table["initial_value"].tolist() == [1.0, 0.5, 0.25]
+    assert table["untrained_value"].tolist() == [1.0, 0.5, 0.25]
     assert table["kept"].tolist() == [True, True, False]
     for name in ("shuffled_value", "participation_u", "participation_v"):
         assert table[name].isna().all()
@@ -442,7 +442,7 @@ def test_cumulative_energy_rises_to_exactly_one(numbers):
     table = spectrum_table(values, 0)
     assert table["cumulative_energy"].iloc[-1] == 1.0
     assert table["cumulative_energy"].is_monotonic_increasing
-    assert table["initial_value"].isna().all()
+    assert table["untrained_value"].isna().all()
     assert not table["kept"].any()
 
 
@@ -453,8 +453,8 @@ def test_the_spectrum_of_a_zero_matrix_has_no_energy():
 
 
 def test_spectra_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="initial_values: 3, 2 are needed"):
-        spectrum_table(np.ones(2), 1, initial_values=np.ones(3))
+    with pytest.raises(ValueError, match="untrained_values: 3, 2 are needed"):
+        spectrum_table(np.ones(2), 1, untrained_values=np.ones(3))
     with pytest.raises(ValueError, match="shuffled_values: 1, 2 are needed"):
         spectrum_table(np.ones(2), 1, shuffled_values=np.ones(1))
     with pytest.raises(ValueError, match="participation_v: 3, at most 2 are allowed"):

@@ -186,7 +186,7 @@ def test_retrieval_has_its_baselines(tables):
 
 
 def test_stored_rows_of_the_untrained_network_get_its_name():
-    """What is stored has the names of an earlier version, and is not computed again for another name."""
+    """What an earlier version stored has its names, and is not computed again for another name."""
     content = PartContent(
         {
             **{table.name: [] for table in lmd_tables.TABLES},

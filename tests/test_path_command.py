@@ -133,9 +133,11 @@ def test_sampled(study, finished, images):
 
 
 def test_from_an_image_to_itself(study, finished, tmp_path):
-    outcome = walk(study, finished, "--out", tmp_path / "still.svg", target=17)
+    file = tmp_path / "still.svg"
+    outcome = walk(study, finished, "--out", file, target=17)
     assert outcome.exit_code == 0
-    assert outcome.stdout.endswith("length 0, reach 0, χ 0.0000, peak folding 0.0000, 1 region\n")
+    last = f"length 0, reach 0, χ 0.0000, peak folding 0.0000, 1 region\nfigure  {file}\n"
+    assert outcome.stdout.endswith(last)
 
 
 def test_the_only_run_needs_no_name(tmp_path):
@@ -164,7 +166,7 @@ def test_drawn_with_the_same_bytes_twice(study, finished, tmp_path, suffix):
     files = [tmp_path / "new" / f"{name}{suffix}" for name in ("one", "two")]
     outcomes = [walk(study, finished, "--out", file) for file in files]
     assert [outcome.exit_code for outcome in outcomes] == [0, 0]
-    assert outcomes[0].stdout == walk(study, finished).stdout
+    assert outcomes[0].stdout == walk(study, finished).stdout + f"figure  {files[0]}\n"
     one, two = (file.read_bytes() for file in files)
     assert one == two
     start = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}[suffix.lower()]
@@ -187,11 +189,17 @@ def test_a_study_that_was_never_started(study, tmp_path):
     refused(outcome, f"{tmp_path}/tiny/study.yaml: there is none, so no study was started there", 1)
 
 
-def test_runs_are_named(study, finished):
+def test_runs_have_names_and_labels(study, finished, tmp_path):
     names = sorted(path.name for path in (finished / "tiny" / "runs").iterdir())
     where = ("--results", finished, "--from", 0, "--to", 1)
+    names = [f"{name} ({name[:3]} · seed {name[5]})" for name in names]
     unknown = call("path", study, *where, "--run", "nobody")
     refused(unknown, f"--run nobody: no run of tiny; its runs are {', '.join(names)}")
+    label, file = "2x8 · seed 0", tmp_path / "by-label.svg"
+    by_label = call("path", study, *where, "--run", label, "--out", file)
+    assert by_label.exit_code == 0, by_label.output
+    by_name = call("path", study, *where, "--run", names[0].partition(" ")[0])
+    assert by_label.stdout == by_name.stdout + f"figure  {file}\n"
     missing = call("path", study, *where)
     refused(missing, f"--run: tiny has 4 runs, name one of {', '.join(names)}")
 

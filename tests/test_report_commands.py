@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from spaceprobe.report.figures import FIGURES
+from spaceprobe.tables.text import display_width
 from tests.commands import call
 from tests.documents import recipes
 from tests.package_copies import add_entry, command_of, copy_package
@@ -48,7 +49,8 @@ def both(study, finished):
 def test_without_a_kind_all_are_listed_with_what_is_missing(finished):
     outcome = call("plot", "tiny", "--results", finished)
     assert outcome.exit_code == 0
-    lines = outcome.stdout.splitlines()
+    assert max(map(display_width, outcome.stdout.splitlines())) <= 80
+    lines = re.sub(r"\n +", " ", outcome.stdout).splitlines()
     assert [line.split()[0] for line in lines] == [*FIGURES]
     missing = {line.split()[0] for line in lines if "(not there: " in line}
     assert missing == {"setting", "metrics", "dimension", "retrieval", "semantics", "memory"}
@@ -95,7 +97,7 @@ def test_a_new_figure_is_one_file_and_one_line(finished, tmp_path):
     assert out.read_bytes().startswith(b"<?xml")
     listed = command_of(package, "plot", finished / "tiny").stdout.splitlines()
     assert listed[0].split(maxsplit=1) == ["losses", "Test losses"]
-    assert len(listed) == len(FIGURES) + 1
+    assert len([line for line in listed if not line.startswith(" ")]) == len(FIGURES) + 1
 
 
 def test_a_study_is_also_named_by_its_folder(finished, tmp_path, monkeypatch):
@@ -132,7 +134,7 @@ def test_compare_says_the_differences_and_writes_them_beside_the_studies(both):
         "  folding.pairs: all | [1-7, 7-1]",
     ]
     lines = outcome.stdout.splitlines()
-    assert lines[lines.index("settings that differ (tiny | other):") + 1 :][:5] == [*settings, lines[-1]]
+    assert lines[lines.index("settings that differ (A | B):") + 1 :][:5] == [*settings, lines[-1]]
     listed = pd.read_csv(out / "settings.csv")
     assert [
         f"  {key}: {first} | {second}" for key, first, second in listed.itertuples(index=False)

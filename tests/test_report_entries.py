@@ -40,7 +40,7 @@ def results():
         {
             "predictor": "depth", "response": "chi_max", "state": ["trained"], "at": "none", "given": "none",
             "min_accuracy": 0.0, "seed": "all", "pearson": 0.5, "pearson_low": 0.4, "pearson_high": 0.6,
-            "interval": "t over seeds",
+            "interval": "t over seeds", "num_seeds": 3,
         }
     )  # fmt: skip
     frames = Frames(frames, DECLARED.values())

@@ -140,6 +140,51 @@ def test_correlations_that_are_not_there_are_no_empty_frame():
     assert "given accuracy" not in text
 
 
+def without_row_maxima(num_seeds, *places):
+    """Return a study of two architectures in which some runs at some epoch have no row maxima."""
+    runs, folding = make_study(num_seeds, ("2x30", "3x20"))
+    for run, epoch in places:
+        folding.loc[(folding["run"] == run) & (folding["epoch"] == epoch), "row_max_median"] = np.nan
+    return summarized(runs, folding)
+
+
+def test_a_mean_says_how_many_of_the_seeds_have_a_value():
+    text = without_row_maxima(3, ("2x30-s0", 30), ("3x20-s1", 30), ("3x20-s2", 30))
+    trained = text.partition("untrained,")[0].splitlines()
+    assert re.search(r"\d ± 0\.\d{3} \(2 of 3\)$", trained[2])
+    assert re.search(r"  0\.\d{3} \(1 of 3\)$", trained[3])
+    assert text.count("(1 of 3)") == text.count("(2 of 3)") == 1
+    assert "seeds with a value, which the mean is over" in text.replace("\n", " ")
+    assert check_lines(text) > 1
+    assert "seeds with a value" not in without_row_maxima(3)
+
+
+def test_reasons_stand_beside_the_networks_that_they_are_of():
+    text = without_row_maxima(2, ("2x30-s0", 0), ("3x20-s0", 30))
+    (title,) = re.findall(r"^r of .*all runs: .*(?:\n  .*)*", text, re.MULTILINE)
+    assert " ".join(title.split()) == (
+        "r of depth and row maxima of χ, all runs: none (untrained ¹ ²; trained ¹ ³; difference ¹ ⁴)"
+    )
+    assert (
+        "\n² 1 run without a value left out (depth 2)\n³ 1 run without a value left out (depth 3)\n" in text
+    )
+
+
+def test_notes_are_numbered_as_they_appear():
+    runs, folding = make_two_axes()
+    runs.loc[[0, 3], "test_accuracy"] = 0.5
+    folding.loc[folding["run"] == runs["run"][1], "row_max_median"] = np.nan
+    text = summarized(runs, folding)
+    table, _, _ = text.partition("\n¹ ")
+    digits = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+    of_lines = [[*map(int, re.findall(r"\d+", " ".join(re.findall("[⁰¹²³⁴-⁹]+", line)).translate(digits)))]
+                for line in table.splitlines()]  # fmt: skip
+    first = [*dict.fromkeys(mark for marks in of_lines for mark in marks)]
+    assert first == [*range(1, len(first) + 1)]
+    assert len(first) > 2
+    assert all(marks == sorted(marks) for marks in of_lines)
+
+
 def test_three_axes_of_which_one_has_long_names():
     runs, folding = make_two_axes()
     runs["activation"] = ["polynomial-3" if number % 2 else "leaky-relu" for number in range(len(runs))]

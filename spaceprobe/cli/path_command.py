@@ -39,7 +39,7 @@ def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None)
         click.Option(
             ["--run", "run_name"],
             metavar="NAME",
-            help="The network's run; needed where the study has several.",
+            help="The network's run, by its name or label; needed where the study has several.",
             shell_complete=complete_started_run,
         ),
         click.Option(["--from", "source"], type=int, metavar="N", help="Start: a test image."),
@@ -120,3 +120,5 @@ def path(
     if out is not None:
         draw_path(walked.trace, out, walked.images)
     say(describe_path(walked))
+    if out is not None:
+        say(f"figure  {out}")

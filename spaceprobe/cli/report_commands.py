@@ -20,6 +20,7 @@ from spaceprobe.cli.options import (
 from spaceprobe.errors import SettingsError
 from spaceprobe.results.started import find_started
 from spaceprobe.results.weight_folders import find_weights
+from spaceprobe.tables.text import fill
 
 if TYPE_CHECKING:
     from spaceprobe.report.making import Report
@@ -258,6 +259,9 @@ def _figure_list(figures: Mapping[str, tuple[str, str | None]]) -> str:
     """Return figures as lines, given their titles and why they are not there, None where they are."""
     width = max(map(len, figures))
     return "\n".join(
-        f"{name:<{width}}  {title}" + (f" (not there: {reason})" if reason else "")
+        line
         for name, (title, reason) in figures.items()
+        for line in fill(
+            f"{name:<{width}}  {title}" + (f" (not there: {reason})" if reason else ""), " " * (width + 2)
+        )
     )

@@ -166,7 +166,7 @@ def energy_shares(
 def spectrum_table(
     values: Float64[np.ndarray, "values"],
     rank: int,
-    initial_values: Float64[np.ndarray, "initial_values"] | None = None,
+    untrained_values: Float64[np.ndarray, "untrained_values"] | None = None,
     basis: str = "svd",
     *,
     shuffled_values: Float64[np.ndarray, "shuffled_values"] | None = None,
@@ -177,7 +177,7 @@ def spectrum_table(
 
     ``basis`` is as given. ``index`` counts from 1, as σ₁ does. ``energy`` is σ²/Σσ² and
     ``cumulative_energy`` its sum up to the component, exactly 1 at the last; both are 0 throughout for a
-    zero matrix. ``initial_value`` is the singular value of the same index at initialisation,
+    zero matrix. ``untrained_value`` is the singular value of the same index at initialisation,
     ``shuffled_value`` that of the shuffled matrix; ``participation_u`` and ``participation_v`` tell on how
     many entries the left and right singular vector live, ``kept`` whether the rank keeps the component. A
     column that is not given is NaN.
@@ -185,7 +185,7 @@ def spectrum_table(
     Args:
         values: singular values (or S' for another basis), descending, at least one.
         rank: how many are kept, 0 to all.
-        initial_values: the same of the untrained layer.
+        untrained_values: the same of the untrained layer.
         basis: svd, or the name of the metric whose S' this is.
         shuffled_values: `shuffled_singular_values` of the layer.
         participation_u: `participation_ratio` of the left vectors, of all or of the leading ones; the
@@ -209,7 +209,7 @@ def spectrum_table(
             "value": values,
             "energy": energy,
             "cumulative_energy": cumulative / cumulative[-1] if values[0] > 0 else cumulative,
-            "initial_value": _column("initial_values", initial_values, num_values, num_values),
+            "untrained_value": _column("untrained_values", untrained_values, num_values, num_values),
             "shuffled_value": _column("shuffled_values", shuffled_values, num_values, num_values),
             "participation_u": _column("participation_u", participation_u, num_values),
             "participation_v": _column("participation_v", participation_v, num_values),

@@ -49,7 +49,7 @@ def make_comparison(a: Results, b: Results, folder: Path) -> ComparisonReport:
 
     Args:
         a: the first study.
-        b: the second study; differences are second minus first.
+        b: the second study; differences are B minus A.
         folder: where the page goes, figures into ``figures``.
 
     Raises:
@@ -107,6 +107,8 @@ def _of_all(rows: pd.DataFrame, group_columns: Sequence[str]) -> list[str]:
 
 def comparison_lines(made: ComparisonReport) -> Iterator[str]:
     """Yield what the terminal prints of a comparison: trained networks as a whole, and the settings."""
+    for letter, name in zip("AB", made.names, strict=True):
+        yield from fill(f"{letter}  {name}", "   ")
     table = made.content.tables["differences"]
     trained = table[(table["state"] == TRAINED) & table["layer"].isna()]
     if trained.empty:
@@ -117,7 +119,7 @@ def comparison_lines(made: ComparisonReport) -> Iterator[str]:
         yield from text_table(key_columns(trained, names), [*_comparison_columns(trained)])
         has_interval = trained["low"].notna().any()
         yield from fill(
-            "first and second: means over the seeds given; difference: second minus first, "
+            "A and B: means over the seeds given; difference: B minus A, "
             + ("with its 95 % interval" if has_interval else "without an interval")
             + "; the column note of differences.csv says more"
         )
@@ -125,7 +127,7 @@ def comparison_lines(made: ComparisonReport) -> Iterator[str]:
     if num_unmatched:
         yield f"in one study only: {num_unmatched} rows of unmatched.csv"
     if made.settings:
-        yield from fill(f"settings that differ ({made.names[0]} | {made.names[1]}):", "  ")
+        yield "settings that differ (A | B):"
         for key, first, second in made.settings:
             yield from fill(f"  {key}: {first} | {second}", "    ")
     else:
@@ -141,8 +143,8 @@ def _comparison_columns(trained: pd.DataFrame) -> Iterator[TextColumn]:
         [f"{pairs} shared" if pairs else f"{first} and {second}" for pairs, first, second in seeds],
         is_number=False,
     )
-    yield TextColumn("first", [f"{mean:.4g}" for mean in trained["mean_a"]])
-    yield TextColumn("second", [f"{mean:.4g}" for mean in trained["mean_b"]])
+    yield TextColumn("A", [f"{mean:.4g}" for mean in trained["mean_a"]])
+    yield TextColumn("B", [f"{mean:.4g}" for mean in trained["mean_b"]])
     yield TextColumn("difference", [f"{difference:+.3g}" for difference in trained["difference"]])
     intervals = zip(trained["low"], trained["high"], strict=True)
     yield TextColumn(

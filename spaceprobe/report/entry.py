@@ -12,6 +12,7 @@ from spaceprobe.report.drawing.style import styled
 from spaceprobe.report.numbers import LAST, Numbers
 from spaceprobe.results.groups import GroupedRows
 from spaceprobe.results.missing import why_missing
+from spaceprobe.results.questions import RUNS_POOLED
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import UNTRAINED
 
@@ -113,3 +114,17 @@ def sentence(template: str, *parts: Markup | str) -> Markup:
 def joined(parts: Sequence[Markup], separator: str = ", ") -> Markup:
     """Return parts with a separator between them."""
     return Markup(separator).join(parts)  # noqa: S704  # see above
+
+
+def counted(number: Markup, noun: str) -> Markup:
+    """Return a number with what it counts, in the plural unless it is 1."""
+    return Markup("{} {}{}").format(number, noun, "s" * (number.striptags() != "1"))
+
+
+def sample_of(numbers: Numbers, row: int) -> Markup:
+    """Describe what a row of correlations.csv is over; its own note says where seeds are pooled."""
+    if numbers.frames["correlations"].at[row, "interval"] == RUNS_POOLED:
+        return sentence(
+            "{} runs, as if they were independent", numbers.cell("correlations", row, "num_runs", "d")
+        )
+    return sentence("mean over {}", counted(numbers.cell("correlations", row, "num_seeds", "d"), "seed"))

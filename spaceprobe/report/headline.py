@@ -9,9 +9,16 @@ from markupsafe import Markup
 from spaceprobe.analysis.predictors import main_predictor
 from spaceprobe.analysis.samples import NOTHING_ELSE, POOLED
 from spaceprobe.report.answers import ANSWERS
+from spaceprobe.report.entry import counted, sample_of
 from spaceprobe.report.numbers import LAST, Numbers
 from spaceprobe.results.missing import why_missing
-from spaceprobe.results.questions import architecture_rows, correlation_rows, has_valid_rank, reading_values
+from spaceprobe.results.questions import (
+    architecture_rows,
+    correlation_rows,
+    has_valid_rank,
+    other_setting,
+    reading_values,
+)
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 
@@ -45,13 +52,13 @@ def question_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
         for key in study.axes
     ]
     yield Markup("{}{}.").format(
-        _counted(numbers.statistic("count", "runs"), "network"),
+        counted(numbers.statistic("count", "runs"), "network"),
         Markup(": every combination of ") + Markup(" and ").join(axes) if axes else "",
     )
     if "train" in stages:
         yield Markup("Trained on {} for {} by {} at learning rate {}.").format(
             numbers.setting("data.dataset"),
-            _counted(numbers.setting("training.epochs"), "epoch"),
+            counted(numbers.setting("training.epochs"), "epoch"),
             numbers.setting("training.optimizer"),
             numbers.setting("training.learning_rate"),
         )
@@ -80,33 +87,36 @@ def headline_numbers(results: Results, numbers: Numbers) -> Iterator[HeadlineNum
             ),
             Markup(),
             Markup("least and largest of {}").format(
-                _counted(numbers.statistic("count", "runs", None, {"status": "done"}), "trained network")
+                counted(numbers.statistic("count", "runs", None, {"status": "done"}), "trained network")
             ),
         )
 
 
 def _correlations(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
-    predictor = main_predictor(results.frames["runs"], results.frames.settings("runs"))
-    if predictor is None or not results.has("correlations"):
+    """Yield the correlations with the main predictor, and those with another setting that is swept."""
+    runs = results.frames["runs"]
+    main = main_predictor(runs, results.frames.settings("runs"))
+    if main is None or not results.has("correlations"):
         return
     questions = (
         (TRAINED, "none", "trained"),
         (UNTRAINED, "none", "untrained"),
         (TRAINED, "test_accuracy", "trained, given test accuracy"),
     )
-    for state, given, networks in questions:
-        rows = correlation_rows(results.frames, predictor, state, given=given)
-        for at, row in _shown(rows).items():
-            yield HeadlineNumber(
-                Markup("r of {} and row maxima of χ, {}{}").format(
-                    _plainly(predictor), networks, _at(numbers, row, at)
-                ),
-                numbers.cell("correlations", row, "pearson"),
-                numbers.interval("correlations", row, "pearson_low", "pearson_high"),
-                Markup("{}{}{}").format(
-                    _sample(numbers, row), _doubt(numbers, row), _note(numbers, "correlations", row)
-                ),
-            )
+    for predictor in dict.fromkeys(filter(None, (main, other_setting(runs)))):
+        for state, given, networks in questions:
+            rows = correlation_rows(results.frames, predictor, state, given=given)
+            for at, row in _shown(rows).items():
+                yield HeadlineNumber(
+                    Markup("r of {} and row maxima of χ, {}{}").format(
+                        _plainly(predictor), networks, _at(numbers, row, at)
+                    ),
+                    numbers.cell("correlations", row, "pearson"),
+                    numbers.interval("correlations", row, "pearson_low", "pearson_high"),
+                    Markup("{}{}{}").format(
+                        sample_of(numbers, row), _doubt(numbers, row), _note(numbers, "correlations", row)
+                    ),
+                )
 
 
 def _shown(rows: Mapping[str, int]) -> dict[str, int]:
@@ -127,17 +137,6 @@ def _note(numbers: Numbers, table: str, row: int) -> Markup:
         Markup("; {}").format(numbers.text(table, row, "note"))
         if isinstance(note, str) and note
         else Markup()
-    )
-
-
-def _sample(numbers: Numbers, row: int) -> Markup:
-    """Describe what a correlation is over; the row's own note says where runs of all seeds are pooled."""
-    if numbers.frames["correlations"].at[row, "interval"] == "Fisher z":
-        return Markup("{} runs, as if they were independent").format(
-            numbers.cell("correlations", row, "num_runs", "d")
-        )
-    return Markup("mean over {}").format(
-        _counted(numbers.cell("correlations", row, "num_seeds", "d"), "seed")
     )
 
 
@@ -163,7 +162,7 @@ def _folded(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
             numbers.cell("architectures", rows[group], "chi_folded_mean_mean"),
             numbers.interval("architectures", rows[group], "chi_folded_mean_low", "chi_folded_mean_high"),
             Markup("share of the paths of trained networks; mean over class pairs and {}{}").format(
-                _counted(numbers.cell("architectures", rows[group], "num_seeds", "d"), "seed"),
+                counted(numbers.cell("architectures", rows[group], "num_seeds", "d"), "seed"),
                 _note(numbers, "architectures", rows[group]),
             ),
         )
@@ -249,11 +248,6 @@ def program_sentences(facts: Mapping[str, Any]) -> Iterator[Markup]:
         yield Markup("Last started <code>{}</code> on <code>{}</code> with <code>{}</code> cores.").format(
             _fact(facts, "started"), _fact(facts, "machine", "cpu"), _fact(facts, "machine", "cores")
         )
-
-
-def _counted(number: Markup, noun: str) -> Markup:
-    """Return a number with what it counts, in the plural unless it is 1."""
-    return Markup("{} {}{}").format(number, noun, "s" * (number.striptags() != "1"))
 
 
 def _plainly(name: str) -> str:

@@ -36,8 +36,7 @@ class AlongAxis:
     Attributes:
         aggregates: rows of aggregates.csv of one reading, with the column ``group``.
         correlations: rows of correlations.csv over seeds, of the axis and of all networks of a state: those
-        whose
-            column ``at`` is "none", or "pooled" where something else is swept.
+            whose column ``at`` is "none", or "pooled" where something else is swept.
         is_over_seeds: by state, whether networks at one place differ in nothing but their seed.
         notes: what was left out, for the figure to say.
     """
@@ -66,7 +65,7 @@ def aggregates_along(
     rows, notes = one_reading(done, columns)
     if correlations is None or rows.empty:
         correlations = pd.DataFrame(
-            columns=["response", "state", "at", "pearson", "pearson_low", "pearson_high"]
+            columns=["response", "state", "at", "pearson", "pearson_low", "pearson_high", "num_seeds"]
         )
     else:
         correlations = overall_correlations(matching(correlations, rows[columns].iloc[:1]), axis)
@@ -160,6 +159,9 @@ def latent_values(runs: pd.DataFrame, spectrum: pd.DataFrame, bases: Sequence[st
 def ranks_beside_functional(ranks: pd.DataFrame, runs: pd.DataFrame | None) -> tuple[pd.DataFrame, list[str]]:
     """Return valid ranks of the last epoch with the functional rank of their layer, and what was left out.
 
+    Layers whose functional rank is 0, which the network's accuracy does not need, are left out; a rule's rank
+    may be 0.
+
     Args:
         ranks: lmd_ranks.csv.
         runs: runs.csv, for leaving out runs that failed; None for all runs.
@@ -174,9 +176,22 @@ def ranks_beside_functional(ranks: pd.DataFrame, runs: pd.DataFrame | None) -> t
     ranks = as_floats(last_epochs(ranks), ["rank"])
     functional = ranks.loc[ranks["rule"] == FUNCTIONAL, [*_LAYER, "rank"]]
     functional = functional.rename(columns={"rank": "functional_rank"})
+    needed = functional[functional["functional_rank"] > 0]
     valid = ranks[ranks["valid"].eq(other=True) & (ranks["rule"] != FUNCTIONAL)]
-    points = valid.merge(functional, on=_LAYER)
-    return points[(points["functional_rank"] > 0) & (points["rank"] > 0)], notes
+    return valid.merge(needed, on=_LAYER), [*_unneeded(functional, needed), *notes]
+
+
+def _unneeded(functional: pd.DataFrame, needed: pd.DataFrame) -> list[str]:
+    """Return the note on layers whose functional rank is 0, where there are some."""
+    num_layers, num_networks = len(functional) - len(needed), functional["run"].nunique()
+    if not num_layers:
+        return []
+    note = (
+        f"left out: {num_layers} of {len(functional)} layers with functional rank 0, without whose weights "
+        "the network keeps its accuracy"
+    )
+    num_without = num_networks - needed["run"].nunique()
+    return [note + (f"; {num_without} of {num_networks} networks have no other" if num_without else "")]
 
 
 def ranks_over_epochs(runs: pd.DataFrame, ranks: pd.DataFrame, rule: str) -> GroupedRows:

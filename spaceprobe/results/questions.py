@@ -21,6 +21,11 @@ def varying_predictors(runs: pd.DataFrame) -> list[str]:
     return [name for name in predictors(runs, RUNS.settings(runs)) if runs[name].nunique() > 1]
 
 
+def other_setting(runs: pd.DataFrame) -> str | None:
+    """Return the first swept number other than depth and width that varies; None where there is none."""
+    return next((name for name in varying_predictors(runs) if name not in ("depth", "width")), None)
+
+
 def overall_correlations(correlations: pd.DataFrame, predictor: str, given: str = "none") -> pd.DataFrame:
     """Return the rows of correlations.csv over all seeds and all runs, whatever their accuracy."""
     rows = correlations[(correlations["predictor"] == predictor) & (correlations["given"] == given)]

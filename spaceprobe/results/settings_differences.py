@@ -50,7 +50,7 @@ def key_differences(a: Study, b: Study) -> list[SettingDifference]:
     keys = _keys(a) | _keys(b)
     sides = [
         {
-            key: f"sweep {sorted(map(str, study.axes[key]))}" if key in study.axes else text
+            key: f"sweep {_in_flow(sorted(study.axes[key], key=_by_size))}" if key in study.axes else text
             for key, text in _texts(study).items()
             if key in keys
         }
@@ -82,6 +82,11 @@ def _keys(study: Study) -> set[str]:
         if section not in _OF_NO_NUMBER
         for name in settings.key()
     } - {DATA_ROOT}
+
+
+def _by_size(value: object) -> tuple[bool, float, str]:
+    """Return the place of a swept value in an order that does not depend on the file: numbers by size."""
+    return (False, value, "") if isinstance(value, int | float) else (True, 0.0, str(value))
 
 
 def _in_flow(value: object) -> str:

@@ -31,18 +31,20 @@ EXACT = ("exact", "jvp", "kernel")
 
 
 def choose_run(study: Study, name: str | None) -> Run:
-    """Return a run of a study by its name, or the only run.
+    """Return a run of a study by its name or its label, or the only run.
 
     Raises:
-        UnknownRunError: no run has that name, or the study has several runs and no name is given.
+        UnknownRunError: no run is called that, or the study has several runs and none is named.
     """
     runs = expand(study)
     if name is None and len(runs) == 1:
         return runs[0]
-    names = ", ".join(run.name for run in runs[:MAX_NAMES]) + (", ..." if len(runs) > MAX_NAMES else "")
+    named = [f"{run.name} ({run.label})" for run in runs[:MAX_NAMES]]
+    names = ", ".join([*named, *(["..."] if len(runs) > MAX_NAMES else [])])
     if name is None:
         raise UnknownRunError(f"--run: {study.name} has {len(runs)} runs, name one of {names}")
-    chosen = next((run for run in runs if run.name == name), None)
+    wanted = " ".join(name.split())
+    chosen = next((run for run in runs if wanted in (run.name, run.label)), None)
     if chosen is None:
         raise UnknownRunError(f"--run {name}: no run of {study.name}; its runs are {names}")
     return chosen

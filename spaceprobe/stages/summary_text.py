@@ -28,7 +28,12 @@ class Notes:
 
     def mark(self, note: str) -> str:
         """Return the small number of a note."""
-        return str(self._numbers.setdefault(note, len(self._numbers) + 1)).translate(_RAISED)
+        return self.marks([note])
+
+    def marks(self, notes: Sequence[str]) -> str:
+        """Return the small numbers of several notes, smallest first; new notes have the next numbers."""
+        numbers = {self._numbers.setdefault(note, len(self._numbers) + 1) for note in notes}
+        return " ".join(str(number).translate(_RAISED) for number in sorted(numbers))
 
     def lines(self) -> list[str]:
         """Return the notes with their numbers, as lines that fit a terminal."""

@@ -18,6 +18,7 @@ FILES = (
     "dimension",
     "separation",
     "rules",
+    "setting",
 )
 
 ANSWERS = read_entries(__name__, FILES, AnswerEntry)

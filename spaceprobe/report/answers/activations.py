@@ -6,16 +6,10 @@ from spaceprobe.report.answers.convergence import converged_by_the_end
 from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
-from spaceprobe.results.answers.activations import (
-    DIFFERS,
-    NO_INTERVAL,
-    QUANTITY,
-    SPANS_ZERO,
-    VERDICT,
-    activation_differences,
-)
+from spaceprobe.results.answers.activations import activation_differences
 from spaceprobe.results.answers.memory import LABELS
 from spaceprobe.results.answers.networks import ACTIVATION, has_swept
+from spaceprobe.results.answers.verdicts import DIFFERS, NO_INTERVAL, QUANTITY, SPANS_ZERO, VERDICT
 from spaceprobe.results.results import Results
 
 

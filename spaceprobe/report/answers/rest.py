@@ -15,6 +15,8 @@ _WAYS = [name for name in TrainingSettings.model_fields if name not in ("seed", 
 
 
 def _one_way(results: Results) -> str | None:
+    if results.has("aggregates"):
+        return "the study asks how folding depends on what it sweeps"
     ranks = results.frames["lmd_ranks"]
     if not has_valid_rank(ranks, RULE) or ranks["epoch"].nunique() < 2:
         return "one epoch only is decomposed (lmd.epoch, training.snapshots)"

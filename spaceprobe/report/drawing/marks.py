@@ -46,6 +46,11 @@ LEAST_WIDTH = 1.4
 MANY_EPOCHS = 100
 """Beyond which epochs are on a log scale, since most happens in the first ones. Chosen."""
 
+SETTINGS_GAP = " · "
+"""Between the settings of a group of runs."""
+
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -118,8 +123,19 @@ def grid_figure(num_panels: int, num_columns: int, *, height: float, **options: 
 
 
 def short(text: str, width: int, num_lines: int = 2) -> str:
-    """Return a text broken into a few lines, and cut where it is longer."""
-    lines = wrap(text, width) if num_lines > 1 else [text]
+    r"""Return a text broken into a few lines, and cut where it is longer.
+
+    Settings of a group stay whole where they fit into a line.
+
+    >>> short("2x10 · lr 0.001", 12)
+    '2x10 ·\nlr 0.001'
+    """
+    if num_lines > 1:
+        parts = text.split(SETTINGS_GAP)
+        whole = [part.replace(" ", _NO_BREAK) if len(part) <= width else part for part in parts]
+        lines = [line.replace(_NO_BREAK, " ") for line in wrap(SETTINGS_GAP.join(whole), width)]
+    else:
+        lines = [text]
     if len(lines) > num_lines or any(len(line) > width for line in lines):
         lines = [*lines[: num_lines - 1], f"{lines[num_lines - 1][: width - 1]}…"]
     return plain("\n".join(lines))
@@ -183,6 +199,15 @@ def log_scale(axes: Axes, *names: str) -> None:
         axis.set_major_locator(_LogTicks())
         axis.set_major_formatter(FuncFormatter(log_label))
         axis.set_minor_locator(NullLocator())
+
+
+def log_scale_from_zero(axes: Axes, last: float) -> None:
+    """Make the y axis logarithmic from 1 on, with a place for 0 below."""
+    axes.set_yscale("symlog", linthresh=1, linscale=0.3)
+    ticks = [tick for tick in _LogTicks().tick_values(1, max(2, last)) if 1 <= tick <= last]
+    axes.yaxis.set_major_locator(FixedLocator([0, *ticks]))
+    axes.yaxis.set_major_formatter(FuncFormatter(log_label))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def log_label(value: float, _: object = None) -> str:

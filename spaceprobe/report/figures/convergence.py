@@ -12,6 +12,7 @@ from spaceprobe.report.drawing.style import MUTED, styled
 from spaceprobe.report.entry import AT_END, FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import worst_layers
+from spaceprobe.results.results import Results
 
 CRITERIA = {
     "gradient_ratio": "gradient norm over its first value",
@@ -48,6 +49,13 @@ def convergence_curves(runs: pd.DataFrame, convergence: pd.DataFrame) -> Figure:
     return figure
 
 
+def _one_epoch(results: Results) -> str | None:
+    """Return why three of the criteria have no course: each is noted at the end of an epoch."""
+    if results.frames["lmd_convergence"]["epoch"].max() > 1:
+        return None
+    return "after one epoch there is no course to draw; lmd_convergence.csv has the values"
+
+
 def _caption(numbers: Numbers) -> Markup:
     """Describe how many layers still move."""
     return sentence(
@@ -64,6 +72,7 @@ ENTRY = FigureEntry(
     section="matrices",
     function=convergence_curves,
     tables=("runs", "lmd_convergence"),
+    unless=_one_epoch,
     drawn=lambda runs, convergence: worst_layers(runs, convergence, [*CRITERIA]),
     caption=_caption,
 )

@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from spaceprobe.analysis.aggregates import aggregate_runs
-from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
 from spaceprobe.analysis.over_seeds import t_interval
 from spaceprobe.analysis.samples import POOLED
 from spaceprobe.report.drawing.limits import bounds_of, keep_within
@@ -22,13 +20,13 @@ from spaceprobe.report.drawing.marks import (
     legend_above,
     name_below,
 )
-from spaceprobe.report.drawing.number_axis import AXES, NumberAxis
+from spaceprobe.report.drawing.number_axis import NumberAxis
 from spaceprobe.report.drawing.style import MUTED, format_number, styled, title_lines, titled
-from spaceprobe.report.entry import FigureEntry, joined, sentence
-from spaceprobe.report.numbers import Numbers
+from spaceprobe.report.entry import FigureEntry
+from spaceprobe.report.folding_caption import caption_along
 from spaceprobe.results.figure_rows import aggregates_along, why_no_axis
-from spaceprobe.results.groups import LABEL, GroupedRows, notes_on_failures, seed_label, with_groups
-from spaceprobe.results.questions import architecture_rows, correlation_row, varying_predictors
+from spaceprobe.results.groups import LABEL, GroupedRows, notes_on_failures, seed_label
+from spaceprobe.results.questions import varying_predictors
 from spaceprobe.results.results import Results
 from spaceprobe.stages import TABLES
 from spaceprobe.tables.frames import Frames
@@ -91,6 +89,7 @@ def folding_against(
             axes.set_ylabel(name)
             keep_within(axes, "y", bounds_of("aggregates", response), low=0)
             _note_correlations(axes, along.correlations[along.correlations["response"] == response])
+        notes = [*_over_seeds(along.correlations), *notes]
         drawn = [look for state, look in STATE_LOOKS.items() if (rows["state"] == state).any()]
         drawn += [NETWORK, MEAN, *([INTERVAL] if has_bars else [])]
         legend_above(figure, drawn, has_markers=True)
@@ -146,11 +145,21 @@ def _note_correlations(axes: Axes, correlations: pd.DataFrame) -> None:
     for state, look in reversed(STATE_LOOKS.items()):
         rows = correlations[correlations["state"] == state]
         for r, low, high in rows[["pearson", "pearson_low", "pearson_high"]].to_numpy(float):
-            interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
+            interval = ", no interval" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
             pooled = " pooled" if (rows["at"] == POOLED).any() else ""
             lines.append((f"{look.name}{pooled} r = {r:.2f}{interval}", look.color))
     if lines:
         title_lines(axes, lines)
+
+
+def _over_seeds(correlations: pd.DataFrame) -> list[str]:
+    """Return the note on how many seeds the correlations in the figure are means over, if there are any."""
+    shown = correlations["response"].isin([*RESPONSES]) & correlations["state"].isin([*STATE_LOOKS])
+    numbers = sorted({*correlations.loc[shown, "num_seeds"].astype(int)})
+    if not numbers:
+        return []
+    few = " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
+    return [f"r: mean over {few} seed{'s' * (numbers[-1] > 1)}"]
 
 
 Predictor = Callable[[pd.DataFrame], str | None]
@@ -180,7 +189,7 @@ def entry_against(name: str, title: str, predictor: Predictor) -> FigureEntry:
             "correlations": lambda numbers: _has_correlation(column(numbers.frames["runs"]), numbers.frames)
         },
         unless=unvaried,
-        caption=lambda numbers: _caption(numbers, column(numbers.frames["runs"])),
+        caption=lambda numbers: caption_along(numbers, column(numbers.frames["runs"])),
     )
 
 
@@ -202,62 +211,6 @@ def _has_correlation(axis: str, frames: Mapping[str, pd.DataFrame]) -> bool:
 def if_varying(name: str) -> Predictor:
     """Return a predictor that is a column of runs.csv, where it varies."""
     return lambda runs: name if name in varying_predictors(runs) else None
-
-
-def _caption(numbers: Numbers, predictor: str) -> Markup:
-    """Describe how folding depends on depth, width or another setting."""
-    groups = with_groups(numbers.frames["runs"])
-    is_mixed = groups.groupby(predictor)[LABEL].nunique().gt(1).any()
-    how_to_read = sentence(
-        "Every point is a network, the line joins means {}; filled and solid is trained, open and dashed "
-        "untrained.",
-        "over networks that differ in more than their seed, so that there is no interval"
-        if is_mixed
-        else Markup("over seeds with their 95 % t intervals"),
-    )
-    results = [*_ends(numbers, predictor), *_correlations(numbers, predictor)]
-    return how_to_read + Markup("").join(Markup(" {}.").format(result) for result in results)
-
-
-def _ends(numbers: Numbers, predictor: str) -> list[Markup]:
-    """Describe the row maxima at the smallest and the largest value of a predictor."""
-    rows = architecture_rows(numbers.frames, TRAINED)
-    if not rows:
-        return []
-    table = numbers.frames["architectures"].loc[[*rows.values()]]
-    column, low, high = (f"{PRIMARY_RESPONSE}_{end}" for end in ("mean", "low", "high"))
-    table = table.dropna(subset=column)
-    if predictor not in table or len(table) < 2 or not table[predictor].is_unique:
-        return []  # of several groups at one value, each end would be of other settings
-    order = table[predictor].to_numpy(float).argsort(kind="stable")
-    parts = [
-        sentence(
-            "{} {} at {} {}",
-            numbers.cell("architectures", row, column),
-            numbers.interval("architectures", row, low, high),
-            AXES.get(predictor, predictor.replace("_", " ")).partition(" (")[0],
-            numbers.cell("architectures", row, predictor, "g"),
-        )
-        for row in (table.index.tolist()[place] for place in (order[0], order[-1]))
-    ]
-    return [sentence("The row maxima of χ of trained networks are {} and {}", *parts)]
-
-
-def _correlations(numbers: Numbers, predictor: str) -> list[Markup]:
-    """Describe the correlation of a predictor with row maxima, trained and untrained, where there is one."""
-    rows = {state: correlation_row(numbers.frames, predictor, state) for state in reversed(STATE_LOOKS)}
-    parts = [
-        sentence(
-            "{} {} {}{}",
-            numbers.cell("correlations", row, "pearson"),
-            numbers.interval("correlations", row, "pearson_low", "pearson_high"),
-            STATE_LOOKS[state].name,
-            " pooled" if numbers.frames["correlations"].at[row, "at"] == POOLED else "",
-        )
-        for state, row in rows.items()
-        if row is not None
-    ]
-    return [sentence("The correlation with the row maxima of χ is {}", joined(parts))] if parts else []
 
 
 ENTRY = entry_against("depth", "Folding against depth", if_varying("depth"))

@@ -98,7 +98,7 @@ def _draw_densities(axes: Axes, rows: pd.DataFrame, groups: Sequence[str]) -> No
         axes.transAxes, axes.get_figure(root=True), 0, -34, units="points"
     )  # the name of the axis
     axes.legend(
-        title="share that folds", title_fontsize=7.5, fontsize=7.5,
+        title="share of all paths that fold", title_fontsize=7.5, fontsize=7.5,
         loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below,
         ncols=2 if max(map(len, groups)) <= SHORT_NAME else 1,
     )  # fmt: skip
@@ -108,8 +108,8 @@ def _caption(numbers: Numbers) -> Markup:
     """Describe how many paths were counted."""
     where = {"measure": "chi", **reading_values(numbers.frames), **AT_END}
     return sentence(
-        "Which share of the folded paths has which χ; the legend gives the share that folds at all. {} "
-        "paths between the images chosen were counted, {}.",
+        "Which share of the folded paths has which χ; the legend gives the share of all paths that fold, "
+        "those of all class pairs and seeds together. {} paths between the images chosen were counted, {}.",
         numbers.statistic("sum", "folding_histogram", "num_paths", where),
         when(numbers, "folding_histogram"),
     )

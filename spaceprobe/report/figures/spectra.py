@@ -75,8 +75,9 @@ def _mark_rank(panel: Panel, chosen: pd.DataFrame) -> None:
     if rank is None:
         return
     panel.axes.axvline(rank, color=CHOSEN.color, linestyle=CHOSEN.line, linewidth=0.9)
-    panel.axes.set_title(f"{panel.axes.get_title(loc='left')}, n′ = {rank:g}", fontsize=7, loc="left")
     num_runs = panel.rows["run"].nunique()
+    name = "median n′" if num_runs > 1 else "n′"
+    panel.axes.set_title(f"{panel.axes.get_title(loc='left')}, {name} = {rank:g}", fontsize=7, loc="left")
     panel.axes.set_gid(
         titled(f"{panel.group}, layer {panel.layer}: n′ = {rank:g}, median of {num_runs} runs")
     )
@@ -95,8 +96,9 @@ def _caption(numbers: Numbers) -> Markup:
     """Describe how exact the decompositions are."""
     return sentence(
         "Singular values of every layer, trained (solid) and untrained (dashed); the dotted line is the "
-        "Marchenko-Pastur edge of the initialisation, the upright one the rank n′ of the default rule. The "
-        "largest singular value {} is {}; no factorisation is off by more than {} of its matrix.",
+        "Marchenko-Pastur edge of the initialisation, the upright one the rank n′ of the default rule, both "
+        "at the median over seeds. The largest singular value {} is {}; no factorisation is off by more than "
+        "{} of its matrix.",
         when(numbers, "lmd_layers"),
         numbers.statistic("max", "lmd_layers", "spectral_norm", AT_END, ".3g"),
         numbers.statistic("max", "lmd_layers", "reconstruction_error", None, ".1e"),

@@ -31,8 +31,9 @@ def table_rows(numbers: Numbers, spec: TableSpec, names: RunNames | None = None)
     """
     frame = numbers.frames[spec.table]
     rows = rows_where(frame, spec.where)
+    num_rows = len(rows)
     if spec.numbers_only:
-        rows = rows.dropna(subset=[*spec.numbers_only])
+        rows = rows.dropna(subset=[*spec.numbers_only], how="all")
     if names is not None:
         rows = names.in_sweep_order(rows)
     columns = _columns(frame, rows, spec)
@@ -53,6 +54,7 @@ def table_rows(numbers: Numbers, spec: TableSpec, names: RunNames | None = None)
         "rows": cells,
         "num_rows": len(rows),
         "num_shown": len(first_rows),
+        "has_others": len(rows) < num_rows,
     }
 
 

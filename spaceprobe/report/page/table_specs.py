@@ -21,7 +21,7 @@ class TableSpec:
         formats: how Python formats the numbers of a column; by default ``.3f``, and ``d`` for integers.
         around: columns with an interval beside their value, and the columns of its two ends.
         computed: further columns that are not swept settings, where no stage declares the table.
-        numbers_only: columns without which a row is left out.
+        numbers_only: columns of which a row has at least one, else it is left out.
         empty: what to say where no row is left.
     """
 
@@ -50,7 +50,7 @@ ARCHITECTURES = TableSpec(
         "num_seeds": "seeds",
         "test_accuracy": "test accuracy",
         "accuracy_of": "accuracy of",
-        "chi_folded_mean": "paths that fold",
+        "chi_folded_mean": "paths that fold, mean over class pairs",
         "chi_max": "largest χ",
         "chi_row_max_median": "row maxima of χ",
         "note": "note",
@@ -141,12 +141,12 @@ DIFFERENCES = TableSpec(
         "num_points": "points",
         "quantity": "quantity",
         "layer": "layer",
-        "mean_a": "mean, first",
-        "mean_b": "mean, second",
+        "mean_a": "mean, A",
+        "mean_b": "mean, B",
         "difference": "difference",
         "interval": "interval",
-        "num_seeds_a": "seeds, first",
-        "num_seeds_b": "seeds, second",
+        "num_seeds_a": "seeds, A",
+        "num_seeds_b": "seeds, B",
         "num_pairs": "seeds, shared and paired",
         "note": "note",
     },
@@ -165,8 +165,8 @@ CORRELATION_DIFFERENCES = TableSpec(
         "at": "at",
         "given": "given",
         "min_accuracy": "accuracy ≥",
-        "pearson_a": "r, first",
-        "pearson_b": "r, second",
+        "pearson_a": "r, A",
+        "pearson_b": "r, B",
         "atanh_difference": "difference of atanh r",
         "interval": "interval",
         "note": "note",
@@ -179,6 +179,7 @@ CORRELATION_DIFFERENCES = TableSpec(
         "atanh_difference": ("atanh_low", "atanh_high"),
     },
     computed=CORRELATION_DIFFERENCE_COLUMNS,
+    numbers_only=("pearson_a", "pearson_b"),
 )
 
 UNMATCHED = TableSpec(

@@ -1,17 +1,12 @@
 """How ranks and dimensions differ from those under the first activation, seed by seed."""
 
-import numpy as np
 import pandas as pd
 
-from spaceprobe.analysis.by_seed import differences_by, spans_zero
+from spaceprobe.analysis.by_seed import differences_by
 from spaceprobe.results.answers.networks import ACTIVATION, EPOCH, LAYER, Networks, stack
 from spaceprobe.results.answers.ranks import valid_ranks
+from spaceprobe.results.answers.verdicts import QUANTITY, with_verdicts
 from spaceprobe.results.results import Results
-
-QUANTITY, VERDICT = "quantity", "verdict"
-
-FIRST, DIFFERS, SPANS_ZERO, NO_INTERVAL = "first", "differs", "spans zero", "no interval"
-"""What an interval says of a difference from the first activation."""
 
 FUNCTIONAL_RANK = "functional rank"
 PARTICIPATION_RATIO = "participation ratio"
@@ -42,9 +37,7 @@ def activation_differences(results: Results) -> pd.DataFrame:
     by = [*(name for name in networks.settings if name != ACTIVATION), QUANTITY, LAYER, EPOCH]
     first = networks.first_of(ACTIVATION)
     table = differences_by(rows, by, ACTIVATION, first, "value")
-    has_interval, holds_zero = table["difference_low"].notna(), spans_zero(table)
-    verdicts = [table[ACTIVATION] == first, ~has_interval, holds_zero]
-    table[VERDICT] = np.select(verdicts, [FIRST, NO_INTERVAL, SPANS_ZERO], DIFFERS)
+    table = with_verdicts(table, ACTIVATION, first)
     quantities = [FUNCTIONAL_RANK, PARTICIPATION_RATIO, DIMENSION]
     others = [name for name in by if name not in (QUANTITY, LAYER, EPOCH)]
     table = networks.in_order(table, [*others, LAYER, ACTIVATION, EPOCH])

@@ -50,7 +50,7 @@ class Networks:
         rows, notes = one_reading(frame, reading_columns(name, frame, self._frames["runs"]))
         self.notes += [note for note in notes if note not in self.notes]
         rows = last_epochs(rows) if last else rows
-        rows = rows.drop(columns=self.settings, errors="ignore")  # such as the rate of an epoch
+        rows = rows.drop(columns=["seed", *self.settings], errors="ignore")  # such as the rate of an epoch
         return self.in_order(rows.merge(self.runs, on="run"), self.settings)
 
     def first_of(self, axis: str) -> Any:

@@ -9,6 +9,7 @@ from spaceprobe.analysis.by_seed import means_by
 from spaceprobe.results.answers.networks import LAYER, Networks, stack
 from spaceprobe.results.figure_rows import ranks_beside_functional
 from spaceprobe.results.results import Results
+from spaceprobe.tables.text import count
 
 SIZES = {"all layers": (1, math.inf), "up to 24": (1, 24), "25 to 50": (25, 50), "more": (51, math.inf)}
 """Layers by their number of components: the smaller of outputs and inputs. Chosen, as in docs/ranks.md."""
@@ -31,7 +32,12 @@ def rules_beside_functional(results: Results) -> pd.DataFrame:
     """
     networks = Networks(results)
     points, notes = ranks_beside_functional(results.frames["lmd_ranks"], results.frames["runs"])
-    networks.notes = notes
+    is_zero = points["rank"] == 0
+    if is_zero.any():
+        counts = points.loc[is_zero, "rule"].value_counts(sort=False).items()
+        layers_of = ", ".join(f"{rule} in {count(int(number), 'layer')}" for rule, number in counts)
+        notes = [*notes, f"rank 0, left out of the means since it has no logarithm: {layers_of}"]
+    networks.notes, points = notes, points[~is_zero]
     layers = results.frames["lmd_layers"].drop_duplicates(["run", "epoch", LAYER])
     components = layers[["run", "epoch", LAYER]].assign(
         components=layers[["num_outputs", "num_inputs"]].min(axis=1)

@@ -34,14 +34,14 @@ class Background:
     """What is known of a matrix beside its entries; each may be missing.
 
     Attributes:
-        initial_values: its singular values at initialisation, descending.
+        untrained_values: its singular values at initialisation, descending.
         init_variance: the variance of its entries then.
         output_variances: the variances of its outputs along their principal axes, descending.
         functional: its functional rank.
         num_dead_inputs: inputs that never vary.
     """
 
-    initial_values: np.ndarray | None = None
+    untrained_values: np.ndarray | None = None
     init_variance: float | None = None
     output_variances: np.ndarray | None = None
     functional: RankEstimate | None = None
@@ -95,7 +95,7 @@ def decompose_matrix(
         spectrum_table(
             values,
             rank,
-            background.initial_values,
+            background.untrained_values,
             shuffled_values=shuffled_values,
             participation_u=participation_ratio(whole.U.T),
             participation_v=participation_ratio(whole.Vh),

@@ -18,8 +18,9 @@ from spaceprobe.stages.lmd.latent_metrics import IDENTITY, layer_metrics
 from spaceprobe.stages.lmd.matrix import Background, Decomposition, Row, Rows, decompose_matrix
 from spaceprobe.stages.lmd.retrieval import RetrievalProbe
 from spaceprobe.stages.lmd.settings import LmdSettings
+from spaceprobe.tables.states import UNTRAINED
 
-UNTRAINED_SUFFIX = " initial"
+UNTRAINED_SUFFIX = f" {UNTRAINED}"
 """Stands behind the names of the untrained network's spaces in lmd_retrieval."""
 
 
@@ -118,7 +119,7 @@ class NetworkDecomposer:
     def _background(self, number: int, layer: LayerPass, functional: RankEstimate | None) -> Background:
         """Return what a layer's data and its initial weight tell of it."""
         return Background(
-            initial_values=self._initial_values[number],
+            untrained_values=self._untrained_values[number],
             init_variance=uniform_init_variance(layer.linear.weight.shape[1]),
             output_variances=output_variances(layer.linear.weight, layer.inputs),
             functional=functional,
@@ -133,7 +134,7 @@ class NetworkDecomposer:
         return self._sampled(self._untrained_network)
 
     @cached_property
-    def _initial_values(self) -> list[np.ndarray]:
+    def _untrained_values(self) -> list[np.ndarray]:
         # Not those of `_untrained`: without vectors LAPACK gives other last bits.
         return [singular_values(weight) for weight in self._entry.weights(self._untrained_network)]
 

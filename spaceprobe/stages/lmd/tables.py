@@ -9,7 +9,7 @@ from spaceprobe.tables.states import UNTRAINED
 from spaceprobe.tables.table import Column, Table
 
 _STORED_SUFFIX = " initial"
-"""Ends the names of the untrained network's spaces in stored rows, which the tables end in `UNTRAINED`."""
+"""Ended the names of the untrained network's spaces in rows that an earlier version stored."""
 
 LAYER = Column("layer", "integer", "number of the weight matrix, from 0")
 

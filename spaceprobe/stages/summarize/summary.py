@@ -1,10 +1,12 @@
 """What the fold and summarize stages print: architectures, and the correlations over seeds."""
 
+import copy
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from spaceprobe.stages.summarize.tables import AGGREGATES
-from spaceprobe.stages.summary_text import Notes, key_columns, why_failed
+from spaceprobe.stages.summary_text import Notes, heading, key_columns, why_failed
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED
 from spaceprobe.tables.text import NOTHING, TextColumn, count, fill, in_short, is_fitting, text_table
@@ -52,6 +54,8 @@ def architecture_lines(frames: Frames) -> list[str]:
     legend = LEGEND
     if any("(equal)" in line for line in lines):
         legend += ". (equal): no seed differs, which does not say how far the next would"
+    if any(re.search(r"\(\d+ of \d+\)", line) for line in lines):
+        legend += ". (1 of 2): seeds with a value, which the mean is over; of one there is no deviation"
     return [*lines, *fill(legend), *_why_flat(frames["runs"], frames["folding"])]
 
 
@@ -63,14 +67,28 @@ def _over(seeds: set[int]) -> str:
 
 
 def _with_deviation(table: "pd.DataFrame", column: str, digits: int) -> "list[str]":
-    """Return ``mean ± standard deviation``; ``(equal)`` if all seeds are, the mean alone for one seed."""
-    pairs = zip(table[f"{column}_mean"], table[f"{column}_sd"], strict=True)
+    """Return ``mean ± standard deviation``; ``(equal)`` if all seeds are, the mean alone for one seed.
+
+    Where seeds lack a value, ``(1 of 2)`` says how many have one.
+    """
+    columns = (table[name] for name in (f"{column}_mean", f"{column}_sd", "note"))
     return [
         NOTHING
         if mean != mean
-        else f"{mean:.{digits}f}" + (" (equal)" if sd == 0 else f" ± {sd:.{digits}f}" if sd == sd else "")
-        for mean, sd in pairs
+        else f"{mean:.{digits}f}"
+        + (" (equal)" if sd == 0 else f" ± {sd:.{digits}f}" if sd == sd else "")
+        + _seeds_with_value(note, column)
+        for mean, sd, note in zip(*columns, strict=True)
     ]
+
+
+def _seeds_with_value(note: str, column: str) -> str:
+    """Return how many seeds a mean is over, given the note of its row; nothing where it is over all."""
+    for part in note.split("; "):
+        match = re.fullmatch(r"(?:(.*): )?(\d+) of (\d+) seeds without a value left out", part)
+        if match and (match[1] is None or column in match[1].split(", ")):
+            return f" ({int(match[3]) - int(match[2])} of {match[3]})"
+    return ""
 
 
 def _why_flat(runs: "pd.DataFrame", folding: "pd.DataFrame") -> Iterator[str]:
@@ -111,7 +129,12 @@ class _Line(NamedTuple):
     r: str
     interval: str
     of: str
-    marks: str
+    notes: tuple[str, ...]
+
+    @property
+    def what(self) -> str:
+        """The networks that it is of."""
+        return " at ".join(filter(None, [self.state, self.at]))
 
 
 def _correlation_lines(frames: Frames, predictor: str) -> list[str]:
@@ -126,17 +149,16 @@ def _correlation_lines(frames: Frames, predictor: str) -> list[str]:
     is_asked = (correlations["response"] == PRIMARY_RESPONSE) & (correlations["seed"] == "all")
     rows = correlations[is_asked & (correlations["predictor"] == predictor)]
     notes = Notes()
-    found = [*_lines_of(rows, readings, notes)]
+    found = [*_lines_of(rows, readings)]
     lines: list[str] = []
     for filtered, reading in dict.fromkeys((line.filtered, line.reading) for line in found):
-        title = ", ".join(filter(None, [f"r of {predictor} and row maxima of χ", reading, filtered]))
+        title = ", ".join(filter(None, [f"r of {heading(predictor)} and row maxima of χ", reading, filtered]))
         here = [line for line in found if (line.filtered, line.reading) == (filtered, reading)]
         if all(line.r == NOTHING for line in here):  # the notes say why
-            marks = dict.fromkeys(mark for line in here for mark in line.marks.split())
-            lines += fill(f"{title}: none {' '.join(marks)}", "  ")
+            lines += fill(f"{title}: none{_reasons(here, notes)}", "  ")
             continue
         lines += fill(title, "  ")
-        lines += _correlation_table(here)
+        lines += _correlation_table(here, notes)
     legend = []
     found = [line for line in found if line.r != NOTHING]
     if any(line.given for line in found):
@@ -148,8 +170,22 @@ def _correlation_lines(frames: Frames, predictor: str) -> list[str]:
     return [*lines, *notes.lines(), *fill("; ".join(legend))]
 
 
-def _lines_of(rows: "pd.DataFrame", readings: Sequence[str], notes: Notes) -> Iterator[_Line]:
-    """Yield each correlation, and number the notes that are new."""
+def _reasons(lines: Sequence[_Line], notes: Notes) -> str:
+    """Return the marks of correlations that are not there, by the networks that they would be of."""
+    by_networks: dict[str, dict[str, None]] = {}
+    for line in lines:
+        by_networks.setdefault(line.what, {}).update(dict.fromkeys(line.notes))
+    by_marks: dict[str, list[str]] = {}
+    for what, reasons in by_networks.items():
+        by_marks.setdefault(notes.marks([*reasons]), []).append(what)
+    if len(by_marks) == 1:
+        return "".join(f" {marks}" for marks in by_marks if marks)
+    texts = (" ".join(filter(None, [" and ".join(networks), marks])) for marks, networks in by_marks.items())
+    return f" ({'; '.join(texts)})"
+
+
+def _lines_of(rows: "pd.DataFrame", readings: Sequence[str]) -> Iterator[_Line]:
+    """Yield each correlation with its notes."""
     from spaceprobe.analysis.samples import NOTHING_ELSE
 
     groups = rows.groupby([*readings, "state", "at", "given", "min_accuracy"], sort=False, dropna=False)
@@ -165,26 +201,29 @@ def _lines_of(rows: "pd.DataFrame", readings: Sequence[str], notes: Notes) -> It
             r,
             interval,
             of,
-            " ".join(notes.mark(note) for note in line_notes),
+            tuple(line_notes),
         )
 
 
-def _correlation_table(lines: Sequence[_Line]) -> Iterator[str]:
+def _correlation_table(lines: Sequence[_Line], notes: Notes) -> Iterator[str]:
     """Yield the lines of a table of correlations; where it is wide, a table for each value of ``at``."""
     places = [*dict.fromkeys(line.at for line in lines)]
-    if places == [""] or not is_fitting(*_columns(lines, with_at=True)):
+    # Numbers of notes are in the order of what is printed, so the layout is chosen with a copy.
+    if places == [""] or not is_fitting(*_columns(lines, copy.deepcopy(notes), with_at=True)):
         for at in places:
             yield from fill(at, "  ")
-            yield from text_table(*_columns([line for line in lines if line.at == at]))
+            yield from text_table(*_columns([line for line in lines if line.at == at], notes))
     else:
-        yield from text_table(*_columns(lines, with_at=True))
+        yield from text_table(*_columns(lines, notes, with_at=True))
 
 
-def _columns(lines: Sequence[_Line], *, with_at: bool = False) -> tuple[list[TextColumn], list[TextColumn]]:
+def _columns(
+    lines: Sequence[_Line], notes: Notes, *, with_at: bool = False
+) -> tuple[list[TextColumn], list[TextColumn]]:
     """Return the columns that say what a correlation is of, and those of its numbers."""
     names = ["state", *(["at"] if with_at else []), *(["given"] if any(line.given for line in lines) else [])]
     key = [TextColumn(name, [getattr(line, name) for line in lines], is_number=False) for name in names]
-    of = [" ".join(filter(None, [line.of, line.marks])) for line in lines]
+    of = [" ".join(filter(None, [line.of, notes.marks(line.notes)])) for line in lines]
     values = [
         TextColumn("r", [line.r for line in lines]),
         TextColumn("95 % interval", [line.interval for line in lines]),
