@@ -11,7 +11,13 @@ from spaceprobe.analysis.samples import NOTHING_ELSE, POOLED
 from spaceprobe.report.answers import ANSWERS
 from spaceprobe.report.numbers import LAST, Numbers
 from spaceprobe.results.missing import why_missing
-from spaceprobe.results.questions import architecture_rows, correlation_rows, has_valid_rank, reading_values
+from spaceprobe.results.questions import (
+    architecture_rows,
+    correlation_rows,
+    has_valid_rank,
+    reading_values,
+    scored_points,
+)
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 
@@ -172,7 +178,10 @@ def _folded(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
 def _matrices(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
     table = results.frames["lmd_ranks"]
     for rule, meaning in (
-        ("functional", "the least rank that keeps the score on test points within one point"),
+        (
+            "functional",
+            f"the least rank that keeps the score{scored_points(results.frames)} within one point",
+        ),
         ("participation", "what the singular values alone say"),
     ):
         if has_valid_rank(table, rule):

@@ -146,13 +146,21 @@ TAILS = Table(
             rerun_rtol=math.inf,  # the last bits of trained weights draw other samples
             low=0,
             high=1,
+            is_later=True,
         ),
-        Column("num_replicas", "integer", "samples behind it; empty where it is", rerun_rtol=math.inf),
+        Column(
+            "num_replicas",
+            "integer",
+            "samples behind it; empty where it is",
+            rerun_rtol=math.inf,
+            is_later=True,
+        ),
         Column(
             "lognormal_ratio",
             "number",
             "normalised log-likelihood ratio of the law to a lognormal (Vuong), at most 0; empty as "
             "goodness_p",
+            is_later=True,
         ),
         Column(
             "lognormal_p",
@@ -160,11 +168,13 @@ TAILS = Table(
             "two-sided p-value of the ratio; empty as goodness_p",
             low=0,
             high=1,
+            is_later=True,
         ),
         Column(
             "preferred",
             "text",
             "lognormal where lognormal_p is below 0.05, else undecided; empty as goodness_p",
+            is_later=True,
         ),
         Column(
             "valid",
@@ -187,48 +197,56 @@ TAILS = Table(
             "entries_edge",
             "number",
             "Marchenko-Pastur edge of noise with the variance of the matrix's entries",
+            is_later=True,
         ),
         Column(
             "num_spikes",
             "integer",
             "singular values above that edge by more than its own fluctuation; empty where leading values do "
             "not settle it",
+            is_later=True,
         ),
         Column(
             "soft_rank",
             "number",
             "(entries_edge / largest value)², near 1 for noise; empty for a zero matrix",
+            is_later=True,
         ),
         Column(
             "num_shuffled_spikes",
             "integer",
             "shuffled values above what spikes exceed: what the entries make in any order; empty where they "
             "were not shuffled",
+            is_later=True,
         ),
         Column(
             "shuffled_distance",
             "number",
             "√Σ(σ - σ shuffled)² / √Σσ², from 0 to √2; empty where the entries were not shuffled",
+            is_later=True,
         ),
         Column(
             "num_large_entries",
             "integer",
             "entries more than 6 standard deviations of the others from their mean; empty for a product of "
             "matrices that is not formed",
+            is_later=True,
         ),
         Column(
             "largest_entry",
             "number",
             "distance of the farthest entry from the mean of those that are not large, in their standard "
             "deviations; empty also where these are all equal",
+            is_later=True,
         ),
-        Column("largest_row", "integer", "row of that entry, from 0"),
-        Column("largest_column", "integer", "column of that entry, from 0"),
+        Column("largest_row", "integer", "row of that entry, from 0", is_later=True),
+        Column("largest_column", "integer", "column of that entry, from 0", is_later=True),
         Column(
             "num_entry_spikes",
             "integer",
             "spikes that vanish without the large entries; empty where more than 100 are large, with "
             "--leading, and for a product that is not formed",
+            is_later=True,
         ),
     ),
     meaning="the power law in the eigenvalues of one weight matrix, its norms, and what in it is not noise",
