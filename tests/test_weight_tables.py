@@ -372,6 +372,19 @@ def test_products_are_not_formed_above_a_bound(decompose, weights, monkeypatch):
     assert "rank at most 4, the head's dimension; more than 143 entries: not shuffled" in notes
 
 
+def test_a_product_that_is_not_formed_has_the_edge_of_its_entries(monkeypatch):
+    left, right = drawn(30, 4), drawn(4, 40, seed=1)
+    formed = frames(decompose_product(left, right))["lmd_tails"].iloc[0]
+    monkeypatch.setattr(thin_product, "MAX_SHUFFLED_ENTRIES", 100)
+    found = frames(decompose_product(left, right))["lmd_tails"].iloc[0]
+    edge = (left @ right).numpy().std() * (np.sqrt(30) + np.sqrt(40))
+    assert found["entries_edge"] == pytest.approx(edge, rel=TOLERANCE)
+    assert found["soft_rank"] == pytest.approx(formed["soft_rank"], rel=TOLERANCE)
+    assert found["num_spikes"] == formed["num_spikes"] == 4  # all that it has
+    assert "shuffled_distance" not in found
+    assert formed["shuffled_distance"] > 0
+
+
 def test_a_product_with_nan_fails_alone(decompose):
     weights = {"in_proj_weight": torch.ones(18, 6)}
     weights["in_proj_weight"][0, 0] = float("nan")
