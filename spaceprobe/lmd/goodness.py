@@ -8,7 +8,7 @@ share of samples that are at least as far from their law as the data are from th
 
 import hashlib
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
@@ -29,7 +29,8 @@ FEWEST_OF_FIRST = 5
 would happen with a probability of 2e-5."""
 
 
-class Goodness(NamedTuple):
+@dataclass(frozen=True)
+class Goodness:
     """The verdict of the bootstrap.
 
     Attributes:

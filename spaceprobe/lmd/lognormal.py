@@ -6,7 +6,8 @@ exponential law, and the lognormal a normal one cut off below 0.
 """
 
 import math
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -26,7 +27,8 @@ LOWEST_CUT = -1e6
 Preferred = Literal["lognormal", "undecided"]
 
 
-class LognormalComparison(NamedTuple):
+@dataclass(frozen=True)
+class LognormalComparison:
     """A power law against a lognormal, on the same tail.
 
     Attributes:

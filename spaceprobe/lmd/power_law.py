@@ -5,7 +5,7 @@ and 3.3. The logarithms of numbers ≥ xmin over xmin follow an exponential law 
 here is about descending logarithms.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -22,7 +22,8 @@ LEAST_EXCESS = 1e-6
 from; its distance is computed without a bound."""
 
 
-class PowerLaw(NamedTuple):
+@dataclass(frozen=True)
+class PowerLaw:
     """A fitted law.
 
     Attributes:
