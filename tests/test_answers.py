@@ -217,6 +217,40 @@ def test_without_true_labels_there_is_no_cost_in_rank():
     assert says == "No layer of the same network was measured at another share of random labels."
 
 
+@pytest.mark.parametrize(
+    ("scored_on", "said"),
+    [
+        ({0: "test", 1: "training"}, "the accuracy on test or training points within one point"),
+        ({0: "training", 1: "training"}, "the accuracy on training points within one point"),
+    ],
+)
+def test_a_reader_is_told_on_which_points_ranks_are_scored(scored_on, said):
+    def scores(rows):
+        for run in rows:
+            facts = {"rank": 3, "score": 0.9, "scored_on": scored_on[run["random_labels"]]}
+            yield {"run": run["run"], "epoch": 8, "layer": 0, **facts}
+
+    results = study(
+        CAPACITY, training=fits, lmd_convergence=rests, lmd_ranks=functional, lmd_functional=scores
+    )
+    numbers = Numbers(results.study, results.frames, answer_tables(results))
+    assert said in answer_blocks(numbers, ())[1]["says"].striptags()
+
+
+@pytest.mark.parametrize("scored_on", ["test", "training"])
+def test_the_headline_says_on_which_points_ranks_are_scored(scored_on):
+    def scores(rows):
+        return [{"run": run["run"], "epoch": 8, "layer": 0, "rank": 3, "score": 0.9,
+                 "scored_on": scored_on} for run in rows]  # fmt: skip
+
+    axes = {"network.width": [4, 5], "training.seed": [0], "training.random_labels": [1]}
+    results = study(axes, lmd_ranks=lambda rows: [{**row, "activation": "relu"} for run in rows for row in
+                    functional([{**run, "activation": "relu"}])], lmd_functional=scores)  # fmt: skip
+    numbers = Numbers(results.study, results.frames, {})
+    notes = [str(card.explanation) for card in headline_numbers(results, numbers)]
+    assert f"keeps the score on {scored_on} points within one point" in " ".join(notes)
+
+
 def test_the_answers_of_a_study_of_memory(capacity):
     assert [*answer_tables(capacity)] == ["answer_memory", "answer_memory_ranks"]
 

@@ -44,8 +44,10 @@ TABLES = {
     "condition_out,num_components,num_components_out,num_dead_inputs,num_ignored_inputs,valid,reason",
     "lmd_functional": "run,epoch,layer,rank,score,scored_on",
     "lmd_tails": "run,epoch,layer,num_values,exponent,standard_error,ks_distance,xmin,num_tail,"
-    "num_left_out,valid,reason,"
-    "log_norm,log_spectral_norm,weighted_alpha,log_alpha_norm,stable_rank,numerical_rank,noise_edge",
+    "num_left_out,goodness_p,num_replicas,lognormal_ratio,lognormal_p,preferred,valid,reason,"
+    "log_norm,log_spectral_norm,weighted_alpha,log_alpha_norm,stable_rank,numerical_rank,noise_edge,"
+    "entries_edge,num_spikes,soft_rank,num_shuffled_spikes,shuffled_distance,num_large_entries,"
+    "largest_entry,largest_row,largest_column,num_entry_spikes",
     "lmd_convergence": "run,epoch,layer,gradient_ratio,drift,raw_drift,subspace_sine,log_loss_change,"
     "learning_rate,margin_q50,margin_q90,margin_q99,margin_max,stable,converged,reason",
     "lmd_dimension": "run,epoch,layer,space,estimator,num_neighbours,dimension,spread,num_points,"

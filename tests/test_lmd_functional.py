@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from spaceprobe.lmd.factors import decompose
 from spaceprobe.lmd.functional import functional_rank
+from spaceprobe.networks.layers import pass_through
 from spaceprobe.networks.mlp import mlp
+from spaceprobe.stages.lmd.probes import determination, functional_rank_of
 
 # Rounding of as many differences as there are components, on numbers of order 10.
 DRIFT = 1e-12
@@ -194,3 +196,35 @@ def test_wrong_calls_are_refused():
     for tolerance in (-0.1, math.nan):
         with pytest.raises(ValueError, match=f"tolerance: {tolerance}, a number >= 0"):
             measure(weight, inputs, bias, lambda _: 1.0, tolerance=tolerance)
+
+
+def numpy_determination(outputs, targets):
+    outputs, targets = (np.asarray(numbers, dtype=np.float64) for numbers in (outputs, targets))
+    return 1 - ((outputs - targets) ** 2).sum() / ((targets - targets.mean(axis=0)) ** 2).sum()
+
+
+def test_the_score_of_a_regression_is_summed_in_float64():
+    generator = torch.Generator().manual_seed(4)
+    # In float32 a mean of 1000 leaves four digits of what varies about it.
+    targets = 1000 + torch.randn(5000, 2, generator=generator)
+    outputs = targets.double() + 3 * torch.randn(5000, 2, dtype=torch.float64, generator=generator)
+    expected = numpy_determination(outputs, targets)
+    assert determination(outputs, targets) == pytest.approx(expected, abs=1e-13)
+    assert determination(outputs.float(), targets) == pytest.approx(
+        numpy_determination(outputs.float(), targets), abs=1e-13
+    )
+    single = 1 - (outputs - targets).square().sum() / (targets - targets.mean(dim=0)).square().sum()
+    assert abs(float(single) - expected) > 1e-9  # else this test is about nothing
+
+
+def test_scores_of_a_regression_are_those_of_numpy():
+    generator = torch.Generator().manual_seed(5)
+    network = mlp([3, 7, 2], generator).double()
+    inputs = torch.randn(900, 3, generator=generator)
+    targets = network(inputs.double()).detach().float() + 0.05 * torch.randn(900, 2, generator=generator)
+    layer = pass_through(network, inputs.double())[1]
+    W, b = layer.linear.weight.detach(), layer.linear.bias.detach()
+    found = functional_rank_of(layer, decompose(W), targets).scores
+    for rank in (0, 2):
+        outputs = layer.inputs @ (W * (rank > 0)).T + b
+        assert found[rank] == pytest.approx(numpy_determination(outputs, targets), abs=1e-12)

@@ -10,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from spaceprobe import TABLES
 from spaceprobe.results.weight_results import WeightResults, put_weights_side_by_side
 from tests.commands import call
 from tests.test_report_numbers import Page, faults
@@ -95,7 +96,7 @@ def test_the_page_says_which_file_and_every_number_is_a_cell(folders):
         assert f'href="{name}.csv"' in text
     for name in ("spectra", "ranks"):
         assert (folder / "figures" / f"{name}.svg").is_file()
-    assert "Exponents of power-law tails: no matrix has enough eigenvalues" in text
+    assert "Exponents of power-law tails: no power law is a valid fit" in text
     assert not (folder / "figures" / "tails.svg").exists()
 
 
@@ -103,13 +104,13 @@ def test_figures_are_listed_and_drawn(folders, tmp_path):
     outcome = call("plot", folders[0])
     lines = outcome.stdout.replace("\n ", " ").splitlines()
     assert [line.split()[0] for line in lines] == ["spectra", "ranks", "tails"]
-    assert re.search(r"not there: +no +matrix +has", lines[2])
+    assert re.search(r"not there: +no +power +law", lines[2])
     out = tmp_path / "ranks.pdf"
     assert call("plot", folders[0].name, "ranks", "--results", folders[0].parent, "--out", out).exit_code == 0
     assert out.read_bytes().startswith(b"%PDF")
     for words, message in (
         (["depth", "--out", tmp_path / "x.svg"], "choose one of spectra, ranks, tails"),
-        (["tails", "--out", tmp_path / "x.svg"], "there is no figure tails: no matrix has enough"),
+        (["tails", "--out", tmp_path / "x.svg"], "there is no figure tails: no power law is a valid fit"),
         (["ranks"], "--out is missing"),
     ):
         outcome = call("plot", folders[0], *words)
@@ -244,6 +245,52 @@ def test_a_folder_of_an_earlier_version_has_a_page(folders, tmp_path):
     assert (
         f"{path}: lacks the column rule; `spaceprobe lmd --weights` with the same file writes it again"
         in (" ".join(outcome.stderr.split()))
+    )
+
+
+def test_tables_of_a_version_that_did_not_judge_tails_are_read(folders, tmp_path):
+    old = tmp_path / folders[0].name
+    old.mkdir()
+    for path in folders[0].glob("lmd_*.csv"):
+        (old / path.name).write_bytes(path.read_bytes())
+    later = [column.name for column in TABLES["lmd_tails"].columns if column.is_later]
+    assert {"goodness_p", "num_spikes", "num_entry_spikes"} <= {*later}
+    tails = pd.read_csv(old / "lmd_tails.csv").drop(columns=later)
+    tails.to_csv(old / "lmd_tails.csv", index=False)
+    outcome = call("report", old)
+    assert outcome.exit_code == 0, outcome.output
+    title = "values above the edge of noise"
+    assert title in cards(folders[0])
+    assert cards(old) == {name: number for name, number in cards(folders[0]).items() if name != title}
+    assert list(faults((old / "report.html").read_text(encoding="utf-8"), old)) == []
+
+
+def test_an_entry_that_makes_a_singular_value_is_named(tmp_path):
+    generator = torch.Generator().manual_seed(2)
+    noise, signal = torch.randn(2, 60, 90, generator=generator)
+    planted = noise.clone()
+    planted[7, 31] = 40.0
+    direction = torch.randn(90, generator=generator)
+    weights = {"noise": noise, "planted": planted, "signal": signal + 0.5 * torch.ones(60, 1) * direction}
+    safetensors.torch.save_file(weights, tmp_path / "net.safetensors")
+    outcome = call("lmd", "--weights", tmp_path / "net.safetensors", "--results", tmp_path)
+    assert outcome.exit_code == 0, outcome.output
+    (folder,) = tmp_path.glob("weights-net-*")
+    found = {row["name"]: row for row in rows(folder / "lmd_tails.csv")}
+    spikes = {name: (row["num_spikes"], row["num_entry_spikes"]) for name, row in found.items()}
+    assert spikes == {"noise": ("0", "0"), "planted": ("1", "1"), "signal": ("1", "0")}
+    said = " ".join(outcome.stdout.split())
+    assert "variance of their entries: 2 of 3 (num_spikes in lmd_tails.csv)" in said
+    assert (
+        "planted: 1 of 1 value above the edge is made by 1 large entry, the largest in row 7, column 31, "
+        "40.4 standard deviations from the mean of the others" in said
+    )
+    assert "signal: " not in said
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert list(faults(text, folder)) == []
+    words = " ".join(Page(text).root.words().split())
+    assert "planted : large entries (1) make 1 of its values above the edge of noise (1)" in words.replace(
+        "planted:", "planted :"
     )
 
 

@@ -138,16 +138,41 @@ def test_leading_values_come_with_their_error(decompose):
     layers = tables["lmd_layers"]
     assert layers["rule"].item() == "leading"
     assert layers["frobenius_norm"].item() == pytest.approx(np.linalg.norm(exact), rel=1e-12)
-    ranks = tables["lmd_ranks"].set_index("rule")
-    known = {"stable_rank": 2, "energy90": 6}  # 10 values hold 94.5 % of the energy
-    assert ranks.loc[ranks["valid"], "rank"].to_dict() == known
-    assert ranks.loc["participation", "reason"] == "only the 10 leading of 200 singular values were computed"
-    assert ranks.loc["data99", "reason"] == "no data"
     tails = tables["lmd_tails"]
     assert tails["log_norm"].item() == pytest.approx(2 * np.log10(np.linalg.norm(exact)), rel=1e-12)
     assert tails["log_spectral_norm"].item() == pytest.approx(2 * np.log10(exact[0]), abs=1e-12)
     assert tails["stable_rank"].item() == pytest.approx((exact**2).sum() / exact[0] ** 2, rel=1e-12)
-    assert tails["numerical_rank"].isna().all()
+
+
+def test_ranks_and_tails_are_kept_where_leading_values_cost_all_of_them():
+    weight = drawn(300, 200)
+    leading, whole = (
+        frames(decomposition)
+        for decomposition in (
+            decompose_leading(weight, 10),
+            decompose_matrix(weight, [IDENTITY], Background()),
+        )
+    )
+    assert not is_iterated((300, 200), 10)
+    assert len(leading["lmd_spectrum"]) == leading["lmd_layers"]["rank"].item() == 10
+    pd.testing.assert_frame_equal(
+        leading["lmd_ranks"].drop(columns="default"), whole["lmd_ranks"].drop(columns="default")
+    )
+    assert not leading["lmd_ranks"]["default"].any()  # the rank in lmd_layers is what was asked for
+    shuffled = ["num_shuffled_spikes", "shuffled_distance", "num_entry_spikes"]
+    pd.testing.assert_frame_equal(
+        leading["lmd_tails"], whole["lmd_tails"].drop(columns=shuffled), check_dtype=False
+    )
+    assert leading["lmd_tails"]["num_tail"].item() > 0
+
+
+def test_leading_values_settle_the_spikes_that_they_tell_apart_from_the_rest():
+    weight = drawn(700, 650) + 9 * drawn(700, 3, seed=1) @ drawn(3, 650, seed=2)
+    assert is_iterated((700, 650), 8)
+    tails = frames(decompose_leading(weight, 8))["lmd_tails"]
+    assert tails["num_spikes"].item() == 3
+    tails = frames(decompose_leading(weight, 3))["lmd_tails"]  # a fourth may be above the edge, too
+    assert tails["num_spikes"].isna().all()
 
 
 def test_odd_matrices_have_documented_values(decompose):
@@ -345,6 +370,19 @@ def test_products_are_not_formed_above_a_bound(decompose, weights, monkeypatch):
     assert products["shuffled_value"].isna().all()
     notes = " ".join(outcome.stdout.split())
     assert "rank at most 4, the head's dimension; more than 143 entries: not shuffled" in notes
+
+
+def test_a_product_that_is_not_formed_has_the_edge_of_its_entries(monkeypatch):
+    left, right = drawn(30, 4), drawn(4, 40, seed=1)
+    formed = frames(decompose_product(left, right))["lmd_tails"].iloc[0]
+    monkeypatch.setattr(thin_product, "MAX_SHUFFLED_ENTRIES", 100)
+    found = frames(decompose_product(left, right))["lmd_tails"].iloc[0]
+    edge = (left @ right).numpy().std() * (np.sqrt(30) + np.sqrt(40))
+    assert found["entries_edge"] == pytest.approx(edge, rel=TOLERANCE)
+    assert found["soft_rank"] == pytest.approx(formed["soft_rank"], rel=TOLERANCE)
+    assert found["num_spikes"] == formed["num_spikes"] == 4  # all that it has
+    assert "shuffled_distance" not in found
+    assert formed["shuffled_distance"] > 0
 
 
 def test_a_product_with_nan_fails_alone(decompose):

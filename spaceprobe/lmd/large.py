@@ -11,7 +11,7 @@ so close together that the Krylov space would have to be larger. The stated erro
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -53,6 +53,7 @@ class LeadingTriplets:
             cannot see a leading value that was missed altogether. The random start makes that unlikely; it
             does not rule it out.
         krylov_dim: dimension of the space searched; the shorter side where nothing was approximated.
+        all_values: all singular values, descending, where nothing was approximated; None elsewhere.
     """
 
     U: Float64[Tensor, "outputs kept"]
@@ -60,6 +61,7 @@ class LeadingTriplets:
     Vh: Float64[Tensor, "kept inputs"]
     residuals: Float64[Tensor, "kept"]
     krylov_dim: int
+    all_values: Float64[Tensor, "values"] | None = None
 
 
 def leading_triplets(
@@ -96,7 +98,8 @@ def leading_triplets(
     scale = max(abs(float(extreme)) for extreme in torch.aminmax(W))
     if shorter < PAYS_FROM * krylov_dim or scale == 0:
         U, values, Vh = torch.linalg.svd(W, full_matrices=False)
-        return _with_errors(W, U[:, :num_values], values[:num_values], Vh[:num_values], shorter)
+        leading = _with_errors(W, U[:, :num_values], values[:num_values], Vh[:num_values], shorter)
+        return replace(leading, all_values=values)
     generator = torch.Generator().manual_seed(seed)
     # A few directions more than asked for: the last ones of a subspace are the least exact.
     basis = _left_basis(_scaled(W, scale), least, krylov_dim, generator)

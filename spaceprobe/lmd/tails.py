@@ -3,16 +3,20 @@
 Martin and Mahoney (JMLR 22 (2021)) and the tool WeightWatcher (Martin, Peng and Mahoney, Nature
 Communications 12 (2021)) read the quality of a layer off the eigenvalues λ = σ² of WᵀW. The exponent rests
 on the values in the tail alone: for the small layers of this project they are few, and it is then marked
-invalid. That a fit exists does not mean that the values follow a power law: the KS distance says how far
-they are from one.
+invalid. A fit always exists; that the values follow a power law is another matter, and the eigenvalues of
+noise do not. So a fit is valid only if the bootstrap does not rule it out (`spaceprobe.lmd.goodness`) and a
+lognormal does not fit better (`spaceprobe.lmd.lognormal`).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
 
+from spaceprobe.lmd.goodness import LEAST_P, goodness_of_fit
+from spaceprobe.lmd.lognormal import LEVEL, Preferred, compare_with_lognormal
+from spaceprobe.lmd.power_law import PowerLaw, fit_power_law
 from spaceprobe.lmd.rank_rules import ZERO_MATRIX, numerical, stable_rank
 from spaceprobe.lmd.rounding import FLOAT32_EPSILON
 from spaceprobe.lmd.spectrum import Spectrum
@@ -37,9 +41,16 @@ class Tail:
             exponent.
         xmin: the eigenvalue at which the tail starts; None without exponent.
         num_tail: on how many eigenvalues the fit rests, xmin included; 0 without one.
-        valid: whether they are enough.
+        valid: whether they are enough, the p-value is at least `LEAST_P`, and a lognormal is not preferred.
         reason: why it is not valid; empty otherwise.
         num_left_out: eigenvalues that are zero or rounding, on which nothing rests.
+        goodness_p: p-value of the law (`goodness.goodness_of_fit`); None, as all that follow, where the tail
+            has too few eigenvalues to be judged.
+        num_replicas: how many bootstrap replicas it rests on.
+        lognormal_ratio: normalised log-likelihood ratio against a lognormal, at most 0
+            (`lognormal.compare_with_lognormal`).
+        lognormal_p: two-sided p-value of the ratio.
+        preferred: lognormal, or undecided.
     """
 
     num_values: int
@@ -51,6 +62,11 @@ class Tail:
     valid: bool
     reason: str
     num_left_out: int = 0
+    goodness_p: float | None = None
+    num_replicas: int | None = None
+    lognormal_ratio: float | None = None
+    lognormal_p: float | None = None
+    preferred: Preferred | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +103,7 @@ def power_law_tail(
     every eigenvalue but the largest as xmin the continuous maximum-likelihood exponent α = 1 + n / Σ
     ln(λ_i / xmin) (their equation 3.1) over the n eigenvalues from xmin on; taken is the xmin of least KS
     distance (section 3.3), of several the smallest. α and the KS distance do not depend on the scale of
-    the matrix.
+    the matrix, and neither does the verdict.
 
     Only eigenvalues that count for the numerical rank are fitted, those with σ > σ₁ · max(m, n) · ε
     (`rank_rules.numerical`). What lies below is rounding: a matrix of rank 1 has hundreds of values at
@@ -95,7 +111,7 @@ def power_law_tail(
 
     Args:
         values: all singular values, descending.
-        min_values: fewer eigenvalues in the tail make the fit invalid; its numbers stand.
+        min_values: fewer eigenvalues in the tail make the fit invalid without a judgement; its numbers stand.
         shape: rows and columns of the matrix; None takes a square one, which has the lowest threshold
             for that many values.
         epsilon: relative rounding of its entries.
@@ -115,29 +131,22 @@ def power_law_tail(
         reason = f"singular values to {values[0]:.3g}: their squares overflow"
         return _no_tail(len(values), num_left_out, reason)
     logs = 2 * np.log(values[:num_kept] / values[0])
-    # The first places of different values: the tail of an xmin holds all that equal it.
-    ends = np.flatnonzero(np.append(np.diff(logs) < 0, True)) + 1
-    if len(ends) < 2:
+    law = fit_power_law(logs)
+    if law is None:
         return _no_tail(len(values), num_left_out, "fewer than two different eigenvalues above rounding")
-    fits = [_fit(logs[:end]) for end in ends[:0:-1]]
-    best = int(np.argmin([distance for _, distance in fits]))
-    alpha, distance = fits[best]
-    num_values = int(ends[:0:-1][best])
-    reason = ""
-    if num_values < min_values:
-        reason = f"{num_values} eigenvalues in the tail, fewer than {min_values}"
-    smallest = float(values[num_values - 1])
-    return Tail(
+    smallest = float(values[law.num_tail - 1])
+    tail = Tail(
         num_values=len(values),
-        exponent=alpha,
-        standard_error=(alpha - 1) / math.sqrt(num_values),
-        ks_distance=distance,
+        exponent=law.exponent,
+        standard_error=(law.exponent - 1) / math.sqrt(law.num_tail),
+        ks_distance=law.distance,
         xmin=smallest * smallest,  # not ** 2: pow may round otherwise
-        num_tail=num_values,
-        valid=not reason,
-        reason=reason,
+        num_tail=law.num_tail,
+        valid=False,
+        reason=f"{law.num_tail} eigenvalues in the tail, fewer than {min_values}",
         num_left_out=num_left_out,
     )
+    return tail if law.num_tail < min_values else _judged(tail, logs, law)
 
 
 def matrix_norms(
@@ -179,21 +188,25 @@ def matrix_norms(
     )
 
 
-def _fit(logs: Float64[np.ndarray, "tail"]) -> tuple[float, float]:
-    """Return α and the KS distance of descending logarithms, the last one that of xmin.
-
-    The law's distribution function is 1 - (λ / xmin)^(1 - α). That of the values steps at each of them:
-    the largest distance is at a step, on one of its sides.
-    """
-    num_values = len(logs)
-    excess = logs - logs[-1]
-    slope = num_values / float(excess.sum())
-    survival = np.exp(-slope * excess)
-    index = np.arange(num_values)
-    distance = max(
-        np.abs(survival - index / num_values).max(), np.abs(survival - (index + 1) / num_values).max()
+def _judged(tail: Tail, logs: Float64[np.ndarray, "values"], law: PowerLaw) -> Tail:
+    """Return a tail of enough values with what the bootstrap and the lognormal say of it."""
+    goodness = goodness_of_fit(logs, law)
+    comparison = compare_with_lognormal(logs[: law.num_tail] - logs[law.num_tail - 1])
+    reasons = []
+    if goodness.p_value < LEAST_P:
+        reasons.append(f"the bootstrap rules the law out: goodness_p below {LEAST_P}")
+    if comparison.preferred == "lognormal":
+        reasons.append(f"a lognormal fits better: lognormal_p below {LEVEL}")
+    return replace(
+        tail,
+        valid=not reasons,
+        reason="; ".join(reasons),
+        goodness_p=goodness.p_value,
+        num_replicas=goodness.num_replicas,
+        lognormal_ratio=comparison.ratio,
+        lognormal_p=comparison.p_value,
+        preferred=comparison.preferred,
     )
-    return 1 + slope, float(distance)
 
 
 def _no_tail(num_values: int, num_left_out: int, reason: str) -> Tail:

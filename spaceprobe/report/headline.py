@@ -18,6 +18,7 @@ from spaceprobe.results.questions import (
     has_valid_rank,
     other_setting,
     reading_values,
+    scored_points,
 )
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import TRAINED, UNTRAINED
@@ -171,7 +172,10 @@ def _folded(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
 def _matrices(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
     table = results.frames["lmd_ranks"]
     for rule, meaning in (
-        ("functional", "the least rank that keeps the score on test points within one point"),
+        (
+            "functional",
+            f"the least rank that keeps the score{scored_points(results.frames)} within one point",
+        ),
         ("participation", "what the singular values alone say"),
     ):
         if has_valid_rank(table, rule):

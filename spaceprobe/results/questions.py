@@ -92,3 +92,16 @@ def reading_values(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 def has_valid_rank(ranks: pd.DataFrame, rule: str) -> bool:
     """Return whether a rule gives any layer of lmd_ranks.csv a valid rank that was measured."""
     return bool(((ranks["rule"] == rule) & ranks["valid"] & ranks["rank"].notna()).any())
+
+
+def scored_points(frames: Mapping[str, pd.DataFrame]) -> str:
+    """Return on which points functional ranks were scored, as lmd_functional.csv says, with a space before.
+
+    >>> scored_points({"lmd_functional": pd.DataFrame({"scored_on": ["test", "training", "test"]})})
+    ' on test or training points'
+    >>> scored_points({})
+    ''
+    """
+    table = frames.get("lmd_functional")
+    sets = [] if table is None else sorted(table["scored_on"].dropna().unique())
+    return f" on {' or '.join(sets)} points" if sets else ""

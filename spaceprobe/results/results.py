@@ -142,7 +142,7 @@ def _read_frames(folder: Path) -> Frames:
         if not os.path.lexists(path):
             continue
         frame = read_csv(path)
-        missing = [column for column in table.names if column not in frame.columns]
+        missing = table.lacking(frame)
         _check_names(path, table, frame)
         if missing:
             raise SpaceprobeError(
@@ -157,6 +157,7 @@ def _read_frames(folder: Path) -> Frames:
             )
         # An empty setting counts as a number to pandas, and as text in the table of runs that failed with it.
         empty = [column for column in table.settings(frame) if frame[column].isna().all()]
+        frame = table.with_later_columns(frame)
         frames[name] = frame.astype(dict.fromkeys(empty, object))
     return Frames(frames, DECLARED.values())
 

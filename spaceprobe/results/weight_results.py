@@ -66,12 +66,12 @@ def load_weight_results(folder: Path) -> WeightResults:
         if not os.path.lexists(path):
             raise SpaceprobeError(f"{path}: is missing; {_AGAIN}")
         frame = _read(path)
-        missing = [name for name in table.names if name not in frame.columns]
+        missing = table.lacking(frame)
         if missing:
             raise SpaceprobeError(
                 f"{path}: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; {_AGAIN}"
             )
-        frames[table.name] = frame
+        frames[table.name] = table.with_later_columns(frame)
     provenance, set_aside = read_provenance(folder / PROVENANCE)
     return WeightResults(folder, frames, provenance, [] if set_aside is None else [set_aside])
 

@@ -72,6 +72,7 @@ class Column:
         high: the largest value that it can have.
         earlier_name: what an earlier version called it; None where it always had its name.
         earlier_suffix: how values end that only an earlier version wrote; None where there are none.
+        is_later: whether an earlier version's table lacks it; such a table is read with empty cells in it.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Column:
     high: float | None = None
     earlier_name: str | None = None
     earlier_suffix: str | None = None
+    is_later: bool = False
 
     @property
     def bounds(self) -> Bounds:
@@ -144,6 +146,15 @@ class Table:
         Swept settings, which no table declares, are not in it; polars infers their types.
         """
         return {"run": str, **{column.name: _PYTHON[column.dtype] for column in self.columns}}
+
+    def lacking(self, frame: "pd.DataFrame") -> list[str]:
+        """Return the columns that a frame of this table has to have and lacks."""
+        return [column.name for column in self.columns if column.name not in frame and not column.is_later]
+
+    def with_later_columns(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """Return a frame of this table with empty cells where an earlier version had no column."""
+        later = {column.name for column in self.columns if column.is_later} - {*frame.columns}
+        return frame.assign(**dict.fromkeys(sorted(later), math.nan)) if later else frame
 
     def settings(self, frame: "pd.DataFrame") -> list[str]:
         """Return the columns of a frame of this table that hold swept settings, in their order.

@@ -7,7 +7,7 @@ from spaceprobe.report.answers.memory import ENTRY as MEMORY
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.answers.memory import LABELS, ranks_of_labels
-from spaceprobe.results.questions import has_valid_rank
+from spaceprobe.results.questions import has_valid_rank, scored_points
 from spaceprobe.results.results import Results
 
 
@@ -26,9 +26,10 @@ def _says(numbers: Numbers, table: str) -> Markup:
     ]
     return sentence(
         "With random labels (a share of {}) the functional rank of a layer, the least that keeps the "
-        "accuracy within one point, is {} to {} components larger than with the least random ones, as means "
-        "over seeds.",
+        "accuracy{} within one point, is {} to {} components larger than with the least random ones, as "
+        "means over seeds.",
         numbers.statistic("max", table, LABELS, None, "g"),
+        scored_points(numbers.frames),
         *differences,
     )
 

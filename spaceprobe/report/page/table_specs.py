@@ -239,7 +239,7 @@ FILE_RANKS = TableSpec(
 
 FILE_TAILS = TableSpec(
     table="lmd_tails",
-    title="Power-law tails and norms",
+    title="Power-law tails, norms and noise",
     columns={
         "layer": "number",
         "name": "name",
@@ -247,10 +247,16 @@ FILE_TAILS = TableSpec(
         "standard_error": "standard error",
         "ks_distance": "KS distance",
         "num_tail": "in the tail",
-        "log_norm": "log₁₀ of the squared norm",
-        "log_spectral_norm": "log₁₀ of λ₁",
+        "goodness_p": "p of the law",
+        "preferred": "preferred",
         "valid": "valid",
         "reason": "reason",
+        "log_norm": "log₁₀ of the squared norm",
+        "log_spectral_norm": "log₁₀ of λ₁",
+        "num_spikes": "above the noise edge",
+        "num_entry_spikes": "of these by large entries",
+        "soft_rank": "soft rank",
+        "shuffled_distance": "distance from shuffled",
     },
     where={},
     formats={},

@@ -199,9 +199,9 @@ def _ranks_caption(numbers: Numbers) -> Markup:
 def _tails_caption(numbers: Numbers) -> Markup:
     where = {"valid": True}
     return sentence(
-        "Exponents of power laws fitted to the largest eigenvalues of WᵀW, {} to {}. That a fit exists does "
-        "not mean that the values follow a power law: in lmd_tails.csv the column ks_distance says how far "
-        "they are from one.",
+        "Exponents of power laws fitted to the largest eigenvalues of WᵀW, {} to {}. Shown are fits that the "
+        "bootstrap does not rule out and to which no lognormal is preferred; in lmd_tails.csv the columns "
+        "goodness_p and lognormal_p say by how much, and ks_distance how far the values are from the law.",
         numbers.statistic("min", "lmd_tails", "exponent", where, ".2f"),
         numbers.statistic("max", "lmd_tails", "exponent", where, ".2f"),
     )
@@ -221,7 +221,7 @@ def _no_rank(results: WeightResults) -> str | None:
 def _no_tail(results: WeightResults) -> str | None:
     if results.frames["lmd_tails"]["valid"].eq(other=True).any():
         return None
-    return "no matrix has enough eigenvalues in its tail; in lmd_tails.csv the column reason says why"
+    return "no power law is a valid fit; in lmd_tails.csv the column reason says why"
 
 
 FIGURES = {

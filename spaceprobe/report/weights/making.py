@@ -65,6 +65,7 @@ def _page(
         name=results.name,
         file=results.file,
         headline=list(_headline(results, numbers)),
+        entry_spikes=list(_entry_spikes(results, numbers)),
         num_invalid=int((~layers["valid"].astype(bool)).sum()),
         how_run=list(program_sentences(results.provenance)),
         warnings=results.warnings,
@@ -98,6 +99,15 @@ def _headline(results: WeightResults, numbers: Numbers) -> Iterator[HeadlineNumb
                 numbers.statistic("count", LAYERS, None, where)
             ),
         )
+    if results.frames["lmd_tails"]["num_spikes"].notna().any():
+        yield HeadlineNumber(
+            Markup("values above the edge of noise"),
+            numbers.statistic("median", "lmd_tails", "num_spikes", None, "g"),
+            Markup("{} to {}").format(
+                *(numbers.statistic(end, "lmd_tails", "num_spikes", None, "g") for end in ("min", "max"))
+            ),
+            Markup("of a matrix, median, least and largest; noise with the variance of its entries"),
+        )
     if layers["reconstruction_error"].notna().any():
         yield HeadlineNumber(
             Markup("largest reconstruction error"),
@@ -105,6 +115,27 @@ def _headline(results: WeightResults, numbers: Numbers) -> Iterator[HeadlineNumb
             Markup(),
             Markup("of W V Vᵀ by the product of the factors, over the norm of W"),
         )
+
+
+def _entry_spikes(results: WeightResults, numbers: Numbers) -> Iterator[Markup]:
+    """Yield a sentence on each matrix of whose values above the edge of noise a few entries make some."""
+    tails = results.frames["lmd_tails"]
+    for row in tails.index[tails["num_entry_spikes"] > 0]:
+        number, of, entries, line, column, size = (
+            numbers.cell("lmd_tails", row, name, spec)
+            for name, spec in (
+                ("num_entry_spikes", "d"),
+                ("num_spikes", "d"),
+                ("num_large_entries", "d"),
+                ("largest_row", "d"),
+                ("largest_column", "d"),
+                ("largest_entry", ".3g"),
+            )
+        )
+        yield Markup(
+            "<code>{}</code>: large entries ({}) make {} of its values above the edge of noise ({}). The "
+            "largest, in row {} and column {}, is {} standard deviations from the mean of the others."
+        ).format(numbers.text("lmd_tails", row, "name"), entries, number, of, line, column, size)
 
 
 RULE_NAMES = {

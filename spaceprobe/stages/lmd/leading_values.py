@@ -1,6 +1,7 @@
 """Decompose a large matrix of which only the leading singular values are computed."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from spaceprobe.lmd.arrays import as_matrix, frobenius_norm
 from spaceprobe.lmd.certificate import isometry_error
+from spaceprobe.lmd.entries import ENTRIES_AT_ONCE, entries_of
 from spaceprobe.lmd.factors import Factors
 from spaceprobe.lmd.large import (
     BLOCK,
@@ -29,13 +31,11 @@ from spaceprobe.lmd.rank_rules import (
     round_half_up,
     rounding_level,
 )
-from spaceprobe.lmd.ranks import FUNCTIONAL, NOT_MEASURED
+from spaceprobe.lmd.ranks import FUNCTIONAL, NOT_MEASURED, rank_table
 from spaceprobe.lmd.rounding import FLOAT32_EPSILON
 from spaceprobe.lmd.spectrum import participation_ratio, spectrum_table
-from spaceprobe.stages.lmd.matrix import Decomposition, Row, matrix_rows
-
-ENTRIES_AT_ONCE = 2**20
-"""Chosen: 8 MB of float64. A constant, as blocks decide the last bits."""
+from spaceprobe.lmd.spikes import spikes
+from spaceprobe.stages.lmd.matrix import Decomposition, Row, entries_row, json_rows, matrix_rows, tail_row
 
 NOT_OF_A_FILE = {
     **dict.fromkeys(DATA_SHARES, NO_DATA),
@@ -63,7 +63,8 @@ def decompose_leading(weight: Tensor, num_values: int) -> Decomposition:
     rank and their logarithm rest on the computed σ₁, each value of lmd_spectrum stands beside the bound of
     its error. A rank rule is valid where the leading values settle it: the stable rank, the energies that
     they reach and the numerical rank, if both ends of the stated errors give the same integer. What needs
-    all values is marked invalid.
+    all values is marked invalid. Where the iteration would not pay, all values are computed: then ranks and
+    the power law are those of all of them.
 
     Memory: W in float64 and a float32 copy while the iteration runs, 12 bytes an entry beside the file's.
 
@@ -89,9 +90,25 @@ def decompose_leading(weight: Tensor, num_values: int) -> Decomposition:
     spectrum["energy"] = (values / norm) ** 2 if values[0] > 0 else 0.0
     spectrum["cumulative_energy"] = spectrum["energy"].cumsum()
     spectrum["error"] = errors
-    ranks = leading_ranks(values, errors, norm, shape)
+    if triplets.all_values is None:
+        ranks = leading_ranks(values, errors, norm, shape)
+        tail = _leading_tail(values, layer, ranks)
+    else:
+        all_values = triplets.all_values.numpy()
+        ranks = json_rows(rank_table(all_values, shape).assign(default=False))
+        tail = tail_row(all_values, shape)
+        values, errors = all_values, np.zeros(len(all_values))
+    tail |= _noise_columns(W, values, errors)
+    one = torch.eye(num_values, dtype=torch.float64)
+    factors = Factors(triplets.U, one, triplets.singular_values, one, triplets.Vh, triplets.singular_values)
+    return Decomposition(matrix_rows([layer], ranks, [spectrum], tail), {"identity": factors})
+
+
+def _leading_tail(values: Float64[np.ndarray, "values"], layer: Row, ranks: list[Row]) -> Row:
+    """Return the columns of lmd_tails that leading values tell: norms and ranks, no law."""
+    norm, shape = layer["frobenius_norm"], (layer["num_outputs"], layer["num_inputs"])
     numerical = next(row for row in ranks if row["rule"] == "numerical")
-    tail = {
+    return {
         "num_values": min(shape),
         "num_tail": 0,
         "valid": False,
@@ -101,9 +118,25 @@ def decompose_leading(weight: Tensor, num_values: int) -> Decomposition:
         "stable_rank": layer["stable_rank"],
         "numerical_rank": numerical["rank"] if numerical["valid"] else None,
     }
-    one = torch.eye(num_values, dtype=torch.float64)
-    factors = Factors(triplets.U, one, triplets.singular_values, one, triplets.Vh, triplets.singular_values)
-    return Decomposition(matrix_rows([layer], ranks, [spectrum], tail), {"identity": factors})
+
+
+def _noise_columns(
+    W: Tensor, values: Float64[np.ndarray, "values"], errors: Float64[np.ndarray, "values"]
+) -> Row:
+    """Return the columns of lmd_tails on noise that need no other singular values than these.
+
+    Args:
+        W: the matrix.
+        values: all or the leading ones, descending.
+        errors: by how much they may be too small.
+    """
+    entries, shape = entries_of(W), (W.shape[0], W.shape[1])
+    least, most = (spikes(some, shape, entries.deviation) for some in (values, values + errors))
+    is_settled = least.num_spikes == most.num_spikes and (
+        least.num_spikes < len(values) or len(values) == min(shape)
+    )
+    settled = {} if is_settled else {"num_spikes": None}
+    return {**asdict(least), **settled, **entries_row(entries)}
 
 
 def leading_ranks(

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from spaceprobe.lmd.arrays import as_matrix
 from spaceprobe.lmd.certificate import Certificate, certify
+from spaceprobe.lmd.entries import Entries, entries_of
 from spaceprobe.lmd.factors import Factors, cut, decompose
 from spaceprobe.lmd.graph import ConstantPointsError
 from spaceprobe.lmd.noise import marchenko_pastur_edge
 from spaceprobe.lmd.rank_rules import RankEstimate
 from spaceprobe.lmd.ranks import rank_table
 from spaceprobe.lmd.spectrum import participation_ratio, shuffled_singular_values, spectrum_table
+from spaceprobe.lmd.spikes import num_entry_spikes, shuffled_distance, spikes
 from spaceprobe.lmd.tails import matrix_norms, power_law_tail
 from spaceprobe.stages.lmd.latent_metrics import Metric
 
@@ -110,7 +112,7 @@ def decompose_matrix(
             valid_factors[metric.name] = factors
             if metric.name != "identity" and factors.rank:
                 spectra.append(spectrum_table(factors.S_prime.numpy(), factors.rank, basis=metric.name))
-    tail = tail_row(values, shape, background.init_variance)
+    tail = tail_row(values, shape, background.init_variance) | noise_row(weight, values, shuffled_values)
     return Decomposition(matrix_rows(layers, json_rows(ranks), spectra, tail), valid_factors)
 
 
@@ -133,6 +135,40 @@ def tail_row(
     tail = power_law_tail(values, shape=shape)
     edge = init_variance and marchenko_pastur_edge(shape, init_variance)
     return {**asdict(tail), **asdict(matrix_norms(values, shape, tail)), "noise_edge": edge}
+
+
+def noise_row(
+    weight: Tensor,
+    values: Float64[np.ndarray, "values"],
+    shuffled_values: Float64[np.ndarray, "values"],
+) -> Row:
+    """Return the columns of lmd_tails on what is more than noise of the entries.
+
+    Args:
+        weight: of shape (outputs, inputs), in float64.
+        values: all its singular values, descending.
+        shuffled_values: those of the matrix with its entries shuffled.
+    """
+    entries = entries_of(weight)
+    shape = (weight.shape[0], weight.shape[1])
+    found = spikes(values, shape, entries.deviation)
+    return {
+        **asdict(found),
+        "num_shuffled_spikes": spikes(shuffled_values, shape, entries.deviation).num_spikes,
+        "shuffled_distance": shuffled_distance(values, shuffled_values),
+        **entries_row(entries),
+        "num_entry_spikes": num_entry_spikes(weight, entries, found.num_spikes),
+    }
+
+
+def entries_row(entries: Entries) -> Row:
+    """Return the columns of lmd_tails on single entries."""
+    return {
+        "num_large_entries": entries.num_large,
+        "largest_entry": entries.largest,
+        "largest_row": entries.row,
+        "largest_column": entries.column,
+    }
 
 
 def layer_row(certificate: Certificate) -> Row:

@@ -30,12 +30,21 @@ def functional_rank_of(layer: LayerPass, whole: Factors, targets: Tensor) -> Fun
     def score(pre_activations: Tensor) -> float:
         outputs = layer.finish(pre_activations)
         if targets.dtype.is_floating_point:
-            residual = (outputs - targets).square().sum()
-            return float(1 - residual / (targets - targets.mean(dim=0)).square().sum())
+            return determination(outputs, targets)
         return float((outputs.argmax(1) == targets).double().mean())
 
     parts = whole.singular_values, whole.U, whole.Vh
     return functional_rank(*parts, layer.inputs, layer.linear.bias.detach(), score)
+
+
+def determination(outputs: Tensor, targets: Tensor) -> float:
+    """Return the coefficient of determination R² over all points and values, in float64; at most 1.
+
+    1 - Σ(f - y)² / Σ(y - mean y)², the mean of each value taken over the points.
+    """
+    values = targets.double()
+    residual = (outputs.double() - values).square().sum()
+    return float(1 - residual / (values - values.mean(dim=0)).square().sum())
 
 
 def dimension_rows(layer: LayerPass, settings: LmdSettings) -> list[Row]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spaceprobe.stages.lmd.noise_sentences import noise_sentences
 from spaceprobe.stages.lmd.tables import LAYERS
 from spaceprobe.stages.lmd.weight_file import WeightFile
 from spaceprobe.stages.summary_text import Notes, heading, key_columns, units_of, varying_settings, why_failed
@@ -221,6 +222,7 @@ def present_file(file: WeightFile, records: Sequence[Mapping[str, Any]], folder:
         *fill(legend, "  "),
         *notes.lines(),
         *fill(file.skipped, "  "),
+        *(line for sentence in noise_sentences(tails) for line in fill(sentence, "  ")),
         f"tables   {folder}/*.csv",
         f"factors  {folder}/factors/*.npz",
     ]

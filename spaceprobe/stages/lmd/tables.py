@@ -1,5 +1,6 @@
 """The tables of the Layer Matrix Decomposition."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -137,7 +138,49 @@ TAILS = Table(
         Column(
             "num_left_out", "integer", "eigenvalues that are 0 or rounding; empty where only few are known"
         ),
-        Column("valid", "boolean", "whether 50 eigenvalues or more are fitted"),
+        Column(
+            "goodness_p",
+            "number",
+            "share of samples of the law that are at least as far from theirs; below 0.1 the law is ruled "
+            "out; empty for fewer than 50 eigenvalues in the tail",
+            rerun_rtol=math.inf,  # the last bits of trained weights draw other samples
+            low=0,
+            high=1,
+            is_later=True,
+        ),
+        Column(
+            "num_replicas",
+            "integer",
+            "samples behind it; empty where it is",
+            rerun_rtol=math.inf,
+            is_later=True,
+        ),
+        Column(
+            "lognormal_ratio",
+            "number",
+            "normalised log-likelihood ratio of the law to a lognormal (Vuong), at most 0; empty as "
+            "goodness_p",
+            is_later=True,
+        ),
+        Column(
+            "lognormal_p",
+            "number",
+            "two-sided p-value of the ratio; empty as goodness_p",
+            low=0,
+            high=1,
+            is_later=True,
+        ),
+        Column(
+            "preferred",
+            "text",
+            "lognormal where lognormal_p is below 0.05, else undecided; empty as goodness_p",
+            is_later=True,
+        ),
+        Column(
+            "valid",
+            "boolean",
+            "whether 50 eigenvalues or more are fitted, the law is not ruled out and no lognormal preferred",
+        ),
         Column("reason", "text", "why the fit is not valid; empty where it is"),
         Column("log_norm", "number", "log10 of the squared Frobenius norm; empty for a zero matrix"),
         Column("log_spectral_norm", "number", "log10 of the largest eigenvalue; empty for a zero matrix"),
@@ -150,8 +193,63 @@ TAILS = Table(
             "singular values above rounding; empty where not settled by leading ones",
         ),
         Column("noise_edge", "number", "Marchenko-Pastur edge at initialisation; empty for files of weights"),
+        Column(
+            "entries_edge",
+            "number",
+            "Marchenko-Pastur edge of noise with the variance of the matrix's entries",
+            is_later=True,
+        ),
+        Column(
+            "num_spikes",
+            "integer",
+            "singular values above that edge by more than its own fluctuation; empty where leading values do "
+            "not settle it",
+            is_later=True,
+        ),
+        Column(
+            "soft_rank",
+            "number",
+            "(entries_edge / largest value)², near 1 for noise; empty for a zero matrix",
+            is_later=True,
+        ),
+        Column(
+            "num_shuffled_spikes",
+            "integer",
+            "shuffled values above what spikes exceed: what the entries make in any order; empty where they "
+            "were not shuffled",
+            is_later=True,
+        ),
+        Column(
+            "shuffled_distance",
+            "number",
+            "√Σ(σ - σ shuffled)² / √Σσ², from 0 to √2; empty where the entries were not shuffled",
+            is_later=True,
+        ),
+        Column(
+            "num_large_entries",
+            "integer",
+            "entries more than 6 standard deviations of the others from their mean; empty for a product of "
+            "matrices that is not formed",
+            is_later=True,
+        ),
+        Column(
+            "largest_entry",
+            "number",
+            "distance of the farthest entry from the mean of those that are not large, in their standard "
+            "deviations; empty also where these are all equal",
+            is_later=True,
+        ),
+        Column("largest_row", "integer", "row of that entry, from 0", is_later=True),
+        Column("largest_column", "integer", "column of that entry, from 0", is_later=True),
+        Column(
+            "num_entry_spikes",
+            "integer",
+            "spikes that vanish without the large entries; empty where more than 100 are large, with "
+            "--leading, and for a product that is not formed",
+            is_later=True,
+        ),
     ),
-    meaning="the power law in the eigenvalues of one weight matrix, and its norms",
+    meaning="the power law in the eigenvalues of one weight matrix, its norms, and what in it is not noise",
 )
 
 FUNCTIONAL = Table(

@@ -4,6 +4,8 @@ The product itself, outputs × inputs, is not formed.
 """
 
 import dataclasses
+import math
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from spaceprobe.lmd.certificate import certify, isometry_error
 from spaceprobe.lmd.factors import cut, decompose
 from spaceprobe.lmd.ranks import rank_table
 from spaceprobe.lmd.spectrum import participation_ratio, shuffled_singular_values, spectrum_table
+from spaceprobe.lmd.spikes import spikes
 from spaceprobe.stages.lmd.matrix import (
     SHUFFLE_SEED,
     Decomposition,
@@ -21,6 +24,7 @@ from spaceprobe.stages.lmd.matrix import (
     json_rows,
     layer_row,
     matrix_rows,
+    noise_row,
     tail_row,
 )
 
@@ -36,7 +40,8 @@ def decompose_product(left: Tensor, right: Tensor) -> Decomposition:
     values, the right singular vectors and the norms of W. The other min(outputs, inputs) - d values are zero.
 
     - lmd_spectrum has d rows: the zeros have no direction of their own. ``shuffled_value`` is empty where W
-      has more than `MAX_SHUFFLED_ENTRIES` entries, and the note tells it.
+      has more than `MAX_SHUFFLED_ENTRIES` entries, and the note tells it; so is what lmd_tails says of single
+      entries and of the distance from the shuffled values.
     - lmd_ranks and lmd_tails are those of W, of all its singular values, the zeros exact: no rule counts more
       than d, and the power law, which leaves zeros out, is fitted to at most d.
     - A value that is at most max(d, inputs) · ε · ‖left‖_F ‖right‖_F, ε of float64, is rounding of the
@@ -74,15 +79,29 @@ def decompose_product(left: Tensor, right: Tensor) -> Decomposition:
         **{"metric": "identity", "rule": rule, "valid": True},
     }
     is_shuffled = shape[0] * shape[1] <= MAX_SHUFFLED_ENTRIES
+    shuffled_values = None
+    if is_shuffled:
+        product = left @ right
+        shuffled_values = shuffled_singular_values(product, SHUFFLE_SEED)
+        noise = noise_row(product, all_values, shuffled_values)
+    else:
+        noise = asdict(spikes(all_values, shape, _deviation(left, right, layer["frobenius_norm"])))
     spectrum = spectrum_table(
         values,
         factors.rank,
-        shuffled_values=(
-            shuffled_singular_values(left @ right, SHUFFLE_SEED)[: len(values)] if is_shuffled else None
-        ),
+        shuffled_values=None if shuffled_values is None else shuffled_values[: len(values)],
         participation_u=participation_ratio((Q @ whole.U[:, :support]).T),
         participation_v=participation_ratio(whole.Vh[:support]),
     )
     note = "" if is_shuffled else f"more than {MAX_SHUFFLED_ENTRIES} entries: not shuffled"
-    rows = matrix_rows([layer], json_rows(ranks), [spectrum], tail_row(all_values, shape))
+    tail = tail_row(all_values, shape) | noise
+    rows = matrix_rows([layer], json_rows(ranks), [spectrum], tail)
     return Decomposition(rows, {"identity": factors}, note)
+
+
+def _deviation(left: Tensor, right: Tensor, norm: float) -> float:
+    """Return the standard deviation of the entries of left · right, whose Frobenius norm is given."""
+    num_entries = len(left) * right.shape[1]
+    mean = float(left.sum(dim=0) @ right.sum(dim=1)) / num_entries
+    root = norm / math.sqrt(num_entries)
+    return root * math.sqrt(max(0.0, 1 - (mean / root) ** 2)) if root > 0 else 0.0
