@@ -26,7 +26,7 @@ from torch import nn
 from spaceprobe.weights.files import EXACT_IN_FLOAT32, WeightFileError, read_weights
 from spaceprobe.weights.pickles import MAX_OPCODES
 
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 NUM_DAMAGED = 350  # per format
 MEMORY_LIMIT = 200 * 2**20  # what a hostile file of at most 1 MB may take on top, in bytes; chosen
 PROMPT_S = 5.0  # seconds for what must not wait at all; the suite shares the machine
@@ -342,11 +342,11 @@ def test_a_file_without_permission_is_refused(tmp_path):
         refused(path, "cannot be read .Permission denied")
 
 
-@pytest.mark.parametrize("name", ["w.h5", "w.ckpt", "w", "w.pt.gz", ".pt"])
+@pytest.mark.parametrize("name", ["w.h5", "w.msgpack", "w", "w.pt.gz", ".pt"])
 def test_an_unknown_suffix_is_refused(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(as_bytes(weights()))
-    refused(path, r"its suffix is '.*', \.safetensors, \.pt, \.pth, \.bin are read; save the weights")
+    refused(path, r"its suffix is '.*', \.safetensors, \.pt, \.pth, \.bin, \.ckpt are read; save")
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
@@ -676,8 +676,8 @@ def overlapping():
         (with_pickle(b"\x80\x02}K\x01Q."), "a storage without a size"),
         (with_pickle(b"\x80\x02X\xff\xff\xff\x7fab."), "is damaged or not a pickle of torch.save"),
         (with_pickle(b"\x80\x02\x8d" + b"\xff" * 8 + b"."), "is damaged or not a pickle of torch.save"),
-        (with_pickle(b"\x80\x03}."), "is not a pickle of protocol 2"),
-        (with_pickle(b"\x80\x02S'\\ '\n."), "is not a pickle of protocol 2"),  # a deprecated escape
+        (with_pickle(b"\x80\x06}."), "is not a pickle as torch.save writes them for weights .protocol 6"),
+        (with_pickle(b"\x80\x02S'\\ '\n."), "for weights .opcode STRING"),  # a deprecated escape
         (
             rewritten(as_bytes({"w": torch.ones(2)}), lambda name, data: None if "pkl" in name else data),
             "no data.pkl",
