@@ -23,7 +23,7 @@ Result = tuple[Mapping[str, Any], str | None]
 
 
 def work_on_file(
-    stage_name: str, file_input: FileInput, path: Path, results: Path, options: Mapping[str, int | None]
+    stage_name: str, file_input: FileInput, path: Path, results: Path, options: Mapping[str, Any]
 ) -> FileOutcome:
     """Compute the parts of a file, write its tables and return what came out.
 

@@ -59,8 +59,8 @@ def choose(
 
     A candidate is a dict that holds a matrix under a name: the file's own dict, or one in it, at most
     `MAX_DEPTH` keys deep. The state of an optimizer is none: it lies under numbers, or beside
-    ``param_groups``. One candidate is taken. Of several, that under one of `PREFERRED` is taken if exactly one
-    of these is there. Where nothing is a matrix, the first dict with any tensor is taken: the file's own,
+    ``param_groups``. One candidate is taken. Of several, that under one of `PREFERRED` is taken if exactly
+    one of these is there. Where nothing is a matrix, the first dict with any tensor is taken: the file's own,
     or that under one of `USUAL`.
 
     Args:
@@ -133,7 +133,7 @@ def _is_of_optimizer(state: Mapping[object, object]) -> bool:
 def _has_matrix(
     state: Mapping[object, object], unread: Collection[int], shapes: Mapping[int, tuple[int, ...]]
 ) -> bool:
-    """Return whether a dict holds a tensor with two sides or more, or one that cannot be read, under a name."""
+    """Return whether a dict holds a tensor of two sides or more, or one that is not read, under a name."""
     for name, value in state.items():
         if isinstance(name, str) and id(value) in unread:
             return True
@@ -165,7 +165,7 @@ def _with_rest(taken: Candidate, candidates: Sequence[Candidate], root: Mapping[
 
 
 def describe(taken: Candidate) -> str:
-    """Return what was taken of a checkpoint and what was not, as a line; empty where it is all of the file."""
+    """Return what was taken of a checkpoint and what was not, as a line; empty for all of a file."""
     parts = []
     if taken.path:
         parts.append(f"read: {quote_if_needed(taken.key)}")

@@ -122,17 +122,19 @@ def read_weights(path: Path, max_bytes: int = MAX_BYTES, key: str | None = None)
 
 def open_source(path: Path, max_bytes: int = MAX_BYTES, key: str | None = None) -> WeightSource:
     """Return the tensors of a file without reading their numbers; see `read_weights`."""
-    with _one_sentence(path):
+    with one_sentence(path):
         size = _size(path, max_bytes)
         if path.suffix.lower() == ".safetensors":
             if key is not None:
-                raise ChoiceError("--key belongs to files of torch.save: safetensors has no keys; leave it out")
+                raise ChoiceError(
+                    "--key belongs to files of torch.save: safetensors has no keys; leave it out"
+                )
             return _open_safetensors(path, max_bytes)
         return _open_torch(path, size, max_bytes, key)
 
 
 @contextmanager
-def _one_sentence(path: Path) -> Iterator[None]:
+def one_sentence(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong with a file into an error that names it."""
     try:
         yield
@@ -177,7 +179,7 @@ def _size(path: Path, max_bytes: int) -> int:
 
 def _open_safetensors(path: Path, max_bytes: int) -> WeightSource:
     def load(names: Iterable[str]) -> dict[str, Tensor]:
-        with _one_sentence(path), _sound_safetensors(), safe_open(path, framework="pt", device="cpu") as file:
+        with one_sentence(path), _sound_safetensors(), safe_open(path, framework="pt", device="cpu") as file:
             # The file is mapped into memory: a copy of each tensor outlives it.
             return {name: _readable(file.get_tensor(name), copy=True) for name in names}
 
@@ -214,7 +216,7 @@ def _open_torch(path: Path, size: int, max_bytes: int, key: str | None) -> Weigh
     check_declared(inspected.tensors, max_bytes)
 
     def load(names: Iterable[str]) -> dict[str, Tensor]:
-        with _one_sentence(path), path.open("rb") as file:
+        with one_sentence(path), path.open("rb") as file:
             return torch_files.load(file, inspected, names)
 
     return WeightSource(ordered(inspected.tensors), describe(inspected.chosen), load)

@@ -122,10 +122,7 @@ def _read_archive(file: BinaryIO, size: int, allowed: Collection[str]) -> Contai
         with zipfile.ZipFile(file) as archive:
             sizes = _check_members(archive, size)
             pickle = read_pickle(io.BytesIO(archive.read(f"{_prefix(archive)}/data.pkl")), allowed)
-            if "byteorder" in sizes and archive.read(f"{_prefix(archive)}/byteorder") != b"little":
-                raise RefusedError(
-                    "was saved on a machine that stores the highest byte first; save it as safetensors there"
-                )
+            byte_order = archive.read(f"{_prefix(archive)}/byteorder") if "byteorder" in sizes else b"little"
             prefix = f"{_prefix(archive)}/data/"
             starts = {
                 info.filename.removeprefix(prefix): _start(file, info)
@@ -145,6 +142,10 @@ def _read_archive(file: BinaryIO, size: int, allowed: Collection[str]) -> Contai
         struct.error,
     ) as error:
         raise damaged(quote_error(error)) from error
+    if byte_order != b"little":
+        raise RefusedError(
+            "was saved on a machine that stores the highest byte first; save it as safetensors there"
+        )
     for storage in map(declared_storage, pickle.persistents):
         if sizes.get(f"data/{storage.key}") != storage.num_bytes:
             raise _wrong_size(storage, sizes.get(f"data/{storage.key}"))
@@ -155,8 +156,8 @@ def _start(file: BinaryIO, info: zipfile.ZipInfo) -> int:
     """Return where the bytes of a member begin: behind its header, its name and its extra field."""
     file.seek(info.header_offset)
     header = file.read(30)
-    name_length, extra_length = struct.unpack_from("<2H", header, 26)
-    return info.header_offset + 30 + name_length + extra_length
+    lengths: tuple[int, int] = struct.unpack_from("<2H", header, 26)  # of name and extra field
+    return info.header_offset + 30 + sum(lengths)
 
 
 def _check_directory(file: BinaryIO, size: int) -> None:
@@ -252,7 +253,7 @@ def _refuse_tar(header: bytes) -> None:
 
 
 def _skip_storage(file: BinaryIO, storage: Storage, size: int) -> int:
-    """Move past a storage, its number of elements in eight bytes and the elements; return where these begin."""
+    """Move past a storage: its number in eight bytes, then its elements; return where these begin."""
     count = int.from_bytes(file.read(8), "little")
     start = file.tell()
     end = start + storage.num_bytes

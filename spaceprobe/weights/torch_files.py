@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import BinaryIO, NamedTuple
+from io import BufferedReader
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ class Inspected(NamedTuple):
     chosen: Candidate
 
 
-def inspect(file: BinaryIO, size: int, key: str | None = None) -> Inspected:
+def inspect(file: BufferedReader, size: int, key: str | None = None) -> Inspected:
     """Return the tensors of a file that torch.save wrote, after a check of all that is trusted later.
 
     Every storage has exactly the bytes that are declared and every tensor lies inside its storage; an
@@ -126,7 +127,7 @@ def inspect(file: BinaryIO, size: int, key: str | None = None) -> Inspected:
     )
 
 
-def load(file: BinaryIO, inspected: Inspected, names: Iterable[str]) -> dict[str, Tensor]:
+def load(file: BufferedReader, inspected: Inspected, names: Iterable[str]) -> dict[str, Tensor]:
     """Return some of the inspected tensors; names of the same numbers share one tensor.
 
     Only the bytes of these tensors are read, and nothing but numbers comes of them.
@@ -145,13 +146,13 @@ def load(file: BinaryIO, inspected: Inspected, names: Iterable[str]) -> dict[str
     return tensors
 
 
-def _read_tensor(file: BinaryIO, declared: Declared, place: Place) -> Tensor:
+def _read_tensor(file: BufferedReader, declared: Declared, place: Place) -> Tensor:
     if 0 in declared.shape:
         return torch.empty(declared.shape, dtype=declared.dtype)
     itemsize = declared.dtype.itemsize
     content = torch.empty((place.num_reached - place.offset) * itemsize, dtype=torch.uint8)
     file.seek(place.start + place.offset * itemsize)
-    if file.readinto(memoryview(content.numpy())) != len(content):  # type: ignore[attr-defined]
+    if file.readinto(content.numpy().data) != len(content):
         raise damaged("it became shorter while it was read")
     tensor = content.view(declared.dtype).as_strided(declared.shape, place.stride)
     if place.is_conjugated:

@@ -220,6 +220,7 @@ def present_file(file: WeightFile, records: Sequence[Mapping[str, Any]], folder:
         *text_table(*_numbered([*names], columns)),
         *fill(legend, "  "),
         *notes.lines(),
+        *fill(file.origin, "  "),
         *fill(file.skipped, "  "),
         f"tables   {folder}/*.csv",
         f"factors  {folder}/factors/*.npz",
