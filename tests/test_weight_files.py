@@ -532,6 +532,35 @@ def test_damaged_pickles_with_fresh_checksums_are_read_or_refused(tmp_path):
     assert NUM_DAMAGED // 2 < num_refused < NUM_DAMAGED
 
 
+@pytest.mark.parametrize("protocol", [1, 4])
+def test_damaged_pickles_of_other_protocols_are_read_or_refused(tmp_path, protocol):
+    path = tmp_path / "w.pt"
+    content = {"state_dict": {"a.weight": nn.Parameter(torch.ones(3, 2))}, "epoch": 2**70, "flags": [True]}
+    torch.save(content, path, pickle_protocol=protocol)
+    good = path.read_bytes()
+    rng = random.Random(7)
+    num_refused = 0
+    for _ in range(NUM_DAMAGED):
+        path.write_bytes(rewritten(good, lambda name, data: damaged(data, rng) if "pkl" in name else data))
+        found, message = read_or_refused(path)
+        num_refused += found is None
+        assert found is None or sum(tensor.numel() for tensor in found.values()) <= 6
+        assert found is not None or (message.isprintable() and len(message) < 600)
+    assert NUM_DAMAGED // 3 < num_refused < NUM_DAMAGED
+
+
+@pytest.mark.parametrize("is_archive", [True, False])
+@pytest.mark.parametrize("protocol", range(1, 6))
+def test_code_beside_weights_is_not_run_in_any_protocol(tmp_path, protocol, is_archive):
+    canary = tmp_path / "canary"
+    path = tmp_path / "w.ckpt"
+    content = {"state_dict": {"w": torch.ones(2, 3)}, "x": Evil(canary)}
+    torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=is_archive)
+    message = refused(path, "holds code to run .*system.*; save the plain state dict as safetensors")
+    assert "torch.load" in message
+    assert not canary.exists()
+
+
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_every_truncation_is_refused(tmp_path, suffix):
     good = saved(tmp_path / f"w{suffix}", {"w": torch.ones(3, 2)}).read_bytes()

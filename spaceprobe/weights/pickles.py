@@ -31,7 +31,8 @@ HOLDS_CODE = (
     "save the plain state dict as safetensors where the file was made{steps}"
 )
 EXTRACTION = (
-    ", in the environment of the project and if you trust the file: weights = torch.load(FILE, "
+    ", in the environment of the project, if you trust the file, and with another key where the weights "
+    "lie under another: weights = torch.load(FILE, "
     "map_location='cpu', weights_only=False)['state_dict']; torch.save({name: value.clone() for name, value "
     "in weights.items()}, 'weights.pt')"
 )

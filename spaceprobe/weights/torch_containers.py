@@ -1,7 +1,7 @@
 """The two containers of torch.save, zip archive and legacy stream: one pickle, and bytes of storages.
 
-Everything in them that torch.load trusts is checked, so that no file can ask for more memory than its own
-size, and so that what is checked here is what torch will read.
+Everything in them that a reader trusts is checked, so that no file can ask for more memory than its own
+size, and so that what is read here is what torch would read.
 """
 
 import io

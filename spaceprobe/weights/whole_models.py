@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from torch import Tensor
 
+from spaceprobe.weights.candidates import ChoiceError
 from spaceprobe.weights.files import (
     MAX_BYTES,
     TORCH_SUFFIXES,
@@ -78,7 +79,7 @@ def open_model(path: Path, max_bytes: int = MAX_BYTES, key: str | None = None) -
 
     Raises:
         WeightFileError: a file is missing or cannot be read, or the index does not fit the files.
-        ChoiceError: see `read_weights`.
+        ChoiceError: see `read_weights`, or a key is given for several files.
     """
     if path.name.endswith(INDEX_SUFFIX) and not path.is_dir():
         return _open_index(path, max_bytes, key)
@@ -123,7 +124,7 @@ def _index_in(folder: Path) -> Path:
 def _open_index(path: Path, max_bytes: int, key: str | None) -> OpenedModel:
     with one_sentence(path):
         if key is not None:
-            raise RefusedError("--key belongs to one file of torch.save; leave it out")
+            raise ChoiceError("--key belongs to one file of torch.save; leave it out")
         homes = _read_index(path)
         sources = {name: _open_shard(path, name, max_bytes) for name in sorted({*homes.values()})}
         declared = {}
@@ -187,10 +188,10 @@ def blocks_of(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     """Return names of tensors by the block that they belong to, in the order of their first.
 
     A block is all below the first number of a name: ``model.layers.3``, with its attention, its experts and
-    their scales. A name without a number belongs to the module that holds it.
+    their scales. Names without a number are together where their first word is the same.
     """
     blocks: dict[str, list[str]] = {}
     for name in names:
         match = re.match(r"(?:.*?\.)?[0-9]+(?=\.)", name)
-        blocks.setdefault(match[0] if match else f"{name.rpartition('.')[0]}.", []).append(name)
+        blocks.setdefault(match[0] if match else name.partition(".")[0], []).append(name)
     return tuple(map(tuple, blocks.values()))
