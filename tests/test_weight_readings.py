@@ -382,6 +382,18 @@ def test_patterns_that_choose_nothing_are_wrong_calls(tmp_path, arguments, messa
     assert message in outcome.stderr
 
 
+def test_a_choice_after_all_is_noted_though_nothing_is_computed(tmp_path):
+    path = tmp_path / "w.safetensors"
+    safetensors.torch.save_file(layouts.state(), path)
+    decompose(path)
+    _, (folder,) = decompose(path, "--layer", "embed*")
+    check_spectra(spectra(folder), expected_of(names=["embed.weight"]))
+    assert facts_of(folder)["origin"] == "chosen: 1 of 6 matrices (--layer embed*)"
+    before = (folder / "provenance.json").read_bytes()
+    decompose(path, "--layer", "embed*")
+    assert (folder / "provenance.json").read_bytes() == before
+
+
 def test_two_files_are_both_decomposed_and_their_comparison_is_named(tmp_path):
     for seed in (0, 1):
         safetensors.torch.save_file(layouts.state(seed), tmp_path / f"w{seed}.safetensors")
