@@ -26,7 +26,7 @@ from torch import nn
 from spaceprobe.weights.files import EXACT_IN_FLOAT32, WeightFileError, read_weights
 from spaceprobe.weights.pickles import MAX_OPCODES
 
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 NUM_DAMAGED = 350  # per format
 MEMORY_LIMIT = 200 * 2**20  # what a hostile file of at most 1 MB may take on top, in bytes; chosen
 PROMPT_S = 10.0  # seconds of this thread, not of a machine that others share; chosen
@@ -342,11 +342,11 @@ def test_a_file_without_permission_is_refused(tmp_path):
         refused(path, "cannot be read .Permission denied")
 
 
-@pytest.mark.parametrize("name", ["w.h5", "w.ckpt", "w", "w.pt.gz", ".pt"])
+@pytest.mark.parametrize("name", ["w.h5", "w.msgpack", "w", "w.pt.gz", ".pt"])
 def test_an_unknown_suffix_is_refused(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(as_bytes(weights()))
-    refused(path, r"its suffix is '.*', \.safetensors, \.pt, \.pth, \.bin are read; save the weights")
+    refused(path, r"its suffix is '.*', \.safetensors, \.pt, \.pth, \.bin, \.ckpt are read; save")
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
@@ -532,6 +532,35 @@ def test_damaged_pickles_with_fresh_checksums_are_read_or_refused(tmp_path):
     assert NUM_DAMAGED // 2 < num_refused < NUM_DAMAGED
 
 
+@pytest.mark.parametrize("protocol", [1, 4])
+def test_damaged_pickles_of_other_protocols_are_read_or_refused(tmp_path, protocol):
+    path = tmp_path / "w.pt"
+    content = {"state_dict": {"a.weight": nn.Parameter(torch.ones(3, 2))}, "epoch": 2**70, "flags": [True]}
+    torch.save(content, path, pickle_protocol=protocol)
+    good = path.read_bytes()
+    rng = random.Random(7)
+    num_refused = 0
+    for _ in range(NUM_DAMAGED):
+        path.write_bytes(rewritten(good, lambda name, data: damaged(data, rng) if "pkl" in name else data))
+        found, message = read_or_refused(path)
+        num_refused += found is None
+        assert found is None or sum(tensor.numel() for tensor in found.values()) <= 6
+        assert found is not None or (message.isprintable() and len(message) < 600)
+    assert NUM_DAMAGED // 3 < num_refused < NUM_DAMAGED
+
+
+@pytest.mark.parametrize("is_archive", [True, False])
+@pytest.mark.parametrize("protocol", range(1, 6))
+def test_code_beside_weights_is_not_run_in_any_protocol(tmp_path, protocol, is_archive):
+    canary = tmp_path / "canary"
+    path = tmp_path / "w.ckpt"
+    content = {"state_dict": {"w": torch.ones(2, 3)}, "x": Evil(canary)}
+    torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=is_archive)
+    message = refused(path, "holds code to run .*system.*; save the plain state dict as safetensors")
+    assert "torch.load" in message
+    assert not canary.exists()
+
+
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_every_truncation_is_refused(tmp_path, suffix):
     good = saved(tmp_path / f"w{suffix}", {"w": torch.ones(3, 2)}).read_bytes()
@@ -676,8 +705,8 @@ def overlapping():
         (with_pickle(b"\x80\x02}K\x01Q."), "a storage without a size"),
         (with_pickle(b"\x80\x02X\xff\xff\xff\x7fab."), "is damaged or not a pickle of torch.save"),
         (with_pickle(b"\x80\x02\x8d" + b"\xff" * 8 + b"."), "is damaged or not a pickle of torch.save"),
-        (with_pickle(b"\x80\x03}."), "is not a pickle of protocol 2"),
-        (with_pickle(b"\x80\x02S'\\ '\n."), "is not a pickle of protocol 2"),  # a deprecated escape
+        (with_pickle(b"\x80\x06}."), "is not a pickle as torch.save writes them for weights .protocol 6"),
+        (with_pickle(b"\x80\x02S'\\ '\n."), "for weights .opcode STRING"),  # a deprecated escape
         (
             rewritten(as_bytes({"w": torch.ones(2)}), lambda name, data: None if "pkl" in name else data),
             "no data.pkl",

@@ -1,5 +1,7 @@
 """One command for each stage, its flags made from the settings that the stage declares."""
 
+import itertools
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ def stage_command(stage: Stage) -> click.Command:
 
     def callback(**values: Any) -> None:
         of_file = {str(option.name): values.pop(str(option.name)) for option in file_options}
+        of_file = {name: None if value == () else value for name, value in of_file.items()}
         call = StudyCall(flags=take_flags(flags, values), **values)
         if stage.file_input and any(value is not None for value in of_file.values()):
             _work_on_file(stage.name, stage.file_input, of_file, call)
@@ -52,40 +55,55 @@ def stage_command(stage: Stage) -> click.Command:
 def _file_parameters(file_input: FileInput) -> list[click.Option]:
     """Return the flag that names a file, and the flags that go with it."""
     path = click.Path(path_type=Path)
-    named = click.Option([file_input.flag, "file"], type=path, metavar="FILE", help=file_input.summary)
+    named = click.Option(
+        [file_input.flag, "files"], type=path, metavar="FILE", multiple=True, help=file_input.summary
+    )
     plain = click.Option(
         ["--no-report"], is_flag=True, default=None, help=f"With {file_input.flag}: do not make the page."
     )
-    numbers = [
-        click.Option([option.name], type=click.IntRange(min=1), metavar="N", help=option.summary)
+    others = [
+        click.Option(
+            [option.name],
+            type=str if option.is_text else click.IntRange(min=1),
+            metavar=option.metavar,
+            multiple=option.is_repeatable,
+            help=option.summary,
+        )
         for option in file_input.options
     ]
-    return [named, *numbers, plain]
+    return [named, *others, plain]
 
 
 def _work_on_file(stage_name: str, file_input: FileInput, given: dict[str, Any], call: StudyCall) -> None:
-    """Work on a file instead of a study, print the results, and exit with 1 if something failed."""
-    path = given.pop("file")
-    if path is None:
+    """Work on files instead of a study, print the results, and exit with 1 if something failed."""
+    paths = given.pop("files")
+    if paths is None:
         needless = next(name for name, value in given.items() if value is not None)
         raise click.UsageError(f"--{needless.replace('_', '-')} goes with {file_input.flag} FILE")
     is_report_wanted = not given.pop("no_report")
     call.show_messages()
     context = click.get_current_context()
-    allowed = {"file", *given, "no_report", "results", *(option.name for option in message_parameters())}
+    allowed = {"files", *given, "no_report", "results", *(option.name for option in message_parameters())}
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
         if parameter.name not in allowed and source is not click.core.ParameterSource.DEFAULT:
             flag = parameter.opts[0]
             name = flag if flag.startswith("-") else flag.upper()
             raise click.UsageError(f"{name} belongs to a study; {file_input.flag} takes a file without one")
-    outcome = work_on_file(stage_name, file_input, path, call.results, given)
-    say(outcome.text)
-    if is_report_wanted:
-        say(f"report   {_current_report(outcome.folder)}")
-    for name, reason in outcome.failures.items():
-        notify(f"Error: {name}: {reason}")
-    if outcome.failures:
+    folders = []
+    has_failed = False
+    for path in paths:
+        outcome = work_on_file(stage_name, file_input, path, call.results, given)
+        folders.append(outcome.folder)
+        say(outcome.text)
+        if is_report_wanted:
+            say(f"report   {_current_report(outcome.folder)}")
+        for name, reason in outcome.failures.items():
+            notify(f"Error: {name}: {reason}")
+        has_failed = has_failed or bool(outcome.failures)
+    for first, second in itertools.pairwise(dict.fromkeys(folders)):
+        say(f"compare  spaceprobe compare {shlex.quote(str(first))} {shlex.quote(str(second))}")
+    if has_failed:
         sys.exit(1)
 
 

@@ -203,15 +203,21 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class FileOption:
-    """A whole number from 1 that goes with a file.
+    """A flag that goes with a file: a whole number from 1, a text, or several texts.
 
     Attributes:
         name: the flag, such as ``--heads``.
         summary: one line for ``--help``.
+        metavar: what its value is called there.
+        is_text: whether its value is a text.
+        is_repeatable: whether it may be given several times; its value is then a tuple.
     """
 
     name: str
     summary: str
+    metavar: str = "N"
+    is_text: bool = False
+    is_repeatable: bool = False
 
 
 @dataclass(frozen=True)
@@ -258,7 +264,7 @@ class FileInput:
     Attributes:
         flag: the flag that names the file, such as ``--weights``.
         summary: one line for ``--help``.
-        options: whole numbers from 1 that go with it.
+        options: the flags that go with it.
         unit: what its progress counts, in the singular.
         tables: the CSVs that it fills.
         open: reads a file, given its path and the options by name, None for those not given.
@@ -271,7 +277,7 @@ class FileInput:
     options: tuple[FileOption, ...]
     unit: str
     tables: tuple[Table, ...]
-    open: Callable[[Path, Mapping[str, int | None]], OpenedFile]
+    open: Callable[[Path, Mapping[str, Any]], OpenedFile]
     tabulate: Callable[[Sequence[Mapping[str, Any]]], Rows]
     present: Callable[[Any, Sequence[Mapping[str, Any]], Path], str]
 

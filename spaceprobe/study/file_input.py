@@ -14,7 +14,7 @@ from spaceprobe.files import ResultsError, write_whole
 from spaceprobe.stages.stage import FileInput, FileOutcome, OpenedFile, Part
 from spaceprobe.study.code_version import source_version
 from spaceprobe.study.layout import PROVENANCE
-from spaceprobe.study.provenance import provenance
+from spaceprobe.study.provenance import provenance, read_provenance
 from spaceprobe.study.storage.part_files import StoredPart, read_part, write_part
 from spaceprobe.tables.frames import build_frame, write_csv
 
@@ -23,7 +23,7 @@ Result = tuple[Mapping[str, Any], str | None]
 
 
 def work_on_file(
-    stage_name: str, file_input: FileInput, path: Path, results: Path, options: Mapping[str, int | None]
+    stage_name: str, file_input: FileInput, path: Path, results: Path, options: Mapping[str, Any]
 ) -> FileOutcome:
     """Compute the parts of a file, write its tables and return what came out.
 
@@ -87,10 +87,17 @@ def _note_provenance(path: Path, name: str, file: OpenedFile, *, is_idle: bool) 
     Raises:
         ResultsError: it cannot be written.
     """
-    if not (is_idle and path.is_file()):
+    if not (is_idle and path.is_file() and _is_noted(path, name, file)):
         facts = {name: dict(file.facts), **provenance(sys.argv)}
         text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
         write_whole(path, text.encode(errors="backslashreplace"))
+
+
+def _is_noted(path: Path, name: str, file: OpenedFile) -> bool:
+    """Return whether a provenance.json is of a call with the same options, wherever the file lay then."""
+    noted = read_provenance(path)[0].get(name)
+    facts = json.loads(json.dumps(dict(file.facts)))  # a tuple is a list there
+    return isinstance(noted, dict) and {**noted, "path": ""} == {**facts, "path": ""}
 
 
 def _leftovers(file: OpenedFile, folder: Path) -> Iterator[Path]:

@@ -2,7 +2,9 @@
 
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,11 +13,12 @@ from torch import Tensor
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.weights import torch_files
+from spaceprobe.weights.candidates import ChoiceError, describe
 from spaceprobe.weights.pickles import RefusedError
 from spaceprobe.weights.quoting import path_text, quote, quote_error
 from spaceprobe.weights.torch_files import Declared
 
-TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
 MAX_BYTES = 8 * 2**30  # chosen: a network of 2 billion float32 weights, in half the memory of a laptop
 
 EXACT_IN_FLOAT32 = (
@@ -60,7 +63,33 @@ class WeightFileError(SpaceprobeError):
     """A file of weights is missing, damaged, too large, not safe to read, or holds no weights."""
 
 
-def read_weights(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class WeightSource:
+    """The tensors of a file, declared but not read.
+
+    Attributes:
+        tensors: by name, sorted by name, numbers inside names by their value.
+        origin: which part of the file they are and what else is in it, as a line; empty for the whole file.
+        load: returns tensors by name, given the names, as the file stores them.
+    """
+
+    tensors: Mapping[str, Declared]
+    origin: str
+    load: Callable[[Iterable[str]], dict[str, Tensor]]
+
+    def read(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Return some of its tensors, in the order of the names, as `read_weights` does.
+
+        Raises:
+            WeightFileError: the file cannot be read any more.
+        """
+        names = [*names]
+        loaded = self.load(names)
+        # One after the other leaves its narrow storage to be freed, so that both are never there as a whole.
+        return {name: _readable(loaded.pop(name)) for name in names}
+
+
+def read_weights(path: Path, max_bytes: int = MAX_BYTES, key: str | None = None) -> dict[str, Tensor]:
     """Return all tensors of a file by name, sorted by name, numbers inside names by their value.
 
     float32 and float64 come as they are; float16, bfloat16 and the float8 types become float32, which
@@ -68,31 +97,51 @@ def read_weights(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
     booleans and complex numbers come as they are: `matrices_of` leaves them out. Quantised,
     sparse, nested and meta tensors, and types packed below a byte, are refused by name.
 
-    ``.safetensors`` by safetensors; ``.pt``, ``.pth`` and ``.bin`` by ``torch.load`` with
-    ``weights_only=True``, after a check of everything that it trusts, and by nothing else. There the
-    state dict is the file's dict if that names a tensor, else the first of `torch_files.STATE_KEYS`
-    that does; other values in it are left out. A flipped bit in the weights of an archive of
-    torch.save is found by its CRC-32; safetensors and the older stream of torch.save have no checksum,
-    so there it is read as another number.
+    ``.safetensors`` by safetensors; ``.pt``, ``.pth``, ``.bin`` and ``.ckpt`` by what their pickle
+    declares, checked as data: the bytes of the tensors are read at their places, nothing in the pickle is
+    called, and torch.load is not used. Which dict is the state dict, `spaceprobe.weights.candidates.choose`
+    says. A flipped bit in the weights of an archive of torch.save is found by its CRC-32; safetensors and the
+    older stream of torch.save have no checksum, so there it is read as another number.
 
-    Memory: what is returned, at most the cap, and the file besides (loaded, or mapped by safetensors); a
-    hostile pickle of at most 100 MB may take some 100 bytes an opcode before it is refused. A tied or
-    expanded tensor counts for each name, as if it were stored. NaN and infinity are not looked for.
+    Memory: what is returned, at most the cap; a hostile pickle of at most 100 MB may take some 100 bytes an
+    opcode before it is refused. A tied or expanded tensor counts for each name, as if it were stored. NaN
+    and infinity are not looked for.
 
     Args:
         path: a regular file; its suffix decides how it is read.
         max_bytes: cap on the file's size, and on the size of the tensors as they are returned.
+        key: which state dict of several, as ``--key`` takes it; None to find it.
 
     Raises:
         WeightFileError: the file cannot be read, for whatever reason, in one sentence with the way out.
+        ChoiceError: it holds several state dicts, or none under the key.
     """
-    try:
+    source = open_source(path, max_bytes, key)
+    return source.read(source.tensors)
+
+
+def open_source(path: Path, max_bytes: int = MAX_BYTES, key: str | None = None) -> WeightSource:
+    """Return the tensors of a file without reading their numbers; see `read_weights`."""
+    with one_sentence(path):
         size = _size(path, max_bytes)
         if path.suffix.lower() == ".safetensors":
-            return _read_safetensors(path, max_bytes)
-        return _read_torch(path, size, max_bytes)
+            if key is not None:
+                raise ChoiceError(
+                    "--key belongs to files of torch.save: safetensors has no keys; leave it out"
+                )
+            return _open_safetensors(path, max_bytes)
+        return _open_torch(path, size, max_bytes, key)
+
+
+@contextmanager
+def one_sentence(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a file into an error that names it."""
+    try:
+        yield
     except RefusedError as error:
         raise WeightFileError(f"{path_text(path)}: {error}") from error
+    except ChoiceError as error:
+        raise ChoiceError(f"{path_text(path)}: {error}") from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightFileError(
@@ -128,16 +177,25 @@ def _size(path: Path, max_bytes: int) -> int:
     return status.st_size
 
 
-def _read_safetensors(path: Path, max_bytes: int) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            declared = {}
-            for name in file.keys():  # noqa: SIM118 (not a mapping)
-                part = file.get_slice(name)
-                declared[name] = Declared(tuple(part.get_shape()), _safetensors_type(name, part.get_dtype()))
-            _check(declared, max_bytes)
+def _open_safetensors(path: Path, max_bytes: int) -> WeightSource:
+    def load(names: Iterable[str]) -> dict[str, Tensor]:
+        with one_sentence(path), _sound_safetensors(), safe_open(path, framework="pt", device="cpu") as file:
             # The file is mapped into memory: a copy of each tensor outlives it.
-            return {name: _readable(file.get_tensor(name), copy=True) for name in _ordered(declared)}
+            return {name: _readable(file.get_tensor(name), copy=True) for name in names}
+
+    with _sound_safetensors(), safe_open(path, framework="pt", device="cpu") as file:
+        declared = {}
+        for name in file.keys():  # noqa: SIM118 (not a mapping)
+            part = file.get_slice(name)
+            declared[name] = Declared(tuple(part.get_shape()), _safetensors_type(name, part.get_dtype()))
+        check_declared(declared, max_bytes)
+    return WeightSource(ordered(declared), "", load)
+
+
+@contextmanager
+def _sound_safetensors() -> Iterator[None]:
+    try:
+        yield
     except (SafetensorError, RuntimeError, ValueError, TypeError, OverflowError) as error:
         if isinstance(error, RefusedError):
             raise
@@ -152,16 +210,19 @@ def _safetensors_type(name: str, dtype: str) -> torch.dtype:
     return _SAFETENSORS_TYPES[dtype]
 
 
-def _read_torch(path: Path, size: int, max_bytes: int) -> dict[str, Tensor]:
+def _open_torch(path: Path, size: int, max_bytes: int, key: str | None) -> WeightSource:
     with path.open("rb") as file:
-        inspected = torch_files.inspect(file, size)
-        _check(inspected.tensors, max_bytes)
-        loaded = torch_files.load(file, inspected)
-    # One after the other leaves its narrow storage to be freed, so that both are never there as a whole.
-    return {name: _readable(loaded.pop(name)) for name in _ordered(inspected.tensors)}
+        inspected = torch_files.inspect(file, size, key)
+    check_declared(inspected.tensors, max_bytes)
+
+    def load(names: Iterable[str]) -> dict[str, Tensor]:
+        with one_sentence(path), path.open("rb") as file:
+            return torch_files.load(file, inspected, names)
+
+    return WeightSource(ordered(inspected.tensors), describe(inspected.chosen), load)
 
 
-def _check(declared: Mapping[str, Declared], max_bytes: int) -> None:
+def check_declared(declared: Mapping[str, Declared], max_bytes: int) -> None:
     """Refuse tensors of types that are not read, or more of them than fit under the cap."""
     if not declared:
         raise RefusedError("holds no tensor; give a file of weights")
@@ -191,8 +252,9 @@ def _readable(tensor: Tensor, *, copy: bool = False) -> Tensor:
     return tensor.clone() if copy else tensor
 
 
-def _ordered(names: Mapping[str, Declared]) -> list[str]:
-    return sorted(names, key=_natural)
+def ordered(tensors: Mapping[str, Declared]) -> dict[str, Declared]:
+    """Return tensors sorted by name, numbers inside names by their value."""
+    return {name: tensors[name] for name in sorted(tensors, key=_natural)}
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

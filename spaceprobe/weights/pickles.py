@@ -1,7 +1,7 @@
 """Pickles read without running them: every call in one is listed, and none is made.
 
-`torch.load` with ``weights_only=True`` runs no foreign code, but it trusts a file's sizes, and a few
-bytes can ask it for terabytes. So a file's pickles are read here first, as data.
+`torch.load` with ``weights_only=True`` runs no foreign code, but it trusts a file's sizes, a few bytes can
+ask it for terabytes, and it knows pickle protocols 2 and 3 only. So a file's pickles are read here, as data.
 """
 
 import io
@@ -15,17 +15,33 @@ from spaceprobe.weights.quoting import quote, quote_error
 MAX_PICKLE_BYTES = 100_000_000  # chosen: as safetensors bounds its header; 100,000 tensors take 20 MB
 MAX_OPCODES = 4_000_000  # chosen: 100,000 tensors take 3.2 million; an opcode makes at most some 100 bytes
 
-PROTOCOL = 2  # the only one that torch.save writes by default and that torch's safe reader knows whole
+PROTOCOLS = range(2, 6)
+"""Protocols that a pickle may declare; 1 declares none. torch.save writes 2 unless it is told otherwise."""
 
-_VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"}
-_PUTS, _GETS = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
-_CODE = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "EXT1", "EXT2", "EXT4"}
+_INTEGERS = {"INT", "LONG", "BININT", "BININT1", "BININT2", "LONG1", "LONG4"}
+_TEXTS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "SHORT_BINSTRING"}
+_BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+_VALUES = _INTEGERS | _TEXTS | _BYTES | {"FLOAT", "BINFLOAT"}
+_PUTS, _GETS = {"PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"}
+_CODE = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 _KEYS = (str, int, float, bool, type(None))  # nested tuples could take forever to hash
 
 HOLDS_CODE = (
     "holds code to run ({code}), and spaceprobe runs none; "
-    "save the plain state dict as safetensors where the file was made"
+    "save the plain state dict as safetensors where the file was made{steps}"
 )
+EXTRACTION = (
+    ", in the environment of the project, if you trust the file, and with another key where the weights "
+    "lie under another: weights = torch.load(FILE, "
+    "map_location='cpu', weights_only=False)['state_dict']; torch.save({name: value.clone() for name, value "
+    "in weights.items()}, 'weights.pt')"
+)
+"""How to take the weights out of a file that holds more than weights."""
+
+
+def holds_code(code: str) -> "RefusedError":
+    """Return the error for a file that holds code, which it names, with the way out."""
+    return RefusedError(HOLDS_CODE.format(code=quote(code), steps=EXTRACTION))
 
 
 class RefusedError(ValueError):
@@ -83,17 +99,17 @@ def read_pickle(file: io.BytesIO, allowed: Collection[str]) -> Pickle:
         allowed: the ``module.name`` that it may mention; any other is code.
 
     Raises:
-        RefusedError: it mentions something else, is not a pickle of protocol 2, is damaged or too long.
+        RefusedError: it mentions something else, is not a pickle of protocols 1 to 5, is damaged or too long.
     """
     with warnings.catch_warnings():
-        # An opcode of protocol 0, refused below, may hold text with an escape that Python deprecates.
+        # An opcode of Python 2, refused below, may hold text with an escape that Python deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
         reader = _Reader(frozenset(allowed))
         try:
             for opcode, argument, _ in pickletools.genops(file):
                 reader.step(opcode.name, argument)
         except _ForeignError as error:
-            raise RefusedError(_foreign(file, str(error))) from None
+            raise _foreign(file, str(error), reader.allowed) from None
         except RefusedError:
             raise
         # pickletools raises ValueError for damage; a stack or memo that lacks something raises the others.
@@ -105,11 +121,11 @@ def read_pickle(file: io.BytesIO, allowed: Collection[str]) -> Pickle:
 
 
 class _ForeignError(Exception):
-    """An opcode that torch.save never writes."""
+    """An opcode that torch.save never writes for weights."""
 
 
 class _Reader:
-    """The stack machine of a pickle of protocol 2, as far as torch.save uses it."""
+    """The stack machine of a pickle of protocols 1 to 5, as far as torch.save uses it."""
 
     def __init__(self, allowed: frozenset[str]) -> None:
         self.allowed = allowed
@@ -136,16 +152,32 @@ class _Reader:
             self.stack.append(self.memo[argument])
         elif name in _STEPS:
             _STEPS[name](self)
+        elif name == "MEMOIZE":
+            self.memo[len(self.memo)] = self.stack[-1]
         elif name == "GLOBAL":
-            self._mention(str(argument))
-        elif name != "PROTO" or argument != PROTOCOL:
-            raise _ForeignError(f"pickle opcode {name}")
+            self._mention(str(argument).replace(" ", ".", 1))
+        elif name == "PERSID":
+            raise RefusedError(
+                "was saved with pickle protocol 0, from which torch itself reads no tensor back; "
+                "save it again with torch.save as it is by default"
+            )
+        elif name == "PROTO" and argument not in PROTOCOLS:
+            raise _ForeignError(f"protocol {argument}")
+        elif name in _CODE:
+            raise holds_code(f"pickle opcode {name}")
+        elif name not in ("PROTO", "FRAME"):
+            raise _ForeignError(f"opcode {name}")
 
-    def _mention(self, argument: str) -> None:
-        name = argument.replace(" ", ".", 1)
+    def _mention(self, name: str) -> None:
         if name not in self.allowed:
-            raise RefusedError(HOLDS_CODE.format(code=quote(name)))
+            raise holds_code(name)
         self.stack.append(Global(name))
+
+    def _mention_texts(self) -> None:
+        module, name = self._take(2)
+        if type(module) is not str or type(name) is not str:
+            raise TypeError("name of what is not a text")
+        self._mention(f"{module}.{name}")
 
     def _mark(self) -> None:
         self.outer.append(self.stack)
@@ -187,6 +219,15 @@ class _Reader:
             raise TypeError("state of what is not a dict")
         self.stack.pop()
 
+    def _dict(self) -> None:
+        items = self._since_mark()
+        self.stack.append({})
+        self._update(items)
+
+    def _list(self) -> None:
+        items = self._since_mark()
+        self.stack.append(items)
+
     def _extend(self, items: list[object]) -> None:
         target = self.stack[-1]
         if type(target) is not list:
@@ -215,6 +256,8 @@ _STEPS: dict[str, Callable[[_Reader], None]] = {
     "EMPTY_LIST": lambda self: self.stack.append([]),
     "EMPTY_DICT": lambda self: self.stack.append({}),
     "TUPLE": _Reader._tuple,
+    "DICT": _Reader._dict,
+    "LIST": _Reader._list,
     "TUPLE1": lambda self: self.stack.append(self._take(1)),
     "TUPLE2": lambda self: self.stack.append(self._take(2)),
     "TUPLE3": lambda self: self.stack.append(self._take(3)),
@@ -223,20 +266,23 @@ _STEPS: dict[str, Callable[[_Reader], None]] = {
     "SETITEM": lambda self: self._update([*self._take(2)]),
     "SETITEMS": lambda self: self._update(self._since_mark()),
     "BINPERSID": _Reader._refer,
+    "STACK_GLOBAL": _Reader._mention_texts,
     "REDUCE": _Reader._reduce,
     "BUILD": _Reader._build,
     "STOP": _Reader._stop,
 }
 
 
-def _foreign(file: io.BytesIO, reason: str) -> str:
-    """Return the message for a pickle of another protocol: whether code is in it can still be told."""
+def _foreign(file: io.BytesIO, reason: str, allowed: Collection[str]) -> RefusedError:
+    """Return the error for a pickle that is not read further: whether code is in it can still be told."""
     try:
-        for opcode, _, _ in pickletools.genops(file):
-            if opcode.name in _CODE:
-                return HOLDS_CODE.format(code=f"pickle opcode {opcode.name}")
+        for opcode, argument, _ in pickletools.genops(file):
+            name = str(argument).replace(" ", ".", 1)
+            if opcode.name in _CODE or (opcode.name == "GLOBAL" and name not in allowed):
+                return holds_code(name if opcode.name == "GLOBAL" else f"pickle opcode {opcode.name}")
     except ValueError:
         pass  # damaged further on: then the first reason stands
-    return (
-        f"is not a pickle of protocol {PROTOCOL}, as torch.save writes them ({reason}); save as safetensors"
+    return RefusedError(
+        f"is not a pickle as torch.save writes them for weights ({reason}, which is not read); "
+        "save the plain state dict as safetensors"
     )

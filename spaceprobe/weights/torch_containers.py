@@ -1,14 +1,14 @@
 """The two containers of torch.save, zip archive and legacy stream: one pickle, and bytes of storages.
 
-Everything in them that torch.load trusts is checked, so that no file can ask for more memory than its own
-size, and so that what is checked here is what torch will read.
+Everything in them that a reader trusts is checked, so that no file can ask for more memory than its own
+size, and so that what is read here is what torch would read.
 """
 
 import io
 import struct
 import tarfile
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import BinaryIO, NamedTuple
 
 import torch
@@ -68,7 +68,19 @@ class Storage(NamedTuple):
     num_bytes: int
 
 
-def read_container(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle:
+class Container(NamedTuple):
+    """A file that torch.save wrote.
+
+    Attributes:
+        pickle: its one pickle of content.
+        starts: where the bytes of each storage begin in the file, by its key.
+    """
+
+    pickle: Pickle
+    starts: Mapping[str, int]
+
+
+def read_container(file: BinaryIO, size: int, allowed: Collection[str]) -> Container:
     """Return the pickle of a file that torch.save wrote, whose storages are as large as it declares.
 
     Args:
@@ -104,12 +116,19 @@ def declared_storage(persistent: Persistent) -> Storage:
     return Storage(key, dtype, count * dtype.itemsize)
 
 
-def _read_archive(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle:
+def _read_archive(file: BinaryIO, size: int, allowed: Collection[str]) -> Container:
     try:
         _check_directory(file, size)
         with zipfile.ZipFile(file) as archive:
             sizes = _check_members(archive, size)
             pickle = read_pickle(io.BytesIO(archive.read(f"{_prefix(archive)}/data.pkl")), allowed)
+            byte_order = archive.read(f"{_prefix(archive)}/byteorder") if "byteorder" in sizes else b"little"
+            prefix = f"{_prefix(archive)}/data/"
+            starts = {
+                info.filename.removeprefix(prefix): _start(file, info)
+                for info in archive.infolist()
+                if info.filename.startswith(prefix)
+            }
     except RefusedError:
         raise
     # zipfile raises BadZipFile for damage that it looks for, and the others for damage that it does not.
@@ -123,10 +142,22 @@ def _read_archive(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle
         struct.error,
     ) as error:
         raise damaged(quote_error(error)) from error
+    if byte_order != b"little":
+        raise RefusedError(
+            "was saved on a machine that stores the highest byte first; save it as safetensors there"
+        )
     for storage in map(declared_storage, pickle.persistents):
         if sizes.get(f"data/{storage.key}") != storage.num_bytes:
             raise _wrong_size(storage, sizes.get(f"data/{storage.key}"))
-    return pickle
+    return Container(pickle, starts)
+
+
+def _start(file: BinaryIO, info: zipfile.ZipInfo) -> int:
+    """Return where the bytes of a member begin: behind its header, its name and its extra field."""
+    file.seek(info.header_offset)
+    header = file.read(30)
+    lengths: tuple[int, int] = struct.unpack_from("<2H", header, 26)  # of name and extra field
+    return info.header_offset + 30 + sum(lengths)
 
 
 def _check_directory(file: BinaryIO, size: int) -> None:
@@ -189,7 +220,7 @@ def _prefix(archive: zipfile.ZipFile) -> str:
     return archive.infolist()[0].filename.split("/", 1)[0]
 
 
-def _read_legacy(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle:
+def _read_legacy(file: BinaryIO, size: int, allowed: Collection[str]) -> Container:
     file.seek(0)
     start = io.BytesIO(file.read(MAX_PICKLE_BYTES))  # five pickles come first, then the storages
     _refuse_tar(start.getvalue()[:512])
@@ -208,9 +239,8 @@ def _read_legacy(file: BinaryIO, size: int, allowed: Collection[str]) -> Pickle:
     if sorted(keys) != sorted(storages):
         raise damaged("storages that are not the declared ones")
     file.seek(start.tell())
-    for key in keys:
-        _skip_storage(file, storages[key], size)
-    return pickle
+    starts = {key: _skip_storage(file, storages[key], size) for key in keys}
+    return Container(pickle, starts)
 
 
 def _refuse_tar(header: bytes) -> None:
@@ -222,13 +252,15 @@ def _refuse_tar(header: bytes) -> None:
     raise damaged("a tar archive")
 
 
-def _skip_storage(file: BinaryIO, storage: Storage, size: int) -> None:
-    """Move past a storage: its number of elements in eight bytes, then the elements."""
+def _skip_storage(file: BinaryIO, storage: Storage, size: int) -> int:
+    """Move past a storage: its number in eight bytes, then its elements; return where these begin."""
     count = int.from_bytes(file.read(8), "little")
-    end = file.tell() + storage.num_bytes
+    start = file.tell()
+    end = start + storage.num_bytes
     if count * storage.dtype.itemsize != storage.num_bytes or end > size:
-        raise _wrong_size(storage, min(count * storage.dtype.itemsize, size - file.tell()))
+        raise _wrong_size(storage, min(count * storage.dtype.itemsize, size - start))
     file.seek(end)
+    return start
 
 
 def _wrong_size(storage: Storage, num_bytes: int | None) -> RefusedError:

@@ -1,23 +1,23 @@
-"""Tensors of a file that torch.save wrote: inspected without loading it, then loaded as inspected."""
+"""Tensors of a file that torch.save wrote: inspected as data, then read by their places in the file."""
 
 import math
-from collections.abc import Mapping
-from typing import BinaryIO, NamedTuple
+from collections.abc import Iterable, Mapping
+from io import BufferedReader
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from spaceprobe.weights.candidates import Candidate, choose
 from spaceprobe.weights.pickles import Call, Global, Persistent, RefusedError
 from spaceprobe.weights.quoting import quote
 from spaceprobe.weights.torch_containers import (
     STORAGE_TYPES,
+    Container,
     damaged,
     declared_storage,
     read_container,
 )
-
-STATE_KEYS = ("state_dict", "model_state_dict", "model")
-"""Where a checkpoint keeps its state dict, looked up in this order."""
 
 _TENSOR = "torch._utils._rebuild_tensor_v2"
 _TYPED_TENSOR = "torch._utils._rebuild_tensor_v3"  # of types that have no storage of their own
@@ -51,20 +51,42 @@ class Declared(NamedTuple):
         return math.prod(self.shape)
 
 
+class Place(NamedTuple):
+    """Where a tensor lies in a file.
+
+    Attributes:
+        start: of its storage, in bytes from the file's first.
+        offset: of its first element in the storage, in elements.
+        stride: elements between neighbours along each side.
+        num_reached: elements of the storage up to its last one.
+        is_conjugated: whether the stored numbers are the conjugated ones.
+        is_negated: whether the stored numbers are the negative ones.
+    """
+
+    start: int
+    offset: int
+    stride: tuple[int, ...]
+    num_reached: int
+    is_conjugated: bool = False
+    is_negated: bool = False
+
+
 class Inspected(NamedTuple):
     """What a file holds.
 
     Attributes:
         tensors: by their names in the state dict.
-        path: the keys that lead to the state dict: none, or one of `STATE_KEYS`.
+        places: where these lie, by the same names.
+        chosen: the state dict, and what else is in the file.
     """
 
     tensors: dict[str, Declared]
-    path: tuple[str, ...]
+    places: dict[str, Place]
+    chosen: Candidate
 
 
-def inspect(file: BinaryIO, size: int) -> Inspected:
-    """Return the tensors of a file that torch.save wrote, after a check of all that torch.load trusts.
+def inspect(file: BufferedReader, size: int, key: str | None = None) -> Inspected:
+    """Return the tensors of a file that torch.save wrote, after a check of all that is trusted later.
 
     Every storage has exactly the bytes that are declared and every tensor lies inside its storage; an
     archive is not compressed and its CRC-32 agree. Nothing in a pickle is called.
@@ -72,65 +94,70 @@ def inspect(file: BinaryIO, size: int) -> Inspected:
     Args:
         file: open for reading, seekable.
         size: its bytes.
+        key: which state dict; see `spaceprobe.weights.candidates.choose`.
 
     Raises:
         RefusedError: something does not agree, code is in it, or there is no state dict.
+        ChoiceError: there are several, or none under the key.
         OSError: the file cannot be read.
     """
-    pickle = read_container(file, size, _ALLOWED)
-    path, state = _find_state(pickle.root)
+    container = read_container(file, size, _ALLOWED)
     declared: dict[int, Declared] = {}
-    for call in pickle.calls:
+    places: dict[int, Place] = {}
+    unread: list[Call] = []
+    for call in container.pickle.calls:
         if call.function in (_TENSOR, _TYPED_TENSOR):
-            declared[id(call)] = _declared_tensor(call)
+            declared[id(call)], places[id(call)] = _declared_tensor(call, container)
         elif call.function == _PARAMETER:
-            declared[id(call)] = _declared_parameter(call, declared)
+            if not call.args or id(call.args[0]) not in declared:
+                raise damaged("a parameter without a tensor")
+            declared[id(call)] = declared[id(call.args[0])]
+            places[id(call)] = places[id(call.args[0])]
         elif call.function not in _NO_TENSOR:
-            raise RefusedError(_unread(call, state))
-    tensors = {_named(name): declared[id(value)] for name, value in state.items() if id(value) in declared}
-    return Inspected(tensors, path)
+            unread.append(call)
+    shapes = {number: tensor.shape for number, tensor in declared.items()}
+    chosen = choose(container.pickle.root, {id(call) for call in unread}, shapes, key)
+    if unread:
+        raise RefusedError(_unread(unread[0], chosen.state))
+    names = {_named(name): id(value) for name, value in chosen.state.items() if id(value) in declared}
+    return Inspected(
+        {name: declared[number] for name, number in names.items()},
+        {name: places[number] for name, number in names.items()},
+        chosen,
+    )
 
 
-def load(file: BinaryIO, inspected: Inspected) -> dict[str, Tensor]:
-    """Return the inspected tensors, read by torch.load with ``weights_only=True`` into main memory.
+def load(file: BufferedReader, inspected: Inspected, names: Iterable[str]) -> dict[str, Tensor]:
+    """Return some of the inspected tensors; names of the same numbers share one tensor.
+
+    Only the bytes of these tensors are read, and nothing but numbers comes of them.
 
     Raises:
-        RefusedError: torch refuses the file, or reads something else than was inspected.
+        RefusedError: the file became shorter meanwhile.
+        OSError: the file cannot be read.
     """
-    file.seek(0)
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        for key in inspected.path:
-            state = state[key]
-        tensors = {name: state[name].detach() for name in inspected.tensors}
-    # torch does not document the errors that a hostile file can cause: whichever it is, the file is at fault.
-    except Exception as error:
-        first_line = next(iter(str(error).splitlines()), "")
-        cause = quote(f"{type(error).__name__}: {first_line}")
-        raise RefusedError(f"torch cannot read it ({cause}); save it as safetensors") from error
-    for name, tensor in tensors.items():
-        if (tuple(tensor.shape), tensor.dtype) != inspected.tensors[name]:
-            raise damaged(f"{quote(name)} is not the tensor that it declares")
+    read: dict[tuple[Declared, Place], Tensor] = {}
+    tensors = {}
+    for name in names:
+        where = inspected.tensors[name], inspected.places[name]
+        if where not in read:
+            read[where] = _read_tensor(file, *where)
+        tensors[name] = read[where]
     return tensors
 
 
-def _find_state(root: object) -> tuple[tuple[str, ...], dict[object, object]]:
-    """Return the keys that lead to the state dict, and that dict: the first that names a tensor."""
-    if isinstance(root, Call):
-        raise RefusedError('holds a tensor without a name; save a dict, as {"weight": tensor}')
-    if not isinstance(root, dict):
-        raise RefusedError(f"holds a {type(root).__name__}; a dict of names and tensors is needed")
-    for path in ((), *((key,) for key in STATE_KEYS)):
-        state = root.get(path[0]) if path else root
-        if isinstance(state, dict) and any(
-            isinstance(value, Call) and value.function not in _NO_TENSOR for value in state.values()
-        ):
-            return path, state
-    keys = ", ".join(quote(str(key)) for key in list(root)[:5]) or "nothing at all"
-    raise RefusedError(
-        f"holds no tensor under a name, but {keys}; a state dict is needed, "
-        f"by itself or under {', '.join(STATE_KEYS)}"
-    )
+def _read_tensor(file: BufferedReader, declared: Declared, place: Place) -> Tensor:
+    if 0 in declared.shape:
+        return torch.empty(declared.shape, dtype=declared.dtype)
+    itemsize = declared.dtype.itemsize
+    content = torch.empty((place.num_reached - place.offset) * itemsize, dtype=torch.uint8)
+    file.seek(place.start + place.offset * itemsize)
+    if file.readinto(content.numpy().data) != len(content):
+        raise damaged("it became shorter while it was read")
+    tensor = content.view(declared.dtype).as_strided(declared.shape, place.stride)
+    if place.is_conjugated:
+        tensor = tensor.conj().resolve_conj()
+    return -tensor if place.is_negated else tensor
 
 
 def _named(name: object) -> str:
@@ -145,14 +172,8 @@ def _unread(call: Call, state: Mapping[object, object]) -> str:
     return f"its tensor {name} is {what}; only dense tensors are read: convert it and save it again"
 
 
-def _declared_parameter(call: Call, declared: Mapping[int, Declared]) -> Declared:
-    if not call.args or id(call.args[0]) not in declared:
-        raise damaged("a parameter without a tensor")
-    return declared[id(call.args[0])]
-
-
-def _declared_tensor(call: Call) -> Declared:
-    """Return what a call declares, if that lies inside its storage."""
+def _declared_tensor(call: Call, container: Container) -> tuple[Declared, Place]:
+    """Return what a call declares and where that lies, if it lies inside its storage."""
     if len(call.args) < 6 or not isinstance(call.args[0], Persistent):
         raise damaged("a tensor without a storage")
     storage = declared_storage(call.args[0])
@@ -168,7 +189,16 @@ def _declared_tensor(call: Call) -> Declared:
     num_reached = offset + 1 + sum((side - 1) * step for side, step in zip(shape, stride, strict=True))
     if 0 not in shape and num_reached * dtype.itemsize > storage.num_bytes:
         raise damaged(f"a tensor of shape {quote(str(shape))} reaches beyond its {storage.num_bytes} bytes")
-    return Declared(shape, dtype)
+    marks = call.args[-1] if len(call.args) > 6 and isinstance(call.args[-1], dict) else {}
+    place = Place(
+        container.starts[storage.key],
+        offset,
+        stride,
+        num_reached,
+        marks.get("conj") is True,
+        marks.get("neg") is True,
+    )
+    return Declared(shape, dtype), place
 
 
 def _counts(values: object) -> tuple[int, ...]:

@@ -74,7 +74,7 @@ def make_weight_comparison(a: WeightResults, b: WeightResults, folder: Path) -> 
 def weight_comparison_lines(made: WeightComparison) -> Iterator[str]:
     """Yield what the terminal prints of a comparison."""
     table, notes = made.table, Notes()
-    marks = [notes.mark(note) if note else "" for note in table["note"].fillna("")]
+    marks = ["" if pd.isna(note) else notes.mark(note) for note in table["note"]]
     names = [*table["name"].astype(str).map(quote_if_needed)]
     columns = [
         TextColumn(f"{head}, {end}", [_cell(value) for value in table[f"{name}_{letter}"]])

@@ -26,10 +26,26 @@ STAGE = RunStage(
     sources=sources,
     file_input=FileInput(
         flag="--weights",
-        summary="Decompose every matrix of a .safetensors, .pt, .pth or .bin file instead of a study.",
+        summary="Decompose every matrix of a .safetensors, .pt, .pth, .bin or .ckpt file, or of a folder "
+        "with an index.json, instead of a study; repeatable.",
         options=(
             FileOption("--heads", "Attention heads, for the products of their matrices."),
             FileOption("--leading", "Only the N leading values of larger matrices, with their errors."),
+            FileOption("--key", "Which state dict of a checkpoint, as model.ema.", "NAME", is_text=True),
+            FileOption(
+                "--layer",
+                "Only matrices whose name matches, as '*.attn.*'; repeatable.",
+                "PATTERN",
+                is_text=True,
+                is_repeatable=True,
+            ),
+            FileOption(
+                "--exclude",
+                "Not those whose name matches; repeatable.",
+                "PATTERN",
+                is_text=True,
+                is_repeatable=True,
+            ),
         ),
         unit="matrix",
         tables=OF_A_FILE,

@@ -221,6 +221,7 @@ def present_file(file: WeightFile, records: Sequence[Mapping[str, Any]], folder:
         *text_table(*_numbered([*names], columns)),
         *fill(legend, "  "),
         *notes.lines(),
+        *fill(file.origin, "  "),
         *fill(file.skipped, "  "),
         *(line for sentence in noise_sentences(tails) for line in fill(sentence, "  ")),
         f"tables   {folder}/*.csv",

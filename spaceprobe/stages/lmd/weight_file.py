@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.files import file_digest
 from spaceprobe.stages.stage import Part, PartContent
 from spaceprobe.weights.quoting import path_text, quote_if_needed
 
 if TYPE_CHECKING:
     from spaceprobe.stages.lmd.matrix import Decomposition
+    from spaceprobe.stages.lmd.model_matrices import ModelMatrices
     from spaceprobe.weights.matrices import NamedMatrix
 
 MAX_ENTRIES = 2**26
@@ -25,29 +25,36 @@ MAX_LEADING_ENTRIES = 2**29
 """Chosen: 128 thousand × 4096, some 7 GB for its leading values, at 12 bytes an entry beside the file."""
 
 
-def open_weights(path: Path, options: Mapping[str, int | None]) -> "WeightFile":
-    """Read a file of weights and find its matrices.
+def open_weights(path: Path, options: Mapping[str, Any]) -> "WeightFile":
+    """Find the matrices of a file of weights, or of a model in several.
 
     Args:
-        path: of the weights, as `spaceprobe.weights.files.read_weights` takes it.
-        options: ``heads`` of attention layers and the number of ``leading`` values, each None without.
+        path: of the weights, as `spaceprobe.weights.whole_models.open_model` takes it.
+        options: ``heads`` of attention layers and the number of ``leading`` values, the ``key`` of a
+            checkpoint's state dict, patterns of matrices to choose (``layer``) and to ``exclude``; each None
+            without.
 
     Raises:
-        WeightFileError: the file cannot be read.
+        WeightFileError: a file cannot be read.
+        ChoiceError: the file holds several state dicts.
+        SettingsError: a pattern matches no matrix.
         SpaceprobeError: the heads do not fit, or the file holds no matrix.
     """
-    from spaceprobe.weights.files import read_weights
-    from spaceprobe.weights.matrices import describe_left_out, left_out, matrices_of
+    from spaceprobe.stages.lmd.model_matrices import ModelMatrices
+    from spaceprobe.weights.selection import describe_selection, select
+    from spaceprobe.weights.whole_models import open_model
 
-    weights = read_weights(path)
-    skipped = describe_left_out(left_out(weights))
-    try:
-        matrices = matrices_of(weights, options["heads"])
-    except ValueError as error:
-        raise SpaceprobeError(f"{path}: {error}") from error
-    if not matrices:
-        raise SpaceprobeError(f"{path}: holds no matrix ({skipped}); give a file of weights that does")
-    return WeightFile(path, options, matrices, skipped)
+    model = open_model(path, key=options.get("key"))
+    matrices = ModelMatrices(path, model, options["heads"])
+    if not matrices.planned:
+        raise SpaceprobeError(
+            f"{path}: holds no matrix ({matrices.skipped}); give a file of weights that does"
+        )
+    layer, exclude = options.get("layer") or (), options.get("exclude") or ()
+    chosen = select([matrix.name for matrix in matrices.planned], layer, exclude)
+    selection = describe_selection(len(chosen), sum(chosen), layer, exclude)
+    matrices.keep(chosen)
+    return WeightFile(path, options, matrices, "; ".join(filter(None, [model.origin, selection])))
 
 
 class WeightFile:
@@ -58,6 +65,7 @@ class WeightFile:
         name: of its folder of results: readable, and another one for other weights.
         parts: one for each matrix.
         part_pattern: a regular expression of the files of parts.
+        origin: what of the file is read and what is not, in words; empty for all of it.
         skipped: what is not a matrix, in words; empty for nothing.
         facts: what provenance.json says about the file.
     """
@@ -65,32 +73,34 @@ class WeightFile:
     part_pattern = r"factors/[0-9]{4,}\.npz"
 
     def __init__(
-        self,
-        path: Path,
-        options: Mapping[str, int | None],
-        matrices: "Sequence[NamedMatrix]",
-        skipped: str,
+        self, path: Path, options: Mapping[str, Any], matrices: "ModelMatrices", origin: str
     ) -> None:
-        digest = file_digest(path) or ""
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-") or "weights"
+        digest = matrices.digest()
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", matrices.stem()).strip(".-") or "weights"
         self.path = path
         self.name = f"weights-{stem[:80]}-{digest[:6]}"
-        self.skipped = skipped
+        self.origin = origin
+        self.skipped = matrices.skipped
+        numbers = {name: options[name] for name in ("heads", "leading")}
+        choices = {name: options[name] for name in ("key", "layer", "exclude") if options.get(name)}
         self.facts: Mapping[str, Any] = {
             "path": path_text(path),
             "sha256": digest,
-            **options,
-            "skipped": skipped,
+            **numbers,
+            **choices,
+            **({"origin": origin} if origin else {}),
+            "skipped": self.skipped,
         }
+        key = {"sha256": digest, **numbers}
+        if "key" in choices:
+            key["key"] = choices["key"]
         self.parts: Sequence[Part] = [
-            Part(f"factors/{number:04d}.npz", {"sha256": digest, "name": matrix.name, **options}, amount=1)
-            for number, matrix in enumerate(matrices)
+            Part(f"factors/{number:04d}.npz", {**key, "name": matrix.name}, amount=1)
+            for number, matrix in enumerate(matrices.planned)
         ]
         self._leading = options["leading"]
-        self._numbered = {
-            part.path: (number, matrix)
-            for number, (part, matrix) in enumerate(zip(self.parts, matrices, strict=True))
-        }
+        self._matrices = matrices
+        self._numbers = {part.path: number for number, part in enumerate(self.parts)}
 
     def title(self, part: Part) -> str:
         """Return the name of a part's matrix, as a terminal may show it."""
@@ -107,7 +117,8 @@ class WeightFile:
         from spaceprobe.networks.threads import one_thread
         from spaceprobe.stages.lmd.matrix import factor_arrays
 
-        number, matrix = self._numbered[part.path]
+        number = self._numbers[part.path]
+        matrix = self._matrices.read(number)
         where = {"layer": number, "name": matrix.name, "kind": matrix.kind}
         try:
             with one_thread():

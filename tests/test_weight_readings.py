@@ -1,0 +1,408 @@
+"""`spaceprobe lmd --weights`: which tensors of a file are read, whole models, any pickle protocol."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+from click.testing import CliRunner
+
+from spaceprobe.cli import main
+from spaceprobe.weights.files import WeightFileError, read_weights
+from spaceprobe.weights.whole_models import blocks_of, open_model
+from tests import weight_layouts as layouts
+
+# Values of matrices with a few rows by two ways in float64, relative to the largest.
+TOLERANCE = 1e-12
+
+
+def decompose(path, *arguments):
+    """Run the command in this process, and return its outcome and the tables by their folder."""
+    results = path.parent / "results"
+    words = ["lmd", "--weights", path, "--results", results, "--no-report", *arguments]
+    outcome = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+    return outcome, sorted(results.glob("weights-*"))
+
+
+def spectra(folder):
+    table = pd.read_csv(folder / "lmd_spectrum.csv")
+    return {name: rows["value"].to_numpy() for name, rows in table.groupby("name", sort=False)}
+
+
+def check_spectra(found, expected):
+    assert [*found] == [*expected]
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, atol=TOLERANCE * values[0], rtol=0)
+
+
+def expected_of(seed=0, names=tuple(layouts.MATRICES)):
+    weights = layouts.arrays(seed)
+    return {name: layouts.values_of(weights[name]) for name in names}
+
+
+def facts_of(folder):
+    return json.loads((folder / "provenance.json").read_text())["weights"]
+
+
+@pytest.mark.parametrize("name", layouts.ONE)
+def test_one_state_dict_is_read_wherever_it_lies_and_the_rest_is_named(tmp_path, name):
+    content, key, ignored = layouts.ONE[name]
+    torch.save(content(), tmp_path / "c.ckpt")
+    outcome, (folder,) = decompose(tmp_path / "c.ckpt")
+    assert outcome.exit_code == 0
+    check_spectra(spectra(folder), expected_of())
+    origin = facts_of(folder).get("origin", "")
+    assert f"read: {key}" in origin or key is None
+    named = origin.partition("ignored: ")[2]
+    assert named == ", ".join(ignored)
+    assert origin in " ".join(outcome.stdout.split())
+
+
+@pytest.mark.parametrize("name", layouts.SEVERAL)
+def test_of_several_state_dicts_one_is_chosen(tmp_path, name):
+    content, keys, taken = layouts.SEVERAL[name]
+    path = tmp_path / "c.pt"
+    torch.save(content(), path)
+    outcome, folders = decompose(path)
+    if taken is None:
+        assert outcome.exit_code == 2
+        message = f"holds {len(keys)} state dicts; choose one with --key NAME: {', '.join(keys)}"
+        assert message in outcome.stderr
+        assert folders == []
+    else:
+        assert outcome.exit_code == 0
+        others = ", ".join(key for key in keys if key != taken)
+        assert facts_of(folders[0])["origin"].startswith(
+            f"read: {taken}; not read, --key NAME reads it: {others}"
+        )
+        check_spectra(spectra(folders[0]), expected_of())
+    for key in keys:
+        read = read_weights(path, key=key)
+        for tensor, value in content()[key].items():
+            assert torch.equal(read[tensor], value)
+
+
+def test_a_key_chooses_and_another_key_gives_other_numbers_in_the_same_folder(tmp_path):
+    path = tmp_path / "c.pt"
+    torch.save({"g": layouts.state(1), "d": layouts.state(2)}, path)
+    for key, seed in (("g", 1), ("d", 2), ("g", 1)):
+        outcome, (folder,) = decompose(path, "--key", key)
+        assert outcome.exit_code == 0
+        check_spectra(spectra(folder), expected_of(seed))
+        assert facts_of(folder)["key"] == key
+    outcome, _ = decompose(path, "--key", "gg")
+    assert outcome.exit_code == 2
+    assert "--key gg: holds no tensors there; did you mean g? there are g, d" in outcome.stderr
+
+
+def test_the_tensors_beside_the_keys_have_a_key_of_their_own(tmp_path):
+    torch.save({"state_dict": layouts.state(), "queue": layouts.QUEUE}, tmp_path / "c.pt")
+    outcome, (folder,) = decompose(tmp_path / "c.pt", "--key", ".")
+    assert outcome.exit_code == 0
+    check_spectra(spectra(folder), {"queue": layouts.values_of(layouts.QUEUE.numpy())})
+
+
+def test_a_key_for_safetensors_is_a_wrong_call(tmp_path):
+    safetensors.torch.save_file(layouts.state(), tmp_path / "c.safetensors")
+    outcome, _ = decompose(tmp_path / "c.safetensors", "--key", "model")
+    assert outcome.exit_code == 2
+    assert "safetensors has no keys; leave it out" in outcome.stderr
+    folder = layouts.save_shards(tmp_path / "m", ".bin", layouts.SPLIT)
+    outcome, _ = decompose(folder, "--key", "model")
+    assert outcome.exit_code == 2
+    assert "--key belongs to one file of torch.save; leave it out" in outcome.stderr
+
+
+def test_an_object_beside_the_weights_is_not_imported_and_the_way_out_works(tmp_path):
+    path = tmp_path / "c.ckpt"
+    torch.save({"state_dict": layouts.state(), "hyper_parameters": layouts.Hyperparameters(lr=0.1)}, path)
+    outcome, folders = decompose(path)
+    assert (outcome.exit_code, folders) == (1, [])
+    assert "holds code to run ('tests.weight_layouts.Hyperparameters')" in outcome.stderr
+    code = outcome.stderr.partition("under another: ")[2].strip().replace("FILE", repr(str(path)), 1)
+    subprocess.run([sys.executable, "-c", f"import torch; {code}"], cwd=tmp_path, check=True, timeout=120,
+                   env={**os.environ, "PYTHONPATH": str(Path.cwd())})  # fmt: skip
+    read = read_weights(tmp_path / "weights.pt")
+    assert all(torch.equal(read[name], value) for name, value in layouts.state().items())
+
+
+@pytest.mark.parametrize("is_archive", [True, False])
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_plain_state_dict_holds_no_code_in_any_pickle_protocol(tmp_path, protocol, is_archive):
+    path = tmp_path / "w.pt"
+    content = {"state_dict": layouts.state(), "epoch": 2**70, "lr": 0.1, "note": "é", "flags": [True, None]}
+    torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=is_archive)
+    if protocol == 0:  # torch itself asserts that it cannot read this
+        with pytest.raises(
+            WeightFileError, match="pickle protocol 0, from which torch itself reads no tensor"
+        ):
+            read_weights(path)
+        with pytest.raises(AssertionError, match="saved_id must be a tuple"):
+            torch.load(path, weights_only=False)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read = read_weights(path)
+    assert {*read} == {*layouts.VALUES}
+    assert all(torch.equal(read[name], value) for name, value in layouts.state().items())
+
+
+def test_conjugated_and_negated_views_are_what_they_were(tmp_path):
+    z = torch.tensor([[1 + 2j, 3 - 4j]])
+    torch.save({"a": z.conj(), "c": z}, tmp_path / "a.pt")
+    read = read_weights(tmp_path / "a.pt")
+    assert read["a"].tolist() == [[1 - 2j, 3 + 4j]]
+    assert read["c"].tolist() == [[1 + 2j, 3 - 4j]]
+    torch.save({"b": z.conj().imag}, tmp_path / "b.pt")
+    assert read_weights(tmp_path / "b.pt")["b"].tolist() == [[-2, 4]]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_a_whole_model_has_the_tables_of_one_file(tmp_path, suffix):
+    folder = layouts.save_shards(tmp_path / "my-model", suffix, layouts.SPLIT)
+    outcome, (results,) = decompose(folder, "--heads", 2)
+    assert outcome.exit_code == 0
+    assert results.name.startswith("weights-my-model-")
+    heads = {
+        f"layers.0.self_attn.head{head}.{kind}": values
+        for head in range(2)
+        for kind, values in zip(
+            ("query-key", "output-value"), layouts.head_values(layouts.arrays(), head, 2), strict=True
+        )
+    }
+    check_spectra(spectra(results), {**expected_of(), **heads})
+    assert "one model in 3 files" in outcome.stdout
+    assert "skipped: 1 vector" in outcome.stdout
+    index = next(folder.glob("*.index.json"))
+    again = CliRunner().invoke(
+        main,
+        ["lmd", "--weights", str(index), "--heads", "2", "--no-report", "--results", str(results.parent)],
+    )
+    assert again.exit_code == 0
+    assert [*results.parent.iterdir()] == [results]  # the folder and its index are the same model
+
+
+def test_never_more_than_a_block_of_layers_is_read_at_once(tmp_path):
+    folder = layouts.save_shards(tmp_path / "m", ".safetensors", layouts.SPLIT)
+    model = open_model(folder)
+    assert model.blocks == (
+        ("embed.weight",),
+        tuple(f"layers.0.self_attn.{letter}_proj.weight" for letter in "koqv"),
+        ("layers.1.mlp.weight",),
+        ("norm.weight",),
+    )
+    sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
+    assert open_model(folder, max_bytes=max(sizes)).blocks == model.blocks  # the cap is of each shard
+    with pytest.raises(WeightFileError, match=f"has {max(sizes)} bytes, at most {max(sizes) - 1} are read"):
+        open_model(folder, max_bytes=max(sizes) - 1)
+
+
+def test_a_block_in_two_shards_is_bounded_as_one(tmp_path):
+    homes = {f"layers.0.{name}.weight": f"{name}.bin" for name in "ab"}
+    for name, file in homes.items():
+        torch.save({name: torch.ones(100, 30, dtype=torch.bfloat16)}, tmp_path / file)
+    (tmp_path / "m.index.json").write_text(json.dumps({"weight_map": homes}))
+    assert len(open_model(tmp_path, max_bytes=24_000).blocks) == 1
+    with pytest.raises(WeightFileError, match=r"m\.index\.json: unfolds to more than 23999 bytes"):
+        open_model(tmp_path, max_bytes=23_999)
+
+
+MEMORY_CHILD = """
+    import resource, sys
+    from pathlib import Path
+    import torch
+    from spaceprobe.stages.lmd.model_matrices import ModelMatrices
+    from spaceprobe.weights.whole_models import open_model
+    path = Path(sys.argv[1])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    matrices = ModelMatrices(path, open_model(path), None)
+    for number in range(len(matrices.planned)):
+        assert float(matrices.read(number).matrix[0, 0]) == number
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss is Linux's")
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_a_model_of_many_shards_takes_the_memory_of_one(tmp_path, suffix):
+    num_shards, side = 8, 2048  # 16 MiB a shard
+    folder = tmp_path / "m"
+    folder.mkdir()
+    homes = {}
+    for number in range(num_shards):
+        name = f"layers.{number}.weight"
+        homes[name] = f"s{number}{suffix}"
+        tensors = {name: torch.full((side, side), float(number))}
+        if suffix == ".bin":
+            torch.save(tensors, folder / homes[name])
+        else:
+            safetensors.torch.save_file(tensors, folder / homes[name])
+    (folder / "m.index.json").write_text(json.dumps({"weight_map": homes}))
+    child = [sys.executable, "-c", textwrap.dedent(MEMORY_CHILD), str(folder)]
+    done = subprocess.run(child, capture_output=True, text=True, timeout=120, check=True)
+    shard = side * side * 4 / 2**10
+    # Linux counts KiB; a mapped safetensors file and the copy of its tensors are there at once.
+    assert int(done.stdout) < 4 * shard < num_shards * shard
+
+
+def test_one_shard_is_said_to_be_one_of_several(tmp_path):
+    folder = layouts.save_shards(tmp_path / "m", ".bin", layouts.SPLIT)
+    outcome, (results,) = decompose(folder / "pytorch_model-00002-of-00003.bin")
+    assert outcome.exit_code == 0
+    check_spectra(spectra(results), expected_of(names=sorted(layouts.SPLIT[1])))
+    assert "shard 2 of 3, the others are not read" in facts_of(results)["origin"]
+
+
+def refused(path, match):
+    with pytest.raises(WeightFileError, match=match) as caught:
+        open_model(path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
+
+
+def test_what_an_index_names_must_be_there(tmp_path):
+    folder = layouts.save_shards(tmp_path / "m", ".safetensors", layouts.SPLIT)
+    index = folder / "model.safetensors.index.json"
+    homes = json.loads(index.read_text())["weight_map"]
+    index.write_text(json.dumps({"weight_map": {**homes, "ghost": homes["norm.weight"]}}))
+    refused(folder, "names the tensor 'ghost' in 'model-00003-of-00003.safetensors', which lacks it")
+    index.write_text(json.dumps({"weight_map": {name: homes[name] for name in [*homes][1:]}}))
+    assert "ignored, since the index does not name them: embed.weight" in open_model(folder).origin
+    (folder / "model-00002-of-00003.safetensors").unlink()
+    refused(folder, "names the file 'model-00002-of-00003.safetensors', which is missing beside it")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../w.pt",
+        "/etc/passwd",
+        "a/../../w.pt",
+        "sub/w.pt",
+        "..",
+        ".",
+        "",
+        "..\\w.pt",
+        "C:\\w.pt",
+        "C:w.pt",
+        "a\0.pt",
+        3,
+    ],
+)
+def test_an_index_names_files_in_its_own_folder_only(tmp_path, name):
+    torch.save({"w": torch.ones(2, 3)}, tmp_path / "w.pt")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "x.index.json").write_text(json.dumps({"weight_map": {"w": name}}))
+    refused(tmp_path / "m", "only names of files in its own folder are read")
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "is not JSON"),
+        (b"\xff\xfe{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[]", 'has no "weight_map"'),
+        (b'{"weight_map": {}}', 'has no "weight_map"'),
+        (b'{"weight_map": ["a"]}', 'has no "weight_map"'),
+        (b'{"weight_map": {"w": "w.gguf"}}', "which is missing beside it"),
+        (b" " * 50_000_001, "an index.json of at most 50000000 is read"),
+    ],
+)
+def test_an_index_that_is_none_is_refused(tmp_path, content, match):
+    (tmp_path / "x.index.json").write_bytes(content)
+    refused(tmp_path, match)
+    refused(tmp_path / "x.index.json", match)
+
+
+def test_a_folder_without_an_index_or_with_two(tmp_path):
+    safetensors.torch.save_file(layouts.state(), tmp_path / "w.safetensors")
+    refused(tmp_path, "is a folder without an index.json, .* or one file of weights")
+    for name in ("a.index.json", "b.index.json"):
+        (tmp_path / name).write_text("{}")
+    refused(tmp_path, "holds 2 models .'a.index.json', 'b.index.json'.; give one of them")
+    os.mkfifo(tmp_path / "pipe.index.json")
+    refused(tmp_path / "pipe.index.json", "is not a file")
+
+
+def test_safetensors_are_read_where_the_same_model_is_there_for_torch(tmp_path):
+    folder = layouts.save_shards(tmp_path / "m", ".safetensors", layouts.SPLIT)
+    (folder / "pytorch_model.bin.index.json").write_text("{}")
+    assert [*open_model(folder).tensors] == [*layouts.VALUES]
+
+
+def test_blocks_are_below_the_first_number():
+    names = ["a.weight", "b.0.x", "b.0.c.1.y", "b.1.x", "b.10.x", "a.q.bias", "7.weight", "w"]
+    assert blocks_of(names) == (
+        ("a.weight", "a.q.bias"), ("b.0.x", "b.0.c.1.y"), ("b.1.x",), ("b.10.x",), ("7.weight",), ("w",),
+    )  # fmt: skip
+
+
+def test_patterns_choose_matrices(tmp_path):
+    safetensors.torch.save_file(layouts.state(), tmp_path / "w.safetensors")
+    outcome, (folder,) = decompose(
+        tmp_path / "w.safetensors", "--layer", "layers.*", "--layer", "embed*", "--exclude", "*.[kv]_proj.*"
+    )
+    assert outcome.exit_code == 0
+    names = [
+        "embed.weight",
+        "layers.0.self_attn.o_proj.weight",
+        "layers.0.self_attn.q_proj.weight",
+        "layers.1.mlp.weight",
+    ]
+    check_spectra(spectra(folder), expected_of(names=names))
+    chosen = "chosen: 4 of 6 matrices (--layer layers.*, --layer embed*, --exclude *.[kv]_proj.*)"
+    assert facts_of(folder)["origin"] == chosen
+    assert chosen in " ".join(outcome.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--layer", "mlp"],
+            "--layer mlp: matches the whole name of none of 6 matrices, such as layers.1.mlp",
+        ),
+        (["--exclude", "embd.weight"], "such as embed.weight"),
+        (["--exclude", "*"], "--layer and --exclude leave no matrix"),
+    ],
+)
+def test_patterns_that_choose_nothing_are_wrong_calls(tmp_path, arguments, message):
+    safetensors.torch.save_file(layouts.state(), tmp_path / "w.safetensors")
+    outcome, folders = decompose(tmp_path / "w.safetensors", *arguments)
+    assert (outcome.exit_code, folders) == (2, [])
+    assert message in outcome.stderr
+
+
+def test_a_choice_after_all_is_noted_though_nothing_is_computed(tmp_path):
+    path = tmp_path / "w.safetensors"
+    safetensors.torch.save_file(layouts.state(), path)
+    decompose(path)
+    _, (folder,) = decompose(path, "--layer", "embed*")
+    check_spectra(spectra(folder), expected_of(names=["embed.weight"]))
+    assert facts_of(folder)["origin"] == "chosen: 1 of 6 matrices (--layer embed*)"
+    before = (folder / "provenance.json").read_bytes()
+    decompose(path, "--layer", "embed*")
+    assert (folder / "provenance.json").read_bytes() == before
+
+
+def test_two_files_are_both_decomposed_and_their_comparison_is_named(tmp_path):
+    for seed in (0, 1):
+        safetensors.torch.save_file(layouts.state(seed), tmp_path / f"w{seed}.safetensors")
+    outcome, folders = decompose(tmp_path / "w0.safetensors", "--weights", tmp_path / "w1.safetensors")
+    assert outcome.exit_code == 0
+    for seed, folder in enumerate(folders):
+        check_spectra(spectra(folder), expected_of(seed))
+    command = outcome.stdout.splitlines()[-1]
+    assert command == f"compare  spaceprobe compare {folders[0]} {folders[1]}"
+    compared = CliRunner().invoke(main, [*command.split()[2:], "--out", str(tmp_path / "c")])
+    assert compared.exit_code == 0
+    assert len(pd.read_csv(tmp_path / "c" / "matrices.csv")) == 6
