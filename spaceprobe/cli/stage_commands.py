@@ -56,11 +56,16 @@ def _file_parameters(file_input: FileInput) -> list[click.Option]:
     plain = click.Option(
         ["--no-report"], is_flag=True, default=None, help=f"With {file_input.flag}: do not make the page."
     )
-    numbers = [
-        click.Option([option.name], type=click.IntRange(min=1), metavar="N", help=option.summary)
+    values = [
+        click.Option(
+            [option.name],
+            type=str if option.text else click.IntRange(min=1),
+            metavar=option.text or "N",
+            help=option.summary,
+        )
         for option in file_input.options
     ]
-    return [named, *numbers, plain]
+    return [named, *values, plain]
 
 
 def _work_on_file(stage_name: str, file_input: FileInput, given: dict[str, Any], call: StudyCall) -> None:

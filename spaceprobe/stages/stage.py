@@ -201,17 +201,23 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 """Rows of tables, by the table's name."""
 
 
+FileValue = int | str | None
+"""The value of a `FileOption`; None where it is not given."""
+
+
 @dataclass(frozen=True)
 class FileOption:
-    """A whole number from 1 that goes with a file.
+    """A whole number from 1, or a text, that goes with a file.
 
     Attributes:
         name: the flag, such as ``--heads``.
         summary: one line for ``--help``.
+        text: what ``--help`` calls its text; empty for a whole number.
     """
 
     name: str
     summary: str
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -258,7 +264,7 @@ class FileInput:
     Attributes:
         flag: the flag that names the file, such as ``--weights``.
         summary: one line for ``--help``.
-        options: whole numbers from 1 that go with it.
+        options: whole numbers from 1 and texts that go with it.
         unit: what its progress counts, in the singular.
         tables: the CSVs that it fills.
         open: reads a file, given its path and the options by name, None for those not given.
@@ -271,7 +277,7 @@ class FileInput:
     options: tuple[FileOption, ...]
     unit: str
     tables: tuple[Table, ...]
-    open: Callable[[Path, Mapping[str, int | None]], OpenedFile]
+    open: Callable[[Path, Mapping[str, FileValue]], OpenedFile]
     tabulate: Callable[[Sequence[Mapping[str, Any]]], Rows]
     present: Callable[[Any, Sequence[Mapping[str, Any]], Path], str]
 

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from spaceprobe.files import ResultsError, write_whole
-from spaceprobe.stages.stage import FileInput, FileOutcome, OpenedFile, Part
+from spaceprobe.stages.stage import FileInput, FileOutcome, FileValue, OpenedFile, Part
 from spaceprobe.study.code_version import source_version
 from spaceprobe.study.layout import PROVENANCE
 from spaceprobe.study.provenance import provenance
@@ -23,7 +23,7 @@ Result = tuple[Mapping[str, Any], str | None]
 
 
 def work_on_file(
-    stage_name: str, file_input: FileInput, path: Path, results: Path, options: Mapping[str, int | None]
+    stage_name: str, file_input: FileInput, path: Path, results: Path, options: Mapping[str, FileValue]
 ) -> FileOutcome:
     """Compute the parts of a file, write its tables and return what came out.
 

@@ -29,6 +29,12 @@ STAGE = RunStage(
         summary="Decompose every matrix of a .safetensors, .pt, .pth or .bin file instead of a study.",
         options=(
             FileOption("--heads", "Attention heads, for the products of their matrices."),
+            FileOption(
+                "--transposed",
+                "Kernels of transposed convolutions, which are stored inputs first.",
+                "PATTERNS",
+            ),
+            FileOption("--groups", "Groups of convolutions, which a file does not tell.", "PATTERN=G"),
             FileOption("--leading", "Only the N leading values of larger matrices, with their errors."),
         ),
         unit="matrix",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import file_digest
-from spaceprobe.stages.stage import Part, PartContent
+from spaceprobe.stages.stage import FileValue, Part, PartContent
 from spaceprobe.weights.quoting import path_text, quote_if_needed
 
 if TYPE_CHECKING:
@@ -25,29 +25,35 @@ MAX_LEADING_ENTRIES = 2**29
 """Chosen: 128 thousand × 4096, some 7 GB for its leading values, at 12 bytes an entry beside the file."""
 
 
-def open_weights(path: Path, options: Mapping[str, int | None]) -> "WeightFile":
+def open_weights(path: Path, options: Mapping[str, FileValue]) -> "WeightFile":
     """Read a file of weights and find its matrices.
 
     Args:
         path: of the weights, as `spaceprobe.weights.files.read_weights` takes it.
-        options: ``heads`` of attention layers and the number of ``leading`` values, each None without.
+        options: ``heads`` of attention layers, the number of ``leading`` values, and patterns of names:
+            ``transposed`` kernels and the ``groups`` of convolutions; each None without.
 
     Raises:
         WeightFileError: the file cannot be read.
-        SpaceprobeError: the heads do not fit, or the file holds no matrix.
+        SpaceprobeError: the heads or patterns do not fit, the file holds no matrix, or a config beside it
+            cannot be read.
     """
+    from spaceprobe.weights.config import read_configs
     from spaceprobe.weights.files import read_weights
-    from spaceprobe.weights.matrices import describe_left_out, left_out, matrices_of
+    from spaceprobe.weights.hints import read_hints
+    from spaceprobe.weights.matrices import describe_left_out, find_matrices
 
-    weights = read_weights(path)
-    skipped = describe_left_out(left_out(weights))
+    configs = read_configs(path.parent)
     try:
-        matrices = matrices_of(weights, options["heads"])
+        texts = (_text(options["transposed"]), _text(options["groups"]))
+        hints = read_hints(_number(options["heads"]), *texts, configs)
+        found = find_matrices(read_weights(path), hints)
     except ValueError as error:
-        raise SpaceprobeError(f"{path}: {error}") from error
-    if not matrices:
+        raise SpaceprobeError(f"{path_text(path)}: {error}") from error
+    skipped = describe_left_out(found.left_out, found.joined)
+    if not found.matrices:
         raise SpaceprobeError(f"{path}: holds no matrix ({skipped}); give a file of weights that does")
-    return WeightFile(path, options, matrices, skipped)
+    return WeightFile(path, options, found.matrices, skipped, configs.digests)
 
 
 class WeightFile:
@@ -59,7 +65,7 @@ class WeightFile:
         parts: one for each matrix.
         part_pattern: a regular expression of the files of parts.
         skipped: what is not a matrix, in words; empty for nothing.
-        facts: what provenance.json says about the file.
+        facts: what provenance.json says about the file, and about the configs beside it.
     """
 
     part_pattern = r"factors/[0-9]{4,}\.npz"
@@ -67,26 +73,30 @@ class WeightFile:
     def __init__(
         self,
         path: Path,
-        options: Mapping[str, int | None],
+        options: Mapping[str, FileValue],
         matrices: "Sequence[NamedMatrix]",
         skipped: str,
+        configs: Mapping[str, str],
     ) -> None:
         digest = file_digest(path) or ""
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-") or "weights"
+        asked: dict[str, Any] = {name: options[name] for name in ("heads", "leading")}
+        asked |= {name: value for name, value in options.items() if value is not None}
+        asked |= {"configs": dict(configs)} if configs else {}
         self.path = path
         self.name = f"weights-{stem[:80]}-{digest[:6]}"
         self.skipped = skipped
         self.facts: Mapping[str, Any] = {
             "path": path_text(path),
             "sha256": digest,
-            **options,
+            **asked,
             "skipped": skipped,
         }
         self.parts: Sequence[Part] = [
-            Part(f"factors/{number:04d}.npz", {"sha256": digest, "name": matrix.name, **options}, amount=1)
+            Part(f"factors/{number:04d}.npz", {"sha256": digest, "name": matrix.name, **asked}, amount=1)
             for number, matrix in enumerate(matrices)
         ]
-        self._leading = options["leading"]
+        self._leading = _number(options["leading"])
         self._numbered = {
             part.path: (number, matrix)
             for number, (part, matrix) in enumerate(zip(self.parts, matrices, strict=True))
@@ -123,6 +133,14 @@ class WeightFile:
         }
         note = "; ".join(filter(None, [matrix.note, decomposition.note]))
         return PartContent({"note": note, **rows}, factor_arrays("matrix", decomposition))
+
+
+def _number(value: FileValue) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _text(value: FileValue) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _decompose(matrix: "NamedMatrix", leading: int | None) -> "Decomposition":
