@@ -72,8 +72,8 @@ class _State:
             del self.places[name]
         if change.reason:
             self.left_out.setdefault(change.reason, []).extend(taken)
-        elif len(taken) > 1:
-            self.joined.setdefault(layout, []).extend(name for name in taken if name not in change.gives)
+        elif len(taken) > 1 and (gone := [name for name in taken if name not in change.gives]):
+            self.joined.setdefault(layout, []).extend(gone)
         for number, (name, piece) in enumerate(change.gives.items()):
             if name in self.pieces:
                 raise ValueError(f"two matrices would be called {quote(name)}; rename one of the tensors")

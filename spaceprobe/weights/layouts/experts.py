@@ -1,7 +1,7 @@
 """Experts of a mixture in one tensor: a matrix for each, gate and up apart where the model is known."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from torch import Tensor
@@ -24,6 +24,9 @@ _EXPERTS = re.compile(r"(?:.*[._])?experts[._](?![0-9]).*|.*\.moe\.w[123]", re.D
 _FLAT = re.compile(r"(?:.*\.)?experts\.mlp\.(w1|v1|w2)", re.DOTALL)
 
 
+_Sides = Mapping[str, tuple[int, ...]]
+
+
 class _Part(NamedTuple):
     name: str
     rows: slice
@@ -33,18 +36,18 @@ _WHOLE = (_Part("", slice(None)),)
 
 
 def _find(pieces: Pieces, hints: Hints) -> Iterator[Change]:
-    for name in tuple(pieces):
+    sides = {name: tuple(piece.tensor.shape) for name, piece in pieces.items()}  # of all before any is taken
+    for name in sides:
         tensor = pieces[name].tensor
         if tensor.is_floating_point() and tensor.numel():
             if tensor.ndim == 3 and (_EXPERTS.fullmatch(name) or _LINEAR.fullmatch(name)):
-                yield Change([name], dict(_stacked(name, pieces, hints)))
+                yield Change([name], dict(_stacked(name, pieces[name], sides, hints)))
             elif tensor.ndim == 2 and _FLAT.fullmatch(name):
                 yield Change([name], dict(_flat(name, pieces[name], hints)))
 
 
-def _stacked(name: str, pieces: Pieces, hints: Hints) -> Iterator[tuple[str, Piece]]:
-    piece = pieces[name]
-    is_inputs_first = _is_inputs_first(name, pieces, hints)
+def _stacked(name: str, piece: Piece, sides: _Sides, hints: Hints) -> Iterator[tuple[str, Piece]]:
+    is_inputs_first = _is_inputs_first(name, sides, hints)
     parts, fused = _parts(name, piece.tensor.shape[2 if is_inputs_first else 1], is_inputs_first, hints)
     way = {
         True: "stored inputs × outputs, transposed here",
@@ -77,7 +80,7 @@ def _parts(
     return _WHOLE, "gate and up in one: which outputs are which is not told by the file"
 
 
-def _is_inputs_first(name: str, pieces: Pieces, hints: Hints) -> bool | None:
+def _is_inputs_first(name: str, sides: _Sides, hints: Hints) -> bool | None:
     """Return whether each expert's matrix is inputs × outputs, by the sides of both; None if they do not say.
 
     Gate and up have twice the outputs that down has inputs.
@@ -88,9 +91,9 @@ def _is_inputs_first(name: str, pieces: Pieces, hints: Hints) -> bool | None:
     if leaf in ("input_linear", "output_linear"):
         return False
     names = [f"{stem}.{part}{end}".lstrip(".") for part in (up, down)]
-    if up and all(other in pieces and pieces[other].tensor.ndim == 3 for other in names):
-        _, a, b = pieces[names[0]].tensor.shape
-        _, c, d = pieces[names[1]].tensor.shape
+    if up and all(len(sides.get(other, ())) == 3 for other in names):
+        _, a, b = sides[names[0]]
+        _, c, d = sides[names[1]]
         if (a, b) == (2 * d, c):
             return False
         if (a, b) == (d, 2 * c):

@@ -102,7 +102,8 @@ def _unpacked(words: Tensor, bits: int) -> Tensor:
 
 
 def _reordered(integers: Tensor) -> Tensor:
-    return integers.unflatten(1, (-1, 8))[:, :, list(AWQ_ORDER)].flatten(1)
+    words = integers.reshape(len(integers), -1, 8)
+    return words[:, :, list(AWQ_ORDER)].flatten(1)
 
 
 def _scaled(integers: Tensor, zeros: Tensor, scales: Tensor, index: Tensor) -> Tensor:

@@ -10,6 +10,13 @@ from spaceprobe.weights.layouts.layout import Change, Hints, Layout, Piece, Piec
 DEFAULT_BLOCK = (128, 128)  # DeepSeek-V3, and all that follow it
 _SUFFIXES = ("_scale_inv", "_scale")
 _UNSURE = "8-bit weights and their scales, whose blocks are not told"
+_ALONE = "scales and zeros of weights in a form that is not joined"
+_NOT_JOINED = (
+    # the weight that they belong to, None for any, and scales beside it
+    (None, ("weight_scale", "weight_scale_inv", "weight_scale_2", "weight_zero_point")),  # compressed-tensors
+    ("_data", ("_scale", "_shift")),  # quanto
+    ("W_q", ("scale", "zero")),  # HQQ
+)
 _ROW_MAXIMA = "SCB"  # of bitsandbytes: the largest absolute value of each row
 
 
@@ -22,6 +29,11 @@ def _find(pieces: Pieces, hints: Hints) -> Iterator[Change]:
         base = name.removesuffix(suffix)
         if suffix and base in pieces and pieces[base].tensor.ndim >= 2:
             yield from _scaled(name, base, pieces, hints)
+        elif name in pieces and any(
+            leaf in scales and (weight is None or f"{owner}.{weight}".lstrip(".") in pieces)
+            for weight, scales in _NOT_JOINED
+        ):
+            yield Change([name], reason=_ALONE)
 
 
 def _row_maxima(name: str, base: str, pieces: Pieces) -> Iterator[Change]:
@@ -38,12 +50,13 @@ def _row_maxima(name: str, base: str, pieces: Pieces) -> Iterator[Change]:
 
 def _scaled(name: str, base: str, pieces: Pieces, hints: Hints) -> Iterator[Change]:
     stored, scale = pieces[base], pieces[name].tensor
-    if not scale.is_floating_point() or not _is_narrow(stored.tensor):
+    if not _is_narrow(stored.tensor):
         yield Change([name], reason="scales beside weights that are not of 8 bits")
         return
     others = [other for other in (f"{base}_scale_2", f"{base}_zero_point") if other in pieces]
     has_zeros = any(bool(pieces[other].tensor.count_nonzero()) for other in others)
-    found = None if has_zeros else _expanded(scale, stored.tensor, hints)
+    is_sure = scale.is_floating_point() and not has_zeros  # others are exponents, of MXFP8
+    found = None if not is_sure else _expanded(scale, stored.tensor, hints)
     if found is None:
         yield Change([base, name, *others], reason=_UNSURE)
         return
