@@ -68,7 +68,7 @@ def test_old_weight_norm(read, dim):
     file = read(tensors)
     notes = check(file, {"conv.weight": weight.reshape(4, 15)})
     assert notes["conv.weight"].startswith("weight norm: g V / ‖V‖, the norm over dimensions ")
-    assert "joined: 2 of weight norm ('conv.weight_g', 'conv.weight_v')" in file.skipped
+    assert "joined: weight norm (2: 'conv.weight_g', 'conv.weight_v')" in file.skipped
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
@@ -116,7 +116,7 @@ def test_a_mask_beside_a_weight_is_told_and_not_applied(read):
     )
     file = read({"weight": weight * mask, "weight_mask": mask})
     check(file, {"weight": (weight * mask).numpy()})
-    assert "1 masks whose zeros are zeros of the weight already ('weight_mask')" in file.skipped
+    assert "left out: masks whose zeros are zeros of the weight already (1: 'weight_mask')" in file.skipped
 
 
 @pytest.mark.parametrize("kind", ["old", "new"])
@@ -139,8 +139,10 @@ def test_other_parametrizations_are_left_out_with_the_reason(read):
     layer = nn.utils.parametrizations.orthogonal(nn.Linear(5, 5))
     file = read({**layer.state_dict(), "last.weight": drawn(2, 3), "lost.weight_orig": drawn(3, 4)}, ".pt")
     check(file, {"last.weight": drawn(2, 3).numpy()})
-    assert "parametrized weights whose formula is not in the file ('parametrizations.weight." in file.skipped
-    assert "('lost.weight_orig')" in file.skipped
+    assert (
+        "parametrized weights whose formula is not in the file (2: 'parametrizations.weight." in file.skipped
+    )
+    assert "(1: 'lost.weight_orig')" in file.skipped
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(130, 260), (128, 100), (60, 300)])
@@ -194,9 +196,9 @@ def test_scales_of_forms_that_are_not_joined_are_no_layers(read):
     }
     file = read(tensors)
     check(file, {"last.weight": drawn(2, 3).numpy()})
-    scales = "('b.weight_scale', 'c.weight._scale', 'd.scale', 'd.zero')"
-    assert f"4 scales and zeros of weights in a form that is not joined {scales}" in file.skipped
-    assert "2 8-bit weights and their scales, whose blocks are not told ('a.weight', " in file.skipped
+    scales = "(4: 'b.weight_scale', 'c.weight._scale', 'd.scale', 'd.zero')"
+    assert f"left out: scales and zeros of weights in a form that is not joined {scales}" in file.skipped
+    assert "8-bit weights and their scales, whose blocks are not told (2: 'a.weight', " in file.skipped
 
 
 def test_8_bits_whose_scales_do_not_fit_are_left_out(read):
@@ -207,10 +209,10 @@ def test_8_bits_whose_scales_do_not_fit_are_left_out(read):
     file = read(tensors)
     check(file, {"b.weight": drawn(5, 6).numpy()})
     assert (
-        "2 8-bit weights and their scales, whose blocks are not told ('a.weight', 'a.weight_scale_inv')"
+        "8-bit weights and their scales, whose blocks are not told (2: 'a.weight', 'a.weight_scale_inv')"
         in file.skipped
     )
-    assert "scales beside weights that are not of 8 bits ('b.weight_scale')" in file.skipped
+    assert "scales beside weights that are not of 8 bits (1: 'b.weight_scale')" in file.skipped
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ def test_gptq_whose_zeros_are_not_told_is_left_out(read):
     file = read({**tensors, "last.weight": drawn(2, 3)})
     check(file, {"last.weight": drawn(2, 3).numpy()})
     assert re.search(
-        r"4 integers in words of 32 bits \(GPTQ, AWQ\) .* \('q\.qweight', 'q\.qzeros', 'q\.scales', ",
+        r"integers in words of 32 bits \(GPTQ, AWQ\) .* \(4: 'q\.qweight', 'q\.qzeros', 'q\.scales', ",
         file.skipped,
     )
 
@@ -324,6 +326,23 @@ def test_fused_experts(read, model, is_inputs_first):
     assert ("transposed here" in text) == is_inputs_first
     assert ("which outputs are which is not told by the file" in text) == (model is None)
     assert text.startswith("expert 1 of 2")
+
+
+def test_biases_of_experts_are_no_layers(read):
+    file = read({"mlp.experts.gate_up_proj_bias": drawn(3, 8), "last.weight": drawn(2, 3)})
+    check(file, {"last.weight": drawn(2, 3).numpy()})
+    assert file.skipped == "left out: biases of experts (1: 'mlp.experts.gate_up_proj_bias')"
+
+
+def test_parallel_experts_by_their_model(read):
+    """JetMoE and Granite."""
+    tensors = {"mlp.input_linear.weight": drawn(2, 6, 4), "mlp.output_linear.weight": drawn(2, 4, 3, seed=1)}
+    expected = {}
+    for e in range(2):
+        expected[f"mlp.input_linear.weight.expert{e}.gate"] = drawn(2, 6, 4)[e, :3].numpy()
+        expected[f"mlp.input_linear.weight.expert{e}.up"] = drawn(2, 6, 4)[e, 3:].numpy()
+    expected |= {f"mlp.output_linear.weight.expert{e}": drawn(2, 4, 3, seed=1)[e].numpy() for e in range(2)}
+    check(read(tensors, configs={"config.json": {"model_type": "jetmoe"}}), expected)
 
 
 def test_experts_whose_sides_are_not_told_stay_as_they_are(read):
@@ -654,7 +673,7 @@ def test_the_recipe_of_a_layout(read, monkeypatch):
     file = read({"a": drawn(3, 4), "a_gain": torch.tensor([1.0, 2.0, 3.0])})
     notes = check(file, {"a": drawn(3, 4).numpy() * [[1], [2], [3]]})
     assert notes["a"] == "× gain"
-    assert file.skipped == "joined: 1 of gains ('a_gain')"
+    assert file.skipped == "joined: gains (1: 'a_gain')"
 
 
 def test_weights_that_unfold_to_too_much_are_refused(read, monkeypatch):

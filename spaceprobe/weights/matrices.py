@@ -175,11 +175,13 @@ def describe_left_out(
     """
     parts = []
     for reason, names in tensors.items():
-        part = f"{len(names)} {reason if len(names) == 1 else REASONS.get(reason, reason)}"
-        parts.append(part if reason in (VECTOR, SCALAR) else f"{part} ({_listed(names)})")
+        if reason in REASONS:
+            part = f"{len(names)} {reason if len(names) == 1 else REASONS[reason]}"
+            parts.append(part if reason in (VECTOR, SCALAR) else f"{part} ({_listed(names)})")
     lines = [f"skipped: {', '.join(parts)}"] if parts else []
-    for layout, names in (joined or {}).items():
-        lines.append(f"joined: {len(names)} of {layout} ({_listed(names)})")
+    by_layout = {reason: names for reason, names in tensors.items() if reason not in REASONS}
+    for what, groups in (("left out", by_layout), ("joined", joined or {})):
+        lines += [f"{what}: {group} ({len(names)}: {_listed(names)})" for group, names in groups.items()]
     return "; ".join(lines)
 
 

@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from torch import Tensor
-
 from spaceprobe.weights.layouts.layout import Change, Hints, Layout, Piece, Pieces
 
 _INPUTS_FIRST = frozenset(["llama4", "llama4_text"])
@@ -19,7 +17,9 @@ HALVES = _INPUTS_FIRST | _OUTPUTS_FIRST
 INTERLEAVED = frozenset(["gpt_oss"])
 """Those in which gate and up alternate, and inputs come first."""
 
-_LINEAR = re.compile(r"(?:.*\.)?(?:moe|block_sparse_moe|experts?)\.(?:.*\.)?(?:input|output)_linear\.weight")
+_LINEAR = re.compile(
+    r"(?:.*\.)?(?:moe|block_sparse_moe|mlp|experts?)\.(?:.*\.)?(?:input|output)_linear\.weight"
+)
 _EXPERTS = re.compile(r"(?:.*[._])?experts[._](?![0-9]).*|.*\.moe\.w[123]", re.DOTALL)
 _FLAT = re.compile(r"(?:.*\.)?experts\.mlp\.(w1|v1|w2)", re.DOTALL)
 
@@ -42,6 +42,8 @@ def _find(pieces: Pieces, hints: Hints) -> Iterator[Change]:
         if tensor.is_floating_point() and tensor.numel():
             if tensor.ndim == 3 and (_EXPERTS.fullmatch(name) or _LINEAR.fullmatch(name)):
                 yield Change([name], dict(_stacked(name, pieces[name], sides, hints)))
+            elif tensor.ndim == 2 and _EXPERTS.fullmatch(name) and name.endswith("bias"):
+                yield Change([name], reason="biases of experts")
             elif tensor.ndim == 2 and _FLAT.fullmatch(name):
                 yield Change([name], dict(_flat(name, pieces[name], hints)))
 
@@ -116,11 +118,7 @@ def _flat(name: str, piece: Piece, hints: Hints) -> Iterator[tuple[str, Piece]]:
         note = f"expert {index} of {number}" + (
             "; stored inputs × outputs, transposed here" if is_down else ""
         )
-        yield f"{name}.expert{index}", piece.derive(_turned(matrix, is_down), note)
-
-
-def _turned(matrix: Tensor, is_turned: bool) -> Tensor:
-    return matrix.T if is_turned else matrix
+        yield f"{name}.expert{index}", piece.derive(matrix.T if is_down else matrix, note)
 
 
 LAYOUT = Layout("experts", _find)
