@@ -84,6 +84,19 @@ def test_weight_norm_by_one_length(read):
     check(read({"weight_v": v, "weight_g": torch.tensor(3.0)}), {"weight": expected})
 
 
+def test_parts_that_cannot_be_joined_are_no_layers(read):
+    g, v = drawn(4, 1).abs(), drawn(4, 6)
+    tensors = {
+        "a.weight": v, "a.weight_g": g, "a.weight_v": v + 1,
+        "b.weight_v": v + 2, "c.weight_g": g + 1, "d.weight_g": drawn(3, 1), "d.weight_v": v + 3,
+    }  # fmt: skip
+    file = read(tensors)
+    check(file, {"a.weight": v.numpy()})
+    alone = "'b.weight_v', 'c.weight_g', 'd.weight_g', 'd.weight_v'"
+    assert f"parts of a weight without the others (4: {alone})" in file.skipped
+    assert "parts of weight norm beside the weight itself (2: 'a.weight_g', 'a.weight_v')" in file.skipped
+
+
 def test_what_only_sounds_like_weight_norm_stays(read):
     tensors = {"cond_g": drawn(3, 4), "cond_v": drawn(3, 4, seed=1)}
     check(read(tensors), {name: tensor.numpy() for name, tensor in tensors.items()})
@@ -192,11 +205,13 @@ def test_scales_of_forms_that_are_not_joined_are_no_layers(read):
         "d.W_q": torch.ones(4, 3, dtype=torch.uint8),  # HQQ
         "d.scale": drawn(4, 1),
         "d.zero": drawn(4, 1),
+        "e.B": torch.ones(4, 3, dtype=torch.int32),  # Marlin
+        "e.s": drawn(2, 3),
         "last.weight": drawn(2, 3),
     }
     file = read(tensors)
     check(file, {"last.weight": drawn(2, 3).numpy()})
-    scales = "(4: 'b.weight_scale', 'c.weight._scale', 'd.scale', 'd.zero')"
+    scales = "(5: 'b.weight_scale', 'c.weight._scale', 'd.scale', 'd.zero', 'e.s')"
     assert f"left out: scales and zeros of weights in a form that is not joined {scales}" in file.skipped
     assert "8-bit weights and their scales, whose blocks are not told (2: 'a.weight', " in file.skipped
 

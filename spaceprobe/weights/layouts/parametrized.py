@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from spaceprobe.weights.layouts.layout import Change, Hints, Layout, Pieces
 
 _NAME = re.compile(r"((?:.*\.)?)parametrizations\.([^.]+)\.(.+)", re.DOTALL)
+_PART = re.compile(r"(?:in_proj_)?weight(?:_[ih]h(?:_l[0-9]+(?:_reverse)?)?)?_(?:orig|g|v)")
 _REASON = "parametrized weights whose formula is not in the file"
 
 
@@ -29,10 +30,8 @@ def _find(pieces: Pieces, hints: Hints) -> Iterator[Change]:
     for name in tuple(pieces):
         if parametrized(name) is not None:
             yield Change([name], reason=_REASON)
-        elif name.rpartition(".")[2] == "weight_orig":
-            yield Change(
-                [name], reason="weights before pruning or spectral norm without what they are joined with"
-            )
+        elif _PART.fullmatch(name.rpartition(".")[2]) and pieces[name].tensor.ndim >= 2:
+            yield Change([name], reason="parts of a weight without the others")
 
 
 LAYOUT = Layout("parametrizations", _find)

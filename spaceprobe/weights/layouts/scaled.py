@@ -13,9 +13,14 @@ _UNSURE = "8-bit weights and their scales, whose blocks are not told"
 _ALONE = "scales and zeros of weights in a form that is not joined"
 _NOT_JOINED = (
     # the weight that they belong to, None for any, and scales beside it
-    (None, ("weight_scale", "weight_scale_inv", "weight_scale_2", "weight_zero_point")),  # compressed-tensors
+    (
+        None,
+        ("weight_scale", "weight_scale_inv", "weight_scale_2", "weight_scales", "weight_zero_point"),
+    ),  # compressed-tensors
     ("_data", ("_scale", "_shift")),  # quanto
     ("W_q", ("scale", "zero")),  # HQQ
+    ("B", ("s",)),  # Marlin
+    ("weight", ("scales",)),
 )
 _ROW_MAXIMA = "SCB"  # of bitsandbytes: the largest absolute value of each row
 

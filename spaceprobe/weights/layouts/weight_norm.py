@@ -16,10 +16,13 @@ def _find(pieces: Pieces, hints: Hints) -> Iterator[Change]:
         if names is None:
             continue
         other, base = names
-        if other not in pieces or base in pieces:
+        if other not in pieces:
             continue
         g, v = pieces[name].tensor, pieces[other].tensor
         if not _fits(g, v):
+            continue
+        if base in pieces:
+            yield Change([name, other], reason="parts of weight norm beside the weight itself")
             continue
         dims = [dim for dim in range(v.ndim) if g.ndim == 0 or g.shape[dim] == 1]
         over = "all" if g.ndim == 0 or len(dims) == v.ndim else ", ".join(map(str, dims))
