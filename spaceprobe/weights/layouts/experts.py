@@ -17,9 +17,8 @@ HALVES = _INPUTS_FIRST | _OUTPUTS_FIRST
 INTERLEAVED = frozenset(["gpt_oss"])
 """Those in which gate and up alternate, and inputs come first."""
 
-_LINEAR = re.compile(
-    r"(?:.*\.)?(?:moe|block_sparse_moe|mlp|experts?)\.(?:.*\.)?(?:input|output)_linear\.weight"
-)
+_LINEAR = ("input_linear.weight", "output_linear.weight")
+_OWNERS = frozenset(["moe", "block_sparse_moe", "mlp"])
 _EXPERTS = re.compile(r"(?:.*[._])?experts[._](?![0-9]).*|.*\.moe\.w[123]", re.DOTALL)
 _FLAT = re.compile(r"(?:.*\.)?experts\.mlp\.(w1|v1|w2)", re.DOTALL)
 
@@ -40,12 +39,18 @@ def _find(pieces: Pieces, hints: Hints) -> Iterator[Change]:
     for name in sides:
         tensor = pieces[name].tensor
         if tensor.is_floating_point() and tensor.numel():
-            if tensor.ndim == 3 and (_EXPERTS.fullmatch(name) or _LINEAR.fullmatch(name)):
+            if tensor.ndim == 3 and _is_stack(name):
                 yield Change([name], dict(_stacked(name, pieces[name], sides, hints)))
             elif tensor.ndim == 2 and _EXPERTS.fullmatch(name) and name.endswith("bias"):
                 yield Change([name], reason="biases of experts")
             elif tensor.ndim == 2 and _FLAT.fullmatch(name):
                 yield Change([name], dict(_flat(name, pieces[name], hints)))
+
+
+def _is_stack(name: str) -> bool:
+    if name.endswith(_LINEAR):
+        return not _OWNERS.isdisjoint(name.split("."))
+    return _EXPERTS.fullmatch(name) is not None
 
 
 def _stacked(name: str, piece: Piece, sides: _Sides, hints: Hints) -> Iterator[tuple[str, Piece]]:
