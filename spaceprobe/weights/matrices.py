@@ -1,9 +1,7 @@
 """Matrices in a file of weights: layers as they are used, kernels unfolded, attention a product a head."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,7 +9,7 @@ from torch import Tensor
 from spaceprobe.weights.attention import Head, find_attention
 from spaceprobe.weights.head_counts import HeadCount, head_counts
 from spaceprobe.weights.in_use import weights_in_use
-from spaceprobe.weights.layouts.kernels import KIND, MAX_SIDES
+from spaceprobe.weights.layouts.kernels import MAX_SIDES
 from spaceprobe.weights.layouts.layout import Hints, Piece
 from spaceprobe.weights.quoting import quote
 from spaceprobe.weights.tied import find_tied
@@ -111,8 +109,8 @@ def find_matrices(weights: Mapping[str, Tensor], hints: Hints | None = None) -> 
             ``heads`` nor a config does, there are no products, and a note at the query's weights asks for it.
 
     Raises:
-        ValueError: the heads are below 1, do not divide a block, or there is no block for them; a pattern
-            fits no kernel; or a config or the sizes do not fit.
+        ValueError: the heads are below 1, do not divide a block, or there is no block for them; or a
+            config or the sizes do not fit.
     """
     hints = hints or Hints()
     if hints.heads is not None and hints.heads < 1:
@@ -120,7 +118,6 @@ def find_matrices(weights: Mapping[str, Tensor], hints: Hints | None = None) -> 
     number = len(weights)
     in_use = weights_in_use(weights, hints)
     del weights
-    _check_patterns(in_use.pieces, hints)
     reasons = {name: _reason(name, piece.tensor) for name, piece in in_use.pieces.items()}
     pieces = {name: piece for name, piece in in_use.pieces.items() if reasons[name] is None}
     whole = {name: piece.tensor for name, piece in pieces.items() if len(piece.factors) == 1}
@@ -187,22 +184,6 @@ def describe_left_out(
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(quote, names[:MAX_NAMES])) + (", …" if len(names) > MAX_NAMES else "")
-
-
-def _check_patterns(pieces: Mapping[str, Piece], hints: Hints) -> None:
-    """Refuse a pattern that fits no kernel.
-
-    Raises:
-        ValueError: there is one.
-    """
-    kernels = {re.sub(r"\.group[0-9]+\Z", "", name) for name, piece in pieces.items() if piece.kind == KIND}
-    for option, patterns in (("transposed", hints.transposed), ("groups", hints.groups)):
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in kernels):
-                raise ValueError(
-                    f"{option}: none of {len(kernels)} kernels of convolutions fits {quote(pattern)}; "
-                    "leave it out"
-                )
 
 
 def _reason(name: str, tensor: Tensor) -> str | None:

@@ -40,7 +40,7 @@ def open_weights(path: Path, options: Mapping[str, FileValue]) -> "WeightFile":
     """
     from spaceprobe.weights.config import read_configs
     from spaceprobe.weights.files import read_weights
-    from spaceprobe.weights.hints import read_hints
+    from spaceprobe.weights.hints import check_patterns, read_hints
     from spaceprobe.weights.matrices import describe_left_out, find_matrices
 
     configs = read_configs(path.parent)
@@ -48,6 +48,7 @@ def open_weights(path: Path, options: Mapping[str, FileValue]) -> "WeightFile":
         texts = (_text(options["transposed"]), _text(options["groups"]))
         hints = read_hints(_number(options["heads"]), *texts, configs)
         found = find_matrices(read_weights(path), hints)
+        check_patterns([one.name for one in found.matrices if one.kind == "convolution"], hints)
     except ValueError as error:
         raise SpaceprobeError(f"{path_text(path)}: {error}") from error
     skipped = describe_left_out(found.left_out, found.joined)
