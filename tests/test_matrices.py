@@ -250,6 +250,8 @@ def test_products_of_other_networks_attention(make, prefix, heads):
     assert close(attend(matrices, prefix.rstrip("."), heads, dimension, x, x, WIDTH), layer(x))
     assert [matrix.name for matrix in matrices[: len(weights)]] == [*weights]
     kind = "query, key and value of attention" if block.is_packed else "query of attention"
+    if "query_key_value" in block.query_name:
+        kind += "; rows head by head assumed, as in GPT-NeoX and BLOOM"
     assert by_name(matrices)[block.query_name].note == kind
 
 
@@ -257,7 +259,7 @@ def test_heads_that_lie_one_after_the_other_are_views():
     weights = {"query_key_value.weight": drawn(18, 6)}
     (block,) = find_attention(weights)
     for head in block.split(3):
-        assert head.query.untyped_storage().data_ptr() == block.by_head.untyped_storage().data_ptr()
+        assert head.query.untyped_storage().data_ptr() == block.packed.weight.untyped_storage().data_ptr()
     assert torch.equal(block.split(3)[1].value, weights["query_key_value.weight"][10:12])
 
 
@@ -292,7 +294,6 @@ def test_a_block_without_an_output_has_scores_only():
         {"in_proj_weight": (6, 18)},  # MultiheadAttention never stores it so
         {"attn.c_attn.weight": (6, 17)},
         {"attn.qkv.weight": (6, 18)},
-        {"query_key_value.weight": (8, 6)},  # Falcon: one key and one value for all heads
         {"q.weight": (4, 6), "k.weight": (4, 6)},
         {"xq_proj.weight": (4, 6), "xk_proj.weight": (4, 6), "xv_proj.weight": (4, 6)},
         {"a.q_proj.weight": (4, 6), "b.k_proj.weight": (4, 6), "a.v_proj.weight": (4, 6)},
@@ -336,11 +337,11 @@ def test_heads_that_do_not_fit_are_refused_before_anything_is_computed(weights, 
 @pytest.mark.parametrize(
     ("layer", "shape", "note"),
     [
-        (nn.Conv1d(3, 4, 5), (4, 15), "kernel 4 × 3 × 5"),
-        (nn.Conv2d(3, 4, (5, 6)), (4, 90), "kernel 4 × 3 × 5 × 6"),
-        (nn.Conv2d(4, 6, (5, 3), groups=2), (6, 30), "kernel 6 × 2 × 5 × 3"),
-        (nn.Conv3d(2, 4, (5, 6, 3)), (4, 180), "kernel 4 × 2 × 5 × 6 × 3"),
-        (nn.Conv2d(3, 1, (5, 6)), (1, 90), "kernel 1 × 3 × 5 × 6"),
+        (nn.Conv1d(3, 4, 5), (4, 15), "kernel 4 × 3 × 5; groups cannot be seen in a file"),
+        (nn.Conv2d(3, 4, (5, 6)), (4, 90), "kernel 4 × 3 × 5 × 6; groups cannot be seen in a file"),
+        (nn.Conv2d(4, 6, (5, 3), groups=2), (6, 30), "kernel 6 × 2 × 5 × 3; groups cannot be seen in a file"),
+        (nn.Conv3d(2, 4, (5, 6, 3)), (4, 180), "kernel 4 × 2 × 5 × 6 × 3; groups cannot be seen in a file"),
+        (nn.Conv2d(3, 1, (5, 6)), (1, 90), "kernel 1 × 3 × 5 × 6; groups cannot be seen in a file"),
     ],
 )
 def test_kernels_are_unfolded(layer, shape, note):

@@ -220,10 +220,11 @@ MEMORY_CHILD = """
     from pathlib import Path
     import torch
     from spaceprobe.stages.lmd.model_matrices import ModelMatrices
-    from spaceprobe.weights.whole_models import open_model
+    from spaceprobe.weights.layouts.layout import Hints
+from spaceprobe.weights.whole_models import open_model
     path = Path(sys.argv[1])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    matrices = ModelMatrices(path, open_model(path), None)
+    matrices = ModelMatrices(path, open_model(path), Hints())
     for number in range(len(matrices.planned)):
         assert float(matrices.read(number).matrix[0, 0]) == number
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

@@ -5,21 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-PACKED = (
-    # block, query + key + value in one, output, neighbours that are stored inputs first where the block is
-    ("", "in_proj_weight", ("out_proj.weight",), ()),  # torch.nn.MultiheadAttention
-    ("attn", "attn.qkv.weight", ("attn.proj.weight",), ()),  # timm: ViT, Swin
-    (
-        "attn",
-        "attn.c_attn.weight",
-        ("attn.c_proj.weight",),
-        ("mlp.c_fc.weight", "mlp.c_proj.weight"),
-    ),  # GPT-2
-)
-"""All query rows, all key rows, all value rows."""
-
-PACKED_BY_HEAD = ("", "query_key_value.weight", ("dense.weight",))  # GPT-NeoX, BLOOM
-"""Query, key and value rows of the first head, then of the second; block and output as above."""
+from spaceprobe.weights.config import Configs
+from spaceprobe.weights.packed_attention import PACKED, Order, Packed, find_order, split_packed
 
 SEPARATE = (
     # block, query, key, value, output
@@ -33,6 +20,15 @@ SEPARATE = (
     ),  # LLaMA, OPT
     ("", "q_lin.weight", "k_lin.weight", "v_lin.weight", ("out_lin.weight",)),  # DistilBERT
     ("", "q.weight", "k.weight", "v.weight", ("o.weight",)),  # T5
+    ("", "wq.weight", "wk.weight", "wv.weight", ("wo.weight",)),  # LLaMA as Meta publishes it
+    ("", "to_q.weight", "to_k.weight", "to_v.weight", ("to_out.0.weight",)),  # diffusers
+    (
+        "attention",  # ViT of transformers
+        "attention.attention.query.weight",
+        "attention.attention.key.weight",
+        "attention.attention.value.weight",
+        ("attention.output.dense.weight",),
+    ),
     (
         "attention",  # BERT
         "attention.self.query.weight",
@@ -73,8 +69,9 @@ class Attention:
         key: key heads · d rows.
         value: key heads · value dimension rows.
         output: heads · value dimension columns; None where the file holds none.
-        by_head: the packed weights whose rows are query, key and value of one head after the other; query,
-            key and value above are then thirds of it that tell sizes only. None for all others.
+        packed: how the packed weights hold query, key and value, unless they are three thirds of it; query,
+            key and value above then tell sizes only. None for all others.
+        note: what was assumed of the order of rows; empty where it is known.
     """
 
     name: str
@@ -85,7 +82,8 @@ class Attention:
     key: Tensor
     value: Tensor
     output: Tensor | None
-    by_head: Tensor | None = None
+    packed: Packed | None = None
+    note: str = ""
 
     def split(self, heads: int) -> list[Head]:
         """Return the heads in their order, as views; neighbouring query heads may share key and value.
@@ -95,6 +93,31 @@ class Attention:
         """
         where = f"heads: {heads} does not fit {self.query_name}"
         way_out = "give the number of query heads of the network"
+        if self.packed is not None:
+            queries, keys, values = split_packed(self.packed, heads, where)
+            groups, width = len(keys), len(values[0])
+        else:
+            groups, width = self._key_heads(heads, where, way_out)
+            queries = [*self.query.split(len(self.query) // heads)]
+            keys, values = [*self.key.chunk(groups)], [*self.value.split(width)]
+        if self.output is not None and self.output.shape[1] != heads * width:
+            raise ValueError(
+                f"{where}: its output {_size(self.output)} has {self.output.shape[1]} columns, {heads} heads "
+                f"of dimension {width} need {heads * width}; {way_out}"
+            )
+        shares = heads // groups
+        outputs = [None] * heads if self.output is None else self.output.split(width, dim=1)
+        return [
+            Head(queries[head], keys[head // shares], values[head // shares], outputs[head])
+            for head in range(heads)
+        ]
+
+    def _key_heads(self, heads: int, where: str, way_out: str) -> tuple[int, int]:
+        """Return the number of key heads and the dimension of a value.
+
+        Raises:
+            ValueError: the rows do not divide into heads.
+        """
         rows, key_rows, value_rows = len(self.query), len(self.key), len(self.value)
         if rows % heads:
             raise ValueError(f"{where}: its query {_size(self.query)} has {rows} rows; {way_out}")
@@ -105,82 +128,61 @@ class Attention:
                 f"{where}: {heads} heads of dimension {dimension} cannot share key {_size(self.key)} and "
                 f"value {_size(self.value)}; {way_out}"
             )
-        width = value_rows // groups
-        if self.output is not None and self.output.shape[1] != heads * width:
-            raise ValueError(
-                f"{where}: its output {_size(self.output)} has {self.output.shape[1]} columns, {heads} heads "
-                f"of dimension {width} need {heads * width}; {way_out}"
-            )
-        shares = heads // groups
-        if self.by_head is None:
-            queries, keys = self.query.split(dimension), self.key.split(dimension)
-            values = self.value.split(width)
-        else:
-            parts = self.by_head.split(dimension)
-            queries, keys, values = parts[::3], parts[1::3], parts[2::3]
-        outputs = [None] * heads if self.output is None else self.output.split(width, dim=1)
-        return [
-            Head(queries[head], keys[head // shares], values[head // shares], outputs[head])
-            for head in range(heads)
-        ]
+        return groups, value_rows // groups
 
 
-def find_attention(tensors: Mapping[str, Tensor]) -> list[Attention]:
+def find_attention(tensors: Mapping[str, Tensor], configs: Configs | None = None) -> list[Attention]:
     """Return the attention blocks among tensors, in the order of their queries.
 
     Recognised by their names and shapes, each with its output where there is one:
 
-    - packed, 3E × E: ``in_proj_weight`` (torch.nn.MultiheadAttention), ``attn.qkv`` (timm) and
-      ``attn.c_attn`` (GPT-2, which stores inputs first, E × 3E);
-    - packed head by head, 3E × E: ``query_key_value`` (GPT-NeoX, BLOOM);
-    - one by one: ``q_proj_weight`` (torch.nn.MultiheadAttention with kdim), ``q_proj`` (LLaMA, OPT and
-      others), ``q_lin`` (DistilBERT), ``q`` (T5), ``attention.self.query`` (BERT).
+    - packed: all of `PACKED`, ``in_proj_weight`` (torch.nn.MultiheadAttention), ``attn.c_attn`` (GPT-2, which
+      stores inputs first) and ``query_key_value`` (GPT-NeoX, BLOOM, Falcon, ChatGLM) among them;
+    - one by one: all of `SEPARATE`, such as ``q_proj`` (LLaMA, OPT and others) and ``wq`` (LLaMA as Meta
+      publishes it).
 
     A block whose key or value is missing, or whose packed weights have another shape, is left out.
 
     Args:
         tensors: by name; those without exactly two sides are ignored.
+        configs: the JSON files beside them, which may tell in what order packed rows are.
     """
     tables = {name: tensor for name, tensor in tensors.items() if tensor.ndim == 2}
-    return [block for name in tables for block in _blocks(name, tables)]
+    return [block for name in tables for block in _blocks(name, tables, configs or Configs())]
 
 
-def _blocks(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:
-    yield from _packed(name, tables)
-    yield from _packed_by_head(name, tables)
+def _blocks(name: str, tables: Mapping[str, Tensor], configs: Configs) -> Iterator[Attention]:
+    yield from _packed(name, tables, configs)
     yield from _separate(name, tables)
 
 
-def _packed(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:
-    for block, suffix, outputs, neighbours in PACKED:
-        prefix = _prefix(name, suffix)
+def _packed(name: str, tables: Mapping[str, Tensor], configs: Configs) -> Iterator[Attention]:
+    for form in PACKED:
+        prefix = _prefix(name, form.suffix)
         if prefix is None:
             continue
         weight = tables[name]
-        is_transposed = weight.shape[1] == 3 * weight.shape[0] and bool(neighbours)
+        is_transposed = weight.shape[1] == 3 * weight.shape[0] and bool(form.neighbours)
         if is_transposed:
             weight = weight.T
-        if weight.shape[0] != 3 * weight.shape[1]:
+        is_thirds = weight.shape[0] == 3 * weight.shape[1]
+        order, note = find_order(form, is_thirds, configs.model)
+        if order is None:
             continue
-        query, key, value = weight.chunk(3)
-        output = _first(prefix, outputs, tables)
+        output = _first(prefix, form.outputs, tables)
         if output is not None and is_transposed:
             output = output.T
-        transposed = (
-            tuple(prefix + other for other in (suffix, *outputs, *neighbours)) if is_transposed else ()
-        )
-        yield Attention(_joined(prefix, block), name, True, transposed, query, key, value, output)
-
-
-def _packed_by_head(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:
-    block, suffix, outputs = PACKED_BY_HEAD
-    prefix = _prefix(name, suffix)
-    if prefix is not None and tables[name].shape[0] == 3 * tables[name].shape[1]:
-        query, key, value = tables[name].chunk(3)
-        output = _first(prefix, outputs, tables)
-        yield Attention(
-            _joined(prefix, block), name, True, (), query, key, value, output, by_head=tables[name]
-        )
+        others = (form.suffix, *form.outputs, *form.neighbours)
+        transposed = tuple(prefix + other for other in others) if is_transposed else ()
+        query, key, value = weight.chunk(3) if is_thirds else (weight, weight, weight)
+        packed = None
+        if not (is_thirds and order is Order.PARTS):
+            packed = Packed(weight, order, output, configs.model.count("head_dim", "kv_channels"))
+            if output is None and packed.dimension is None:
+                sides = "heads × their dimension assumed to be the inputs"
+                note = f"{note}; {sides}" if note else sides
+        block = _joined(prefix, form.block)
+        yield Attention(block, name, True, transposed, query, key, value, output, packed, note)
 
 
 def _separate(name: str, tables: Mapping[str, Tensor]) -> Iterator[Attention]:

@@ -1,4 +1,4 @@
-"""Matrices in a file of weights: layers as they are, kernels unfolded, attention a product a head."""
+"""Matrices in a file of weights: layers as they are used, kernels unfolded, attention a product a head."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from spaceprobe.weights.attention import Attention, Head, find_attention
+from spaceprobe.weights.attention import Head, find_attention
+from spaceprobe.weights.head_counts import HeadCount, head_counts
+from spaceprobe.weights.in_use import weights_in_use
+from spaceprobe.weights.layouts.kernels import MAX_SIDES
+from spaceprobe.weights.layouts.layout import Hints, Piece
 from spaceprobe.weights.quoting import quote
+from spaceprobe.weights.tied import find_tied
 
-MAX_SIDES = 5  # a kernel of Conv3d
 MAX_NAMES = 5  # chosen: how many names of a kind a message lists
 
 VECTOR, SCALAR = "vector", "scalar"
@@ -30,7 +34,8 @@ class NamedMatrix:
 
     Attributes:
         name: of the tensor; for a product such as ``block.head3.query-key``, heads counted from 0.
-        kind: linear (any tensor of two sides, embeddings too), convolution, query-key or output-value.
+        kind: linear (any tensor of two sides, embeddings too), convolution, query-key, output-value or
+            low-rank update (of LoRA).
         factors: the matrix itself, or the two that it is the product of (over a head's dimension).
         note: what a reader should know of it; empty for a matrix as it stands in the file.
     """
@@ -62,14 +67,31 @@ class NamedMatrix:
         return left.double() @ right.double()
 
 
-def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list[NamedMatrix]:
+@dataclass(frozen=True)
+class Found:
+    """What becomes of the tensors of a file: each is in a matrix or left out.
+
+    Attributes:
+        matrices: all of them, in order.
+        left_out: the names of the tensors that are not matrices, by the reason.
+        joined: the names of the tensors that were joined to something else, by the layout.
+        has_attention: whether names tell of attention.
+    """
+
+    matrices: list[NamedMatrix]
+    left_out: dict[str, list[str]]
+    joined: dict[str, list[str]]
+    has_attention: bool
+
+
+def find_matrices(weights: Mapping[str, Tensor], hints: Hints | None = None) -> Found:
     """Return every matrix of a state dict in its order, then the products of its attention heads.
 
     A floating tensor of two sides is the matrix W of y = W x, num_outputs × num_inputs; the weights of
     GPT-2's blocks, which its files hold the other way, are transposed. A kernel of three to five sides
-    becomes num_outputs × (inputs · kernel height · kernel width), a row the window of an output; other
-    tensors of as many sides (experts; transposed convolutions, stored inputs first) cannot be told from
-    kernels and are read alike. `left_out` lists the others.
+    becomes num_outputs × (inputs · kernel height · kernel width), a row the window of an output. What is
+    stored in another form than it is used (quantised, pruned, normed, stacked) goes through
+    `spaceprobe.weights.layouts` first. What is stored under two names is shown once.
 
     For each head h of a recognised attention block (`find_attention`), in float64, without the biases and
     the factor 1/√d, d the head's dimension:
@@ -85,56 +107,87 @@ def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list
 
     Args:
         weights: tensors by name.
-        heads: number of query heads, the same in each block, at least 1. The shapes do not tell it:
-            without it there are no products, and the note of the query's weights asks for it.
+        hints: what is known beside them. The shapes do not tell the number of query heads: where neither
+            ``heads`` nor a config does, there are no products, and a note at the query's weights asks for it.
 
     Raises:
-        ValueError: heads is below 1, does not divide a block, or there is no block for it.
+        ValueError: the heads are below 1 or do not divide a block; or a config or the sizes do not fit.
     """
-    if heads is not None and heads < 1:
-        raise ValueError(f"heads: {heads}, at least 1 is needed")
-    tensors = {name: tensor.detach() for name, tensor in weights.items() if _reason(name, tensor) is None}
-    blocks = find_attention(tensors)
-    if heads is not None and not blocks:
-        raise ValueError(
-            f"heads: {heads} is given, but no name of {len(weights)} tensors tells of attention; leave it out"
-        )
-    matrices = [*_stored(tensors, blocks, "" if heads else "; give heads for W_QᵀW_K and W_OW_V of each")]
-    if heads is not None:
-        matrices += [
-            matrix
-            for block in blocks
-            for index, head in enumerate(block.split(heads))
-            for matrix in _products(f"{block.name}.head{index}".lstrip("."), head)
-        ]
-    return matrices
+    hints = hints or Hints()
+    if hints.heads is not None and hints.heads < 1:
+        raise ValueError(f"heads: {hints.heads}, at least 1 is needed")
+    in_use = weights_in_use(weights, hints)
+    del weights
+    reasons = {name: _reason(name, piece.tensor) for name, piece in in_use.pieces.items()}
+    pieces = {name: piece for name, piece in in_use.pieces.items() if reasons[name] is None}
+    whole = {name: piece.tensor for name, piece in pieces.items() if len(piece.factors) == 1}
+    tables = {name: tensor for name, tensor in whole.items() if not pieces[name].kind}  # not kernels, experts
+    blocks = find_attention(tables, hints.configs)
+    counts = head_counts(blocks, hints)
+    matrices = [*_stored(pieces, counts, find_tied(whole))]
+    matrices += [
+        matrix
+        for count in counts
+        for index, head in enumerate(count.heads)
+        for matrix in _products(f"{count.block.name}.head{index}".lstrip("."), head)
+    ]
+    by_reason = {reason: [name for name in reasons if reasons[name] == reason] for reason in REASONS}
+    left = {reason: names for reason, names in by_reason.items() if names}
+    return Found(matrices, left | in_use.left_out, in_use.joined, bool(blocks))
+
+
+def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list[NamedMatrix]:
+    """Return the matrices of `find_matrices` where nothing but the number of heads is known.
+
+    Raises:
+        ValueError: see there, or there is no attention for the heads.
+    """
+    found = find_matrices(weights, Hints(heads=heads))
+    if heads is not None and not found.has_attention:
+        raise ValueError(no_attention(heads, len(weights)))
+    return found.matrices
+
+
+def no_attention(heads: int, num_tensors: int) -> str:
+    """Return the sentence on a number of heads that is for nothing."""
+    return f"heads: {heads} is given, but no name of {num_tensors} tensors tells of attention; leave it out"
 
 
 def left_out(weights: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """Return the names of the tensors that are not matrices, by the reason: one of `REASONS`.
+    """Return the names of the tensors that are not matrices, by the reason: of `REASONS`, or of a layout.
 
     Vectors (biases, norms) and scalars; a side of length 0; numbers that are not floating; more than five
     sides; and, of three to five sides, what has a first side of 1 and is not named a weight: learnt tokens
     and positions, masks, biases of keys.
     """
-    reasons = {name: _reason(name, tensor) for name, tensor in weights.items()}
-    names = {reason: [name for name in reasons if reasons[name] == reason] for reason in REASONS}
-    return {reason: names[reason] for reason in REASONS if names[reason]}
+    return find_matrices(weights).left_out
 
 
-def describe_left_out(tensors: Mapping[str, Sequence[str]]) -> str:
+def describe_left_out(
+    tensors: Mapping[str, Sequence[str]], joined: Mapping[str, Sequence[str]] | None = None
+) -> str:
     """Return the tensors of `left_out` as a line: "skipped: 12 vectors, 1 scalar"; empty for none.
 
     Vectors and scalars are counted: they are in every file. Of others the first names are listed.
+
+    Args:
+        tensors: names by the reason.
+        joined: names by the layout of what was joined to other tensors.
     """
     parts = []
     for reason, names in tensors.items():
-        part = f"{len(names)} {reason if len(names) == 1 else REASONS[reason]}"
-        if reason not in (VECTOR, SCALAR):
-            more = ", …" if len(names) > MAX_NAMES else ""
-            part += f" ({', '.join(map(quote, names[:MAX_NAMES]))}{more})"
-        parts.append(part)
-    return f"skipped: {', '.join(parts)}" if parts else ""
+        if reason in REASONS:
+            part = f"{len(names)} {reason if len(names) == 1 else REASONS[reason]}"
+            parts.append(part if reason in (VECTOR, SCALAR) else f"{part} ({_listed(names)})")
+    lines = [f"skipped: {', '.join(parts)}"] if parts else []
+    by_layout = {reason: names for reason, names in tensors.items() if reason not in REASONS}
+    for what, groups in (("left out", by_layout), ("joined", joined or {})):
+        lines += [f"{what}: {group} ({len(names)}: {_listed(names)})" for group, names in groups.items()]
+    return "; ".join(lines)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(quote, names[:MAX_NAMES])) + (", …" if len(names) > MAX_NAMES else "")
 
 
 def _reason(name: str, tensor: Tensor) -> str | None:
@@ -152,23 +205,22 @@ def _reason(name: str, tensor: Tensor) -> str | None:
     return not_kernel if tensor.ndim > 2 and len(tensor) == 1 and not is_weight else None
 
 
-def _stored(tensors: Mapping[str, Tensor], blocks: Sequence[Attention], hint: str) -> Iterator[NamedMatrix]:
-    transposed = {name for block in blocks for name in block.transposed}
-    notes = {
-        block.query_name: ("query, key and value of attention" if block.is_packed else "query of attention")
-        + hint
-        for block in blocks
-    }
-    for name, tensor in tensors.items():
-        note = notes.get(name, "")
-        if tensor.ndim > 2:
-            sides = " × ".join(map(str, tensor.shape))
-            yield NamedMatrix(name, "convolution", (tensor.flatten(1),), f"kernel {sides}")
-        elif name in transposed:
-            way = "stored inputs × outputs, transposed here"
-            yield NamedMatrix(name, "linear", (tensor.T,), f"{note}; {way}" if note else way)
-        else:
-            yield NamedMatrix(name, "linear", (tensor,), note)
+def _stored(
+    pieces: Mapping[str, Piece], counts: Sequence[HeadCount], tied: Mapping[str, str]
+) -> Iterator[NamedMatrix]:
+    transposed = {name for count in counts for name in count.block.transposed}
+    notes = {count.block.query_name: count.note for count in counts}
+    twins: dict[str, list[str]] = {}
+    for name, first in tied.items():
+        twins.setdefault(first, []).append(name)
+    for name, piece in pieces.items():
+        if name in tied:
+            continue
+        way = "stored inputs × outputs, transposed here" if name in transposed else ""
+        also = f"tied: stored as {_listed(twins[name])} as well" if name in twins else ""
+        note = "; ".join(filter(None, [piece.note, notes.get(name, ""), way, also]))
+        factors = (piece.tensor.T,) if way and len(piece.factors) == 1 else piece.factors
+        yield NamedMatrix(name, piece.kind or "linear", factors, note)
 
 
 def _products(name: str, head: Head) -> Iterator[NamedMatrix]:

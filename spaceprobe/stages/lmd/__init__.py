@@ -30,6 +30,20 @@ STAGE = RunStage(
         "with an index.json, instead of a study; repeatable.",
         options=(
             FileOption("--heads", "Attention heads, for the products of their matrices."),
+            FileOption(
+                "--transposed",
+                "Kernels of transposed convolutions, which are stored inputs first; repeatable.",
+                "PATTERN",
+                is_text=True,
+                is_repeatable=True,
+            ),
+            FileOption(
+                "--groups",
+                "Groups of convolutions, which a file does not tell; repeatable.",
+                "PATTERN=G",
+                is_text=True,
+                is_repeatable=True,
+            ),
             FileOption("--leading", "Only the N leading values of larger matrices, with their errors."),
             FileOption("--key", "Which state dict of a checkpoint, as model.ema.", "NAME", is_text=True),
             FileOption(

@@ -1,14 +1,15 @@
 """The matrices of a model, planned first and then read a block at a time."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import file_digest
-from spaceprobe.weights.attention import find_attention
-from spaceprobe.weights.matrices import NamedMatrix, describe_left_out, left_out, matrices_of
+from spaceprobe.weights.hints import check_patterns
+from spaceprobe.weights.layouts.layout import Hints
+from spaceprobe.weights.matrices import Found, NamedMatrix, describe_left_out, find_matrices, no_attention
 from spaceprobe.weights.whole_models import INDEX_SUFFIX, OpenedModel
 
 
@@ -33,44 +34,50 @@ class ModelMatrices:
 
     Attributes:
         planned: the matrices, as they stand in the tables: those stored, then the products of heads.
-        skipped: what is not a matrix, in words; empty for nothing.
+        skipped: what is not a matrix by itself, in words; empty for nothing.
 
     Args:
         path: what the user gave.
         model: its tensors.
-        heads: of attention; see `matrices_of`.
+        hints: what is known beside the tensors; see `find_matrices`.
 
     Raises:
         WeightFileError: a file cannot be read.
-        SpaceprobeError: the heads do not fit.
+        SpaceprobeError: the hints do not fit.
     """
 
-    def __init__(self, path: Path, model: OpenedModel, heads: int | None) -> None:
+    def __init__(self, path: Path, model: OpenedModel, hints: Hints) -> None:
         self.path = path
         self._model = model
-        self._heads = heads
+        self._hints = hints
         self._read: tuple[int, Sequence[NamedMatrix]] | None = None
-        self._has_attention = len(model.blocks) == 1
         skipped: dict[str, list[str]] = {}
+        joined: dict[str, list[str]] = {}
+        kernels: list[str] = []
+        has_attention = False
         planned: list[Planned] = []
         for number in range(len(model.blocks)):
-            matrices, without = self._load(number)
-            for reason, names in without.items():
-                skipped.setdefault(reason, []).extend(names)
+            found = self._load(number)
+            for all_of, of_block in ((skipped, found.left_out), (joined, found.joined)):
+                for reason, names in of_block.items():
+                    all_of.setdefault(reason, []).extend(names)
+            kernels += [matrix.name for matrix in found.matrices if matrix.kind == "convolution"]
+            has_attention = has_attention or found.has_attention
             planned += [
                 Planned(matrix.name, number, place, len(matrix.factors) == 2)
-                for place, matrix in enumerate(matrices)
+                for place, matrix in enumerate(found.matrices)
             ]
-            del matrices  # they would stay while the next block is read
-        if heads is not None and not self._has_attention:
-            raise SpaceprobeError(
-                f"{path}: heads: {heads} is given, but no name of {len(model.tensors)} tensors tells of "
-                "attention; leave it out"
-            )
+            del found  # they would stay while the next block is read
+        if hints.heads is not None and not has_attention:
+            raise SpaceprobeError(f"{path}: {no_attention(hints.heads, len(model.tensors))}")
+        try:
+            check_patterns(kernels, hints)
+        except ValueError as error:
+            raise SpaceprobeError(f"{path}: {error}") from error
         if len(model.blocks) > 1:
             planned.sort(key=lambda matrix: matrix.is_product)  # stable: blocks stay in their order
         self.planned: Sequence[Planned] = planned
-        self.skipped = describe_left_out(skipped)
+        self.skipped = describe_left_out(skipped, joined)
 
     def keep(self, chosen: Sequence[bool]) -> None:
         """Leave out the planned matrices that were not chosen."""
@@ -91,22 +98,15 @@ class ModelMatrices:
             raise SpaceprobeError(f"{self.path}: was changed while it was read; try again")
         return matrices[planned.place]
 
-    def _load(self, number: int) -> tuple[Sequence[NamedMatrix], Mapping[str, Sequence[str]]]:
-        """Read a block, keep its matrices instead of those of another, and return them and what is none."""
+    def _load(self, number: int) -> Found:
+        """Read a block, keep its matrices instead of those of another, and return what was found."""
         self._read = None  # first: two blocks are never there at once
-        weights = self._model.read(self._model.blocks[number])
-        heads = self._heads
-        if len(self._model.blocks) > 1 and heads is not None:
-            if find_attention(weights):
-                self._has_attention = True
-            else:
-                heads = None
         try:
-            matrices = matrices_of(weights, heads)
+            found = find_matrices(self._model.read(self._model.blocks[number]), self._hints)
         except ValueError as error:
             raise SpaceprobeError(f"{self.path}: {error}") from error
-        self._read = number, matrices
-        return matrices, left_out(weights)
+        self._read = number, found.matrices
+        return found
 
     def digest(self) -> str:
         """Return the SHA-256 of the file; of several, of the digests of all."""

@@ -357,7 +357,7 @@ OF_A_FILE = tuple(
         columns=(
             Column("layer", "integer", "number of the matrix in the file, from 0"),
             Column("name", "text", "name of the tensor, or of a product of the matrices of a head"),
-            Column("kind", "text", "linear, convolution, query-key or output-value"),
+            Column("kind", "text", "linear, convolution, query-key, output-value or low-rank update"),
             *table.columns[2:],
         ),
         meaning=table.meaning,

@@ -31,21 +31,30 @@ def open_weights(path: Path, options: Mapping[str, Any]) -> "WeightFile":
     Args:
         path: of the weights, as `spaceprobe.weights.whole_models.open_model` takes it.
         options: ``heads`` of attention layers and the number of ``leading`` values, the ``key`` of a
-            checkpoint's state dict, patterns of matrices to choose (``layer``) and to ``exclude``; each None
-            without.
+            checkpoint's state dict, patterns of matrices to choose (``layer``) and to ``exclude``, of
+            ``transposed`` kernels and of convolutions with ``groups``; each None without.
 
     Raises:
         WeightFileError: a file cannot be read.
         ChoiceError: the file holds several state dicts.
         SettingsError: a pattern matches no matrix.
-        SpaceprobeError: the heads do not fit, or the file holds no matrix.
+        SpaceprobeError: the heads or the patterns of kernels do not fit, the file holds no matrix, or a
+            config beside it cannot be read.
     """
     from spaceprobe.stages.lmd.model_matrices import ModelMatrices
+    from spaceprobe.weights.config import read_configs
+    from spaceprobe.weights.hints import read_hints
     from spaceprobe.weights.selection import describe_selection, select
     from spaceprobe.weights.whole_models import open_model
 
     model = open_model(path, key=options.get("key"))
-    matrices = ModelMatrices(path, model, options["heads"])
+    configs = read_configs(path if path.is_dir() else path.parent)
+    try:
+        patterns = (options.get("transposed") or (), options.get("groups") or ())
+        hints = read_hints(options["heads"], *patterns, configs)
+    except ValueError as error:
+        raise SpaceprobeError(f"{path_text(path)}: {error}") from error
+    matrices = ModelMatrices(path, model, hints)
     if not matrices.planned:
         raise SpaceprobeError(
             f"{path}: holds no matrix ({matrices.skipped}); give a file of weights that does"
@@ -54,7 +63,8 @@ def open_weights(path: Path, options: Mapping[str, Any]) -> "WeightFile":
     chosen = select([matrix.name for matrix in matrices.planned], layer, exclude)
     selection = describe_selection(len(chosen), sum(chosen), layer, exclude)
     matrices.keep(chosen)
-    return WeightFile(path, options, matrices, "; ".join(filter(None, [model.origin, selection])))
+    origin = "; ".join(filter(None, [model.origin, selection]))
+    return WeightFile(path, options, matrices, origin, configs.digests)
 
 
 class WeightFile:
@@ -67,13 +77,18 @@ class WeightFile:
         part_pattern: a regular expression of the files of parts.
         origin: what of the file is read and what is not, in words; empty for all of it.
         skipped: what is not a matrix, in words; empty for nothing.
-        facts: what provenance.json says about the file.
+        facts: what provenance.json says about the file, and about the configs beside it.
     """
 
     part_pattern = r"factors/[0-9]{4,}\.npz"
 
     def __init__(
-        self, path: Path, options: Mapping[str, Any], matrices: "ModelMatrices", origin: str
+        self,
+        path: Path,
+        options: Mapping[str, Any],
+        matrices: "ModelMatrices",
+        origin: str,
+        configs: Mapping[str, str],
     ) -> None:
         digest = matrices.digest()
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", matrices.stem()).strip(".-") or "weights"
@@ -82,18 +97,22 @@ class WeightFile:
         self.origin = origin
         self.skipped = matrices.skipped
         numbers = {name: options[name] for name in ("heads", "leading")}
-        choices = {name: options[name] for name in ("key", "layer", "exclude") if options.get(name)}
+        choices = {name: options[name] for name in ("layer", "exclude") if options.get(name)}
+        # What changes the numbers of a matrix; what chooses among matrices does not.
+        told: dict[str, Any] = {
+            name: options[name] for name in ("key", "transposed", "groups") if options.get(name)
+        }
+        told |= {"configs": dict(configs)} if configs else {}
         self.facts: Mapping[str, Any] = {
             "path": path_text(path),
             "sha256": digest,
             **numbers,
+            **told,
             **choices,
             **({"origin": origin} if origin else {}),
             "skipped": self.skipped,
         }
-        key = {"sha256": digest, **numbers}
-        if "key" in choices:
-            key["key"] = choices["key"]
+        key = {"sha256": digest, **numbers, **told}
         self.parts: Sequence[Part] = [
             Part(f"factors/{number:04d}.npz", {**key, "name": matrix.name}, amount=1)
             for number, matrix in enumerate(matrices.planned)
