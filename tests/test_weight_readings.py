@@ -221,7 +221,7 @@ MEMORY_CHILD = """
     import torch
     from spaceprobe.stages.lmd.model_matrices import ModelMatrices
     from spaceprobe.weights.layouts.layout import Hints
-from spaceprobe.weights.whole_models import open_model
+    from spaceprobe.weights.whole_models import open_model
     path = Path(sys.argv[1])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     matrices = ModelMatrices(path, open_model(path), Hints())
