@@ -1,6 +1,5 @@
 """Takes a study through stages for a command, and prints what they have to do and what they did."""
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spaceprobe.cli.messages import notify, notify_changes, say
+from spaceprobe.cli.messages import notify, notify_changes, say, say_json
 from spaceprobe.cli.options import ALL_FLAGS, StudyCall
 from spaceprobe.files import is_writable
 from spaceprobe.stages import STAGES
@@ -72,7 +71,7 @@ def print_plan(call: StudyCall) -> None:
     runner = Runner(study, results, options)
     plan = runner.plan(stages)
     if call.is_json:
-        say(json.dumps(plan_facts(plan), indent=1, ensure_ascii=False))
+        say_json(plan_facts(plan))
     else:
         _print_plan(plan, say)
     notify_changes(runner.folder)

@@ -8,7 +8,6 @@ import hashlib
 import logging
 import lzma
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -16,11 +15,11 @@ from http.client import HTTPException
 from importlib.resources import files
 from pathlib import Path
 
-import platformdirs
-
 from spaceprobe.data.downloads import download_file
 from spaceprobe.data.entry import DataError
-from spaceprobe.files import open_whole
+from spaceprobe.files import open_whole, remove_abandoned
+from spaceprobe.machine.folders import cache_folder, temporary_folder
+from spaceprobe.reading import open_regular
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +77,7 @@ def image_root(images: IdxSet, root: Path | None, *, download: bool) -> Path:
     """
     if root is None and images.is_in_package:
         return embedded_root()
-    place = _cache_root() if root is None else root
+    place = _own_cache(images) if root is None else root
     folder = raw_folder(place, images)
     if download:
         try:
@@ -107,8 +106,8 @@ def embedded_root() -> Path:
     Raises:
         DataError: the embedded files themselves are damaged.
     """
-    root = _cache_root()
     try:
+        root = cache_folder()
         _unpack_missing(root / RAW_FOLDER)
     except OSError as error:
         root = _temporary_root()
@@ -177,12 +176,13 @@ def _md5_sum_at(path: Path, size: int, mtime_ns: int) -> str:
 
 def md5_sum(path: Path) -> str:
     """Return the MD5 sum of a file in hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _unpack_missing(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)  # of processes that were killed while they wrote
     for name, expected in MD5_SUMS.items():
         target = folder / name
         if not target.is_file() or md5_sum(target) != expected:
@@ -216,6 +216,7 @@ def _download(torchvision_name: str, absent: Sequence[str], folder: Path) -> Non
             ) from error
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(folder)  # of downloads that were killed
             _write_whole(raw, folder / name)
         except OSError as error:
             raise DataError(
@@ -234,7 +235,7 @@ def idx_shape(path: Path) -> tuple[int, ...]:
     """
     num_axes = 3 if "idx3" in path.name else 1
     needed = bytes([0, 0, UNSIGNED_BYTES, num_axes])
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start, sizes = file.read(4), file.read(4 * num_axes)
     if start != needed:
         found = start.hex(" ") or "no byte"
@@ -259,15 +260,15 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _cache_root() -> Path:
-    return Path(platformdirs.user_cache_dir("spaceprobe", appauthor=False))
+def _own_cache(images: IdxSet) -> Path:
+    try:
+        return cache_folder()
+    except OSError as error:
+        raise DataError(
+            f"data.root: the cache cannot be used ({error}); give {images.name} a folder"
+        ) from error
 
 
 @cache
 def _temporary_root() -> Path:
-    folder = tempfile.TemporaryDirectory(prefix="spaceprobe-mnist-")
-    _temporary_folders.append(folder)
-    return Path(folder.name)
-
-
-_temporary_folders: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
+    return temporary_folder("mnist")

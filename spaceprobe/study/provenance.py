@@ -20,6 +20,8 @@ from typing import Any
 
 import psutil
 
+from spaceprobe.machine.cpus import usable_cpus
+from spaceprobe.reading import read_regular
 from spaceprobe.study.package_source import source_of
 
 logger = logging.getLogger(__name__)
@@ -83,7 +85,7 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
             "hostname": platform.node(),
             "platform": platform.platform(),
             "cpu": _cpu_model(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cores": usable_cpus(),
             "memory_bytes": psutil.virtual_memory().total,
         },
         "devices": _devices(),
@@ -126,9 +128,7 @@ def _facts(path: Path) -> dict[str, Any]:
         ValueError: it is not what `provenance` writes.
         RecursionError: it is nested too deep to be read.
     """
-    if not path.is_file():
-        raise ValueError("it is not a file")
-    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts = json.loads(read_regular(path).decode("utf-8"))
     if not isinstance(facts, dict):
         raise ValueError(f"expected a mapping of facts, got {type(facts).__name__}")  # noqa: TRY004  # of a file
     for name in SECTIONS:
