@@ -31,7 +31,7 @@ from spaceprobe.cli.stage_commands import stage_command
 from spaceprobe.cli.stage_flags import take_flags
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.machine.ending import TerminatedError, ended_by_signals, last_words
-from spaceprobe.machine.limits import limits_explained
+from spaceprobe.machine.limits import check_threads, limits_explained
 from spaceprobe.stages import STAGES
 from spaceprobe.study.config import load_study
 from spaceprobe.study.config.finding import HERE
@@ -45,6 +45,7 @@ class _Commands(click.Group):
         """Run a command; see the class."""
         try:
             with ended_by_signals(), stdout_watched(), limits_explained():
+                check_threads()
                 return super().invoke(ctx)
         except SpaceprobeError as error:
             notify(f"Error: {error}")

@@ -12,6 +12,7 @@ import click
 from spaceprobe.cli.messages import notify, notify_changes, say, say_json
 from spaceprobe.cli.options import ALL_FLAGS, StudyCall
 from spaceprobe.files import is_writable
+from spaceprobe.machine.limits import check_threads
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import Stage
 from spaceprobe.study.config import Study
@@ -33,7 +34,9 @@ def run_stages(call: StudyCall, stages: Sequence[Stage] | None = None, *, wants_
         wants_report: whether to make the report at the end.
     """
     call.show_messages()
-    target, options = call.target(), call.options()
+    target = call.target()
+    check_threads(call.num_jobs)  # before numpy is imported
+    options = call.options()
     study, results = call.load()
     stages = _chosen(study, call) if stages is None else stages
     from spaceprobe.study.running.runner import Runner
