@@ -29,6 +29,7 @@ from spaceprobe.cli.report_commands import compare, plot, report
 from spaceprobe.cli.run_stages import print_plan, run_stages
 from spaceprobe.cli.stage_commands import stage_command
 from spaceprobe.cli.stage_flags import take_flags
+from spaceprobe.cli.user_paths import UserStudy
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.machine.ending import TerminatedError, ended_by_signals, last_words
 from spaceprobe.machine.limits import check_threads, limits_explained
@@ -165,7 +166,7 @@ def status(config: str | None, results: Path, is_json: bool) -> None:
 
 @click.command(
     params=[
-        click.Argument(["config"], metavar="CONFIG", shell_complete=complete_study),
+        click.Argument(["config"], metavar="CONFIG", type=UserStudy(), shell_complete=complete_study),
         results_parameter(),
         click.Option(["--yes", "-y", "is_sure"], is_flag=True, help="Remove without a question."),
         click.Option(["--dry-run", "is_dry_run"], is_flag=True, help="Only list what would be removed."),

@@ -17,6 +17,7 @@ from spaceprobe.cli.options import (
 )
 from spaceprobe.cli.run_stages import run_stages
 from spaceprobe.cli.stage_flags import stage_flags, take_flags
+from spaceprobe.cli.user_paths import UserPath
 from spaceprobe.stages.stage import FileInput, Stage
 from spaceprobe.study.file_input import work_on_file
 
@@ -51,7 +52,7 @@ def stage_command(stage: Stage) -> click.Command:
 
 def _file_parameters(file_input: FileInput) -> list[click.Option]:
     """Return the flag that names a file, and the flags that go with it."""
-    path = click.Path(path_type=Path)
+    path = UserPath()
     named = click.Option([file_input.flag, "file"], type=path, metavar="FILE", help=file_input.summary)
     plain = click.Option(
         ["--no-report"], is_flag=True, default=None, help=f"With {file_input.flag}: do not make the page."

@@ -9,6 +9,7 @@ import logging
 import lzma
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from http.client import HTTPException
@@ -17,9 +18,10 @@ from pathlib import Path
 
 from spaceprobe.data.downloads import download_file
 from spaceprobe.data.entry import DataError
+from spaceprobe.data.known_files import check_origin
 from spaceprobe.files import open_whole, remove_abandoned
 from spaceprobe.machine.folders import cache_folder, temporary_folder
-from spaceprobe.reading import open_regular
+from spaceprobe.reading import open_regular, read_regular
 
 logger = logging.getLogger(__name__)
 
@@ -150,17 +152,62 @@ def digest(images: IdxSet, root: Path | None, *, download: bool = False) -> str:
         download: whether missing files are downloaded first.
 
     Raises:
-        DataError: a file is missing or cannot be read, or the download failed.
+        DataError: a file is missing or cannot be read, or is known to be another set's; the download failed.
     """
     sums = MD5_SUMS
     if root is not None or not images.is_in_package:
         folder = raw_folder(image_root(images, root, download=download), images)
         try:
+            check_origin(folder, images.torchvision_name)
             sums = {file: _remembered_md5_sum((folder / file).absolute()) for file in MD5_SUMS}
         except OSError as error:
             raise DataError(f"data.root: {folder} cannot be read ({error})") from error
     text = "\n".join(f"{file} {sums[file]}" for file in sorted(sums))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def origin(images: IdxSet, root: Path | None) -> str:
+    """Return whether the files of an image set are those that were published, as `check_origin` tells.
+
+    Raises:
+        DataError: a file cannot be read, or is known to be another set's.
+    """
+    folder = _folder_of(images, root)
+    if folder is None:
+        return "published, in the package"
+    try:
+        return check_origin(folder, images.torchvision_name)
+    except OSError as error:
+        raise DataError(f"data.root: {folder} cannot be read ({error})") from error
+
+
+def num_training_images(images: IdxSet, root: Path | None) -> int | None:
+    """Return how many training images the header of their file declares; None where it is damaged."""
+    folder = _folder_of(images, root)
+    if folder is None:
+        return None  # all
+    with suppress(OSError, ValueError):  # loading tells
+        return idx_shape(folder / "train-images-idx3-ubyte")[0]
+    return None
+
+
+def classes_of_test_images(images: IdxSet, root: Path | None, num_classes: int) -> frozenset[int] | None:
+    """Return the classes of the test images; None where their file is missing or damaged."""
+    folder = _folder_of(images, root)
+    if folder is None:
+        return frozenset(range(num_classes))
+    path = folder / "t10k-labels-idx1-ubyte"
+    with suppress(OSError, ValueError):  # loading tells
+        idx_shape(path)
+        return frozenset(read_regular(path)[8:])
+    return None
+
+
+def _folder_of(images: IdxSet, root: Path | None) -> Path | None:
+    """Return the folder of the raw files; None for those in the package."""
+    if root is None and images.is_in_package:
+        return None
+    return raw_folder(_own_cache(images) if root is None else root, images)
 
 
 def _remembered_md5_sum(path: Path) -> str:

@@ -4,6 +4,7 @@ OpenBLAS, in numpy and scipy each, starts its threads while it is imported; wher
 lines and sends its process the signal of Ctrl-C. Dask waits for workers that cannot start.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -54,7 +55,9 @@ def _num_threads(num_jobs: int) -> int:
 
 
 def limit_sentence(error: BaseException) -> str | None:
-    """Return what a user is told where no thread or process could be started; None for another error."""
+    """Return what a user is told where a limit of the system is the reason; None for another error."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{error.filename}: the name is too long for this system; give a shorter one"
     is_thread = isinstance(error, RuntimeError) and str(error) == _NO_THREAD
     if not is_thread and not isinstance(error, BlockingIOError):  # EAGAIN, of fork
         return None
@@ -67,14 +70,14 @@ def limit_sentence(error: BaseException) -> str | None:
 
 @contextmanager
 def limits_explained() -> Iterator[None]:
-    """Turn the system's refusal of a thread or process in the block into a sentence.
+    """Turn the system's refusal of a thread, a process or a name in the block into a sentence.
 
     Raises:
-        SpaceprobeError: none could be started.
+        SpaceprobeError: none could be started, or a name is too long.
     """
     try:
         yield
-    except (RuntimeError, BlockingIOError) as error:
+    except (RuntimeError, OSError) as error:
         sentence = limit_sentence(error)
         if sentence is None:
             raise

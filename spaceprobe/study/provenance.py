@@ -34,7 +34,7 @@ TIMEOUT_S = 2.0
 MAX_DEPTH = 8
 """Chosen: how deep facts may be nested; those that are written are 3 deep."""
 
-SECTIONS = ("spaceprobe", "versions", "machine", "devices", "threads", "precision", "determinism")
+SECTIONS = ("spaceprobe", "versions", "machine", "data", "devices", "threads", "precision", "determinism")
 """The facts that hold others, where they are there: earlier versions had fewer."""
 
 THREADS = "torch computes with one thread in every stage: 1 and 2 threads give different last bits"
@@ -66,7 +66,7 @@ DETERMINISM: Mapping[str, Any] = {
 }
 
 
-def provenance(command: Sequence[str]) -> dict[str, Any]:
+def provenance(command: Sequence[str], data: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return where results come from, as JSON values in a fixed order.
 
     They describe this process, which runs a study: its workers may be on other machines, with other devices.
@@ -74,6 +74,7 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
 
     Args:
         command: the command line as it was typed, program first.
+        data: for each set of data files whether they are those that were published.
     """
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -88,6 +89,7 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
             "cores": usable_cpus(),
             "memory_bytes": psutil.virtual_memory().total,
         },
+        **({"data": dict(data)} if data else {}),
         "devices": _devices(),
         "threads": {
             **{name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")},

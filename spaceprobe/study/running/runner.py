@@ -22,6 +22,7 @@ from spaceprobe.files import (
 )
 from spaceprobe.machine.folders import remove_abandoned_folders
 from spaceprobe.reading import read_regular
+from spaceprobe.stages.data_origins import data_origins
 from spaceprobe.stages.stage import Job, RunStage, Stage
 from spaceprobe.study.config import Study, dump_study
 from spaceprobe.study.events import job_states
@@ -263,7 +264,7 @@ class Runner:
             remove_abandoned(self.folder)
             repair_objects(self.folder / EVENTS)
             read_provenance(self.folder / PROVENANCE)  # sets aside what cannot be read, before it is replaced
-            facts = provenance(sys.argv)
+            facts = provenance(sys.argv, data_origins([run.sections for run in self._runs]))
             text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
             write_whole(self.folder / PROVENANCE, text.encode(errors="backslashreplace"))
             self._journal.note("runner_started", study=self.study.resolved(), **facts)
