@@ -34,7 +34,8 @@ def idx_entry(images: IdxSet, describe_class: Callable[[int], str] = "class {}".
         load=lambda options: load_images(images, _root(options), options.download).first(
             options.train_images
         ),
-        digest=lambda options: _checked_digest(images, options),
+        check=lambda options: _check_number(images, options),
+        digest=lambda options: idx_files.digest(images, _root(options), download=options.download),
         num_training_points=lambda options: options.train_images,
         describe_class=describe_class,
         origin=lambda options: idx_files.origin(images, _root(options)),
@@ -47,21 +48,19 @@ def _root(options: DataOptions) -> Path | None:
     return None if options.root is None else expanded(options.root)
 
 
-def _checked_digest(images: IdxSet, options: DataOptions) -> str:
-    """Return the digest of an image set that has as many training images as are asked for.
+def _check_number(images: IdxSet, options: DataOptions) -> None:
+    """Check that an image set has as many training images as are asked for, where its files are there.
 
     Raises:
-        DataError: it has fewer, or as of `load_images`.
+        DataError: it has fewer.
     """
     root = _root(options)
-    found = idx_files.digest(images, root, download=options.download)
     num_images = idx_files.num_training_images(images, root)
     if num_images is not None and num_images < options.train_images:
         raise DataError(
             f"data.train_images: {options.train_images} are asked for, and {root or images.name} has "
             f"{num_images}; set data.train_images: {num_images} or fewer, or give data.root more images"
         )
-    return found
 
 
 def load_images(images: IdxSet, root: Path | None = None, download: bool = False) -> "Dataset":

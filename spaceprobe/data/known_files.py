@@ -1,8 +1,8 @@
 """Whether the raw files of an image set are those that were published under its name.
 
 MNIST and the sets like it have the same four file names, so one is easily put in the place of another. Of
-MNIST and Fashion-MNIST, the SHA-256 sums of the raw files are known; of the others, the MD5 sums of the packed
-files that torchvision downloads, which count where a ``.gz`` lies beside the raw file.
+MNIST and Fashion-MNIST, the SHA-256 sums of the raw files are known; of the others, the MD5 sums of the
+packed files that torchvision downloads, which count where a ``.gz`` lies beside the raw file.
 """
 
 import gzip
@@ -101,8 +101,8 @@ def _is_known(path: Path, place: tuple[str, str]) -> bool:
         found, is_content = _packed_beside(path, digest)
         if found == place and not is_content:
             raise DataError(
-                f"data.root: {path} is not what {path.name}.gz beside it holds, which is as it was published; "
-                "unpack that again, or remove it if the file is your own"
+                f"data.root: {path} is not what {path.name}.gz beside it holds, which is the published file; "
+                "unpack that again, or remove it if the raw file is your own"
             )
         if not is_content:
             return False
