@@ -384,7 +384,7 @@ def test_a_full_disk_at_stdout_ends_the_run_with_1_after_the_report(study, copie
     assert (copied / "tiny" / "report.html").is_file()
 
 
-def test_a_reader_of_stderr_that_has_gone_changes_nothing(study, copied):
+def test_a_reader_of_stderr_that_has_gone_changes_nothing(study, finished, copied):
     reader, writer = os.pipe()
     os.close(reader)
     words = command(study, copied, "-v", "--force", "--no-report", "--only", "train")
