@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= results
-JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
+# The CPUs that this process may use. -I: what lies beside the script must not hide Python's own modules.
+JOBS ?= $(shell $(PYTHON) -I spaceprobe/machine/cpus.py)
 
 .PHONY: quickstart test lint format docs bench depth-sweep depth-sweep-full report gallery clean
 

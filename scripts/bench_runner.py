@@ -17,6 +17,8 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
+from spaceprobe.machine.cpus import usable_cpus
+
 NUM_RUNS = 1_000
 NUM_ROUNDS = 3
 WARM_UP = 100
@@ -41,6 +43,8 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 RUN_TINY = """
 import sys, time
 from pathlib import Path
+
+from spaceprobe.machine.cpus import usable_cpus
 from spaceprobe.study.config import load_study
 from spaceprobe.study.running.runner import Runner, RunOptions
 from spaceprobe.stages import run_stage_named
@@ -88,6 +92,8 @@ print("FIGURES", 0.0, time.perf_counter() - start, time.process_time() - cpu, nu
 NO_OP = """
 import sys, time
 from pathlib import Path
+
+from spaceprobe.machine.cpus import usable_cpus
 import pandas, tqdm, pydantic, spaceprobe.cli.run_stages, spaceprobe.study.running.runner
 from spaceprobe.cli import main
 start = time.perf_counter()
@@ -100,7 +106,7 @@ except SystemExit as error:
 
 def load() -> str:
     """Return how busy the machine is, in words."""
-    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    return f"load {os.getloadavg()[0]:.1f} on {usable_cpus()} cores"
 
 
 def python(code: str, *words: object) -> tuple[list[str], float]:

@@ -1,7 +1,6 @@
 """Write files whole or not at all, append whole lines, and remove what killed processes left."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import math
@@ -18,12 +17,24 @@ from typing import Any, BinaryIO
 import psutil
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.reading import check_regular, open_regular, read_regular
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 ABANDONED_AFTER_S = 60.0
 """Age at which a dead process's temporary file is removed; chosen: no write pauses this long."""
 
 LOCK_WITHIN_S = 2.0
 """Chosen: how long a writer of a line waits for another one, which holds its lock for a millisecond."""
+
+PAUSES_S = (0.01, 0.05, 0.2, 0.5)
+"""Chosen: between attempts to replace a file that another process has open, which Windows refuses."""
+
+_BINARY = getattr(os, "O_BINARY", 0)
+"""Windows writes \\r\\n for \\n without it."""
 
 _TEMPORARY = re.compile(r"\..+~(\d+)@([^~]+)~.*\.tmp", re.DOTALL)
 
@@ -39,6 +50,7 @@ class InTheWayError(ResultsError):
 _WAYS_OUT = {
     **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY), "move what is there away"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), "let this user write there"),
+    errno.ENAMETOOLONG: "give it a shorter name",
 }
 """What to do about an error that concerns one file."""
 
@@ -85,7 +97,7 @@ def open_whole(path: Path, *, keep_existing: bool = False) -> Iterator[BinaryIO]
             _discard(temporary)
             return
         temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide results from a group
-        temporary.replace(path)
+        _replace(temporary, path)
     except BaseException:
         _discard(temporary)
         raise
@@ -116,10 +128,10 @@ def append_line(path: Path, line: str) -> None:
     data = line.encode(errors="backslashreplace") + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        handle = _open_to_append(path)
         try:
             size = os.fstat(handle).st_size
-            if size and os.pread(handle, 1, size - 1) != b"\n":
+            if size and _read_at(handle, 1, size - 1) != b"\n":
                 data = b"\n" + data  # after a line that a full disk cut off
             num_written = os.write(handle, data)
             if num_written < len(data):
@@ -140,7 +152,7 @@ def create_new(path: Path, data: bytes) -> bool:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
         try:
             os.write(handle, data)
         except OSError:
@@ -180,11 +192,11 @@ def append_object(path: Path, fields: Mapping[str, Any]) -> None:
     line = json.dumps(_plain(fields), allow_nan=False).encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        handle = _open_to_append(path)
         try:
             _lock(handle)
             size = os.fstat(handle).st_size
-            if size and os.pread(handle, 1, size - 1) != b"\n":
+            if size and _read_at(handle, 1, size - 1) != b"\n":
                 fragment, size = _cut_fragment(handle, size)
                 line = _damaged(fragment) + line
             num_written = os.write(handle, line)
@@ -207,7 +219,7 @@ def repair_objects(path: Path) -> None:
         ResultsError: the file has such lines and cannot be written.
     """
     try:
-        if not path.is_file() or all(map(_is_object, _lines_of(path.read_bytes()))):
+        if not path.is_file() or all(map(_is_object, _lines_of(read_regular(path)))):
             return
         with path.open("r+b") as file:
             _lock(file.fileno())
@@ -238,14 +250,16 @@ def _damaged(text: bytes) -> bytes:
 
 def _cut_fragment(handle: int, size: int) -> tuple[bytes, int]:
     """Remove what follows the last end of a line, and return it with the size of the rest."""
-    data = os.pread(handle, size, 0)
+    data = _read_at(handle, size, 0)
     end = data.rfind(b"\n") + 1
     os.ftruncate(handle, end)
     return data[end:], end
 
 
 def _lock(handle: int) -> None:
-    """Wait a moment for the lock of an open file."""
+    """Wait a moment for the lock of an open file; on a system without such locks, go on without."""
+    if fcntl is None:
+        return
     deadline = time.monotonic() + LOCK_WITHIN_S
     while time.monotonic() < deadline:
         try:
@@ -272,7 +286,7 @@ def _plain(value: Any) -> Any:
 def last_line(path: Path, max_bytes: int = 4096) -> str | None:
     """Return the last line of a text file that is not empty, or None; only the file's end is read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - max_bytes))
             lines = file.read().decode(errors="replace").split("\n")
@@ -320,9 +334,7 @@ def is_alive(pid: int) -> bool:
 def file_digest(path: Path) -> str | None:
     """Return the SHA-256 of a file in hexadecimal, or None where it cannot be read."""
     try:
-        if not path.is_file():
-            return None  # reading a pipe would block
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
@@ -356,12 +368,49 @@ def _discard(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Write a folder's entries to the disk, so that a rename outlasts a crash."""
+    """Write a folder's entries to the disk, so that a rename outlasts a crash; Windows cannot open one."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Give a file its name; where another process has the old one open, which Windows minds, try again."""
+    for pause_s in PAUSES_S if os.name == "nt" else ():
+        with suppress(PermissionError):
+            temporary.replace(path)
+            return
+        time.sleep(pause_s)
+    temporary.replace(path)
+
+
+def _open_to_append(path: Path) -> int:
+    """Return the handle of a regular file that can be read and appended to, which is made if it is missing.
+
+    Raises:
+        OSError: it cannot be opened, or is something else.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _BINARY, 0o666)
+    try:
+        check_regular(path, os.fstat(handle).st_mode)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _read_at(handle: int, num_bytes: int, start: int) -> bytes:
+    """Return bytes of an open file from a place in it; Windows has no pread."""
+    os.lseek(handle, start, os.SEEK_SET)
+    pieces = []
+    while num_bytes > 0 and (piece := os.read(handle, num_bytes)):
+        pieces.append(piece)
+        num_bytes -= len(piece)
+    return b"".join(pieces)
 
 
 def _umask() -> int:

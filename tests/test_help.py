@@ -19,7 +19,7 @@ from tests.commands import call, small_mnist
 
 # The shipped ones on fewer images, so that they take seconds.
 QUICKSTART = """\
-data: {{root: {root}}}
+data: {{root: {root}, train_images: 300}}
 training: {{epochs: 4}}
 folding: {{per_class: 2, pairs: [3-8, 8-3]}}
 lmd: {{probes: [], sample: 100}}

@@ -1,11 +1,8 @@
 """The commands."""
 
-import json
 import os
-import signal
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -13,7 +10,7 @@ from click.shell_completion import get_completion_class
 
 from spaceprobe.cli.completion import complete_study
 from spaceprobe.cli.figure_files import check_out, out_parameter
-from spaceprobe.cli.messages import notify, say, show_messages
+from spaceprobe.cli.messages import notify, say, say_json, show_messages, stdout_watched
 from spaceprobe.cli.options import (
     ALL_FLAGS,
     StudyCall,
@@ -32,18 +29,14 @@ from spaceprobe.cli.report_commands import compare, plot, report
 from spaceprobe.cli.run_stages import print_plan, run_stages
 from spaceprobe.cli.stage_commands import stage_command
 from spaceprobe.cli.stage_flags import take_flags
+from spaceprobe.cli.user_paths import UserStudy
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.machine.ending import TerminatedError, ended_by_signals, last_words
+from spaceprobe.machine.limits import check_threads, limits_explained
 from spaceprobe.stages import STAGES
 from spaceprobe.study.config import load_study
 from spaceprobe.study.config.finding import HERE
 from spaceprobe.study.shipped_studies import study_lines
-
-INTERRUPTED = 130  # a shell's exit code for a program that Ctrl-C ended
-TERMINATED = 143  # and for one that SIGTERM ended, as a batch system sends it
-
-
-class _TerminatedError(BaseException):
-    """The program was asked to end."""
 
 
 class _Commands(click.Group):
@@ -52,35 +45,21 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; see the class."""
         try:
-            before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-            for number, handler in before.items():
-                if handler is not signal.SIG_IGN:  # as under nohup
-                    signal.signal(number, _terminate)
-            try:
+            with ended_by_signals(), stdout_watched(), limits_explained():
+                check_threads()
                 return super().invoke(ctx)
-            finally:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
         except SpaceprobeError as error:
             notify(f"Error: {error}")
             ctx.exit(error.exit_code)
-        except (KeyboardInterrupt, _TerminatedError) as error:
-            is_terminated = isinstance(error, _TerminatedError)
-            notify(
-                f"{'Terminated' if is_terminated else 'Interrupted'}: what was finished is kept; the same "
-                "command continues from there."
-            )
-            ctx.exit(TERMINATED if is_terminated else INTERRUPTED)
+        except (KeyboardInterrupt, TerminatedError) as error:
+            sentence, exit_code = last_words(error)
+            notify(sentence)
+            ctx.exit(exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which they are used."""
         del ctx
         return list(self.commands)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise _TerminatedError("terminated")
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -180,14 +159,14 @@ def status(config: str | None, results: Path, is_json: bool) -> None:
 
     found = study_status(config, results)
     if is_json:
-        say(json.dumps(status_facts(found), indent=1, ensure_ascii=False))
+        say_json(status_facts(found))
     else:
         say("\n".join(status_lines(found)))
 
 
 @click.command(
     params=[
-        click.Argument(["config"], metavar="CONFIG", shell_complete=complete_study),
+        click.Argument(["config"], metavar="CONFIG", type=UserStudy(), shell_complete=complete_study),
         results_parameter(),
         click.Option(["--yes", "-y", "is_sure"], is_flag=True, help="Remove without a question."),
         click.Option(["--dry-run", "is_dry_run"], is_flag=True, help="Only list what would be removed."),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spaceprobe.cli.user_paths import UserPath
 from spaceprobe.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def out_parameter() -> click.Option:
     """Return the option for the file that a figure is drawn to."""
     return click.Option(
         ["--out"],
-        type=click.Path(path_type=Path),
+        type=UserPath(),
         metavar="FILE",
         help=f"Draw it to a file ({', '.join(SUFFIXES)}).",
     )

@@ -1,14 +1,21 @@
 """Shows messages on stderr, as many as are asked for, and appends them to a log file."""
 
+import errno
+import io
+import json
 import logging
+import os
+import stat
 import sys
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 import click
 from tqdm import tqdm
 
-from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.errors import SettingsError
 
 _NOTICES = "spaceprobe.notices"
 """The logger of notices, which are always shown on stderr."""
@@ -16,24 +23,58 @@ _NOTICES = "spaceprobe.notices"
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def say(text: str) -> None:
-    """Write a result to stdout.
+_PLAIN = str.maketrans(
+    {"χ": "chi", "σ": "sigma", "×": "x", "±": "+/-", "→": "->", "≥": ">=", "≤": "<=", "–": "-", "·": "*"}
+    | {"…": "...", "¹": "1", "²": "2", "³": "3", "⁴": "4", "√": "sqrt", "−": "-"}
+)
+"""What stands for a sign on a console that cannot show it, as on Windows."""
 
-    Raises:
-        SpaceprobeError: it cannot be written, as on a full disk; click handles a closed pipe.
+_stdout_errors: list[OSError] = []
+"""Why nothing more is printed to stdout; a reader that has gone away is no error."""
+
+
+def say(text: str) -> None:
+    """Write a result to stdout; where it cannot be written any more, the work goes on without printing.
+
+    Nobody reads on after ``| head``, which is no error; `stdout_watched` tells of a full disk in the end.
     """
     try:
-        click.echo(text)
-    except BrokenPipeError:
-        raise
+        click.echo(_printable(text, sys.stdout))
     except OSError as error:
-        raise SpaceprobeError(f"the standard output cannot be written ({error.strerror})") from error
+        # A reader that has gone away is EPIPE, or on Windows EINVAL.
+        if not isinstance(error, BrokenPipeError) and not (os.name == "nt" and error.errno == errno.EINVAL):
+            _stdout_errors.append(error)
+        _print_no_more()
+
+
+def say_json(value: Mapping[str, Any]) -> None:
+    """Write a value to stdout as JSON, the same value also on a console that cannot show its letters."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    say(text if _is_printable(text, sys.stdout) else json.dumps(value, indent=1))
+
+
+@contextmanager
+def stdout_watched() -> Iterator[None]:
+    """Let a command end with 1 and a sentence if its results could not be printed, as on a full disk.
+
+    Raises:
+        click.exceptions.Exit: they could not, and the command had no other error.
+    """
+    _stdout_errors.clear()
+    try:
+        yield
+    finally:
+        errors = [*_stdout_errors]
+        for error in errors[:1]:
+            notify(f"Error: the standard output cannot be written ({error.strerror})")
+    if errors:
+        raise click.exceptions.Exit(1)
 
 
 def notify(text: str) -> None:
     """Write a notice to stderr and the log file; a stderr that cannot be written is ignored."""
     with suppress(OSError, ValueError):  # closed, or on a full disk
-        click.echo(text, err=True)
+        click.echo(_printable(text, sys.stderr), err=True)
     logging.getLogger(_NOTICES).info(text)
 
 
@@ -70,7 +111,8 @@ def show_messages(*, is_quiet: bool = False, is_verbose: bool = False, log_file:
         return
     try:
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        file = _LogFile(log_file, encoding="utf-8")
+        _check_read(log_file)
+        file = _LogFile(log_file, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise SettingsError(
             f"--log-file {log_file}: cannot be written ({error.strerror}); give another file"
@@ -95,7 +137,9 @@ class _LogFile(logging.FileHandler):
         del record
         logging.getLogger().removeHandler(self)
         reason = sys.exc_info()[1]
-        click.echo(f"--log-file {self.baseFilename}: cannot be written any more ({reason})", err=True)
+        with suppress(OSError, ValueError):  # stderr cannot be written either
+            text = f"--log-file {self.baseFilename}: cannot be written any more ({reason})"
+            click.echo(_printable(text, sys.stderr), err=True)
 
 
 class _Terminal(logging.Handler):
@@ -104,4 +148,45 @@ class _Terminal(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
         if sys.stderr is not None:  # closed: tqdm would take stdout
-            tqdm.write(self.format(record), file=sys.stderr)
+            with suppress(OSError, ValueError):  # nobody reads it any more, or on a full disk
+                tqdm.write(_printable(self.format(record), sys.stderr), file=sys.stderr)
+
+
+def _check_read(path: Path) -> None:
+    """Check that a pipe has a reader: opening it would wait for one.
+
+    Raises:
+        OSError: it has none.
+    """
+    with suppress(FileNotFoundError):
+        if stat.S_ISFIFO(path.stat().st_mode):
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+
+
+def _is_printable(text: str, stream: IO[str] | None) -> bool:
+    """Return whether a stream can show all letters of a text."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8", getattr(stream, "errors", None) or "strict")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _printable(text: str, stream: IO[str] | None) -> str:
+    """Return a text as a stream can show it: signs in words, and names that are no text with escapes."""
+    if _is_printable(text, stream):
+        return text
+    plain = text.translate(_PLAIN)
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return plain.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _print_no_more() -> None:
+    """Let what is printed to stdout vanish, also what still waits in its buffer."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    except (OSError, ValueError, io.UnsupportedOperation):  # not a file of the system
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    finally:
+        os.close(nowhere)

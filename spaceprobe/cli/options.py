@@ -11,6 +11,7 @@ import click
 from spaceprobe.cli.completion import complete_run, complete_setting, complete_study
 from spaceprobe.cli.messages import show_messages
 from spaceprobe.cli.stage_flags import Flags, StageFlag, stage_flags
+from spaceprobe.cli.user_paths import UserPath, UserStudy
 from spaceprobe.stages import STAGES
 from spaceprobe.study.jobs.compute_target import ComputeTarget
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from spaceprobe.study.running.runner import RunOptions
 
 
-class _Folder(click.Path):
+class _Folder(UserPath):
     """A folder whose name is not empty, as that of a shell variable that is not set would be."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -93,7 +94,7 @@ class StudyCall:
 
         folder = kept_folder(self.config)
         if folder is None:
-            if self.config and Path(self.config).is_dir():
+            if self.config and os.path.isdir(self.config):  # noqa: PTH112  # unlike Path's, it never raises
                 refuse_weights(self.config, self.results)
             return load_study(self.config, self.overrides, self.flags), self.results
         results = Path(os.path.normpath(folder)).parent if folder.name else Path("..")
@@ -157,7 +158,9 @@ def _is_given(parameter: str) -> bool:
 
 def config_argument() -> click.Argument:
     """Return the study that a command is about."""
-    return click.Argument(["config"], required=False, metavar="[CONFIG]", shell_complete=complete_study)
+    return click.Argument(
+        ["config"], required=False, metavar="[CONFIG]", type=UserStudy(), shell_complete=complete_study
+    )
 
 
 def study_parameters() -> list[click.Parameter]:
@@ -178,7 +181,7 @@ def results_parameter() -> click.Parameter:
     """Return the folder of results, as an option."""
     return click.Option(
         ["--results"],
-        type=_Folder(path_type=Path),
+        type=_Folder(),
         default="results",
         show_default=True,
         metavar="DIR",
@@ -253,7 +256,7 @@ def target_parameters() -> list[click.Parameter]:
         ),
         click.Option(
             ["--scheduler-file"],
-            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            type=UserPath(exists=True, dir_okay=False),
             metavar="FILE",
             help="The same, given the file that `dask scheduler --scheduler-file` writes.",
         ),
@@ -279,7 +282,7 @@ def message_parameters() -> list[click.Parameter]:
         click.Option(["-v", "--verbose", "is_verbose"], is_flag=True, help="Show what each run does."),
         click.Option(
             ["--log-file"],
-            type=click.Path(path_type=Path, dir_okay=False),
+            type=UserPath(dir_okay=False),
             metavar="FILE",
             help="Append all messages to a file, with the time.",
         ),

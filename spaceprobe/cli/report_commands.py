@@ -17,6 +17,7 @@ from spaceprobe.cli.options import (
     results_parameter,
     show_chosen_messages,
 )
+from spaceprobe.cli.user_paths import UserPath, UserStudy
 from spaceprobe.errors import SettingsError
 from spaceprobe.results.started import find_started
 from spaceprobe.results.weight_folders import find_weights
@@ -64,7 +65,9 @@ def _print_made(made: "Report", *, is_quiet: bool) -> None:
 
 @click.command(
     params=[
-        click.Argument(["config"], metavar="CONFIG", shell_complete=config_argument().shell_complete),
+        click.Argument(
+            ["config"], metavar="CONFIG", type=UserStudy(), shell_complete=config_argument().shell_complete
+        ),
         click.Argument(["kind"], required=False, metavar="[KIND]", shell_complete=complete_figure),
         out_parameter(),
         *size_parameters(),
@@ -118,12 +121,16 @@ def plot(
 
 @click.command(
     params=[
-        click.Argument(["first"], metavar="STUDY_A", shell_complete=config_argument().shell_complete),
-        click.Argument(["second"], metavar="STUDY_B", shell_complete=config_argument().shell_complete),
+        click.Argument(
+            ["first"], metavar="STUDY_A", type=UserStudy(), shell_complete=config_argument().shell_complete
+        ),
+        click.Argument(
+            ["second"], metavar="STUDY_B", type=UserStudy(), shell_complete=config_argument().shell_complete
+        ),
         results_parameter(),
         click.Option(
             ["--out"],
-            type=click.Path(path_type=Path, file_okay=False),
+            type=UserPath(file_okay=False),
             metavar="DIR",
             help="Where the page and its tables go; by default compare-A-B in the folder of results.",
         ),

@@ -1,6 +1,5 @@
 """Takes a study through stages for a command, and prints what they have to do and what they did."""
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from spaceprobe.cli.messages import notify, notify_changes, say
+from spaceprobe.cli.messages import notify, notify_changes, say, say_json
 from spaceprobe.cli.options import ALL_FLAGS, StudyCall
 from spaceprobe.files import is_writable
+from spaceprobe.machine.limits import check_threads
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import Stage
 from spaceprobe.study.config import Study
@@ -34,7 +34,9 @@ def run_stages(call: StudyCall, stages: Sequence[Stage] | None = None, *, wants_
         wants_report: whether to make the report at the end.
     """
     call.show_messages()
-    target, options = call.target(), call.options()
+    target = call.target()
+    check_threads(call.num_jobs)  # before numpy is imported
+    options = call.options()
     study, results = call.load()
     stages = _chosen(study, call) if stages is None else stages
     from spaceprobe.study.running.runner import Runner
@@ -72,7 +74,7 @@ def print_plan(call: StudyCall) -> None:
     runner = Runner(study, results, options)
     plan = runner.plan(stages)
     if call.is_json:
-        say(json.dumps(plan_facts(plan), indent=1, ensure_ascii=False))
+        say_json(plan_facts(plan))
     else:
         _print_plan(plan, say)
     notify_changes(runner.folder)

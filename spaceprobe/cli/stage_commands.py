@@ -19,6 +19,7 @@ from spaceprobe.cli.options import (
 )
 from spaceprobe.cli.run_stages import run_stages
 from spaceprobe.cli.stage_flags import stage_flags, take_flags
+from spaceprobe.cli.user_paths import UserPath
 from spaceprobe.stages.stage import FileInput, Stage
 from spaceprobe.study.file_input import work_on_file
 
@@ -54,7 +55,7 @@ def stage_command(stage: Stage) -> click.Command:
 
 def _file_parameters(file_input: FileInput) -> list[click.Option]:
     """Return the flag that names a file, and the flags that go with it."""
-    path = click.Path(path_type=Path)
+    path = UserPath()
     named = click.Option(
         [file_input.flag, "files"], type=path, metavar="FILE", multiple=True, help=file_input.summary
     )

@@ -59,6 +59,10 @@ def _digest_of_nothing(options: DataOptions) -> str:
     return hashlib.sha256().hexdigest()
 
 
+def _unknown(options: DataOptions) -> None:
+    del options
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetEntry(Entry):
     """One dataset. Its file imports no torch at the top, since studies are planned with it.
@@ -73,6 +77,11 @@ class DatasetEntry(Entry):
         digest: returns a digest of its files, 64 hexadecimal digits, without torch; raises as `load`. Not for
             data without files.
         num_training_points: returns how many training points are asked for.
+        check: raises a `DataError` where its files are there and do not have as many points as are asked for.
+        origin: returns whether its files are those that were published, in a word for provenance; None where
+            it has none. Raises as `load`.
+        test_classes: returns the classes that the test points have, without torch; None where that is not
+            known without more work, or files are missing.
         describe_class: returns what a reader is told of a class, such as ``a 7``.
     """
 
@@ -83,6 +92,9 @@ class DatasetEntry(Entry):
     load: "Callable[[DataOptions], Dataset]"
     digest: Callable[[DataOptions], str] = _digest_of_nothing
     num_training_points: Callable[[DataOptions], int]
+    check: Callable[[DataOptions], None] = _unknown
+    origin: Callable[[DataOptions], str | None] = _unknown
+    test_classes: Callable[[DataOptions], frozenset[int] | None] = _unknown
     describe_class: Callable[[int], str] = "class {}".format
 
     @property

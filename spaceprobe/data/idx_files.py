@@ -8,19 +8,20 @@ import hashlib
 import logging
 import lzma
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from http.client import HTTPException
 from importlib.resources import files
 from pathlib import Path
 
-import platformdirs
-
 from spaceprobe.data.downloads import download_file
 from spaceprobe.data.entry import DataError
-from spaceprobe.files import open_whole
+from spaceprobe.data.known_files import check_origin
+from spaceprobe.files import open_whole, remove_abandoned
+from spaceprobe.machine.folders import cache_folder, temporary_folder
+from spaceprobe.reading import open_regular, read_regular
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def image_root(images: IdxSet, root: Path | None, *, download: bool) -> Path:
     """
     if root is None and images.is_in_package:
         return embedded_root()
-    place = _cache_root() if root is None else root
+    place = _own_cache(images) if root is None else root
     folder = raw_folder(place, images)
     if download:
         try:
@@ -107,8 +108,8 @@ def embedded_root() -> Path:
     Raises:
         DataError: the embedded files themselves are damaged.
     """
-    root = _cache_root()
     try:
+        root = cache_folder()
         _unpack_missing(root / RAW_FOLDER)
     except OSError as error:
         root = _temporary_root()
@@ -151,17 +152,62 @@ def digest(images: IdxSet, root: Path | None, *, download: bool = False) -> str:
         download: whether missing files are downloaded first.
 
     Raises:
-        DataError: a file is missing or cannot be read, or the download failed.
+        DataError: a file is missing or cannot be read, or is known to be another set's; the download failed.
     """
     sums = MD5_SUMS
     if root is not None or not images.is_in_package:
         folder = raw_folder(image_root(images, root, download=download), images)
         try:
+            check_origin(folder, images.torchvision_name)
             sums = {file: _remembered_md5_sum((folder / file).absolute()) for file in MD5_SUMS}
         except OSError as error:
             raise DataError(f"data.root: {folder} cannot be read ({error})") from error
     text = "\n".join(f"{file} {sums[file]}" for file in sorted(sums))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def origin(images: IdxSet, root: Path | None) -> str:
+    """Return whether the files of an image set are those that were published, as `check_origin` tells.
+
+    Raises:
+        DataError: a file cannot be read, or is known to be another set's.
+    """
+    folder = _folder_of(images, root)
+    if folder is None:
+        return "published, in the package"
+    try:
+        return check_origin(folder, images.torchvision_name)
+    except OSError as error:
+        raise DataError(f"data.root: {folder} cannot be read ({error})") from error
+
+
+def num_training_images(images: IdxSet, root: Path | None) -> int | None:
+    """Return how many training images the header of their file declares; None where it is damaged."""
+    folder = _folder_of(images, root)
+    if folder is None:
+        return None  # all
+    with suppress(OSError, ValueError):  # loading tells
+        return idx_shape(folder / "train-images-idx3-ubyte")[0]
+    return None
+
+
+def classes_of_test_images(images: IdxSet, root: Path | None, num_classes: int) -> frozenset[int] | None:
+    """Return the classes of the test images; None where their file is missing or damaged."""
+    folder = _folder_of(images, root)
+    if folder is None:
+        return frozenset(range(num_classes))
+    path = folder / "t10k-labels-idx1-ubyte"
+    with suppress(OSError, ValueError):  # loading tells
+        idx_shape(path)
+        return frozenset(read_regular(path)[8:])
+    return None
+
+
+def _folder_of(images: IdxSet, root: Path | None) -> Path | None:
+    """Return the folder of the raw files; None for those in the package."""
+    if root is None and images.is_in_package:
+        return None
+    return raw_folder(_own_cache(images) if root is None else root, images)
 
 
 def _remembered_md5_sum(path: Path) -> str:
@@ -177,12 +223,13 @@ def _md5_sum_at(path: Path, size: int, mtime_ns: int) -> str:
 
 def md5_sum(path: Path) -> str:
     """Return the MD5 sum of a file in hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _unpack_missing(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)  # of processes that were killed while they wrote
     for name, expected in MD5_SUMS.items():
         target = folder / name
         if not target.is_file() or md5_sum(target) != expected:
@@ -216,6 +263,7 @@ def _download(torchvision_name: str, absent: Sequence[str], folder: Path) -> Non
             ) from error
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(folder)  # of downloads that were killed
             _write_whole(raw, folder / name)
         except OSError as error:
             raise DataError(
@@ -234,7 +282,7 @@ def idx_shape(path: Path) -> tuple[int, ...]:
     """
     num_axes = 3 if "idx3" in path.name else 1
     needed = bytes([0, 0, UNSIGNED_BYTES, num_axes])
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start, sizes = file.read(4), file.read(4 * num_axes)
     if start != needed:
         found = start.hex(" ") or "no byte"
@@ -259,15 +307,15 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _cache_root() -> Path:
-    return Path(platformdirs.user_cache_dir("spaceprobe", appauthor=False))
+def _own_cache(images: IdxSet) -> Path:
+    try:
+        return cache_folder()
+    except OSError as error:
+        raise DataError(
+            f"data.root: the cache cannot be used ({error}); give {images.name} a folder"
+        ) from error
 
 
 @cache
 def _temporary_root() -> Path:
-    folder = tempfile.TemporaryDirectory(prefix="spaceprobe-mnist-")
-    _temporary_folders.append(folder)
-    return Path(folder.name)
-
-
-_temporary_folders: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
+    return temporary_folder("mnist")

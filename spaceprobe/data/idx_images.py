@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spaceprobe.data import idx_files
-from spaceprobe.data.entry import DataError, DatasetEntry
+from spaceprobe.data.entry import DataError, DataOptions, DatasetEntry
 from spaceprobe.data.idx_files import IdxSet, idx_shape, image_root, raw_folder, way_out
+from spaceprobe.machine.paths import expanded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,11 +31,36 @@ def idx_entry(images: IdxSet, describe_class: Callable[[int], str] = "class {}".
         input_shape=IMAGE_SIZE,
         num_classes=NUM_CLASSES,
         settings=("root", "train_images"),
-        load=lambda options: load_images(images, options.root, options.download).first(options.train_images),
-        digest=lambda options: idx_files.digest(images, options.root, download=options.download),
+        load=lambda options: load_images(images, _root(options), options.download).first(
+            options.train_images
+        ),
+        check=lambda options: _check_number(images, options),
+        digest=lambda options: idx_files.digest(images, _root(options), download=options.download),
         num_training_points=lambda options: options.train_images,
         describe_class=describe_class,
+        origin=lambda options: idx_files.origin(images, _root(options)),
+        test_classes=lambda options: idx_files.classes_of_test_images(images, _root(options), NUM_CLASSES),
     )
+
+
+def _root(options: DataOptions) -> Path | None:
+    """Return the user's folder, with what ~ and variables in its path stand for."""
+    return None if options.root is None else expanded(options.root)
+
+
+def _check_number(images: IdxSet, options: DataOptions) -> None:
+    """Check that an image set has as many training images as are asked for, where its files are there.
+
+    Raises:
+        DataError: it has fewer.
+    """
+    root = _root(options)
+    num_images = idx_files.num_training_images(images, root)
+    if num_images is not None and num_images < options.train_images:
+        raise DataError(
+            f"data.train_images: {options.train_images} are asked for, and {root or images.name} has "
+            f"{num_images}; set data.train_images: {num_images} or fewer, or give data.root more images"
+        )
 
 
 def load_images(images: IdxSet, root: Path | None = None, download: bool = False) -> "Dataset":

@@ -15,10 +15,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from jaxtyping import Float32, UInt8
 
 from spaceprobe.files import open_whole, remove_abandoned
+from spaceprobe.machine.folders import cache_folder
+from spaceprobe.reading import open_regular
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +51,14 @@ def decoded_pixels(
     if raw.size * WHITE.itemsize < MIN_BYTES:
         return _decoded(raw)
     content = hashlib.sha256(np.ascontiguousarray(raw).data).hexdigest()
-    path = Path(platformdirs.user_cache_dir("spaceprobe", appauthor=False)) / FOLDER / f"{name}-{content}.npy"
+    try:
+        path = cache_folder() / FOLDER / f"{name}-{content}.npy"
+    except OSError as error:
+        _warn_once(f"the cache cannot be used ({error})")
+        return _decoded(raw)
     remove_abandoned(path.parent)  # of processes that were killed while they wrote
     try:
-        if not path.exists():
+        if not os.path.lexists(path):
             _write(path, raw, replace=False)
         elif (pixels := _mapped(path, raw)) is not None:
             return pixels
@@ -102,7 +107,11 @@ def _mapped(
     disk's error is an error then, and not the end of the process.
     """
     header = _header(raw.shape)
-    with path.open("rb") as file:
+    try:
+        file = open_regular(path)
+    except FileExistsError:  # a pipe, or a device
+        return None
+    with file:
         if os.fstat(file.fileno()).st_size != len(header) + raw.size * WHITE.itemsize:
             return None
         if file.read(len(header)) != header:

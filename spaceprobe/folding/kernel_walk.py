@@ -25,6 +25,7 @@ from spaceprobe.folding.kernels.reading import NUM_VALUES
 from spaceprobe.folding.kernels.tally import VIOLATIONS, Tally, cells, grown, is_crowded, new_tally
 from spaceprobe.folding.kernels.workspace import FIRST_CAPACITY, Scratch, new_scratch
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, Precision, check_tolerance
+from spaceprobe.machine.cpus import usable_cpus
 
 Layers = Sequence[tuple[Float64[np.ndarray, "outputs inputs"], Float64[np.ndarray, " outputs"]]]
 """Weight and bias of each layer, in order."""
@@ -44,13 +45,11 @@ IMAGES_PER_TASK = 1 << 8
 
 
 def default_threads() -> int:
-    """Return OMP_NUM_THREADS where it is set to a number, else the cores that this process may use."""
+    """Return OMP_NUM_THREADS where it is set to a number, else `usable_cpus`."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)
-    if hasattr(os, "sched_getaffinity"):  # on Linux only
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return usable_cpus()
 
 
 def walk_mlp_paths(

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.reading import read_regular
 from spaceprobe.results.cells import TableAgreement, compare_cells
 from spaceprobe.results.declared import TABLES
 from spaceprobe.results.settings_differences import DATA_ROOT, SettingDifference, key_differences
@@ -196,7 +197,7 @@ def _tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 def _read_text(path: Path) -> pd.DataFrame:
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
         if not data.endswith(b"\n"):
             raise SpaceprobeError(f"{path}: is cut off; `spaceprobe run` writes it again")
         return pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)

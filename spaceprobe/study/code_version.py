@@ -32,7 +32,7 @@ _PARSING = Lock()
 """One thread parses at a time: several upset Python 3.11's count of the recursion depth (a SystemError)."""
 
 DECLARATIONS = re.compile(
-    r"spaceprobe\.(errors|files|registry|tables(\..+)?|(data|networks|stages\.\w+\.\w+)\.entry"
+    r"spaceprobe\.(errors|files|machine(\..+)?|reading|registry|tables(\..+)?|(data|networks|stages\.\w+\.\w+)\.entry"
     r"|stages\.(stage|\w+\.(settings|tables|parts|summary)))"
 )
 """Modules that are not part of the version of a stage's code."""

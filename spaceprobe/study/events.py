@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spaceprobe.reading import read_regular
 from spaceprobe.study.layout import EVENTS
 
 
@@ -42,7 +43,7 @@ def job_states(folder: Path) -> JobStates:
 def read_events(folder: Path) -> list[Mapping[str, Any]]:
     """Return the events of a study in order, without lines that a crash cut off."""
     try:
-        return [*parsed((folder / EVENTS).read_bytes().split(b"\n"))]
+        return [*parsed(read_regular(folder / EVENTS).split(b"\n"))]
     except OSError:
         return []
 

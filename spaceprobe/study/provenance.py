@@ -20,6 +20,8 @@ from typing import Any
 
 import psutil
 
+from spaceprobe.machine.cpus import usable_cpus
+from spaceprobe.reading import read_regular
 from spaceprobe.study.package_source import source_of
 
 logger = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ TIMEOUT_S = 2.0
 MAX_DEPTH = 8
 """Chosen: how deep facts may be nested; those that are written are 3 deep."""
 
-SECTIONS = ("spaceprobe", "versions", "machine", "devices", "threads", "precision", "determinism")
+SECTIONS = ("spaceprobe", "versions", "machine", "data", "devices", "threads", "precision", "determinism")
 """The facts that hold others, where they are there: earlier versions had fewer."""
 
 THREADS = "torch computes with one thread in every stage: 1 and 2 threads give different last bits"
@@ -64,7 +66,7 @@ DETERMINISM: Mapping[str, Any] = {
 }
 
 
-def provenance(command: Sequence[str]) -> dict[str, Any]:
+def provenance(command: Sequence[str], data: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return where results come from, as JSON values in a fixed order.
 
     They describe this process, which runs a study: its workers may be on other machines, with other devices.
@@ -72,6 +74,7 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
 
     Args:
         command: the command line as it was typed, program first.
+        data: for each set of data files whether they are those that were published.
     """
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -83,9 +86,10 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
             "hostname": platform.node(),
             "platform": platform.platform(),
             "cpu": _cpu_model(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cores": usable_cpus(),
             "memory_bytes": psutil.virtual_memory().total,
         },
+        **({"data": dict(data)} if data else {}),
         "devices": _devices(),
         "threads": {
             **{name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")},
@@ -126,9 +130,7 @@ def _facts(path: Path) -> dict[str, Any]:
         ValueError: it is not what `provenance` writes.
         RecursionError: it is nested too deep to be read.
     """
-    if not path.is_file():
-        raise ValueError("it is not a file")
-    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts = json.loads(read_regular(path).decode("utf-8"))
     if not isinstance(facts, dict):
         raise ValueError(f"expected a mapping of facts, got {type(facts).__name__}")  # noqa: TRY004  # of a file
     for name in SECTIONS:

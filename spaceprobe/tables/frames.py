@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import file_digest, write_whole
+from spaceprobe.reading import open_regular
 from spaceprobe.tables.table import Table
 
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ def read_tables(folder: str | Path) -> "dict[str, pd.DataFrame]":
         raise SpaceprobeError(
             f"{folder}: contains no table of a study; give a folder such as results/quickstart"
         )
-    return {path.stem: pd.read_csv(path) for path in paths}
+    frames = {}
+    for path in paths:
+        with open_regular(path) as file:
+            frames[path.stem] = pd.read_csv(file)
+    return frames
 
 
 def column_name(key: str) -> str:

@@ -229,9 +229,12 @@ def data_key(sections: Sections) -> dict[str, Any]:
     """Return everything that says what the data are: settings, and a digest of the files.
 
     Raises:
-        DataError: a file is missing, or cannot be downloaded.
+        DataError: a file is missing, cannot be downloaded, or has fewer points than are asked for.
     """
     data = data_of(sections)
     key = data.key()
     key.pop("root", None)  # where the files lie changes nothing; their digest says what they are
-    return {"data": key, "data_digest": DATASETS[data.dataset].digest(data)}
+    entry = DATASETS[data.dataset]
+    digest = entry.digest(data)
+    entry.check(data)
+    return {"data": key, "data_digest": digest}

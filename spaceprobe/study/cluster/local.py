@@ -17,6 +17,8 @@ from distributed.core import Status
 from distributed.security import Security
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.machine.cpus import usable_cpus
+from spaceprobe.machine.folders import temporary_folder
 from spaceprobe.study.cluster.workers import GPU
 
 HOST = "127.0.0.1"
@@ -53,7 +55,8 @@ def local_cluster(num_workers: int, dashboard: str | None = None, num_gpus: int 
         },
     }
     gpus = _count_gpus() if num_gpus is None else num_gpus
-    workers = {number: _worker(number, num_workers, gpus, common) for number in range(num_workers)}
+    scratch = os.fspath(temporary_folder("dask"))
+    workers = {number: _worker(number, num_workers, gpus, scratch, common) for number in range(num_workers)}
     try:
         return SpecCluster(workers, scheduler, security=security, silence_logs=50, name="spaceprobe")
     except (OSError, RuntimeError) as error:
@@ -78,8 +81,10 @@ DASHBOARD = {"distributed.scheduler.http.routes": dask.config.get("distributed.s
 """What a dashboard changes of it."""
 
 
-def _worker(number: int, num_workers: int, num_gpus: int, common: dict[str, Any]) -> dict[str, Any]:
-    threads = str(max(1, (os.cpu_count() or 1) // num_workers))
+def _worker(
+    number: int, num_workers: int, num_gpus: int, scratch: str, common: dict[str, Any]
+) -> dict[str, Any]:
+    threads = str(max(1, usable_cpus() // num_workers))
     env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
     resources = {}
     if num_gpus:
@@ -93,6 +98,7 @@ def _worker(number: int, num_workers: int, num_gpus: int, common: dict[str, Any]
         "env": env,
         "resources": resources,
         "silence_logs": 50,
+        "local_directory": scratch,
         "death_timeout": START_TIMEOUT_S,
     }
     return {"cls": _Nanny, "options": {**common, **options}}

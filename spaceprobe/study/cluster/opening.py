@@ -15,6 +15,7 @@ from distributed.comm.core import connect
 from distributed.security import Security
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.reading import read_regular
 from spaceprobe.study.cluster.dask_executor import DaskExecutor
 from spaceprobe.study.cluster.held_signals import hold_signals
 from spaceprobe.study.cluster.local import local_cluster
@@ -130,7 +131,7 @@ async def _greet(address: str) -> None:
 def _address_in(path: Path) -> str:
     """Return the address in a scheduler's file."""
     try:
-        address = json.loads(path.read_text())["address"]
+        address = json.loads(read_regular(path))["address"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             f"--scheduler-file {path}: not a file of a Dask scheduler "

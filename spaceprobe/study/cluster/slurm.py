@@ -21,6 +21,7 @@ import dask
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.files import is_alive
+from spaceprobe.machine.paths import expanded
 from spaceprobe.study.cluster.local import CONFIG
 from spaceprobe.study.cluster.workers import GPU
 from spaceprobe.study.slurm_settings import SlurmSettings, check_folder
@@ -117,7 +118,7 @@ def _written(credentials: "Security", keys: Path) -> "Security":
 
 def _prepare(folder: Path) -> Path:
     """Make a folder, closed to others if it is new, and return its absolute path."""
-    folder = folder.expanduser().absolute()
+    folder = expanded(folder).absolute()
     try:
         check_folder(folder)
     except ValueError as error:

@@ -3,9 +3,9 @@
 import codecs
 import os
 import re
-import stat
 from pathlib import Path
 
+from spaceprobe.reading import kind_of
 from spaceprobe.study.config.problems import ConfigError, Problem, SourceLocation
 from spaceprobe.study.config.scalars import LINE_BREAK
 from spaceprobe.study.config.wording import describe, did_you_mean, listed, nearest
@@ -22,8 +22,6 @@ FALLBACK = "depth-sweep"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 # those of Path raise where a parent cannot be read
 _is_dir, _is_file = os.path.isdir, os.path.isfile
-# by the first letter of `ls -l`
-_KINDS = {"d": "a directory", "c": "a device", "b": "a device", "p": "a pipe", "s": "a socket"}
 
 
 def find_config(name: str | None = None) -> Path:
@@ -102,8 +100,8 @@ def read_text(path: Path) -> str:
     """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # not opened: opening a pipe waits for its other end
-            kind = _KINDS.get(stat.filemode(status.st_mode)[0], "something else")
+        kind = kind_of(status.st_mode)
+        if kind is not None:  # not opened: opening a pipe waits for its other end
             raise ConfigError.of_file(path, f"found {kind}, allowed: a YAML file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import InTheWayError, ResultsError, write_whole
+from spaceprobe.machine.limits import limit_sentence
 from spaceprobe.stages import run_stage_named
 from spaceprobe.stages.stage import Advance, Job, RunStage
 from spaceprobe.study.code_version import code_version, load_code
@@ -99,7 +100,7 @@ def _compute(job: Job, stage: RunStage, advance: Advance) -> JobOutcome:
         problem = str(error)
     except Exception as error:  # a failed run does not end a sweep; its log has the traceback
         log_line(job.folder, f"{job.stage}: {traceback.format_exc().rstrip()}")
-        problem = f"{type(error).__name__}: {error}".partition("\n")[0]
+        problem = limit_sentence(error) or f"{type(error).__name__}: {error}".partition("\n")[0]
     return JobOutcome(digests, problem)
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spaceprobe.files import create_new
+from spaceprobe.reading import read_regular
 from spaceprobe.study.jobs.executor import LOOK_AGAIN_S
 from spaceprobe.study.layout import RUNNING
 from spaceprobe.study.running.heartbeats import Heartbeats, discard
@@ -121,7 +122,7 @@ class Claims:
     def _owner(self, path: Path) -> str:
         """Return the runner that made a claim; the claim's name where it was cut off before it told."""
         with suppress(OSError, UnicodeDecodeError):
-            return path.read_text(encoding="ascii") or path.name
+            return read_regular(path).decode("ascii") or path.name
         return path.name
 
 

@@ -7,16 +7,16 @@ number only tells sooner that a runner of this very machine is gone.
 
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from spaceprobe.files import is_alive, write_whole
+from spaceprobe.machine.folders import process_space
+from spaceprobe.reading import open_regular
 from spaceprobe.study.layout import RUNNING
 
 TOUCH_EVERY_S = 5.0
@@ -123,7 +123,7 @@ class Heartbeats:
         return self._untouched_since[runner][1]
 
     def _write(self) -> None:
-        write_whole(self.path, json.dumps({**_machine(), "pid": os.getpid()}).encode())
+        write_whole(self.path, json.dumps({**process_space(), "pid": os.getpid()}).encode())
 
     def _keep_touching(self, is_over: threading.Event) -> None:
         while not is_over.wait(TOUCH_EVERY_S):
@@ -153,9 +153,11 @@ def read_marks(folder: Path) -> dict[str, Mark]:
     marks = {}
     for path in paths:
         try:
-            with path.open("rb") as file:  # an NFS client asks its server when a file is opened
+            with open_regular(path) as file:  # an NFS client asks its server when a file is opened
                 fields, touched_ns = json.loads(file.read()), os.fstat(file.fileno()).st_mtime_ns
-            is_here = {name: fields.get(name, own) for name, own in _machine().items()} == _machine()
+            is_here = {
+                name: fields.get(name, own) for name, own in process_space().items()
+            } == process_space()
             marks[path.stem] = Mark(
                 host=str(fields["host"]),
                 is_gone=is_here and not is_alive(int(fields["pid"])),
@@ -170,13 +172,3 @@ def discard(path: Path) -> None:
     """Remove a mark or a claim, if that is possible: one that stays counts as lost after a while."""
     with suppress(OSError):
         path.unlink(missing_ok=True)
-
-
-@cache
-def _machine() -> dict[str, str]:
-    """Return what tells this machine's process numbers from those of others, containers included."""
-    facts = {"host": socket.gethostname(), "boot": "", "processes": ""}
-    with suppress(OSError):  # not Linux
-        facts["boot"] = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        facts["processes"] = str(Path("/proc/self/ns/pid").readlink())
-    return facts

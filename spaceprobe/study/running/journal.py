@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spaceprobe.files import append_object
+from spaceprobe.reading import open_regular
 from spaceprobe.study.events import parsed
 from spaceprobe.study.jobs.run_log import now
 from spaceprobe.study.layout import EVENTS
@@ -43,7 +44,7 @@ class Journal:
         if _size(self._path) <= self._num_read:
             return []
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 file.seek(self._num_read)
                 data = file.read()
         except OSError:

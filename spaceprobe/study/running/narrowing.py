@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from spaceprobe.reading import read_regular
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import NOT_IN_KEY, FinishedPart, RunStage, Settings
 from spaceprobe.study.config import Study, dump_study, load_study
@@ -69,7 +70,7 @@ def _stored(asked: Study, folder: Path) -> Study | None:
     """Return the study as it was last started, where that differs from what is asked for."""
     path = folder / STUDY_FILE
     try:
-        if not path.is_file() or path.read_bytes() == dump_study(asked).encode():
+        if read_regular(path) == dump_study(asked).encode():
             return None
         return load_study(path, name=asked.name)
     except (OSError, ConfigError):

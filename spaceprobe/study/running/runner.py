@@ -20,6 +20,9 @@ from spaceprobe.files import (
     repair_objects,
     write_whole,
 )
+from spaceprobe.machine.folders import remove_abandoned_folders
+from spaceprobe.reading import read_regular
+from spaceprobe.stages.data_origins import data_origins
 from spaceprobe.stages.stage import Job, RunStage, Stage
 from spaceprobe.study.config import Study, dump_study
 from spaceprobe.study.events import job_states
@@ -219,6 +222,7 @@ class Runner:
             SpaceprobeError: settings do not go together, results cannot be written, or there is nothing to
                 compute with.
         """
+        remove_abandoned_folders()
         plan = self.plan(stages)
         on_plan(plan)
         outcomes: dict[str, StageOutcome] = {}
@@ -248,7 +252,7 @@ class Runner:
     def _keep_study(self) -> None:
         path, data = self.folder / STUDY_FILE, dump_study(self.kept).encode()
         with suppress(OSError):
-            if path.is_file() and path.read_bytes() == data:
+            if read_regular(path) == data:
                 return
         write_whole(path, data)
 
@@ -260,7 +264,7 @@ class Runner:
             remove_abandoned(self.folder)
             repair_objects(self.folder / EVENTS)
             read_provenance(self.folder / PROVENANCE)  # sets aside what cannot be read, before it is replaced
-            facts = provenance(sys.argv)
+            facts = provenance(sys.argv, data_origins([run.sections for run in self._runs]))
             text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
             write_whole(self.folder / PROVENANCE, text.encode(errors="backslashreplace"))
             self._journal.note("runner_started", study=self.study.resolved(), **facts)

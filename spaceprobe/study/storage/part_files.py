@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.files import ResultsError, file_digest, write_whole
+from spaceprobe.reading import read_regular
 from spaceprobe.stages.stage import Part, PartContent
 from spaceprobe.study.storage.reasons import differences
 
@@ -155,9 +156,7 @@ def _read_fields(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         ValueError: the digest is wrong, or there is none.
     """
-    if path.exists() and not path.is_file():
-        raise ValueError("not a file")  # reading a pipe would block
-    data = path.read_bytes()
+    data = read_regular(path)
     if path.suffix == ".json":
         fields = json.loads(data)
         if not isinstance(fields, dict):

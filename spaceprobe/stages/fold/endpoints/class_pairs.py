@@ -4,9 +4,11 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.stages.fold.endpoints.entry import Direction, EndpointsEntry, Ends, PathSet, Points
 from spaceprobe.stages.stage import Sections
+from spaceprobe.stages.train.settings import data_of
 from spaceprobe.tables.table import Column
 
 if TYPE_CHECKING:
@@ -75,6 +77,24 @@ def _check(sections: Sections, num_classes: int) -> None:
     for pair in directed_pairs(sections, num_classes):
         if max(pair) >= num_classes:
             raise SettingsError(f"folding.pairs: {pair.name}: the dataset has classes 0 to {num_classes - 1}")
+    check_present(sections, {label for pair in directed_pairs(sections, num_classes) for label in pair})
+
+
+def check_present(sections: Sections, classes: Iterable[int]) -> None:
+    """Check that there are test images of all classes of which some are asked for.
+
+    Raises:
+        SettingsError: there are none of one of them.
+    """
+    data = data_of(sections)
+    present = DATASETS[data.dataset].test_classes(data)
+    absent = [] if present is None else sorted({*classes} - present)
+    if absent:
+        raise SettingsError(
+            f"folding: the test images in {data.root or data.dataset} have none of class "
+            f"{', '.join(map(str, absent))}; name pairs of other classes in folding.pairs, or give data.root "
+            "test images of all"
+        )
 
 
 def _path_sets(sections: Sections, num_classes: int) -> list[PathSet]:

@@ -3,7 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from spaceprobe.stages.fold.endpoints.class_pairs import IMAGES_PER_CLASS, class_members, images_per_class
+from spaceprobe.stages.fold.endpoints.class_pairs import (
+    IMAGES_PER_CLASS,
+    check_present,
+    class_members,
+    images_per_class,
+)
 from spaceprobe.stages.fold.endpoints.entry import Direction, EndpointsEntry, Ends, PathSet, Points
 from spaceprobe.stages.stage import Sections, Settings
 from spaceprobe.tables.table import Column
@@ -39,6 +44,7 @@ def matched_entry(
         layout="matched",
         key_columns=(Column("class", "integer", "the class of the images"),),
         sections=sections,
+        check=lambda sections, num_classes: check_present(sections, range(num_classes)),
         path_sets=path_sets,
         directions=lambda key: (Direction(f"class{key['class']}", {"class": key["class"]}),),
         ends=ends,
