@@ -119,6 +119,37 @@ def refused(path, match, **options):
     return message
 
 
+def test_what_python_2_and_torch_0_3_wrote_is_read(tmp_path):
+    """Ordered dicts from lists of pairs, and tensors without hooks: as in the weights of lpips."""
+    first = tensor_opcodes(6, (2, 3), (3, 1))
+    start, _, rest = first.partition(b"ctorch._utils\n_rebuild_tensor_v2\n")
+    assert not start
+    short = b"ctorch._utils\n_rebuild_tensor\n" + rest.replace(b"\x89ccollections\nOrderedDict\n)R", b"")
+    pairs = b"](](X\x01\x00\x00\x00a" + short + b"ee"
+    path = tmp_path / "old.pt"
+    numbers = torch.arange(6.0)
+    path.write_bytes(
+        with_pickle(b"\x80\x02ccollections\nOrderedDict\n" + pairs + b"\x85R.", [numbers.numpy().tobytes()])
+    )
+    (read,) = read_weights(path).items()
+    assert read[0] == "a"
+    assert torch.equal(read[1], numbers.reshape(2, 3))
+
+
+@pytest.mark.parametrize("pairs", [b"(Na", b"N", b"(]ae"])
+def test_an_ordered_dict_of_no_pairs_is_damage(tmp_path, pairs):
+    path = tmp_path / "odd.pt"
+    path.write_bytes(with_pickle(b"\x80\x02ccollections\nOrderedDict\n" + pairs + b"\x85R."))
+    refused(path, "is damaged or not a pickle of torch.save")
+
+
+def test_a_parameter_with_attributes_is_read(tmp_path):
+    parameter = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3))
+    parameter.is_tuned = True
+    torch.save({"a": parameter}, tmp_path / "net.pt")
+    assert torch.equal(read_weights(tmp_path / "net.pt")["a"], parameter.detach())
+
+
 def read_or_refused(path):
     """Return the tensors, or None and the message; any other error is a crash."""
     try:

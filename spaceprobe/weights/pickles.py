@@ -202,8 +202,9 @@ class _Reader:
         function, arguments = self._take(2)
         if not isinstance(function, Global) or type(arguments) is not tuple:
             raise TypeError("call of what is not a function")
-        if function.name == "collections.OrderedDict" and not arguments:
+        if function.name == "collections.OrderedDict":
             self.stack.append({})
+            self._update(_entries(arguments))
             return
         call = Call(function.name, arguments)
         self.calls.append(call)
@@ -245,6 +246,16 @@ class _Reader:
 
     def _stop(self) -> None:
         (self.result,) = self._take(1)
+
+
+def _entries(arguments: tuple[object, ...]) -> list[object]:
+    """Return keys and values in turn: of no argument none, of a list of pairs, as Python 2 wrote it, those."""
+    if not arguments:
+        return []
+    (pairs,) = arguments
+    if type(pairs) is not list or not all(type(pair) in (list, tuple) and len(pair) == 2 for pair in pairs):
+        raise TypeError("a dict of what are not pairs")
+    return [item for pair in pairs for item in pair]
 
 
 _STEPS: dict[str, Callable[[_Reader], None]] = {

@@ -21,7 +21,9 @@ from spaceprobe.weights.torch_containers import (
 
 _TENSOR = "torch._utils._rebuild_tensor_v2"
 _TYPED_TENSOR = "torch._utils._rebuild_tensor_v3"  # of types that have no storage of their own
-_PARAMETER = "torch._utils._rebuild_parameter"
+_FIRST_TENSOR = "torch._utils._rebuild_tensor"  # of torch 0.3 and before: without gradients and hooks
+_NUM_ARGUMENTS = {_TENSOR: 6, _TYPED_TENSOR: 7, _FIRST_TENSOR: 4}
+_PARAMETERS = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
 _UNREAD = {
     "torch._utils._rebuild_qtensor": "quantised",
     "torch._utils._rebuild_sparse_tensor": "sparse",
@@ -33,7 +35,7 @@ _DTYPES = {str(value): value for value in vars(torch).values() if isinstance(val
 _QUANTISATIONS = ("torch.per_tensor_affine", "torch.per_channel_affine")
 _ALLOWED = frozenset(
     [
-        *("collections.OrderedDict", _TENSOR, _TYPED_TENSOR, _PARAMETER),
+        *("collections.OrderedDict", *_NUM_ARGUMENTS, *_PARAMETERS),
         *(*_UNREAD, *_NO_TENSOR, *_DTYPES, *_QUANTISATIONS, *STORAGE_TYPES),
     ]
 )
@@ -106,9 +108,9 @@ def inspect(file: BufferedReader, size: int, key: str | None = None) -> Inspecte
     places: dict[int, Place] = {}
     unread: list[Call] = []
     for call in container.pickle.calls:
-        if call.function in (_TENSOR, _TYPED_TENSOR):
+        if call.function in _NUM_ARGUMENTS:
             declared[id(call)], places[id(call)] = _declared_tensor(call, container)
-        elif call.function == _PARAMETER:
+        elif call.function in _PARAMETERS:
             if not call.args or id(call.args[0]) not in declared:
                 raise damaged("a parameter without a tensor")
             declared[id(call)] = declared[id(call.args[0])]
@@ -174,12 +176,12 @@ def _unread(call: Call, state: Mapping[object, object]) -> str:
 
 def _declared_tensor(call: Call, container: Container) -> tuple[Declared, Place]:
     """Return what a call declares and where that lies, if it lies inside its storage."""
-    if len(call.args) < 6 or not isinstance(call.args[0], Persistent):
+    if len(call.args) < _NUM_ARGUMENTS[call.function] or not isinstance(call.args[0], Persistent):
         raise damaged("a tensor without a storage")
     storage = declared_storage(call.args[0])
     dtype = storage.dtype
     if call.function == _TYPED_TENSOR:
-        mentioned = call.args[6] if len(call.args) > 6 else None
+        mentioned = call.args[6]
         if not isinstance(mentioned, Global) or mentioned.name not in _DTYPES:
             raise damaged("a tensor without a type")
         dtype = _DTYPES[mentioned.name]
