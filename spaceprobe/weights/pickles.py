@@ -249,7 +249,7 @@ class _Reader:
 
 
 def _entries(arguments: tuple[object, ...]) -> list[object]:
-    """Return keys and values in turn: none of no argument; of a list of pairs, as Python 2 wrote it, those."""
+    """Return keys and values in turn: none of no argument, those of a list of pairs, as Python 2 wrote it."""
     if not arguments:
         return []
     (pairs,) = arguments
