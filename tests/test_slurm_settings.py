@@ -1,7 +1,9 @@
 import builtins
 import gc
 import itertools
+import json
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -18,6 +20,7 @@ from spaceprobe.stages.stage import NOT_IN_KEY
 from spaceprobe.study.cluster import slurm
 from spaceprobe.study.cluster.slurm import slurm_cluster
 from spaceprobe.study.slurm_settings import SlurmSettings
+from tests.commands import call
 
 pytest.importorskip("dask_jobqueue", reason="the extra is not installed: pip install 'spaceprobe[slurm]'")
 
@@ -25,6 +28,74 @@ pytest.importorskip("dask_jobqueue", reason="the extra is not installed: pip ins
 def script_of(caller: Path, **settings: object) -> str:
     with slurm_cluster(SlurmSettings(interface="lo", **settings), 0, caller) as cluster:
         return cluster.job_script()
+
+
+def test_the_script_that_is_shown_is_the_one_that_is_sent(tmp_path):
+    settings = SlurmSettings(
+        interface="lo",
+        cores=3,
+        gpus=1,
+        queue="long",
+        directives=("--constraint=a100",),
+        prologue=("module load x",),
+    )
+    shown = slurm.job_script(settings, tmp_path / "logs")
+    assert not (tmp_path / "logs").exists()
+    with slurm_cluster(settings, 0, tmp_path / "logs") as cluster:
+        sent = cluster.job_script()
+    sent = re.sub(r"tls://127\.0\.0\.1:[0-9]+", "tls://SCHEDULER:PORT", sent).replace("dummy-name", "NAME")
+    assert re.sub(r"/keys-[^/ ]+/", "/KEYS/", sent) == shown
+
+
+def test_a_line_of_the_script_is_left_out(tmp_path):
+    whole = slurm.job_script(SlurmSettings(), tmp_path).splitlines()
+    without = slurm.job_script(SlurmSettings(directives_skip=("--mem=",)), tmp_path).splitlines()
+    assert [line for line in whole if line not in without] == ["#SBATCH --mem=4G"]
+    assert script_of(tmp_path, directives_skip=("--mem=",)).count("#SBATCH") == len(whole[2:]) - 4
+    with pytest.raises(SettingsError, match=r"slurm.directives_skip: no #SBATCH line holds '--exclusive'"):
+        slurm.job_script(SlurmSettings(directives_skip=("--exclusive",)), tmp_path)
+
+
+PLANNED = """\
+data: {train_images: 300}
+folding: {pairs: [3-8], device: DEVICE}
+network: {architecture: 2x5}
+sweep: {training.seed: [0, 1, 2]}
+slurm: {cores: 4, gpus: 1, walltime: 02:00:00, memory: 6GB}
+"""
+
+
+def test_plan_shows_what_slurm_would_be_asked_for_and_writes_nothing(tmp_path):
+    study = tmp_path / "three.yaml"
+    study.write_text(PLANNED.replace("DEVICE", "auto"))
+    outcome = call("plan", study, "--slurm", 2, "--results", tmp_path / "results")
+    assert outcome.exit_code == 0, outcome.output
+    lines = outcome.stdout.splitlines()
+    start = lines.index("slurm      2 workers, each with 4 cores, a GPU, 6GB, 02:00:00")
+    assert lines[start + 1 : start + 5] == [
+        "train      1 core and no GPU for a job: 3 jobs now",
+        "fold       4 cores and a GPU for a job: 0 jobs now, those of 3 runs later",
+        "lmd        1 core and no GPU for a job: 0 jobs now, those of 3 runs later",
+        "script of each worker:",
+    ]
+    assert "#SBATCH --gres=gpu:1" in lines
+    assert not (tmp_path / "results").exists()
+    facts = json.loads(call("plan", study, "--slurm", 2, "--results", tmp_path, "--json").stdout)["slurm"]
+    assert (facts["num_workers"], facts["cores"], facts["gpus"]) == (2, 4, 1)
+    assert [(stage["num_jobs"], stage["num_waiting"]) for stage in facts["stages"]] == [
+        (3, 0),
+        (0, 3),
+        (0, 3),
+    ]
+    assert facts["script"].splitlines()[-1] == lines[-1].replace(str(tmp_path / "results"), str(tmp_path))
+
+
+def test_plan_says_that_no_worker_has_the_gpu_that_is_asked_for(tmp_path):
+    study = tmp_path / "three.yaml"
+    study.write_text(PLANNED.replace("DEVICE", "cuda").replace("gpus: 1", "gpus: 0"))
+    outcome = call("plan", study, "--slurm", 2, "--results", tmp_path)
+    assert outcome.exit_code == 1
+    assert "fold asks for a GPU (device: cuda), and slurm.gpus is 0; set slurm.gpus to 1" in outcome.stderr
 
 
 def test_no_setting_is_in_a_key():

@@ -21,6 +21,7 @@ from spaceprobe.cli.options import (
     only_parameter,
     results_parameter,
     selection_parameters,
+    slurm_parameter,
     study_parameters,
     target_parameters,
 )
@@ -109,6 +110,7 @@ def run(**values: Any) -> None:
         *flag_parameters(ALL_FLAGS),
         *selection_parameters(),
         only_parameter(),
+        slurm_parameter("Show what SLURM would be asked for N workers, and the script of each."),
         json_parameter("the plan"),
     ],
     short_help="Show what `run` would do, and why.",

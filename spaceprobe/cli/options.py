@@ -260,12 +260,7 @@ def target_parameters() -> list[click.Parameter]:
             metavar="FILE",
             help="The same, given the file that `dask scheduler --scheduler-file` writes.",
         ),
-        click.Option(
-            ["--slurm", "num_slurm_workers"],
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Compute by N workers that SLURM starts, with the settings of the section slurm.",
-        ),
+        slurm_parameter("Compute by N workers that SLURM starts, with the settings of the section slurm."),
         click.Option(
             ["--dashboard"],
             metavar="HOST:PORT",
@@ -273,6 +268,13 @@ def target_parameters() -> list[click.Parameter]:
         ),
         click.Option(["--fail-fast", "is_fail_fast"], is_flag=True, help="End at the first failed run."),
     ]
+
+
+def slurm_parameter(summary: str) -> click.Option:
+    """Return the flag for workers of SLURM."""
+    return click.Option(
+        ["--slurm", "num_slurm_workers"], type=click.IntRange(min=1), metavar="N", help=summary
+    )
 
 
 def message_parameters() -> list[click.Parameter]:

@@ -70,13 +70,17 @@ def print_plan(call: StudyCall) -> None:
     stages = _chosen(study, call)
     from spaceprobe.study.running.plan_facts import plan_facts
     from spaceprobe.study.running.runner import Runner
+    from spaceprobe.study.running.slurm_facts import slurm_facts, slurm_lines
 
     runner = Runner(study, results, options)
     plan = runner.plan(stages)
+    of_slurm = None if call.num_slurm_workers is None else slurm_facts(plan, study, call.num_slurm_workers)
     if call.is_json:
-        say_json(plan_facts(plan))
+        say_json(plan_facts(plan) | ({} if of_slurm is None else {"slurm": of_slurm}))
     else:
         _print_plan(plan, say)
+        if of_slurm is not None:
+            say("\n".join(slurm_lines(of_slurm)))
     notify_changes(runner.folder)
 
 

@@ -324,6 +324,7 @@ class RunStage(Stage):
         check: raises a `SpaceprobeError` if the settings do not go together.
         asks_gpu: whether the settings ask for a GPU (``cuda``) or use one if there is one (``auto``); None if
             they never do.
+        uses_all_cores: whether its computation runs on all cores that it gets, not on one.
         plan: lists the parts that the settings ask for; cheap, and without torch.
         compute: yields each part of a job with its content, in the job's order.
         tabulate: returns the rows of each table from the finished parts of one run; the caller adds the
@@ -341,6 +342,7 @@ class RunStage(Stage):
     label: Callable[[Sections], str] | None = None
     check: Callable[[Sections], None] | None = None
     asks_gpu: Callable[[Sections], Literal["cuda", "auto", "cpu"]] | None = None
+    uses_all_cores: bool = False
     plan: Callable[[Sections, Inputs], list[Part]]
     compute: Callable[[Job, Advance, WriteFile], Iterator[tuple[Part, PartContent]]]
     tabulate: Callable[[Sections, Sequence[tuple[Part, PartContent]]], Rows]

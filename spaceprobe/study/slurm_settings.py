@@ -121,6 +121,9 @@ class SlurmSettings(Settings):
     directives: Annotated[tuple[Directive, ...], BeforeValidator(_as_tuple), NOT_IN_KEY] = Field(
         (), description='further #SBATCH lines, such as ["--constraint=a100"]'
     )
+    directives_skip: Annotated[tuple[Line, ...], BeforeValidator(_as_tuple), NOT_IN_KEY] = Field(
+        (), description='texts; #SBATCH lines of our own that hold one are left out, such as ["--mem="]'
+    )
     prologue: Annotated[tuple[Line, ...], BeforeValidator(_as_tuple), NOT_IN_KEY] = Field(
         (), description='shell lines before the worker starts, such as ["module load cuda"]'
     )

@@ -22,6 +22,7 @@ STAGE = RunStage(
     unit="path",
     check=check,
     asks_gpu=asks_gpu,
+    uses_all_cores=True,
     plan=plan,
     compute=compute,
     tabulate=tabulate,

@@ -39,8 +39,47 @@ ANSWER_TIMEOUT_S = 60
 HOST = "127.0.0.1"
 """Where scheduler and workers open the port that Dask opens even without a dashboard."""
 
+_KEY_FILES = ("ca_file", "cert", "key")
+
 PRELOAD = "spaceprobe.study.cluster.lost_scheduler"
 """Ends a worker that lost its scheduler."""
+
+
+def job_script(settings: SlurmSettings, folder: Path) -> str:
+    """Return the batch script of a job of `slurm_cluster`; nothing is started or written.
+
+    What only a running cluster has stands in capitals: the scheduler's address, the worker's name, and the
+    folder of its keys.
+
+    Args:
+        settings: what each job asks for.
+        folder: see `slurm_cluster`.
+
+    Raises:
+        SpaceprobeError: dask-jobqueue or cryptography is missing.
+        SettingsError: the folder's path does not fit into a job script, or no line holds a text of
+            ``directives_skip``.
+    """
+    cluster_class, credentials = _load()
+    folder = _checked(settings.folder or folder)
+    arguments = _arguments(settings, folder)
+    for of_cluster in ("scheduler_options", "silence_logs"):
+        del arguments[of_cluster]
+    security = _reading(credentials, folder / "KEYS")
+    with tempfile.TemporaryDirectory() as logs:  # dask-jobqueue would make the folder
+        arguments["log_directory"] = logs
+        job = cluster_class.job_cls("tls://SCHEDULER:PORT", "NAME", security=security, **arguments)
+        script: str = job.job_script().replace(f"{logs}/", f"{folder}/")
+        everything = cluster_class.job_cls(
+            "tls://SCHEDULER:PORT", "NAME", security=security, **{**arguments, "job_directives_skip": []}
+        )
+    for text in settings.directives_skip:
+        if text not in str(everything.job_header):
+            raise SettingsError(
+                f"slurm.directives_skip: no #SBATCH line holds {text!r}; `spaceprobe plan STUDY --slurm N` "
+                "without it shows them all"
+            )
+    return script
 
 
 def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "SLURMCluster":
@@ -65,6 +104,7 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
     dask.config.set(CONFIG)
     if num_workers and shutil.which("sbatch") is None:
         raise SpaceprobeError("sbatch was not found: run on a machine that submits to SLURM, or use --jobs")
+    job_script(settings, folder)  # for its errors, before anything is made
     folder = _prepare(settings.folder or folder)
     _remove_abandoned(folder)
     keys = Path(tempfile.mkdtemp(prefix=f"keys-{os.getpid()}@{socket.gethostname()}-", dir=folder))
@@ -105,24 +145,34 @@ def _written(credentials: "Security", keys: Path) -> "Security":
 
     dask-jobqueue would write them as well, but leaves files open, of which newer Pythons warn.
     """
-    paths = {}
-    for kind, text in credentials.get_tls_config_for_role("worker").items():
-        if kind in ("ca_file", "cert", "key"):
-            paths[kind] = keys / f"{kind}.pem"
-            paths[kind].touch(mode=0o600)
-            paths[kind].write_text(text)
+    texts = credentials.get_tls_config_for_role("worker")
+    for kind in _KEY_FILES:
+        path = keys / f"{kind}.pem"
+        path.touch(mode=0o600)
+        path.write_text(texts[kind])
+    return _reading(credentials, keys)
+
+
+def _reading(credentials: "Security", keys: Path) -> "Security":
+    """Return credentials that lie in files of a folder."""
+    paths = {kind: str(keys / f"{kind}.pem") for kind in _KEY_FILES}
     roles = ("client", "scheduler", "worker")
-    files = {f"tls_{role}_{kind}": str(paths[kind]) for role in roles for kind in ("cert", "key")}
-    return type(credentials)(require_encryption=True, tls_ca_file=str(paths["ca_file"]), **files)
+    files = {f"tls_{role}_{kind}": paths[kind] for role in roles for kind in ("cert", "key")}
+    return type(credentials)(require_encryption=True, tls_ca_file=paths["ca_file"], **files)
+
+
+def _checked(folder: Path) -> Path:
+    """Return the absolute path of a folder that fits into a job script."""
+    folder = expanded(folder).absolute()
+    try:
+        return check_folder(folder)
+    except ValueError as error:
+        raise SettingsError(f"slurm.folder: {error}; set slurm.folder to another one") from error
 
 
 def _prepare(folder: Path) -> Path:
     """Make a folder, closed to others if it is new, and return its absolute path."""
-    folder = expanded(folder).absolute()
-    try:
-        check_folder(folder)
-    except ValueError as error:
-        raise SettingsError(f"slurm.folder: {error}; set slurm.folder to another one") from error
+    folder = _checked(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -155,7 +205,7 @@ def _arguments(settings: SlurmSettings, folder: Path) -> dict[str, Any]:
         "memory": settings.memory,
         "log_directory": str(folder),
         "job_extra_directives": [*gpu_lines, *settings.directives],
-        "job_directives_skip": [],
+        "job_directives_skip": [*settings.directives_skip],
         "job_script_prologue": [*_exports(settings), *settings.prologue],
         "python": shlex.quote(sys.executable),
         "worker_extra_args": _worker_options(settings),
