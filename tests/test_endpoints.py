@@ -81,7 +81,8 @@ def test_ends_are_those_of_the_key():
 def test_pairs_of_any_classes():
     asked = sections(pairs=("12-7", "7-12", "3-12"))
     assert [paths.name for paths in CLASS_PAIRS.path_sets(asked, 13)] == ["3-12", "7-12"]
-    CLASS_PAIRS.check(asked, 13)
+    with pytest.raises(SettingsError, match="the test images in mnist have none of class 12"):
+        CLASS_PAIRS.check(asked, 13)
     shown = [
         direction.name
         for paths in CLASS_PAIRS.path_sets(asked, 13)
