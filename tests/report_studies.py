@@ -63,12 +63,16 @@ def reported(name, factory):
 
 
 def compared(factory):
-    """Return the folder of a comparison of two of `STUDIES`."""
-    folders = [reported(name, factory) for name in ("folded", "diverged")]
+    """Return the folder of a comparison of one of `STUDIES` with the same, trained for longer."""
+    folded = reported("folded", factory)
     out = shared_folder(factory) / "compared"
 
     def compare():
-        outcome = call("compare", *folders, "--out", out)
+        longer = folded.parent / "longer.yaml"
+        longer.write_text((folded.parent / "folded.yaml").read_text().replace("epochs: 1", "epochs: 2"))
+        outcome = call("run", longer, "--results", folded.parent)
+        assert outcome.exit_code == 0, outcome.output
+        outcome = call("compare", folded, folded.parent / "longer", "--out", out)
         assert outcome.exit_code == 0, outcome.output
 
     return _once(out, compare)

@@ -216,7 +216,7 @@ UNREADABLE = {
     "of another version": (lambda p: p.write_text('{"versions": "0.1"}'), "versions: expected a mapping of"),
     "endless": (lambda p: p.write_text("[" * 100_000), "recursion"),
     "deep": (lambda p: p.write_text('{"a": ' * 50 + "1" + "}" * 50), "facts are nested more than 8 deep"),
-    "a folder": (lambda p: (p.unlink(), p.mkdir()), "it is not a file"),
+    "a folder": (lambda p: (p.unlink(), p.mkdir()), "it is a directory, not a file"),
 }
 
 
@@ -307,5 +307,7 @@ def test_a_caption_compares_no_ends_that_differ_in_another_setting(finished):
     assert "0.250" in depth.caption(Numbers(study, frames))
     for name in ("runs", "architectures"):
         rates = [frames[name].assign(learning_rate=rate) for rate in (0.1, 0.2)]
+        if name == "runs":
+            rates[1]["run"] += "-other"
         frames[name] = pd.concat(rates, ignore_index=True)
     assert "0.250" not in depth.caption(Numbers(study, frames))
