@@ -50,8 +50,8 @@ def copied(finished, tmp_path):
 
 
 @pytest.fixture
-def quick_drawings(monkeypatch):
-    """Draws each figure of folding and training, renders the first only: for what is not about drawings."""
+def quick_rendering(monkeypatch):
+    """Draws every figure and renders the first only: for what is not about drawings."""
     from spaceprobe.report import comparison, making  # after the hook
 
     rendered = []
@@ -63,7 +63,12 @@ def quick_drawings(monkeypatch):
     real = making.render
     for module in (making, comparison):
         monkeypatch.setattr(module, "render", render)
-    figures = {
-        name: entry for name, entry in making.FIGURES.items() if entry.section in ("folding", "training")
-    }
-    monkeypatch.setattr(making, "FIGURES", figures)
+
+
+@pytest.fixture
+def quick_drawings(quick_rendering, monkeypatch):
+    """Makes reports of three figures, of which it renders the first only."""
+    from spaceprobe.report import making  # after the hook
+
+    names = ("training", "depth", "class-pairs")
+    monkeypatch.setattr(making, "FIGURES", {name: making.FIGURES[name] for name in names})

@@ -60,6 +60,7 @@ def num_bytes(folder):
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "status", "report"])
+@pytest.mark.usefixtures("quick_drawings")
 def test_a_command_takes_the_folder_of_results_as_the_name(study, copied, monkeypatch, command):
     monkeypatch.chdir(copied.parent)
     assert call("run", study, "--results", "results").exit_code == 0

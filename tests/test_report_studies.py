@@ -97,6 +97,7 @@ def _words(element):
 
 
 @pytest.mark.parametrize("name", LACKING)
+@pytest.mark.usefixtures("quick_rendering")
 def test_what_is_missing_is_named(name, tmp_path):
     text, expected = LACKING[name]
     folder = start(name, text, tmp_path, exit_code=int(name == "all-failed"))
@@ -162,6 +163,7 @@ def _command(folder):
     return html.escape(" ".join(command)).replace("&#x27;", "&#39;").replace("&quot;", "&#34;").encode()
 
 
+@pytest.mark.usefixtures("quick_rendering")
 def test_an_old_report_is_called_so(tmp_path):
     text = FOLDED + FOLDING + "network: {architecture: 2x5}\n"
     folder = start("old", text, tmp_path)
