@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from click.testing import CliRunner
 
 from spaceprobe.cli import main
-from spaceprobe.weights.files import WeightFileError, read_weights
+from spaceprobe.weights.files import WeightFileError, open_source, read_weights
 from spaceprobe.weights.whole_models import blocks_of, open_model
 from tests import weight_layouts as layouts
 
@@ -407,3 +408,24 @@ def test_two_files_are_both_decomposed_and_their_comparison_is_named(tmp_path):
     compared = CliRunner().invoke(main, [*command.split()[2:], "--out", str(tmp_path / "c")])
     assert compared.exit_code == 0
     assert len(pd.read_csv(tmp_path / "c" / "matrices.csv")) == 6
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_plain_values_beside_the_weights_are_ignored_by_name(tmp_path, protocol):
+    """Of a schedule, of settings and of a score; torch's loader for weights only takes most of them."""
+    beside = {
+        "schedule": Counter([2, 4]),
+        "names": {"a", "b"},
+        "frozen": frozenset([1]),
+        "blob": b"abc",
+        "bytes": bytearray(b"abc"),
+        "pole": 1 + 2j,
+        "score": np.float64(0.5),
+        "count": np.int64(3),
+    }
+    path = tmp_path / "last.ckpt"
+    weight = torch.arange(6.0).reshape(2, 3)
+    torch.save({"state_dict": {"weight": weight}, **beside}, path, pickle_protocol=protocol)
+    source = open_source(path)
+    assert torch.equal(source.read(["weight"])["weight"], weight)
+    assert source.origin == f"read: state_dict; ignored: {', '.join(beside)}"

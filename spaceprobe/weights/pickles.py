@@ -20,7 +20,7 @@ PROTOCOLS = range(2, 6)
 
 _INTEGERS = {"INT", "LONG", "BININT", "BININT1", "BININT2", "LONG1", "LONG4"}
 _TEXTS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "SHORT_BINSTRING"}
-_BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+_BYTES = {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
 _VALUES = _INTEGERS | _TEXTS | _BYTES | {"FLOAT", "BINFLOAT"}
 _PUTS, _GETS = {"PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"}
 _CODE = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
@@ -216,9 +216,11 @@ class _Reader:
         self.stack.append(persistent)
 
     def _build(self) -> None:
-        if len(self.stack) < 2 or not all(type(value) is dict for value in self.stack[-2:]):
+        target, state = self._take(2)
+        is_dtype = isinstance(target, Call) and target.function == "numpy.dtype"
+        if not is_dtype and not (type(target) is dict and type(state) is dict):
             raise TypeError("state of what is not a dict")
-        self.stack.pop()
+        self.stack.append(target)
 
     def _dict(self) -> None:
         items = self._since_mark()
@@ -265,6 +267,11 @@ _STEPS: dict[str, Callable[[_Reader], None]] = {
     "MARK": _Reader._mark,
     "EMPTY_TUPLE": lambda self: self.stack.append(()),
     "EMPTY_LIST": lambda self: self.stack.append([]),
+    "EMPTY_SET": lambda self: self.stack.append(
+        []
+    ),  # sets stand beside weights; their items in a list will do
+    "ADDITEMS": lambda self: self._extend(self._since_mark()),
+    "FROZENSET": _Reader._list,
     "EMPTY_DICT": lambda self: self.stack.append({}),
     "TUPLE": _Reader._tuple,
     "DICT": _Reader._dict,

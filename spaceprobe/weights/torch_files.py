@@ -31,12 +31,22 @@ _UNREAD = {
     "torch._utils._rebuild_meta_tensor_no_storage": "without data (meta)",
 }
 _NO_TENSOR = ("torch.Size", "torch.device", "torch.serialization._get_layout")
+_BESIDE = (
+    *("collections.Counter", "_codecs.encode", "numpy.dtype"),
+    *(f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")),
+    *(
+        f"{module}.{name}"
+        for module in ("builtins", "__builtin__")
+        for name in ("set", "frozenset", "bytearray", "complex")
+    ),
+)
+"""Plain values that stand beside weights, in the state of a schedule or as an accuracy: ignored."""
 _DTYPES = {str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)}
 _QUANTISATIONS = ("torch.per_tensor_affine", "torch.per_channel_affine")
 _ALLOWED = frozenset(
     [
         *("collections.OrderedDict", *_NUM_ARGUMENTS, *_PARAMETERS),
-        *(*_UNREAD, *_NO_TENSOR, *_DTYPES, *_QUANTISATIONS, *STORAGE_TYPES),
+        *(*_UNREAD, *_NO_TENSOR, *_BESIDE, *_DTYPES, *_QUANTISATIONS, *STORAGE_TYPES),
     ]
 )
 
@@ -115,7 +125,7 @@ def inspect(file: BufferedReader, size: int, key: str | None = None) -> Inspecte
                 raise damaged("a parameter without a tensor")
             declared[id(call)] = declared[id(call.args[0])]
             places[id(call)] = places[id(call.args[0])]
-        elif call.function not in _NO_TENSOR:
+        elif call.function not in (*_NO_TENSOR, *_BESIDE):
             unread.append(call)
     shapes = {number: tensor.shape for number, tensor in declared.items()}
     chosen = choose(container.pickle.root, {id(call) for call in unread}, shapes, key)
