@@ -511,6 +511,27 @@ def test_file_that_is_somebody_elses_server(monkeypatch):
             remote_outcomes(ComputeTarget(scheduler_address=address), [])
 
 
+@pytest.mark.parametrize("banner", [b"SSH-2.0-OpenSSH_9.2p1\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_a_server_that_speaks_another_language(banner):
+    """Dask takes its first bytes for the length of a message."""
+
+    def greet(server):
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(banner)
+            connection.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        thread = threading.Thread(target=greet, args=(other,))
+        thread.start()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(
+            SpaceprobeError, match=f"{address}: no Dask scheduler answers \\(what answers there"
+        ):
+            remote_outcomes(ComputeTarget(scheduler_address=address), [])
+        thread.join()
+
+
 @pytest.mark.parametrize(
     ("number", "is_group", "exit_code", "word"),
     [

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.stages.stage import NOT_IN_KEY
-from spaceprobe.study.cluster import slurm
+from spaceprobe.study.cluster import slurm, slurm_answers
 from spaceprobe.study.cluster.slurm import slurm_cluster
 from spaceprobe.study.slurm_settings import SlurmSettings
 from tests.commands import call
@@ -326,6 +326,46 @@ def test_slurm_refuses(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(SpaceprobeError, match=r"SLURM refuses such a job \(sbatch: error: invalid partition"):
         slurm_cluster(SlurmSettings(interface="lo", queue="nope"), 2, tmp_path / "logs")
+    assert not (tmp_path / "logs").exists()
+
+
+# What SLURM 22.05 printed, of a cluster of one node.
+NOT_AVAILABLE = "allocation failure: Requested node configuration is not available"
+
+
+def answering(folder, monkeypatch, **programs):
+    """Put programs first on the path that print an answer and end with a code."""
+    for name, (code, out, err) in programs.items():
+        lines = f"#!/bin/sh\ncat > /dev/null\nprintf '%s' '{out}'\nprintf '%s' '{err}' >&2\nexit {code}\n"
+        (folder / name).write_text(lines)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+@pytest.mark.parametrize("states", ["drained", "drained* down"])
+def test_a_drained_node_is_a_warning_for_sbatch_would_queue_the_job(tmp_path, monkeypatch, caplog, states):
+    answering(tmp_path, monkeypatch, sbatch=(1, "", NOT_AVAILABLE), sinfo=(0, states.replace(" ", "\n"), ""))
+    slurm_answers.check_accepted("#!/bin/sh", "night")
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == (
+        f"no node of partition night takes jobs now ({states.replace(' ', ', ')}): the workers wait in "
+        "SLURM's queue until one does"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "states"),
+    [
+        (NOT_AVAILABLE, "idle"),  # such as more memory than any node has
+        (NOT_AVAILABLE, "drained\nidle"),
+        (NOT_AVAILABLE, ""),
+        ("allocation failure: Invalid partition name specified", "drained"),
+    ],
+)
+def test_what_sbatch_would_refuse_is_an_error(tmp_path, monkeypatch, reason, states):
+    answering(tmp_path, monkeypatch, sbatch=(1, "", reason), sinfo=(0, states, ""))
+    with pytest.raises(SpaceprobeError, match="SLURM refuses such a job"):
+        slurm_answers.check_accepted("#!/bin/sh", None)
 
 
 def test_slurm_is_silent(tmp_path, monkeypatch):
@@ -333,7 +373,7 @@ def test_slurm_is_silent(tmp_path, monkeypatch):
     sbatch.write_text("#!/bin/sh\nexec sleep 20\n")
     sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(slurm, "ANSWER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(slurm_answers, "ANSWER_TIMEOUT_S", 0.2)
     with pytest.raises(SpaceprobeError, match=r"SLURM does not answer: sbatch took longer than 0\.2 s"):
         slurm_cluster(SlurmSettings(interface="lo"), 2, tmp_path / "logs")
 

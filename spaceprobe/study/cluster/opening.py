@@ -82,16 +82,18 @@ def _redirect_dask_logs() -> None:
             if type(handler) is logging.StreamHandler:
                 log.removeHandler(handler)
         log.propagate = True
-    logging.getLogger("distributed.scheduler").addFilter(_is_news)
+    for name in ("distributed.scheduler", "distributed.comm.tcp"):
+        logging.getLogger(name).addFilter(_is_news)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Return whether a message of a scheduler in this process is worth showing.
 
     This program, its only client, closes its connection before the scheduler ends; Dask logs a traceback for
-    what the scheduler still sends then.
+    what the scheduler still sends then. A worker that is killed while it connects, or a stranger without
+    credentials, is a handshake that failed: nobody got in.
     """
-    return not str(record.msg).startswith("Closed comm")
+    return not str(record.msg).startswith(("Closed comm", "Listener on %r: TLS handshake failed"))
 
 
 def _connect(target: ComputeTarget) -> Client:
@@ -108,8 +110,10 @@ def _connect(target: ComputeTarget) -> Client:
             timeout=CONNECT_TIMEOUT_S,
             set_as_default=False,
         )
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, MemoryError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, MemoryError):  # Dask took a text for the length of what follows
+            reason = "what answers there is something else"
         raise SpaceprobeError(
             f"{_name(target)}: no Dask scheduler answers ({reason}); start one with `dask scheduler`, or "
             "give the address that it prints. With TLS the address begins with tls://, and Dask finds the "

@@ -10,7 +10,6 @@ import os
 import shlex
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import weakref
@@ -23,6 +22,7 @@ from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.files import is_alive
 from spaceprobe.machine.paths import expanded
 from spaceprobe.study.cluster.local import CONFIG
+from spaceprobe.study.cluster.slurm_answers import check_accepted
 from spaceprobe.study.cluster.workers import GPU
 from spaceprobe.study.slurm_settings import SlurmSettings, check_folder
 
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 DEATH_TIMEOUT_S = 60
 """Chosen: how long a worker looks for its scheduler before its job ends; dask-jobqueue's default."""
-
-ANSWER_TIMEOUT_S = 60
-"""Chosen: how long SLURM's controller may take to answer; a busy one needs tens of seconds."""
 
 HOST = "127.0.0.1"
 """Where scheduler and workers open the port that Dask opens even without a dashboard."""
@@ -104,7 +101,9 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
     dask.config.set(CONFIG)
     if num_workers and shutil.which("sbatch") is None:
         raise SpaceprobeError("sbatch was not found: run on a machine that submits to SLURM, or use --jobs")
-    job_script(settings, folder)  # for its errors, before anything is made
+    script = job_script(settings, folder)
+    if num_workers:
+        check_accepted(script, settings.queue)  # before anything is written
     folder = _prepare(settings.folder or folder)
     _remove_abandoned(folder)
     keys = Path(tempfile.mkdtemp(prefix=f"keys-{os.getpid()}@{socket.gethostname()}-", dir=folder))
@@ -121,7 +120,6 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
     weakref.finalize(cluster, shutil.rmtree, keys, ignore_errors=True)
     try:
         if num_workers:
-            _ask_slurm(cluster.job_script())
             cluster.scale(num_workers)
     except BaseException:
         cluster.close()
@@ -229,23 +227,3 @@ def _worker_options(settings: SlurmSettings) -> list[str]:
         *(("--resources", f"{GPU}={settings.gpus}") if settings.gpus else ()),
         *("--preload", PRELOAD, "--preload-nanny", PRELOAD),
     ]
-
-
-def _ask_slurm(script: str) -> None:
-    """Check that SLURM accepts a job: dask-jobqueue submits in the background and reports nothing.
-
-    Raises:
-        SpaceprobeError: SLURM does not answer, or refuses; with its reason.
-    """
-    command = ["sbatch", "--test-only"]
-    try:
-        answer = subprocess.run(  # noqa: S603  # the script is passed as text, and only checked
-            command, input=script, capture_output=True, text=True, timeout=ANSWER_TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise SpaceprobeError(
-            f"SLURM does not answer: sbatch took longer than {ANSWER_TIMEOUT_S} s"
-        ) from error
-    if answer.returncode:
-        reason = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
-        raise SpaceprobeError(f"SLURM refuses such a job ({reason}): see the section slurm: of the study")
