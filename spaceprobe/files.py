@@ -22,7 +22,7 @@ from spaceprobe.reading import check_regular, open_regular, read_regular
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # the stubs are those of Linux
 
 ABANDONED_AFTER_S = 60.0
 """Age at which a dead process's temporary file is removed; chosen: no write pauses this long."""

@@ -99,7 +99,7 @@ def test_a_caption_names_the_states_that_are_drawn_and_what_their_means_are_over
     text = caption_of("setting", by_rate)
     assert "dashed" not in text
     assert "Untrained networks do not depend on it, and are not drawn." in text
-    assert "networks that differ in more than their seed, so that there is no interval" in text
+    assert "networks that differ in more than their seed, and therefore without an interval" in text
     two_seeds = make_tables(seeds=(0, 1))
     assert "over seeds, without intervals, which take three seeds" in caption_of("depth", two_seeds)
 

@@ -1,7 +1,7 @@
 """Whether a power law fits: the scan for xmin, the bootstrap and the lognormal, each by literal lines."""
 
 import math
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from spaceprobe.lmd import goodness
-from spaceprobe.lmd.goodness import draw_replica, goodness_of_fit
+from spaceprobe.lmd import goodness, tails
+from spaceprobe.lmd.goodness import Goodness, draw_replica, goodness_of_fit
 from spaceprobe.lmd.lognormal import compare_with_lognormal, fit_truncated_normal
 from spaceprobe.lmd.power_law import fit_power_law, fit_tail
 from spaceprobe.lmd.tails import power_law_tail
@@ -202,6 +202,29 @@ def test_planted_laws_are_recognised():
     ]
     assert sum(tail.valid for tail in tails) >= 0.8 * len(tails)
     assert all(tail.preferred == "undecided" for tail in tails)
+
+
+RULED_OUT = "the bootstrap rules the law out: goodness_p below 0.1"
+LOGNORMAL = "a lognormal fits better: lognormal_p below 0.05"
+
+
+@pytest.mark.parametrize(
+    ("p_value", "preferred", "reason"),
+    [
+        (0.1, "undecided", ""),
+        (0.099, "undecided", RULED_OUT),
+        (0.5, "lognormal", LOGNORMAL),
+        (0.0, "lognormal", f"{RULED_OUT}; {LOGNORMAL}"),
+    ],
+)
+def test_either_verdict_alone_makes_a_law_invalid(monkeypatch, p_value, preferred, reason):
+    """Noise fails both, so it does not tell whether each counts."""
+    comparison = replace(compare_with_lognormal(np.array([2.0, 1.0, 0.5, 0.0])), preferred=preferred)
+    monkeypatch.setattr(tails, "goodness_of_fit", lambda *_values: Goodness(p_value, 200))
+    monkeypatch.setattr(tails, "compare_with_lognormal", lambda *_values: comparison)
+    tail = power_law_tail(planted_values(3.0, 300, 0, seed=1))
+    assert tail.num_tail >= 50
+    assert (tail.valid, tail.reason) == (reason == "", reason)
 
 
 def test_a_tail_of_too_few_values_is_not_judged():

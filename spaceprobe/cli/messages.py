@@ -30,13 +30,13 @@ _PLAIN = str.maketrans(
 """What stands for a sign on a console that cannot show it, as on Windows."""
 
 _stdout_errors: list[OSError] = []
-"""Why nothing more is printed to stdout; a reader that has gone away is no error."""
+"""Why printing to stdout stopped. A reader that has gone away does not count as an error."""
 
 
 def say(text: str) -> None:
     """Write a result to stdout; where it cannot be written any more, the work goes on without printing.
 
-    Nobody reads on after ``| head``, which is no error; `stdout_watched` tells of a full disk in the end.
+    After ``| head`` nobody reads on, and that is fine; `stdout_watched` reports a full disk at the end.
     """
     try:
         click.echo(_printable(text, sys.stdout))
@@ -187,6 +187,7 @@ def _print_no_more() -> None:
     try:
         os.dup2(nowhere, sys.stdout.fileno())
     except (OSError, ValueError, io.UnsupportedOperation):  # not a file of the system
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        # Open for as long as the process lasts, as the stream that it replaces was.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # not a path of a user
     finally:
         os.close(nowhere)

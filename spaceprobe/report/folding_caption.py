@@ -41,7 +41,7 @@ def _over(along: AlongAxis, predictor: str) -> str:
     apart = [state for state in STATE_LOOKS if along.is_over_seeds.get(state)]
     mixed = [state for state in STATE_LOOKS if along.is_over_seeds.get(state) is False]
     if not apart:
-        return "over networks that differ in more than their seed, so that there is no interval"
+        return "over networks that differ in more than their seed, and therefore without an interval"
     rows = along.aggregates[along.aggregates["state"].isin(apart)]
     if rows.groupby(["state", predictor]).size().max() < MIN_SEEDS:
         text = "over seeds, without intervals, which take three seeds"

@@ -140,7 +140,7 @@ def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list
     """Return the matrices of `find_matrices` where nothing but the number of heads is known.
 
     Raises:
-        ValueError: see there, or there is no attention for the heads.
+        ValueError: as there, or heads are given for a model without attention.
     """
     found = find_matrices(weights, Hints(heads=heads))
     if heads is not None and not found.has_attention:

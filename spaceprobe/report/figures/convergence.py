@@ -53,7 +53,7 @@ def _one_epoch(results: Results) -> str | None:
     """Return why three of the criteria have no course: each is noted at the end of an epoch."""
     if results.frames["lmd_convergence"]["epoch"].max() > 1:
         return None
-    return "after one epoch there is no course to draw; lmd_convergence.csv has the values"
+    return "one epoch makes no curve; lmd_convergence.csv has the values"
 
 
 def _caption(numbers: Numbers) -> Markup:

@@ -55,7 +55,7 @@ def architecture_lines(frames: Frames) -> list[str]:
     if any("(equal)" in line for line in lines):
         legend += ". (equal): no seed differs, which does not say how far the next would"
     if any(re.search(r"\(\d+ of \d+\)", line) for line in lines):
-        legend += ". (1 of 2): seeds with a value, which the mean is over; of one there is no deviation"
+        legend += ". (1 of 2): the mean is over so many seeds; a single one has no deviation"
     return [*lines, *fill(legend), *_why_flat(frames["runs"], frames["folding"])]
 
 
