@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spaceprobe.folding import ray
 from spaceprobe.folding.activations import read_activation
+from spaceprobe.folding.layerwise.convolution import convolve
 from spaceprobe.folding.layerwise.knots import Refinement, union
 from spaceprobe.folding.layerwise.polyline import BATCH, Polyline
 from spaceprobe.folding.layerwise.windows import POOLINGS, LargestOf, largest_of_two, over_dimensions
@@ -374,8 +375,10 @@ def weighted(
     is_batch_apart = input.rows.ndim > 1 if func is F.linear else input.rows.ndim == weight.ndim
     if not is_batch_apart:
         raise refusal(func, MIXES)
-    squares = func(input.sizes**2, weight**2, None if bias is None else bias**2, *args, **kwargs)
-    rows = func(input.rows, weight, bias, *args, **kwargs)
+    run = convolve if func in CONVOLUTIONS else func
+    squared = input.visit.squared
+    squares = run(input.sizes**2, squared(weight), None if bias is None else squared(bias), *args, **kwargs)
+    rows = run(input.rows, weight, bias, *args, **kwargs)
     return Polyline.of(rows, squares.sqrt(), input.knots, input.visit)
 
 
@@ -473,6 +476,7 @@ def named(names: str) -> set[Func]:
     return {func for name in names.split() for func in every_name(name)}
 
 
+CONVOLUTIONS = named("conv2d")
 MATRIX_PRODUCTS = named("matmul __matmul__ __rmatmul__ mm bmm mv")
 EXPANDS = named("expand expand_as broadcast_to")
 RESHAPES = named("view reshape view_as reshape_as ravel") | EXPANDS

@@ -40,6 +40,7 @@ class Visit:
         starts: the states just after the start of each path, for each kink of each activation.
         ends: the same just before its end.
         doubts: paths on which something is close to a tie.
+        squares: of weights, which every run of a network needs.
         last: of the last activation, z at the knots, how far rounding may bring it, and the knots.
     """
 
@@ -52,6 +53,7 @@ class Visit:
     starts: list[Bool[Tensor, "paths units"]] = field(default_factory=list)
     ends: list[Bool[Tensor, "paths units"]] = field(default_factory=list)
     doubts: list[Int64[Tensor, " doubts"]] = field(default_factory=list)
+    squares: dict[Tensor, Tensor] = field(default_factory=dict)
     last: tuple[Tensor, Tensor, Knots] = field(init=False)
 
     @property
@@ -101,6 +103,12 @@ class Visit:
             output, knots = activation.apply(refined.view(-1, *features)), refinement.knots
         sizes = output_sizes(activation, sizes.view(-1, *features))
         return Polyline.of(output.view(-1, *features), sizes, knots, self)
+
+    def squared(self, weight: Tensor) -> Tensor:
+        """Return the squares of a weight, computed once."""
+        if weight not in self.squares:
+            self.squares[weight] = weight**2
+        return self.squares[weight]
 
     def scale_row(self, knots: Knots) -> Int64[Tensor, " rows"]:
         """Return the row of a scale that belongs to each row of a quantity."""
@@ -247,7 +255,8 @@ def output_sizes(activation: Activation, sizes: Tensor) -> Tensor:
     slopes, levels = zip(*activation.pieces, strict=True)
     highest = max(abs(level) for level in (*levels, *activation.at_kinks))
     steepest = max(map(abs, slopes))
-    return steepest * sizes + highest
+    bounded: Tensor = steepest * sizes + highest
+    return bounded
 
 
 def jump(

@@ -6,7 +6,7 @@ not know of each other, so a path that crosses too many regions for the memory i
 meet at points of the path.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
@@ -68,6 +68,12 @@ class Parts:
         )
 
 
+def most_numbers(network: PreparedModule) -> int:
+    """Return how many numbers the largest tensor should have: more where there are more weights to read."""
+    num_weights = sum(weight.numel() for weight in network.body.parameters())
+    return max(MAX_NUMBERS[network.device.type], num_weights)
+
+
 def expected_numbers(network: PreparedModule, num_features: int) -> int:
     """Return how many numbers a path's largest tensor is expected to have; from shapes alone."""
     num_rows = 2 + FLIPS_PER_UNIT * sum(network.num_units)
@@ -76,7 +82,7 @@ def expected_numbers(network: PreparedModule, num_features: int) -> int:
 
 def paths_per_batch(network: PreparedModule, num_features: int) -> int:
     """Return how many paths are walked at a time; from shapes alone, so that results repeat."""
-    return max(1, MAX_NUMBERS[network.device.type] // expected_numbers(network, num_features))
+    return max(1, most_numbers(network) // expected_numbers(network, num_features))
 
 
 @torch.no_grad()
@@ -94,36 +100,20 @@ def walk_layers(network: PreparedModule, a: EndValues, b: EndValues, tolerance: 
     """
     num_paths = len(a.value)
     expected = expected_numbers(network, a.value[0].numel())
-    count = max(1, expected // MAX_NUMBERS[network.device.type]) if num_paths == 1 else 1
+    count = max(1, expected // most_numbers(network)) if num_paths == 1 else 1
     parts = Parts.of_paths(num_paths, count, network.device)
     size = 1 if count > 1 else num_paths
+    walk = Walk(network, a, b, tolerance)
     seen = [
         part
         for first in range(0, len(parts.path), size)
-        for part in walk_parts(network, a, b, parts.take(slice(first, first + size)), tolerance)
+        for part in walk.parts(parts.take(slice(first, first + size)))
     ]
     num_violations = torch.zeros(num_paths, dtype=torch.int64, device=network.device)
     for part in seen:
         num_violations.index_add_(0, part.parts.path, part.is_wrong.long())
     seams = [flips_between(first, second) for first, second in pairwise(seen)]
     return history(Flips.join([*(part.flips for part in seen), *seams]), num_paths, num_violations)
-
-
-def flips_between(first: "Seen", second: "Seen") -> Flips:
-    """Return the flips at the point where one part of a path ends and the next begins."""
-    path, t = second.parts.path[:1], second.parts.begin[:1]
-    if int(first.parts.path[-1]) != int(path):
-        return first.flips.take(slice(0, 0))
-    before, after = first.end[-1], second.start[0]
-    unit = (before != after).nonzero().squeeze(1)
-    return Flips(
-        path.expand(len(unit)),
-        t.expand(len(unit)),
-        t.new_zeros(len(unit)),
-        unit,
-        before[unit].long(),
-        after[unit].long(),
-    )
 
 
 @dataclass(frozen=True)
@@ -160,69 +150,100 @@ class Seen:
         )
 
 
-def walk_parts(
-    network: PreparedModule,
-    a: EndValues,
-    b: EndValues,
-    parts: Parts,
-    tolerance: float,
-    is_careful: bool = False,
-) -> list[Seen]:
-    """Return what is seen on parts of paths, in order; where they are too long, in smaller parts.
+@dataclass(frozen=True)
+class Walk:
+    """A network and the ends of a batch of paths.
 
-    Parts on which something is close to a tie are walked again, carefully.
+    Attributes:
+        network: piecewise linear.
+        a: starts.
+        b: ends, as many.
+        tolerance: see `walk_layers`.
+        squares: of the network's weights, filled as they are met.
     """
-    try:
-        seen = walk_together(network, a, b, parts, tolerance, is_careful)
-    except TooManyRows:
-        if len(parts.path) == 1:
-            parts = parts.halves()
-        half = len(parts.path) // 2
-        some = (parts.take(slice(None, half)), parts.take(slice(half, None)))
-        return [seen for part in some for seen in walk_parts(network, a, b, part, tolerance, is_careful)]
-    if is_careful or not bool(seen.is_doubtful.any()):
-        return [seen]
-    again = walk_parts(network, a, b, parts.take(seen.is_doubtful), tolerance, is_careful=True)
-    return again if bool(seen.is_doubtful.all()) else [seen.take(~seen.is_doubtful), *again]
+
+    network: PreparedModule
+    a: EndValues
+    b: EndValues
+    tolerance: float
+    squares: dict[Tensor, Tensor] = field(default_factory=dict)
+
+    def parts(self, parts: Parts, is_careful: bool = False) -> list[Seen]:
+        """Return what is seen on parts of paths, in order; where they are too long, in smaller parts.
+
+        Parts on which something is close to a tie are walked again, carefully.
+        """
+        try:
+            seen = self.together(parts, is_careful)
+        except TooManyRows:
+            if len(parts.path) == 1:
+                parts = parts.halves()
+            half = len(parts.path) // 2
+            some = (parts.take(slice(None, half)), parts.take(slice(half, None)))
+            return [seen for part in some for seen in self.parts(part, is_careful)]
+        if is_careful or not bool(seen.is_doubtful.any()):
+            return [seen]
+        again = self.parts(parts.take(seen.is_doubtful), is_careful=True)
+        return again if bool(seen.is_doubtful.all()) else [seen.take(~seen.is_doubtful), *again]
+
+    def together(self, parts: Parts, is_careful: bool) -> Seen:
+        """Return what is seen on parts of paths in one run of the network.
+
+        Raises:
+            TooManyRows: if that needs more memory than is allowed.
+        """
+        network, path, num_parts = self.network, parts.path, len(parts.path)
+        start, end = self.a.value[path], self.b.value[path]
+
+        def point(share: float) -> Tensor:
+            t = torch.lerp(parts.begin, parts.end, share)
+            return torch.lerp(start, end, column(t, start))
+
+        sizes = (self.a.scale + self.b.scale)[path]
+        rows = torch.stack([point(0.0), point(1.0)], dim=1).flatten(0, 1)
+        visit = Visit(
+            self.tolerance,
+            len(network.num_units),
+            is_careful,
+            max_numbers=MAX_ROOM * most_numbers(network),
+            squares=self.squares,
+        )
+        knots = Knots.of_ends(num_parts, rows.device)
+        run(network, Polyline.of(rows, sizes.repeat_interleave(2, 0) if is_careful else sizes, knots, visit))
+        probe = Probe(self.tolerance, len(network.num_units), squares=self.squares)
+        run(network, Polyline.of(point(LOOK_AT), sizes, Knots.of_points(num_parts, rows.device), probe))
+        flips = Flips.join(visit.flips)
+        is_doubtful = torch.zeros(num_parts, dtype=torch.bool, device=rows.device)
+        for doubts in (*visit.doubts, close_items(flips.path, flips.t, flips.slack)):
+            is_doubtful[doubts] = True
+        length = parts.end - parts.begin
+        return Seen(
+            parts=parts,
+            flips=replace(
+                flips,
+                path=path[flips.path],
+                t=parts.begin[flips.path] + flips.t * length[flips.path],
+                slack=flips.slack * length[flips.path],
+            ),
+            start=torch.cat(visit.starts, dim=1),
+            end=torch.cat(visit.ends, dim=1),
+            is_wrong=visit.disagrees(probe, LOOK_AT),
+            is_doubtful=is_doubtful,
+        )
 
 
-def walk_together(
-    network: PreparedModule, a: EndValues, b: EndValues, parts: Parts, tolerance: float, is_careful: bool
-) -> Seen:
-    """Return what is seen on parts of paths in one run of the network.
-
-    Raises:
-        TooManyRows: if that needs more memory than is allowed.
-    """
-    path, num_parts = parts.path, len(parts.path)
-    start, end = a.value[path], b.value[path]
-
-    def point(share: float) -> Tensor:
-        t = torch.lerp(parts.begin, parts.end, share)
-        return torch.lerp(start, end, column(t, start))
-
-    sizes = (a.scale + b.scale)[path]
-    rows = torch.stack([point(0.0), point(1.0)], dim=1).flatten(0, 1)
-    visit = Visit(tolerance, len(network.num_units), is_careful, MAX_ROOM * MAX_NUMBERS[network.device.type])
-    knots = Knots.of_ends(num_parts, rows.device)
-    run(network, Polyline.of(rows, sizes.repeat_interleave(2, 0) if is_careful else sizes, knots, visit))
-    probe = Probe(tolerance, len(network.num_units))
-    run(network, Polyline.of(point(LOOK_AT), sizes, Knots.of_points(num_parts, rows.device), probe))
-    flips = Flips.join(visit.flips)
-    is_doubtful = torch.zeros(num_parts, dtype=torch.bool, device=rows.device)
-    for doubts in (*visit.doubts, close_items(flips.path, flips.t, flips.slack)):
-        is_doubtful[doubts] = True
-    length = parts.end - parts.begin
-    return Seen(
-        parts=parts,
-        flips=replace(
-            flips,
-            path=path[flips.path],
-            t=parts.begin[flips.path] + flips.t * length[flips.path],
-            slack=flips.slack * length[flips.path],
-        ),
-        start=torch.cat(visit.starts, dim=1),
-        end=torch.cat(visit.ends, dim=1),
-        is_wrong=visit.disagrees(probe, LOOK_AT),
-        is_doubtful=is_doubtful,
+def flips_between(first: Seen, second: Seen) -> Flips:
+    """Return the flips at the point where one part of a path ends and the next begins."""
+    path, t = second.parts.path[:1], second.parts.begin[:1]
+    if int(first.parts.path[-1]) != int(path):
+        return first.flips.take(slice(0, 0))
+    before, after = first.end[-1], second.start[0]
+    unit = (before != after).nonzero().squeeze(1)
+    return Flips(
+        path=path.expand(len(unit)),
+        t=t.expand(len(unit)),
+        slack=t.new_zeros(len(unit)),
+        unit=unit,
+        before=before[unit].long(),
+        after=after[unit].long(),
     )
