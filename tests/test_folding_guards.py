@@ -46,17 +46,34 @@ def test_arguments(arguments, message):
     ("network", "message"),
     [
         (nn.Sequential(nn.Linear(3, 2)), "ran no ReLU"),
-        (nn.Sequential(nn.Linear(3, 2), nn.GELU()), "ran no ReLU"),
         (nn.Sequential(nn.Dropout(), nn.ReLU()).train(), r"'0' \(Dropout\) is in training mode.*eval\(\)"),
         (nn.BatchNorm1d(3).train(), r"'BatchNorm1d' \(BatchNorm1d\) is in training mode"),
-        (Apply(lambda x: torch.relu(x.T)), r"a ReLU got a tensor of shape \(3, 2\) for a batch of 2"),
-        (Apply(lambda x: torch.relu(x) if len(x) == 2 else x), "ran other ReLUs than on its first input"),
+        (
+            Apply(lambda x: torch.relu(x.T)),
+            r"a(n activation| ReLU) got a tensor of shape \(3, 2\) for a batch of 2",
+        ),
+        (
+            Apply(lambda x: torch.relu(x) if len(x) == 2 else x),
+            "ran other (ReLUs|activations) than on its first input",
+        ),
     ],
 )
 @pytest.mark.parametrize("method", ["sampled", "jvp"])
 def test_networks(network, message, method):
     with pytest.raises(ValueError, match=message):
         walk_paths(network, torch.zeros(5, 3), torch.zeros(5, 3), method=method)
+
+
+def test_a_network_whose_only_activation_is_smooth_is_sampled_not_walked():
+    network = nn.Sequential(nn.Linear(3, 2), nn.GELU())
+    with pytest.raises(ValueError, match="ran no ReLU"):
+        walk_paths(network, A, A, method="jvp")
+    with pytest.raises(TypeError, match=r"module '1': torch\.nn\.functional\.gelu is not known"):
+        walk_paths(network, A, A)
+    ends = torch.tensor([[-1.0, 1.0]]), torch.tensor([[1.0, 3.0]])
+    folding = walk_paths(nn.Sequential(nn.GELU(), nn.Hardtanh()), *ends, method="sampled")
+    # One unit changes its sign at the GELU, the other passes Hardtanh's upper kink: gelu(1) < 1 < gelu(3).
+    assert folding.length[0] == 2
 
 
 def test_weights_that_are_not_finite():

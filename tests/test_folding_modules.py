@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from spaceprobe.folding import walk_paths
 from spaceprobe.folding.layers import mlp_layers
 from spaceprobe.folding.measure import hamming_distance
-from spaceprobe.folding.prepared_module import PreparedModule, prepare
+from spaceprobe.folding.prepared_module import PreparedModule, count_relu_units, prepare
 from spaceprobe.folding.ray import Ray
 from spaceprobe.folding.relus import empty_patterns
 
@@ -63,7 +63,7 @@ def test_every_relu_counts_under_every_name(name, method):
 
 
 def prepared(*steps: nn.Module, shape: tuple[int, ...] = (3,)) -> PreparedModule:
-    return prepare(nn.Sequential(*steps), torch.zeros(1, *shape), CPU)
+    return prepare(nn.Sequential(*steps), torch.zeros(1, *shape), CPU, count_relu_units)
 
 
 def test_the_head_is_what_is_affine_before_the_first_relu():
@@ -88,7 +88,7 @@ def test_a_module_with_a_hook_or_a_forward_of_its_own_is_not_taken_apart():
             return super().forward(super().forward(x))
 
     network = Twice(nn.Linear(3, 3), nn.ReLU())
-    assert prepare(network, torch.zeros(1, 3), CPU).num_units == (3, 3)
+    assert prepare(network, torch.zeros(1, 3), CPU, count_relu_units).num_units == (3, 3)
     assert mlp_layers(network, 2) is None
 
 

@@ -14,7 +14,14 @@ from spaceprobe.folding.guards import check_device
 from spaceprobe.folding.jvp_walk import TooManyRegions, paths_per_batch, walk_regions
 from spaceprobe.folding.measure import History, fold_history
 from spaceprobe.folding.options import Engine
-from spaceprobe.folding.prepared_module import EndValues, PreparedModule, prepare
+from spaceprobe.folding.prepared_module import (
+    CountUnits,
+    EndValues,
+    PreparedModule,
+    count_bits,
+    count_relu_units,
+    prepare,
+)
 from spaceprobe.folding.sampled import points_per_block, sample_paths
 
 
@@ -54,6 +61,10 @@ class BlockWalker:
         return join([self.fold(a.take(part), b.take(part)) for part in (first, second)])
 
 
+COUNTS: dict[Engine, CountUnits] = {"layerwise": layerwise.count_bits, "sampled": count_bits}
+"""Which units an engine counts, where they are not those of ReLUs."""
+
+
 def make_walker(
     module: nn.Module,
     example: Tensor,
@@ -66,7 +77,7 @@ def make_walker(
     device = check_device(device)
     # Without images there is still a shape.
     example = example[:1] if len(example) else example.new_zeros((1, *example.shape[1:]))
-    network = prepare(module, example, device, layerwise.count_bits if engine == "layerwise" else None)
+    network = prepare(module, example, device, COUNTS.get(engine, count_relu_units))
     num_features = network.ends(example).value[0].numel()
     if engine == "layerwise":
         block_size = layerwise.paths_per_batch(network, num_features)

@@ -37,8 +37,8 @@ def walk_paths(
     bends, under whichever name it is called, and nothing else. Results are those of float64.
 
     Args:
-        network: for ``sampled`` any module with ReLUs, else a piecewise-linear one (docs/definitions.md,
-            "Activations").
+        network: for ``sampled`` any module with activations, else a piecewise-linear one
+            (docs/definitions.md, "Activations").
         a: starts, of shape ``(num_paths, *input shape)``.
         b: ends, of the same shape.
         method: ``exact`` sees every linear region that the open segment crosses; ``sampled`` sees

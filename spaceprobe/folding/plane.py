@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor, nn
 
 from spaceprobe.folding.guards import check_device, check_images, check_same_shape
-from spaceprobe.folding.prepared_module import PreparedModule, prepare
+from spaceprobe.folding.prepared_module import PreparedModule, count_bits, prepare
 from spaceprobe.folding.sampled import points_per_block
 
 
@@ -44,7 +44,7 @@ def see_plane(
     """Return the linear regions on the points corner + h (right - corner) + v (up - corner).
 
     Args:
-        network: any module with ReLUs, as `walk_paths` takes it.
+        network: any module with activations, as `walk_paths` samples it.
         corner: the point at (0, 0), of the input's shape.
         right: the point at (1, 0).
         up: the point at (0, 1).
@@ -54,7 +54,7 @@ def see_plane(
 
     Raises:
         ValueError: the points are not inputs of the network, have several shapes or are not finite; the grid
-            is empty; the network has no ReLU, or is random.
+            is empty; the network has no activation, or is random.
     """
     check_same_shape(("corner", "right"), corner.shape, right.shape)
     check_same_shape(("corner", "up"), corner.shape, up.shape)
@@ -64,7 +64,7 @@ def see_plane(
         raise ValueError(
             f"the grid has {horizontal.size} columns and {vertical.size} rows: expected at least one of each"
         )
-    prepared = prepare(network, corners, check_device(device))
+    prepared = prepare(network, corners, check_device(device), count_bits)
     origin, *others = prepared.ends(corners).value
     spans = torch.stack([other - origin for other in others]).flatten(1)
     grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1).reshape(-1, 2)

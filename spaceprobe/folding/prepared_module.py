@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
+from spaceprobe.folding.activations import Activation
 from spaceprobe.folding.guards import check_network
 from spaceprobe.folding.layers import flat_sequence, has_hooks
 from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
 from spaceprobe.folding.relus import Relus, empty_patterns, unit_columns
+from spaceprobe.folding.tracked import Tracked, tracking
 
 AFFINE_MODULES = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d,
@@ -110,14 +112,29 @@ class PreparedModule:
     def patterns(self, inputs: Float64[Tensor, "points *features"]) -> Bool[Tensor, "points padded"]:
         """Return the activation patterns at inputs of the body, as `empty_patterns` holds them."""
         patterns = empty_patterns(len(inputs), self.num_units, self.device)
+        columns = unit_columns(self.num_units)
 
-        def look(z: Tensor, units: slice) -> None:
-            torch.gt(z.flatten(1), 0, out=patterns[:, units])
+        def look(z: Tensor, activation: Activation) -> None:
+            units = columns.pop(0)
+            kinks = activation.kinks
+            if z.ndim < 2 or z.shape[1:].numel() * len(kinks) != units.stop - units.start:
+                raise ValueError(OTHER_ACTIVATIONS)
+            for kink, bits in zip(kinks, patterns[:, units].chunk(len(kinks), dim=1), strict=True):
+                torch.gt(z, kink, out=bits.view(z.shape))
+            if not columns:
+                raise LastRelu
 
-        self.run(inputs, look, lambda z, _: z.clamp_min(0))
-        return patterns
+        try:
+            with tracking(look):
+                self.body(inputs.as_subclass(Tracked))
+        except LastRelu:
+            return patterns
+        raise ValueError(OTHER_ACTIVATIONS)
 
 
+OTHER_ACTIVATIONS = (
+    "the network ran other activations than on its first input; folding needs the same units for every input"
+)
 OTHER_RELUS = (
     "the network ran other ReLUs than on its first input; folding needs the same units for every input"
 )
@@ -131,16 +148,14 @@ CountUnits = Callable[[nn.Module, Tensor], tuple[int, ...]]
 """From the body of a network and inputs of it to the number of units of each activation that counts."""
 
 
-def prepare(
-    module: nn.Module, example: Tensor, device: torch.device, count: CountUnits | None = None
-) -> PreparedModule:
+def prepare(module: nn.Module, example: Tensor, device: torch.device, count: CountUnits) -> PreparedModule:
     """Return a module ready to be walked; the module itself is left as it is.
 
     Args:
         module: any module; it is copied, put into evaluation mode and cast to float64, exactly.
         example: images of the shape that will be walked; at least one.
         device: where to walk.
-        count: which units count; None for those of ReLUs.
+        count: which units count.
 
     Raises:
         ValueError: see `check_network`; if the module has no such units, or does not take such images.
@@ -155,7 +170,7 @@ def prepare(
     with torch.no_grad():
         inputs = head(inputs)
         try:
-            num_units = (count or count_relu_units)(body, inputs)
+            num_units = count(body, inputs)
         except NotPiecewiseLinear as error:
             raise place.refuse(error) from error
         except RuntimeError as error:
@@ -203,13 +218,32 @@ def count_relu_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
         raise ValueError(
             "the network ran no ReLU (nn.ReLU, torch.relu, Tensor.relu), so it has no activation patterns"
         )
+    check_batch_first("a ReLU", shapes, len(inputs))
+    return tuple(shape[1:].numel() for shape in shapes)
+
+
+def count_bits(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
+    """Return the number of bits of each activation, smooth ones included."""
+    met: list[tuple[torch.Size, int]] = []
+    with tracking(lambda z, activation: met.append((z.shape, len(activation.kinks)))):
+        body(inputs.as_subclass(Tracked))
+    if not met:
+        raise ValueError(
+            "the network ran no ReLU and no other activation whose units count (docs/definitions.md, "
+            "Activations), so it has no activation patterns"
+        )
+    check_batch_first("an activation", [shape for shape, _ in met], len(inputs))
+    return tuple(shape[1:].numel() * num_kinks for shape, num_kinks in met)
+
+
+def check_batch_first(name: str, shapes: list[torch.Size], num_inputs: int) -> None:
+    """Raise ValueError unless the first dimension of all shapes is that of the inputs."""
     for shape in shapes:
-        if len(shape) < 2 or shape[0] != len(inputs):
+        if len(shape) < 2 or shape[0] != num_inputs:
             raise ValueError(
-                f"a ReLU got a tensor of shape {tuple(shape)} for a batch of {len(inputs)} inputs: "
+                f"{name} got a tensor of shape {tuple(shape)} for a batch of {num_inputs} inputs: "
                 "the first dimension must stay the batch"
             )
-    return tuple(shape[1:].numel() for shape in shapes)
 
 
 def wrong_shape(inputs: Tensor, error: Exception) -> ValueError:

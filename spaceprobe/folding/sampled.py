@@ -1,4 +1,4 @@
-"""Engine 1: a path read at evenly spaced points, as the folding paper does; any module with ReLUs."""
+"""Engine 1: a path read at evenly spaced points, as the folding paper does; any module with activations."""
 
 import torch
 from jaxtyping import Float64

@@ -11,7 +11,7 @@ from spaceprobe.folding.layerwise.bends import Crossings, Look, look
 from spaceprobe.folding.layerwise.knots import Knots, Refinement, close_items, insert, merge_close, split_all
 from spaceprobe.folding.layerwise.polyline import Polyline
 from spaceprobe.folding.layerwise.steps import Flips
-from spaceprobe.folding.prepared_module import PreparedModule
+from spaceprobe.folding.prepared_module import OTHER_ACTIVATIONS, PreparedModule
 from spaceprobe.folding.ray import NotPiecewiseLinear
 
 ROOM = 8
@@ -206,11 +206,6 @@ def run(network: PreparedModule, line: Polyline) -> None:
     except NotPiecewiseLinear as error:
         raise network.place.refuse(error) from error
     raise ValueError(OTHER_ACTIVATIONS)
-
-
-OTHER_ACTIVATIONS = (
-    "the network ran other activations than on its first input; folding needs the same units for every input"
-)
 
 
 def count_bits(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:

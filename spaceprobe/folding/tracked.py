@@ -1,0 +1,57 @@
+"""The activations of any module at points: a tensor that tells of each activation it comes to.
+
+It goes through every function of torch as any tensor does, and what comes out is tracked as well.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import local
+from typing import Any
+
+from torch import Tensor
+
+from spaceprobe.folding.activations import Activation, read_activation, read_smooth
+
+Visit = Callable[[Tensor, Activation], None]
+
+
+class _Current(local):
+    visit: Visit | None = None
+
+
+_current = _Current()
+
+
+class Tracked(Tensor):
+    """A tensor that depends on the input of a network."""
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Tell of an activation, then run the function as it is."""
+        kwargs = kwargs or {}
+        activation = read_activation(func, args, kwargs) or read_smooth(func, args, kwargs)
+        if activation is not None and _current.visit is not None:
+            z = next(x for x in (*args, *kwargs.values()) if isinstance(x, Tracked))
+            visit, _current.visit = _current.visit, None
+            try:
+                visit(z.as_subclass(Tensor), activation)
+            finally:
+                _current.visit = visit
+        untyped: Any = super()  # torch declares no types here
+        return untyped.__torch_function__(func, types, args, kwargs)
+
+
+@contextmanager
+def tracking(visit: Visit) -> Iterator[None]:
+    """Tell of the activations that tracked tensors come to, with the pre-activation of each."""
+    before, _current.visit = _current.visit, visit
+    try:
+        yield
+    finally:
+        _current.visit = before
