@@ -9,7 +9,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812, the name that every torch user knows
 from torch import Tensor, nn
 
-from spaceprobe.folding import PathFolding, engine_for, trace_path, walk_paths
+from spaceprobe.folding import (
+    PathFolding,
+    UncountedUnits,
+    engine_for,
+    passed_over,
+    trace_path,
+    walk_paths,
+)
 from spaceprobe.folding.layerwise import walk
 from tests.degenerate_networks import KINDS, cases_of
 from tests.piecewise_networks import BENDS, drawn_networks
@@ -87,6 +94,23 @@ def test_equals_the_kernel_on_an_mlp_and_the_jvp_walk_on_a_cnn():
     folding = walk_paths(network, a, b, method="layerwise")
     assert_same(folding, walk_paths(network, a, b, method="jvp"))
     assert folding.length.min() > 100
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::spaceprobe.folding.UncountedUnits")
+
+
+def test_what_is_not_counted_is_named():
+    network = nn.Sequential(
+        *(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(2, 2, 1), nn.ReLU(), nn.Softmax(1))
+    )
+    ends = torch.zeros(2, 1, 1, 6, 6)
+    with pytest.warns(UncountedUnits, match=r"not what these choose: max_pool2d in '2'$"):
+        walk_paths(network, *ends)
+    assert passed_over(network, ends[0]) == ("max_pool2d in '2'",)
+    assert passed_over(nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3), nn.GELU()), torch.zeros(1, 3)) == (
+        "layer_norm in '1'",
+    )
+    assert passed_over(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), torch.zeros(1, 3)) == ()
 
 
 class Block(nn.Module):

@@ -4,8 +4,9 @@ Patterns, length, reach and χ are defined in `spaceprobe.folding.measure`, afte
 Neural Networks" (arXiv 2502.09954).
 """
 
+from spaceprobe.folding.block_walker import UncountedUnits
 from spaceprobe.folding.counts import CountedFolding, FoldingCounts, PathFolding, PathTrace
-from spaceprobe.folding.engine import engine_for, fold_grid, fold_matched, trace_path, walk_paths
+from spaceprobe.folding.engine import engine_for, fold_grid, fold_matched, passed_over, trace_path, walk_paths
 from spaceprobe.folding.measure import space_folding
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, Engine, Method, Precision
 
@@ -18,9 +19,11 @@ __all__ = [
     "PathFolding",
     "PathTrace",
     "Precision",
+    "UncountedUnits",
     "engine_for",
     "fold_grid",
     "fold_matched",
+    "passed_over",
     "space_folding",
     "trace_path",
     "walk_paths",

@@ -14,6 +14,7 @@ from spaceprobe.folding.layers import Layer, mlp_layers
 from spaceprobe.folding.measure import space_folding
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, Engine, Method, Precision, check_options
 from spaceprobe.folding.path_counter import TwoWayCounter
+from spaceprobe.folding.prepared_module import count_bits, prepare
 
 MATCHED_BLOCK = 1 << 14
 """Chosen: matched paths that are walked between two reports of progress."""
@@ -278,6 +279,21 @@ def walking(network: nn.Module, images: Tensor, method: Method) -> Engine:
     if method != "exact":
         return method
     return "layerwise" if mlp_layers(network, images.ndim) is None else "jvp"
+
+
+def passed_over(network: nn.Module, images: Tensor) -> tuple[str, ...]:
+    """Return the functions of a network that are neither affine nor counted, each with its module.
+
+    Args:
+        network: see `walk_paths`.
+        images: of shape ``(num_images, *input shape)``; at least one.
+
+    Raises:
+        ValueError: see `walk_paths`.
+    """
+    if mlp_layers(network, images.ndim) is not None:
+        return ()
+    return prepare(network, images, torch.device("cpu"), count_bits).passed_over
 
 
 def mlp_for_kernel(

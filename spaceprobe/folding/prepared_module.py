@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spaceprobe.folding.activations import Activation
 from spaceprobe.folding.guards import check_network
 from spaceprobe.folding.layers import flat_sequence, has_hooks
-from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
+from spaceprobe.folding.ray import NotPiecewiseLinear, Ray, function_name
 from spaceprobe.folding.relus import Relus, empty_patterns, unit_columns
 from spaceprobe.folding.tracked import Tracked, tracking
 
@@ -58,6 +58,7 @@ class PreparedModule:
         num_units: units of each activation that counts, in the order in which they run.
         device: where it is.
         place: where in it a run is.
+        passed_over: functions that are neither affine nor counted (`functions_passed_over`).
     """
 
     head: nn.Module
@@ -65,6 +66,7 @@ class PreparedModule:
     num_units: tuple[int, ...]
     device: torch.device
     place: "Place"
+    passed_over: tuple[str, ...]
 
     @torch.no_grad()
     def ends(self, images: Tensor) -> EndValues:
@@ -175,7 +177,29 @@ def prepare(module: nn.Module, example: Tensor, device: torch.device, count: Cou
             raise place.refuse(error) from error
         except RuntimeError as error:
             raise wrong_shape(inputs, error) from error
-    return PreparedModule(head, body, num_units, device, place)
+        passed_over = functions_passed_over(body, inputs, place)
+    return PreparedModule(head, body, num_units, device, place, passed_over)
+
+
+def functions_passed_over(body: nn.Module, inputs: Tensor, place: "Place") -> tuple[str, ...]:
+    """Return the functions before the last activation that may choose between inputs and have no bits.
+
+    Each with the module that calls it: max-pooling, a softmax, a normalisation over features.
+    """
+    met: list[str] = []
+    num_counted = 0
+
+    def visit(_z: Tensor, _activation: Activation) -> None:
+        nonlocal num_counted
+        num_counted = len(met)
+
+    def pass_over(func: Callable[..., Any]) -> None:
+        name = function_name(func).rpartition(".")[2]
+        met.append(f"{name} in {place.module!r}" if place.module else name)
+
+    with tracking(visit, pass_over):
+        body(inputs.as_subclass(Tracked))
+    return tuple(dict.fromkeys(met[:num_counted]))
 
 
 @dataclass
@@ -224,6 +248,17 @@ def count_relu_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
 
 def count_bits(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
     """Return the number of bits of each activation, smooth ones included."""
+    met = activations_met(body, inputs)
+    check_batch_first("an activation", [shape for shape, _ in met], len(inputs))
+    return tuple(shape[1:].numel() * num_kinks for shape, num_kinks in met)
+
+
+def activations_met(body: nn.Module, inputs: Tensor) -> list[tuple[torch.Size, int]]:
+    """Return the shape of what each activation is given, and how many kinks it has, smooth ones included.
+
+    Raises:
+        ValueError: if there is none.
+    """
     met: list[tuple[torch.Size, int]] = []
     with tracking(lambda z, activation: met.append((z.shape, len(activation.kinks)))):
         body(inputs.as_subclass(Tracked))
@@ -232,8 +267,7 @@ def count_bits(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
             "the network ran no ReLU and no other activation whose units count (docs/definitions.md, "
             "Activations), so it has no activation patterns"
         )
-    check_batch_first("an activation", [shape for shape, _ in met], len(inputs))
-    return tuple(shape[1:].numel() * num_kinks for shape, num_kinks in met)
+    return met
 
 
 def check_batch_first(name: str, shapes: list[torch.Size], num_inputs: int) -> None:

@@ -72,10 +72,15 @@ class NotPiecewiseLinear(Exception):  # noqa: N818 - the public error is a TypeE
 
 def refusal(func: Callable[..., Any], why: str = "is not known to be piecewise affine") -> NotPiecewiseLinear:
     """Return the error for a function through which no exact path can be walked."""
-    name = resolve_name(func) or getattr(func, "__name__", repr(func))
     return NotPiecewiseLinear(
-        f'{name} {why}, so the linear regions of this network cannot be walked exactly: use method="sampled"'
+        f"{function_name(func)} {why}, so the linear regions of this network cannot be walked exactly: "
+        'use method="sampled"'
     )
+
+
+def function_name(func: Callable[..., Any]) -> str:
+    """Return the name of a function of torch."""
+    return str(resolve_name(func) or getattr(func, "__name__", repr(func)))
 
 
 def substitute(argument: Any, part: Callable[[Any], Any]) -> Any:

@@ -11,7 +11,8 @@ from spaceprobe.folding.layerwise.bends import Crossings, Look, look
 from spaceprobe.folding.layerwise.knots import Knots, Refinement, close_items, insert, merge_close, split_all
 from spaceprobe.folding.layerwise.polyline import Polyline
 from spaceprobe.folding.layerwise.steps import Flips
-from spaceprobe.folding.prepared_module import OTHER_ACTIVATIONS, PreparedModule
+from spaceprobe.folding.options import DEFAULT_TOLERANCE
+from spaceprobe.folding.prepared_module import OTHER_ACTIVATIONS, PreparedModule, activations_met
 from spaceprobe.folding.ray import NotPiecewiseLinear
 
 ROOM = 8
@@ -217,17 +218,15 @@ def count_bits(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
 
     Raises:
         ValueError: if it runs none.
-        NotPiecewiseLinear: if it runs a function that no polyline goes through.
+        NotPiecewiseLinear: if it runs a function that no polyline goes through before its last activation.
     """
     point = inputs[:1]
-    probe = Probe(tolerance=0.0)
-    body(Polyline.of(point, point.abs(), Knots.of_points(1, point.device), probe))
-    if not probe.bits:
-        raise ValueError(
-            "the network ran no piecewise-affine activation (docs/definitions.md, Activations), so it has no "
-            "activation patterns"
-        )
-    return tuple(shape.numel() * num_kinks for shape, num_kinks in probe.bits)
+    probe = Probe(DEFAULT_TOLERANCE, len(activations_met(body, inputs)))
+    try:
+        body(Polyline.of(point, point.abs(), Knots.of_points(1, point.device), probe))
+    except LastActivation:
+        return tuple(shape.numel() * num_kinks for shape, num_kinks in probe.bits)
+    raise ValueError(OTHER_ACTIVATIONS)
 
 
 def per_unit(kink: Constant, rows: Tensor) -> Tensor | float:

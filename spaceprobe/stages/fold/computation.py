@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -22,7 +23,15 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     del write_file
     import torch
 
-    from spaceprobe.folding import CountedFolding, engine_for, fold_grid, fold_matched, walk_paths
+    from spaceprobe.folding import (
+        CountedFolding,
+        UncountedUnits,
+        engine_for,
+        fold_grid,
+        fold_matched,
+        passed_over,
+        walk_paths,
+    )
     from spaceprobe.stages.fold.detail import sample_detail
     from spaceprobe.stages.train.networks import load_data, load_network
 
@@ -58,7 +67,9 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
             )
             logger.info("epoch %s: the %s engine walks paths, on %s", epoch, engine, device)
             targets = None if ends.targets is None else ends.targets.values
-            folding = fold(network, ends.sources.values, targets, progress=advance, **way)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UncountedUnits)  # the column says it
+                folding = fold(network, ends.sources.values, targets, progress=advance, **way)
             detail = {}
             if settings.detail:
                 walk = partial(walk_paths, network, **way)
@@ -68,6 +79,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 "method": settings.method,
                 "device": device,
                 "engine": engine,
+                "not_counted": "; ".join(passed_over(network, ends.sources.values)) or None,
                 # Among the sources themselves one walk is two directed paths of the same counts.
                 "num_walks": folding.num_paths // (2 if ends.targets is None else 1),
                 "num_violations": folding.num_violations,

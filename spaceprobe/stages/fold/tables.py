@@ -75,6 +75,11 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
                     "what walked them: kernel, layerwise, jvp or sampled; empty where an older version did",
                     rerun_rtol=math.inf,
                 ),
+                Column(
+                    "not_counted",
+                    "text",
+                    "functions that are neither affine nor counted, each with its module; empty for none",
+                ),
                 Column("num_walks", "integer", "number of walks, each read from both ends"),
                 Column("num_violations", "integer", "linear regions that failed the region check"),
             ),
@@ -135,7 +140,7 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
     for part, content in parts:
         epoch, counts = part.key["epoch"], StoredCounts.from_arrays(content.arrays)
         directions = source.directions(part.key)
-        checks = {"engine": None, **content.record}
+        checks = {"engine": None, "not_counted": None, **content.record}
         rows[tables.checks.name].append({"epoch": epoch, **directions[0].key, **checks})
         for number, direction in enumerate(directions):
             if not source.is_asked(direction, sections, num_classes):
