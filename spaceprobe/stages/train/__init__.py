@@ -2,7 +2,7 @@
 
 from spaceprobe.stages.stage import RunStage
 from spaceprobe.stages.train.computation import compute
-from spaceprobe.stages.train.parts import label, plan, sources
+from spaceprobe.stages.train.parts import check, label, plan, sources
 from spaceprobe.stages.train.settings import DataSettings, NetworkSettings, TrainingSettings
 from spaceprobe.stages.train.summary import present
 from spaceprobe.stages.train.tables import TABLES, tabulate, tabulate_failed
@@ -16,6 +16,7 @@ STAGE = RunStage(
     needs=(),
     unit="epoch",
     label=label,
+    check=check,
     plan=plan,
     compute=compute,
     tabulate=tabulate,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from spaceprobe.data.sets import DATASETS
+from spaceprobe.networks.entry import NetworkEntry
 from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import NOT_IN_KEY, AlsoCalled, ChoosesCode, Flag, Sections, Settings
 
@@ -28,6 +29,12 @@ else:  # of a registry, so that a new entry is a choice without a word here
 
 _SOME_DATASETS = {name for entry in DATASETS.values() for name in entry.settings}
 """Settings that concern some datasets only."""
+
+_SOME_NETWORKS = {name for entry in NETWORKS.values() for name in entry.settings}
+"""Settings that concern some kinds of networks only."""
+
+_FIRST_OF_NETWORK = {"model", "architecture", "activation"}
+"""The settings of networks that are in the key of every training."""
 
 
 class DataSettings(Settings):
@@ -106,11 +113,63 @@ class NetworkSettings(Settings):
         BeforeValidator(_as_text),
         AfterValidator(parse_architecture),
         AlsoCalled(("arch", "layers", "widths", "hidden", "hidden_layers", "hidden_sizes", "hidden_dims")),
-    ] = Field("2x30", description="hidden layers x units, or the units of each, such as 100-50-25")
+    ] = Field(
+        "2x30",
+        description="hidden layers x units, or the units of each, such as 100-50-25; of cnn and resnet "
+        "channels, of transformer the hidden units of feed-forward blocks",
+    )
     activation: Annotated[
         Literal["relu", "leaky-relu", "sigmoid", "tanh", "gelu", "polynomial-2", "polynomial-3"],
         AlsoCalled(("act", "activations", "nonlinearity", "non_linearity")),
     ] = Field("relu", description="of the hidden layers")
+    batch_norm: Annotated[bool, AlsoCalled(("batchnorm", "bn", "batch_normalization"))] = Field(
+        False, description="whether a BatchNorm stands before the activations; not of transformer"
+    )
+    pooling: Annotated[Literal["max", "average"], AlsoCalled(("pool",))] = Field(
+        "max", description="of cnn: the 2 × 2 pool behind each convolution"
+    )
+    patch: Annotated[int, AlsoCalled(("patch_size",))] = Field(
+        7, ge=1, le=10_000, description="of transformer: side of the patches, in pixels"
+    )
+    embedding: Annotated[int, AlsoCalled(("embed_dim", "d_model", "embedding_dim", "hidden_size"))] = Field(
+        32, ge=1, le=MAX_WIDTH, description="of transformer: features of a token"
+    )
+    heads: Annotated[int, AlsoCalled(("num_heads", "n_heads"))] = Field(
+        4, ge=1, le=MAX_WIDTH, description="of transformer: heads of its attention"
+    )
+    initialization: Annotated[
+        Literal["torch", "he", "xavier", "orthogonal"],
+        AlsoCalled(("init", "initialisation", "initializer", "weight_init")),
+    ] = Field("torch", description="of weights: torch's default, he and xavier (normal), orthogonal")
+    initialization_scale: Annotated[float, AlsoCalled(("init_scale", "gain", "initialisation_scale"))] = (
+        Field(
+            1.0, gt=0, le=1000, allow_inf_nan=False, description="by which the initial weights are multiplied"
+        )
+    )
+
+    @model_validator(mode="after")
+    def _check_idle(self) -> "NetworkSettings":
+        for name, field in type(self).model_fields.items():
+            is_idle = name in _SOME_NETWORKS - {*self.entry.settings}
+            if is_idle and getattr(self, name) != field.default:
+                raise ValueError(f"{name} does nothing with model: {self.model}; leave it out")
+        return self
+
+    @property
+    def entry(self) -> NetworkEntry:
+        """The kind of network."""
+        return NETWORKS[self.model]
+
+    def measurement(self) -> dict[str, Any]:
+        """Return the settings that a number depends on.
+
+        Those that came after the first releases count only where they are not the default: networks from
+        before keep their keys.
+        """
+        identity = self.identity()
+        return {
+            name: value for name, value in self.key().items() if name in _FIRST_OF_NETWORK or name in identity
+        }
 
     @property
     def hidden_widths(self) -> list[int]:
@@ -198,6 +257,11 @@ def data_of(sections: Sections) -> DataSettings:
 def network_of(sections: Sections) -> NetworkSettings:
     """Return the network settings of a run."""
     return cast(NetworkSettings, sections["network"])
+
+
+def input_shape_of(sections: Sections) -> tuple[int, ...]:
+    """Return the shape of an input of the dataset."""
+    return DATASETS[data_of(sections).dataset].input_shape
 
 
 def training_of(sections: Sections) -> TrainingSettings:
