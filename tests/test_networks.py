@@ -363,7 +363,11 @@ def test_names_and_shapes_of_matrices():
     block = "blocks.0"
     assert shapes == [
         ("embed", None, (8, 18)),
-        *((f"{block}.attention.{name}", head, (4, 8)) for name in ("query", "key", "value") for head in (0, 1)),
+        *(
+            (f"{block}.attention.{name}", head, (4, 8))
+            for name in ("query", "key", "value")
+            for head in (0, 1)
+        ),
         *((f"{block}.attention.output", head, (8, 4)) for head in (0, 1)),
         (f"{block}.feed_forward.expand", None, (6, 8)),
         (f"{block}.feed_forward.contract", None, (8, 6)),
@@ -427,7 +431,13 @@ def test_several_rows_an_image_stand_together():
     positions = draw_positions(torch.arange(11), 9 * 6, 4)
     expected = others[0].inputs.view(11, 54, -1)[torch.arange(11)[:, None], positions].flatten(0, 1)
     assert torch.equal(passes[0].inputs, expected)
-    assert [len(layer.inputs) for layer in passes] == [44, 44, 22, 22, 11]  # 9 × 6, 4 × 3, 2 × 1, 2 × 1 pixels
+    assert [len(layer.inputs) for layer in passes] == [
+        44,
+        44,
+        22,
+        22,
+        11,
+    ]  # 9 × 6, 4 × 3, 2 × 1, 2 × 1 pixels
 
 
 def test_inputs_in_blocks_are_as_at_once(monkeypatch):
@@ -455,7 +465,7 @@ def test_a_layer_that_runs_twice_is_named():
 
 @pytest.mark.parametrize("options", [{"groups": 2}, {"padding_mode": "circular"}, {"padding": "same"}])
 def test_convolutions_that_are_not_decomposed_are_named(options):
-    with pytest.raises(ValueError, match="0: Conv2d.* cannot be decomposed: expected a convolution without"):
+    with pytest.raises(ValueError, match=r"0: Conv2d.* cannot be decomposed: expected a convolution without"):
         weight_matrices(nn.Sequential(nn.Conv2d(2, 2, 3, **options)))
 
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Engine = Literal["exact", "kernel", "jvp", "sampled"]
-"""A way to walk a path, a value of ``folding.method``: the best exact one, the compiled walk of MLPs, the exact
-walk of networks of ReLUs and affine maps, or samples."""
+"""A way to walk a path, a value of ``folding.method``: the best exact one, the compiled walk of MLPs, that of
+networks of ReLUs and affine maps, or samples."""
 
 
 @runtime_checkable  # for the checks of types while the tests run

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from spaceprobe.networks.initialization import WeightLayer
 from spaceprobe.networks.transformer import Attention
 
-
 ALL = slice(None)
 
 
