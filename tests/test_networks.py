@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from spaceprobe.errors import SettingsError
+from spaceprobe.lmd.factors import decompose
 from spaceprobe.networks import checkpoints
 from spaceprobe.networks.initialization import INITIALIZATIONS, entry_variance, fans, initialize
 from spaceprobe.networks.layers import is_sequence, pass_through
@@ -19,7 +21,10 @@ from spaceprobe.networks.mlp import binary_mlp, mlp
 from spaceprobe.networks.models import NETWORKS
 from spaceprobe.networks.positions import draw_positions
 from spaceprobe.networks.sign import Sign
+from spaceprobe.networks.training import Recipe, train
 from spaceprobe.networks.transformer import Attention
+from spaceprobe.stages.lmd.probes import functional_rank_of
+from spaceprobe.stages.lmd.settings import LmdSettings
 from spaceprobe.stages.train.parts import check, plan
 from spaceprobe.stages.train.settings import DataSettings, NetworkSettings, TrainingSettings
 
@@ -467,6 +472,66 @@ def test_a_layer_that_runs_twice_is_named():
 def test_convolutions_that_are_not_decomposed_are_named(options):
     with pytest.raises(ValueError, match=r"0: Conv2d.* cannot be decomposed: expected a convolution without"):
         weight_matrices(nn.Sequential(nn.Conv2d(2, 2, 3, **options)))
+
+
+def test_the_default_decomposition_has_the_key_of_earlier_versions():
+    assert "positions" not in LmdSettings().measurement()
+    assert LmdSettings(positions=3).measurement()["positions"] == 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_functional_rank_by_weights_is_that_by_pre_activations(seed):
+    """One definition, two ways: the pre-activations of a layer, or the network with W_q in its place."""
+    network = mlp([18, 9, 7, 4], seeded(seed), "tanh").double()
+    inputs = torch.randn(300, 18, generator=seeded(7), dtype=torch.float64)
+    targets = network(inputs).argmax(1)
+    for layer in pass_through(network, inputs):
+        whole = decompose(layer.matrix.weight)
+        fast = functional_rank_of(layer, whole, targets)
+        slow = functional_rank_of(replace(layer, finish=None), whole, targets)
+        assert fast.estimate == slow.estimate
+        assert dict(fast.scores) == dict(slow.scores)
+        assert fast.estimate.rank > 1
+
+
+# --- training ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_training_measures_in_evaluation_mode(model):
+    """BatchNorm by running statistics, plain signs; and steps are trained in training mode."""
+    _, network = build(model)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    inputs, targets = points(90), torch.arange(90) % NUM_OUTPUTS
+    modes, curve = [], []
+    first = next(module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d))
+    first.register_forward_pre_hook(
+        lambda module, arguments: modes.append((module.training, len(arguments[0])))
+    )
+    train(
+        network, inputs, targets, inputs[:50], targets[:50],
+        recipe=Recipe(2, 1e-2, 32), generator=seeded(), on_epoch=lambda epoch: curve.append(epoch.metrics),
+    )  # fmt: skip
+    assert [size for is_training, size in modes if is_training] == [32, 32, 26] * 2
+    assert {size for is_training, size in modes if not is_training} == {90, 50}
+    assert not any(module.training for module in network.modules())
+    expected = F.cross_entropy(network(inputs[:50]), targets[:50])
+    assert curve[-1].test_loss == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert curve[-1].train_loss < curve[0].train_loss
+    moved = [name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])]
+    assert set(moved) == set(before)  # every weight is trained, and the statistics of BatchNorm follow
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_checkpoint_holds_all_of_a_network(model, tmp_path):
+    _, network = build(model, seed=1)
+    _, other = build(model, seed=2)
+    for name, buffer in network.named_buffers():  # running statistics
+        buffer.add_(len(name))
+    data = checkpoints.to_bytes(network)
+    (tmp_path / "w").write_bytes(data)
+    checkpoints.load_into(other, tmp_path / "w", hashlib.sha256(data).hexdigest())
+    assert torch.equal(other(points(5)), network(points(5)))
 
 
 def test_an_mlp_with_batch_norm_is_walked_exactly():
