@@ -427,6 +427,7 @@ def test_positions_are_drawn_once_for_each_image():
     assert 49 * [1] < torch.bincount(one[:, 0], minlength=49).tolist() < 49 * [30]
     assert torch.bincount(one[:, 0], minlength=49).min() > 0
     assert torch.equal(draw_positions(torch.tensor([3, 3, 499]), 49, 1), one[[3, 3, 499]])
+    assert torch.equal(draw_positions(images[:17], 49, 1), one[:17])  # however many follow
     assert draw_positions(images[:2], 3, 5).tolist() == [[0, 1, 2], [0, 1, 2]]
 
 

@@ -23,8 +23,9 @@ def draw_positions(
     if num_drawn >= num_all:
         return torch.arange(num_all).expand(len(images), -1)
     count = int(images.max()) + 1 if len(images) else 0
-    order = torch.rand(count, num_all, generator=torch.Generator().manual_seed(SEED)).argsort(dim=1)
-    return order[images, :num_drawn].sort(dim=1).values
+    # Numbers are drawn image after image, so those of an image do not depend on how many follow.
+    numbers = torch.rand(count, num_all, generator=torch.Generator().manual_seed(SEED))[images]
+    return numbers.argsort(dim=1)[:, :num_drawn].sort(dim=1).values
 
 
 def rows_of_layer(
