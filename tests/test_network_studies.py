@@ -228,3 +228,25 @@ def test_a_method_that_cannot_walk_a_network_is_refused(model, method, message, 
     outcome = call("validate", study, "--set", f"folding.method={method}")
     assert outcome.exit_code == 2
     assert message in " ".join(outcome.output.split())
+
+
+def test_initialisations_are_swept(root, tmp_path):
+    study = tmp_path / "sweep.yaml"
+    study.write_text(
+        f"data: {{root: {root}, train_images: 100}}\nnetwork: {{architecture: 9-6}}\ntraining: {{epochs: 1}}\n"
+        "sweep: {network.initialization: [torch, orthogonal], network.initialization_scale: [1, 2]}\n"
+    )
+    assert call("train", study, "--results", tmp_path).exit_code == 0
+    runs = pd.read_csv(tmp_path / "sweep" / "runs.csv").set_index(["initialization", "initialization_scale"])
+    assert runs["initial_digest"].nunique() == 4
+    start = {
+        key: load_file(tmp_path / "sweep" / "runs" / run / "model-epoch0.safetensors")
+        for key, run in runs["run"].items()
+    }
+    for name in ("torch", "orthogonal"):
+        one, two = start[name, 1.0], start[name, 2.0]
+        for layer in ("0", "2", "4"):
+            assert (two[f"{layer}.weight"] == 2 * one[f"{layer}.weight"]).all()
+            assert (two[f"{layer}.bias"] == one[f"{layer}.bias"]).all()
+    values = np.linalg.svd(start["orthogonal", 2.0]["0.weight"].double(), compute_uv=False)
+    np.testing.assert_allclose(values, 2, rtol=1e-5)  # of float32
