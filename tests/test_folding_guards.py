@@ -29,7 +29,7 @@ class Apply(nn.Module):
         ({"a": A[0], "b": A[0]}, r"a has shape \(3,\).*pass a\[None\]"),
         ({"b": A / 0}, "b has entries that are not finite"),
         ({"a": A + 1j}, "a has dtype torch.complex64: expected real numbers"),
-        ({"method": "exakt"}, "method is 'exakt': choose one of exact, sampled, jvp"),
+        ({"method": "exakt"}, "method is 'exakt': choose one of exact, kernel, layerwise, jvp, sampled"),
         ({"num_points": 1, "method": "sampled"}, "num_points is 1: a path has at least its 2 ends"),
         ({"tolerance": 0.0}, "tolerance is 0.0"),
         ({"tolerance": float("nan")}, "tolerance is nan"),
@@ -70,7 +70,7 @@ def test_weights_that_are_not_finite():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (nn.functional.gelu, "torch.nn.functional.gelu is not known to be affine or a ReLU"),
+        (nn.functional.gelu, "torch.nn.functional.gelu is not known to be piecewise affine"),
         (torch.sigmoid, "torch.sigmoid is not known"),
         (lambda x: x * x, "torch.Tensor.mul multiplies two quantities"),
         (lambda x: 1 / (x + 2), "torch.Tensor.(reciprocal|__rdiv__|__rtruediv__|div)"),

@@ -5,18 +5,20 @@ Neural Networks" (arXiv 2502.09954).
 """
 
 from spaceprobe.folding.counts import CountedFolding, FoldingCounts, PathFolding, PathTrace
-from spaceprobe.folding.engine import fold_grid, fold_matched, trace_path, walk_paths
+from spaceprobe.folding.engine import engine_for, fold_grid, fold_matched, trace_path, walk_paths
 from spaceprobe.folding.measure import space_folding
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, Method, Precision
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Engine, Method, Precision
 
 __all__ = [
     "DEFAULT_TOLERANCE",
     "CountedFolding",
+    "Engine",
     "FoldingCounts",
     "Method",
     "PathFolding",
     "PathTrace",
     "Precision",
+    "engine_for",
     "fold_grid",
     "fold_matched",
     "space_folding",

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spaceprobe.folding import layerwise
 from spaceprobe.folding.counts import PathFolding
 from spaceprobe.folding.guards import check_device
 from spaceprobe.folding.jvp_walk import TooManyRegions, paths_per_batch, walk_regions
 from spaceprobe.folding.measure import History, fold_history
-from spaceprobe.folding.options import Method
+from spaceprobe.folding.options import Engine
 from spaceprobe.folding.prepared_module import EndValues, PreparedModule, prepare
 from spaceprobe.folding.sampled import points_per_block, sample_paths
 
@@ -56,18 +57,21 @@ class BlockWalker:
 def make_walker(
     module: nn.Module,
     example: Tensor,
-    method: Method,
+    engine: Engine,
     num_points: int,
     device: str | torch.device,
     tolerance: float,
 ) -> BlockWalker:
-    """Return the walker of a module by a method, for images such as the example."""
+    """Return the walker of a module by an engine other than the kernel, for images such as the example."""
     device = check_device(device)
     # Without images there is still a shape.
     example = example[:1] if len(example) else example.new_zeros((1, *example.shape[1:]))
-    network = prepare(module, example, device)
+    network = prepare(module, example, device, layerwise.count_bits if engine == "layerwise" else None)
     num_features = network.ends(example).value[0].numel()
-    if method == "sampled":
+    if engine == "layerwise":
+        block_size = layerwise.paths_per_batch(network, num_features)
+        return BlockWalker(network, partial(layerwise.walk_layers, network, tolerance=tolerance), block_size)
+    if engine == "sampled":
         block_size = max(1, points_per_block(network, num_features) // num_points)
         return BlockWalker(network, partial(sample_paths, network, num_points=num_points), block_size)
     block_size = paths_per_batch(network, num_features)

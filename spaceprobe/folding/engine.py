@@ -12,7 +12,7 @@ from spaceprobe.folding.counts import CountedFolding, PathFolding, PathTrace
 from spaceprobe.folding.guards import check_device, check_images, check_network, check_same_shape
 from spaceprobe.folding.layers import Layer, mlp_layers
 from spaceprobe.folding.measure import space_folding
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, Method, Precision, check_options
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Engine, Method, Precision, check_options
 from spaceprobe.folding.path_counter import TwoWayCounter
 
 MATCHED_BLOCK = 1 << 14
@@ -33,17 +33,19 @@ def walk_paths(
 ) -> PathFolding:
     """Return the folding of the straight paths from a to b, read from both ends.
 
-    Every ReLU of the module counts, under whichever name it is called, and nothing else. Results are those
-    of float64.
+    Every activation of the module that is piecewise affine counts, with one bit for each place where it
+    bends, under whichever name it is called, and nothing else. Results are those of float64.
 
     Args:
-        network: for ``sampled`` any module with ReLUs, for the others one of ReLUs and affine maps.
+        network: for ``sampled`` any module with ReLUs, else a piecewise-linear one (docs/definitions.md,
+            "Activations").
         a: starts, of shape ``(num_paths, *input shape)``.
         b: ends, of the same shape.
         method: ``exact`` sees every linear region that the open segment crosses; ``sampled`` sees
-            `num_points` evenly spaced points, both ends included, as in the folding paper. Two
-            engines are exact and agree: ``kernel``, compiled for MLPs on the CPU, and ``jvp``, for any
-            such module on any device; ``exact`` takes the first where it can.
+            `num_points` evenly spaced points, both ends included, as in the folding paper. Three
+            engines are exact and agree: ``kernel``, compiled for ReLU MLPs on the CPU; ``layerwise``, for any
+            piecewise-linear module on any device; ``jvp``, for modules whose only activations are ReLUs.
+            ``exact`` takes the fastest that can, by what the network is (`engine_for`).
         num_points: for ``sampled``, at least 2.
         device: where to walk, such as ``"cuda"``.
         tolerance: for the exact engines; a unit is at its boundary where |z| ≤ tolerance · scale
@@ -53,7 +55,8 @@ def walk_paths(
 
     Raises:
         ValueError: if the arguments do not fit together, or the module has no ReLU or is random.
-        TypeError: if an exact walk is asked for through a function that is neither affine nor a ReLU.
+        TypeError: if an exact walk is asked for through a function that is not piecewise linear, or by
+            ``jvp`` through another activation than a ReLU.
     """
     check_options(method, num_points, tolerance)
     check_images("a", a)
@@ -66,7 +69,7 @@ def walk_paths(
         return kernel_walk.walk_mlp_paths(
             *mlp, as_points(a), as_points(b), threads=threads, precision=precision, tolerance=tolerance
         )
-    walker = make_walker(network, a, method, num_points, device, tolerance)
+    walker = make_walker(network, a, walking(network, a, method), num_points, device, tolerance)
     foldings = []
     for block in blocks(len(a), walker.block_size):
         ends = (walker.network.ends(images[block]) for images in (a, b))
@@ -127,7 +130,8 @@ def fold_grid(
             tolerance=tolerance,
             progress=progress,
         )
-    walker = make_walker(network, sources, method, num_points, device, tolerance)
+    engine = walking(network, sources, method)
+    walker = make_walker(network, sources, engine, num_points, device, tolerance)
     source_ends = walker.network.ends(sources)
     target_ends = source_ends if targets is None else walker.network.ends(targets)
     num_sources, num_targets = len(source_ends.value), len(target_ends.value)
@@ -232,7 +236,7 @@ def trace_path(
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape[1:], b.shape[1:])
-    walker = make_walker(network, a, method, num_points, device, tolerance)
+    walker = make_walker(network, a, walking(network, a, method), num_points, device, tolerance)
     history = walker.walk(walker.network.ends(a), walker.network.ends(b))
     t, length, from_a = (rows[:, 0].cpu().numpy() for rows in (history.t, history.length, history.from_a))
     is_step = np.full(len(t), fill_value=True)
@@ -241,6 +245,39 @@ def trace_path(
     length, distance = length[is_step].astype(np.int64), from_a[is_step].astype(np.int64)
     chi = space_folding(length, np.maximum.accumulate(distance))
     return PathTrace(t=t[is_step], distance=distance, length=length, chi=chi)
+
+
+def engine_for(
+    network: nn.Module,
+    images: Tensor,
+    *,
+    method: Method = "exact",
+    device: str | torch.device = "cpu",
+    precision: Precision = "float64",
+) -> Engine:
+    """Return the engine that walks the paths of a network, by what it is and where, never by timing.
+
+    Args:
+        network: see `walk_paths`.
+        images: ends of paths, of shape ``(num_images, *input shape)``.
+        method: see `walk_paths`; ``exact`` is the kernel for ReLU MLPs on the CPU, the jvp walk for them on a
+            GPU, and the layerwise walk for every other network.
+        device: see `walk_paths`.
+        precision: see `walk_paths`.
+
+    Raises:
+        ValueError: if an engine is asked for that cannot walk this network on this device.
+    """
+    if mlp_for_kernel(network, images, method, device, precision) is not None:
+        return "kernel"
+    return walking(network, images, method)
+
+
+def walking(network: nn.Module, images: Tensor, method: Method) -> Engine:
+    """Return the engine that walks paths where the kernel does not, or cannot."""
+    if method != "exact":
+        return method
+    return "layerwise" if mlp_layers(network, images.ndim) is None else "jvp"
 
 
 def mlp_for_kernel(

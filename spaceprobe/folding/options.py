@@ -2,7 +2,10 @@
 
 from typing import Literal, get_args
 
-Method = Literal["exact", "sampled", "jvp", "kernel"]
+Engine = Literal["kernel", "layerwise", "jvp", "sampled"]
+"""What walks a path; see `walk_paths`."""
+
+Method = Literal["exact"] | Engine
 """How a path is walked; see `walk_paths`."""
 
 Precision = Literal["float64", "float32"]
@@ -23,8 +26,9 @@ MAX_TOLERANCE = 1e-6
 
 def check_options(method: Method, num_points: int, tolerance: float) -> None:
     """Raise ValueError for an unknown method and for numbers out of range."""
-    if method not in get_args(Method):
-        raise ValueError(f"method is {method!r}: choose one of {', '.join(get_args(Method))}")
+    methods = ("exact", *get_args(Engine))
+    if method not in methods:
+        raise ValueError(f"method is {method!r}: choose one of {', '.join(methods)}")
     if num_points < 2:
         raise ValueError(f"num_points is {num_points}: a path has at least its 2 ends")
     check_tolerance(tolerance)

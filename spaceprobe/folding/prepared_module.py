@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -52,14 +53,16 @@ class PreparedModule:
     Attributes:
         head: the affine modules before the first ReLU, where they are known.
         body: the rest.
-        num_units: units of each ReLU, in the order in which they run.
+        num_units: units of each activation that counts, in the order in which they run.
         device: where it is.
+        place: where in it a run is.
     """
 
     head: nn.Module
     body: nn.Module
     num_units: tuple[int, ...]
     device: torch.device
+    place: "Place"
 
     @torch.no_grad()
     def ends(self, images: Tensor) -> EndValues:
@@ -100,7 +103,7 @@ class PreparedModule:
         except LastRelu:
             return
         except NotPiecewiseLinear as error:
-            raise TypeError(str(error)) from error
+            raise self.place.refuse(error) from error
         raise ValueError(OTHER_RELUS)
 
     @torch.no_grad()
@@ -124,16 +127,23 @@ class LastRelu(Exception):  # noqa: N818 - not an error
     """Leaves a module after its last ReLU: what follows has no units."""
 
 
-def prepare(module: nn.Module, example: Tensor, device: torch.device) -> PreparedModule:
+CountUnits = Callable[[nn.Module, Tensor], tuple[int, ...]]
+"""From the body of a network and inputs of it to the number of units of each activation that counts."""
+
+
+def prepare(
+    module: nn.Module, example: Tensor, device: torch.device, count: CountUnits | None = None
+) -> PreparedModule:
     """Return a module ready to be walked; the module itself is left as it is.
 
     Args:
         module: any module; it is copied, put into evaluation mode and cast to float64, exactly.
         example: images of the shape that will be walked; at least one.
         device: where to walk.
+        count: which units count; None for those of ReLUs.
 
     Raises:
-        ValueError: see `check_network`; if the module has no ReLU, or does not take such images.
+        ValueError: see `check_network`; if the module has no such units, or does not take such images.
     """
     check_network(module)
     # eval: a user's module may call F.dropout(x, training=self.training)
@@ -141,11 +151,45 @@ def prepare(module: nn.Module, example: Tensor, device: torch.device) -> Prepare
     # Two rows, so that a module that squeezes a batch of one is seen as it will be used
     inputs = example[:1].to(device, torch.float64).expand(2, *example.shape[1:])
     head, body = split(module, inputs)
-    return PreparedModule(head, body, count_units(body, head(inputs)), device)
+    place = follow(module)
+    with torch.no_grad():
+        inputs = head(inputs)
+        try:
+            num_units = (count or count_relu_units)(body, inputs)
+        except NotPiecewiseLinear as error:
+            raise place.refuse(error) from error
+        except RuntimeError as error:
+            raise wrong_shape(inputs, error) from error
+    return PreparedModule(head, body, num_units, device, place)
 
 
-@torch.no_grad()
-def count_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
+@dataclass
+class Place:
+    """Where in a network a run is."""
+
+    module: str = ""
+
+    def refuse(self, error: Exception) -> TypeError:
+        """Return the error of a run that came to something it cannot go through."""
+        return TypeError(f"module {self.module!r}: {error}" if self.module else str(error))
+
+
+def follow(module: nn.Module) -> Place:
+    """Return the place of a run in a module, by hooks that note which of its modules was called last."""
+    place = Place()
+    for name, child in module.named_modules():
+        if name:
+            child.register_forward_pre_hook(partial(note_place, place, name))
+            child.register_forward_hook(partial(note_place, place, name.rpartition(".")[0]))
+    return place
+
+
+def note_place(place: Place, name: str, *_call: Any) -> None:
+    """Note that a module is entered, or that its end leads back to the one around it."""
+    place.module = name
+
+
+def count_relu_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
     """Return the number of units of each ReLU."""
     shapes: list[torch.Size] = []
 
@@ -153,11 +197,8 @@ def count_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
         shapes.append(z.shape)
         return z.clamp_min(0)
 
-    try:
-        with Relus(visit):
-            body(inputs)
-    except RuntimeError as error:
-        raise wrong_shape(inputs, error) from error
+    with Relus(visit):
+        body(inputs)
     if not shapes:
         raise ValueError(
             "the network ran no ReLU (nn.ReLU, torch.relu, Tensor.relu), so it has no activation patterns"

@@ -70,7 +70,7 @@ class NotPiecewiseLinear(Exception):  # noqa: N818 - the public error is a TypeE
     """
 
 
-def refusal(func: Callable[..., Any], why: str = "is not known to be affine or a ReLU") -> NotPiecewiseLinear:
+def refusal(func: Callable[..., Any], why: str = "is not known to be piecewise affine") -> NotPiecewiseLinear:
     """Return the error for a function through which no exact path can be walked."""
     name = resolve_name(func) or getattr(func, "__name__", repr(func))
     return NotPiecewiseLinear(

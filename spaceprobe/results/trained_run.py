@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spaceprobe.data.dataset import Split
 
 MAX_NAMES = 10  # of runs in an error
-EXACT = ("exact", "jvp", "kernel")
+EXACT = ("exact", "layerwise", "jvp", "kernel")
 """The methods that find every linear region."""
 
 

@@ -1,6 +1,7 @@
 """Folds a network: counts over (length, reach) of the paths of each set, and a sample of single paths."""
 
 import itertools
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -13,13 +14,15 @@ from spaceprobe.stages.fold.stored_counts import StoredCounts
 from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
 from spaceprobe.stages.train.settings import data_of
 
+logger = logging.getLogger(__name__)
+
 
 def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, PartContent]]:
     """Yield the counts of each set of paths, epoch by epoch."""
     del write_file
     import torch
 
-    from spaceprobe.folding import CountedFolding, fold_grid, fold_matched, walk_paths
+    from spaceprobe.folding import CountedFolding, engine_for, fold_grid, fold_matched, walk_paths
     from spaceprobe.stages.fold.detail import sample_detail
     from spaceprobe.stages.train.networks import load_data, load_network
 
@@ -48,6 +51,12 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         for part in parts:
             ends = source.ends(network, data, part.key, job.sections)
             directions = source.directions(part.key)
+            engine = engine_for(
+                network,
+                ends.sources.values,
+                **{name: way[name] for name in ("method", "device", "precision")},
+            )
+            logger.info("epoch %s: the %s engine walks paths, on %s", epoch, engine, device)
             targets = None if ends.targets is None else ends.targets.values
             folding = fold(network, ends.sources.values, targets, progress=advance, **way)
             detail = {}
@@ -58,6 +67,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
             record = {
                 "method": settings.method,
                 "device": device,
+                "engine": engine,
                 # Among the sources themselves one walk is two directed paths of the same counts.
                 "num_walks": folding.num_paths // (2 if ends.targets is None else 1),
                 "num_violations": folding.num_violations,

@@ -69,8 +69,9 @@ class FoldingSettings(Settings):
     per_class: Annotated[Literal["all"] | Annotated[int, Field(ge=1, le=10_000)], Flag("--per-class")] = (
         Field(150, description="the first N test images of each class, or all")
     )
-    method: Annotated[Literal["exact", "sampled", "jvp", "kernel"], Flag("--method")] = Field(
-        "exact", description="every linear region, or evenly spaced points; jvp and kernel force an engine"
+    method: Annotated[Literal["exact", "sampled", "layerwise", "jvp", "kernel"], Flag("--method")] = Field(
+        "exact",
+        description="every linear region, or evenly spaced points; layerwise, jvp and kernel force an engine",
     )
     num_points: Annotated[int, Flag("--points"), AlsoCalled(("points", "samples", "num_samples"))] = Field(
         100, ge=2, le=1_000_000, description="points of a sampled path, both ends included"

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 FOLDED_BY = Column(
     "measure", "text", "chi: folding of the whole path; peak: largest folding of its prefixes from the start"
 )
-METHOD = Column("method", "text", "how paths were walked: exact, jvp, kernel or sampled", is_setting=True)
+METHOD = Column(
+    "method", "text", "how paths were walked: exact, layerwise, jvp, kernel or sampled", is_setting=True
+)
 NUM_POINTS = Column(
     "num_points", "integer", "points of a sampled path; empty for other methods", is_setting=True
 )
@@ -67,6 +69,12 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
             columns=(
                 *(EPOCH, *source.key_columns, METHOD),
                 Column("device", "text", "where paths were walked: cpu or cuda", rerun_rtol=math.inf),
+                Column(
+                    "engine",
+                    "text",
+                    "what walked them: kernel, layerwise, jvp or sampled; empty where an older version did",
+                    rerun_rtol=math.inf,
+                ),
                 Column("num_walks", "integer", "number of walks, each read from both ends"),
                 Column("num_violations", "integer", "linear regions that failed the region check"),
             ),
@@ -127,7 +135,8 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
     for part, content in parts:
         epoch, counts = part.key["epoch"], StoredCounts.from_arrays(content.arrays)
         directions = source.directions(part.key)
-        rows[tables.checks.name].append({"epoch": epoch, **directions[0].key, **content.record})
+        checks = {"engine": None, **content.record}
+        rows[tables.checks.name].append({"epoch": epoch, **directions[0].key, **checks})
         for number, direction in enumerate(directions):
             if not source.is_asked(direction, sections, num_classes):
                 continue

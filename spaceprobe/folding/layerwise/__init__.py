@@ -1,0 +1,11 @@
+"""All linear regions of a path at once, layer by layer, through any piecewise-linear module.
+
+`walk` runs a module on polylines, tensors that are known at the knots of paths (`polyline`, `knots`). `rules`
+says what each function of torch does to them, `visit` and `bends` what an activation does, `maxima` and
+`windows` what a maximum does. `steps` reads the flips as a path.
+"""
+
+from spaceprobe.folding.layerwise.visit import count_bits
+from spaceprobe.folding.layerwise.walk import paths_per_batch, walk_layers
+
+__all__ = ["count_bits", "paths_per_batch", "walk_layers"]

@@ -1,0 +1,284 @@
+"""One run of a network on polylines: its activations add knots, and note which units flip there."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor, nn
+
+from spaceprobe.folding.activations import Activation, Constant
+from spaceprobe.folding.layerwise.bends import Crossings, Look, look
+from spaceprobe.folding.layerwise.knots import Knots, Refinement, close_items, insert, merge_close, split_all
+from spaceprobe.folding.layerwise.polyline import Polyline
+from spaceprobe.folding.layerwise.steps import Flips
+from spaceprobe.folding.prepared_module import PreparedModule
+from spaceprobe.folding.ray import NotPiecewiseLinear
+
+ROOM = 8
+"""Chosen: at a point inside, z may be this many times farther from its interpolation than from a kink."""
+
+
+class LastActivation(Exception):  # noqa: N818 - not an error
+    """Leaves a network after its last activation: what follows has no units."""
+
+
+class TooManyRows(Exception):  # noqa: N818 - not an error: fewer paths, or parts of one, are walked at once
+    """A tensor would have more numbers than is allowed."""
+
+
+@dataclass
+class Visit:
+    """What a run was told and what it has seen.
+
+    Attributes:
+        tolerance: see `spaceprobe.folding.walk_paths`.
+        num_activations: after how many the run is over; None for all.
+        is_careful: whether scales have a row a knot.
+        max_numbers: of one tensor.
+        bits: of each activation that was met: the shape of its units, and how many bits each has.
+        flips: of each kink of each activation.
+        starts: the states just after the start of each path, for each kink of each activation.
+        ends: the same just before its end.
+        doubts: paths on which something is close to a tie.
+        last: of the last activation, z at the knots, how far rounding may bring it, and the knots.
+    """
+
+    tolerance: float
+    num_activations: int | None = None
+    is_careful: bool = False
+    max_numbers: int = 2**62
+    bits: list[tuple[torch.Size, int]] = field(default_factory=list)
+    flips: list[Flips] = field(default_factory=list)
+    starts: list[Bool[Tensor, "paths units"]] = field(default_factory=list)
+    ends: list[Bool[Tensor, "paths units"]] = field(default_factory=list)
+    doubts: list[Int64[Tensor, " doubts"]] = field(default_factory=list)
+    last: tuple[Tensor, Tensor, Knots] = field(init=False)
+
+    @property
+    def num_bits(self) -> int:
+        """How many bits were met."""
+        return sum(shape.numel() * num_kinks for shape, num_kinks in self.bits)
+
+    def bend(self, line: Polyline, activation: Activation) -> Polyline:
+        """Return the output of an activation, and note which of its units flip where.
+
+        Raises:
+            LastActivation: if no other follows.
+            TooManyRows: if the output would be too large.
+        """
+        rows, sizes, knots = line.rows, line.sizes, line.knots
+        features = rows.shape[1:]
+        z, slack = rows.flatten(1), self.tolerance * sizes.flatten(1)
+        kinks = [per_unit(kink, rows) for kink in activation.kinks]
+        first_bits = [self.num_bits + number * z.shape[1] for number in range(len(kinks))]
+        scale_row = self.scale_row(knots)
+        looks = [
+            look(z, kink, slack, scale_row, knots, bit) for kink, bit in zip(kinks, first_bits, strict=True)
+        ]
+        for seen, first_bit in zip(looks, first_bits, strict=True):
+            self.note(seen, first_bit, knots)
+        self.bits.append((features, len(kinks)))
+        if len(self.bits) == self.num_activations:
+            self.last = (z, slack, knots)
+            raise LastActivation
+        crossings = Crossings.join([seen.crossings for seen in looks])
+        close = close_items(crossings.row, crossings.t, crossings.slack)
+        self.doubts.append(knots.path[close])
+        after, t, knot = merge_close(crossings.row, crossings.t, crossings.slack)
+        refinement = insert(knots, after, t)
+        self.check_size(len(refinement.knots) * z.shape[1])
+        refined = refinement.rows(z)
+        refined[refinement.is_new[knot], crossings.unit] = crossings.kink  # exactly
+        sizes = self.refine_sizes(sizes.flatten(1), refinement)
+        if activation.pieces is not None:
+            split = split_all(refinement.knots)
+            refined, sizes = split.rows(refined), self.refine_sizes(sizes, split)
+            margin = self.tolerance * sizes[self.scale_row(split.knots)[::2]]
+            output, knots = jump(activation.pieces, activation.at_kinks, refined, kinks, margin), split.knots
+        else:
+            if activation.is_flat_below:
+                sizes *= self.is_ever_on(looks[0], knots, refined)
+            output, knots = activation.apply(refined.view(-1, *features)), refinement.knots
+        sizes = output_sizes(activation, sizes.view(-1, *features))
+        return Polyline.of(output.view(-1, *features), sizes, knots, self)
+
+    def scale_row(self, knots: Knots) -> Int64[Tensor, " rows"]:
+        """Return the row of a scale that belongs to each row of a quantity."""
+        return torch.arange(len(knots), device=knots.t.device) if self.is_careful else knots.path
+
+    def refine_sizes(self, sizes: Tensor, refinement: Refinement) -> Tensor:
+        """Return a scale at finer knots, in a tensor of its own."""
+        return refinement.rows(sizes) if self.is_careful else sizes.clone()
+
+    def is_ever_on(self, seen: Look, knots: Knots, refined: Tensor) -> Bool[Tensor, "scales units"]:
+        """Return which units pass something on: on their path, or in an interval next to each knot."""
+        if self.is_careful:
+            is_on = refined > 0
+            is_near = is_on.clone()
+            is_near[1:] |= is_on[:-1]
+            is_near[:-1] |= is_on[1:]
+            return is_near
+        is_ever_on = seen.start | seen.end
+        for flips in (seen.crossings, seen.at_row):
+            is_ever_on[knots.path[flips.row], flips.unit] = True
+        return is_ever_on
+
+    def check_size(self, num_numbers: int) -> None:
+        """Raise TooManyRows if a tensor of so many numbers is too large."""
+        if num_numbers > self.max_numbers:
+            raise TooManyRows
+
+    def note(self, seen: Look, first_bit: int, knots: Knots) -> None:
+        """Keep what is asked of a path afterwards."""
+        crossings, at_row = seen.crossings, seen.at_row
+        is_on = torch.cat([crossings.is_on, at_row.is_on]).long()
+        self.flips.append(
+            Flips(
+                path=torch.cat([knots.path[crossings.row], knots.path[at_row.row]]),
+                t=torch.cat([crossings.t, knots.t[at_row.row]]),
+                slack=torch.cat([crossings.slack, torch.zeros_like(knots.t[at_row.row])]),
+                unit=torch.cat([crossings.bit, first_bit + at_row.unit]),
+                before=1 - is_on,
+                after=is_on,
+            )
+        )
+        self.starts.append(seen.start)
+        self.ends.append(seen.end)
+        self.doubts.append(seen.doubts)
+
+    def disagrees(self, probe: "Probe", share: float) -> Bool[Tensor, " paths"]:
+        """Return on which paths z of the last activation is not what the network itself computes at a point.
+
+        Args:
+            probe: was at the same share of every path.
+            share: which share, in (0, 1).
+        """
+        z, slack, knots = self.last
+        is_before = (knots.t <= share).long()
+        row = knots.first - 1 + torch.zeros_like(knots.first).index_add_(0, knots.path, is_before)
+        weight = (share - knots.t[row]) / (knots.t[row + 1] - knots.t[row])
+        between = torch.lerp(z[row], z[row + 1], weight[:, None])
+        slack = slack[row] if self.is_careful else slack
+        return ~((between - probe.last[0]).abs() <= ROOM * slack).all(1)
+
+
+class Probe(Visit):
+    """A run of a network at single points, through its activations as they are."""
+
+    def bend(self, line: Polyline, activation: Activation) -> Polyline:
+        """Return the output of an activation.
+
+        Raises:
+            LastActivation: if no other follows.
+        """
+        rows = line.rows
+        self.bits.append((rows.shape[1:], len(activation.kinks)))
+        if len(self.bits) == self.num_activations:
+            self.last = (rows.flatten(1), line.sizes, line.knots)
+            raise LastActivation
+        output = activation.apply(rows.clone())
+        for kink, value in zip(activation.kinks, activation.at_kinks, strict=False):
+            # where a function jumps, rounding must not choose the side
+            output[(rows - kink).abs() <= self.tolerance * line.sizes] = value
+        sizes = output_sizes(activation, line.sizes)
+        return Polyline.of(output, sizes, line.knots, self)
+
+
+def run(network: PreparedModule, line: Polyline) -> None:
+    """Run the body of a network as far as its last activation.
+
+    Raises:
+        TypeError: for a module that is not known to be piecewise linear.
+        ValueError: if it runs other activations than it did when it was prepared.
+    """
+    try:
+        network.body(line)
+    except LastActivation:
+        return
+    except NotPiecewiseLinear as error:
+        raise network.place.refuse(error) from error
+    raise ValueError(OTHER_ACTIVATIONS)
+
+
+OTHER_ACTIVATIONS = (
+    "the network ran other activations than on its first input; folding needs the same units for every input"
+)
+
+
+def count_bits(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
+    """Return the number of bits of each activation that a network runs.
+
+    Args:
+        body: the network.
+        inputs: a batch that it takes.
+
+    Raises:
+        ValueError: if it runs none.
+        NotPiecewiseLinear: if it runs a function that no polyline goes through.
+    """
+    point = inputs[:1]
+    probe = Probe(tolerance=0.0)
+    body(Polyline.of(point, point.abs(), Knots.of_points(1, point.device), probe))
+    if not probe.bits:
+        raise ValueError(
+            "the network ran no piecewise-affine activation (docs/definitions.md, Activations), so it has no "
+            "activation patterns"
+        )
+    return tuple(shape.numel() * num_kinks for shape, num_kinks in probe.bits)
+
+
+def per_unit(kink: Constant, rows: Tensor) -> Tensor | float:
+    """Return a kink as a number, or as one for each unit in the order of flat rows."""
+    if not isinstance(kink, Tensor):
+        return float(kink)
+    kink = kink.to(rows)
+    if kink.ndim == rows.ndim:
+        kink = kink[0]
+    return kink.expand(rows.shape[1:]).flatten()
+
+
+def output_sizes(activation: Activation, sizes: Tensor) -> Tensor:
+    """Return the scale behind an activation that is not flat."""
+    if activation.is_flat_below:
+        return sizes
+    if activation.pieces is None:
+        at_zero: Tensor = activation.apply(torch.zeros_like(sizes)).abs()
+        return activation.steepest * sizes + at_zero
+    slopes, levels = zip(*activation.pieces, strict=True)
+    highest = max(abs(level) for level in (*levels, *activation.at_kinks))
+    steepest = max(map(abs, slopes))
+    return steepest * sizes + highest
+
+
+def jump(
+    pieces: tuple[tuple[float, float], ...],
+    at_kinks: tuple[float, ...],
+    z: Float64[Tensor, "rows units"],
+    kinks: list[Tensor | float],
+    margin: Float64[Tensor, "intervals units"],
+) -> Float64[Tensor, "rows units"]:
+    """Return the output of an activation that jumps, where every interval has both of its rows.
+
+    In an interval z stays on one side of every kink, or at it: the side of the end that is farther away.
+
+    Args:
+        pieces: slope and intercept of each, as in `Activation`.
+        at_kinks: the output where z is at a kink in the whole interval.
+        z: its input.
+        kinks: where it jumps.
+        margin: within which z is at a kink.
+    """
+    left, right = z[::2], z[1::2]
+    piece = torch.zeros_like(left, dtype=torch.long)
+    at_kink = torch.full_like(left, torch.nan)
+    for number, kink in enumerate(kinks):
+        left_distance, right_distance = left - kink, right - kink
+        is_left_farther = left_distance.abs() >= right_distance.abs()
+        distance = torch.where(is_left_farther, left_distance, right_distance)
+        piece += distance > margin
+        at_kink[distance.abs() <= margin] = at_kinks[number]
+    slopes, levels = (z.new_tensor(numbers)[piece] for numbers in zip(*pieces, strict=True))
+    output = torch.stack([slopes * side + levels for side in (left, right)], dim=1)
+    at_kink = at_kink[:, None].expand_as(output)
+    jumped: Tensor = torch.where(at_kink.isnan(), output, at_kink).flatten(0, 1)
+    return jumped
