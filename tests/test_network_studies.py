@@ -28,17 +28,22 @@ lmd:
   retrieval_rank: 5
   shuffles: 5
   positions: 2
-study: {stages: [STAGES]}
+study: {stages: [train, lmd, fold]}
 """
 NETWORK = {
     "mlp": "{architecture: 9-6, batch_norm: true}",
     "binary-mlp": "{model: binary-mlp, architecture: 9-6}",
-    "cnn": "{model: cnn, architecture: 2-3, pooling: average, initialization: he}",
+    "cnn": "{model: cnn, architecture: 2-3, initialization: he}",
     "resnet": "{model: resnet, architecture: 2-3, batch_norm: true}",
     "transformer": "{model: transformer, architecture: 2x6, embedding: 8, heads: 2, initialization: xavier}",
 }
-METHOD = {"mlp": "jvp", "cnn": "exact", "resnet": "exact", "transformer": "sampled"}
-"""Those that can be walked: a binary network waits for an engine that takes the sign."""
+METHOD = {
+    "mlp": "jvp",
+    "binary-mlp": "exact",
+    "cnn": "exact",
+    "resnet": "exact",
+    "transformer": "sampled",
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +52,8 @@ def root(tmp_path_factory):
 
 
 def write_study(folder, root, model, **changes):
-    stages = "train, lmd, fold" if model in METHOD else "train, lmd"
-    text = TEMPLATE.replace("ROOT", str(root)).replace("NETWORK", NETWORK[model]).replace("STAGES", stages)
-    text = text.replace("METHOD", METHOD.get(model, "exact"))
+    text = TEMPLATE.replace("ROOT", str(root)).replace("NETWORK", NETWORK[model])
+    text = text.replace("METHOD", METHOD[model])
     for old, new in changes.items():
         text = text.replace(f"{old}: 1,", f"{old}: {new},")
     study = folder / "small.yaml"
@@ -163,14 +167,13 @@ def test_the_noise_edge_knows_the_initialisation(finished):
 
 
 def test_paths_are_folded(finished):
-    model, folder, _ = finished
-    if model not in METHOD:
-        assert not (folder / "folding.csv").exists()
-        return
-    folding = table(finished, "folding")
+    model, _, _ = finished
+    folding, checks = table(finished, "folding"), table(finished, "folding_checks")
     assert {*folding["method"]} == {METHOD[model]}
     assert (folding["num_paths"] == 4).all()
-    assert (table(finished, "folding_checks")["num_violations"] == 0).all()
+    assert (checks["num_violations"] == 0).all()
+    engine = METHOD[model] if METHOD[model] != "exact" else "layerwise"
+    assert {*checks["engine"]} == {engine}
 
 
 def test_runs_tell_what_the_network_is(finished):
@@ -220,7 +223,7 @@ def contents(folder, pattern):
             "folding.method: exact cannot walk this network (network.model: transformer)",
         ),
         ("mlp", "kernel", "folding.method: kernel cannot walk this network (network.model: mlp)"),
-        ("resnet", "kernel", "set exact or jvp or sampled"),
+        ("resnet", "kernel", "set exact or layerwise or jvp or sampled"),
     ],
 )
 def test_a_method_that_cannot_walk_a_network_is_refused(model, method, message, root, tmp_path):
@@ -233,7 +236,8 @@ def test_a_method_that_cannot_walk_a_network_is_refused(model, method, message, 
 def test_initialisations_are_swept(root, tmp_path):
     study = tmp_path / "sweep.yaml"
     study.write_text(
-        f"data: {{root: {root}, train_images: 100}}\nnetwork: {{architecture: 9-6}}\ntraining: {{epochs: 1}}\n"
+        f"data: {{root: {root}, train_images: 100}}\nnetwork: {{architecture: 9-6}}\n"
+        "training: {epochs: 1}\n"
         "sweep: {network.initialization: [torch, orthogonal], network.initialization_scale: [1, 2]}\n"
     )
     assert call("train", study, "--results", tmp_path).exit_code == 0

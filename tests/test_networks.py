@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from spaceprobe.errors import SettingsError
+from spaceprobe.folding import walk_paths
+from spaceprobe.folding.options import Engine
 from spaceprobe.lmd.factors import decompose
 from spaceprobe.networks import checkpoints
 from spaceprobe.networks.initialization import INITIALIZATIONS, entry_variance, fans, initialize
@@ -535,9 +538,39 @@ def test_a_checkpoint_holds_all_of_a_network(model, tmp_path):
     assert torch.equal(other(points(5)), network(points(5)))
 
 
-def test_an_mlp_with_batch_norm_is_walked_exactly():
-    from spaceprobe.folding import walk_paths
+@pytest.mark.parametrize("model", MODELS)
+def test_the_methods_of_a_kind_walk_it_and_no_others(model):
+    shape = (6, 3)
+    options, network = build(model, shape=shape)
+    network = network.double()
+    a, b = points(6, shape).double().split(3)
+    found = []
+    for method in ("exact", *get_args(Engine)):
+        try:
+            found.append(
+                (method, walk_paths(network, a, b, method=method, num_points=20_001).length.tolist())
+            )
+        except (TypeError, ValueError):
+            continue
+    assert {method for method, _ in found} == {*options.entry.engines(options)}
+    assert all(lengths == found[0][1] for _, lengths in found)
+    assert sum(found[0][1]) > 0
+    other = options.model_copy(update={"activation": "tanh"})
+    assert options.entry.engines(other) == (options.entry.engines(options) if model == "binary-mlp" else ())
 
+
+def test_average_pooling_is_walked_by_one_more():
+    plain, pooled = (NetworkSettings(model="cnn", pooling=pooling) for pooling in ("max", "average"))
+    assert {*pooled.entry.engines(pooled)} - {*plain.entry.engines(plain)} == {"jvp"}
+    _, network = build("cnn", pooling="average")
+    a, b = points(6).double().split(3)
+    walks = [
+        walk_paths(network.double(), a, b, method=method).length.tolist() for method in ("jvp", "layerwise")
+    ]
+    assert walks[0] == walks[1]
+
+
+def test_an_mlp_with_batch_norm_is_walked_exactly():
     network = mlp([6, 8, 8, 3], seeded(), batch_norm=True).eval()
     for module in network:
         if isinstance(module, nn.BatchNorm1d):

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Engine = Literal["exact", "kernel", "jvp", "sampled"]
-"""A way to walk a path, a value of ``folding.method``: the best exact one, the compiled walk of MLPs, that of
-networks of ReLUs and affine maps, or samples."""
+Engine = Literal["exact", "layerwise", "kernel", "jvp", "sampled"]
+"""A way to walk a path, a value of ``folding.method``: the best exact one; the exact one of any
+piecewise-linear network, of MLPs of ReLUs, or of networks of ReLUs and affine maps; or samples."""
 
 
 @runtime_checkable  # for the checks of types while the tests run

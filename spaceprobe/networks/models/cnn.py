@@ -45,7 +45,9 @@ def _hidden_widths(options: NetworkOptions, input_shape: Sequence[int]) -> list[
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
     if options.activation != "relu":
         return ()
-    return ("exact", "jvp", "sampled") if options.pooling == "average" else ("exact", "sampled")
+    if options.pooling == "average":
+        return "exact", "layerwise", "jvp", "sampled"
+    return "exact", "layerwise", "sampled"
 
 
 ENTRY = NetworkEntry(

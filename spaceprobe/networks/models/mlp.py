@@ -41,7 +41,9 @@ def mlp_entry(hidden_widths: Callable[[NetworkOptions], Sequence[int]]) -> Netwo
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
     if options.activation != "relu":
         return ()
-    return ("exact", "jvp", "sampled") if options.batch_norm else ("exact", "kernel", "jvp", "sampled")
+    if options.batch_norm:
+        return "exact", "layerwise", "jvp", "sampled"
+    return "exact", "layerwise", "kernel", "jvp", "sampled"
 
 
 ENTRY = replace(mlp_entry(lambda options: options.hidden_widths), label=lambda options: options.architecture)

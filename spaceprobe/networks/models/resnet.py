@@ -43,7 +43,7 @@ def _hidden_widths(options: NetworkOptions, input_shape: Sequence[int]) -> list[
 
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
-    return ("exact", "jvp", "sampled") if options.activation == "relu" else ()
+    return ("exact", "layerwise", "jvp", "sampled") if options.activation == "relu" else ()
 
 
 ENTRY = NetworkEntry(
