@@ -28,8 +28,9 @@ from spaceprobe.networks.training import Recipe, train
 from spaceprobe.networks.transformer import Attention
 from spaceprobe.stages.lmd.probes import functional_rank_of
 from spaceprobe.stages.lmd.settings import LmdSettings
+from spaceprobe.stages.train.network_settings import NetworkSettings
 from spaceprobe.stages.train.parts import check, plan
-from spaceprobe.stages.train.settings import DataSettings, NetworkSettings, TrainingSettings
+from spaceprobe.stages.train.settings import DataSettings, TrainingSettings
 
 ROUNDING = 1e-10
 """Of float64: sums of a few hundred terms of size 1."""
