@@ -24,7 +24,8 @@ from spaceprobe.stages.fold.settings import FoldingSettings
 from spaceprobe.stages.fold.stored_counts import StoredCounts
 from spaceprobe.stages.fold.tables import CHECKS, FOLDING, PATHS
 from spaceprobe.stages.stage import FinishedPart, Part
-from spaceprobe.stages.train.settings import DataSettings, NetworkSettings, TrainingSettings
+from spaceprobe.stages.train.network_settings import NetworkSettings
+from spaceprobe.stages.train.settings import DataSettings, TrainingSettings
 from tests.commands import call
 from tests.documents import recipes
 from tests.package_copies import add_entry, command_of, copy_package

@@ -223,7 +223,7 @@ def test_scores_of_a_regression_are_those_of_numpy():
     inputs = torch.randn(900, 3, generator=generator)
     targets = network(inputs.double()).detach().float() + 0.05 * torch.randn(900, 2, generator=generator)
     layer = pass_through(network, inputs.double())[1]
-    W, b = layer.linear.weight.detach(), layer.linear.bias.detach()
+    W, b = layer.matrix.weight, layer.matrix.bias
     found = functional_rank_of(layer, decompose(W), targets).scores
     for rank in (0, 2):
         outputs = layer.inputs @ (W * (rank > 0)).T + b

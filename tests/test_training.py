@@ -259,10 +259,10 @@ def test_layers_of_a_pass_finish_as_the_network_does():
     network = mlp([12, 7, 5, 3], torch.Generator().manual_seed(2), "tanh").double()
     inputs = make_data(20)[0].double()
     passes = pass_through(network, inputs)
-    assert [tuple(layer.linear.weight.shape) for layer in passes] == [(7, 12), (5, 7), (3, 5)]
+    assert [tuple(layer.matrix.weight.shape) for layer in passes] == [(7, 12), (5, 7), (3, 5)]
     assert torch.equal(passes[0].inputs, inputs)
     torch.testing.assert_close(passes[1].inputs, torch.tanh(passes[0].outputs))
     for layer in passes:
-        torch.testing.assert_close(layer.linear(layer.inputs), layer.outputs)
+        torch.testing.assert_close(layer.matrix.layer(layer.inputs), layer.outputs)
         torch.testing.assert_close(layer.finish(layer.outputs), network(inputs))
         assert not layer.finish(layer.outputs).requires_grad

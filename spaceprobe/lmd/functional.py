@@ -69,24 +69,68 @@ def functional_rank(
     """
     if not len(inputs) or not len(values):
         raise ValueError(f"inputs: {len(inputs)} points and {len(values)} values, at least one is needed")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance: {tolerance}, a number >= 0 is needed")
     latent = (inputs.detach().double() @ right.T) * values
     shift = torch.zeros(len(left), dtype=torch.float64) if bias is None else bias.detach().double()
     outputs = latent @ left.T + shift
 
-    full_score = _checked(score(outputs.clone()), len(values))
+    def score_of(q: int) -> float:
+        if (
+            q == 0
+        ):  # not what the differences leave: without components the outputs are the bias to the last bit
+            return score(shift.expand_as(outputs).clone())
+        if q < len(values):
+            outputs.sub_(torch.outer(latent[:, q], left[:, q]))
+        return score(outputs.clone())
+
+    return _scan(score_of, len(values), tolerance)
+
+
+def functional_rank_of_weight(
+    values: Float64[Tensor, "values"],
+    left: Float64[Tensor, "outputs values"],
+    right: Float64[Tensor, "values inputs"],
+    score: Callable[[Float64[Tensor, "outputs inputs"]], float],
+    tolerance: float = ONE_POINT,
+) -> FunctionalRank:
+    """Return the same as `functional_rank` from the score of the network with each W_q in place of W.
+
+    For layers that are applied at many positions of an input, whose pre-activations are too many to be kept.
+
+    Args:
+        values: as for `functional_rank`.
+        left: as for `functional_rank`.
+        right: as for `functional_rank`.
+        score: called with W_q.
+        tolerance: as for `functional_rank`.
+
+    Raises:
+        ValueError: if there are no values, the tolerance is negative, or a score is not finite.
+    """
+    if not len(values):
+        raise ValueError("values: none, at least one is needed")
+    return _scan(lambda q: score((left[:, :q] * values[:q]) @ right[:q]), len(values), tolerance)
+
+
+def _scan(score_of: Callable[[int], float], num_values: int, tolerance: float) -> FunctionalRank:
+    """Return the functional rank from the score with q components.
+
+    Args:
+        score_of: called with every q from all components down to the first that fails, then with 0.
+        num_values: all components.
+        tolerance: how much of the score may be lost.
+    """
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance: {tolerance}, a number >= 0 is needed")
+    full_score = _checked(score_of(num_values), num_values)
     least = full_score - tolerance - SCORE_ROUNDING
-    scores = {len(values): full_score}
+    scores = {num_values: full_score}
     rank = 0
-    for q in range(len(values) - 1, 0, -1):
-        outputs -= torch.outer(latent[:, q], left[:, q])
-        scores[q] = _checked(score(outputs.clone()), q)
+    for q in range(num_values - 1, 0, -1):
+        scores[q] = _checked(score_of(q), q)
         if scores[q] < least:
             rank = q + 1
             break
-    # Not what the differences leave: without components the outputs are the bias to the last bit.
-    scores[0] = _checked(score(shift.expand_as(outputs).clone()), 0)
+    scores[0] = _checked(score_of(0), 0)
     if not rank:
         rank = int(scores[0] < least)
     reason = ""

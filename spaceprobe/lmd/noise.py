@@ -7,14 +7,6 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 
-def uniform_init_variance(num_inputs: int) -> float:
-    """Return the variance 1/(3·n) of torch's default initialisation, uniform in ±1/√n.
-
-    `torch.nn.Linear` with n inputs; kaiming_uniform_ with a = √5.
-    """
-    return 1 / (3 * num_inputs)
-
-
 def marchenko_pastur_edge(shape: tuple[int, int], variance: float) -> float:
     """Return √v·(√m + √n), where the singular values of an m × n noise matrix end.
 

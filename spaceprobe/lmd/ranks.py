@@ -40,8 +40,8 @@ def rank_table(
     Args:
         singular_values: all of them, descending.
         shape: rows and columns of the matrix.
-        init_variance: variance of its entries at initialisation, for torch's default that of
-            `noise.uniform_init_variance`; None where it is not known.
+        init_variance: variance of its entries at initialisation, 1/(3·inputs) for torch's
+            default; None where it is not known.
         epsilon: relative rounding of its entries.
         output_variances: `spectrum.output_variances` of the layer; None without data.
         functional: what `functional.functional_rank` measured, or a RankEstimate with the reason why it

@@ -11,7 +11,10 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
+from spaceprobe.networks.layers import is_sequence
+
 EVALUATION_BATCH = 2_000  # chosen: activations stay in the cache; fixed, so that sums keep their last bits
+FEATURE_MAP_BATCH = 125  # chosen: the same for convolutions and tokens, whose activations are far larger
 
 Inputs = Float32[Tensor, "points features"]
 Targets = Int64[Tensor, "points"] | Float32[Tensor, "points values"]
@@ -50,7 +53,7 @@ class FullBatch:
 def evaluate(network: nn.Module, inputs: Inputs, targets: Targets) -> tuple[float, float | None]:
     """Return the mean loss, and the accuracy in [0, 1]; None for a regression, which has none."""
     loss, num_right = 0.0, 0
-    for some_inputs, some_targets in _batches(inputs, targets):
+    for some_inputs, some_targets in _batches(network, inputs, targets):
         outputs = network(some_inputs)
         loss += _summed_loss(outputs, some_targets).item()
         num_right += _num_right(outputs, some_targets)
@@ -71,7 +74,7 @@ def full_batch(network: nn.Module, inputs: Inputs, targets: Targets, weight_deca
     parameters = list(network.parameters())
     total = [torch.zeros_like(parameter) for parameter in parameters]
     loss, num_right, outputs = 0.0, 0, []
-    for some_inputs, some_targets in _batches(inputs, targets):
+    for some_inputs, some_targets in _batches(network, inputs, targets):
         some_outputs = network(some_inputs)
         some_loss = _summed_loss(some_outputs, some_targets)
         for summed, gradient in zip(total, torch.autograd.grad(some_loss, parameters), strict=True):
@@ -102,5 +105,6 @@ def _summed_loss(outputs: Tensor, targets: Targets) -> Tensor:
     return mse_loss(outputs, targets, reduction="sum") / targets.shape[1]
 
 
-def _batches(inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(inputs.split(EVALUATION_BATCH), targets.split(EVALUATION_BATCH), strict=True)
+def _batches(network: nn.Module, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    size = EVALUATION_BATCH if is_sequence(network) else FEATURE_MAP_BATCH
+    return zip(inputs.split(size), targets.split(size), strict=True)

@@ -100,6 +100,8 @@ def train(
 ) -> None:
     """Train a network in place: cross-entropy for classes, squared error for values.
 
+    It is measured in evaluation mode (BatchNorm with its running statistics) and left in it.
+
     The same network, data, recipe and generator state give the same bits on the same machine with the
     same number of torch threads.
 
@@ -121,6 +123,7 @@ def train(
     schedule = _schedule(optimizer, recipe)
 
     def measure(epoch: int, learning_rate: float) -> None:
+        network.eval()
         training = full_batch(network, train_inputs, train_targets, recipe.penalty)
         test_loss, test_accuracy = evaluate(network, test_inputs, test_targets)
         values = [torch.tensor([training.loss, training.gradient_norm, test_loss]), *network.parameters()]
@@ -138,6 +141,7 @@ def train(
         learning_rate = float(optimizer.param_groups[0]["lr"])
         order = torch.randperm(len(train_inputs), generator=generator)
         targets = train_targets[order]
+        network.train()
         for indices, some_targets in zip(
             order.split(recipe.batch_size), targets.split(recipe.batch_size), strict=True
         ):

@@ -119,7 +119,7 @@ class TrainedRun:
             "(training.snapshots keeps more)"
         )
 
-    def network(self, epoch: int) -> "nn.Sequential":
+    def network(self, epoch: int) -> "nn.Module":
         """Return the network as it was after an epoch, in float64, with verified weights.
 
         Raises:

@@ -5,7 +5,11 @@ from spaceprobe.registry import read_entries
 
 FILES = (
     "mlp",
-)  # fmt: skip
+    "binary_mlp",
+    "cnn",
+    "resnet",
+    "transformer",
+)
 
 NETWORKS = read_entries(__name__, FILES, NetworkEntry)
 """All kinds of networks by name."""

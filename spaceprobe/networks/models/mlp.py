@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from spaceprobe.networks.layers import LayerPass
-
 
 def mlp_entry(hidden_widths: Callable[[NetworkOptions], Sequence[int]]) -> NetworkEntry:
     """Return the entry of an MLP, given a function that returns the units of each of its hidden layers."""
@@ -22,32 +20,30 @@ def mlp_entry(hidden_widths: Callable[[NetworkOptions], Sequence[int]]) -> Netwo
     ) -> "nn.Sequential":
         from spaceprobe.networks.mlp import mlp
 
-        widths = [math.prod(input_shape), *hidden_widths(options), num_outputs]
-        return mlp(widths, generator, options.activation)
+        return mlp(
+            [math.prod(input_shape), *hidden_widths(options), num_outputs],
+            generator,
+            options.activation,
+            batch_norm=options.batch_norm,
+            initialization=options.initialization,
+            scale=options.initialization_scale,
+        )
 
     return NetworkEntry(
         build=build,
-        hidden_widths=hidden_widths,
+        hidden_widths=lambda options, _: hidden_widths(options),
         engines=_engines,
-        weights=_weights,
-        pass_through=_pass_through,
+        settings=("activation", "batch_norm"),
+        has_numbered_layers=True,
     )
 
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
-    return ("kernel", "jvp", "sampled") if options.activation == "relu" else ()
-
-
-def _weights(network: "nn.Sequential") -> "list[torch.Tensor]":
-    from spaceprobe.networks.layers import linear_weights
-
-    return linear_weights(network)
-
-
-def _pass_through(network: "nn.Sequential", inputs: "torch.Tensor") -> "list[LayerPass]":
-    from spaceprobe.networks.layers import pass_through
-
-    return pass_through(network, inputs)
+    if options.activation != "relu":
+        return ()
+    if options.batch_norm:
+        return "exact", "layerwise", "jvp", "sampled"
+    return "exact", "layerwise", "kernel", "jvp", "sampled"
 
 
 ENTRY = replace(mlp_entry(lambda options: options.hidden_widths), label=lambda options: options.architecture)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
-from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
 from spaceprobe.stages.stage import Inputs, Part, Sections
@@ -21,17 +20,23 @@ def folded_checkpoints(sections: Sections) -> Mapping[int, str]:
 
 
 def check(sections: Sections) -> None:
-    """Check that the network has ReLUs, the data have classes of images, and the paths can be had.
+    """Check that the network has units to fold by, the method can walk it, and the data have the paths.
 
     Raises:
         SettingsError: one of them is not so.
     """
     network, dataset = network_of(sections), data_of(sections).dataset
-    activation = network.activation
-    if not NETWORKS[network.model].engines(network):
+    engines, method = network.entry.engines(network), folding_of(sections).method
+    if not engines:
+        activation = network.entry.activation(network)
         raise SettingsError(
             f"network.activation: {activation} has no on and off to fold by, folding is measured for relu; "
             "set that, or leave fold and summarize out (study.stages: [train, lmd])"
+        )
+    if method not in engines:
+        raise SettingsError(
+            f"folding.method: {method} cannot walk this network (network.model: {network.model}); set "
+            f"{' or '.join(engines)}"
         )
     if not DATASETS[dataset].has_images:
         raise SettingsError(

@@ -4,7 +4,7 @@ from spaceprobe.stages.lmd.computation import compute
 from spaceprobe.stages.lmd.parts import check, plan
 from spaceprobe.stages.lmd.settings import LmdSettings
 from spaceprobe.stages.lmd.summary import present, present_file, warn
-from spaceprobe.stages.lmd.tables import OF_A_FILE, TABLES, tabulate, tabulate_file
+from spaceprobe.stages.lmd.tables import OF_A_FILE, TABLES, asked_tables, tabulate, tabulate_file
 from spaceprobe.stages.lmd.weight_file import open_weights
 from spaceprobe.stages.stage import FileInput, FileOption, RunStage
 from spaceprobe.stages.train.parts import sources
@@ -15,6 +15,7 @@ STAGE = RunStage(
     example="spaceprobe lmd quickstart --metric identity,laplacian --epoch last",
     sections={"lmd": LmdSettings},
     tables=TABLES,
+    asked_tables=asked_tables,
     needs=("train",),
     unit="epoch",
     check=check,

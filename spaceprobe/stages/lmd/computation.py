@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.lmd.settings import lmd_of
 from spaceprobe.stages.lmd.tables import TABLES
 from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
@@ -26,7 +25,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     untrained = load_network(job.sections, job.folder, trained, INITIAL).double()
     decomposer = NetworkDecomposer(
         untrained,
-        NETWORKS[network_of(job.sections).model],
+        network_of(job.sections),
         load_training_data(job.sections, job.folder, trained),
         settings,
         has_random_labels=data_of(job.sections).random_labels > 0,

@@ -8,20 +8,28 @@ from torch import Tensor, nn
 
 from spaceprobe.data.dataset import Dataset
 from spaceprobe.lmd.factors import decompose
-from spaceprobe.lmd.noise import uniform_init_variance
 from spaceprobe.lmd.rank_rules import RankEstimate
 from spaceprobe.lmd.spectrum import output_variances, singular_values
-from spaceprobe.networks.entry import NetworkEntry
-from spaceprobe.networks.layers import LayerPass
+from spaceprobe.networks.entry import NetworkOptions
+from spaceprobe.networks.initialization import entry_variance
+from spaceprobe.networks.layers import LayerPass, is_sequence, pass_through
+from spaceprobe.networks.matrices import WeightMatrix, weight_matrices
 from spaceprobe.stages.lmd import probes
 from spaceprobe.stages.lmd.latent_metrics import IDENTITY, layer_metrics
 from spaceprobe.stages.lmd.matrix import Background, Decomposition, Row, Rows, decompose_matrix
 from spaceprobe.stages.lmd.retrieval import RetrievalProbe
 from spaceprobe.stages.lmd.settings import LmdSettings
+from spaceprobe.stages.lmd.tables import MATRICES
 from spaceprobe.tables.states import UNTRAINED
 
 UNTRAINED_SUFFIX = f" {UNTRAINED}"
 """Stands behind the names of the untrained network's spaces in lmd_retrieval."""
+
+
+def _matrix_row(layer: LayerPass) -> Row:
+    """Return the row of lmd_matrices of a weight matrix."""
+    matrix: WeightMatrix = layer.matrix
+    return {"name": matrix.name, "kind": matrix.kind, "head": matrix.head, "num_rows": len(layer.inputs)}
 
 
 class SampledNetwork:
@@ -29,18 +37,16 @@ class SampledNetwork:
 
     Attributes:
         network: in float64.
-        layers: each layer with the sample.
-        factors: all components of each layer's weight.
-        metrics: the latent metrics of each layer.
+        layers: each weight matrix with the sample.
+        factors: all components of each matrix.
+        metrics: the latent metrics of each matrix.
     """
 
-    def __init__(
-        self, network: nn.Sequential, entry: NetworkEntry, sample: Tensor, settings: LmdSettings
-    ) -> None:
+    def __init__(self, network: nn.Module, sample: Tensor, settings: LmdSettings) -> None:
         self.network = network
-        self.layers = entry.pass_through(network, sample)
+        self.layers = pass_through(network, sample, num_positions=settings.positions)
         self.metrics = [layer_metrics(layer, settings) for layer in self.layers]
-        self.factors = [decompose(layer.linear.weight) for layer in self.layers]
+        self.factors = [decompose(layer.matrix.weight) for layer in self.layers]
 
 
 class NetworkDecomposer:
@@ -48,8 +54,8 @@ class NetworkDecomposer:
 
     def __init__(
         self,
-        untrained: nn.Sequential,
-        entry: NetworkEntry,
+        untrained: nn.Module,
+        options: NetworkOptions,
         dataset: Dataset,
         settings: LmdSettings,
         *,
@@ -59,22 +65,24 @@ class NetworkDecomposer:
 
         Args:
             untrained: the network before training, in float64.
-            entry: the kind of network.
+            options: the section ``network``, which tells how its weights were drawn.
             dataset: with the labels that were trained on.
             settings: what is measured.
             has_random_labels: whether these are random in part: then only training points tell what a
                 layer is needed for.
         """
         self._untrained_network = untrained
-        self._entry = entry
+        self._options = options
         self._settings = settings
         self._sample = dataset.train.first(settings.sample).inputs.double()
         self._meant = dataset.test.first(settings.sample)
         self._scored = dataset.train.first(len(dataset.test.inputs)) if has_random_labels else dataset.test
+        if not is_sequence(untrained):  # each score is then a pass through the whole network
+            self._scored = self._scored.first(settings.sample)
         self._scored_on = "training" if has_random_labels else "test"
         self._stored = dataset.test.inputs[: settings.retrieval_images]
 
-    def layers(self, network: nn.Sequential) -> Iterator[tuple[Rows, Decomposition]]:
+    def layers(self, network: nn.Module) -> Iterator[tuple[Rows, Decomposition]]:
         """Yield the rows of each table and the factors, layer by layer.
 
         Args:
@@ -91,7 +99,7 @@ class NetworkDecomposer:
         retrieved = self._retrieved(sampled) if "retrieval" in wanted else []
         for number, layer in enumerate(sampled.layers):
             whole = sampled.factors[number]
-            rows: Rows = {}
+            rows: Rows = {MATRICES.name: [_matrix_row(layer)]}
             functional = None
             if scored:
                 measured = probes.functional_rank_of(scored[number], whole, self._scored.targets)
@@ -109,7 +117,7 @@ class NetworkDecomposer:
             if retrieved:
                 rows["lmd_retrieval"] = [self._pixel_row, *retrieved[number], *self._untrained_rows[number]]
             decomposition = decompose_matrix(
-                layer.linear.weight,
+                layer.matrix.weight,
                 sampled.metrics[number],
                 self._background(number, layer, functional),
                 whole,
@@ -118,16 +126,17 @@ class NetworkDecomposer:
 
     def _background(self, number: int, layer: LayerPass, functional: RankEstimate | None) -> Background:
         """Return what a layer's data and its initial weight tell of it."""
+        matrix, options = layer.matrix, self._options
         return Background(
             untrained_values=self._untrained_values[number],
-            init_variance=uniform_init_variance(layer.linear.weight.shape[1]),
-            output_variances=output_variances(layer.linear.weight, layer.inputs),
+            init_variance=entry_variance(matrix.layer, options.initialization, options.initialization_scale),
+            output_variances=output_variances(matrix.weight, layer.inputs),
             functional=functional,
             num_dead_inputs=int((layer.inputs == layer.inputs[:1]).all(dim=0).sum()),
         )
 
-    def _sampled(self, network: nn.Sequential) -> SampledNetwork:
-        return SampledNetwork(network, self._entry, self._sample, self._settings)
+    def _sampled(self, network: nn.Module) -> SampledNetwork:
+        return SampledNetwork(network, self._sample, self._settings)
 
     @cached_property
     def _untrained(self) -> SampledNetwork:
@@ -136,13 +145,13 @@ class NetworkDecomposer:
     @cached_property
     def _untrained_values(self) -> list[np.ndarray]:
         # Not those of `_untrained`: without vectors LAPACK gives other last bits.
-        return [singular_values(weight) for weight in self._entry.weights(self._untrained_network)]
+        return [singular_values(matrix.weight) for matrix in weight_matrices(self._untrained_network)]
 
     def _pass(self, probe: str, sampled: SampledNetwork, inputs: Tensor) -> list[LayerPass]:
         """Return points on their way through the network; none for a probe that is not asked for."""
         if probe not in self._settings.probes:
             return []
-        return [*self._entry.pass_through(sampled.network, inputs.double())]
+        return pass_through(sampled.network, inputs.double(), num_positions=self._settings.positions)
 
     @cached_property
     def _retrieval(self) -> RetrievalProbe:
@@ -158,13 +167,12 @@ class NetworkDecomposer:
 
     def _retrieved(self, sampled: SampledNetwork, suffix: str = "") -> list[list[Row]]:
         """Return the rows of lmd_retrieval of each layer, for the spaces of a network."""
-        stored, queries = (
-            self._entry.pass_through(sampled.network, points)
-            for points in (self._retrieval.stored, self._retrieval.queries)
-        )
+        probe = self._retrieval
+        stored = pass_through(sampled.network, probe.stored)
+        queries = pass_through(sampled.network, probe.queries, images=probe.sources)
         with_identity = [
             [IDENTITY, *(metric for metric in metrics if metric.name != IDENTITY.name)]
             for metrics in sampled.metrics
         ]
         layers = zip(stored, queries, sampled.factors, with_identity, strict=True)
-        return [self._retrieval.rows(*layer, suffix) for layer in layers]
+        return [probe.rows(*layer, suffix) for layer in layers]

@@ -24,7 +24,7 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
             f"{name}.npz" if checkpoint == FINAL else f"{name}-epoch{epoch}.npz",
             {
                 "lmd": {
-                    **settings.key(),
+                    **settings.measurement(),
                     "metrics": list(settings.metrics),
                     "probes": list(settings.probes),
                 },

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from spaceprobe.lmd.dimension import dimension_table
 from spaceprobe.lmd.factors import Factors
-from spaceprobe.lmd.functional import FunctionalRank, functional_rank
+from spaceprobe.lmd.functional import FunctionalRank, functional_rank, functional_rank_of_weight
 from spaceprobe.lmd.semantics import class_variance_share, semantics_table
 from spaceprobe.networks.layers import LayerPass
 from spaceprobe.stages.lmd.matrix import Row, json_rows
@@ -27,14 +27,16 @@ def functional_rank_of(layer: LayerPass, whole: Factors, targets: Tensor) -> Fun
         targets: of the points.
     """
 
-    def score(pre_activations: Tensor) -> float:
-        outputs = layer.finish(pre_activations)
+    def score(outputs: Tensor) -> float:
         if targets.dtype.is_floating_point:
             return determination(outputs, targets)
         return float((outputs.argmax(1) == targets).double().mean())
 
     parts = whole.singular_values, whole.U, whole.Vh
-    return functional_rank(*parts, layer.inputs, layer.linear.bias.detach(), score)
+    finish = layer.finish
+    if finish is None:
+        return functional_rank_of_weight(*parts, lambda weight: score(layer.outputs_with(weight)))
+    return functional_rank(*parts, layer.inputs, layer.matrix.bias, lambda values: score(finish(values)))
 
 
 def determination(outputs: Tensor, targets: Tensor) -> float:
@@ -60,11 +62,13 @@ def semantics_rows(layer: LayerPass, whole: Factors, targets: Tensor, settings: 
     """Return how much of each latent axis the classes explain, beside shuffled labels.
 
     Args:
-        layer: the layer with the points that were passed through it.
+        layer: the layer with the points that were passed through it, each as one row or several.
         whole: all components of its weight.
         targets: the classes of the points.
         settings: number of shufflings.
     """
+    if len(targets):
+        targets = targets.repeat_interleave(len(layer.inputs) // len(targets))
     centred = layer.inputs - layer.inputs.mean(dim=0)
     coordinates = centred @ whole.Vh.T
     between, total = _between_classes(centred, targets).sum(), centred.square().sum()

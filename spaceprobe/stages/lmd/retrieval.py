@@ -19,13 +19,14 @@ class RetrievalProbe:
     """Asks the layers of networks for stored images, given noisy ones: the same for all networks.
 
     Noise is added to the image. Its nearest neighbour is searched for among the pixels, and in the spaces of
-    each layer, which is given the activations of both images.
+    each layer, which is given the activations of both images: at the same patch or token of an image, where
+    it works on these.
     """
 
     def __init__(self, stored: Tensor, settings: LmdSettings) -> None:
         """Take the images, one a row, and the settings: kept components and noise."""
         self.stored = stored
-        self.queries, self._sources = noisy_queries(stored, settings.retrieval_noise, SEED, NUM_REPEATS)
+        self.queries, self.sources = noisy_queries(stored, settings.retrieval_noise, SEED, NUM_REPEATS)
         self._rank = settings.retrieval_rank
         self._asked = {
             "num_stored": len(stored),
@@ -35,7 +36,7 @@ class RetrievalProbe:
 
     def pixel_row(self) -> Row:
         """Return the row of the images themselves."""
-        accuracy = retrieval_accuracy(self.stored, self.queries, self._sources)
+        accuracy = retrieval_accuracy(self.stored, self.queries, self.sources)
         return {"space": "pixels", "rank": self.stored.shape[1], "accuracy": accuracy, **self._asked}
 
     def rows(
@@ -50,7 +51,7 @@ class RetrievalProbe:
             metrics: the latent metrics, of which the identity's space is named V.
             suffix: stands behind the names of the spaces.
         """
-        rank = min(self._rank, *stored.linear.weight.shape)
+        rank = min(self._rank, *stored.matrix.weight.shape)
         return [
             {
                 "space": ("V" if metric.name == "identity" else metric.name) + suffix,
@@ -72,4 +73,4 @@ class RetrievalProbe:
         except ConstantPointsError:
             return None
         projection = factors.I_dist @ factors.Vh
-        return retrieval_accuracy(stored.inputs, queries.inputs, self._sources, projection)
+        return retrieval_accuracy(stored.inputs, queries.inputs, self.sources, projection)

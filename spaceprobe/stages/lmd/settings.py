@@ -57,6 +57,12 @@ class LmdSettings(Settings):
     sample: int = Field(
         2000, ge=20, le=60_000, description="points behind metrics, data ranks, dimensions and meaning"
     )
+    positions: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="patches or tokens of each point, of convolutions and layers that work token by token",
+    )
     neighbours: int = Field(10, ge=1, le=1000, description="of a point, in the graph of the laplacian metric")
     data_ridge: float = Field(1e-9, ge=0, le=1, description="ρ of the data metric")
     laplacian_ridge: float = Field(0.01, ge=0, le=1, description="ρ of the laplacian metric")
@@ -67,6 +73,17 @@ class LmdSettings(Settings):
     )
     retrieval_rank: int = Field(20, ge=1, le=10_000, description="kept components, at most all")
     shuffles: int = Field(200, ge=2, le=100_000, description="of the labels, the control of semantics")
+
+    def measurement(self) -> dict[str, Any]:
+        """Return the settings that a number depends on.
+
+        ``positions``, which came later, counts only where it is not the default: decompositions from before
+        keep their keys.
+        """
+        key = self.key()
+        if self.positions == type(self).model_fields["positions"].default:
+            del key["positions"]
+        return key
 
 
 def lmd_of(sections: Sections) -> LmdSettings:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
+from spaceprobe.stages.train.settings import network_of
 from spaceprobe.stages.train.tables import EPOCH
 from spaceprobe.tables.states import UNTRAINED
 from spaceprobe.tables.table import Column, Table
@@ -366,8 +367,31 @@ OF_A_FILE = tuple(
 )
 """The same of a file of weights: no epochs, but a name and what kind of matrix it is."""
 
-TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS)
+MATRICES = Table(
+    "lmd_matrices",
+    key=("epoch", "layer"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column("name", "text", "of the layer that it belongs to, such as blocks.0.attention.query"),
+        Column("kind", "text", "linear, or convolution, whose kernel is unfolded: outputs × inputs·h·w"),
+        Column("head", "integer", "number of the attention head, from 0; empty for all of a layer"),
+        Column(
+            "num_rows",
+            "integer",
+            "rows of the sample: points; patches of a convolution, tokens where a layer works token by token",
+        ),
+    ),
+    meaning="which weight matrix of a network has which number; only of networks other than MLPs",
+)
+
+TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, MATRICES)
 """Those of a study."""
+
+
+def asked_tables(sections: Sections) -> tuple[Table, ...]:
+    """Return the tables that a run fills: without the names of matrices where their numbers tell enough."""
+    return TABLES[:-1] if network_of(sections).entry.has_numbered_layers else TABLES
 
 
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:

@@ -2,8 +2,9 @@
 
 from spaceprobe.stages.stage import RunStage
 from spaceprobe.stages.train.computation import compute
-from spaceprobe.stages.train.parts import label, plan, sources
-from spaceprobe.stages.train.settings import DataSettings, NetworkSettings, TrainingSettings
+from spaceprobe.stages.train.network_settings import NetworkSettings
+from spaceprobe.stages.train.parts import check, label, plan, sources
+from spaceprobe.stages.train.settings import DataSettings, TrainingSettings
 from spaceprobe.stages.train.summary import present
 from spaceprobe.stages.train.tables import TABLES, tabulate, tabulate_failed
 
@@ -16,6 +17,7 @@ STAGE = RunStage(
     needs=(),
     unit="epoch",
     label=label,
+    check=check,
     plan=plan,
     compute=compute,
     tabulate=tabulate,

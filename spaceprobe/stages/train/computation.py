@@ -4,14 +4,14 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
-from spaceprobe.stages.train.settings import FINAL, INITIAL, data_of, network_of, snapshot_name, training_of
+from spaceprobe.stages.train.settings import FINAL, INITIAL, data_of, snapshot_name, training_of
 
 
 def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, PartContent]]:
     """Yield the finished training; the weights of the first, the last and the kept epochs are files."""
     from spaceprobe.networks.checkpoints import to_bytes
+    from spaceprobe.networks.matrices import weight_matrices
     from spaceprobe.networks.mlp import count_parameters
     from spaceprobe.networks.training import DivergenceError, Epoch, Recipe, train
     from spaceprobe.stages.train import networks
@@ -26,9 +26,9 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         digests[networks.RANDOM_LABELS] = write_file(networks.RANDOM_LABELS, labels)
         dataset = dataset.with_labels(networks.read_labels(labels))
     curve: list[dict[str, Any]] = []
-    entry = NETWORKS[network_of(job.sections).model]
+    matrices = weight_matrices(network)
     convergence = ConvergenceLog(
-        lambda: entry.weights(network), dataset.train.targets, settings.learning_rate
+        lambda: [matrix.weight for matrix in matrices], dataset.train.targets, settings.learning_rate
     )
 
     def on_epoch(epoch: Epoch) -> None:

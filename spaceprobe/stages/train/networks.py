@@ -12,9 +12,8 @@ from spaceprobe.data.dataset import Dataset
 from spaceprobe.data.random_labels import randomize_labels
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.networks.checkpoints import load_into, read_verified
-from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import FinishedPart, Sections
-from spaceprobe.stages.train.settings import DataSettings, data_of, network_of, training_of
+from spaceprobe.stages.train.settings import DataSettings, data_of, input_shape_of, network_of, training_of
 
 RANDOM_LABELS = "random_labels.npy"
 """The training labels of a run in part drawn at random, as they were drawn."""
@@ -59,19 +58,19 @@ def load_training_data(sections: Sections, folder: Path, trained: FinishedPart) 
     )
 
 
-def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Sequential, torch.Generator]:
-    """Return the untrained network of a run, and the generator for the order of its batches.
+def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Module, torch.Generator]:
+    """Return the untrained network of a run in evaluation mode, and the generator of its batches' order.
 
     Weights and batches draw from two streams, so that a wider network sees the same batches.
     """
     network = network_of(sections)
     seed = training_of(sections).seed
     weights, batches = (torch.Generator().manual_seed(2 * seed + stream) for stream in range(2))
-    shape = DATASETS[data_of(sections).dataset].input_shape
-    return NETWORKS[network.model].build(network, shape, dataset.num_outputs, weights), batches
+    built = network.entry.build(network, input_shape_of(sections), dataset.num_outputs, weights)
+    return built.eval(), batches
 
 
-def load_network(sections: Sections, folder: Path, trained: FinishedPart, name: str) -> nn.Sequential:
+def load_network(sections: Sections, folder: Path, trained: FinishedPart, name: str) -> nn.Module:
     """Return the network of a checkpoint that the train stage vouches for.
 
     Raises:

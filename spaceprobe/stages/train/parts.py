@@ -1,9 +1,9 @@
 """What the train stage computes of a run: one part, the finished training."""
 
 from spaceprobe.data.sets import DATASETS
-from spaceprobe.networks.models import NETWORKS
+from spaceprobe.errors import SettingsError
 from spaceprobe.stages.stage import Inputs, Part, Sections
-from spaceprobe.stages.train.settings import data_key, data_of, network_of, training_of
+from spaceprobe.stages.train.settings import data_key, data_of, input_shape_of, network_of, training_of
 
 PART = "train.json"
 
@@ -11,7 +11,27 @@ PART = "train.json"
 def label(sections: Sections) -> str:
     """Return the readable start of a run's name."""
     network = network_of(sections)
-    return f"{NETWORKS[network.model].label(network)}-s{training_of(sections).seed}"
+    return f"{network.entry.label(network)}-s{training_of(sections).seed}"
+
+
+def check(sections: Sections) -> None:
+    """Check that the network takes the data, and that no batch is too small for a BatchNorm.
+
+    Raises:
+        SettingsError: one of them is not so.
+    """
+    network, data = network_of(sections), data_of(sections)
+    try:
+        network.entry.check(network, input_shape_of(sections))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    num_points = DATASETS[data.dataset].num_training_points(data)
+    batch_size = training_of(sections).batch_size
+    if network.batch_norm and 1 in (num_points, batch_size, num_points % batch_size):
+        raise SettingsError(
+            f"network.batch_norm: a batch of {num_points} training points in batches of {batch_size} has one "
+            "point, of which BatchNorm has no variance; change training.batch_size"
+        )
 
 
 def plan(sections: Sections, inputs: Inputs) -> list[Part]:
@@ -20,7 +40,7 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
     training = training_of(sections)
     key = {
         **data_key(sections),
-        "network": network_of(sections).key(),
+        "network": network_of(sections).measurement(),
         "training": training.key(),
         # Not in the run's name, since they change no number; in the key, since their files must be there.
         "snapshots": training.snapshot_epochs,
@@ -30,4 +50,4 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
 
 def sources(sections: Sections) -> tuple[str, ...]:
     """Return the modules of the chosen dataset and kind of network: their code counts as well."""
-    return DATASETS[data_of(sections).dataset].module, NETWORKS[network_of(sections).model].module
+    return DATASETS[data_of(sections).dataset].module, network_of(sections).entry.module

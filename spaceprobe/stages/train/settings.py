@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from spaceprobe.data.sets import DATASETS
-from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import NOT_IN_KEY, AlsoCalled, ChoosesCode, Flag, Sections, Settings
+from spaceprobe.stages.train.network_settings import NetworkSettings, as_text
 
 MAX_EPOCHS = 100_000
-MAX_WIDTH = 10_000
-MAX_DEPTH = 100
 
 INITIAL = "model-epoch0.safetensors"
 FINAL = "model.safetensors"
@@ -21,10 +19,8 @@ FINAL = "model.safetensors"
 
 if TYPE_CHECKING:
     DatasetName = str
-    NetworkName = str
 else:  # of a registry, so that a new entry is a choice without a word here
     DatasetName = Literal[tuple(DATASETS)]
-    NetworkName = Literal[tuple(NETWORKS)]
 
 _SOME_DATASETS = {name for entry in DATASETS.values() for name in entry.settings}
 """Settings that concern some datasets only."""
@@ -70,53 +66,6 @@ class DataSettings(Settings):
             if is_idle and getattr(self, name) != field.default:
                 raise ValueError(f"{name} does nothing with dataset: {self.dataset}; leave it out")
         return self
-
-
-def _as_text(value: object) -> object:
-    """Return the text of a whole number: 100 is an architecture of one hidden layer, 0 an epoch to probe."""
-    return str(value) if type(value) is int else value
-
-
-def parse_architecture(value: str) -> str:
-    """Return an architecture as written shortest: ``2x30``, also for ``30-30`` and ``2×30``, or ``100-50``.
-
-    Raises:
-        ValueError: it is neither, or too deep or wide.
-    """
-    depth, cross, width = re.sub(r"\s*×\s*", "x", value).partition("x")
-    words = [width] * min(int(depth), MAX_DEPTH + 1) if cross and _is_count(depth) else value.split("-")
-    if not all(_is_count(word) for word in words):
-        raise ValueError("write hidden layers x units, such as 2x30, or each layer's units, such as 100-50")
-    widths = [int(word) for word in words]
-    if not (1 <= len(widths) <= MAX_DEPTH and min(widths) >= 1 and max(widths) <= MAX_WIDTH):
-        raise ValueError(f"hidden layers go from 1 to {MAX_DEPTH} and units from 1 to {MAX_WIDTH}")
-    return f"{len(widths)}x{widths[0]}" if len(set(widths)) == 1 else "-".join(map(str, widths))
-
-
-def _is_count(word: str) -> bool:
-    return re.fullmatch("[0-9]{1,9}", word) is not None
-
-
-class NetworkSettings(Settings):
-    """The network, such as an MLP with an activation after each hidden layer and a linear readout."""
-
-    model: Annotated[NetworkName, ChoosesCode()] = Field("mlp", description="the kind of network")
-    architecture: Annotated[
-        str,
-        BeforeValidator(_as_text),
-        AfterValidator(parse_architecture),
-        AlsoCalled(("arch", "layers", "widths", "hidden", "hidden_layers", "hidden_sizes", "hidden_dims")),
-    ] = Field("2x30", description="hidden layers x units, or the units of each, such as 100-50-25")
-    activation: Annotated[
-        Literal["relu", "leaky-relu", "sigmoid", "tanh", "gelu", "polynomial-2", "polynomial-3"],
-        AlsoCalled(("act", "activations", "nonlinearity", "non_linearity")),
-    ] = Field("relu", description="of the hidden layers")
-
-    @property
-    def hidden_widths(self) -> list[int]:
-        """The units of each hidden layer."""
-        depth, cross, width = self.architecture.partition("x")
-        return [int(width)] * int(depth) if cross else [int(word) for word in self.architecture.split("-")]
 
 
 Epochs = tuple[Annotated[int, Field(ge=1, le=MAX_EPOCHS)], ...]
@@ -200,12 +149,17 @@ def network_of(sections: Sections) -> NetworkSettings:
     return cast(NetworkSettings, sections["network"])
 
 
+def input_shape_of(sections: Sections) -> tuple[int, ...]:
+    """Return the shape of an input of the dataset."""
+    return DATASETS[data_of(sections).dataset].input_shape
+
+
 def training_of(sections: Sections) -> TrainingSettings:
     """Return the training settings of a run."""
     return cast(TrainingSettings, sections["training"])
 
 
-EpochChoice = Annotated[Literal["0", "last", "both", "all"], BeforeValidator(_as_text)]
+EpochChoice = Annotated[Literal["0", "last", "both", "all"], BeforeValidator(as_text)]
 """Which checkpoints a probe reads."""
 
 EPOCH_CHOICE = "the untrained network, the trained one, both, or all with the snapshots"

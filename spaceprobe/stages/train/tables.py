@@ -3,9 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
-from spaceprobe.stages.train.settings import INITIAL, TRAINING_ONLY, data_of, network_of, training_of
+from spaceprobe.stages.train.settings import (
+    INITIAL,
+    TRAINING_ONLY,
+    data_of,
+    input_shape_of,
+    network_of,
+    training_of,
+)
 from spaceprobe.tables.table import Column, Table
 
 
@@ -170,12 +176,12 @@ def tabulate_failed(sections: Sections, reason: str) -> Rows:
 def _run_settings(sections: Sections) -> dict[str, Any]:
     """Return the cells of a run that its settings tell."""
     network = network_of(sections)
-    widths = NETWORKS[network.model].hidden_widths(network)
+    widths = network.entry.hidden_widths(network, input_shape_of(sections))
     return {
         "architecture": network.architecture,
         "depth": len(widths),
         "width": max(widths),
-        "activation": network.activation,
+        "activation": network.entry.activation(network),
         "dataset": data_of(sections).dataset,
         "seed": training_of(sections).seed,
     }

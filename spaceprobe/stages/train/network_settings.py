@@ -1,0 +1,123 @@
+"""The settings of a run's network."""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from spaceprobe.networks.entry import NetworkEntry
+from spaceprobe.networks.models import NETWORKS
+from spaceprobe.stages.stage import AlsoCalled, ChoosesCode, Settings
+
+MAX_WIDTH = 10_000
+MAX_DEPTH = 100
+
+if TYPE_CHECKING:
+    NetworkName = str
+else:  # of the registry, so that a new entry is a choice without a word here
+    NetworkName = Literal[tuple(NETWORKS)]
+
+_SOME_NETWORKS = {name for entry in NETWORKS.values() for name in entry.settings}
+"""Settings that concern some kinds of networks only."""
+
+_FIRST_OF_NETWORK = {"model", "architecture", "activation"}
+"""The settings of networks that are in the key of every training."""
+
+
+def as_text(value: object) -> object:
+    """Return the text of a whole number: 100 is an architecture of one hidden layer, 0 an epoch to probe."""
+    return str(value) if type(value) is int else value
+
+
+def parse_architecture(value: str) -> str:
+    """Return an architecture as written shortest: ``2x30``, also for ``30-30`` and ``2×30``, or ``100-50``.
+
+    Raises:
+        ValueError: it is neither, or too deep or wide.
+    """
+    depth, cross, width = re.sub(r"\s*×\s*", "x", value).partition("x")
+    words = [width] * min(int(depth), MAX_DEPTH + 1) if cross and _is_count(depth) else value.split("-")
+    if not all(_is_count(word) for word in words):
+        raise ValueError("write hidden layers x units, such as 2x30, or each layer's units, such as 100-50")
+    widths = [int(word) for word in words]
+    if not (1 <= len(widths) <= MAX_DEPTH and min(widths) >= 1 and max(widths) <= MAX_WIDTH):
+        raise ValueError(f"hidden layers go from 1 to {MAX_DEPTH} and units from 1 to {MAX_WIDTH}")
+    return f"{len(widths)}x{widths[0]}" if len(set(widths)) == 1 else "-".join(map(str, widths))
+
+
+def _is_count(word: str) -> bool:
+    return re.fullmatch("[0-9]{1,9}", word) is not None
+
+
+class NetworkSettings(Settings):
+    """The network, such as an MLP with an activation after each hidden layer and a linear readout."""
+
+    model: Annotated[NetworkName, ChoosesCode()] = Field("mlp", description="the kind of network")
+    architecture: Annotated[
+        str,
+        BeforeValidator(as_text),
+        AfterValidator(parse_architecture),
+        AlsoCalled(("arch", "layers", "widths", "hidden", "hidden_layers", "hidden_sizes", "hidden_dims")),
+    ] = Field(
+        "2x30",
+        description="hidden layers x units, or the units of each, such as 100-50-25; of cnn and resnet "
+        "channels, of transformer the hidden units of feed-forward blocks",
+    )
+    activation: Annotated[
+        Literal["relu", "leaky-relu", "sigmoid", "tanh", "gelu", "polynomial-2", "polynomial-3"],
+        AlsoCalled(("act", "activations", "nonlinearity", "non_linearity")),
+    ] = Field("relu", description="of the hidden layers")
+    batch_norm: Annotated[bool, AlsoCalled(("batchnorm", "bn", "batch_normalization"))] = Field(
+        False, description="whether a BatchNorm stands before the activations; not of transformer"
+    )
+    pooling: Annotated[Literal["max", "average"], AlsoCalled(("pool",))] = Field(
+        "max", description="of cnn: the 2 × 2 pool behind each convolution"
+    )
+    patch: Annotated[int, AlsoCalled(("patch_size",))] = Field(
+        7, ge=1, le=10_000, description="of transformer: side of the patches, in pixels"
+    )
+    embedding: Annotated[int, AlsoCalled(("embed_dim", "d_model", "embedding_dim", "hidden_size"))] = Field(
+        32, ge=1, le=MAX_WIDTH, description="of transformer: features of a token"
+    )
+    heads: Annotated[int, AlsoCalled(("num_heads", "n_heads"))] = Field(
+        4, ge=1, le=MAX_WIDTH, description="of transformer: heads of its attention"
+    )
+    initialization: Annotated[
+        Literal["torch", "he", "xavier", "orthogonal"],
+        AlsoCalled(("init", "initialisation", "initializer", "weight_init")),
+    ] = Field("torch", description="of weights: torch's default, he and xavier (normal), orthogonal")
+    initialization_scale: Annotated[float, AlsoCalled(("init_scale", "gain", "initialisation_scale"))] = (
+        Field(
+            1.0, gt=0, le=1000, allow_inf_nan=False, description="by which the initial weights are multiplied"
+        )
+    )
+
+    @model_validator(mode="after")
+    def _check_idle(self) -> "NetworkSettings":
+        for name, field in type(self).model_fields.items():
+            is_idle = name in _SOME_NETWORKS - {*self.entry.settings}
+            if is_idle and getattr(self, name) != field.default:
+                raise ValueError(f"{name} does nothing with model: {self.model}; leave it out")
+        return self
+
+    @property
+    def entry(self) -> NetworkEntry:
+        """The kind of network."""
+        return NETWORKS[self.model]
+
+    def measurement(self) -> dict[str, Any]:
+        """Return the settings that a number depends on.
+
+        Those that came after the first releases count only where they are not the default: networks from
+        before keep their keys.
+        """
+        identity = self.identity()
+        return {
+            name: value for name, value in self.key().items() if name in _FIRST_OF_NETWORK or name in identity
+        }
+
+    @property
+    def hidden_widths(self) -> list[int]:
+        """The units of each hidden layer."""
+        depth, cross, width = self.architecture.partition("x")
+        return [int(width)] * int(depth) if cross else [int(word) for word in self.architecture.split("-")]
