@@ -312,7 +312,8 @@ def test_random_labels_are_drawn_once_and_stored(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("network.activation=sigmoid", "sigmoid has no on and off to fold by.*study.stages"),
+        ("network.activation=polynomial-2", "polynomial-2 bends nowhere.*study.stages"),
+        ("network.activation=gelu", r"exact cannot walk this network.*activation: gelu\); set sampled"),
         ("data.dataset=swiss-roll", "swiss-roll has no ten classes.*study.stages"),
     ],
 )
@@ -334,7 +335,7 @@ def test_fold_says_what_it_cannot_fold(tmp_path, setting, message):
         ("lmd.metrics=[data,data]", "expected each name once, got data, data"),
         ("lmd.probes=colour", "functional-rank, dimension, retrieval or semantics"),
         ("folding.pairs=3-11", "folding.pairs: 3-11: the dataset has classes 0 to 9"),
-        ("network.activation=gelu", "gelu has no on and off to fold by"),
+        ("network.activation=polynomial-3", "polynomial-3 bends nowhere and has no bits to fold by"),
     ],
 )
 def test_settings_that_do_not_go_together(setting, message):

@@ -26,6 +26,7 @@ from spaceprobe.networks.positions import draw_positions
 from spaceprobe.networks.sign import Sign
 from spaceprobe.networks.training import Recipe, train
 from spaceprobe.networks.transformer import Attention
+from spaceprobe.networks.walkable import PIECEWISE_LINEAR
 from spaceprobe.stages.lmd.probes import functional_rank_of
 from spaceprobe.stages.lmd.settings import LmdSettings
 from spaceprobe.stages.train.network_settings import NetworkSettings
@@ -44,6 +45,8 @@ MODELS = {
 }
 SHAPE = (2, 9, 6)
 NUM_OUTPUTS = 4
+
+pytestmark = pytest.mark.filterwarnings("ignore::spaceprobe.folding.UncountedUnits")
 
 
 def seeded(seed=0):
@@ -556,8 +559,23 @@ def test_the_methods_of_a_kind_walk_it_and_no_others(model):
     assert {method for method, _ in found} == {*options.entry.engines(options)}
     assert all(lengths == found[0][1] for _, lengths in found)
     assert sum(found[0][1]) > 0
-    other = options.model_copy(update={"activation": "tanh"})
-    assert options.entry.engines(other) == (options.entry.engines(options) if model == "binary-mlp" else ())
+    smooth, curved = (options.model_copy(update={"activation": name}) for name in ("tanh", "polynomial-2"))
+    if model != "binary-mlp":
+        assert options.entry.engines(smooth) == ("sampled",)
+        assert options.entry.engines(curved) == ()
+        bent = options.model_copy(update={"activation": "hardtanh"})
+        assert set(options.entry.engines(bent)) == set(options.entry.engines(options)) - {"kernel", "jvp"}
+
+
+@pytest.mark.parametrize("name", PIECEWISE_LINEAR)
+def test_a_piecewise_linear_activation_is_walked_as_it_is_sampled(name):
+    network = mlp([6, 8, 8, 3], seeded(), name).double()
+    a, b = points(6, (6,)).double().split(3)
+    exact, sampled = (
+        walk_paths(network, a, b, method=method, num_points=20_001).length.tolist()
+        for method in ("exact", "sampled")
+    )
+    assert exact == sampled
 
 
 def test_average_pooling_is_walked_by_one_more():

@@ -4,9 +4,17 @@ Patterns, length, reach and χ are defined in `spaceprobe.folding.measure`, afte
 Neural Networks" (arXiv 2502.09954).
 """
 
-from spaceprobe.folding.block_walker import UncountedUnits
 from spaceprobe.folding.counts import CountedFolding, FoldingCounts, PathFolding, PathTrace
-from spaceprobe.folding.engine import engine_for, fold_grid, fold_matched, passed_over, trace_path, walk_paths
+from spaceprobe.folding.engine import (
+    UncountedUnits,
+    engine_for,
+    fold_grid,
+    fold_matched,
+    passed_over,
+    trace_path,
+    walk_batch,
+    walk_paths,
+)
 from spaceprobe.folding.measure import space_folding
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, Engine, Method, Precision
 
@@ -26,5 +34,6 @@ __all__ = [
     "passed_over",
     "space_folding",
     "trace_path",
+    "walk_batch",
     "walk_paths",
 ]

@@ -1,6 +1,5 @@
 """A prepared network whose paths are walked in torch, and the blocks of paths walked at a time."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, fields
 from functools import partial
@@ -62,10 +61,6 @@ class BlockWalker:
         return join([self.fold(a.take(part), b.take(part)) for part in (first, second)])
 
 
-class UncountedUnits(UserWarning):
-    """A network has functions that are neither affine nor counted, such as max-pooling or a softmax."""
-
-
 COUNTS: dict[Engine, CountUnits] = {"layerwise": layerwise.count_bits, "sampled": count_bits}
 """Which units an engine counts, where they are not those of ReLUs."""
 
@@ -83,12 +78,6 @@ def make_walker(
     # Without images there is still a shape.
     example = example[:1] if len(example) else example.new_zeros((1, *example.shape[1:]))
     network = prepare(module, example, device, COUNTS.get(engine, count_relu_units))
-    if network.passed_over and engine != "jvp":  # which refuses them
-        warnings.warn(
-            f"only activations are counted, not what these choose: {', '.join(network.passed_over)}",
-            UncountedUnits,
-            stacklevel=3,
-        )
     num_features = network.ends(example).value[0].numel()
     if engine == "layerwise":
         block_size = layerwise.paths_per_batch(network, num_features)

@@ -1,5 +1,6 @@
 """The entry points: paths one by one, as counts, or step by step; which engine walks them."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -18,6 +19,10 @@ from spaceprobe.folding.prepared_module import count_bits, prepare
 
 MATCHED_BLOCK = 1 << 14
 """Chosen: matched paths that are walked between two reports of progress."""
+
+
+class UncountedUnits(UserWarning):
+    """A network has functions that are neither affine nor counted, such as max-pooling or a softmax."""
 
 
 def walk_paths(
@@ -58,6 +63,44 @@ def walk_paths(
         ValueError: if the arguments do not fit together, or the module has no ReLU or is random.
         TypeError: if an exact walk is asked for through a function that is not piecewise linear, or by
             ``jvp`` through another activation than a ReLU.
+    """
+    check_images("a", a)
+    if uncounted := passed_over(network, a):
+        warnings.warn(
+            f"only activations are counted, not what these choose: {', '.join(uncounted)}",
+            UncountedUnits,
+            stacklevel=2,
+        )
+    return walk_batch(
+        network,
+        a,
+        b,
+        method=method,
+        num_points=num_points,
+        device=device,
+        tolerance=tolerance,
+        threads=threads,
+        precision=precision,
+    )
+
+
+def walk_batch(
+    network: nn.Module,
+    a: Tensor,
+    b: Tensor,
+    *,
+    method: Method = "exact",
+    num_points: int = 100,
+    device: str | torch.device = "cpu",
+    tolerance: float = DEFAULT_TOLERANCE,
+    threads: int | None = None,
+    precision: Precision = "float64",
+) -> PathFolding:
+    """Return what `walk_paths` returns, without its warning: for callers that say what is not counted.
+
+    Raises:
+        ValueError: see `walk_paths`.
+        TypeError: see `walk_paths`.
     """
     check_options(method, num_points, tolerance)
     check_images("a", a)
@@ -189,7 +232,7 @@ def fold_matched(
     check_same_shape(("a", "b"), a.shape, b.shape)
     counter = TwoWayCounter.of_matched()
     for block in blocks(len(a), MATCHED_BLOCK):
-        folding = walk_paths(
+        folding = walk_batch(
             network,
             a[block],
             b[block],

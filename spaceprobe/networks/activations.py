@@ -40,12 +40,32 @@ class ExponentialPolynomial(nn.Module):
         return f"degree={self.degree}"
 
 
+class Absolute(nn.Module):
+    """The absolute value."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return |x|; same shape."""
+        return x.abs()
+
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky-relu": lambda: nn.LeakyReLU(LEAK),
+    "prelu": nn.PReLU,
+    "relu6": nn.ReLU6,
+    "hardtanh": nn.Hardtanh,
+    "hardsigmoid": nn.Hardsigmoid,
+    "softshrink": nn.Softshrink,
+    "hardshrink": nn.Hardshrink,
+    "abs": Absolute,
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
     "gelu": nn.GELU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "mish": nn.Mish,
+    "softplus": nn.Softplus,
+    "hardswish": nn.Hardswish,
     "polynomial-2": lambda: ExponentialPolynomial(2),
     "polynomial-3": lambda: ExponentialPolynomial(3),
 }

@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
-from spaceprobe.folding import Method, space_folding, trace_path, walk_paths
+from spaceprobe.folding import Method, space_folding, trace_path, walk_batch
 from spaceprobe.folding.plane import see_plane
 from spaceprobe.networks.cantornet import cantornet
 from spaceprobe.networks.threads import one_thread
@@ -221,7 +221,7 @@ def _find_path(run: TrainedRun, network: nn.Module, row: "pd.Series") -> tuple[P
     targets = targets[targets != first]
     inputs = run.test_images().inputs
     b = inputs[torch.from_numpy(targets)].double()
-    walked = walk_paths(network, inputs[int(first)].double().expand_as(b), b)
+    walked = walk_batch(network, inputs[int(first)].double().expand_as(b), b)
     chi = space_folding(walked.length, walked.reach_from_a)
     if not (chi == row["max"]).any() or chi.max() > row["max"]:
         return f"{where}: walked again, the largest χ is {chi.max()}, but {row['max']} in folding.csv"
@@ -316,7 +316,7 @@ def _sample(
     rows = []
     for number in (*num_points, None):
         method: Method = "exact" if number is None else "sampled"
-        walked = walk_paths(network, a, b, method=method, num_points=number or 2)
+        walked = walk_batch(network, a, b, method=method, num_points=number or 2)
         chi = space_folding(walked.length, walked.reach_from_a)
         rows += [
             {"path": name, "num_points": number, "chi": value}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from spaceprobe.networks.entry import Engine, NetworkEntry, NetworkOptions
 from spaceprobe.networks.shapes import check_images, halved_by_pooling, image_shape
+from spaceprobe.networks.walkable import engines_for
 
 if TYPE_CHECKING:
     import torch
@@ -43,11 +44,9 @@ def _hidden_widths(options: NetworkOptions, input_shape: Sequence[int]) -> list[
 
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
-    if options.activation != "relu":
-        return ()
     if options.pooling == "average":
-        return "exact", "layerwise", "jvp", "sampled"
-    return "exact", "layerwise", "sampled"
+        return engines_for(options.activation, ("exact", "layerwise", "jvp", "sampled"))
+    return engines_for(options.activation, ("exact", "layerwise", "sampled"))
 
 
 ENTRY = NetworkEntry(

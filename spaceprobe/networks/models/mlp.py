@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spaceprobe.networks.entry import Engine, NetworkEntry, NetworkOptions
+from spaceprobe.networks.walkable import engines_for
 
 if TYPE_CHECKING:
     import torch
@@ -39,11 +40,9 @@ def mlp_entry(hidden_widths: Callable[[NetworkOptions], Sequence[int]]) -> Netwo
 
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
-    if options.activation != "relu":
-        return ()
     if options.batch_norm:
-        return "exact", "layerwise", "jvp", "sampled"
-    return "exact", "layerwise", "kernel", "jvp", "sampled"
+        return engines_for(options.activation, ("exact", "layerwise", "jvp", "sampled"))
+    return engines_for(options.activation, ("exact", "layerwise", "kernel", "jvp", "sampled"))
 
 
 ENTRY = replace(mlp_entry(lambda options: options.hidden_widths), label=lambda options: options.architecture)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from spaceprobe.networks.entry import Engine, NetworkEntry, NetworkOptions
 from spaceprobe.networks.shapes import check_images, halved_by_stride, image_shape
+from spaceprobe.networks.walkable import engines_for
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ def _hidden_widths(options: NetworkOptions, input_shape: Sequence[int]) -> list[
 
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
-    return ("exact", "layerwise", "jvp", "sampled") if options.activation == "relu" else ()
+    return engines_for(options.activation, ("exact", "layerwise", "jvp", "sampled"))
 
 
 ENTRY = NetworkEntry(

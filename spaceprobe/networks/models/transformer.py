@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from spaceprobe.networks.entry import Engine, NetworkEntry, NetworkOptions
 from spaceprobe.networks.shapes import check_images, image_shape
+from spaceprobe.networks.walkable import engines_for
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,7 @@ def _hidden_widths(options: NetworkOptions, input_shape: Sequence[int]) -> list[
 
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
-    return ("sampled",) if options.activation == "relu" else ()  # softmax and LayerNorm are curved
+    return engines_for(options.activation, ("sampled",))  # softmax and LayerNorm are curved
 
 
 def _check(options: NetworkOptions, input_shape: Sequence[int]) -> None:

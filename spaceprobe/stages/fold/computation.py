@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -25,12 +24,11 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
 
     from spaceprobe.folding import (
         CountedFolding,
-        UncountedUnits,
         engine_for,
         fold_grid,
         fold_matched,
         passed_over,
-        walk_paths,
+        walk_batch,
     )
     from spaceprobe.stages.fold.detail import sample_detail
     from spaceprobe.stages.train.networks import load_data, load_network
@@ -67,12 +65,10 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
             )
             logger.info("epoch %s: the %s engine walks paths, on %s", epoch, engine, device)
             targets = None if ends.targets is None else ends.targets.values
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UncountedUnits)  # the column says it
-                folding = fold(network, ends.sources.values, targets, progress=advance, **way)
+            folding = fold(network, ends.sources.values, targets, progress=advance, **way)
             detail = {}
             if settings.detail:
-                walk = partial(walk_paths, network, **way)
+                walk = partial(walk_batch, network, **way)
                 detail = sample_detail(network, ends, directions, settings.detail, is_grid=is_grid, walk=walk)
                 advance(settings.detail)
             record = {

@@ -30,12 +30,13 @@ def check(sections: Sections) -> None:
     if not engines:
         activation = network.entry.activation(network)
         raise SettingsError(
-            f"network.activation: {activation} has no on and off to fold by, folding is measured for relu; "
-            "set that, or leave fold and summarize out (study.stages: [train, lmd])"
+            f"network.activation: {activation} bends nowhere and has no bits to fold by; "
+            "set another, or leave fold and summarize out (study.stages: [train, lmd])"
         )
     if method not in engines:
         raise SettingsError(
-            f"folding.method: {method} cannot walk this network (network.model: {network.model}); set "
+            f"folding.method: {method} cannot walk this network (network.model: {network.model}, "
+            f"network.activation: {network.entry.activation(network)}); set "
             f"{' or '.join(engines)}"
         )
     if not DATASETS[dataset].has_images:

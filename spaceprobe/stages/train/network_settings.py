@@ -49,6 +49,13 @@ def _is_count(word: str) -> bool:
     return re.fullmatch("[0-9]{1,9}", word) is not None
 
 
+ActivationName = Literal[
+    "relu", "leaky-relu", "prelu", "relu6", "hardtanh", "hardsigmoid", "softshrink", "hardshrink", "abs",
+    "sigmoid", "tanh", "gelu", "elu", "silu", "mish", "softplus", "hardswish", "polynomial-2", "polynomial-3",
+]  # fmt: skip
+"""The names in `spaceprobe.networks.activations.ACTIVATIONS`."""
+
+
 class NetworkSettings(Settings):
     """The network, such as an MLP with an activation after each hidden layer and a linear readout."""
 
@@ -64,7 +71,7 @@ class NetworkSettings(Settings):
         "channels, of transformer the hidden units of feed-forward blocks",
     )
     activation: Annotated[
-        Literal["relu", "leaky-relu", "sigmoid", "tanh", "gelu", "polynomial-2", "polynomial-3"],
+        ActivationName,
         AlsoCalled(("act", "activations", "nonlinearity", "non_linearity")),
     ] = Field("relu", description="of the hidden layers")
     batch_norm: Annotated[bool, AlsoCalled(("batchnorm", "bn", "batch_normalization"))] = Field(
