@@ -1,5 +1,6 @@
 """`spaceprobe lmd --weights`: which tensors of a file are read, whole models, any pickle protocol."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from spaceprobe.cli import main
 from spaceprobe.weights.files import WeightFileError, open_source, read_weights
 from spaceprobe.weights.whole_models import blocks_of, open_model
 from tests import weight_layouts as layouts
+from tests.commands import call
 
 # Values of matrices with a few rows by two ways in float64, relative to the largest.
 TOLERANCE = 1e-12
@@ -91,17 +93,60 @@ def test_of_several_state_dicts_one_is_chosen(tmp_path, name):
             assert torch.equal(read[tensor], value)
 
 
-def test_a_key_chooses_and_another_key_gives_other_numbers_in_the_same_folder(tmp_path):
+def test_a_key_chooses_and_another_key_gives_other_numbers_beside_the_first(tmp_path):
     path = tmp_path / "c.pt"
     torch.save({"g": layouts.state(1), "d": layouts.state(2)}, path)
+    by_key = {}
     for key, seed in (("g", 1), ("d", 2), ("g", 1)):
-        outcome, (folder,) = decompose(path, "--key", key)
+        outcome, folders = decompose(path, "--key", key)
         assert outcome.exit_code == 0
-        check_spectra(spectra(folder), expected_of(seed))
-        assert facts_of(folder)["key"] == key
+        by_key |= {facts_of(folder)["key"]: folder for folder in folders}
+        check_spectra(spectra(by_key[key]), expected_of(seed))
+    assert len({*by_key.values()}) == 2
+    compared = call("compare", by_key["g"], by_key["d"], "--out", tmp_path / "c")
+    assert compared.exit_code == 0
+    assert f"first   {by_key['g'].name} (--key g)" in compared.stdout
+    assert "<code>--key d</code>" in (tmp_path / "c" / "compare.html").read_text()
+    norms = pd.read_csv(tmp_path / "c" / "matrices.csv").set_index("name").loc["embed.weight"]
+    for side, seed in (("a", 1), ("b", 2)):
+        expected = expected_of(seed)["embed.weight"][0]
+        assert norms[f"spectral_norm_{side}"] == pytest.approx(expected, rel=TOLERANCE)
     outcome, _ = decompose(path, "--key", "gg")
     assert outcome.exit_code == 2
     assert "--key gg: holds no tensors there; did you mean g? there are g, d" in outcome.stderr
+
+
+def test_results_of_other_options_lie_beside_each_other(tmp_path):
+    """Each option gives a folder of its own, which no other call writes to; the plain call keeps its name."""
+    path = tmp_path / "w.pt"
+    weights = layouts.state() | {"up.weight": torch.ones(2, 2, 1, 3)}
+    torch.save({"state_dict": weights}, path)
+    calls = [
+        [],
+        ["--key", "state_dict"],
+        ["--heads", 2],
+        ["--heads", 4],
+        ["--leading", 2],
+        ["--layer", "embed*"],
+        ["--layer", "embed*", "--layer", "up*"],
+        ["--exclude", "embed*"],
+        ["--transposed", "up*"],
+        ["--groups", "up*=2"],
+        ["--groups", "up.*=2", "--groups", "up*=1"],
+        ["--groups", "up*=1", "--groups", "up.*=2"],
+    ]
+    before = {}
+    for words in calls:
+        outcome, folders = decompose(path, *words)
+        assert outcome.exit_code == 0, outcome.output
+        assert len(folders) == len({*before, *folders}) == len(before) + 1, words
+        assert {folder: facts_of(folder) for folder in before} == before
+        before = {folder: facts_of(folder) for folder in folders}
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    plain = tmp_path / "results" / f"weights-w-{digest[:6]}"
+    assert before[plain]["heads"] is None
+    same = ["--layer", "up*", "--layer", "embed*", "--layer", "up*"]
+    assert decompose(path, *same)[1] == [*before]  # what chooses has no order
 
 
 def test_the_tensors_beside_the_keys_have_a_key_of_their_own(tmp_path):
@@ -384,11 +429,13 @@ def test_patterns_that_choose_nothing_are_wrong_calls(tmp_path, arguments, messa
     assert message in outcome.stderr
 
 
-def test_a_choice_after_all_is_noted_though_nothing_is_computed(tmp_path):
+def test_a_choice_has_results_of_its_own(tmp_path):
     path = tmp_path / "w.safetensors"
     safetensors.torch.save_file(layouts.state(), path)
-    decompose(path)
-    _, (folder,) = decompose(path, "--layer", "embed*")
+    _, (plain,) = decompose(path)
+    _, folders = decompose(path, "--layer", "embed*")
+    (folder,) = {*folders} - {plain}
+    check_spectra(spectra(plain), expected_of())
     check_spectra(spectra(folder), expected_of(names=["embed.weight"]))
     assert facts_of(folder)["origin"] == "chosen: 1 of 6 matrices (--layer embed*)"
     before = (folder / "provenance.json").read_bytes()

@@ -1,5 +1,7 @@
 """The Layer Matrix Decomposition of every matrix in a file of weights, without a study."""
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -72,7 +74,7 @@ class WeightFile:
 
     Attributes:
         path: of the file.
-        name: of its folder of results: readable, and another one for other weights.
+        name: of its folder of results: readable, and another one for other weights or other options.
         parts: one for each matrix.
         part_pattern: a regular expression of the files of parts.
         origin: what of the file is read and what is not, in words; empty for all of it.
@@ -93,7 +95,7 @@ class WeightFile:
         digest = matrices.digest()
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", matrices.stem()).strip(".-") or "weights"
         self.path = path
-        self.name = f"weights-{stem[:80]}-{digest[:6]}"
+        self.name = f"weights-{stem[:80]}-{_short_hash(digest, options)}"
         self.origin = origin
         self.skipped = matrices.skipped
         numbers = {name: options[name] for name in ("heads", "leading")}
@@ -153,6 +155,22 @@ class WeightFile:
         }
         note = "; ".join(filter(None, [matrix.note, decomposition.note]))
         return PartContent({"note": note, **rows}, factor_arrays("matrix", decomposition))
+
+
+def _short_hash(digest: str, options: Mapping[str, Any]) -> str:
+    """Return six hexadecimal digits that name a folder of results: of the weights, and of options if any.
+
+    Without options they are the first of the weights' own digest. The order of patterns that choose changes
+    nothing; of groups the first pattern that fits counts.
+    """
+    given: dict[str, Any] = {}
+    for name, value in sorted(options.items()):
+        is_unordered = isinstance(value, tuple | list) and name != "groups"
+        if value:
+            given[name] = sorted({*value}) if is_unordered else value
+    if given:
+        digest = hashlib.sha256(json.dumps([digest, given]).encode()).hexdigest()
+    return digest[:6]
 
 
 def _decompose(matrix: "NamedMatrix", leading: int | None) -> "Decomposition":
