@@ -283,7 +283,7 @@ def test_an_entry_that_makes_a_singular_value_is_named(tmp_path):
     assert "variance of their entries: 2 of 3 (num_spikes in lmd_tails.csv)" in said
     assert (
         "planted: 1 of 1 value above the edge is made by 1 large entry, the largest in row 7, column 31, "
-        "40.4 standard deviations from the mean of the others" in said
+        "40.4 standard deviations from the mean, both without the large entries" in said
     )
     assert "signal: " not in said
     text = (folder / "report.html").read_text(encoding="utf-8")
@@ -292,6 +292,50 @@ def test_an_entry_that_makes_a_singular_value_is_named(tmp_path):
     assert "planted : large entries (1) make 1 of its values above the edge of noise (1)" in words.replace(
         "planted:", "planted :"
     )
+
+
+def test_the_distance_of_an_entry_is_from_those_that_are_not_large(tmp_path):
+    """Of two large entries, the smaller is not among the others: they would be 0.7 deviations away."""
+    weight = torch.randn(60, 90, generator=torch.Generator().manual_seed(2))
+    weight[7, 31], weight[3, 5] = 40.0, -30.0
+    safetensors.torch.save_file({"w": weight}, tmp_path / "net.safetensors")
+    outcome = call("lmd", "--weights", tmp_path / "net.safetensors", "--results", tmp_path)
+    (folder,) = tmp_path.glob("weights-net-*")
+    rest = weight.double().flatten().numpy()
+    rest = rest[np.abs(rest) < 20]
+    distance = f"{(40 - rest.mean()) / rest.std():.3g}"
+    sentence = f"{distance} standard deviations from the mean, both without the large entries"
+    assert sentence in " ".join(outcome.stdout.split())
+    assert sentence in " ".join(Page((folder / "report.html").read_text()).root.words().split())
+
+
+def test_products_of_noise_are_not_counted_among_stored_matrices(tmp_path):
+    """The product of two matrices of noise over 4 dimensions has 4 values, all above the edge."""
+    generator = torch.Generator().manual_seed(4)
+    weights = {
+        f"attn.{letter}_proj.weight": torch.randn(64, 64, generator=generator) / 8 for letter in "qkvo"
+    }
+    safetensors.torch.save_file(weights, tmp_path / "net.safetensors")
+    results = tmp_path / "results"
+    words = ("lmd", "--weights", tmp_path / "net.safetensors", "--heads", 16, "--results", results)
+    outcome = call(*words)
+    assert outcome.exit_code == 0, outcome.output
+    (folder,) = results.iterdir()
+    spikes = {row["name"]: int(row["num_spikes"]) for row in rows(folder / "lmd_tails.csv")}
+    stored = [spikes[name] for name in weights]
+    products = [spikes[name] for name in spikes if name not in weights]
+    assert (max(stored), min(products), len(products)) == (0, 4, 32)
+    said = " ".join(outcome.stdout.split())
+    assert "variance of their entries: 0 of 4 stored; 32 of 32 products, whose entries" in said
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert list(faults(text, folder)) == []
+    found = {name: number for name, number in cards(folder).items() if "edge of noise" in name}
+    assert found == {
+        "values above the edge of noise, a stored matrix": "0 0 to 0",
+        "values above the edge of noise, a product": "4 4 to 4",
+    }
+    outcome = call(*words, "--layer", "*.query-key", "--no-report")
+    assert "of their entries: 16 of 16 products, whose" in " ".join(outcome.stdout.split())
 
 
 def test_a_page_that_is_up_to_date_is_left_alone(folders):

@@ -91,6 +91,8 @@ def test_every_matrix_is_decomposed(decompose, weights, name):
     assert set(ranks.loc[ranks["default"], "rule"]) == {"participation"}  # there are no data
     assert "skipped: 4 vectors" in outcome.stdout
     assert "give heads" in outcome.stdout
+    said = " ".join(outcome.stdout.split())
+    assert "; rank: by participation, the default rule without data (others in lmd_ranks.csv)" in said
     assert not tables["lmd_tails"]["valid"].any()  # a few values make no tail
 
 
