@@ -16,6 +16,7 @@ import pytest
 import safetensors.torch
 import torch
 from click.testing import CliRunner
+from torch import nn
 
 from spaceprobe.cli import main
 from spaceprobe.weights.files import WeightFileError, open_source, read_weights
@@ -173,11 +174,65 @@ def test_an_object_beside_the_weights_is_not_imported_and_the_way_out_works(tmp_
     outcome, folders = decompose(path)
     assert (outcome.exit_code, folders) == (1, [])
     assert "holds code to run ('tests.weight_layouts.Hyperparameters')" in outcome.stderr
-    code = outcome.stderr.partition("under another: ")[2].strip().replace("FILE", repr(str(path)), 1)
-    subprocess.run([sys.executable, "-c", f"import torch; {code}"], cwd=tmp_path, check=True, timeout=120,
-                   env={**os.environ, "PYTHONPATH": str(Path.cwd())})  # fmt: skip
+    follow_the_way_out(outcome.stderr, path)
     read = read_weights(tmp_path / "weights.pt")
     assert all(torch.equal(read[name], value) for name, value in layouts.state().items())
+
+
+def follow_the_way_out(message, path):
+    """Run the code that a message advises, in the folder of the file."""
+    code = message.partition(": weights = ")[2].strip().replace("FILE", repr(str(path)), 1)
+    subprocess.run([sys.executable, "-c", f"import torch; weights = {code}"], cwd=path.parent, check=True,
+                   timeout=120, env={**os.environ, "PYTHONPATH": str(Path.cwd())})  # fmt: skip
+
+
+class OwnNetwork(nn.Sequential):
+    """A class of a project."""
+
+
+@pytest.mark.parametrize("is_archive", [True, False])
+@pytest.mark.parametrize(
+    ("wrap", "taken"),
+    [
+        (lambda network: network, ".state_dict()"),
+        (lambda network: OwnNetwork(*network), ".state_dict()"),
+        (lambda network: {"net": network}, "['net'].state_dict()"),
+        (lambda network: {"epoch": 3, "module": network, "args": {}}, "['module'].state_dict()"),
+        (lambda network: {"module": network, "epoch": 3}, "['module'].state_dict()"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Couldn't retrieve source code:UserWarning")
+def test_the_way_out_of_a_whole_model_works(tmp_path, wrap, taken, is_archive):
+    path = tmp_path / "model.pt"
+    network = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 4))
+    torch.save(wrap(network), path, _use_new_zipfile_serialization=is_archive)
+    outcome, folders = decompose(path)
+    assert (outcome.exit_code, folders) == (1, [])
+    assert "save the plain state dict by itself where the file was made" in outcome.stderr
+    assert f"weights_only=False){taken};" in outcome.stderr
+    follow_the_way_out(outcome.stderr, path)
+    read = read_weights(tmp_path / "weights.pt")
+    assert {name: value.tolist() for name, value in read.items()} == {
+        name: value.tolist() for name, value in network.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"a": {"net": nn.Linear(2, 3)}},
+        {"a": 1, "b": {"net": nn.Linear(2, 3), "x": 2}},
+        {"a": {"net": nn.Linear(2, 3)}, "b": 2},
+        [nn.Linear(2, 3)],
+        {3: nn.Linear(2, 3)},
+        {"net": [nn.Linear(2, 3)]},
+        {"net": layouts.Hyperparameters(lr=0.1)},
+    ],
+)
+def test_no_wrong_place_of_the_weights_is_advised(tmp_path, content):
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(WeightFileError, match=r"another key .*, with \.state_dict\(\) .*\['state_dict'\]"):
+        read_weights(tmp_path / "model.pt")
 
 
 @pytest.mark.parametrize("is_archive", [True, False])
