@@ -512,6 +512,17 @@ def test_two_files_are_both_decomposed_and_their_comparison_is_named(tmp_path):
     assert len(pd.read_csv(tmp_path / "c" / "matrices.csv")) == 6
 
 
+def test_what_does_not_fit_the_last_file_is_told_before_the_first_is_computed(tmp_path):
+    safetensors.torch.save_file(layouts.state(), tmp_path / "a.safetensors")
+    safetensors.torch.save_file({"w": torch.eye(2), "v": torch.ones(2, 3)}, tmp_path / "b.safetensors")
+    b = tmp_path / "b.safetensors"
+    outcome, folders = decompose(tmp_path / "a.safetensors", "--weights", b, "--layer", "*q_proj*")
+    assert (outcome.exit_code, folders) == (2, [])
+    assert f"{b}: --layer *q_proj*: matches the whole name of none of 2 matrices" in outcome.stderr
+    outcome, folders = decompose(tmp_path / "a.safetensors", "--weights", tmp_path / "none.pt")
+    assert (outcome.exit_code, folders) == (1, [])
+
+
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_plain_values_beside_the_weights_are_ignored_by_name(tmp_path, protocol):
     """Of a schedule, of settings and of a score; torch's loader for weights only takes most of them."""

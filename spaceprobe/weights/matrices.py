@@ -10,7 +10,7 @@ from spaceprobe.weights.attention import Head, find_attention
 from spaceprobe.weights.head_counts import HeadCount, head_counts
 from spaceprobe.weights.in_use import weights_in_use
 from spaceprobe.weights.layouts.kernels import MAX_SIDES
-from spaceprobe.weights.layouts.layout import Hints, Piece
+from spaceprobe.weights.layouts.layout import HintError, Hints, Piece
 from spaceprobe.weights.quoting import quote
 from spaceprobe.weights.tied import find_tied
 
@@ -111,11 +111,12 @@ def find_matrices(weights: Mapping[str, Tensor], hints: Hints | None = None) -> 
             ``heads`` nor a config does, there are no products, and a note at the query's weights asks for it.
 
     Raises:
-        ValueError: the heads are below 1 or do not divide a block; or a config or the sizes do not fit.
+        HintError: the heads are below 1 or do not divide a block, or the groups do not divide a kernel.
+        ValueError: a config or the sizes do not fit.
     """
     hints = hints or Hints()
     if hints.heads is not None and hints.heads < 1:
-        raise ValueError(f"heads: {hints.heads}, at least 1 is needed")
+        raise HintError(f"heads: {hints.heads}, at least 1 is needed")
     in_use = weights_in_use(weights, hints)
     del weights
     reasons = {name: _reason(name, piece.tensor) for name, piece in in_use.pieces.items()}
@@ -144,7 +145,7 @@ def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list
     """
     found = find_matrices(weights, Hints(heads=heads))
     if heads is not None and not found.has_attention:
-        raise ValueError(no_attention(heads, len(weights)))
+        raise HintError(no_attention(heads, len(weights)))
     return found.matrices
 
 

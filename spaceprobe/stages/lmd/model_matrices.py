@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.files import file_digest
 from spaceprobe.weights.hints import check_patterns
-from spaceprobe.weights.layouts.layout import Hints
+from spaceprobe.weights.layouts.layout import HintError, Hints
 from spaceprobe.weights.matrices import Found, NamedMatrix, describe_left_out, find_matrices, no_attention
 from spaceprobe.weights.whole_models import INDEX_SUFFIX, OpenedModel
 
@@ -43,7 +43,8 @@ class ModelMatrices:
 
     Raises:
         WeightFileError: a file cannot be read.
-        SpaceprobeError: the hints do not fit.
+        SettingsError: the hints do not fit.
+        SpaceprobeError: a config or the sizes do not fit.
     """
 
     def __init__(self, path: Path, model: OpenedModel, hints: Hints) -> None:
@@ -69,11 +70,11 @@ class ModelMatrices:
             ]
             del found  # they would stay while the next block is read
         if hints.heads is not None and not has_attention:
-            raise SpaceprobeError(f"{path}: {no_attention(hints.heads, len(model.tensors))}")
+            raise SettingsError(f"{path}: {no_attention(hints.heads, len(model.tensors))}")
         try:
             check_patterns(kernels, hints)
-        except ValueError as error:
-            raise SpaceprobeError(f"{path}: {error}") from error
+        except HintError as error:
+            raise SettingsError(f"{path}: {error}") from error
         if len(model.blocks) > 1:
             planned.sort(key=lambda matrix: matrix.is_product)  # stable: blocks stay in their order
         self.planned: Sequence[Planned] = planned
@@ -103,6 +104,8 @@ class ModelMatrices:
         self._read = None  # first: two blocks are never there at once
         try:
             found = find_matrices(self._model.read(self._model.blocks[number]), self._hints)
+        except HintError as error:
+            raise SettingsError(f"{self.path}: {error}") from error
         except ValueError as error:
             raise SpaceprobeError(f"{self.path}: {error}") from error
         self._read = number, found.matrices

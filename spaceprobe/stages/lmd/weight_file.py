@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.stages.stage import Part, PartContent
 from spaceprobe.weights.quoting import path_text, quote_if_needed
 
@@ -39,13 +39,13 @@ def open_weights(path: Path, options: Mapping[str, Any]) -> "WeightFile":
     Raises:
         WeightFileError: a file cannot be read.
         ChoiceError: the file holds several state dicts.
-        SettingsError: a pattern matches no matrix.
-        SpaceprobeError: the heads or the patterns of kernels do not fit, the file holds no matrix, or a
-            config beside it cannot be read.
+        SettingsError: a pattern matches no matrix, or the heads or the patterns of kernels do not fit.
+        SpaceprobeError: the file holds no matrix, or a config beside it cannot be read or does not fit.
     """
     from spaceprobe.stages.lmd.model_matrices import ModelMatrices
     from spaceprobe.weights.config import read_configs
     from spaceprobe.weights.hints import read_hints
+    from spaceprobe.weights.layouts.layout import HintError
     from spaceprobe.weights.selection import describe_selection, select
     from spaceprobe.weights.whole_models import open_model
 
@@ -54,15 +54,18 @@ def open_weights(path: Path, options: Mapping[str, Any]) -> "WeightFile":
     try:
         patterns = (options.get("transposed") or (), options.get("groups") or ())
         hints = read_hints(options["heads"], *patterns, configs)
-    except ValueError as error:
-        raise SpaceprobeError(f"{path_text(path)}: {error}") from error
+    except HintError as error:
+        raise SettingsError(f"{path_text(path)}: {error}") from error
     matrices = ModelMatrices(path, model, hints)
     if not matrices.planned:
         raise SpaceprobeError(
             f"{path}: holds no matrix ({matrices.skipped}); give a file of weights that does"
         )
     layer, exclude = options.get("layer") or (), options.get("exclude") or ()
-    chosen = select([matrix.name for matrix in matrices.planned], layer, exclude)
+    try:
+        chosen = select([matrix.name for matrix in matrices.planned], layer, exclude)
+    except SettingsError as error:
+        raise SettingsError(f"{path_text(path)}: {error}") from error
     selection = describe_selection(len(chosen), sum(chosen), layer, exclude)
     matrices.keep(chosen)
     origin = "; ".join(filter(None, [model.origin, selection]))
