@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from spaceprobe.cli import main
+from spaceprobe.stages.lmd.weight_file import open_weights
 from spaceprobe.weights.files import WeightFileError, open_source, read_weights
 from spaceprobe.weights.whole_models import blocks_of, open_model
 from tests import weight_layouts as layouts
@@ -289,6 +290,62 @@ def test_a_whole_model_has_the_tables_of_one_file(tmp_path, suffix):
     )
     assert again.exit_code == 0
     assert [*results.parent.iterdir()] == [results]  # the folder and its index are the same model
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_tied_tensors_and_the_order_of_shards_are_those_of_one_file(tmp_path, suffix):
+    """Ties within a block, across blocks and shards; zeros, which are no evidence; products of heads."""
+    rng = np.random.default_rng(5)
+    table, pooler, norm = (
+        torch.from_numpy(rng.standard_normal(shape).astype(np.float32)) for shape in ((6, 4), (4, 4), (3, 4))
+    )
+    attention = {
+        f"model.layers.{layer}.{letter}_proj.weight": torch.from_numpy(rng.standard_normal((4, 4)))
+        for layer in range(2)
+        for letter in "qkvo"
+    }
+    tensors = {
+        "emb.weight": table,
+        "head.weight": table,
+        "head.weight_too": table,
+        "model.embed.weight": table + 1,
+        **attention,
+        "model.layers.1.up.weight": table,
+        "model.norm.weight_g": norm.norm(dim=1, keepdim=True),
+        "model.norm.weight_v": norm,
+        "model.pooler.weight": pooler,
+        "other.same": pooler.T.contiguous(),
+        "zero.a": torch.zeros(3, 2),
+        "zeros.b": torch.zeros(3, 2),
+    }
+    tensors = {name: value.clone() for name, value in tensors.items()}
+    one = tmp_path / f"one{suffix}"
+    safetensors.torch.save_file(tensors, one) if suffix == ".safetensors" else torch.save(tensors, one)
+    homes = {name: number % 3 + 1 for number, name in enumerate(tensors)}
+    folder = tmp_path / "m"
+    folder.mkdir()
+    files = {number: f"part-{number}{suffix}" for number in (1, 2, 3)}
+    for number, file in files.items():
+        part = {name: value for name, value in tensors.items() if homes[name] == number}
+        if suffix == ".safetensors":
+            safetensors.torch.save_file(part, folder / file)
+        else:
+            torch.save(part, folder / file)
+    index = {"weight_map": {name: files[number] for name, number in homes.items()}}
+    (folder / "model.index.json").write_text(json.dumps(index))
+    options = {"heads": 2, "transposed": None, "groups": None, "leading": None}
+    read = []
+    for path in (one, folder):
+        file = open_weights(path, options)
+        matrices = [file._matrices.read(number) for number in range(len(file.parts))]
+        read.append([(matrix.name, matrix.kind, matrix.note, matrix.shape) for matrix in matrices])
+    assert read[0] == read[1]
+    notes = {name: note for name, _, note, _ in read[1]}
+    assert notes["emb.weight"] == (
+        "tied: stored as 'head.weight', 'head.weight_too', 'model.layers.1.up.weight' as well"
+    )
+    assert {"head.weight", "model.layers.1.up.weight"} & {*notes} == set()
+    assert {"model.norm.weight", "other.same", "zero.a", "zeros.b"} <= {*notes}
 
 
 def test_never_more_than_a_block_of_layers_is_read_at_once(tmp_path):

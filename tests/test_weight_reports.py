@@ -369,7 +369,7 @@ def test_a_caption_says_which_matrices_are_drawn_and_where_the_largest_value_is(
 
 
 def test_values_of_rounding_do_not_stretch_the_axis(tmp_path):
-    """A matrix of rank 2 with 5 singular values, of which 3 are rounding, beside a zero matrix and a sound one."""
+    """A matrix of rank 2 with 5 singular values, 3 of them rounding, beside a zero and a sound matrix."""
     generator = torch.Generator().manual_seed(1)
     thin = torch.randn(5, 2, generator=generator, dtype=torch.float64)
     weights = {

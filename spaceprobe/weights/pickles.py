@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from spaceprobe.weights.quoting import quote, quote_error
+from spaceprobe.weights.code_in_files import code_text, place_of
+from spaceprobe.weights.quoting import quote_error
 
 MAX_PICKLE_BYTES = 100_000_000  # chosen: as safetensors bounds its header; 100,000 tensors take 20 MB
 MAX_OPCODES = 4_000_000  # chosen: 100,000 tensors take 3.2 million; an opcode makes at most some 100 bytes
@@ -26,44 +27,10 @@ _PUTS, _GETS = {"PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"
 _CODE = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 _KEYS = (str, int, float, bool, type(None))  # nested tuples could take forever to hash
 
-HOLDS_CODE = (
-    "holds code to run ({code}), and spaceprobe runs none; "
-    "save the plain state dict by itself where the file was made{steps}"
-)
-EXTRACTION = (
-    ", in the environment of the project, if you trust the file{where}: weights = torch.load(FILE, "
-    "map_location='cpu', weights_only=False){taken}; torch.save({{name: value.clone() for name, value "
-    "in weights.items()}}, 'weights.pt')"
-)
-"""How to take the weights out of a file that holds more than weights."""
-
-ELSEWHERE = (
-    ", and with another key where the weights lie under another, with .state_dict() behind it where a whole "
-    "model lies there"
-)
-"""What has to be said beside `EXTRACTION` where the file does not tell where its weights lie."""
-
-IF_MODEL = " and its object is a model"
-"""The same where the file holds one object, whose class is not torch's own."""
-
-OF_MODULES = "torch.nn.modules."
-"""How the names of torch's own layers begin: an object of such a class has a state dict."""
-
 
 def holds_code(code: str, place: str | None = None) -> "RefusedError":
-    """Return the error for a file that holds code, which it names, with the way out.
-
-    Args:
-        code: what it mentions.
-        place: where in the file the object of this class is: empty for the file's own, ``['net']`` for one
-            under a key; None where that is not known.
-    """
-    is_module = code.startswith(OF_MODULES)
-    where, taken = ELSEWHERE, "['state_dict']"
-    if place is not None and (is_module or not place):
-        where, taken = "" if is_module else IF_MODEL, f"{place}.state_dict()"
-    steps = EXTRACTION.format(where=where, taken=taken)
-    return RefusedError(HOLDS_CODE.format(code=quote(code), steps=steps))
+    """Return the error for a file that holds code; the arguments are those of `code_text`."""
+    return RefusedError(code_text(code, place))
 
 
 class RefusedError(ValueError):
@@ -192,7 +159,7 @@ class _Reader:
 
     def _mention(self, name: str) -> None:
         if name not in self.allowed:
-            raise holds_code(name, _place([*self.outer, self.stack]))
+            raise holds_code(name, place_of([*self.outer, self.stack]))
         self.stack.append(Global(name))
 
     def _mention_texts(self) -> None:
@@ -270,25 +237,6 @@ class _Reader:
 
     def _stop(self) -> None:
         (self.result,) = self._take(1)
-
-
-def _place(levels: list[list[object]]) -> str | None:
-    """Return where an object belongs whose class is mentioned next, as `holds_code` takes it.
-
-    Args:
-        levels: the stack, from mark to mark.
-    """
-    # torch's older stream wraps the class of a module into a tuple that begins with this word.
-    if levels[-1] == ["module"] and not any(type(value) is dict for value in levels[-2][-1:]):
-        levels = levels[:-1]
-    if not any(levels):
-        return ""
-    root, *pending = levels[0] + (levels[1] if len(levels) > 1 else [])
-    is_in_root = len(levels) == 1 or (len(levels) == 2 and len(levels[0]) == 1)
-    is_key = len(pending) % 2 == 1 and pending[-2:-1] != [{}]  # an empty dict may be one that is being filled
-    if type(root) is dict and is_in_root and is_key and type(pending[-1]) is str:
-        return f"[{quote(pending[-1])}]"
-    return None
 
 
 def _entries(arguments: tuple[object, ...]) -> list[object]:

@@ -95,8 +95,8 @@ def _transposed_groups(name: str, pieces: Pieces) -> int | None:
 def _excludes_transposed(name: str, pieces: Pieces, groups: int | None) -> bool:
     """Return whether a bias says that a kernel is not that of a transposed convolution.
 
-    That has second side × groups outputs: as many as an ordinary one, the first side, for one number of groups
-    at most.
+    That has second side × groups outputs, which are as many as an ordinary one's, the first side, for one
+    number of groups at most.
     """
     tensor, bias = pieces[name].tensor, _bias(name, pieces)
     if bias is None or len(bias) != len(tensor):
