@@ -334,14 +334,18 @@ def test_heads_that_do_not_fit_are_refused_before_anything_is_computed(weights, 
         matrices_of(weights, heads)
 
 
+GROUPS = "groups cannot be seen in a file (--groups)"
+OPEN = "whether it is transposed, and its groups, cannot be seen in a file (--transposed, --groups)"
+
+
 @pytest.mark.parametrize(
     ("layer", "shape", "note"),
     [
-        (nn.Conv1d(3, 4, 5), (4, 15), "kernel 4 × 3 × 5; groups cannot be seen in a file"),
-        (nn.Conv2d(3, 4, (5, 6)), (4, 90), "kernel 4 × 3 × 5 × 6; groups cannot be seen in a file"),
-        (nn.Conv2d(4, 6, (5, 3), groups=2), (6, 30), "kernel 6 × 2 × 5 × 3; groups cannot be seen in a file"),
-        (nn.Conv3d(2, 4, (5, 6, 3)), (4, 180), "kernel 4 × 2 × 5 × 6 × 3; groups cannot be seen in a file"),
-        (nn.Conv2d(3, 1, (5, 6)), (1, 90), "kernel 1 × 3 × 5 × 6; groups cannot be seen in a file"),
+        (nn.Conv1d(3, 4, 5), (4, 15), f"kernel 4 × 3 × 5; {GROUPS}"),
+        (nn.Conv2d(3, 4, (5, 6)), (4, 90), f"kernel 4 × 3 × 5 × 6; {GROUPS}"),
+        (nn.Conv2d(4, 6, (5, 3), groups=2), (6, 30), f"kernel 6 × 2 × 5 × 3; {OPEN}"),
+        (nn.Conv3d(2, 4, (5, 6, 3)), (4, 180), f"kernel 4 × 2 × 5 × 6 × 3; {OPEN}"),
+        (nn.Conv2d(3, 1, (5, 6)), (1, 90), f"kernel 1 × 3 × 5 × 6; {GROUPS}"),
     ],
 )
 def test_kernels_are_unfolded(layer, shape, note):

@@ -435,9 +435,8 @@ def test_transposed_convolutions(read, name, options, why):
     kernel = drawn(3, 4, 2, 5)
     file = read({name: kernel}, **options)
     notes = check(file, {name: kernel.numpy().transpose(1, 0, 2, 3).reshape(4, 30)})
-    assert (
-        notes[name] == f"kernel 3 × 4 × 2 × 5, stored inputs first ({why}); groups cannot be seen in a file"
-    )
+    told = f"kernel 3 × 4 × 2 × 5, stored inputs first ({why})"
+    assert notes[name] == f"{told}; groups cannot be seen in a file (--groups)"
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -474,7 +473,29 @@ def test_grouped_convolutions(read):
     )
     assert notes["a.weight.group1"] == "kernel 8 × 3 × 2 × 3; group 1 of 2 (as given)"
     notes = check(read(state), {"a.weight": kernel})
-    assert notes["a.weight"] == "kernel 8 × 3 × 2 × 3; groups cannot be seen in a file"
+    assert notes["a.weight"] == "kernel 8 × 3 × 2 × 3; groups cannot be seen in a file (--groups)"
+
+
+@pytest.mark.parametrize(
+    ("layer", "options", "unknown"),
+    [
+        (nn.ConvTranspose2d(5, 5, 2), {}, "whether it is transposed, and its groups,"),
+        (nn.Conv2d(5, 5, 2), {}, "whether it is transposed, and its groups,"),  # the very same file
+        (nn.Conv2d(5, 6, 2, bias=False), {}, "whether it is transposed, and its groups,"),
+        (nn.ConvTranspose2d(6, 6, 2, groups=2), {}, "whether it is transposed, and its groups,"),
+        (nn.Conv2d(3, 6, 2), {"groups": ["up.*=1"]}, ""),  # transposed it would have 3 outputs
+        (nn.Conv2d(6, 6, 2), {"groups": ["up.*=1"]}, "whether it is transposed"),
+        (nn.Conv2d(6, 6, 2), {"groups": ["up.*=1"], "transposed": ["up.*"]}, ""),
+        (nn.Conv2d(6, 6, 2), {"transposed": ["up.*"]}, "groups"),
+        (nn.Conv2d(4, 6, 2), {}, "groups"),  # a bias of 6: 4 · groups outputs would not be 6
+    ],
+)
+def test_a_note_says_what_a_file_does_not_tell_of_a_kernel(read, layer, options, unknown):
+    state = {f"up.{name}": tensor for name, tensor in layer.state_dict().items()}
+    note = matrices(read(state, **options))["up.weight"].note
+    assert note.partition(" cannot be seen")[0].rpartition("; ")[2] == (unknown or note)
+    assert ("(--transposed" in note) == ("transposed" in unknown)
+    assert ("--groups)" in note) == ("groups" in unknown)
 
 
 def test_wav2vec_positions_are_normed_and_grouped(read):
@@ -655,13 +676,15 @@ def test_the_command_takes_transposed_and_groups(tmp_path):
         (("--groups", "*=4"), "groups: 4 does not divide wide.weight, whose first side is 6"),
         (("--groups", "no*=3"), "groups: none of 1 kernels of convolutions fits 'no*'"),
         (("--transposed", "no*"), "transposed: none of 1 kernels of convolutions fits 'no*'"),
+        (("--heads", "3"), "heads: 3 is given, but no name of 1 tensors tells of attention"),
     ],
 )
 def test_patterns_that_do_not_fit_are_one_sentence(tmp_path, arguments, message):
     path = tmp_path / "net.safetensors"
     safetensors.torch.save_file({"wide.weight": drawn(6, 2, 3, 3)}, path)
     outcome = call("lmd", "--weights", path, *arguments, "--results", tmp_path / "results")
-    assert outcome.exit_code == 1
+    assert outcome.exit_code == 2
+    assert f"{path}: " in outcome.stderr
     assert message in outcome.stderr
     assert not (tmp_path / "results").exists()
 

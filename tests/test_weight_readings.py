@@ -1,5 +1,6 @@
 """`spaceprobe lmd --weights`: which tensors of a file are read, whole models, any pickle protocol."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -15,11 +16,14 @@ import pytest
 import safetensors.torch
 import torch
 from click.testing import CliRunner
+from torch import nn
 
 from spaceprobe.cli import main
+from spaceprobe.stages.lmd.weight_file import open_weights
 from spaceprobe.weights.files import WeightFileError, open_source, read_weights
 from spaceprobe.weights.whole_models import blocks_of, open_model
 from tests import weight_layouts as layouts
+from tests.commands import call
 
 # Values of matrices with a few rows by two ways in float64, relative to the largest.
 TOLERANCE = 1e-12
@@ -91,17 +95,60 @@ def test_of_several_state_dicts_one_is_chosen(tmp_path, name):
             assert torch.equal(read[tensor], value)
 
 
-def test_a_key_chooses_and_another_key_gives_other_numbers_in_the_same_folder(tmp_path):
+def test_a_key_chooses_and_another_key_gives_other_numbers_beside_the_first(tmp_path):
     path = tmp_path / "c.pt"
     torch.save({"g": layouts.state(1), "d": layouts.state(2)}, path)
+    by_key = {}
     for key, seed in (("g", 1), ("d", 2), ("g", 1)):
-        outcome, (folder,) = decompose(path, "--key", key)
+        outcome, folders = decompose(path, "--key", key)
         assert outcome.exit_code == 0
-        check_spectra(spectra(folder), expected_of(seed))
-        assert facts_of(folder)["key"] == key
+        by_key |= {facts_of(folder)["key"]: folder for folder in folders}
+        check_spectra(spectra(by_key[key]), expected_of(seed))
+    assert len({*by_key.values()}) == 2
+    compared = call("compare", by_key["g"], by_key["d"], "--out", tmp_path / "c")
+    assert compared.exit_code == 0
+    assert f"first   {by_key['g'].name} (--key g)" in compared.stdout
+    assert "<code>--key d</code>" in (tmp_path / "c" / "compare.html").read_text()
+    norms = pd.read_csv(tmp_path / "c" / "matrices.csv").set_index("name").loc["embed.weight"]
+    for side, seed in (("a", 1), ("b", 2)):
+        expected = expected_of(seed)["embed.weight"][0]
+        assert norms[f"spectral_norm_{side}"] == pytest.approx(expected, rel=TOLERANCE)
     outcome, _ = decompose(path, "--key", "gg")
     assert outcome.exit_code == 2
     assert "--key gg: holds no tensors there; did you mean g? there are g, d" in outcome.stderr
+
+
+def test_results_of_other_options_lie_beside_each_other(tmp_path):
+    """Each option gives a folder of its own, which no other call writes to; the plain call keeps its name."""
+    path = tmp_path / "w.pt"
+    weights = layouts.state() | {"up.weight": torch.ones(2, 2, 1, 3)}
+    torch.save({"state_dict": weights}, path)
+    calls = [
+        [],
+        ["--key", "state_dict"],
+        ["--heads", 2],
+        ["--heads", 4],
+        ["--leading", 2],
+        ["--layer", "embed*"],
+        ["--layer", "embed*", "--layer", "up*"],
+        ["--exclude", "embed*"],
+        ["--transposed", "up*"],
+        ["--groups", "up*=2"],
+        ["--groups", "up.*=2", "--groups", "up*=1"],
+        ["--groups", "up*=1", "--groups", "up.*=2"],
+    ]
+    before = {}
+    for words in calls:
+        outcome, folders = decompose(path, *words)
+        assert outcome.exit_code == 0, outcome.output
+        assert len(folders) == len({*before, *folders}) == len(before) + 1, words
+        assert {folder: facts_of(folder) for folder in before} == before
+        before = {folder: facts_of(folder) for folder in folders}
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    plain = tmp_path / "results" / f"weights-w-{digest[:6]}"
+    assert before[plain]["heads"] is None
+    same = ["--layer", "up*", "--layer", "embed*", "--layer", "up*"]
+    assert decompose(path, *same)[1] == [*before]  # what chooses has no order
 
 
 def test_the_tensors_beside_the_keys_have_a_key_of_their_own(tmp_path):
@@ -128,11 +175,65 @@ def test_an_object_beside_the_weights_is_not_imported_and_the_way_out_works(tmp_
     outcome, folders = decompose(path)
     assert (outcome.exit_code, folders) == (1, [])
     assert "holds code to run ('tests.weight_layouts.Hyperparameters')" in outcome.stderr
-    code = outcome.stderr.partition("under another: ")[2].strip().replace("FILE", repr(str(path)), 1)
-    subprocess.run([sys.executable, "-c", f"import torch; {code}"], cwd=tmp_path, check=True, timeout=120,
-                   env={**os.environ, "PYTHONPATH": str(Path.cwd())})  # fmt: skip
+    follow_the_way_out(outcome.stderr, path)
     read = read_weights(tmp_path / "weights.pt")
     assert all(torch.equal(read[name], value) for name, value in layouts.state().items())
+
+
+def follow_the_way_out(message, path):
+    """Run the code that a message advises, in the folder of the file."""
+    code = message.partition(": weights = ")[2].strip().replace("FILE", repr(str(path)), 1)
+    subprocess.run([sys.executable, "-c", f"import torch; weights = {code}"], cwd=path.parent, check=True,
+                   timeout=120, env={**os.environ, "PYTHONPATH": str(Path.cwd())})  # fmt: skip
+
+
+class OwnNetwork(nn.Sequential):
+    """A class of a project."""
+
+
+@pytest.mark.parametrize("is_archive", [True, False])
+@pytest.mark.parametrize(
+    ("wrap", "taken"),
+    [
+        (lambda network: network, ".state_dict()"),
+        (lambda network: OwnNetwork(*network), ".state_dict()"),
+        (lambda network: {"net": network}, "['net'].state_dict()"),
+        (lambda network: {"epoch": 3, "module": network, "args": {}}, "['module'].state_dict()"),
+        (lambda network: {"module": network, "epoch": 3}, "['module'].state_dict()"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Couldn't retrieve source code:UserWarning")
+def test_the_way_out_of_a_whole_model_works(tmp_path, wrap, taken, is_archive):
+    path = tmp_path / "model.pt"
+    network = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 4))
+    torch.save(wrap(network), path, _use_new_zipfile_serialization=is_archive)
+    outcome, folders = decompose(path)
+    assert (outcome.exit_code, folders) == (1, [])
+    assert "save the plain state dict by itself where the file was made" in outcome.stderr
+    assert f"weights_only=False){taken};" in outcome.stderr
+    follow_the_way_out(outcome.stderr, path)
+    read = read_weights(tmp_path / "weights.pt")
+    assert {name: value.tolist() for name, value in read.items()} == {
+        name: value.tolist() for name, value in network.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"a": {"net": nn.Linear(2, 3)}},
+        {"a": 1, "b": {"net": nn.Linear(2, 3), "x": 2}},
+        {"a": {"net": nn.Linear(2, 3)}, "b": 2},
+        [nn.Linear(2, 3)],
+        {3: nn.Linear(2, 3)},
+        {"net": [nn.Linear(2, 3)]},
+        {"net": layouts.Hyperparameters(lr=0.1)},
+    ],
+)
+def test_no_wrong_place_of_the_weights_is_advised(tmp_path, content):
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(WeightFileError, match=r"another key .*, with \.state_dict\(\) .*\['state_dict'\]"):
+        read_weights(tmp_path / "model.pt")
 
 
 @pytest.mark.parametrize("is_archive", [True, False])
@@ -189,6 +290,62 @@ def test_a_whole_model_has_the_tables_of_one_file(tmp_path, suffix):
     )
     assert again.exit_code == 0
     assert [*results.parent.iterdir()] == [results]  # the folder and its index are the same model
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_tied_tensors_and_the_order_of_shards_are_those_of_one_file(tmp_path, suffix):
+    """Ties within a block, across blocks and shards; zeros, which are no evidence; products of heads."""
+    rng = np.random.default_rng(5)
+    table, pooler, norm = (
+        torch.from_numpy(rng.standard_normal(shape).astype(np.float32)) for shape in ((6, 4), (4, 4), (3, 4))
+    )
+    attention = {
+        f"model.layers.{layer}.{letter}_proj.weight": torch.from_numpy(rng.standard_normal((4, 4)))
+        for layer in range(2)
+        for letter in "qkvo"
+    }
+    tensors = {
+        "emb.weight": table,
+        "head.weight": table,
+        "head.weight_too": table,
+        "model.embed.weight": table + 1,
+        **attention,
+        "model.layers.1.up.weight": table,
+        "model.norm.weight_g": norm.norm(dim=1, keepdim=True),
+        "model.norm.weight_v": norm,
+        "model.pooler.weight": pooler,
+        "other.same": pooler.T.contiguous(),
+        "zero.a": torch.zeros(3, 2),
+        "zeros.b": torch.zeros(3, 2),
+    }
+    tensors = {name: value.clone() for name, value in tensors.items()}
+    one = tmp_path / f"one{suffix}"
+    safetensors.torch.save_file(tensors, one) if suffix == ".safetensors" else torch.save(tensors, one)
+    homes = {name: number % 3 + 1 for number, name in enumerate(tensors)}
+    folder = tmp_path / "m"
+    folder.mkdir()
+    files = {number: f"part-{number}{suffix}" for number in (1, 2, 3)}
+    for number, file in files.items():
+        part = {name: value for name, value in tensors.items() if homes[name] == number}
+        if suffix == ".safetensors":
+            safetensors.torch.save_file(part, folder / file)
+        else:
+            torch.save(part, folder / file)
+    index = {"weight_map": {name: files[number] for name, number in homes.items()}}
+    (folder / "model.index.json").write_text(json.dumps(index))
+    options = {"heads": 2, "transposed": None, "groups": None, "leading": None}
+    read = []
+    for path in (one, folder):
+        file = open_weights(path, options)
+        matrices = [file._matrices.read(number) for number in range(len(file.parts))]
+        read.append([(matrix.name, matrix.kind, matrix.note, matrix.shape) for matrix in matrices])
+    assert read[0] == read[1]
+    notes = {name: note for name, _, note, _ in read[1]}
+    assert notes["emb.weight"] == (
+        "tied: stored as 'head.weight', 'head.weight_too', 'model.layers.1.up.weight' as well"
+    )
+    assert {"head.weight", "model.layers.1.up.weight"} & {*notes} == set()
+    assert {"model.norm.weight", "other.same", "zero.a", "zeros.b"} <= {*notes}
 
 
 def test_never_more_than_a_block_of_layers_is_read_at_once(tmp_path):
@@ -384,11 +541,13 @@ def test_patterns_that_choose_nothing_are_wrong_calls(tmp_path, arguments, messa
     assert message in outcome.stderr
 
 
-def test_a_choice_after_all_is_noted_though_nothing_is_computed(tmp_path):
+def test_a_choice_has_results_of_its_own(tmp_path):
     path = tmp_path / "w.safetensors"
     safetensors.torch.save_file(layouts.state(), path)
-    decompose(path)
-    _, (folder,) = decompose(path, "--layer", "embed*")
+    _, (plain,) = decompose(path)
+    _, folders = decompose(path, "--layer", "embed*")
+    (folder,) = {*folders} - {plain}
+    check_spectra(spectra(plain), expected_of())
     check_spectra(spectra(folder), expected_of(names=["embed.weight"]))
     assert facts_of(folder)["origin"] == "chosen: 1 of 6 matrices (--layer embed*)"
     before = (folder / "provenance.json").read_bytes()
@@ -408,6 +567,17 @@ def test_two_files_are_both_decomposed_and_their_comparison_is_named(tmp_path):
     compared = CliRunner().invoke(main, [*command.split()[2:], "--out", str(tmp_path / "c")])
     assert compared.exit_code == 0
     assert len(pd.read_csv(tmp_path / "c" / "matrices.csv")) == 6
+
+
+def test_what_does_not_fit_the_last_file_is_told_before_the_first_is_computed(tmp_path):
+    safetensors.torch.save_file(layouts.state(), tmp_path / "a.safetensors")
+    safetensors.torch.save_file({"w": torch.eye(2), "v": torch.ones(2, 3)}, tmp_path / "b.safetensors")
+    b = tmp_path / "b.safetensors"
+    outcome, folders = decompose(tmp_path / "a.safetensors", "--weights", b, "--layer", "*q_proj*")
+    assert (outcome.exit_code, folders) == (2, [])
+    assert f"{b}: --layer *q_proj*: matches the whole name of none of 2 matrices" in outcome.stderr
+    outcome, folders = decompose(tmp_path / "a.safetensors", "--weights", tmp_path / "none.pt")
+    assert (outcome.exit_code, folders) == (1, [])
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])

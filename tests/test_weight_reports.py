@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 
 from spaceprobe import TABLES
+from spaceprobe.report.weights.spectra import weight_spectra
 from spaceprobe.results.weight_results import WeightResults, put_weights_side_by_side
 from tests.commands import call
 from tests.test_report_numbers import Page, faults
@@ -130,6 +131,8 @@ def test_a_tail_that_can_be_fitted_is_drawn(tmp_path):
     assert made.exit_code == 0
     assert (folder / "figures" / "tails.svg").is_file() == (row["valid"] == "True")
     assert row["valid"] == "True"  # else this test is about nothing
+    caption = caption_of(folder, "tails")
+    assert "the largest eigenvalues of WᵀW of 1 of 1 matrices" in caption
 
 
 def test_two_files_are_compared_matrix_by_matrix(folders, matrices, tmp_path):
@@ -283,7 +286,7 @@ def test_an_entry_that_makes_a_singular_value_is_named(tmp_path):
     assert "variance of their entries: 2 of 3 (num_spikes in lmd_tails.csv)" in said
     assert (
         "planted: 1 of 1 value above the edge is made by 1 large entry, the largest in row 7, column 31, "
-        "40.4 standard deviations from the mean of the others" in said
+        "40.4 standard deviations from the mean, both without the large entries" in said
     )
     assert "signal: " not in said
     text = (folder / "report.html").read_text(encoding="utf-8")
@@ -292,6 +295,112 @@ def test_an_entry_that_makes_a_singular_value_is_named(tmp_path):
     assert "planted : large entries (1) make 1 of its values above the edge of noise (1)" in words.replace(
         "planted:", "planted :"
     )
+
+
+def test_the_distance_of_an_entry_is_from_those_that_are_not_large(tmp_path):
+    """Of two large entries, the smaller is not among the others: they would be 0.7 deviations away."""
+    weight = torch.randn(60, 90, generator=torch.Generator().manual_seed(2))
+    weight[7, 31], weight[3, 5] = 40.0, -30.0
+    safetensors.torch.save_file({"w": weight}, tmp_path / "net.safetensors")
+    outcome = call("lmd", "--weights", tmp_path / "net.safetensors", "--results", tmp_path)
+    (folder,) = tmp_path.glob("weights-net-*")
+    rest = weight.double().flatten().numpy()
+    rest = rest[np.abs(rest) < 20]
+    distance = f"{(40 - rest.mean()) / rest.std():.3g}"
+    sentence = f"{distance} standard deviations from the mean, both without the large entries"
+    assert sentence in " ".join(outcome.stdout.split())
+    assert sentence in " ".join(Page((folder / "report.html").read_text()).root.words().split())
+
+
+def test_products_of_noise_are_not_counted_among_stored_matrices(tmp_path):
+    """The product of two matrices of noise over 4 dimensions has 4 values, all above the edge."""
+    generator = torch.Generator().manual_seed(4)
+    weights = {
+        f"attn.{letter}_proj.weight": torch.randn(64, 64, generator=generator) / 8 for letter in "qkvo"
+    }
+    safetensors.torch.save_file(weights, tmp_path / "net.safetensors")
+    results = tmp_path / "results"
+    words = ("lmd", "--weights", tmp_path / "net.safetensors", "--heads", 16, "--results", results)
+    outcome = call(*words)
+    assert outcome.exit_code == 0, outcome.output
+    (folder,) = results.iterdir()
+    spikes = {row["name"]: int(row["num_spikes"]) for row in rows(folder / "lmd_tails.csv")}
+    stored = [spikes[name] for name in weights]
+    products = [spikes[name] for name in spikes if name not in weights]
+    assert (max(stored), min(products), len(products)) == (0, 4, 32)
+    said = " ".join(outcome.stdout.split())
+    assert "variance of their entries: 0 of 4 stored; 32 of 32 products, whose entries" in said
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert list(faults(text, folder)) == []
+    found = {name: number for name, number in cards(folder).items() if "edge of noise" in name}
+    assert found == {
+        "values above the edge of noise, a stored matrix": "0 0 to 0",
+        "values above the edge of noise, a product": "4 4 to 4",
+    }
+    outcome = call(*words, "--layer", "*.query-key", "--no-report")
+    assert "of their entries: 16 of 16 products, whose" in " ".join(outcome.stdout.split())
+
+
+def caption_of(folder, figure):
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert list(faults(text, folder)) == []
+    (found,) = [one for one in Page(text).root.all("figure") if one.attributes.get("id") == figure]
+    return " ".join(found.all("figcaption")[0].all("p")[0].words().split())
+
+
+def test_a_caption_says_which_matrices_are_drawn_and_where_the_largest_value_is(tmp_path):
+    """Of 12, the places 0, 1.57, 3.14, …, 11 are drawn, rounded: not the second matrix, which is largest."""
+    weights = {f"m{number:02d}": torch.eye(2, 3) for number in range(12)} | {"m01": 9 * torch.eye(2, 3)}
+    for number in range(12):
+        weights[f"m{number:02d}"][0, 1] = number  # else they were tied
+    weights["m01"] *= 4
+    safetensors.torch.save_file(weights, tmp_path / "net.safetensors")
+    outcome = call("lmd", "--weights", tmp_path / "net.safetensors", "--results", tmp_path)
+    assert outcome.exit_code == 0, outcome.output
+    (folder,) = tmp_path.glob("weights-net-*")
+    largest = values(weights["m01"])[0]
+    caption = caption_of(folder, "spectra")
+    assert "Of the kind linear, 8 of 12 matrices are drawn, evenly from the first to the last." in caption
+    assert caption.endswith(f"The largest is {largest:.3g}, of m01, which is not drawn.")
+    svg = (folder / "figures" / "spectra.svg").read_text(encoding="utf-8")
+    assert [name for name in weights if f"<!-- {name} -->" in svg] == [
+        "m00", "m02", "m03", "m05", "m06", "m08", "m09", "m11",
+    ]  # fmt: skip
+
+
+def test_values_of_rounding_do_not_stretch_the_axis(tmp_path):
+    """A matrix of rank 2 with 5 singular values, 3 of them rounding, beside a zero and a sound matrix."""
+    generator = torch.Generator().manual_seed(1)
+    thin = torch.randn(5, 2, generator=generator, dtype=torch.float64)
+    weights = {
+        "sound": torch.diag(torch.tensor([1.0, 0.5, 0.25])),
+        "thin": thin @ torch.randn(2, 7, generator=generator, dtype=torch.float64),
+        "zero": torch.zeros(3, 3),
+    }
+    safetensors.torch.save_file(weights, tmp_path / "net.safetensors")
+    assert call("lmd", "--weights", tmp_path / "net.safetensors", "--results", tmp_path).exit_code == 0
+    (folder,) = tmp_path.glob("weights-net-*")
+    layers, spectrum = (pd.read_csv(folder / f"lmd_{name}.csv") for name in ("layers", "spectrum"))
+    assert 0 < spectrum.query("name == 'thin'")["value"].min() < 1e-12  # else this test is about nothing
+    figure = weight_spectra(layers, spectrum)
+    (axes,) = figure.axes
+    drawn = [line.get_ydata() for line in axes.lines]
+    assert [len(line) for line in drawn] == [3, 2]
+    np.testing.assert_allclose(drawn[1], values(weights["thin"])[:2], rtol=TOLERANCE)
+    assert axes.get_ylim()[0] > 0.1
+    assert "linear: 3 values within rounding of zero not drawn" in " ".join(figure.get_supxlabel().split())
+    caption = caption_of(folder, "spectra")
+    assert "Drawn are 5 of the 8 values of these matrices; the others are within rounding of zero." in caption
+    assert caption.endswith(", of thin.")
+
+
+def test_every_kind_of_matrix_has_a_panel():
+    """A table may hold all five kinds; the last of them used to be left out."""
+    kinds = ["linear", "convolution", "query-key", "output-value", "low-rank update"]
+    places = {"layer": range(5), "name": [*"abcde"], "kind": kinds}
+    layers = pd.DataFrame({**places, "num_outputs": 2, "num_inputs": 3})
+    spectrum = pd.DataFrame({**places, "basis": "svd", "index": 1, "value": 1.0})
+    assert [axes.get_title(loc="left") for axes in weight_spectra(layers, spectrum).axes] == kinds
 
 
 def test_a_page_that_is_up_to_date_is_left_alone(folders):

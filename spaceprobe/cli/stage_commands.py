@@ -91,6 +91,9 @@ def _work_on_file(stage_name: str, file_input: FileInput, given: dict[str, Any],
             flag = parameter.opts[0]
             name = flag if flag.startswith("-") else flag.upper()
             raise click.UsageError(f"{name} belongs to a study; {file_input.flag} takes a file without one")
+    if len(paths) > 1:
+        for path in paths:  # what is wrong with the last is told before the first is computed
+            file_input.open(path, given)
     folders = []
     has_failed = False
     for path in paths:

@@ -1,6 +1,7 @@
 """The results of `spaceprobe lmd --weights`: tables of the matrices in a file, without a study."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from spaceprobe.results.weight_folders import LAYERS
 from spaceprobe.stages.lmd.tables import OF_A_FILE
 from spaceprobe.study.layout import PROVENANCE, table_path
 from spaceprobe.study.provenance import read_provenance
+from spaceprobe.weights.quoting import quote_if_needed
+
+OPTIONS = ("key", "heads", "transposed", "groups", "leading", "layer", "exclude")
+"""Facts of provenance.json that are options of the call."""
 
 _AGAIN = "`spaceprobe lmd --weights` with the same file writes it again"
 
@@ -24,7 +29,7 @@ class WeightResults:
     """The results of a file of weights.
 
     Attributes:
-        folder: their folder, whose name is that of the file with a hash of its content.
+        folder: their folder, whose name is that of the file with a hash of its content and of the options.
         frames: its tables by name.
         provenance: provenance.json; empty where there is none, as in folders of earlier versions.
         warnings: what a reader should know first.
@@ -45,6 +50,16 @@ class WeightResults:
         """The facts about the file: path, sha256, options; empty where they were not noted."""
         facts = self.provenance.get("weights", {})
         return facts if isinstance(facts, Mapping) else {}
+
+    @property
+    def options(self) -> str:
+        """The options of the call, as ``--heads 4 --key g``; empty for none, or where they were not noted."""
+        words = []
+        for name in OPTIONS:
+            value = self.file.get(name)
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{name} {shlex.quote(quote_if_needed(str(one)))}" for one in values if one]
+        return " ".join(words)
 
     def has(self, *tables: str) -> bool:
         """Return whether all these tables have rows."""

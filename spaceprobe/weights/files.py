@@ -254,10 +254,10 @@ def _readable(tensor: Tensor, *, copy: bool = False) -> Tensor:
 
 def ordered(tensors: Mapping[str, Declared]) -> dict[str, Declared]:
     """Return tensors sorted by name, numbers inside names by their value."""
-    return {name: tensors[name] for name in sorted(tensors, key=_natural)}
+    return {name: tensors[name] for name in sorted(tensors, key=natural_key)}
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural_key(name: str) -> list[tuple[int, str]]:
     """Return a sort key by which layer.2 comes before layer.10; two names never have the same."""
     parts = re.split("([0-9]+)", name)
     # Text parts come first and then alternate; a number counts by its digits, then by their value.

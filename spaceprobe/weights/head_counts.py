@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from spaceprobe.weights.attention import Attention, Head
 from spaceprobe.weights.config import Section
-from spaceprobe.weights.layouts.layout import Hints
+from spaceprobe.weights.layouts.layout import HintError, Hints
 from spaceprobe.weights.packed_attention import Order
 
 KEYS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "num_query_heads")
@@ -32,7 +32,8 @@ def head_counts(blocks: Sequence[Attention], hints: Hints) -> list[HeadCount]:
     """Return the heads of each block: `Hints.heads` wins over the config.
 
     Raises:
-        ValueError: the given heads do not fit a block, or the config holds something else than a number.
+        HintError: the given heads do not fit a block.
+        ValueError: the config holds something else than a number.
     """
     return [_count(block, hints) for block in blocks]
 
@@ -59,10 +60,10 @@ def _count(block: Attention, hints: Hints) -> HeadCount:
 def _split_given(block: Attention, heads: int) -> Sequence[Head]:
     try:
         return block.split(heads)
-    except ValueError:
+    except ValueError as error:
         if _is_unknown(block):
             return []  # the block's note says so
-        raise
+        raise HintError(str(error)) from error
 
 
 def _is_unknown(block: Attention) -> bool:

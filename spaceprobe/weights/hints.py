@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from spaceprobe.weights.config import Configs
-from spaceprobe.weights.layouts.layout import Hints
+from spaceprobe.weights.layouts.layout import HintError, Hints
 from spaceprobe.weights.quoting import quote
 
 
@@ -21,13 +21,13 @@ def read_hints(
         configs: the JSON files beside the weights.
 
     Raises:
-        ValueError: a pattern has no number from 1 after an equals sign.
+        HintError: a pattern has no number from 1 after an equals sign.
     """
     numbers: dict[str, int] = {}
     for entry in groups:
         pattern, _, number = (part.strip() for part in entry.rpartition("="))
         if not (pattern and number.isascii() and number.isdigit() and len(number) < 10 and int(number)):
-            raise ValueError(f"groups: expected PATTERN=G with G a whole number from 1, got {quote(entry)}")
+            raise HintError(f"groups: expected PATTERN=G with G a whole number from 1, got {quote(entry)}")
         numbers[pattern] = int(number)
     return Hints(heads, transposed, numbers, configs)
 
@@ -40,13 +40,13 @@ def check_patterns(kernels: Iterable[str], hints: Hints) -> None:
         hints: the patterns.
 
     Raises:
-        ValueError: there is one.
+        HintError: there is one.
     """
     names = {re.sub(r"\.group[0-9]+\Z", "", name) for name in kernels}
     for option, patterns in (("transposed", hints.transposed), ("groups", hints.groups)):
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
-                raise ValueError(
+                raise HintError(
                     f"{option}: none of {len(names)} kernels of convolutions fits {quote(pattern)}; "
                     "leave it out"
                 )

@@ -10,7 +10,7 @@ from spaceprobe.weights.attention import Head, find_attention
 from spaceprobe.weights.head_counts import HeadCount, head_counts
 from spaceprobe.weights.in_use import weights_in_use
 from spaceprobe.weights.layouts.kernels import MAX_SIDES
-from spaceprobe.weights.layouts.layout import Hints, Piece
+from spaceprobe.weights.layouts.layout import HintError, Hints, Piece
 from spaceprobe.weights.quoting import quote
 from spaceprobe.weights.tied import find_tied
 
@@ -76,15 +76,21 @@ class Found:
         left_out: the names of the tensors that are not matrices, by the reason.
         joined: the names of the tensors that were joined to something else, by the layout.
         has_attention: whether names tell of attention.
+        tied: the names that hold what an earlier one does, each with that first name.
     """
 
     matrices: list[NamedMatrix]
     left_out: dict[str, list[str]]
     joined: dict[str, list[str]]
     has_attention: bool
+    tied: dict[str, str]
 
 
-def find_matrices(weights: Mapping[str, Tensor], hints: Hints | None = None) -> Found:
+def find_matrices(
+    weights: Mapping[str, Tensor],
+    hints: Hints | None = None,
+    twins: Mapping[str, Sequence[str]] | None = None,
+) -> Found:
     """Return every matrix of a state dict in its order, then the products of its attention heads.
 
     A floating tensor of two sides is the matrix W of y = W x, num_outputs × num_inputs; the weights of
@@ -109,13 +115,15 @@ def find_matrices(weights: Mapping[str, Tensor], hints: Hints | None = None) -> 
         weights: tensors by name.
         hints: what is known beside them. The shapes do not tell the number of query heads: where neither
             ``heads`` nor a config does, there are no products, and a note at the query's weights asks for it.
+        twins: names of tensors that are not among the given ones, by the name of that which they are tied to.
 
     Raises:
-        ValueError: the heads are below 1 or do not divide a block; or a config or the sizes do not fit.
+        HintError: the heads are below 1 or do not divide a block, or the groups do not divide a kernel.
+        ValueError: a config or the sizes do not fit.
     """
     hints = hints or Hints()
     if hints.heads is not None and hints.heads < 1:
-        raise ValueError(f"heads: {hints.heads}, at least 1 is needed")
+        raise HintError(f"heads: {hints.heads}, at least 1 is needed")
     in_use = weights_in_use(weights, hints)
     del weights
     reasons = {name: _reason(name, piece.tensor) for name, piece in in_use.pieces.items()}
@@ -124,7 +132,8 @@ def find_matrices(weights: Mapping[str, Tensor], hints: Hints | None = None) -> 
     tables = {name: tensor for name, tensor in whole.items() if not pieces[name].kind}  # not kernels, experts
     blocks = find_attention(tables, hints.configs)
     counts = head_counts(blocks, hints)
-    matrices = [*_stored(pieces, counts, find_tied(whole))]
+    tied = find_tied(whole)
+    matrices = [*_stored(pieces, counts, tied, twins or {})]
     matrices += [
         matrix
         for count in counts
@@ -133,7 +142,7 @@ def find_matrices(weights: Mapping[str, Tensor], hints: Hints | None = None) -> 
     ]
     by_reason = {reason: [name for name in reasons if reasons[name] == reason] for reason in REASONS}
     left = {reason: names for reason, names in by_reason.items() if names}
-    return Found(matrices, left | in_use.left_out, in_use.joined, bool(blocks))
+    return Found(matrices, left | in_use.left_out, in_use.joined, bool(blocks), tied)
 
 
 def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list[NamedMatrix]:
@@ -144,7 +153,7 @@ def matrices_of(weights: Mapping[str, Tensor], heads: int | None = None) -> list
     """
     found = find_matrices(weights, Hints(heads=heads))
     if heads is not None and not found.has_attention:
-        raise ValueError(no_attention(heads, len(weights)))
+        raise HintError(no_attention(heads, len(weights)))
     return found.matrices
 
 
@@ -206,13 +215,18 @@ def _reason(name: str, tensor: Tensor) -> str | None:
 
 
 def _stored(
-    pieces: Mapping[str, Piece], counts: Sequence[HeadCount], tied: Mapping[str, str]
+    pieces: Mapping[str, Piece],
+    counts: Sequence[HeadCount],
+    tied: Mapping[str, str],
+    elsewhere: Mapping[str, Sequence[str]],
 ) -> Iterator[NamedMatrix]:
     transposed = {name for count in counts for name in count.block.transposed}
     notes = {count.block.query_name: count.note for count in counts}
     twins: dict[str, list[str]] = {}
     for name, first in tied.items():
         twins.setdefault(first, []).append(name)
+    for first, names in elsewhere.items():
+        twins.setdefault(first, []).extend(names)
     for name, piece in pieces.items():
         if name in tied:
             continue

@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from spaceprobe.weights.quoting import quote, quote_error
+from spaceprobe.weights.code_in_files import code_text, place_of
+from spaceprobe.weights.quoting import quote_error
 
 MAX_PICKLE_BYTES = 100_000_000  # chosen: as safetensors bounds its header; 100,000 tensors take 20 MB
 MAX_OPCODES = 4_000_000  # chosen: 100,000 tensors take 3.2 million; an opcode makes at most some 100 bytes
@@ -26,22 +27,10 @@ _PUTS, _GETS = {"PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"
 _CODE = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 _KEYS = (str, int, float, bool, type(None))  # nested tuples could take forever to hash
 
-HOLDS_CODE = (
-    "holds code to run ({code}), and spaceprobe runs none; "
-    "save the plain state dict as safetensors where the file was made{steps}"
-)
-EXTRACTION = (
-    ", in the environment of the project, if you trust the file, and with another key where the weights "
-    "lie under another: weights = torch.load(FILE, "
-    "map_location='cpu', weights_only=False)['state_dict']; torch.save({name: value.clone() for name, value "
-    "in weights.items()}, 'weights.pt')"
-)
-"""How to take the weights out of a file that holds more than weights."""
 
-
-def holds_code(code: str) -> "RefusedError":
-    """Return the error for a file that holds code, which it names, with the way out."""
-    return RefusedError(HOLDS_CODE.format(code=quote(code), steps=EXTRACTION))
+def holds_code(code: str, place: str | None = None) -> "RefusedError":
+    """Return the error for a file that holds code; the arguments are those of `code_text`."""
+    return RefusedError(code_text(code, place))
 
 
 class RefusedError(ValueError):
@@ -170,7 +159,7 @@ class _Reader:
 
     def _mention(self, name: str) -> None:
         if name not in self.allowed:
-            raise holds_code(name)
+            raise holds_code(name, place_of([*self.outer, self.stack]))
         self.stack.append(Global(name))
 
     def _mention_texts(self) -> None:

@@ -1,5 +1,6 @@
 """Matrices that a file holds under two names: the same storage, or the same numbers."""
 
+import hashlib
 from collections.abc import Mapping
 
 import torch
@@ -29,6 +30,18 @@ def find_tied(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     return tied
 
 
+def tie_digest(tensor: Tensor) -> str | None:
+    """Return what two tensors of different blocks have in common if and only if they are tied.
+
+    Equal are shape, type and every bit, as of `find_tied`; None for a tensor whose entries are all the same.
+    """
+    if _is_constant(tensor):
+        return None
+    digest = hashlib.sha256(repr((tuple(tensor.shape), tensor.dtype)).encode())
+    digest.update(_bits(tensor).numpy().reshape(-1).data)
+    return digest.hexdigest()
+
+
 def _sample(tensor: Tensor) -> object:
     """Return something that is the same for equal tensors and hardly ever for others."""
     stride = max(1, tensor.numel() // _SAMPLED)
@@ -41,7 +54,11 @@ def _is_tied(one: Tensor, other: Tensor) -> bool:
         return True
     if not torch.equal(_bits(one), _bits(other)):
         return False
-    return not bool((one == one.reshape(-1)[0]).all())
+    return not _is_constant(one)
+
+
+def _is_constant(tensor: Tensor) -> bool:
+    return bool((tensor == tensor.reshape(-1)[0]).all())
 
 
 def _bits(tensor: Tensor) -> Tensor:

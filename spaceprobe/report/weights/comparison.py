@@ -33,11 +33,13 @@ class WeightComparison:
         page: the page.
         table: their matrices side by side.
         names: what the two are called.
+        options: with which options of the call each was made; empty for none.
     """
 
     page: Path
     table: pd.DataFrame
     names: list[str]
+    options: list[str]
 
 
 def make_weight_comparison(a: WeightResults, b: WeightResults, folder: Path) -> WeightComparison:
@@ -54,12 +56,14 @@ def make_weight_comparison(a: WeightResults, b: WeightResults, folder: Path) -> 
     write_csv(folder / f"{TABLE}.csv", put_weights_side_by_side(a, b))
     table = read_csv(folder / f"{TABLE}.csv")
     names = [a.name, b.name] if a.name != b.name else [str(a.folder), str(b.folder)]
+    options = [a.options, b.options]
     page = folder / "compare.html"
     text = render_page(
         "compare_weights.html",
         names=names,
         folders=[str(a.folder), str(b.folder)],
         files=[a.file, b.file],
+        options=options,
         num_matrices=[
             Numbers(None, side.frames, elsewhere=side.folder).statistic("count", LAYERS) for side in (a, b)
         ],
@@ -68,7 +72,7 @@ def make_weight_comparison(a: WeightResults, b: WeightResults, folder: Path) -> 
         warnings=[(name, w) for name, side in zip(names, (a, b), strict=True) for w in side.warnings],
     )
     write_whole(page, text.encode())
-    return WeightComparison(page, table, names)
+    return WeightComparison(page, table, names, options)
 
 
 def weight_comparison_lines(made: WeightComparison) -> Iterator[str]:
@@ -82,8 +86,8 @@ def weight_comparison_lines(made: WeightComparison) -> Iterator[str]:
         for letter, end in (("a", "first"), ("b", "second"), ("difference", "diff."))
     ]
     columns.append(TextColumn("note", marks, is_number=False))
-    yield from fill(f"first   {made.names[0]}", "  ")
-    yield from fill(f"second  {made.names[1]}", "  ")
+    for place, name, options in zip(("first ", "second"), made.names, made.options, strict=True):
+        yield from fill(f"{place}  {name}{f' ({options})' if options else ''}", "  ")
     yield from text_table([TextColumn("matrix", names, is_number=False)], columns)
     yield from notes.lines()
     yield from fill("differences are second minus first; without an interval: each file is one network", "  ")

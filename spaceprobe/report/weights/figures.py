@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 
 from spaceprobe.errors import SettingsError
 from spaceprobe.report.drawing.marks import (
-    grid_figure,
     legend_above,
-    log_scale,
     name_below,
     sequence_looks,
     short,
@@ -20,15 +18,13 @@ from spaceprobe.report.drawing.marks import (
 from spaceprobe.report.drawing.style import BLUE, MUTED, new_figure, styled, titled
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
-from spaceprobe.results.groups import MAX_GROUPS, choose
+from spaceprobe.report.weights.spectra import drawn_spectra, spectra_caption, weight_spectra
+from spaceprobe.results.groups import choose
 from spaceprobe.results.weight_folders import LAYERS
 from spaceprobe.results.weight_results import WeightResults
 
 MAX_NAMED = 24
 """Matrices with their names at an axis; of more, their numbers. Chosen."""
-
-MAX_KINDS = 4
-"""There are so many kinds of matrices; a table of another program may have more."""
 
 RULES = {
     "participation": "participation",
@@ -70,39 +66,6 @@ class WeightFigure:
         """Draw the figure of a file that does not lack it."""
         with styled():
             return self.function(*(results.frames[name] for name in self.needs))
-
-
-def weight_spectra(spectrum: pd.DataFrame) -> Figure:
-    """Draw the singular values of the matrices, a panel for each kind, on log scales; 0 has no place.
-
-    Args:
-        spectrum: lmd_spectrum.csv of a file of weights.
-    """
-    rows = spectrum[(spectrum["basis"] == "svd") & (spectrum["value"] > 0)]
-    kinds = [*dict.fromkeys(rows["kind"])][:MAX_KINDS]
-    notes = []
-    with styled():
-        figure = grid_figure(len(kinds), 1, height=2.5)
-        for axes, kind in zip(figure.axes, kinds, strict=True):
-            of_kind = rows[rows["kind"] == kind]
-            names = [*dict.fromkeys(of_kind["name"])]
-            drawn = choose(names, MAX_GROUPS)
-            if len(drawn) < len(names):
-                notes.append(
-                    f"{kind}: {len(drawn)} of {len(names)} matrices, evenly from the first to the last"
-                )
-            log_scale(axes, "x", "y")
-            for name, look in sequence_looks(drawn).items():
-                values = of_kind[of_kind["name"] == name]
-                axes.plot(
-                    values["index"], values["value"], color=look.color, linestyle=look.line, linewidth=1.1,
-                    marker=look.marker if len(values) == 1 else "", label=short(str(name), 34, 1),
-                )  # fmt: skip
-            axes.set_title(short(str(kind), 60, 1))
-            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.03), fontsize=6.5)
-        name_below(figure, "index of the singular value", notes)
-        figure.supylabel("singular value", fontsize=8.5)
-    return figure
 
 
 def weight_ranks(layers: pd.DataFrame, ranks: pd.DataFrame) -> Figure:
@@ -179,14 +142,6 @@ def _name_matrices(figure: Figure, layers: pd.DataFrame) -> None:
     axes.set_ylabel("number of the matrix in the file", color=MUTED)
 
 
-def _spectra_caption(numbers: Numbers) -> Markup:
-    return sentence(
-        "Singular values of the matrices, a panel for each kind of matrix, on logarithmic scales; values of "
-        "zero have no place. The largest is {}.",
-        numbers.statistic("max", LAYERS, "spectral_norm", None, ".3g"),
-    )
-
-
 def _ranks_caption(numbers: Numbers) -> Markup:
     return sentence(
         "The unrounded rank of each matrix by rule, over its smaller side, which no rank exceeds. "
@@ -199,17 +154,20 @@ def _ranks_caption(numbers: Numbers) -> Markup:
 def _tails_caption(numbers: Numbers) -> Markup:
     where = {"valid": True}
     return sentence(
-        "Exponents of power laws fitted to the largest eigenvalues of WᵀW, {} to {}. Shown are fits that the "
+        "Exponents of power laws fitted to the largest eigenvalues of WᵀW of {} of {} matrices, {} to {}. "
+        "Shown are fits that the "
         "bootstrap does not rule out and to which no lognormal is preferred; in lmd_tails.csv the columns "
         "goodness_p and lognormal_p say by how much, and ks_distance how far the values are from the law.",
+        numbers.statistic("count", "lmd_tails", None, where),
+        numbers.statistic("count", "lmd_tails"),
         numbers.statistic("min", "lmd_tails", "exponent", where, ".2f"),
         numbers.statistic("max", "lmd_tails", "exponent", where, ".2f"),
     )
 
 
 def _no_value(results: WeightResults) -> str | None:
-    spectrum = results.frames["lmd_spectrum"]
-    return None if (spectrum["value"] > 0).any() else "all matrices are zero"
+    has_values = any(drawn_spectra(results.frames[LAYERS], results.frames["lmd_spectrum"]))
+    return None if has_values else "all matrices are zero"
 
 
 def _no_rank(results: WeightResults) -> str | None:
@@ -231,9 +189,9 @@ FIGURES = {
             name="spectra",
             title="Singular values",
             function=weight_spectra,
-            needs=("lmd_spectrum",),
+            needs=(LAYERS, "lmd_spectrum"),
             unless=_no_value,
-            caption=_spectra_caption,
+            caption=spectra_caption,
         ),
         WeightFigure(
             name="ranks",

@@ -20,7 +20,7 @@ from spaceprobe.report.up_to_date import note_report, sources
 from spaceprobe.report.weights.figures import FIGURES, WeightFigure
 from spaceprobe.results.weight_folders import LAYERS
 from spaceprobe.results.weight_results import WeightResults, load_weight_results
-from spaceprobe.stages.lmd.tables import OF_A_FILE
+from spaceprobe.stages.lmd.tables import OF_A_FILE, PRODUCT_KINDS, RULE_NAMES
 from spaceprobe.study.layout import REPORT
 
 
@@ -99,21 +99,38 @@ def _headline(results: WeightResults, numbers: Numbers) -> Iterator[HeadlineNumb
                 numbers.statistic("count", LAYERS, None, where)
             ),
         )
-    if results.frames["lmd_tails"]["num_spikes"].notna().any():
-        yield HeadlineNumber(
-            Markup("values above the edge of noise"),
-            numbers.statistic("median", "lmd_tails", "num_spikes", None, "g"),
-            Markup("{} to {}").format(
-                *(numbers.statistic(end, "lmd_tails", "num_spikes", None, "g") for end in ("min", "max"))
-            ),
-            Markup("of a matrix, median, least and largest; noise with the variance of its entries"),
-        )
+    yield from _noise_headline(results, numbers)
     if layers["reconstruction_error"].notna().any():
         yield HeadlineNumber(
             Markup("largest reconstruction error"),
             numbers.statistic("max", LAYERS, "reconstruction_error", None, ".1e"),
             Markup(),
             Markup("of W V Vᵀ by the product of the factors, over the norm of W"),
+        )
+
+
+def _noise_headline(results: WeightResults, numbers: Numbers) -> Iterator[HeadlineNumber]:
+    """Yield the number of values above the edge of noise: of stored matrices, and of products by themselves.
+
+    The product of two matrices of noise has few values, all far from 0: one median of both would say little.
+    """
+    tails = results.frames["lmd_tails"]
+    kinds = [*dict.fromkeys(tails.loc[tails["num_spikes"].notna(), "kind"])]
+    products = [kind for kind in kinds if kind in PRODUCT_KINDS]
+    stored = [kind for kind in kinds if kind not in PRODUCT_KINDS]
+    for chosen, of in ((stored, "a stored matrix" if products else "a matrix"), (products, "a product")):
+        if not chosen:
+            continue
+        where = {"kind": chosen} if products and stored else None
+        yield HeadlineNumber(
+            Markup("values above the edge of noise{}").format(f", {of}" if products else ""),
+            numbers.statistic("median", "lmd_tails", "num_spikes", where, "g"),
+            Markup("{} to {}").format(
+                *(numbers.statistic(end, "lmd_tails", "num_spikes", where, "g") for end in ("min", "max"))
+            ),
+            Markup("of {}, median, least and largest; noise with the variance of its entries{}").format(
+                of, "" if chosen is stored else ", which are not independent, so that noise has some too"
+            ),
         )
 
 
@@ -134,15 +151,9 @@ def _entry_spikes(results: WeightResults, numbers: Numbers) -> Iterator[Markup]:
         )
         yield Markup(
             "<code>{}</code>: large entries ({}) make {} of its values above the edge of noise ({}). The "
-            "largest, in row {} and column {}, is {} standard deviations from the mean of the others."
+            "largest, in row {} and column {}, is {} standard deviations from the mean, both "
+            "without the large entries."
         ).format(numbers.text("lmd_tails", row, "name"), entries, number, of, line, column, size)
-
-
-RULE_NAMES = {
-    "participation": "participation, the default rule without data",
-    "leading": "all values that --leading asked for",
-}
-"""What the rules of lmd_layers.csv are called in a headline."""
 
 
 def _figure(entry: WeightFigure, numbers: Numbers, svg: bytes) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """The matrices of a model, planned first and then read a block at a time."""
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.files import file_digest
+from spaceprobe.weights.files import natural_key
 from spaceprobe.weights.hints import check_patterns
-from spaceprobe.weights.layouts.layout import Hints
+from spaceprobe.weights.layouts.layout import HintError, Hints
 from spaceprobe.weights.matrices import Found, NamedMatrix, describe_left_out, find_matrices, no_attention
+from spaceprobe.weights.tied import tie_digest
 from spaceprobe.weights.whole_models import INDEX_SUFFIX, OpenedModel
 
 
@@ -43,7 +46,8 @@ class ModelMatrices:
 
     Raises:
         WeightFileError: a file cannot be read.
-        SpaceprobeError: the hints do not fit.
+        SettingsError: the hints do not fit.
+        SpaceprobeError: a config or the sizes do not fit.
     """
 
     def __init__(self, path: Path, model: OpenedModel, hints: Hints) -> None:
@@ -51,11 +55,13 @@ class ModelMatrices:
         self._model = model
         self._hints = hints
         self._read: tuple[int, Sequence[NamedMatrix]] | None = None
+        self._twins: dict[str, list[str]] = {}
         skipped: dict[str, list[str]] = {}
         joined: dict[str, list[str]] = {}
         kernels: list[str] = []
         has_attention = False
         planned: list[Planned] = []
+        firsts: dict[str, str] = {}  # names by the digest of what they hold, across blocks
         for number in range(len(model.blocks)):
             found = self._load(number)
             for all_of, of_block in ((skipped, found.left_out), (joined, found.joined)):
@@ -63,21 +69,38 @@ class ModelMatrices:
                     all_of.setdefault(reason, []).extend(names)
             kernels += [matrix.name for matrix in found.matrices if matrix.kind == "convolution"]
             has_attention = has_attention or found.has_attention
+            tied = self._tie(found, firsts) if len(model.blocks) > 1 else ()
             planned += [
                 Planned(matrix.name, number, place, len(matrix.factors) == 2)
                 for place, matrix in enumerate(found.matrices)
+                if matrix.name not in tied
             ]
             del found  # they would stay while the next block is read
         if hints.heads is not None and not has_attention:
-            raise SpaceprobeError(f"{path}: {no_attention(hints.heads, len(model.tensors))}")
+            raise SettingsError(f"{path}: {no_attention(hints.heads, len(model.tensors))}")
         try:
             check_patterns(kernels, hints)
-        except ValueError as error:
-            raise SpaceprobeError(f"{path}: {error}") from error
+        except HintError as error:
+            raise SettingsError(f"{path}: {error}") from error
         if len(model.blocks) > 1:
-            planned.sort(key=lambda matrix: matrix.is_product)  # stable: blocks stay in their order
+            planned = _as_in_one_file(planned, [*model.tensors])
         self.planned: Sequence[Planned] = planned
         self.skipped = describe_left_out(skipped, joined)
+
+    def _tie(self, found: Found, firsts: dict[str, str]) -> set[str]:
+        """Return the names of matrices of a block that an earlier block holds, and note them there."""
+        tied = set()
+        for matrix in found.matrices:
+            digest = tie_digest(matrix.factors[0]) if len(matrix.factors) == 1 else None
+            if digest is None:
+                continue
+            first = firsts.setdefault(digest, matrix.name)
+            if first == matrix.name:
+                continue
+            tied.add(matrix.name)
+            names = [matrix.name, *(name for name, twin in found.tied.items() if twin == matrix.name)]
+            self._twins.setdefault(first, []).extend(names)
+        return tied
 
     def keep(self, chosen: Sequence[bool]) -> None:
         """Leave out the planned matrices that were not chosen."""
@@ -102,7 +125,10 @@ class ModelMatrices:
         """Read a block, keep its matrices instead of those of another, and return what was found."""
         self._read = None  # first: two blocks are never there at once
         try:
-            found = find_matrices(self._model.read(self._model.blocks[number]), self._hints)
+            # Nothing here holds the tensors: what is joined of them is freed on the way.
+            found = find_matrices(self._model.read(self._model.blocks[number]), self._hints, self._twins)
+        except HintError as error:
+            raise SettingsError(f"{self.path}: {error}") from error
         except ValueError as error:
             raise SpaceprobeError(f"{self.path}: {error}") from error
         self._read = number, found.matrices
@@ -119,3 +145,26 @@ class ModelMatrices:
             folder = self.path if self.path.is_dir() else self.path.parent
             return folder.absolute().name or self.path.name
         return self.path.stem
+
+
+def _as_in_one_file(planned: Sequence[Planned], tensors: Sequence[str]) -> list[Planned]:
+    """Return matrices of several blocks in the order of the same model in one file.
+
+    That is the order of the tensors, products last. A block whose names have no number, such as that of
+    ``model.embed.weight`` and ``model.pooler.weight``, may stand around others.
+
+    Args:
+        planned: the matrices, block by block, each block's in its order.
+        tensors: the names of all tensors, in order.
+    """
+    keys = [natural_key(name) for name in tensors]
+    places: list[tuple[bool, int]] = []
+    last: Planned | None = None
+    for matrix in planned:
+        # A matrix that was joined of several tensors has their name but for its end.
+        place = bisect_left(keys, natural_key(matrix.name))
+        if last is not None and (last.block, last.is_product) == (matrix.block, matrix.is_product):
+            place = max(place, places[-1][1])
+        places.append((matrix.is_product, place))
+        last = matrix
+    return [planned[number] for number in sorted(range(len(planned)), key=places.__getitem__)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.lmd.noise_sentences import noise_sentences
-from spaceprobe.stages.lmd.tables import LAYERS
+from spaceprobe.stages.lmd.tables import LAYERS, RULE_NAMES
 from spaceprobe.stages.lmd.weight_file import WeightFile
 from spaceprobe.stages.summary_text import Notes, heading, key_columns, units_of, varying_settings, why_failed
 from spaceprobe.tables.frames import Frames
@@ -214,6 +214,12 @@ def present_file(file: WeightFile, records: Sequence[Mapping[str, Any]], folder:
         TextColumn("note", marks, is_number=False),
     ]
     legend = "shape: outputs×inputs; error: of the product of the factors, relative to the matrix"
+    rules = [*dict.fromkeys(layers["rule"].dropna())] if "rule" in layers else []
+    if rules:
+        by_rule = " or ".join(RULE_NAMES.get(rule, rule) for rule in rules)
+        legend += f"; rank: by {by_rule} (others in lmd_ranks.csv)"
+    if exponents:
+        legend += "; tail exponent: of a power law that fits"
     if names.str.len().max() > MAX_NAME:
         legend += "; names in full in lmd_layers.csv"
     lines = [

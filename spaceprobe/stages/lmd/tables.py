@@ -351,6 +351,15 @@ SEMANTICS = Table(
 OF_A_MATRIX = (SPECTRUM, RANKS, LAYERS, TAILS)
 """Those that any weight matrix fills, with or without data."""
 
+PRODUCT_KINDS = ("query-key", "output-value", "low-rank update")
+"""Kinds of matrices of a file that are products of two factors, of a rank below their sides."""
+
+RULE_NAMES = {
+    "participation": "participation, the default rule without data",
+    "leading": "all values that --leading asked for",
+}
+"""What the rules of rank in lmd_layers.csv of a file are called in words."""
+
 OF_A_FILE = tuple(
     Table(
         table.name,

@@ -1,11 +1,13 @@
 """The Layer Matrix Decomposition of every matrix in a file of weights, without a study."""
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.stages.stage import Part, PartContent
 from spaceprobe.weights.quoting import path_text, quote_if_needed
 
@@ -37,13 +39,13 @@ def open_weights(path: Path, options: Mapping[str, Any]) -> "WeightFile":
     Raises:
         WeightFileError: a file cannot be read.
         ChoiceError: the file holds several state dicts.
-        SettingsError: a pattern matches no matrix.
-        SpaceprobeError: the heads or the patterns of kernels do not fit, the file holds no matrix, or a
-            config beside it cannot be read.
+        SettingsError: a pattern matches no matrix, or the heads or the patterns of kernels do not fit.
+        SpaceprobeError: the file holds no matrix, or a config beside it cannot be read or does not fit.
     """
     from spaceprobe.stages.lmd.model_matrices import ModelMatrices
     from spaceprobe.weights.config import read_configs
     from spaceprobe.weights.hints import read_hints
+    from spaceprobe.weights.layouts.layout import HintError
     from spaceprobe.weights.selection import describe_selection, select
     from spaceprobe.weights.whole_models import open_model
 
@@ -52,15 +54,18 @@ def open_weights(path: Path, options: Mapping[str, Any]) -> "WeightFile":
     try:
         patterns = (options.get("transposed") or (), options.get("groups") or ())
         hints = read_hints(options["heads"], *patterns, configs)
-    except ValueError as error:
-        raise SpaceprobeError(f"{path_text(path)}: {error}") from error
+    except HintError as error:
+        raise SettingsError(f"{path_text(path)}: {error}") from error
     matrices = ModelMatrices(path, model, hints)
     if not matrices.planned:
         raise SpaceprobeError(
             f"{path}: holds no matrix ({matrices.skipped}); give a file of weights that does"
         )
     layer, exclude = options.get("layer") or (), options.get("exclude") or ()
-    chosen = select([matrix.name for matrix in matrices.planned], layer, exclude)
+    try:
+        chosen = select([matrix.name for matrix in matrices.planned], layer, exclude)
+    except SettingsError as error:
+        raise SettingsError(f"{path_text(path)}: {error}") from error
     selection = describe_selection(len(chosen), sum(chosen), layer, exclude)
     matrices.keep(chosen)
     origin = "; ".join(filter(None, [model.origin, selection]))
@@ -72,7 +77,7 @@ class WeightFile:
 
     Attributes:
         path: of the file.
-        name: of its folder of results: readable, and another one for other weights.
+        name: of its folder of results: readable, and another one for other weights or other options.
         parts: one for each matrix.
         part_pattern: a regular expression of the files of parts.
         origin: what of the file is read and what is not, in words; empty for all of it.
@@ -93,7 +98,7 @@ class WeightFile:
         digest = matrices.digest()
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", matrices.stem()).strip(".-") or "weights"
         self.path = path
-        self.name = f"weights-{stem[:80]}-{digest[:6]}"
+        self.name = f"weights-{stem[:80]}-{_short_hash(digest, options)}"
         self.origin = origin
         self.skipped = matrices.skipped
         numbers = {name: options[name] for name in ("heads", "leading")}
@@ -153,6 +158,22 @@ class WeightFile:
         }
         note = "; ".join(filter(None, [matrix.note, decomposition.note]))
         return PartContent({"note": note, **rows}, factor_arrays("matrix", decomposition))
+
+
+def _short_hash(digest: str, options: Mapping[str, Any]) -> str:
+    """Return six hexadecimal digits that name a folder of results: of the weights, and of options if any.
+
+    Without options they are the first of the weights' own digest. The order of patterns that choose changes
+    nothing; of groups the first pattern that fits counts.
+    """
+    given: dict[str, Any] = {}
+    for name, value in sorted(options.items()):
+        is_unordered = isinstance(value, tuple | list) and name != "groups"
+        if value:
+            given[name] = sorted({*value}) if is_unordered else value
+    if given:
+        digest = hashlib.sha256(json.dumps([digest, given]).encode()).hexdigest()
+    return digest[:6]
 
 
 def _decompose(matrix: "NamedMatrix", leading: int | None) -> "Decomposition":

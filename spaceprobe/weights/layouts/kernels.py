@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from spaceprobe.weights.layouts.layout import Change, Hints, Layout, Pieces
+from spaceprobe.weights.layouts.layout import Change, HintError, Hints, Layout, Pieces
 
 KIND = "convolution"
 MAX_SIDES = 5  # a kernel of Conv3d
@@ -13,7 +13,9 @@ MAX_SIDES = 5  # a kernel of Conv3d
 _NAMED = re.compile(
     r"(?i)(?:.*[._])?(conv_?transpose|transposed?_?conv|deconv|convtr)[a-z0-9]*[._].*", re.DOTALL
 )
-_UNKNOWN = "groups cannot be seen in a file"
+
+GIVEN = "as given"
+"""Who says what a file does not: the user."""
 
 
 def _find(pieces: Pieces, hints: Hints) -> Iterator[Change]:
@@ -27,12 +29,15 @@ def _find(pieces: Pieces, hints: Hints) -> Iterator[Change]:
         groups, told = _groups(name, pieces, hints)
         transposed, why = _transposed(name, pieces, hints)
         if groups is not None and len(tensor) % groups:
-            raise ValueError(f"groups: {groups} does not divide {name}, whose first side is {len(tensor)}")
+            kind = HintError if hints.groups_of(name) is not None else ValueError
+            raise kind(f"groups: {groups} does not divide {name}, whose first side is {len(tensor)}")
         parts = tensor.chunk(groups or 1)
         form = f"kernel {sides}"
         if transposed:
             form += f", stored inputs first ({why})"
-        note = f"{form}; {_UNKNOWN}" if groups is None else form
+        is_of_config = groups is not None and told != GIVEN  # of a convolution that is not transposed
+        is_told = transposed or is_of_config or _excludes_transposed(name, pieces, groups)
+        note = "; ".join(filter(None, [form, _unknown(is_told, groups is not None)]))
         gives = {}
         for index, part in enumerate(parts):
             matrix = part.transpose(0, 1).flatten(1) if transposed else part.flatten(1)
@@ -42,11 +47,20 @@ def _find(pieces: Pieces, hints: Hints) -> Iterator[Change]:
         yield Change([name], gives)
 
 
+def _unknown(is_transposition_told: bool, is_groups_told: bool) -> str:
+    """Return what a file does not tell of a kernel, with the options that do."""
+    if is_transposition_told:
+        return "" if is_groups_told else "groups cannot be seen in a file (--groups)"
+    if is_groups_told:
+        return "whether it is transposed cannot be seen in a file (--transposed)"
+    return "whether it is transposed, and its groups, cannot be seen in a file (--transposed, --groups)"
+
+
 def _groups(name: str, pieces: Pieces, hints: Hints) -> tuple[int | None, str]:
     """Return the number of groups of a kernel, None if nobody says, and who does."""
     given = hints.groups_of(name)
     if given is not None:
-        return given, "as given"
+        return given, GIVEN
     # wav2vec 2.0, HuBERT, WavLM and others: the only grouped convolution, of their positions
     key = "num_conv_pos_embedding_groups"
     if name.endswith("pos_conv_embed.conv.weight"):
@@ -57,7 +71,7 @@ def _groups(name: str, pieces: Pieces, hints: Hints) -> tuple[int | None, str]:
 def _transposed(name: str, pieces: Pieces, hints: Hints) -> tuple[bool, str]:
     """Return whether a kernel is that of a transposed convolution, and why."""
     if hints.is_transposed(name):
-        return True, "as given"
+        return True, GIVEN
     if _transposed_groups(name, pieces) is not None:
         return True, "by its bias"
     tensor, bias = pieces[name].tensor, _bias(name, pieces)
@@ -76,6 +90,19 @@ def _transposed_groups(name: str, pieces: Pieces) -> int | None:
         return None
     groups = len(bias) // tensor.shape[1]
     return None if groups == 0 or len(tensor) % groups else groups
+
+
+def _excludes_transposed(name: str, pieces: Pieces, groups: int | None) -> bool:
+    """Return whether a bias says that a kernel is not that of a transposed convolution.
+
+    That has second side × groups outputs, which are as many as an ordinary one's, the first side, for one
+    number of groups at most.
+    """
+    tensor, bias = pieces[name].tensor, _bias(name, pieces)
+    if bias is None or len(bias) != len(tensor):
+        return False
+    needed, rest = divmod(len(tensor), tensor.shape[1])
+    return rest != 0 or groups not in (None, needed)
 
 
 def _bias(name: str, pieces: Pieces) -> Tensor | None:

@@ -54,6 +54,10 @@ class Change:
     reason: str = ""
 
 
+class HintError(ValueError):
+    """What is given beside the tensors does not fit them: heads, or patterns of kernels."""
+
+
 @dataclass(frozen=True)
 class Hints:
     """What is known beside the tensors.
