@@ -31,7 +31,8 @@ def mlp(widths: Sequence[int], generator: torch.Generator, activation: str = "re
     for fan_in, fan_out in itertools.pairwise(widths):
         if len(network):
             network.append(ACTIVATIONS[activation]())
-        layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+        with torch.random.fork_rng(devices=[]):  # `nn.utils.skip_init` imports sympy, for seconds
+            layer = nn.Linear(fan_in, fan_out)
         bound = fan_in**-0.5
         with torch.no_grad():
             layer.weight.uniform_(-bound, bound, generator=generator)
