@@ -37,9 +37,6 @@ DECLARATIONS = re.compile(
 )
 """Modules that are not part of the version of a stage's code."""
 
-FOR_TYPES = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-"""What stands behind the `if` of an import for types only."""
-
 BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
 """The fields of a statement that hold statements, or what holds statements itself."""
 
@@ -191,11 +188,19 @@ def _statements(block: Iterable[ast.AST]) -> Iterator[ast.AST]:
     Every start of the program goes through the whole package: expressions, which import nothing, would take
     most of that time.
     """
-    for node in block:
+    waiting = [*block]
+    while waiting:
+        node = waiting.pop()
         yield node
-        is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) in FOR_TYPES
-        for name in ("orelse",) if is_for_types else BLOCKS:
-            yield from _statements(getattr(node, name, ()))
+        for name in ("orelse",) if isinstance(node, ast.If) and _is_for_types(node.test) else BLOCKS:
+            waiting += getattr(node, name, ())
+
+
+def _is_for_types(test: ast.expr) -> bool:
+    match test:
+        case ast.Name("TYPE_CHECKING") | ast.Attribute(ast.Name("typing"), "TYPE_CHECKING"):
+            return True
+    return False
 
 
 def _read(path: Path) -> _Source:
