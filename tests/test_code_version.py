@@ -263,6 +263,9 @@ def test_versions_need_no_torch_and_little_time():
 CLASS_PAIRS = "stages.fold.endpoints.class_pairs"
 
 RUN_AND_TRACE = """
+    # Before anything is watched: each call that an import makes would be looked at.
+    import numba, pandas, scipy.stats, sklearn.neighbors, torch
+
     import json, sys, threading
     from pathlib import Path
     import spaceprobe
