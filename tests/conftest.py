@@ -67,8 +67,9 @@ def quick_rendering(monkeypatch):
 
 @pytest.fixture
 def quick_drawings(quick_rendering, monkeypatch):
-    """Makes reports of three figures, of which it renders the first only."""
-    from spaceprobe.report import making  # after the hook
+    """Makes reports and comparisons of three figures, of which it renders the first only."""
+    from spaceprobe.report import comparison, making  # after the hook
 
-    names = ("training", "depth", "class-pairs")
-    monkeypatch.setattr(making, "FIGURES", {name: making.FIGURES[name] for name in names})
+    few = {name: making.FIGURES[name] for name in ("training", "depth", "class-pairs")}
+    for module in (making, comparison):
+        monkeypatch.setattr(module, "FIGURES", few)

@@ -9,6 +9,7 @@ off.
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from math import lcm
 
 Vector = list[Fraction]
 Layer = tuple[list[Vector], Vector]
@@ -34,13 +35,18 @@ def pre_activations(layers: list[Layer], relu_at_end: bool, point: Vector) -> li
     before_relu = []
     hidden = point
     for weight, bias in counted:
-        z = [
-            sum((w * h for w, h in zip(row, hidden, strict=True)), c)
-            for row, c in zip(weight, bias, strict=True)
-        ]
+        z = [weighted_sum(row, hidden) + c for row, c in zip(weight, bias, strict=True)]
         before_relu.append(z)
         hidden = [max(value, Fraction(0)) for value in z]
     return before_relu
+
+
+def weighted_sum(weights: Vector, values: Vector) -> Fraction:
+    """Return Σ w·v over one common denominator: added one by one, each sum would be reduced anew."""
+    numerators = [w.numerator * v.numerator for w, v in zip(weights, values, strict=True)]
+    denominators = [w.denominator * v.denominator for w, v in zip(weights, values, strict=True)]
+    common = lcm(*denominators)
+    return Fraction(sum(n * (common // d) for n, d in zip(numerators, denominators, strict=True)), common)
 
 
 def between(a: Vector, b: Vector, t: Fraction) -> Vector:
@@ -51,13 +57,14 @@ def between(a: Vector, b: Vector, t: Fraction) -> Vector:
 def breakpoints(layers: list[Layer], relu_at_end: bool, a: Vector, b: Vector) -> list[Fraction]:
     """Return 0, 1 and every t between at which some unit changes its sign, ascending."""
     times = [Fraction(0), Fraction(1)]
+    z_at: dict[Fraction, list[Vector]] = {}
     for depth in range(len(layers) if relu_at_end else len(layers) - 1):
+        z_at |= {t: pre_activations(layers, relu_at_end, between(a, b, t)) for t in times if t not in z_at}
         # between two of these times every layer above is in one region, so this one's z is affine
-        z_at = {t: pre_activations(layers[: depth + 1], True, between(a, b, t))[-1] for t in times}
         crossings = {
             start + (end - start) * z0 / (z0 - z1)
             for start, end in pairwise(times)
-            for z0, z1 in zip(z_at[start], z_at[end], strict=True)
+            for z0, z1 in zip(z_at[start][depth], z_at[end][depth], strict=True)
             if z0 * z1 < 0
         }
         times = sorted({*times, *crossings})

@@ -77,6 +77,52 @@ def test_what_is_imported_counts(package):
     assert names(reached) == {"a", "plain", "alone", "relative", "not_types", "faces.engine"}
 
 
+# Each of these is an import of its own, in another place where a statement can stand.
+PLACES = """
+import spaceprobe.a0
+try:
+    import spaceprobe.a1
+except ImportError:
+    import spaceprobe.a2
+else:
+    import spaceprobe.a3
+finally:
+    import spaceprobe.a4
+for x in ():
+    import spaceprobe.a5
+else:
+    import spaceprobe.a6
+while False: import spaceprobe.a7
+with open("x") as x:
+    if x: import spaceprobe.a8
+    elif TYPE_CHECKING:
+        import spaceprobe.types
+        def f(): import spaceprobe.types
+    else: import spaceprobe.a9
+match x:
+    case 0: import spaceprobe.a10
+    case _: import spaceprobe.a11
+class A:
+    @cache
+    async def method(self):
+        async with x: import spaceprobe.a12
+        async for y in x: import spaceprobe.a13
+try: x
+except* OSError: import spaceprobe.a14
+if typing.TYPE_CHECKING: import spaceprobe.types
+if not TYPE_CHECKING: import spaceprobe.a15
+"""
+
+
+def test_an_import_counts_wherever_it_stands(tmp_path):
+    (tmp_path / "spaceprobe").mkdir()
+    for name in ("__init__", "types", *(f"a{number}" for number in range(16))):
+        (tmp_path / f"spaceprobe/{name}.py").touch()
+    (tmp_path / "spaceprobe/places.py").write_text(PLACES)
+    reached = Sources(tmp_path / "spaceprobe").imported_by(["spaceprobe.places"])
+    assert names(reached) == {"places", *(f"a{number}" for number in range(16))}
+
+
 @pytest.mark.parametrize("module", ["whole", "star"])
 def test_a_package_used_as_a_whole_counts_with_all_that_it_imports(package, module):
     assert names(Sources(package).imported_by([f"spaceprobe.{module}"])) == {
@@ -217,6 +263,9 @@ def test_versions_need_no_torch_and_little_time():
 CLASS_PAIRS = "stages.fold.endpoints.class_pairs"
 
 RUN_AND_TRACE = """
+    # Before anything is watched: each call that an import makes would be looked at.
+    import numba, pandas, scipy.stats, sklearn.neighbors, torch
+
     import json, sys, threading
     from pathlib import Path
     import spaceprobe

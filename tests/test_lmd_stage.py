@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from spaceprobe.cli import main
 from spaceprobe.networks.mlp import mlp
 from spaceprobe.stages.lmd import tables as lmd_tables
 from spaceprobe.stages.stage import Part, PartContent
+from tests.commands import call
 
 STUDY = """\
 data: {train_images: 400}
@@ -32,11 +31,6 @@ sweep: {network.activation: [relu, sigmoid]}
 """
 EPOCHS, LAYERS = [0, 1, 3], [0, 1, 2]
 SHAPES = {0: (9, 784), 1: (6, 9), 2: (10, 6)}
-
-
-def call(*arguments):
-    """Run a command in this process; an unexpected exception fails the test with its traceback."""
-    return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False)
 
 
 def attempt(folder, text):

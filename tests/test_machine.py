@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -37,6 +38,17 @@ def study(tmp_path_factory):
     path = folder / "tiny.yaml"
     path.write_text(TINY.format(root=small_mnist(folder / "data")))
     return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A study of networks that are only trained, whose report has few figures; and its results."""
+    folder = tmp_path_factory.mktemp("trained")
+    path = folder / "tiny.yaml"
+    text = TINY.format(root=small_mnist(folder / "data"))
+    path.write_text(text.replace("[train, fold]", "[train]"))
+    assert call("run", path, "--results", folder / "results").exit_code == 0
+    return path, folder / "results"
 
 
 def tables(results):
@@ -358,7 +370,9 @@ def test_a_folder_whose_name_is_no_text(study, finished, tmp_path):
 # Output that nobody reads or no console can show.
 
 
-def test_a_closed_pipe_ends_only_the_printing(study, finished, copied):
+def test_a_closed_pipe_ends_only_the_printing(trained, tmp_path):
+    study, finished = trained
+    copied = shutil.copytree(finished, tmp_path / "results")
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
@@ -374,7 +388,9 @@ def test_a_closed_pipe_ends_only_the_printing(study, finished, copied):
     assert tables(copied) == tables(finished)
 
 
-def test_a_full_disk_at_stdout_ends_the_run_with_1_after_the_report(study, copied):
+def test_a_full_disk_at_stdout_ends_the_run_with_1_after_the_report(trained, tmp_path):
+    study, finished = trained
+    copied = shutil.copytree(finished, tmp_path / "results")
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             command(study, copied), stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False

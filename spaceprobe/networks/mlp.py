@@ -67,7 +67,8 @@ def _layers(widths: Sequence[int], activation: Callable[[], nn.Module], *, batch
             if batch_norm:
                 network.append(nn.BatchNorm1d(fan_in))
             network.append(activation())
-        network.append(nn.utils.skip_init(nn.Linear, fan_in, fan_out))
+        with torch.random.fork_rng(devices=[]):  # `nn.utils.skip_init` imports sympy, for seconds
+            network.append(nn.Linear(fan_in, fan_out))
     return network
 
 

@@ -1,5 +1,6 @@
 """Training of small networks with all data in memory: a short loop, everything else in a callback."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -160,14 +161,25 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     parameters, rate, decay = network.parameters(), recipe.learning_rate, recipe.weight_decay
     match recipe.optimizer:
         case "adam":
-            return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
+            return _ADAM(parameters, lr=rate, weight_decay=decay, fused=True)
         case "adamw":
-            return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
+            return _ADAMW(parameters, lr=rate, weight_decay=decay, fused=True)
         case "sgd":
-            return torch.optim.SGD(
-                parameters, lr=rate, momentum=recipe.momentum, weight_decay=decay, fused=True
-            )
+            return _SGD(parameters, lr=rate, momentum=recipe.momentum, weight_decay=decay, fused=True)
     raise ValueError(f"optimizer {recipe.optimizer!r} is unknown, known are adam, adamw and sgd")
+
+
+def _without_compiler(optimizer: type[Optimizer]) -> Callable[..., Optimizer]:
+    """Return one of torch's optimizers without what would import torch's compiler, which takes seconds.
+
+    Torch wraps these methods for models that it compiles; what they compute is unchanged.
+    """
+    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in ("add_param_group", "zero_grad")}
+    step = torch.no_grad()(inspect.unwrap(optimizer.step))
+    return type(optimizer.__name__, (optimizer,), {**methods, "step": step})
+
+
+_ADAM, _ADAMW, _SGD = map(_without_compiler, (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD))
 
 
 def _schedule(optimizer: Optimizer, recipe: Recipe) -> LRScheduler | None:

@@ -37,6 +37,9 @@ DECLARATIONS = re.compile(
 )
 """Modules that are not part of the version of a stage's code."""
 
+BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
+"""The fields of a statement that hold statements, or what holds statements itself."""
+
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -171,17 +174,33 @@ class Sources:
 
 def _imports(tree: ast.Module, package: str) -> Iterator[_Import]:
     """Yield what a module of a package imports otherwise than for types only."""
-    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
-    for_types = [
-        block for block in blocks if ast.unparse(block.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-    ]
-    ignored = {node for block in for_types for child in block.body for node in ast.walk(child)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import) and node not in ignored:
+    for node in _statements(tree.body):
+        if isinstance(node, ast.Import):
             yield from (_Import(alias.asname or alias.name, alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node not in ignored:
+        elif isinstance(node, ast.ImportFrom):
             module = resolve_name("." * node.level + (node.module or ""), package)
             yield from (_Import(alias.asname or alias.name, module, alias.name) for alias in node.names)
+
+
+def _statements(block: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield a block's statements and those within them, without those that are for types only.
+
+    Every start of the program goes through the whole package: expressions, which import nothing, would take
+    most of that time.
+    """
+    waiting = [*block]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for name in ("orelse",) if isinstance(node, ast.If) and _is_for_types(node.test) else BLOCKS:
+            waiting += getattr(node, name, ())
+
+
+def _is_for_types(test: ast.expr) -> bool:
+    match test:
+        case ast.Name("TYPE_CHECKING") | ast.Attribute(ast.Name("typing"), "TYPE_CHECKING"):
+            return True
+    return False
 
 
 def _read(path: Path) -> _Source:

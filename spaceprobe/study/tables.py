@@ -5,9 +5,7 @@ import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from spaceprobe.files import remove
 from spaceprobe.stages import STAGES, TABLES, run_stage_named, stage_named
@@ -22,6 +20,9 @@ from spaceprobe.study.storage.part_files import StoredPart
 from spaceprobe.study.storage.part_store import Stamp, stamp_of
 from spaceprobe.tables.frames import Frames, build_frame, cell_of, column_name, write_csv
 from spaceprobe.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TIMINGS = Table(
     "timings",
@@ -216,7 +217,7 @@ class StudyTables:
         digest = write_csv(path, build_frame(TIMINGS, rows, orders=orders))
         store.set_memo(TIMINGS.name, [sources, stamp_of(path), digest])
 
-    def _read_frames(self, stage: RunStage) -> dict[str, pd.DataFrame]:
+    def _read_frames(self, stage: RunStage) -> "dict[str, pd.DataFrame]":
         rows: dict[str, list[Mapping[str, Any]]] = {table.name: [] for table in stage.tables}
         runs = self._parts.runs
         varying = varying_probe_settings(runs, stage)
