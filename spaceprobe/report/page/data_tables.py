@@ -9,6 +9,7 @@ from spaceprobe.report.numbers import Numbers, rows_where
 from spaceprobe.report.page.run_names import RunNames
 from spaceprobe.report.page.table_specs import TableSpec
 from spaceprobe.results.readings import DECLARED
+from spaceprobe.tables.text import in_words
 
 WORDS = ("note", "reason", "error")
 """Columns of sentences."""
@@ -55,6 +56,7 @@ def table_rows(numbers: Numbers, spec: TableSpec, names: RunNames | None = None)
         "num_rows": len(rows),
         "num_shown": len(first_rows),
         "has_others": len(rows) < num_rows,
+        "remark": spec.remark(numbers),
     }
 
 
@@ -97,7 +99,11 @@ def _cell(numbers: Numbers, spec: TableSpec, row: int, column: str) -> Markup:
     name = column if column in frame else f"{column}_mean"
     value = numbers.value_at(spec.table, row, name)
     if not _is_number(frame, column):
-        return Markup("–") if pd.isna(value) else Markup("{}").format(str(value))
+        return (
+            Markup("–")
+            if pd.isna(value)
+            else Markup("{}").format(in_words(str(value)) if column in (*WORDS, "at") else str(value))
+        )
     default = "d" if pd.api.types.is_integer_dtype(frame[name]) else _default(frame[name])
     if default != "d" and name not in spec.formats:
         default = "g" if column in _swept(frame, spec) else ".3f" if column in spec.around else default
