@@ -9,7 +9,6 @@ from spaceprobe.report.numbers import Numbers, rows_where
 from spaceprobe.report.page.run_names import RunNames
 from spaceprobe.report.page.table_specs import TableSpec
 from spaceprobe.results.readings import DECLARED
-from spaceprobe.tables.text import in_words
 
 WORDS = ("note", "reason", "error")
 """Columns of sentences."""
@@ -99,11 +98,7 @@ def _cell(numbers: Numbers, spec: TableSpec, row: int, column: str) -> Markup:
     name = column if column in frame else f"{column}_mean"
     value = numbers.value_at(spec.table, row, name)
     if not _is_number(frame, column):
-        return (
-            Markup("–")
-            if pd.isna(value)
-            else Markup("{}").format(in_words(str(value)) if column in (*WORDS, "at") else str(value))
-        )
+        return Markup("–") if pd.isna(value) else Markup("{}").format(str(value))
     default = "d" if pd.api.types.is_integer_dtype(frame[name]) else _default(frame[name])
     if default != "d" and name not in spec.formats:
         default = "g" if column in _swept(frame, spec) else ".3f" if column in spec.around else default
