@@ -347,7 +347,7 @@ def test_the_caption_of_folding_names_pairs_without_a_folded_path(tables):
     folding.loc[chi[1], "row_max_median"] = np.nan
     text = caption_of("depth", {**tables, "folding": folding})
     assert (
-        f" 1 of {len(chi)} class pairs, those of all networks, has no folded path: it counts as 0 in the "
+        f" 1 of {len(chi)} class pairs, those of all networks, has no folded path: it counts as zero in the "
         "largest χ and drops out of row maxima, which may be the larger for that."
     ) in text
     assert "(computed on the scale of the logit and turned back)" in text

@@ -46,7 +46,7 @@ def without_folding(numbers: Numbers) -> Markup:
     without = numbers.statistic("count", "folding", None, {**every, "folded": 0.0})
     is_one = without.striptags() == "1"
     return sentence(
-        "{} of {} class pairs, those of all networks, {} as 0 in the largest χ and {} out of row maxima, "
+        "{} of {} class pairs, those of all networks, {} as zero in the largest χ and {} out of row maxima, "
         "which may be the larger for that.",
         without,
         numbers.statistic("count", "folding", None, every),
