@@ -429,9 +429,9 @@ def test_a_reader_of_the_roll_is_told_of_the_two_values(roll):
     numbers = Numbers(roll.study, roll.frames, tables)
     says = answer_blocks(numbers, {"metrics"})[1]["says"].striptags()
     assert says == (
-        "The data have 2 dimensions, and in layer 1 of trained networks the 2 largest of 2.33 values of S′ "
-        "hold 0.993 (0.980 to 1.000) of its energy; untrained, the 2 largest of 4 hold 0.500 (0.500 to "
-        "0.500)."
+        "The data have 2 dimensions. In layer 1 of trained networks the 2 largest of 2.33 values of S′ hold "
+        "0.993 (0.980 to 1.000) of its energy; untrained, the 2 largest of 4 values of S′ hold 0.500 (0.500 "
+        "to 0.500)."
     )
 
 
@@ -510,9 +510,10 @@ def test_the_page_says_when_it_looked_at_the_activations():
     numbers = Numbers(results.study, results.frames, answer_tables(results))
     (block,) = answer_blocks(numbers, set())
     assert block["says"].striptags() == (
-        "Differences from the first activation at epoch 5: 1 with an interval without zero, 0 with one that "
-        "spans zero, 1 without. Largest for the functional rank: relu in layer 0, +5.0 [+2.5, +7.5]. At the "
-        "last epoch 0 of 6 layers had stably converged: what still moves may read otherwise later."
+        "Differences from the first activation at epoch 5: 1 with an interval that excludes zero, 0 with one "
+        "that spans zero, 1 without an interval. Largest in size for the functional rank: relu "
+        "in layer 0, +5.0 [+2.5, +7.5]. At the last "
+        "epoch 0 of 6 layers had stably converged: what still moves may read otherwise later."
     )
     heads = [getattr(head["text"], "striptags", lambda text=head["text"]: text)() for head in block["heads"]]
     assert heads == [
@@ -587,8 +588,11 @@ def test_a_study_of_folding_and_a_rate_asks_for_folding(by_rate):
     numbers = Numbers(by_rate.study, by_rate.frames, tables)
     (block,) = answer_blocks(numbers, {"setting"})
     says = block["says"].striptags()
-    assert "0 differences with an interval without zero, 2 with one that spans zero, 0 without." in says
-    assert "Largest at learning rate 0.2 of 2x4: +0.200 [" in says
+    assert says.startswith(
+        "Differences of row maxima of χ of trained networks from those at the first learning rate: 0 with an "
+        "interval that excludes zero, 2 with one that spans zero, 0 without an interval. "
+    )
+    assert "Largest in size at learning rate 0.2 of 2x4: +0.200 [" in says
     assert block["figures"] == ["setting"]
 
 
@@ -598,7 +602,7 @@ def test_the_headline_has_the_correlation_with_each_setting_that_is_swept(by_rat
         (found.name.striptags(), found.number.striptags()) for found in headline_numbers(by_rate, numbers)
     ]
     assert lines[:2] == [
-        ("r of depth and row maxima of χ, trained, learning_rate 0.1", "0.250"),
+        ("r of depth and row maxima of χ, trained, learning rate 0.1", "0.250"),
         ("r of learning rate and row maxima of χ, trained, architecture 2x4", "0.750"),
     ]
 
@@ -632,3 +636,35 @@ def test_every_answer_names_what_its_table_has(capacity, roll):
             if entry.table in tables:
                 names = {shown.column for shown in entry.shown} | {*entry.lines} - {"*"}
                 assert names <= {*tables[entry.table].columns}
+
+
+def test_a_share_of_all_values_is_not_told_as_a_finding():
+    """The data have three dimensions, and S' has two values after training: all of its energy."""
+
+    def three(rows):
+        facts = {"layer": 0, "space": "input", "estimator": "mle", "dimension": 3.0}
+        return [{"run": run["run"], "epoch": epoch, **facts} for run in rows for epoch in (0, 5)]
+
+    def by_rate(rows):
+        for run in rows:
+            for epoch, values in (
+                (0, (0.25,) * 4),
+                (5, (0.9, 0.1) if run["learning_rate"] == 0.1 else (0.5,) * 2),
+            ):
+                for index, energy in enumerate(values, 1):
+                    yield {
+                        "run": run["run"], "epoch": epoch, "layer": 0, "basis": "data", "index": index,
+                        "energy": energy,
+                    }  # fmt: skip
+
+    axes = {"training.learning_rate": [0.1, 0.2], "training.seed": [0, 1, 2]}
+    some = {"lmd_ranks": participation, "lmd_convergence": rests_late}
+    made = study(axes, lmd_dimension=three, lmd_spectrum=by_rate, **some)
+    tables = answer_tables(made)
+    numbers = Numbers(made.study, made.frames, tables)
+    blocks = {block["id"]: block for block in answer_blocks(numbers, {"metrics"})}
+    assert blocks["answer-separation"]["says"].striptags() == (
+        "The data have 3 dimensions. In layer 0 of trained networks lr 0.1 S′ has 2 values in the mean, not "
+        "more than that, so that they hold all of its energy in any case; untrained, the 3 largest of 4 "
+        "values of S′ hold 0.750 (0.750 to 0.750)."
+    )

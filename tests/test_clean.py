@@ -129,7 +129,10 @@ def test_a_run_that_no_longer_belongs_is_listed_then_removed(narrowed):
     before = contents(results)
     files = [path for path in gone.rglob("*") if path.is_file()]
     size = f"{num_bytes(gone) / 1000:.1f} kB in {len(files)} files"
-    line = f"not a run of the study:\n  runs/{gone.name}  {size}\n"
+    line = (
+        "finished runs that the study has neither as it was last started nor as its file says now:\n"
+        f"  runs/{gone.name}  {size}\n"
+    )
     listed = call("clean", study, "--results", results, "--dry-run")
     assert (listed.exit_code, listed.stdout) == (0, f"{line}would remove {size}\n")
     declined = call("clean", study, "--results", results)  # nobody answers
@@ -137,7 +140,7 @@ def test_a_run_that_no_longer_belongs_is_listed_then_removed(narrowed):
     assert f"Remove {size}? [y/N]" in declined.stderr
     assert "nothing was removed" in declined.stderr
     assert contents(results) == before
-    removed = call("clean", results / "small", "--yes")
+    removed = call("clean", study, "--results", results, "--yes")
     assert (removed.exit_code, removed.stdout) == (0, f"{line}removed {size}\n")
     assert not gone.exists()
     left = {path: data for path, data in before.items() if gone.name not in path.parts}
@@ -153,6 +156,34 @@ def test_a_run_of_the_file_as_it_is_now_belongs(study, narrowed):
     path.write_text(study.read_text())
     assert "nothing to remove" in call("clean", path, "--results", results, "--yes").stdout
     assert run_folder(results, 2).is_dir()
+
+
+def test_without_the_file_finished_runs_stay(study, copied, monkeypatch):
+    """The last start was with a setting of the command line: that makes no finished run rubbish."""
+    monkeypatch.chdir(copied.parent)
+    seeds = ("--set", "sweep.training.seed=[3]", "--set", "training.epochs=2")
+    assert call("run", study, "--results", copied, *seeds).exit_code == 0
+    begun = copied / "small/runs/2x5-s9-abcdef"
+    begun.mkdir()
+    (begun / "run.log").write_text("killed before it was trained\n")
+    before = contents(copied)
+    names = sorted(run_folder(copied, seed).name for seed in (0, 1, 2))
+    for word in ("small", copied / "small"):
+        listed = call("clean", word, "--results", copied, "--dry-run")
+        assert listed.stdout == (
+            "not a run of the study, and not finished:\n"
+            "  runs/2x5-s9-abcdef  29 bytes in 1 file\n"
+            "finished runs of other settings than those of the last start, which stay: the study's file, "
+            "which says whether they belong, was not found; `spaceprobe clean PATH/small.yaml` takes it into "
+            "account:\n" + "".join(f"  runs/{name}\n" for name in names) + "would remove 29 bytes in 1 file\n"
+        )
+    assert call("clean", "small", "--results", copied, "--yes").stdout.endswith(
+        "removed 29 bytes in 1 file\n"
+    )
+    gone = {path for path in before if "2x5-s9-abcdef" in path.parts}
+    assert {*before} - {*contents(copied)} == gone
+    (copied.parent / "small.yaml").write_text(study.read_text())  # its file, in the current folder
+    assert "all results belong to the study" in call("clean", "small", "--results", copied, "--yes").stdout
 
 
 def test_a_file_that_cannot_be_read_says_nothing_of_what_belongs(narrowed):

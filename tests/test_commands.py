@@ -250,8 +250,12 @@ def test_cuda_where_there_is_none(study, copied):
 
 def test_folding_before_training(study, tmp_path):
     outcome = call("fold", study, "--results", tmp_path)
-    assert outcome.exit_code == 1
-    assert "train.json is not there yet: `spaceprobe train" in outcome.stderr
+    assert outcome.exit_code == 2
+    assert outcome.stderr == (
+        "Error: tiny: none of its 4 runs can be done, so nothing is computed or written: train.json is "
+        "not there yet: `spaceprobe train` comes first\n"
+    )
+    assert not (tmp_path / "tiny").exists()
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])

@@ -291,6 +291,68 @@ def test_the_shares_of_the_distribution_are_of_all_paths(tables):
     assert "the share of all paths that fold, those of all class pairs and seeds together" in caption
 
 
+def test_the_caption_of_the_distribution_counts_the_paths_of_each_state(tables):
+    histogram = tables["folding_histogram"]
+    counts = {epoch: f"{rows['num_paths'].sum():,}" for epoch, rows in histogram.groupby("epoch")}
+    assert [*counts] == [0, 3]
+    caption = ENTRIES["distribution"].caption_of(Numbers(None, tables)).striptags()
+    assert (
+        f"that were counted: {counts[0]} of untrained networks and {counts[3]} of trained networks."
+        in caption
+    )
+
+
+def test_the_caption_of_the_distribution_counts_only_what_is_drawn(by_rate):
+    """Networks with the same weights before training, which two learning rates share, are drawn once."""
+    runs, histogram = by_rate["runs"], by_rate["folding_histogram"]
+    slow = {*runs.loc[runs["learning_rate"] == 0.001, "run"]}
+    rows = histogram[histogram["run"].isin(slow)]
+    counts = {epoch: f"{of_epoch['num_paths'].sum():,}" for epoch, of_epoch in rows.groupby("epoch")}
+    caption = ENTRIES["distribution"].caption_of(Numbers(None, by_rate)).striptags()
+    assert f"{counts[0]} of untrained networks and {counts[3]} of trained networks." in caption
+
+
+def test_the_legend_of_the_distribution_has_shares_as_the_tables_do():
+    tables = make_tables(("2x6",), seeds=(0,))
+    histogram = tables["folding_histogram"]
+    histogram["num_paths"] = np.where(histogram["high"] > 0, 0, 985)
+    histogram.loc[histogram["high"] == 0.2, "num_paths"] = 15
+    words = words_of(figures.chi_distribution(tables["runs"], histogram))
+    assert "2x6: 0.015" in words
+
+
+def test_the_caption_of_the_heat_maps_says_how_many_pairs_reach_the_largest_folding(tables):
+    folding = tables["folding"].copy()
+    after = (folding["measure"] == "chi") & (folding["epoch"] == 3)
+    folding.loc[after, "max"] = 0.25
+    rows = folding.index[after]
+    folding.loc[rows[4], "max"] = 0.5
+    once = ENTRIES["class-pairs"].caption_of(Numbers(None, {**tables, "folding": folding})).striptags()
+    place = "from class {source_class} to class {target_class}".format(**folding.loc[rows[4]])
+    assert f"The largest χ of any trained network is 0.500, on a path {place}." in once
+    folding.loc[rows[[7, 9]], "max"] = 0.5
+    folding.loc[folding.index[~after][0], "max"] = 0.5  # of another measure or epoch
+    often = ENTRIES["class-pairs"].caption_of(Numbers(None, {**tables, "folding": folding})).striptags()
+    assert (
+        f"The largest χ of any trained network is 0.500. Of the {len(rows)} class pairs of all of them 3 "
+        f"reach it, the first {place}."
+    ) in often
+
+
+def test_the_caption_of_folding_names_pairs_without_a_folded_path(tables):
+    assert "no folded path" not in caption_of("depth", tables)
+    folding = tables["folding"].copy()
+    chi = folding.index[folding["measure"] == "chi"]
+    folding.loc[chi[1], ["folded", "max"]] = 0.0
+    folding.loc[chi[1], "row_max_median"] = np.nan
+    text = caption_of("depth", {**tables, "folding": folding})
+    assert (
+        f" 1 of {len(chi)} class pairs, those of all networks, has no folded path: it counts as zero in the "
+        "largest χ and drops out of row maxima, which may be the larger for that."
+    ) in text
+    assert "(computed on the scale of the logit and turned back)" in text
+
+
 def test_heads_of_panels_break_between_settings():
     tables = make_tables(("2x10", "3x10"), learning_rate=RATES)
     with drawn_for(84 / 25.4):

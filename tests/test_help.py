@@ -114,7 +114,7 @@ def test_studies_lists_the_shipped_ones_with_a_line_each():
     assert all(len(line) <= 80 for line in lines)
     numbers = {line.split()[0]: int(line.split()[1]) for line in lines}
     assert numbers == {name: len(expand(load_study(path))) for name, path in shipped_configs().items()}
-    assert "quickstart          9 runs  The whole chain in about a minute." in lines
+    assert "quickstart          9 runs  The whole chain: one to three minutes on two cores." in lines
 
 
 @pytest.mark.parametrize("study", shipped_studies(), ids=lambda study: study.name)
@@ -149,9 +149,9 @@ def test_a_bare_run_takes_the_study_of_the_folder(tmp_path, monkeypatch):
 def test_other_commands_keep_their_default_study(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outcome = call(*words)
-    assert outcome.exit_code == 1  # nothing is trained yet
-    assert "Error: 2x30 · seed 0 and 24 more: " in outcome.stderr
-    assert outcome.stdout.startswith("depth-sweep: 25 runs\n")
+    assert outcome.exit_code == 2  # nothing is trained yet
+    assert outcome.stderr.startswith("Error: depth-sweep: none of its 25 runs can be done, ")
+    assert "train.json is not there yet: `spaceprobe train` comes first" in outcome.stderr
 
 
 # Flags and plans.

@@ -150,11 +150,16 @@ def without_row_maxima(num_seeds, *places):
 
 def test_a_mean_says_how_many_of_the_seeds_have_a_value():
     text = without_row_maxima(3, ("2x30-s0", 30), ("3x20-s1", 30), ("3x20-s2", 30))
-    trained = text.partition("untrained,")[0].splitlines()
-    assert re.search(r"\d ± 0\.\d{3} \(2 of 3\)$", trained[2])
-    assert re.search(r"  0\.\d{3} \(1 of 3\)$", trained[3])
-    assert text.count("(1 of 3)") == text.count("(2 of 3)") == 1
-    assert "the mean is over so many seeds" in text.replace("\n", " ")
+    trained = text.partition("untrained,")[0]
+    assert re.search(r"^2x30 .*\d ± 0\.\d{3} \(2 of 3\)$", trained, re.MULTILINE)
+    assert re.search(r"^3x20 .*  0\.\d{3} \(1 of 3\)$", trained, re.MULTILINE)
+    assert (text.count("(1 of 3)"), text.count("(2 of 3)")) == (1, 2)  # the legend explains one of them
+    words = " ".join(text.split())
+    assert (
+        words.count("(2 of 3): of 3 seeds 2 have a value, over which the mean is; a single one has no") == 1
+    )
+    two = " ".join(without_row_maxima(3, ("2x30-s0", 30)).split())
+    assert "(2 of 3): of 3 seeds 2 have a value, over which the mean is r of" in two
     assert check_lines(text) > 1
     assert "seeds with a value" not in without_row_maxima(3)
 
@@ -338,6 +343,7 @@ def test_a_comparison_fits(num_settings):
             "num_seeds_a": 3, "num_seeds_b": 5, "mean_a": 0.123456, "mean_b": 0.1,
             "difference": -0.0234, "low": np.nan if number % 3 else -0.5, "high": 0.25,
             "interval": None if number % 3 else "paired t over seeds",
+            "note": "" if number % 2 else "num_class_pairs 100 in a but 2 in b; epochs 2 in a but 1 in b",
         }
         for number, architecture in enumerate(ARCHITECTURES)
         for quantity in quantities
@@ -352,3 +358,24 @@ def test_a_comparison_fits(num_settings):
     text = "\n".join(comparison_lines(made))
     assert check_lines(text) == (0 if num_settings else 2)  # with long names, a block for each row
     assert text.count("-0.0234") == len(rows)
+    assert text.splitlines().count("¹ class pairs: 100 in A, 2 in B") == 1
+    assert text.count("¹") == 1 + 3 * len(ARCHITECTURES[::2])
+    assert "on the scale of the logit" in " ".join(text.split())
+
+
+def test_pairs_without_a_folded_path_are_said_to_drop_out_of_row_maxima():
+    """Two of the networks' pairs: they count as 0 in the median of max, so that row maxima may be larger."""
+    runs, folding = make_study(3, ("2x30", "3x20"))
+    pair = folding[folding["measure"] == "chi"].copy()
+    second = pair.assign(source_class=8, target_class=3)
+    flat = second.index[:2]
+    second.loc[flat, ["folded", "max"]] = 0.0
+    second.loc[flat, "row_max_median"] = np.nan
+    both = pd.concat([folding, second], ignore_index=True)
+    num_pairs = (both["measure"] == "chi").sum()
+    words = " ".join(summarized(runs, both).split())
+    assert (
+        f". 2 of {num_pairs} class pairs, those of all networks, have no folded path: they "
+        "count as 0 in max and drop out of row maxima, which may be the larger for that r of"
+    ) in words
+    assert "no folded path" not in summarized(runs, folding)

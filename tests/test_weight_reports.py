@@ -155,8 +155,8 @@ def test_two_files_are_compared_matrix_by_matrix(folders, matrices, tmp_path):
     assert [row["note"] for row in table.values()] == [
         "",
         "other sides",
-        "in the first file only",
-        "in the second file only",
+        "in A only",
+        "in B only",
     ]
     text = (tmp_path / "compare.html").read_text(encoding="utf-8")
     assert list(faults(text, tmp_path)) == []
@@ -186,8 +186,8 @@ def test_a_matrix_that_was_not_decomposed_has_no_difference(tmp_path):
     ]
     table = put_weights_side_by_side(*sides)
     assert table["note"].tolist() == [
-        "not decomposed in the second file: NaN",
-        "in the second file only; not decomposed in the second file: NaN",
+        "not decomposed in B: NaN",
+        "in B only; not decomposed in B: NaN",
     ]
     assert table["rank_a"].tolist()[0] == 2
     assert table[["rank_difference", "spectral_norm_difference"]].isna().all(axis=None)

@@ -125,6 +125,24 @@ def _in_order_of_runs(rows: pd.DataFrame, runs: pd.DataFrame, columns: Sequence[
     return rows.loc[rows["run"].map(groups).sort_values(kind="stable").index]
 
 
+def pairs_without_folding(folding: pd.DataFrame) -> tuple[int, int]:
+    """Return how many class pairs have no folded path, and how many there are, each network's on its own.
+
+    Such a pair counts as 0 in the median of ``max`` and has no ``row_max_median``, so that the median of that
+    may be the larger of the two. Where it cannot, because no network has pairs of both kinds, the first
+    number is 0.
+
+    Args:
+        folding: folding.csv.
+    """
+    chi = folding[folding["measure"] == "chi"]
+    has_value = chi["row_max_median"].notna()
+    groups = [name for name in ("run", "epoch", "method", "num_points") if name in chi]
+    is_mixed = has_value.groupby([chi[name] for name in groups], dropna=False).nunique() > 1
+    num_without = int(((chi["folded"] == 0) & ~has_value).sum()) if is_mixed.any() else 0
+    return num_without, len(chi)
+
+
 def accuracy_of(state: str) -> str:
     """Return the state whose test accuracy a row of a state has: its own, but trained for the difference."""
     return UNTRAINED if state == UNTRAINED else TRAINED

@@ -35,7 +35,6 @@ from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.machine.ending import TerminatedError, ended_by_signals, last_words
 from spaceprobe.machine.limits import check_threads, limits_explained
 from spaceprobe.stages import STAGES
-from spaceprobe.study.config import load_study
 from spaceprobe.study.config.finding import HERE
 from spaceprobe.study.shipped_studies import study_lines
 
@@ -220,7 +219,7 @@ def validate(config: str | None, overrides: tuple[str, ...]) -> None:
     from spaceprobe.study.config import dump_study
     from spaceprobe.study.grid import check_settings, expand
 
-    study = load_study(config, overrides)
+    study, _ = StudyCall(config, overrides, Path("results")).load()
     runs = expand(study)
     check_settings(runs, [stage for stage in STAGES if stage.name in study.stages])
     num_runs = len(runs)
@@ -248,6 +247,8 @@ def cantor(num_folds: int, out: Path | None) -> None:
     if out is not None:
         draw_path(walk_cantornet(num_folds), out)
     say(describe_cantornet(num_folds))
+    if out is not None:
+        say(f"figure  {out}")
 
 
 @click.command(short_help="Print the script by which a shell completes commands.")

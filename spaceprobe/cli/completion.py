@@ -35,7 +35,7 @@ def complete_run(context: click.Context, parameter: click.Parameter, start: str)
     config = _config(context)
     overrides = context.params.get("overrides") or ()
     try:
-        folder = kept_folder(config)
+        folder = kept_folder(config, context.params.get("results") or Path("results"))
         study = load_study(config if folder is None else folder / STUDY_FILE, overrides, name=_name(folder))
         runs = expand(study)
     except SpaceprobeError:

@@ -89,13 +89,12 @@ class StudyCall:
             click.UsageError: it is a folder of results, and another one is given.
             SpaceprobeError: it cannot be read.
         """
-        from spaceprobe.results.started import kept_folder, load_kept, refuse_weights
+        from spaceprobe.results.started import kept_folder, load_kept, refuse_folder
         from spaceprobe.study.config import load_study
 
-        folder = kept_folder(self.config)
+        folder = kept_folder(self.config, self.results)
         if folder is None:
-            if self.config and os.path.isdir(self.config):  # noqa: PTH112  # unlike Path's, it never raises
-                refuse_weights(self.config, self.results)
+            refuse_folder(self.config, self.results)
             return load_study(self.config, self.overrides, self.flags), self.results
         results = Path(os.path.normpath(folder)).parent if folder.name else Path("..")
         if _is_given("results") and not _is_same(results, self.results):

@@ -63,7 +63,11 @@ def run_stages(call: StudyCall, stages: Sequence[Stage] | None = None, *, wants_
 
 
 def print_plan(call: StudyCall) -> None:
-    """Print what a study's stages have to do, and why."""
+    """Print what a study's stages have to do, and why.
+
+    Raises:
+        RefusedError: none of the runs can be done; after the plan, so that `plan` ends as `run` would.
+    """
     call.show_messages()
     options = call.options()
     study, results = call.load()
@@ -82,6 +86,7 @@ def print_plan(call: StudyCall) -> None:
         if of_slurm is not None:
             say("\n".join(slurm_lines(of_slurm)))
     notify_changes(runner.folder)
+    plan.check()
 
 
 def _chosen(study: Study, call: StudyCall) -> list[Stage]:

@@ -1,5 +1,6 @@
 """Puts two studies side by side: a page with differences, their intervals, and the figures of both."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,10 @@ from spaceprobe.results.groups import value_label
 from spaceprobe.results.results import Results, read_csv
 from spaceprobe.results.settings_differences import SettingDifference, settings_differences
 from spaceprobe.results.side_by_side import SideBySide, put_side_by_side, varying_columns
-from spaceprobe.stages.summary_text import key_columns
+from spaceprobe.stages.summary_text import Notes, key_columns
 from spaceprobe.tables.frames import write_csv
 from spaceprobe.tables.states import TRAINED
-from spaceprobe.tables.text import TextColumn, fill, text_table
+from spaceprobe.tables.text import TextColumn, count, fill, text_table
 
 
 @dataclass(frozen=True)
@@ -116,16 +117,21 @@ def comparison_lines(made: ComparisonReport) -> Iterator[str]:
     else:
         names = [*varying_columns(trained, made.content.group_columns), "quantity"]
         yield from fill(", ".join(["trained networks", *_of_all(trained, made.content.group_columns)]))
-        yield from text_table(key_columns(trained, names), [*_comparison_columns(trained)])
+        notes = Notes()
+        marks = [notes.marks(_measured_otherwise(str(note))) for note in trained["note"]]
+        columns = [*_comparison_columns(trained)]
+        columns += [TextColumn("note", marks, is_number=False)] if any(marks) else []
+        yield from text_table(key_columns(trained, names), columns)
+        yield from notes.lines()
         has_interval = trained["low"].notna().any()
         yield from fill(
             "A and B: means over the seeds given; difference: B minus A, "
-            + ("with its 95 % interval" if has_interval else "without an interval")
+            + (f"with its 95 % interval; {_SCALE}" if has_interval else "without an interval")
             + "; the column note of differences.csv says more"
         )
     num_unmatched = len(made.content.tables["unmatched"])
     if num_unmatched:
-        yield f"in one study only: {num_unmatched} rows of unmatched.csv"
+        yield f"in one study only: {count(num_unmatched, 'row')} of unmatched.csv"
     if made.settings:
         yield "settings that differ (A | B):"
         for key, first, second in made.settings:
@@ -133,6 +139,22 @@ def comparison_lines(made: ComparisonReport) -> Iterator[str]:
     else:
         yield "all settings are equal"
     yield f"compare  {made.page}"
+
+
+_SCALE = (
+    "that of a quantity with two bounds, such as accuracy, χ and shares of paths, is computed on the scale "
+    "of the logit between the bounds of the difference and turned back"
+)
+
+
+def _measured_otherwise(note: str) -> list[str]:
+    """Return what a row's note says of sizes that differ: class pairs and images, which no interval covers.
+
+    >>> _measured_otherwise("num_class_pairs 100 in a but 2 in b; epochs 2 in a but 1 in b; 2 seeds in a")
+    ['class pairs: 100 in A, 2 in B']
+    """
+    found = (re.fullmatch(r"num_(\w+) (.+) in a but (.+) in b", part) for part in note.split("; "))
+    return [f"{m[1].replace('_', ' ')}: {m[2]} in A, {m[3]} in B" for m in found if m]
 
 
 def _comparison_columns(trained: pd.DataFrame) -> Iterator[TextColumn]:
@@ -164,9 +186,9 @@ def _caption(names: list[str]) -> Markup:
     return Markup(
         "What <code>{}</code> measured minus what <code>{}</code> measured, group by group, with 95 % t "
         "intervals of the difference of means over seeds: paired, and over the shared seeds only, where both "
-        "have seeds in common, else Welch's. An interval that spans zero does not show that there is no "
+        "have seeds in common, else Welch's; {}. An interval that spans zero does not show that there is no "
         "difference."
-    ).format(names[1], names[0])
+    ).format(names[1], names[0], _SCALE)
 
 
 def _side_by_side(a: Results, b: Results, names: list[str]) -> Iterator[dict[str, Any]]:

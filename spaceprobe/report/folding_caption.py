@@ -2,6 +2,7 @@
 
 from markupsafe import Markup
 
+from spaceprobe.analysis.aggregates import pairs_without_folding
 from spaceprobe.analysis.correlations import PRIMARY_RESPONSE
 from spaceprobe.analysis.over_seeds import MIN_SEEDS
 from spaceprobe.analysis.samples import POOLED
@@ -27,7 +28,31 @@ def caption_along(numbers: Numbers, predictor: str) -> Markup:
     if drawn == [TRAINED] and predictor in RUNS.training_only:
         how_to_read += sentence(" Untrained networks do not depend on it, and are not drawn.")
     results = [*_ends(numbers, predictor), *_correlations(numbers, predictor)]
-    return how_to_read + Markup("").join(Markup(" {}.").format(result) for result in results)
+    text = how_to_read + Markup("").join(Markup(" {}.").format(result) for result in results)
+    remark = without_folding(numbers)
+    return text + Markup(" {}").format(remark) if remark else text
+
+
+ON_LOGIT = "computed on the scale of the logit and turned back"
+"""How the intervals of quantities with two bounds come about (docs/definitions.md, "Intervals")."""
+
+
+def without_folding(numbers: Numbers) -> Markup:
+    """Describe which class pairs the largest χ counts and row maxima do not; nothing where there are none."""
+    folding = numbers.frames.get("folding")
+    if folding is None or not pairs_without_folding(folding)[0]:
+        return Markup()
+    every = {"measure": "chi"}
+    without = numbers.statistic("count", "folding", None, {**every, "folded": 0.0})
+    is_one = without.striptags() == "1"
+    return sentence(
+        "{} of {} class pairs, those of all networks, {} as zero in the largest χ and {} out of row maxima, "
+        "which may be the larger for that.",
+        without,
+        numbers.statistic("count", "folding", None, every),
+        "has no folded path: it counts" if is_one else "have no folded path: they count",
+        "drops" if is_one else "drop",
+    )
 
 
 _READING = {
@@ -46,7 +71,7 @@ def _over(along: AlongAxis, predictor: str) -> str:
     if rows.groupby(["state", predictor]).size().max() < MIN_SEEDS:
         text = "over seeds, without intervals, which take three seeds"
     else:
-        text = "over seeds with their 95 % t intervals, where there are three seeds that differ"
+        text = f"over seeds with their 95 % t intervals ({ON_LOGIT}), where there are three seeds that differ"
     others = f"; {mixed[0]} networks differ in more than their seed, and have no interval" if mixed else ""
     return text + others
 

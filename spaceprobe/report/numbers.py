@@ -26,6 +26,7 @@ from spaceprobe.results.groups import in_sweep_order
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand, value_of
 from spaceprobe.tables.states import last_epochs
+from spaceprobe.tables.text import in_words
 
 Statistic = Literal["count", "sum", "min", "max", "median", "distinct"]
 
@@ -88,9 +89,9 @@ class Numbers:
         return _data(value, _formatted(value, spec), place)
 
     def text(self, table: str, row: int, column: str) -> Markup:
-        """Return the text of one cell; see `cell`."""
+        """Return the text of one cell, with names of settings as words; see `cell`."""
         place = {"table": table, "row": row, "column": column, **self._elsewhere}
-        text = str(self.value_at(table, row, column))
+        text = in_words(str(self.value_at(table, row, column)))
         return Markup("<span{}>{}</span>").format(_attributes(place), text)
 
     def value_at(self, table: str, row: int, column: str) -> Any:

@@ -1,7 +1,8 @@
 """Finds what a study's folder of results holds beyond what belongs to the study, and removes it.
 
 What belongs are the runs of the study as it was last started and as its file says now, and all that these
-ask for, whatever version of the code computed it. Of a run that belongs, a result for other settings stays
+ask for, whatever version of the code computed it. Without its file, finished runs stay, since the last start
+may have been with another setting for once. Of a run that belongs, a result for other settings stays
 as well, since it comes back with them, unless an earlier version of the code computed it: then it would be
 computed again. Only files that spaceprobe writes are removed, and no link is followed or removed.
 """
@@ -33,7 +34,8 @@ from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.running.heartbeats import runners_at_work
 from spaceprobe.study.storage.part_files import read_code
 
-NOT_A_RUN = "not a run of the study"
+NOT_A_RUN = "not a run of the study, and not finished"
+FINISHED = "finished runs that the study has neither as it was last started nor as its file says now"
 EARLIER = "of other settings, by an earlier version"
 ABANDONED = "half written by a process that is gone"
 
@@ -70,12 +72,15 @@ class Leftovers:
         folder: the folder.
         found: what can be removed.
         foreign: what lies among the runs and was not made by spaceprobe, or is a link: it stays.
+        finished: finished runs that the study as it was last started does not have, where its file was not
+            found, so that nothing says whether they belong: they stay.
         size: of all that can be removed.
     """
 
     folder: Path
     found: Sequence[Leftover]
     foreign: Sequence[Path]
+    finished: Sequence[Path] = ()
 
     @property
     def size(self) -> FolderSize:
@@ -85,13 +90,22 @@ class Leftovers:
     def lines(self) -> Iterator[str]:
         """Yield a line for each leftover with its size and why it does not belong, and for what stays."""
         if not self.found:
-            yield f"{self.folder}: nothing to remove, all results belong to the study"
+            rest = "" if self.finished else ", all results belong to the study"
+            yield f"{self.folder}: nothing to remove{rest}"
         for why in dict.fromkeys(leftover.why for leftover in self.found):
             yield f"{why}:"
             found = [leftover for leftover in self.found if leftover.why == why]
             names = [f"  {leftover.path.relative_to(self.folder)}" for leftover in found]
             for name, leftover in zip(names, found, strict=True):
                 yield f"{name:<{max(map(len, names))}}  {leftover.size}"
+        if self.finished:
+            yield (
+                "finished runs of other settings than those of the last start, which stay: the study's file, "
+                "which says whether they belong, was not found; `spaceprobe clean "
+                f"PATH/{self.folder.name}.yaml` takes it into account:"
+            )
+        for path in self.finished:
+            yield f"  {path.relative_to(self.folder)}"
         for path in self.foreign:
             kind = "a link" if path.is_symlink() else "not spaceprobe's"
             yield f"{path.relative_to(self.folder)} stays: it is {kind}"
@@ -109,10 +123,12 @@ def find_leftovers(config: str, results: Path) -> Leftovers:
             what belongs to it.
     """
     kept, folder = find_started(config, results)
-    studies = [kept, *_as_its_file_says(config, kept.name)]
+    of_file = _as_its_file_says(config, kept.name)
+    studies = [kept, *of_file]
     belonging = {run.name for study in studies for run in expand(study)}
     found: list[Leftover] = []
     foreign: list[Path] = []
+    finished: list[Path] = []
     half_written = {*abandoned(folder)}
     runs = folder / RUNS
     if runs.is_symlink():
@@ -123,12 +139,16 @@ def find_leftovers(config: str, results: Path) -> Leftovers:
         if path.name in belonging or not _is_run(path):
             foreign.append(path)
             continue
+        is_finished = (path / "train.json").is_file()
+        if is_finished and not of_file:
+            finished.append(path)
+            continue
         ours, others = _files_of(path, half_written)
-        found.append(_leftover(path, NOT_A_RUN, ours))
+        found.append(_leftover(path, FINISHED if is_finished else NOT_A_RUN, ours))
         foreign += others
     found += _by_earlier_versions(folder, studies)
     found += [_leftover(path, ABANDONED, [path]) for path in sorted(half_written)]
-    return Leftovers(folder, _once(found), foreign)
+    return Leftovers(folder, _once(found), foreign, finished)
 
 
 def check_idle(folder: Path) -> None:
@@ -163,14 +183,20 @@ def remove_leftovers(leftovers: Leftovers) -> None:
 def _as_its_file_says(config: str, name: str) -> list[Study]:
     """Return the study as its file says now; nothing where it has none that can be found.
 
+    A study that is named, or given by its folder, may have its file in the current folder.
+
     Raises:
         ConfigError: the file cannot be read.
     """
-    try:
-        path = find_config(config if kept_folder(config) is None else name)
-    except ConfigError:
-        return []
-    return [load_study(path, name=name)] if path.is_file() and path.stem == name else []
+    places = [config] if kept_folder(config) is None else [name]
+    for place in (*places, f"{name}.yaml"):
+        try:
+            path = find_config(place)
+        except ConfigError:
+            continue
+        if path.is_file() and path.stem == name:
+            return [load_study(path, name=name)]
+    return []
 
 
 def _is_run(path: Path) -> bool:

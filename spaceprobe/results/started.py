@@ -30,9 +30,13 @@ def find_started(config: str | None, results: Path) -> tuple[Study, Path]:
     refuse_weights(config, results)
     name = study_name(config)
     folder = results / name
-    if not name or not _is_file(folder / STUDY_FILE):
+    is_folder = config is not None and os.path.isdir(config)  # noqa: PTH112  # unlike Path's, it never raises
+    is_other = is_folder and not _is_bare(str(config))  # another one than that of the results
+    if not name or is_other or not _is_file(folder / STUDY_FILE):
+        place = Path(str(config)) if is_other else folder
+        beside = f" (nor is there one in {config})" if is_folder and not is_other else ""
         raise SpaceprobeError(
-            f"{folder / STUDY_FILE}: there is none, so no study was started there; start it with "
+            f"{place / STUDY_FILE}: there is none{beside}, so no study was started there; start it with "
             "`spaceprobe run`, which keeps what is finished, or give its place with --results"
         )
     return _load(folder / STUDY_FILE, name), folder
@@ -52,18 +56,44 @@ def refuse_weights(config: str | None, results: Path) -> None:
         )
 
 
-def kept_folder(config: str | None) -> Path | None:
+def kept_folder(config: str | None, results: Path | None = None) -> Path | None:
     """Return the folder of results that names a study to be taken through its stages, or None.
 
     It is the folder, or the ``study.yaml`` that spaceprobe keeps in it. A bare name of a study means the
-    study, even if a folder of that name lies in the current one.
+    study, even if a folder of that name lies in the current one; where there is no such study, it may be the
+    name of a folder in the folder of results.
 
     Args:
         config: the study, as `spaceprobe run` takes it.
+        results: the folder with one folder for each study; None where names in it do not count.
     """
-    if config and Path(config).name == config and _is_study(config):
+    if config and _is_bare(config) and _is_study(config):
         return None
-    return _folder_of(config)
+    folder = _folder_of(config)
+    if folder is None and results is not None and config and _is_bare(config):
+        named = results / config
+        return named if _is_file(named / STUDY_FILE) else None
+    return folder
+
+
+def refuse_folder(config: str | None, results: Path) -> None:
+    """Refuse a folder in which no study was started where the settings of one are needed.
+
+    Args:
+        config: the study, as `spaceprobe run` takes it, which is not a folder of results.
+        results: the folder with one folder for each study.
+
+    Raises:
+        SettingsError: naming what is allowed.
+    """
+    if config is None or (_is_bare(config) and _is_study(config)):
+        return
+    refuse_weights(config, results)
+    if os.path.isdir(config):  # noqa: PTH112  # unlike Path's, it never raises
+        raise SettingsError(
+            f"{config}: a folder without {STUDY_FILE}, so no study was started in it; expected a YAML file, "
+            "a shipped study (`spaceprobe studies`), or a study's folder of results or its name"
+        )
 
 
 def name_of_folder(folder: Path) -> str:
@@ -128,6 +158,11 @@ def _load(
             f"{error}\nspaceprobe wrote this file, so it is an older version's or was edited: `spaceprobe "
             "run` of the study itself writes it again"
         ) from error
+
+
+def _is_bare(config: str) -> bool:
+    """Return whether a study is given by a name alone, not by a path."""
+    return Path(config).name == config
 
 
 def _is_file(path: Path) -> bool:

@@ -106,7 +106,7 @@ def _read(path: Path) -> pd.DataFrame:
 def put_weights_side_by_side(a: WeightResults, b: WeightResults) -> pd.DataFrame:
     """Return the matrices of two files, a row for each name, in the order of the first file, then the second.
 
-    Differences are second minus first; there is none where a matrix is in one file only or was not
+    Differences are B minus A; there is none where a matrix is in one file only or was not
     decomposed. They have no interval, since each file is one network.
     """
     shown = ["kind", "num_outputs", "num_inputs", "rule", "rank", "spectral_norm", "stable_rank", "reason"]
@@ -137,10 +137,10 @@ COMPARED = ("rank", "spectral_norm", "stable_rank")
 
 def _note(row: "pd.Series[Any]", is_in_a: bool, is_in_b: bool) -> str | None:
     """Return what a reader has to know about a difference, or why there is none."""
-    lone = [] if is_in_a and is_in_b else [f"in the {'first' if is_in_a else 'second'} file only"]
+    lone = [] if is_in_a and is_in_b else [f"in {'A' if is_in_a else 'B'} only"]
     reasons = [
-        f"not decomposed in the {place} file: {row[f'reason_{side}']}"
-        for side, place in (("a", "first"), ("b", "second"))
+        f"not decomposed in {side.upper()}: {row[f'reason_{side}']}"
+        for side in ("a", "b")
         if isinstance(row[f"reason_{side}"], str)
     ]
     notes = [*lone, *reasons] or [

@@ -21,9 +21,11 @@ class Obstacle:
 
     Attributes:
         reason: in words.
+        is_result: whether it is itself a result: an earlier stage was computed on the run, and failed.
     """
 
     reason: str
+    is_result: bool = False
 
 
 class StudyParts:
@@ -101,7 +103,7 @@ class StudyParts:
                 if isinstance(part, StalePart):
                     return Obstacle(f"{part.reason}: `spaceprobe {name}` comes first")
                 if part.error is not None:
-                    return Obstacle(part.error)
+                    return Obstacle(part.error, is_result=True)
                 finished.append(part)
             if not finished:
                 return Obstacle(f"`spaceprobe {name}` has no result for it")

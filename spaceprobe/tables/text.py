@@ -124,6 +124,17 @@ def in_short(text: str) -> str:
     return text
 
 
+def in_words(text: str) -> str:
+    """Return a text with the names of settings as a sentence has them.
+
+    >>> in_words("learning_rate 0.001, chi_max: 2 seeds left out")
+    'learning rate 0.001, chi_max: 2 seeds left out'
+    """
+    for name in SHORT_NAMES:
+        text = re.sub(rf"\b{name}\b", name.replace("_", " "), text)
+    return text
+
+
 def display_width(text: str) -> int:
     r"""Return how many columns of a terminal a text takes.
 

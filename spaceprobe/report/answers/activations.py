@@ -3,13 +3,13 @@
 from markupsafe import Markup
 
 from spaceprobe.report.answers.convergence import converged_by_the_end
-from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown
+from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown, verdict_counts
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.answers.activations import activation_differences
 from spaceprobe.results.answers.memory import LABELS
 from spaceprobe.results.answers.networks import ACTIVATION, has_swept
-from spaceprobe.results.answers.verdicts import DIFFERS, NO_INTERVAL, QUANTITY, SPANS_ZERO, VERDICT
+from spaceprobe.results.answers.verdicts import DIFFERS, QUANTITY, VERDICT
 from spaceprobe.results.results import Results
 
 
@@ -24,23 +24,17 @@ def _one_activation(results: Results) -> str | None:
 def _says(numbers: Numbers, table: str) -> Markup:
     frame = numbers.frames[table]
     last = int(frame["epoch"].max())
-    where = {"epoch": last}
     at_end = frame[frame["epoch"] == last]
-    counts = [
-        numbers.statistic("count", table, None, {**where, VERDICT: verdict})
-        for verdict in (DIFFERS, SPANS_ZERO, NO_INTERVAL)
-    ]
     text = sentence(
-        "Differences from the first activation at epoch {}: {} with an interval without zero, {} with one "
-        "that spans zero, {} without.",
+        "Differences from the first activation at epoch {}: {}.",
         numbers.cell(table, int(at_end.index[0]), "epoch", "d"),
-        *counts,
+        verdict_counts(numbers, table, {"epoch": last}),
     )
     differing = at_end[at_end[VERDICT] == DIFFERS]
     for quantity, rows in differing.groupby(QUANTITY, sort=False):
         row = int(str(rows["difference"].abs().idxmax()))
         text += sentence(
-            " Largest for the {}: {} in layer {}, {} {}.",
+            " Largest in size for the {}: {} in layer {}, {} {}.",
             str(quantity),
             numbers.text(table, row, ACTIVATION),
             numbers.cell(table, row, "layer", "d"),

@@ -1,18 +1,38 @@
 """What an answer declares to stand in a report: a question, a table, and what the table says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from spaceprobe.registry import Entry
+from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
+from spaceprobe.results.answers.verdicts import DIFFERS, NO_INTERVAL, SPANS_ZERO, VERDICT
 from spaceprobe.results.missing import why_missing
 from spaceprobe.results.results import Results
 
 SETTINGS = "*"
 """Among the columns that name a line: the settings that the networks differ in."""
+
+
+def verdict_counts(numbers: Numbers, table: str, where: Mapping[str, Any]) -> Markup:
+    """Return how many differences have an interval without zero, one with it, and none.
+
+    Args:
+        numbers: all numbers.
+        table: the answer's table, with the column of `with_verdicts`.
+        where: the values of other columns in the rows that count.
+    """
+    counts = (
+        numbers.statistic("count", table, None, {**where, VERDICT: verdict})
+        for verdict in (DIFFERS, SPANS_ZERO, NO_INTERVAL)
+    )
+    return sentence(
+        "{} with an interval that excludes zero, {} with one that spans zero, {} without an interval", *counts
+    )
 
 
 @dataclass(frozen=True)

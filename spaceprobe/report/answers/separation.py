@@ -1,5 +1,8 @@
 """How many directions S' holds under the metric of the data, beside the dimension of the data."""
 
+import itertools
+
+import pandas as pd
 from markupsafe import Markup
 
 from spaceprobe.report.answers.dimension import ENTRY as DIMENSION
@@ -7,6 +10,7 @@ from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.answers.manifold import NUM_ENERGIES, STATE, separation_energies
+from spaceprobe.results.groups import value_label
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 
@@ -18,32 +22,64 @@ def _no_data_metric(results: Results) -> str | None:
 
 
 def _says(numbers: Numbers, table: str) -> Markup:
-    """Describe the layer that could keep most: that with most values before training."""
+    """Describe the layer that could keep most, that with most values before training, and its networks."""
     frame = numbers.frames[table]
     by_state = {state: frame[frame[STATE] == state] for state in (UNTRAINED, TRAINED)}
     there = [rows for rows in by_state.values() if len(rows)]
     before, after = there[0], there[-1]
     first = int(str(before["num_values"].idxmax()))
-    same = after[after["layer"] == before.at[first, "layer"]]
-    row = int(same.index[0])
+    row = _same_networks(frame, after, first)
     text = sentence(
-        "The data have {} dimensions, and in layer {} of {} networks the {} largest of {} values of S′ hold "
-        "{} ({} to {}) of its energy",
+        "The data have {} dimensions. In layer {} of {} networks{}",
         numbers.cell(table, row, "num_leading", "d"),
         numbers.cell(table, row, "layer", "d"),
         str(frame.at[row, STATE]),
+        _named(numbers, table, row),
+    )
+    if numbers.value_at(table, row, "num_values") <= numbers.value_at(table, row, "num_leading"):
+        return text + sentence(
+            " S′ has {} values in the mean, not more than that, so that they hold all of its energy in any "
+            "case{}.",
+            numbers.cell(table, row, "num_values", ".3g"),
+            Markup() if row == first else sentence("; untrained, {}", _share(numbers, table, first)),
+        )
+    text += sentence(" {} of its energy", _share(numbers, table, row))
+    return text + (
+        Markup(".") if row == first else sentence("; untrained, {}.", _share(numbers, table, first))
+    )
+
+
+def _share(numbers: Numbers, table: str, row: int) -> Markup:
+    """Describe the energy of the leading values in a row."""
+    return sentence(
+        "the {} largest of {} values of S′ hold {} ({} to {})",
         numbers.cell(table, row, "num_leading", "d"),
         numbers.cell(table, row, "num_values", ".3g"),
         *(numbers.cell(table, row, f"leading{end}", ".3f") for end in ("", "_least", "_largest")),
     )
-    if row == first:
-        return text + Markup(".")
-    return text + sentence(
-        "; untrained, the {} largest of {} hold {} ({} to {}).",
-        numbers.cell(table, first, "num_leading", "d"),
-        numbers.cell(table, first, "num_values", ".3g"),
-        *(numbers.cell(table, first, f"leading{end}", ".3f") for end in ("", "_least", "_largest")),
-    )
+
+
+def _settings(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of the settings in which the networks of a table differ: those before the layer."""
+    return [*itertools.takewhile(lambda name: name != "layer", map(str, frame.columns))]
+
+
+def _same_networks(frame: pd.DataFrame, rows: pd.DataFrame, first: int) -> int:
+    """Return the row of the same layer and settings as another; the first where training adds settings."""
+    same = rows[rows["layer"] == frame.at[first, "layer"]]
+    for name in _settings(frame):
+        is_same = same[name] == frame.at[first, name]
+        same = same[is_same] if is_same.any() else same
+    return int(same.index[0])
+
+
+def _named(numbers: Numbers, table: str, row: int) -> Markup:
+    """Return the settings of the networks of a row, where a table has several."""
+    values = {name: numbers.value_at(table, row, name) for name in _settings(numbers.frames[table])}
+    labels = " · ".join(value_label(name, value) for name, value in values.items() if not pd.isna(value))
+    if not labels:
+        return Markup()
+    return Markup(" <code>{}</code>").format(labels)
 
 
 ENTRY = AnswerEntry(

@@ -2,11 +2,11 @@
 
 from markupsafe import Markup
 
-from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown
+from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown, verdict_counts
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.answers.setting import ROW_MAXIMA, setting_differences
-from spaceprobe.results.answers.verdicts import DIFFERS, NO_INTERVAL, QUANTITY, SPANS_ZERO, VERDICT
+from spaceprobe.results.answers.verdicts import QUANTITY
 from spaceprobe.results.questions import other_setting
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import TRAINED
@@ -23,17 +23,10 @@ def _no_setting(results: Results) -> str | None:
 def _says(numbers: Numbers, table: str) -> Markup:
     frame, where = numbers.frames[table], {QUANTITY: ROW_MAXIMA}
     axis = str(other_setting(numbers.frames["runs"]))
-    differing, spanning, without = (
-        numbers.statistic("count", table, None, {**where, VERDICT: verdict})
-        for verdict in (DIFFERS, SPANS_ZERO, NO_INTERVAL)
-    )
     text = sentence(
-        "Row maxima of χ of trained networks minus those at the first {}: {} differences with an interval "
-        "without zero, {} with one that spans zero, {} without.",
+        "Differences of row maxima of χ of trained networks from those at the first {}: {}.",
         axis.replace("_", " "),
-        differing,
-        spanning,
-        without,
+        verdict_counts(numbers, table, where),
     )
     differences = frame.loc[frame[QUANTITY] == ROW_MAXIMA, "difference"].dropna()
     if differences.empty:
@@ -41,7 +34,7 @@ def _says(numbers: Numbers, table: str) -> Markup:
     row = int(str(differences.abs().idxmax()))
     interval = numbers.interval(table, row, "difference_low", "difference_high", "+z.3f")
     return text + sentence(
-        " Largest at {} {} of <code>{}</code>: {} {}.",
+        " Largest in size at {} {} of <code>{}</code>: {} {}.",
         axis.replace("_", " "),
         numbers.cell(table, row, axis, "g"),
         str(frame.at[row, "architecture"]) if "architecture" in frame else "all",

@@ -26,11 +26,11 @@ from spaceprobe.report.drawing.style import (
     that_fit,
     titled,
 )
-from spaceprobe.report.entry import FigureEntry, sentence
+from spaceprobe.report.entry import AT_END, FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import class_pair_rows
 from spaceprobe.results.groups import LABEL, choose
-from spaceprobe.results.questions import largest_folding
+from spaceprobe.results.questions import largest_folding, reading_values
 from spaceprobe.tables.states import TRAINED
 
 CELLS = {
@@ -167,11 +167,25 @@ def _caption(numbers: Numbers) -> Markup:
     row = largest_folding(numbers.frames)
     if row is None:
         return how_to_read
-    return how_to_read + sentence(
-        " The largest χ of any trained network is {}, on a path from class {} to class {}.",
-        numbers.cell("folding", row, "max"),
+    largest = numbers.cell("folding", row, "max")
+    place = sentence(
+        "from class {} to class {}",
         numbers.cell("folding", row, "source_class", "d"),
         numbers.cell("folding", row, "target_class", "d"),
+    )
+    pairs = {"measure": "chi", **reading_values(numbers.frames), **AT_END}
+    reaching = {**pairs, "max": float(numbers.value_at("folding", row, "max"))}
+    if numbers.value("count", "folding", None, reaching) <= 1:
+        return how_to_read + sentence(
+            " The largest χ of any trained network is {}, on a path {}.", largest, place
+        )
+    return how_to_read + sentence(
+        " The largest χ of any trained network is {}. Of the {} class pairs of all of them {} reach it, the "
+        "first {}.",
+        largest,
+        numbers.statistic("count", "folding", None, pairs),
+        numbers.statistic("count", "folding", None, reaching),
+        place,
     )
 
 

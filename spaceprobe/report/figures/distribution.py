@@ -18,11 +18,12 @@ from spaceprobe.report.drawing.marks import (
     short,
 )
 from spaceprobe.report.drawing.style import letters, styled, that_fit
-from spaceprobe.report.entry import AT_END, FigureEntry, sentence, when
+from spaceprobe.report.entry import AT_END, AT_START, FigureEntry, joined, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import histogram_rows
 from spaceprobe.results.groups import LABEL, GroupedRows
 from spaceprobe.results.questions import reading_values
+from spaceprobe.tables.states import TRAINED, UNTRAINED
 from spaceprobe.tables.table import Bounds
 
 CHI = bounds_of("folding", "max")
@@ -92,7 +93,7 @@ def _draw_densities(axes: Axes, rows: pd.DataFrame, groups: Sequence[str]) -> No
             color=look.color,
             linestyle=look.line,
             linewidth=1.3,
-            label=f"{short(group, letters(40), 1)}: {num_folded / num_paths:.0%}",
+            label=f"{short(group, letters(40), 1)}: {num_folded / num_paths:.3f}",
         )
     below = offset_copy(
         axes.transAxes, axes.get_figure(root=True), 0, -34, units="points"
@@ -105,14 +106,36 @@ def _draw_densities(axes: Axes, rows: pd.DataFrame, groups: Sequence[str]) -> No
 
 
 def _caption(numbers: Numbers) -> Markup:
-    """Describe how many paths were counted."""
-    where = {"measure": "chi", **reading_values(numbers.frames), **AT_END}
+    """Describe how many paths were counted, of the networks of each state that is drawn."""
+    histogram = numbers.frames["folding_histogram"]
+    drawn = histogram_rows(numbers.frames["runs"], histogram)
+    where = {"measure": "chi", **reading_values(numbers.frames)}
+    epochs = {UNTRAINED: AT_START, TRAINED: AT_END}
+    parts = [
+        sentence(
+            "{} of {} networks",
+            numbers.statistic(
+                "sum",
+                "folding_histogram",
+                "num_paths",
+                {**where, **epochs[state], **_runs(grouped, histogram)},
+            ),
+            state,
+        )
+        for state, grouped in drawn.items()
+        if len(grouped.rows)
+    ]
     return sentence(
         "Which share of the folded paths has which χ; the legend gives the share of all paths that fold, "
-        "those of all class pairs and seeds together. {} paths between the images chosen were counted, {}.",
-        numbers.statistic("sum", "folding_histogram", "num_paths", where),
-        when(numbers, "folding_histogram"),
+        "those of all class pairs and seeds together. Paths between the images chosen that were counted: {}.",
+        joined(parts, " and "),
     )
+
+
+def _runs(grouped: GroupedRows, histogram: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the runs that are drawn, where these are not all: of untrained networks each counts once."""
+    names = sorted({*grouped.rows["run"]})
+    return {} if names == sorted({*histogram["run"]}) else {"run": names}
 
 
 ENTRY = FigureEntry(

@@ -55,6 +55,7 @@ def table_rows(numbers: Numbers, spec: TableSpec, names: RunNames | None = None)
         "num_rows": len(rows),
         "num_shown": len(first_rows),
         "has_others": len(rows) < num_rows,
+        "remark": spec.remark(numbers),
     }
 
 

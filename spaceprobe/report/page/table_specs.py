@@ -1,12 +1,15 @@
 """Which rows and columns of a study's CSVs a page shows as tables, and their titles."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import Markup
+
 from spaceprobe.analysis.correlation_differences import CORRELATION_DIFFERENCE_COLUMNS
 from spaceprobe.analysis.differences import DIFFERENCE_COLUMNS
-from spaceprobe.report.numbers import LAST
+from spaceprobe.report.folding_caption import ON_LOGIT, without_folding
+from spaceprobe.report.numbers import LAST, Numbers
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class TableSpec:
         computed: further columns that are not swept settings, where no stage declares the table.
         numbers_only: columns of which a row has at least one, else it is left out.
         empty: what to say where no row is left.
+        remark: what a reader of the table has to know, or nothing.
     """
 
     table: str
@@ -34,6 +38,14 @@ class TableSpec:
     computed: Sequence[str] = ()
     numbers_only: Sequence[str] = ()
     empty: str = "no row to show"
+    remark: Callable[[Numbers], Markup] = lambda numbers: Markup()  # noqa: ARG005  # as a method
+
+
+def _on_architectures(numbers: Numbers) -> Markup:
+    """Return what intervals are, where there are some, and what row maxima leave out."""
+    has_interval = numbers.frames["architectures"]["test_accuracy_low"].notna().any()
+    text = Markup("Intervals: t over seeds, {}.").format(ON_LOGIT) if has_interval else Markup()
+    return Markup(" ").join(filter(None, [text, without_folding(numbers)]))
 
 
 ARCHITECTURES = TableSpec(
@@ -61,6 +73,7 @@ ARCHITECTURES = TableSpec(
         name: (f"{name}_low", f"{name}_high")
         for name in ("test_accuracy", "chi_folded_mean", "chi_max", "chi_row_max_median")
     },
+    remark=_on_architectures,
 )
 
 CORRELATIONS = TableSpec(
@@ -130,7 +143,7 @@ LAYERS = TableSpec(
 
 DIFFERENCES = TableSpec(
     table="differences",
-    title="Differences, second study minus first",
+    title="Differences, B minus A",
     columns={
         "architecture": "architecture",
         "activation": "activation",
@@ -264,17 +277,17 @@ FILE_TAILS = TableSpec(
 
 MATRICES = TableSpec(
     table="matrices",
-    title="Matrices by name, second file minus first",
+    title="Matrices by name, B minus A",
     columns={
         "name": "name",
-        "rank_a": "rank, first",
-        "rank_b": "rank, second",
+        "rank_a": "rank, A",
+        "rank_b": "rank, B",
         "rank_difference": "difference of rank",
-        "spectral_norm_a": "σ₁, first",
-        "spectral_norm_b": "σ₁, second",
+        "spectral_norm_a": "σ₁, A",
+        "spectral_norm_b": "σ₁, B",
         "spectral_norm_difference": "difference of σ₁",
-        "stable_rank_a": "stable rank, first",
-        "stable_rank_b": "stable rank, second",
+        "stable_rank_a": "stable rank, A",
+        "stable_rank_b": "stable rank, B",
         "stable_rank_difference": "difference of stable rank",
         "note": "note",
     },

@@ -83,14 +83,14 @@ def weight_comparison_lines(made: WeightComparison) -> Iterator[str]:
     columns = [
         TextColumn(f"{head}, {end}", [_cell(value) for value in table[f"{name}_{letter}"]])
         for name, head in (("rank", "rank"), ("spectral_norm", "σ₁"))
-        for letter, end in (("a", "first"), ("b", "second"), ("difference", "diff."))
+        for letter, end in (("a", "A"), ("b", "B"), ("difference", "diff."))
     ]
     columns.append(TextColumn("note", marks, is_number=False))
-    for place, name, options in zip(("first ", "second"), made.names, made.options, strict=True):
-        yield from fill(f"{place}  {name}{f' ({options})' if options else ''}", "  ")
+    for letter, name, options in zip("AB", made.names, made.options, strict=True):
+        yield from fill(f"{letter}  {name}{f' ({options})' if options else ''}", "   ")
     yield from text_table([TextColumn("matrix", names, is_number=False)], columns)
     yield from notes.lines()
-    yield from fill("differences are second minus first; without an interval: each file is one network", "  ")
+    yield from fill("differences are B minus A; without an interval: each file is one network", "  ")
     yield f"compare  {made.page}"
 
 

@@ -29,7 +29,7 @@ def architecture_lines(frames: Frames) -> list[str]:
     Args:
         frames: runs, training and folding.
     """
-    from spaceprobe.analysis.aggregates import aggregate_runs, architecture_table
+    from spaceprobe.analysis.aggregates import aggregate_runs, architecture_table, pairs_without_folding
 
     lines: list[str] = []
     frames = frames.with_table(AGGREGATES, aggregate_runs(frames))
@@ -42,7 +42,7 @@ def architecture_lines(frames: Frames) -> list[str]:
         key = key_columns(table, ["architecture", *varying])
         values = [
             TextColumn("test accuracy", _with_deviation(table, "test_accuracy", 3)),
-            TextColumn("folded", _with_deviation(table, "chi_folded_mean", 2)),
+            TextColumn("folded", _with_deviation(table, "chi_folded_mean", 3)),
             TextColumn("max", _with_deviation(table, "chi_max", 3)),
             TextColumn("row maxima", _with_deviation(table, "chi_row_max_median", 3)),
         ]
@@ -54,9 +54,27 @@ def architecture_lines(frames: Frames) -> list[str]:
     legend = LEGEND
     if any("(equal)" in line for line in lines):
         legend += ". (equal): no seed differs, which does not say how far the next would"
-    if any(re.search(r"\(\d+ of \d+\)", line) for line in lines):
-        legend += ". (1 of 2): the mean is over so many seeds; a single one has no deviation"
+    legend += _on_markers(lines)
+    num_without, num_pairs = pairs_without_folding(frames["folding"])
+    if num_without:
+        legend += (
+            f". {num_without} of {num_pairs} class pairs, those of all networks, "
+            + ("has no folded path: it counts" if num_without == 1 else "have no folded path: they count")
+            + f" as 0 in max and drop{'s' * (num_without == 1)} out of row maxima, which may be the larger "
+            "for that"
+        )
     return [*lines, *fill(legend), *_why_flat(frames["runs"], frames["folding"])]
+
+
+def _on_markers(lines: Sequence[str]) -> str:
+    """Return what the first marker of seeds without a value means, such as ``(2 of 3)``, if there is one."""
+    markers = [match for line in lines for match in re.finditer(r"\((\d+) of (\d+)\)", line)]
+    if not markers:
+        return ""
+    first, number, num_seeds = markers[0][0], int(markers[0][1]), markers[0][2]
+    seeds = "one has" if number == 1 else f"{number} have"
+    single = "; a single one has no deviation" if any(int(match[1]) == 1 for match in markers) else ""
+    return f". {first}: of {num_seeds} seeds {seeds} a value, over which the mean is{single}"
 
 
 def _over(seeds: set[int]) -> str:

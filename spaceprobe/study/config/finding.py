@@ -49,7 +49,10 @@ def find_config(name: str | None = None) -> Path:
             return shipped[stem]
     if name and _is_dir(path):
         return path  # reading it reports that it is a directory
-    message = "found no such file and no shipped study of that name, allowed: a path to a YAML file"
+    message = (
+        "found no such file and no shipped study of that name, allowed: a path to a YAML file, a folder "
+    )
+    message += "of results"
     message += f" or one of {listed([*shipped])}" if shipped else ""
     message += did_you_mean(nearest(name, shipped))
     raise ConfigError([(SourceLocation(0, 0, 0, name or "CONFIG"), message)])

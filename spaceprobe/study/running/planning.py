@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spaceprobe.errors import SpaceprobeError
 from spaceprobe.stages.stage import FinishedPart, Job, RunStage, Sections, Stage
 from spaceprobe.study.code_version import code_version
 from spaceprobe.study.grid import Run
@@ -17,6 +18,12 @@ FORCED = "--force"
 
 MAX_REASONS = 4
 """Chosen: how many reasons are reported for a stage."""
+
+
+class RefusedError(SpaceprobeError):
+    """None of the runs that are asked for can be done."""
+
+    exit_code = 2
 
 
 @dataclass
@@ -32,6 +39,7 @@ class StagePlan:
         duration_kept_s: how long they took to compute, in seconds.
         failures: why there is no result, by run.
         refused: those of them that lie in this stage itself, such as data that are not there.
+        blocked: those of them that are not results, but lie in what the stage needs: it cannot be started.
         waiting: the stage that has to be computed first, by run.
     """
 
@@ -43,6 +51,7 @@ class StagePlan:
     duration_kept_s: float = 0.0
     failures: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -77,6 +86,21 @@ class StudyPlan:
     def busy(self) -> list[RunStage]:
         """The stages that have something to compute, now or later."""
         return [plan.stage for plan in self.plans if plan.busy]
+
+    def check(self) -> None:
+        """Check that some run can be done, before tables that hold results are replaced by empty ones.
+
+        Raises:
+            RefusedError: none can.
+        """
+        blocked = {run: reason for plan in self.plans[::-1] for run, reason in plan.blocked.items()}
+        if self.busy or not blocked or len(blocked) < self.num_runs:
+            return
+        what = "its run cannot" if self.num_runs == 1 else f"none of its {self.num_runs} runs can"
+        raise RefusedError(
+            f"{self.study}: {what} be done, so nothing is computed or written: "
+            f"{_most_common([*blocked.values()])}"
+        )
 
     def lines(self) -> Iterator[str]:
         """Yield the plan as lines for a person."""
@@ -149,9 +173,11 @@ class Planner:
         parts = self._parts.look(stage, run, sections)
         if isinstance(inputs, Obstacle):
             plan.failures[run.name] = inputs.reason
+            if not inputs.is_result:
+                plan.blocked[run.name] = inputs.reason
             return
         if isinstance(parts, Obstacle):
-            plan.failures[run.name] = plan.refused[run.name] = parts.reason
+            plan.failures[run.name] = plan.refused[run.name] = plan.blocked[run.name] = parts.reason
             return
         todo = []
         reasons: dict[str, None] = {}
@@ -192,9 +218,21 @@ class Planner:
 
 
 def _why(plan: StagePlan) -> str:
-    counts = Counter(reason for run_reasons in plan.reasons.values() for reason in run_reasons)
+    reasons = [reason for run_reasons in plan.reasons.values() for reason in run_reasons]
+    return _most_common(reasons, len(plan.reasons))
+
+
+def _most_common(all_reasons: Sequence[str], num_runs: int | None = None) -> str:
+    """Return the reasons that most runs have, with how many where not all have one.
+
+    Args:
+        all_reasons: of each run.
+        num_runs: how many runs there are; None for as many as reasons.
+    """
+    num_runs = len(all_reasons) if num_runs is None else num_runs
+    counts = Counter(all_reasons)
     reasons = [
-        reason if count == len(plan.reasons) else f"{reason} ({count} run{'s' * (count != 1)})"
+        reason if count == num_runs else f"{reason} ({count} run{'s' * (count != 1)})"
         for reason, count in counts.most_common(MAX_REASONS)
     ]
     more = len(counts) - len(reasons)

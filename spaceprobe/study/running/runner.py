@@ -219,11 +219,12 @@ class Runner:
             on_plan: called with what they have to do, before anything is computed or written.
 
         Raises:
-            SpaceprobeError: settings do not go together, results cannot be written, or there is nothing to
-                compute with.
+            SpaceprobeError: settings do not go together, none of the runs can be done, results cannot be
+                written, or there is nothing to compute with.
         """
         remove_abandoned_folders()
         plan = self.plan(stages)
+        plan.check()
         on_plan(plan)
         outcomes: dict[str, StageOutcome] = {}
         with self._stack:
