@@ -33,9 +33,9 @@ def check(sections: Sections) -> None:
             f"network.activation: {activation} has no on and off to fold by, folding is measured for relu; "
             "set that, or leave fold and summarize out (study.stages: [train, lmd])"
         )
-    if not DATASETS[dataset].has_images:
+    if not DATASETS[dataset].is_walkable:
         raise SettingsError(
-            f"data.dataset: {dataset} has no ten classes of images to walk between; "
+            f"data.dataset: {dataset} has no classes of images to walk between; "
             "set another, or leave fold and summarize out (study.stages: [train, lmd])"
         )
     folding_of(sections).source.check(sections, num_classes_of(sections))
