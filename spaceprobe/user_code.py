@@ -123,8 +123,7 @@ def call_function(function: UserFunction, setting: str) -> Any:
     if function.module not in _trusted:
         raise UserCodeError(
             f"{setting} runs code of yours, {_shown(path)}, which needs --trust {function.module} on the "
-            "command "
-            "line; look at it first if it is not your own"
+            "command line; look at it first if it is not your own"
         )
     logger.warning(
         "%s: running %s() of %s, as --trust %s allows", setting, function.name, _shown(path), function.module
@@ -212,9 +211,8 @@ def _file_of(function: UserFunction, setting: str) -> Path:
         if file.is_file():
             return file
     raise UserCodeError(
-        f"{setting}: {Path.cwd()} has no {_shown(path.with_suffix('.py'))}; start in the folder that has "
-        "it, or name "
-        "another"
+        f"{setting}: {Path.cwd()} has no {_shown(path.with_suffix('.py'))}; start in the folder that has it, "
+        "or name another"
     )
 
 

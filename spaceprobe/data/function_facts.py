@@ -71,11 +71,9 @@ def arrays_of(function: UserFunction) -> tuple[dict[str, np.ndarray], FunctionFa
     known = _read(_path(function, sources))
     if known is not None and known != facts:
         raise DataError(
-            f"{setting_of(function)} returned other arrays than before, though its sources are the same: "
-            "it has to "
-            "return the same in every process; seed what it draws, and where it reads a file that changed, "
-            "edit it "
-            "(a comment will do)"
+            f"{setting_of(function)} returned other arrays than before, though its sources are the same: it "
+            "has to return the same in every process; seed what it draws, and where it reads a file that "
+            "changed, edit it (a comment will do)"
         )
     return arrays, facts
 
@@ -104,8 +102,7 @@ def _as_arrays(returned: Any, where: str) -> dict[str, np.ndarray]:
     if not isinstance(returned, Mapping):
         raise DataError(
             f"{where} returned {type(returned).__name__}: expected a dict of the arrays x_train, y_train, "
-            "x_test and "
-            "y_test; return one"
+            "x_test and y_test; return one"
         )
     arrays = {}
     for name, value in returned.items():

@@ -100,9 +100,8 @@ class ImageFolder:
         num_bytes = 4 * math.prod(shape) * (len(self.train) + len(self.test))
         if num_bytes > MAX_BYTES:
             raise DataError(
-                f"{self.where}: its images take {num_bytes:,} bytes as float32, allowed: {MAX_BYTES:,}; "
-                "give fewer "
-                "or smaller ones"
+                f"{self.where}: its images take {num_bytes:,} bytes as float32, allowed: {MAX_BYTES:,}; give "
+                "fewer or smaller ones"
             )
         return DataLayout(shape, len(self.class_names), self.class_names)
 
@@ -132,9 +131,8 @@ class ImageFolder:
         if opened.size != (width, height) or CHANNELS[opened.mode] != channels:
             kinds = {1: "grey", 3: "in colour"}
             raise DataError(
-                f"{self.where}: {image.name} has {opened.size[0]} x {opened.size[1]} pixels (width x "
-                "height) and is "
-                f"{kinds[CHANNELS[opened.mode]]}, {self.train[0].name} has {width} x {height} and is "
+                f"{self.where}: {image.name} has {opened.size[0]} x {opened.size[1]} pixels (width x height) "
+                f"and is {kinds[CHANNELS[opened.mode]]}, {self.train[0].name} has {width} x {height} and is "
                 f"{kinds[channels]}: expected one size and kind; resize or convert the images"
             )
 
@@ -163,9 +161,8 @@ def list_images(path: Path, where: str) -> ImageFolder:
             if name not in splits[other]:
                 raise DataError(
                     f"{where}: {one}/{ascii(name)[1:-1]} has no counterpart in {other}: expected the same "
-                    "classes in "
-                    f"train and test; add {other}/{ascii(name)[1:-1]} with at least one image, or remove "
-                    "the other"
+                    f"classes in train and test; add {other}/{ascii(name)[1:-1]} with at least one image, or "
+                    "remove the other"
                 )
     if len(class_names) < 2:
         raise DataError(f"{where}: train has one class only: expected at least 2 subfolders; add another")
@@ -194,8 +191,7 @@ def _entries(folder: Path, where: str, name: str) -> Iterator[os.DirEntry[str]]:
     except OSError as error:
         raise DataError(
             f"{where}: {name} is not a folder that can be read ({error.strerror}): expected "
-            "train/CLASS/*.png and "
-            "test/CLASS/*.png"
+            "train/CLASS/*.png and test/CLASS/*.png"
         ) from error
     yield from (entry for entry in found if not entry.name.startswith("."))
 

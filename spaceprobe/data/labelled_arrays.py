@@ -53,8 +53,7 @@ def check_headers(headers: Mapping[str, ArrayHeader], where: str) -> None:
         got = ", ".join(map(_quoted, headers)) or "no array"
         raise DataError(
             f"{where}: expected the arrays {', '.join(expected)} and, if classes have names, {NAMES}; got "
-            f"{got};"
-            f" {'rename them' if lacking else 'leave the others out'}"
+            f"{got}; {'rename them' if lacking else 'leave the others out'}"
         )
     for points, labels in zip(POINTS, LABELS, strict=True):
         _check_points(points, headers[points], where)
@@ -68,23 +67,20 @@ def check_headers(headers: Mapping[str, ArrayHeader], where: str) -> None:
     if (train.dtype.kind == "u") != (test.dtype.kind == "u"):
         raise DataError(
             f"{where}: x_train is of type {train.dtype}, x_test of {test.dtype}, and only uint8 is divided "
-            "by 255;"
-            " give both one type"
+            "by 255; give both one type"
         )
     num_bytes = 4 * (math.prod(train.shape) + math.prod(test.shape))
     if num_bytes > MAX_BYTES:
         raise DataError(
-            f"{where}: x_train and x_test take {num_bytes:,} bytes as float32, allowed: {MAX_BYTES:,}; "
-            "give fewer "
-            "or smaller points"
+            f"{where}: x_train and x_test take {num_bytes:,} bytes as float32, allowed: {MAX_BYTES:,}; give "
+            "fewer or smaller points"
         )
     if NAMES in headers:
         shape, dtype = headers[NAMES]
         if len(shape) != 1 or dtype.kind != "U" or dtype.itemsize > 4 * MAX_NAME_LENGTH:
             raise DataError(
-                f"{where}: {NAMES} is of type {dtype} and shape {format_shape(shape)}: expected one text "
-                "of at most "
-                f"{MAX_NAME_LENGTH} letters a class, such as numpy.array(['cat', 'dog'])"
+                f"{where}: {NAMES} is of type {dtype} and shape {format_shape(shape)}: expected one text of "
+                f"at most {MAX_NAME_LENGTH} letters a class, such as numpy.array(['cat', 'dog'])"
             )
 
 
@@ -92,9 +88,8 @@ def _check_points(name: str, header: ArrayHeader, where: str) -> None:
     shape, dtype = header
     if not (dtype.kind in "fb" or dtype == np.uint8):
         raise DataError(
-            f"{where}: {name} is of type {dtype}: expected uint8 (grey levels or colours, divided by 255), "
-            "a float "
-            "type or bool (both taken as they are); convert it with astype"
+            f"{where}: {name} is of type {dtype}: expected uint8 (grey levels or colours, divided by 255), a "
+            "float type or bool (both taken as they are); convert it with astype"
         )
     if not 2 <= len(shape) <= 4 or not all(shape):
         raise DataError(
@@ -103,8 +98,7 @@ def _check_points(name: str, header: ArrayHeader, where: str) -> None:
     if len(shape) == 4 and shape[3] not in (1, 3):
         raise DataError(
             f"{where}: {name} has shape {format_shape(shape)}: expected {SHAPES}; move the channels of an "
-            "image to "
-            f"its last axis, as {name}.transpose(0, 2, 3, 1) does from the first"
+            f"image to its last axis, as {name}.transpose(0, 2, 3, 1) does from the first"
         )
 
 
@@ -114,21 +108,18 @@ def _check_label_header(
     shape, dtype = header
     if dtype.kind not in "iu":
         raise DataError(
-            f"{where}: {name} is of type {dtype}: expected integers, the class of each point from 0; "
-            "convert it with "
-            "astype"
+            f"{where}: {name} is of type {dtype}: expected integers, the class of each point from 0; convert "
+            "it with astype"
         )
     if len(shape) != 1:
         raise DataError(
             f"{where}: {name} has shape {format_shape(shape)}: expected (points,), one class a point; "
-            "reshape it, as "
-            f"{name}.ravel() does"
+            f"reshape it, as {name}.ravel() does"
         )
     if shape[0] != points_header.shape[0]:
         raise DataError(
             f"{where}: {name} has {shape[0]} classes for the {points_header.shape[0]} points of {points}: "
-            "expected "
-            "one a point; add or remove some"
+            "expected one a point; add or remove some"
         )
 
 
@@ -154,24 +145,20 @@ def layout_of(
         if low < 0 or high >= num_classes:
             source = f"the names in {NAMES}" if class_names else "y_train"
             raise DataError(
-                f"{where}: {name} has the class {low if low < 0 else high}: expected 0 to "
-                f"{num_classes - 1}, the "
-                f"classes of {source}; number the classes from 0"
+                f"{where}: {name} has the class {low if low < 0 else high}: expected 0 to {num_classes - 1}, "
+                f"the classes of {source}; number the classes from 0"
             )
     if num_classes < 2:
         raise DataError(f"{where}: y_train has one class only: expected at least 2; add points of another")
     for name in LABELS:
         present = np.unique(labels[name])
-        if (
-            len(present) < num_classes
-        ):  # without an array of all classes, of which a wrong label may make many
+        if len(present) < num_classes:  # found without a list of all classes: a wrong label makes millions
             first = np.flatnonzero(np.append(present, num_classes) != np.arange(len(present) + 1))[0]
             num_absent = num_classes - len(present)
             more = f" and of {num_absent - 1} more" if num_absent > 1 else ""
             raise DataError(
                 f"{where}: {name} has no point of class {first}{more}: expected at least one of each class "
-                "from 0 to "
-                f"{num_classes - 1}; add some, or number the classes without gaps"
+                f"from 0 to {num_classes - 1}; add some, or number the classes without gaps"
             )
     shape = headers["x_train"].shape[1:]
     if len(shape) == 3:
@@ -198,13 +185,12 @@ def check_names(names: Iterable[str], where: str) -> tuple[str, ...]:
         if not name.strip() or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
             raise DataError(
                 f"{where}: the name of class {place} is {_quoted(name)}: expected 1 to {MAX_NAME_LENGTH} "
-                "letters "
-                "that can be printed; rename it"
+                "letters that can be printed; rename it"
             )
         if names.index(name) < place:
             raise DataError(
-                f"{where}: {_quoted(name)} is the name of classes {names.index(name)} and {place}; give "
-                "each its own"
+                f"{where}: {_quoted(name)} is the name of classes {names.index(name)} and {place}; give each "
+                "its own"
             )
     return names
 
@@ -257,7 +243,6 @@ def _inputs(points: np.ndarray, where: str, name: str) -> np.ndarray:
         value = points[number][~np.isfinite(inputs[number])][0]
         raise DataError(
             f"{where} holds {value} in point {number} ({is_wrong.sum()} of {len(points)} points have such "
-            "numbers): "
-            "expected finite numbers of float32; remove or replace them"
+            "numbers): expected finite numbers of float32; remove or replace them"
         )
     return inputs

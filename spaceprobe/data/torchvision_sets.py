@@ -115,8 +115,7 @@ def _checked_root(images: TorchvisionSet, options: DataOptions) -> tuple[Path, d
     if lacking:
         raise DataError(
             f"data.root: {root} lacks {', '.join(lacking)} of torchvision's {images.class_name}; put them "
-            "there, or "
-            "set data.download: true"
+            "there, or set data.download: true"
         )
     for bar in images.bars:
         if (root / bar).exists():
@@ -160,8 +159,7 @@ def _download(images: TorchvisionSet, root: Path) -> None:
         reason = getattr(error, "reason", error)
         raise DataError(
             f"data.download: torchvision cannot download {images.class_name} ({reason}); put "
-            f"{', '.join(images.files)} "
-            f"into {root}"
+            f"{', '.join(images.files)} into {root}"
         ) from error
 
 
@@ -204,8 +202,7 @@ def _load(images: TorchvisionSet, options: DataOptions) -> "Dataset":
     if found != DataLayout(images.input_shape, images.num_classes):
         raise DataError(
             f"{where}: expected {images.num_classes} classes of shape {images.input_shape}, got "
-            f"{found.num_classes} "
-            f"of {found.input_shape}; remove it and set data.download: true"
+            f"{found.num_classes} of {found.input_shape}; remove it and set data.download: true"
         )
     return to_dataset(arrays, found, where, images.class_name.lower())
 

@@ -2,6 +2,8 @@
 
 from spaceprobe.data.torchvision_sets import TorchvisionSet, torchvision_entry
 
+NAMES = "airplane automobile bird cat deer dog frog horse ship truck"
+
 ENTRY = torchvision_entry(
     TorchvisionSet(
         class_name="CIFAR10",
@@ -15,18 +17,7 @@ ENTRY = torchvision_entry(
             "cifar-10-batches-py/batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
         },
         input_shape=(3, 32, 32),
-        class_names=[
-            "airplane",
-            "automobile",
-            "bird",
-            "cat",
-            "deer",
-            "dog",
-            "frog",
-            "horse",
-            "ship",
-            "truck",
-        ],
+        class_names=NAMES.split(),
         num_classes=10,
         num_training_points=50_000,
     )

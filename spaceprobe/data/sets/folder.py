@@ -34,7 +34,7 @@ def _load(options: DataOptions) -> "Dataset":
     from spaceprobe.data.labelled_arrays import to_dataset
 
     listed = _listed(options)
-    # Sorted by class, the first training images would all be of one: the order is drawn, once for all studies.
+    # Sorted by class, the first training images would all be of one: the order is drawn, the same everywhere.
     order = np.random.RandomState(0).permutation(len(listed.train))  # whose numbers NumPy keeps as they are
     train = [listed.train[number] for number in order]
     arrays = {
@@ -52,9 +52,8 @@ def _load(options: DataOptions) -> "Dataset":
 def _origin(options: DataOptions) -> str:
     listed = _listed(options)
     return (
-        f"your own images, {len(listed.train)} to train on and {len(listed.test)} to test on; the SHA-256 "
-        "of their "
-        f"names and digests is {listed.digest()}"
+        f"your own images, {len(listed.train)} to train on and {len(listed.test)} to test on; the SHA-256 of "
+        f"their names and digests is {listed.digest()}"
     )
 
 

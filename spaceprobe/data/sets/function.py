@@ -51,7 +51,8 @@ def _origin(options: DataOptions) -> str:
     sources = ", ".join(
         f"{name.partition(' ')[0]} {digest}" for name, digest in _digest(options).items() if " of " in name
     )
-    return f"your own code, run with --trust; SHA-256 of its arrays {_facts(options).digest}, of its files: {sources}"
+    digest = _facts(options).digest
+    return f"your own code, run with --trust; SHA-256 of its arrays {digest}, of its files: {sources}"
 
 
 ENTRY = DatasetEntry(
