@@ -102,10 +102,11 @@ def source_digests(function: UserFunction, setting: str) -> dict[str, str]:
             try:
                 source = read_regular(path)
                 tree = ast.parse(source)
-            except (OSError, SyntaxError, ValueError, RecursionError) as error:
-                raise UserCodeError(
-                    f"{setting}: {name} cannot be read as Python ({error}); fix it"
-                ) from error
+            except SyntaxError as error:
+                place = f"{name}:{error.lineno}"
+                raise UserCodeError(f"{setting}: {place}: syntax error ({error.msg}); fix it") from error
+            except (OSError, ValueError, RecursionError) as error:
+                raise UserCodeError(f"{setting}: {name} cannot be read as Python ({error}); fix it") from error
             digests[name] = hashlib.sha256(source).hexdigest()
             new = {*_imported(tree, name)} - seen
             waiting += sorted(new)

@@ -310,7 +310,7 @@ def test_random_labels_are_drawn_once_and_stored(tmp_path):
     ("setting", "message"),
     [
         ("network.activation=sigmoid", "sigmoid has no on and off to fold by.*study.stages"),
-        ("data.dataset=swiss-roll", "swiss-roll has no ten classes.*study.stages"),
+        ("data.dataset=swiss-roll", "swiss-roll has no classes of images.*study.stages"),
     ],
 )
 def test_fold_says_what_it_cannot_fold(tmp_path, setting, message):
