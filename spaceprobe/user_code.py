@@ -106,7 +106,9 @@ def source_digests(function: UserFunction, setting: str) -> dict[str, str]:
                 place = f"{name}:{error.lineno}"
                 raise UserCodeError(f"{setting}: {place}: syntax error ({error.msg}); fix it") from error
             except (OSError, ValueError, RecursionError) as error:
-                raise UserCodeError(f"{setting}: {name} cannot be read as Python ({error}); fix it") from error
+                raise UserCodeError(
+                    f"{setting}: {name} cannot be read as Python ({error}); fix it"
+                ) from error
             digests[name] = hashlib.sha256(source).hexdigest()
             new = {*_imported(tree, name)} - seen
             waiting += sorted(new)

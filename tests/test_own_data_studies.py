@@ -13,7 +13,7 @@ from tests.own_data import NAMES, small_arrays, write_file, write_folder
 
 STUDY = """\
 data: DATA
-network: {architecture: 2x4}
+network: {architecture: 2x16}
 training: {epochs: 2}
 folding: {per_class: 3, threads: 1, device: cpu}
 lmd: {epoch: last, sample: 20, metrics: [identity], probes: [functional-rank]}
@@ -71,12 +71,12 @@ def test_digits_are_trained_on_folded_and_decomposed(place):
     run()
     written = tables(place)
     (row,) = written["runs"].to_dict("records")
-    assert (row["dataset"], row["status"], row["train_images"]) == ("digits", "done", 300)
-    assert row["num_parameters"] == 64 * 4 + 4 + 4 * 4 + 4 + 4 * 10 + 10
+    assert (row["dataset"], row["status"]) == ("digits", "done")
+    assert row["num_parameters"] == 64 * 16 + 16 + 16 * 16 + 16 + 16 * 10 + 10
     folding = written["folding"]
     assert {*zip(folding["source_class"], folding["target_class"], strict=True)} == {(3, 8), (8, 3), (1, 1)}
     assert {*folding[folding["source_class"] == 3]["num_paths"]} == {9}
-    assert {*written["lmd_layers"]["num_inputs"]} == {64, 4}
+    assert {*written["lmd_layers"]["num_inputs"]} == {64, 16}
     assert data_facts(place) == {"digits": "published, in scikit-learn"}
 
 
@@ -88,10 +88,10 @@ def test_a_file_of_three_classes(place):
     run()
     written = tables(place)
     (row,) = written["runs"].to_dict("records")
-    assert (row["dataset"], row["num_parameters"]) == ("file", 35 * 4 + 4 + 4 * 4 + 4 + 4 * 3 + 3)
+    assert (row["dataset"], row["num_parameters"]) == ("file", 35 * 16 + 16 + 16 * 16 + 16 + 16 * 3 + 3)
     pairs = {*zip(written["folding"]["source_class"], written["folding"]["target_class"], strict=True)}
     assert pairs == {(source, target) for source in range(3) for target in range(3)}
-    assert {*written["lmd_layers"]["num_outputs"]} == {4, 3}
+    assert {*written["lmd_layers"]["num_outputs"]} == {16, 3}
     assert list(planned().values()) == ["up to date"] * 4
     [(name, origin)] = data_facts(place).items()
     assert name == "data.file my.npz"
@@ -170,16 +170,14 @@ def test_a_function_and_workers_that_run_it(place):
     )
     written = tables(place)
     assert written["runs"]["status"].tolist() == ["done", "done"]
-    assert written["runs"]["num_parameters"].tolist() == [6 * 4 + 4 + 4 * 4 + 4 + 4 * 3 + 3] * 2
+    assert written["runs"]["num_parameters"].tolist() == [6 * 16 + 16 + 16 * 16 + 16 + 16 * 3 + 3] * 2
     assert len(written["folding"]) == 2 * 2 * 9 * 2  # runs, epochs, pairs, measures
     [(name, origin)] = data_facts(place).items()
     assert name == "data.function mydata:blobs"
     assert "of its files: mydata.py " in origin
     assert list(planned().values()) == ["up to date"] * 4
     assert call("status", "own").exit_code == 0
-    assert (
-        "needs --trust mydata" in call("path", "own", "--run", "2x4 · seed 0", "--from", 0, "--to", 1).stderr
-    )
+    assert "needs --trust mydata" in call("path", "own", "--run", "seed 0", "--from", 0, "--to", 1).stderr
     (place / "mydata.py").write_text((place / "mydata.py").read_text() + "# edited\n")
     assert planned("--trust", "mydata")["train"] == (
         "2 of 2 runs, 4 epochs: mydata.py of data.function mydata:blobs changed"

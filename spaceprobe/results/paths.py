@@ -93,7 +93,7 @@ def images_between(
     images: np.ndarray = torch.lerp(start[None], end[None], t).reshape(-1, *shape).numpy()
     low, high = images.min(), images.max()
     if low < 0 or high > 1:  # a user's own scale
-        images = (images - low) / (high - low)
+        images = (images - low) / (high - low or 1)
     return images if len(shape) == 2 else np.moveaxis(images, 1, -1)
 
 
