@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from spaceprobe import user_code
+from spaceprobe.data import function_facts
 from tests.commands import call
 from tests.own_data import NAMES, small_arrays, write_file, write_folder
 
@@ -177,6 +178,7 @@ def test_a_function_and_workers_that_run_it(place):
     assert "of its files: mydata.py " in origin
     assert list(planned().values()) == ["up to date"] * 4
     assert call("status", "own").exit_code == 0
+    function_facts._computed.cache_clear()  # as in another process
     assert "needs --trust mydata" in call("path", "own", "--run", "seed 0", "--from", 0, "--to", 1).stderr
     (place / "mydata.py").write_text((place / "mydata.py").read_text() + "# edited\n")
     assert planned("--trust", "mydata")["train"] == (
