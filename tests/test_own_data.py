@@ -1,6 +1,8 @@
 """Data of a user's own as datasets: what is read of files, folders and functions, and what is refused."""
 
 import io
+import os
+import py_compile
 import re
 import struct
 import sys
@@ -19,7 +21,8 @@ from spaceprobe.data.entry import DataError, DataLayout
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.stages.train.networks import load_data, read_labels
 from spaceprobe.stages.train.settings import DataSettings, data_key
-from spaceprobe.user_code import UserCodeError, parse_function, trusting
+from spaceprobe.user_code import trusting
+from spaceprobe.user_sources import UserCodeError, parse_function
 from tests.own_data import NAMES, small_arrays, write_file, write_folder
 
 DEFAULTS = {
@@ -577,6 +580,17 @@ def test_a_function_depends_on_what_it_imports_here(mydata):
         assert digest_of(**options) == fewer
 
 
+def test_what_was_compiled_before_is_not_taken_for_the_source(mydata):
+    """Python itself goes by the second of the edit and the size, which are the same here."""
+    helper = mydata.parent / "helper.py"
+    py_compile.compile(str(helper))
+    status = helper.stat()
+    helper.write_text("NUM_TRAIN = 24\n")
+    os.utime(helper, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with trusting(["mydata"]):
+        assert len(load(function="mydata:blobs").train.targets) == 24
+
+
 def test_a_package_counts_as_a_whole(place):
     package = place / "pack" / "inner"
     package.mkdir(parents=True)
@@ -638,6 +652,8 @@ def test_functions_that_fail(mydata, monkeypatch):
     refused("failed: ModuleNotFoundError: No module named 'mydata_of_nobody'$")
     mydata.write_text("def blobs():\n    raise ValueError('seven\\neight')\n")
     refused("^data.function: mydata:blobs failed: ValueError: seven$")
+    mydata.write_text("def blobs():\n    raise SystemExit('nine')\n")
+    refused("^data.function: mydata:blobs failed: SystemExit: nine$")
     (mydata.parent / "json.py").write_text("raise SystemExit\n")
     refused(
         r"^data\.function: json:loads: json is the name of an installed package as well; rename json\.py",

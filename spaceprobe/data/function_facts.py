@@ -20,7 +20,8 @@ from spaceprobe.data.labelled_arrays import NAMES, ArrayHeader, check_headers, l
 from spaceprobe.files import ResultsError, write_whole
 from spaceprobe.machine.folders import cache_folder
 from spaceprobe.reading import read_regular
-from spaceprobe.user_code import UserFunction, call_function, source_digests
+from spaceprobe.user_code import call_function
+from spaceprobe.user_sources import UserFunction, source_digests
 
 FOLDER = "functions"
 """Of the facts, below the user's cache folder; it may be removed whenever nothing runs."""

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from spaceprobe.data.entry import DataLayout, DataOptions, DatasetEntry, training_points_asked
-from spaceprobe.user_code import UserFunction, parse_function, source_digests
+from spaceprobe.user_sources import UserFunction, parse_function, source_digests
 
 if TYPE_CHECKING:
     from spaceprobe.data.dataset import Dataset

@@ -171,10 +171,16 @@ def _draw_cells(axes: Axes, values: pd.Series, classes: Sequence[int], scale: No
 
 def _draw_image(axes: Axes, values: pd.Series, classes: Sequence[int], scale: Normalize) -> None:
     """Draw all pairs as one image, with a small cross on those without a value."""
-    table = values.unstack().reindex(index=classes, columns=classes)
-    axes.imshow(table.to_numpy(float), cmap=SEQUENTIAL, norm=scale, interpolation="none")
-    is_empty = values.isna().unstack(fill_value=False).reindex(index=classes, columns=classes)
-    sources, targets = np.nonzero(is_empty.fillna(False).to_numpy(bool))
+    places = {label: place for place, label in enumerate(classes)}
+    table = np.full((len(classes), len(classes)), np.nan)
+    crosses = []
+    for pair, value in values.items():
+        source, target = (places[label] for label in cast(tuple[int, int], pair))
+        table[source, target] = value
+        if pd.isna(value):
+            crosses.append((source, target))
+    axes.imshow(table, cmap=SEQUENTIAL, norm=scale, interpolation="none")
+    sources, targets = np.array(crosses).reshape(-1, 2).T
     axes.plot(targets, sources, linestyle="none", marker="x", color=GRID, markersize=1.5, markeredgewidth=0.4)
 
 

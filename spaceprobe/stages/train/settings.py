@@ -11,7 +11,7 @@ from spaceprobe.data.entry import ALL_TRAINING_POINTS, DataLayout
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import NOT_IN_KEY, AlsoCalled, ChoosesCode, Flag, Sections, Settings
-from spaceprobe.user_code import parse_function
+from spaceprobe.user_sources import parse_function
 
 MAX_EPOCHS = 100_000
 MAX_WIDTH = 10_000
