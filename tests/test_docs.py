@@ -61,7 +61,12 @@ def run_code(code, page):
     return namespace
 
 
-EXAMPLES = [ROOT / "README.md", ROOT / "docs" / "tables.md", ROOT / "docs" / "api" / "index.md"]
+EXAMPLES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "tables.md",
+    ROOT / "docs" / "api" / "index.md",
+    ROOT / "docs" / "data.md",
+]
 
 
 @pytest.mark.parametrize("page", EXAMPLES, ids=page_name)

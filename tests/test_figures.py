@@ -1,5 +1,6 @@
 """Figures of whole tables, of tables that lack something, and the numbers that they draw."""
 
+import itertools
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -335,3 +336,50 @@ def test_evolution_looks_a_layer_up_by_its_number_in_every_panel(tables):
     shallow, deep = ({line.get_color() for line in axes.lines} for axes in figure.axes)
     assert len(shallow) == 3
     assert shallow < deep
+
+
+def with_pairs(tables, num_classes):
+    """Return folding.csv with all pairs of classes: the largest χ is source / 100 + target / 10000."""
+    chi = tables["folding"].query("measure == 'chi'").drop_duplicates(["run", "epoch"])
+    source, target = (grid.ravel() for grid in np.mgrid[:num_classes, :num_classes])
+    pairs = pd.DataFrame({"source_class": source, "target_class": target})
+    folding = chi.drop(columns=[*pairs]).merge(pairs, how="cross")
+    folding["max"] = folding["source_class"] / 100 + folding["target_class"] / 10_000
+    return folding[tables["folding"].columns]
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "labels"),
+    [
+        (2, ["0", "1"]),
+        (10, [*map(str, range(10))]),
+        (12, ["0", "2", "4", "6", "8", "10"]),
+        (26, ["0", "5", "10", "15", "20", "25"]),
+        (47, [*map(str, range(0, 47, 5))]),
+    ],
+)
+def test_heat_maps_of_any_size(num_classes, labels):
+    tables = make_tables(("2x6",), seeds=(0,))
+    figure = figures.class_pair_heat_maps(tables["runs"], with_pairs(tables, num_classes), ["max"])
+    axes = figure.axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == labels
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == labels
+    seen(figure)  # places the ticks
+    boxes = [tick.get_window_extent() for tick in axes.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    is_image = num_classes > 20
+    assert len(titles_of(figure)) == (0 if is_image else num_classes**2)
+    if is_image:
+        (image,) = axes.images
+        source, target = np.mgrid[:num_classes, :num_classes]
+        assert np.allclose(image.get_array(), source / 100 + target / 10_000, atol=1e-12)  # a mean of one
+
+
+def test_a_large_heat_map_marks_what_has_no_value_and_leaves_out_what_was_not_measured():
+    tables = make_tables(("2x6",), seeds=(0,))
+    folding = with_pairs(tables, 30).query("source_class != 4 or target_class != 9")
+    folding.loc[(folding["source_class"] == 2) & (folding["target_class"] == 7), "max"] = np.nan
+    axes = figures.class_pair_heat_maps(tables["runs"], folding, ["max"]).axes[0]
+    (image,), (crosses,) = axes.images, axes.lines
+    assert np.argwhere(np.isnan(image.get_array().filled(np.nan))).tolist() == [[2, 7], [4, 9]]
+    assert crosses.get_xydata().tolist() == [[7, 2]]

@@ -308,7 +308,7 @@ def test_random_labels_are_drawn_once_and_stored(tmp_path):
     [
         ("network.activation=polynomial-2", "polynomial-2 bends nowhere.*study.stages"),
         ("network.activation=gelu", r"exact cannot walk this network.*activation: gelu\); set sampled"),
-        ("data.dataset=swiss-roll", "swiss-roll has no ten classes.*study.stages"),
+        ("data.dataset=swiss-roll", "swiss-roll has no classes of images.*study.stages"),
     ],
 )
 def test_fold_says_what_it_cannot_fold(tmp_path, setting, message):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib.offsetbox import AnnotationBbox
 from matplotlib.patches import StepPatch
 
@@ -10,6 +11,7 @@ from spaceprobe.report.figures import FORMATS, render
 from spaceprobe.report.figures.path import path_figure
 from spaceprobe.report.figures.plane import plane_figure
 from spaceprobe.report.figures.sampling import sampling_figure
+from spaceprobe.results.paths import images_between
 
 PATH = pd.DataFrame(
     {
@@ -165,3 +167,18 @@ def test_without_samples_the_figure_says_so(frame):
 )
 def test_the_same_bytes_twice_and_no_warning(draw, kind):
     assert render(draw(), kind) == render(draw(), kind)
+
+
+def test_images_in_colour_and_of_another_scale():
+    start, end = torch.zeros(2 * 4 * 3, dtype=torch.float64), torch.arange(24, dtype=torch.float64) / 24
+    images = images_between(start, end, (3, 2, 4))
+    assert images.shape == (9, 2, 4, 3)
+    assert images[8, 1, 2].tolist() == [(channel * 8 + 6) / 24 for channel in range(3)]
+    assert images_between(start, end, (24,)) is None
+    grey = images_between(start - 3, end * 2, (4, 6))
+    assert (grey.min(), grey.max()) == (0, 1)
+    assert grey[8, 3, 5] == 1
+    assert images_between(start + 2, start + 2, (4, 6)).tolist() == np.zeros((9, 4, 6)).tolist()
+    figure = path_figure(PATH, images)
+    boxes = [box for box in figure.axes[2].artists if isinstance(box, AnnotationBbox)]
+    assert [box.offsetbox.get_data().shape for box in boxes] == [(2, 4, 3)] * 9

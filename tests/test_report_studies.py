@@ -55,7 +55,7 @@ LACKING = {
         "study: {stages: [train, lmd]}\ndata: {dataset: swiss-roll, task: regression, points: 300}\n"
         "network: {architecture: 2x8, activation: tanh}\ntraining: {epochs: 2}\nlmd: {probes: []}\n",
         [
-            "One path between two digits: the study leaves fold out",
+            "One path between two test points: the study leaves fold out",
             "functional rank: the study does not ask for it (lmd.probes: functional-rank)",
             "the study asks for one metric only (lmd.metrics)",
         ],

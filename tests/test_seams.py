@@ -35,10 +35,10 @@ def run(tmp_path, package, dataset, model):
 
 def test_a_dataset_is_one_file_and_one_line(tmp_path):
     package = copy_package(tmp_path)
-    add_entry(package, "data/sets", "digits", recipes()["A dataset"])
-    tables = run(tmp_path, package, "digits, train_images: 90", "mlp")
-    assert tables["runs"][0]["dataset"] == "digits"
-    assert tables["runs"][0]["num_parameters"] == str(64 * 4 + 4 + 4 * 4 + 4 + 4 * 10 + 10)
+    add_entry(package, "data/sets", "few_digits", recipes()["A dataset"])
+    tables = run(tmp_path, package, "few-digits, train_images: 90", "mlp")
+    assert tables["runs"][0]["dataset"] == "few-digits"
+    assert tables["runs"][0]["num_parameters"] == str(64 * 4 + 4 + 4 * 4 + 4 + 4 * 5 + 5)
     assert {row["num_paths"] for row in tables["folding"]} == {"9"}
     assert {row["num_inputs"] for row in tables["lmd_layers"]} == {"64", "4"}
 

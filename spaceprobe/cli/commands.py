@@ -24,6 +24,7 @@ from spaceprobe.cli.options import (
     slurm_parameter,
     study_parameters,
     target_parameters,
+    trust_parameter,
 )
 from spaceprobe.cli.path_command import draw_path, path
 from spaceprobe.cli.report_commands import compare, plot, report
@@ -148,7 +149,7 @@ def studies() -> None:
 
 
 @click.command(
-    params=[config_argument(), results_parameter(), json_parameter("the states")],
+    params=[config_argument(), results_parameter(), trust_parameter(), json_parameter("the states")],
     short_help="Show what is done, running, failed or stale.",
 )
 def status(config: str | None, results: Path, is_json: bool) -> None:
@@ -169,6 +170,7 @@ def status(config: str | None, results: Path, is_json: bool) -> None:
     params=[
         click.Argument(["config"], metavar="CONFIG", type=UserStudy(), shell_complete=complete_study),
         results_parameter(),
+        trust_parameter(),
         click.Option(["--yes", "-y", "is_sure"], is_flag=True, help="Remove without a question."),
         click.Option(["--dry-run", "is_dry_run"], is_flag=True, help="Only list what would be removed."),
     ],

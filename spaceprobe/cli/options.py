@@ -14,6 +14,7 @@ from spaceprobe.cli.stage_flags import Flags, StageFlag, stage_flags
 from spaceprobe.cli.user_paths import UserPath, UserStudy
 from spaceprobe.stages import STAGES
 from spaceprobe.study.jobs.compute_target import ComputeTarget
+from spaceprobe.user_code import trusting
 
 if TYPE_CHECKING:
     from spaceprobe.study.config import Study
@@ -162,6 +163,24 @@ def config_argument() -> click.Argument:
     )
 
 
+def trust_parameter() -> click.Option:
+    """Return the flag that lets code of the user's run; no command has to take its value."""
+    return click.Option(
+        ["--trust", "trusted_modules"],
+        multiple=True,
+        metavar="MODULE",
+        expose_value=False,
+        callback=_trust,
+        help="Let this module of your own, in this folder, run where the study names it; repeatable.",
+    )
+
+
+def _trust(context: click.Context, parameter: click.Parameter, modules: tuple[str, ...]) -> None:
+    """Let modules run until the command ends."""
+    del parameter
+    context.with_resource(trusting(modules))
+
+
 def study_parameters() -> list[click.Parameter]:
     """Return the study that a command is about, and overrides of its settings."""
     return [
@@ -173,6 +192,7 @@ def study_parameters() -> list[click.Parameter]:
             shell_complete=complete_setting,
             help="Override a setting; repeatable.",
         ),
+        trust_parameter(),
     ]
 
 

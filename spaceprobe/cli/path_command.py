@@ -8,7 +8,7 @@ import click
 from spaceprobe.cli.completion import complete_started_run
 from spaceprobe.cli.figure_files import check_out, out_parameter, write_figure
 from spaceprobe.cli.messages import say
-from spaceprobe.cli.options import config_argument, results_parameter
+from spaceprobe.cli.options import config_argument, results_parameter, trust_parameter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +71,7 @@ def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None)
         ),
         out_parameter(),
         results_parameter(),
+        trust_parameter(),
     ],
     short_help="Walk the path between two test images through one network.",
 )

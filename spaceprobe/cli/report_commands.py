@@ -16,6 +16,7 @@ from spaceprobe.cli.options import (
     message_parameters,
     results_parameter,
     show_chosen_messages,
+    trust_parameter,
 )
 from spaceprobe.cli.user_paths import UserPath, UserStudy
 from spaceprobe.errors import SettingsError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from spaceprobe.results.agreement import Agreement
 
 
-@click.command(params=[config_argument(), results_parameter(), *message_parameters()])
+@click.command(params=[config_argument(), results_parameter(), trust_parameter(), *message_parameters()])
 def report(
     config: str | None, results: Path, is_quiet: bool, is_verbose: bool, log_file: Path | None
 ) -> None:
@@ -72,6 +73,7 @@ def _print_made(made: "Report", *, is_quiet: bool) -> None:
         out_parameter(),
         *size_parameters(),
         results_parameter(),
+        trust_parameter(),
     ]
 )
 def plot(
@@ -128,6 +130,7 @@ def plot(
             ["second"], metavar="STUDY_B", type=UserStudy(), shell_complete=config_argument().shell_complete
         ),
         results_parameter(),
+        trust_parameter(),
         click.Option(
             ["--out"],
             type=UserPath(file_okay=False),

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from spaceprobe.data.entry import DataError, DataOptions, DatasetEntry
+from spaceprobe.data.entry import DataError, DataOptions, DatasetEntry, training_points_asked
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -18,6 +18,8 @@ def arrays_entry(
     input_shape: tuple[int, ...],
     num_classes: int,
     num_training_points: int,
+    describe_class: Callable[[int], str] = "class {}".format,
+    origin: str | None = None,
 ) -> DatasetEntry:
     """Return the entry of a dataset in two arrays, of which some points are trained on, the others tested.
 
@@ -30,6 +32,8 @@ def arrays_entry(
         input_shape: of one input: ``(height, width)`` of images.
         num_classes: the number of classes, which are numbered from 0.
         num_training_points: how many points can be trained on.
+        describe_class: as of `DatasetEntry`.
+        origin: what provenance says of the data; None for nothing.
     """
 
     def load(options: DataOptions) -> "Dataset":
@@ -64,12 +68,18 @@ def arrays_entry(
             )
             for numbers in np.split(order, [num_training_points])
         )
-        return Dataset(train, test, num_classes).first(options.train_images)
+        return Dataset(train, test, num_classes).first(num_asked(options))
+
+    def num_asked(options: DataOptions) -> int:
+        return training_points_asked(options, num_training_points, options.dataset)
 
     return DatasetEntry(
         input_shape=input_shape,
         num_classes=num_classes,
         settings=("train_images",),
         load=load,
-        num_training_points=lambda options: min(options.train_images, num_training_points),
+        num_training_points=num_asked,
+        check=num_asked,
+        describe_class=describe_class,
+        origin=lambda _: origin,
     )

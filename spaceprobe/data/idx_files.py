@@ -159,7 +159,7 @@ def digest(images: IdxSet, root: Path | None, *, download: bool = False) -> str:
         folder = raw_folder(image_root(images, root, download=download), images)
         try:
             check_origin(folder, images.torchvision_name)
-            sums = {file: _remembered_md5_sum((folder / file).absolute()) for file in MD5_SUMS}
+            sums = {file: remembered_md5_sum((folder / file).absolute()) for file in MD5_SUMS}
         except OSError as error:
             raise DataError(f"data.root: {folder} cannot be read ({error})") from error
     text = "\n".join(f"{file} {sums[file]}" for file in sorted(sums))
@@ -210,7 +210,8 @@ def _folder_of(images: IdxSet, root: Path | None) -> Path | None:
     return raw_folder(_own_cache(images) if root is None else root, images)
 
 
-def _remembered_md5_sum(path: Path) -> str:
+def remembered_md5_sum(path: Path) -> str:
+    """Return the MD5 sum of a file, read again in this process only after its size or time has changed."""
     status = path.stat()
     return _md5_sum_at(path, status.st_size, status.st_mtime_ns)
 

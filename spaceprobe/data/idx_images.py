@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from spaceprobe.data import idx_files
 from spaceprobe.data.entry import DataError, DataOptions, DatasetEntry
 from spaceprobe.data.idx_files import IdxSet, idx_shape, image_root, raw_folder, way_out
+from spaceprobe.data.stamps import Stamp, stamp_of
 from spaceprobe.machine.paths import expanded
 
 if TYPE_CHECKING:
@@ -87,17 +88,23 @@ def load_split(images: IdxSet, root: Path | None = None, *, train: bool, downloa
     Arguments and errors are those of `load_images`; what needs one split loads no other. The inputs of all
     processes of a machine share their memory, where the user's cache can be used (`decoded_pixels`).
     """
-    return _read_split(images, root, train, download)
+    folder = raw_folder(image_root(images, root, download=download), images).absolute()
+    names = [f"{'train' if train else 't10k'}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
+    try:
+        stamps = tuple(stamp_of(folder / name) for name in names)
+    except OSError as error:
+        raise DataError(f"data.root: {folder} cannot be read ({error})") from error
+    return _read_split(images, folder, train, stamps)
 
 
 @lru_cache(maxsize=2)  # both splits of one dataset: the runs of a study share them
-def _read_split(images: IdxSet, root: Path | None, train: bool, download: bool) -> "Split":
+def _read_split(images: IdxSet, folder: Path, train: bool, stamps: tuple[Stamp, ...]) -> "Split":
+    del stamps  # they tell one state of the files from the next
     import torch
 
     from spaceprobe.data.dataset import Split
     from spaceprobe.data.mapped import decoded_pixels
 
-    folder = raw_folder(image_root(images, root, download=download), images)
     start = "train" if train else "t10k"
     # Not torchvision's dataset class: it prefers a folder ``processed``, which no digest has seen.
     pixels = _read(folder / f"{start}-images-idx3-ubyte", images)

@@ -17,7 +17,7 @@ from spaceprobe.folding.plane import see_plane
 from spaceprobe.networks.cantornet import cantornet
 from spaceprobe.networks.threads import one_thread
 from spaceprobe.results.cantor import END, START
-from spaceprobe.results.paths import images_between, path_frame
+from spaceprobe.results.paths import Images, images_between, path_frame
 from spaceprobe.results.readings import matching, shown_reading
 from spaceprobe.results.results import load_results
 from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun, open_run
@@ -75,7 +75,7 @@ class StudyExample(PathExample):
         source_class: its class.
         target: number of the test image where it ends.
         target_class: its class.
-        images: along the path, evenly spaced, both ends included; pixels in [0, 1].
+        images: along the path, evenly spaced, both ends included; None of points that are not images.
     """
 
     run: str
@@ -84,7 +84,7 @@ class StudyExample(PathExample):
     source_class: int
     target: int
     target_class: int
-    images: Float64[np.ndarray, "images height width"]
+    images: Images | None
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the tables that figures draw, and the one that says which path it is, by name."""
@@ -264,7 +264,7 @@ def _show(
         plane=_plane_frame(network, (*ends, point(third.number)), cells, cells),
         corners={source.name: (0.0, 0.0), target.name: (1.0, 0.0), third.name: (0.0, 1.0)},
         labels=(f"towards {target.name}", f"towards {third.name}"),
-        images=images_between(*ends, run.image_size),
+        images=images_between(*ends, run.input_shape),
     )
 
 

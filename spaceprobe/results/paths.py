@@ -16,6 +16,9 @@ from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun
 NUM_IMAGES = 9
 """Chosen: images along a path, both ends included."""
 
+Images = Float64[np.ndarray, "images height width"] | Float64[np.ndarray, "images height width 3"]
+"""Grey images, or images in colour; pixels in [0, 1]."""
+
 
 @dataclass(frozen=True)
 class WalkedPath:
@@ -29,7 +32,7 @@ class WalkedPath:
         target: where it ends.
         reading: how it was read: ``exact``, or the number of points.
         trace: the path, step by step.
-        images: along the path, evenly spaced, both ends included.
+        images: along the path, evenly spaced, both ends included; None of points that are not images.
     """
 
     study: str
@@ -39,7 +42,7 @@ class WalkedPath:
     target: PathEnd
     reading: str
     trace: PathTrace
-    images: Float64[np.ndarray, "images height width"]
+    images: Images | None
 
 
 def walk_images(
@@ -70,23 +73,28 @@ def walk_images(
     with one_thread():
         trace = trace_path(trained.network(epoch), start, end, method=method, num_points=num_points)
     reading = f"{num_points:,} points" if method == "sampled" else method
-    images = images_between(start, end, trained.image_size)
+    images = images_between(start, end, trained.input_shape)
     return WalkedPath(trained.study, trained.run.name, epoch, source, target, reading, trace, images)
 
 
 def images_between(
-    start: Float64[Tensor, " pixels"], end: Float64[Tensor, " pixels"], size: Sequence[int]
-) -> Float64[np.ndarray, "images height width"]:
-    """Return `NUM_IMAGES` evenly spaced images of a path, both ends included.
+    start: Float64[Tensor, " pixels"], end: Float64[Tensor, " pixels"], shape: Sequence[int]
+) -> Images | None:
+    """Return `NUM_IMAGES` evenly spaced images of a path, both ends included; None for other points.
 
     Args:
-        start: the image where it starts, flattened.
-        end: the image where it ends.
-        size: height and width of an image.
+        start: the point where it starts, flattened.
+        end: the point where it ends.
+        shape: of a point, as of `spaceprobe.data.entry.DataLayout`.
     """
+    if len(shape) == 1:
+        return None
     t = torch.linspace(0, 1, NUM_IMAGES, dtype=torch.float64)[:, None]
-    images: np.ndarray = torch.lerp(start[None], end[None], t).reshape(-1, *size).numpy()
-    return images
+    images: np.ndarray = torch.lerp(start[None], end[None], t).reshape(-1, *shape).numpy()
+    low, high = images.min(), images.max()
+    if low < 0 or high > 1:  # a user's own scale
+        images = (images - low) / (high - low or 1)
+    return images if len(shape) == 2 else np.moveaxis(images, 1, -1)
 
 
 def describe_path(path: WalkedPath) -> str:

@@ -13,7 +13,7 @@ from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.stages import fold, train
 from spaceprobe.stages.fold.stored_counts import StoredCounts
 from spaceprobe.stages.stage import FinishedPart
-from spaceprobe.stages.train.settings import checkpoints_of, data_of, network_of, training_of
+from spaceprobe.stages.train.settings import checkpoints_of, data_layout, data_of, network_of, training_of
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import Run, expand
 from spaceprobe.study.parts import Obstacle, StudyParts
@@ -90,9 +90,9 @@ class TrainedRun:
         return {epoch: name for epoch, name in asked.items() if name in self.trained.files}
 
     @property
-    def image_size(self) -> tuple[int, ...]:
-        """Height and width of the images that paths go between."""
-        return DATASETS[data_of(self.run.sections).dataset].input_shape
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of the points that paths go between, as of `spaceprobe.data.entry.DataLayout`."""
+        return data_layout(self.run.sections).input_shape
 
     def epoch(self, asked: str) -> int:
         """Return the epoch that a user asks for, if its weights were kept.
@@ -151,13 +151,15 @@ class TrainedRun:
             SettingsError: there is no such image; says how many there are.
         """
         labels = self.test_images().targets
-        dataset = data_of(self.run.sections).dataset
+        data = data_of(self.run.sections)
+        entry = DATASETS[data.dataset]
         if not 0 <= number < len(labels):
             raise SettingsError(
-                f"{flag} {number}: the test images of {dataset} are numbered from 0 to {len(labels) - 1}"
+                f"{flag} {number}: the test images of {entry.place(data)} are numbered from 0 to "
+                f"{len(labels) - 1}"
             )
         label = int(labels[number])
-        return PathEnd(number, label, f"{number} ({DATASETS[dataset].describe_class(label)})")
+        return PathEnd(number, label, f"{number} ({entry.name_of_class(data, label)})")
 
     def stored_pairs(self, epoch: int, source: int, target: int) -> Iterator[StoredCounts]:
         """Yield the stored counts of the exact paths of a class pair, once for each way of measuring.
@@ -191,10 +193,10 @@ def open_run(study: Study, folder: Path, run: Run) -> TrainedRun:
         SpaceprobeError: it has no images to walk between or no ReLU, or is not trained.
     """
     dataset, activation = data_of(run.sections).dataset, network_of(run.sections).activation
-    if not DATASETS[dataset].has_images:
+    if not DATASETS[dataset].is_walkable:
         raise SettingsError(
             f"{run.name}: data.dataset is {dataset}, which has no images to walk between; choose a study of "
-            f"{', '.join(name for name, entry in DATASETS.items() if entry.has_images)}"
+            f"{', '.join(name for name, entry in DATASETS.items() if entry.is_walkable)}"
         )
     if activation != "relu":
         raise SettingsError(

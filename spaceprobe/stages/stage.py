@@ -166,6 +166,7 @@ class Job:
         is_forced: whether to compute parts that another runner has finished meanwhile.
         libraries: versions of the libraries on which last bits depend, where the study was started.
         label: of the run for a reader, such as ``2x30 · seed 0``; empty for its name.
+        trusted: the modules of the user's that may run, as they were where the study was started.
     """
 
     stage: str
@@ -179,6 +180,7 @@ class Job:
     is_forced: bool = False
     libraries: Mapping[str, str] = field(default_factory=dict)
     label: str = ""
+    trusted: Sequence[str] = ()
 
     @property
     def title(self) -> str:

@@ -8,6 +8,22 @@ FILES = (
     "fashion_mnist",
     "kmnist",
     "swiss_roll",
+    "digits",
+    "cifar10",
+    "cifar100",
+    "emnist_balanced",
+    "emnist_byclass",
+    "emnist_bymerge",
+    "emnist_digits",
+    "emnist_letters",
+    "emnist_mnist",
+    "qmnist",
+    "stl10",
+    "svhn",
+    "usps",
+    "file",
+    "folder",
+    "function",
 )
 
 DATASETS = read_entries(__name__, FILES, DatasetEntry)

@@ -1,5 +1,6 @@
 """Folding over class pairs, as heat maps."""
 
+import itertools
 from collections.abc import Sequence
 from typing import cast
 
@@ -29,7 +30,7 @@ from spaceprobe.report.drawing.style import (
 from spaceprobe.report.entry import AT_END, FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import class_pair_rows
-from spaceprobe.results.groups import LABEL, choose
+from spaceprobe.results.groups import LABEL
 from spaceprobe.results.questions import largest_folding, reading_values
 from spaceprobe.tables.states import TRAINED
 
@@ -46,6 +47,12 @@ MAX_MAPS = 6
 MAX_CLASSES = 10
 """With a label at an axis. Chosen."""
 
+STEPS = (1, 2, 5)
+"""From one labelled class to the next, or ten, a hundred times as many: people count in them."""
+
+MAX_PAIRS = 400
+"""Chosen: 20 classes have so many. Cells of more are an image, without a title and a link for each."""
+
 
 def class_pair_heat_maps(
     runs: pd.DataFrame,
@@ -57,7 +64,7 @@ def class_pair_heat_maps(
 
     Rows of a map are source classes, columns target classes: χ has a direction. Cells are means over seeds,
     colours are on one scale for each statistic; a cell that is crossed out has no value. In an SVG every
-    cell has its number as a title.
+    cell has its number as a title, where there are at most `MAX_PAIRS` pairs.
 
     Args:
         runs: runs.csv.
@@ -72,6 +79,7 @@ def class_pair_heat_maps(
         name = STATE_LOOKS[state].name
         return empty_figure(f"no class pair of {name} networks was measured", *grouped.notes)
     classes = sorted({*rows["source_class"], *rows["target_class"]})
+    is_many = _has_many_pairs(rows)
     most = that_fit(MAX_MAPS, 1.1)
     blocks = [groups[start : start + most] for start in range(0, len(groups), most)]
     with styled():
@@ -81,7 +89,7 @@ def class_pair_heat_maps(
         for place, column in enumerate(columns):
             values = rows.groupby([LABEL, "source_class", "target_class"])[column].mean()
             for block, lines in zip(blocks, grid, strict=True):
-                _row_of_maps(figure, lines[place], block, values, classes)
+                _row_of_maps(figure, lines[place], block, values, classes, is_many=is_many)
         for block, lines in zip(blocks, grid, strict=True):
             for axes, group in zip(lines[0], block, strict=False):
                 axes.set_title(short(group, letters(60) // len(blocks[0]) + 2, 3), fontsize=8)
@@ -90,6 +98,10 @@ def class_pair_heat_maps(
         _label_classes(figure.axes[0], classes)
         name_below(figure, "", grouped.notes)
     return figure
+
+
+def _has_many_pairs(rows: pd.DataFrame) -> bool:
+    return len(rows[["source_class", "target_class"]].drop_duplicates()) > MAX_PAIRS
 
 
 def _height(num_maps: int) -> float:
@@ -103,13 +115,27 @@ def _scale(values: pd.Series) -> Normalize:
 
 
 def _row_of_maps(
-    figure: Figure, line: np.ndarray, groups: Sequence[str], values: pd.Series, classes: Sequence[int]
+    figure: Figure,
+    line: np.ndarray,
+    groups: Sequence[str],
+    values: pd.Series,
+    classes: Sequence[int],
+    *,
+    is_many: bool,
 ) -> None:
     """Draw one statistic for a row of groups, with its colour bar; the scale is that of all groups."""
     name = CELLS.get(str(values.name), str(values.name))
     scale = _scale(values)
     for axes, group in zip(line, groups, strict=False):
-        _heat_map(axes, values.loc[group], classes, scale, name)
+        if is_many:
+            _draw_image(axes, values.loc[group], classes, scale)
+        else:
+            _draw_cells(axes, values.loc[group], classes, scale, name)
+        axes.set_aspect("equal")
+        axes.tick_params(length=0, labelsize=6)
+        axes.grid(visible=False)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
     for axes in line[len(groups) :]:
         axes.set_axis_off()
     bar = figure.colorbar(ScalarMappable(scale, SEQUENTIAL), ax=[*line], fraction=0.05, pad=0.015, aspect=14)
@@ -120,7 +146,7 @@ def _row_of_maps(
     line[0].set_ylabel("from class")
 
 
-def _heat_map(axes: Axes, values: pd.Series, classes: Sequence[int], scale: Normalize, name: str) -> None:
+def _draw_cells(axes: Axes, values: pd.Series, classes: Sequence[int], scale: Normalize, name: str) -> None:
     """Draw each pair as an artist of its own, since only artists can have titles."""
     colors = mpl.colormaps[SEQUENTIAL]
     places = {label: place for place, label in enumerate(classes)}
@@ -141,16 +167,28 @@ def _heat_map(axes: Axes, values: pd.Series, classes: Sequence[int], scale: Norm
             ),
         )
         axes.add_artist(cell)
-    axes.set_aspect("equal")
-    axes.tick_params(length=0, labelsize=6)
-    axes.grid(visible=False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+
+
+def _draw_image(axes: Axes, values: pd.Series, classes: Sequence[int], scale: Normalize) -> None:
+    """Draw all pairs as one image, with a small cross on those without a value."""
+    places = {label: place for place, label in enumerate(classes)}
+    table = np.full((len(classes), len(classes)), np.nan)
+    crosses = []
+    for pair, value in values.items():
+        source, target = (places[label] for label in cast(tuple[int, int], pair))
+        table[source, target] = value
+        if pd.isna(value):
+            crosses.append((source, target))
+    axes.imshow(table, cmap=SEQUENTIAL, norm=scale, interpolation="none")
+    sources, targets = np.array(crosses).reshape(-1, 2).T
+    axes.plot(targets, sources, linestyle="none", marker="x", color=GRID, markersize=1.5, markeredgewidth=0.4)
 
 
 def _label_classes(axes: Axes, classes: Sequence[int]) -> None:
-    """Give all maps, which share their axes, the classes as ticks."""
-    places = choose(range(len(classes)), MAX_CLASSES)
+    """Give all maps, which share their axes, the classes as ticks: evenly spaced where there are many."""
+    steps = (step * 10**power for power in itertools.count() for step in STEPS)
+    step = next(step for step in steps if len(range(0, len(classes), step)) <= MAX_CLASSES)
+    places = range(0, len(classes), step)
     labels = [f"{classes[place]}" for place in places]
     axes.set_xlim(-0.5, len(classes) - 0.5)
     axes.set_ylim(len(classes) - 0.5, -0.5)
@@ -162,7 +200,11 @@ def _caption(numbers: Numbers) -> Markup:
     """Describe which class pair folds most."""
     how_to_read = Markup(
         "Rows are the classes that paths start from, columns those where they end: χ has a direction. Cells "
-        "are means over seeds, on one scale for each row of maps; a pointer on a cell shows its number."
+        "are means over seeds, on one scale for each row of maps; "
+    ) + (
+        "class_pairs.csv has the number of each."
+        if _has_many_pairs(numbers.frames["folding"])
+        else "a pointer on a cell shows its number."
     )
     row = largest_folding(numbers.frames)
     if row is None:

@@ -40,7 +40,11 @@ TIME = Bounds(0, 1)
 """The range of t, which goes from the start of a path to its end."""
 
 
-def path_figure(path: pd.DataFrame, images: Float[np.ndarray, "images height width"] | None = None) -> Figure:
+Images = Float[np.ndarray, "images height width"] | Float[np.ndarray, "images height width 3"]
+"""Grey images, or images in colour; pixels in [0, 1]."""
+
+
+def path_figure(path: pd.DataFrame, images: Images | None = None) -> Figure:
     """Draw one path: how far it is from its start in flips, how much it has flipped, and χ so far.
 
     The dashed line is the path unfolded: were no unit to flip back, the distance from the start would be the
@@ -109,10 +113,10 @@ def _draw_chi(axes: Axes, path: pd.DataFrame) -> None:
     axes.set_xlabel("t, from the start (0) to the end (1)")
 
 
-def _draw_images(axes: Axes, images: Float[np.ndarray, "images height width"]) -> None:
+def _draw_images(axes: Axes, images: Images) -> None:
     """Draw images, each centred at its place on the path."""
     axes.set_axis_off()
-    zoom = IMAGE_HEIGHT / images.shape[1] * figure_width() / WIDTH
+    zoom = IMAGE_HEIGHT / max(images.shape[1:3]) * figure_width() / WIDTH
     for t, image in zip(np.linspace(0, 1, len(images)), images, strict=True):
         box = OffsetImage(image, zoom=zoom, cmap="gray_r", interpolation="nearest", clim=(0, 1))
         axes.add_artist(
@@ -136,14 +140,14 @@ def _caption(numbers: Numbers) -> Markup:
     """Describe which path is drawn, and how it folds."""
     ends = [
         sentence(
-            "{} (a {})",
+            "{} (class {})",
             numbers.cell("example", 0, end, "d"),
             numbers.cell("example", 0, f"{end}_class", "d"),
         )
         for end in ("source", "target")
     ]
     which = sentence(
-        "From test image {} to {} through {}: the path with the largest χ of this network, the "
+        "From test point {} to {} through {}: the path with the largest χ of this network, the "
         "first of the deepest. ",
         *ends,
         numbers.run(str(numbers.frames["example"].at[0, "run"])),
@@ -152,7 +156,7 @@ def _caption(numbers: Numbers) -> Markup:
 
 
 ENTRY = FigureEntry(
-    title="One path between two digits",
+    title="One path between two test points",
     section="paths",
     function=path_figure,
     tables=("example_path",),

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from spaceprobe.report.figures.class_pairs import CELLS, MAX_MAPS
+from spaceprobe.report.figures.class_pairs import CELLS, MAX_MAPS, MAX_PAIRS
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.figure_rows import class_pair_rows
 from spaceprobe.results.groups import LABEL
@@ -18,9 +18,6 @@ from spaceprobe.tables.states import TRAINED
 
 TABLE = "class_pairs"
 """The table of what the heat maps draw, beside them."""
-
-MAX_PANELS = 400
-"""Chosen: 20 classes have so many pairs. A page of more has no panel; the table has all pairs."""
 
 
 def class_pair_table(results: Results) -> pd.DataFrame:
@@ -47,6 +44,8 @@ def class_pair_table(results: Results) -> pd.DataFrame:
 def pair_panels(numbers: Numbers, results: Results, labels: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return what the template needs of each class pair: its identifier, its classes, its rows.
 
+    A page of more than `MAX_PAIRS` has no panel; the table has all pairs.
+
     Args:
         numbers: the study's numbers, the table of `class_pair_table` among them; none without it.
         results: the study's results.
@@ -55,7 +54,7 @@ def pair_panels(numbers: Numbers, results: Results, labels: Mapping[str, str]) -
     if TABLE not in numbers.frames:
         return []
     pairs = numbers.frames[TABLE].groupby(["source_class", "target_class"], sort=False)
-    if pairs.ngroups > MAX_PANELS:
+    if pairs.ngroups > MAX_PAIRS:
         return []
     is_exact = reading_values(results.frames).get("method") in EXACT
     study = results.study.name if is_exact else None

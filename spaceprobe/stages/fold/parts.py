@@ -39,9 +39,9 @@ def check(sections: Sections) -> None:
             f"network.activation: {network.entry.activation(network)}); set "
             f"{' or '.join(engines)}"
         )
-    if not DATASETS[dataset].has_images:
+    if not DATASETS[dataset].is_walkable:
         raise SettingsError(
-            f"data.dataset: {dataset} has no ten classes of images to walk between; "
+            f"data.dataset: {dataset} has no classes of images to walk between; "
             "set another, or leave fold and summarize out (study.stages: [train, lmd])"
         )
     folding_of(sections).source.check(sections, num_classes_of(sections))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
-from spaceprobe.data.sets import DATASETS
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.stage import (
     NOT_IN_KEY,
@@ -17,7 +16,7 @@ from spaceprobe.stages.stage import (
     Sections,
     Settings,
 )
-from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice, data_of
+from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice, data_layout
 
 if TYPE_CHECKING:
     from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
@@ -115,5 +114,10 @@ def folding_of(sections: Sections) -> FoldingSettings:
 
 
 def num_classes_of(sections: Sections) -> int:
-    """Return the number of classes of the dataset."""
-    return DATASETS[data_of(sections).dataset].num_classes
+    """Return the number of classes of the dataset.
+
+    Raises:
+        DataError: see `data_layout`.
+        UserCodeError: see `data_layout`.
+    """
+    return data_layout(sections).num_classes

@@ -1,6 +1,7 @@
 """The data and the networks that a run's settings describe. It imports torch, so stages import it late."""
 
 import io
+import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,19 +14,25 @@ from spaceprobe.data.random_labels import randomize_labels
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.networks.checkpoints import load_into, read_verified
 from spaceprobe.stages.stage import FinishedPart, Sections
-from spaceprobe.stages.train.settings import DataSettings, data_of, input_shape_of, network_of, training_of
+from spaceprobe.stages.train.settings import DataSettings, data_layout, data_of, network_of, training_of
 
 RANDOM_LABELS = "random_labels.npy"
 """The training labels of a run in part drawn at random, as they were drawn."""
 
 
-@lru_cache(maxsize=2)  # the runs of a study share their data
 def load_data(settings: DataSettings) -> Dataset:
     """Return the dataset of a run, its training points cut to those asked for, with the true labels.
 
     Raises:
         DataError: a file is missing or unreadable, or cannot be downloaded.
     """
+    digest = DATASETS[settings.dataset].digest(settings)
+    return _load_data(settings, json.dumps(digest), Path.cwd())
+
+
+@lru_cache(maxsize=2)  # the runs of a study share their data
+def _load_data(settings: DataSettings, digest: str, folder: Path) -> Dataset:
+    del digest, folder  # they tell one state of the files, and one place that paths begin at, from another
     return DATASETS[settings.dataset].load(settings)
 
 
@@ -34,7 +41,8 @@ def draw_labels(sections: Sections, dataset: Dataset) -> bytes:
     share = data_of(sections).random_labels
     labels = randomize_labels(dataset.train.targets, share, dataset.num_outputs, training_of(sections).seed)
     file = io.BytesIO()
-    np.save(file, labels.numpy().astype(np.uint8))
+    # One byte a label where that is enough, as always of ten classes.
+    np.save(file, labels.numpy().astype(np.uint8 if dataset.num_outputs <= 256 else np.int64))
     return file.getvalue()
 
 
@@ -52,7 +60,7 @@ def load_training_data(sections: Sections, folder: Path, trained: FinishedPart) 
     dataset = load_data(data_of(sections))
     if RANDOM_LABELS not in trained.files:
         return dataset
-    limit = len(dataset.train.targets) + 1_000
+    limit = 8 * len(dataset.train.targets) + 1_000
     return dataset.with_labels(
         read_labels(read_verified(folder / RANDOM_LABELS, trained.files[RANDOM_LABELS], limit))
     )
@@ -66,7 +74,7 @@ def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Module, torc
     network = network_of(sections)
     seed = training_of(sections).seed
     weights, batches = (torch.Generator().manual_seed(2 * seed + stream) for stream in range(2))
-    built = network.entry.build(network, input_shape_of(sections), dataset.num_outputs, weights)
+    built = network.entry.build(network, data_layout(sections).input_shape, dataset.num_outputs, weights)
     return built.eval(), batches
 
 

@@ -3,7 +3,7 @@
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.stages.stage import Inputs, Part, Sections
-from spaceprobe.stages.train.settings import data_key, data_of, input_shape_of, network_of, training_of
+from spaceprobe.stages.train.settings import data_key, data_layout, data_of, network_of, training_of
 
 PART = "train.json"
 
@@ -22,7 +22,7 @@ def check(sections: Sections) -> None:
     """
     network, data = network_of(sections), data_of(sections)
     try:
-        network.entry.check(network, input_shape_of(sections))
+        network.entry.check(network, data_layout(sections).input_shape)
     except ValueError as error:
         raise SettingsError(str(error)) from error
     num_points = DATASETS[data.dataset].num_training_points(data)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from spaceprobe.data.entry import ALL_TRAINING_POINTS, DataLayout
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.stages.stage import NOT_IN_KEY, AlsoCalled, ChoosesCode, Flag, Sections, Settings
 from spaceprobe.stages.train.network_settings import NetworkSettings, as_text
+from spaceprobe.user_sources import parse_function
 
 MAX_EPOCHS = 100_000
 
@@ -26,11 +28,30 @@ _SOME_DATASETS = {name for entry in DATASETS.values() for name in entry.settings
 """Settings that concern some datasets only."""
 
 
+OWN = ("file", "folder", "function")
+"""The settings that name data of a user's, each also the name of the dataset that it makes."""
+
+
+def _check_function(text: str) -> str:
+    parse_function(text)
+    return text
+
+
 class DataSettings(Settings):
     """What networks are trained on and probed with."""
 
     dataset: Annotated[DatasetName, ChoosesCode()] = Field(
-        "mnist", description="the dataset; mnist is in the package, swiss-roll is drawn"
+        "mnist",
+        description="the dataset; mnist is in the package, digits in scikit-learn, swiss-roll is drawn",
+    )
+    file: Path | None = Field(
+        None, strict=False, description="your own .npz file: x_train, y_train, x_test, y_test, class_names"
+    )
+    folder: Path | None = Field(
+        None, strict=False, description="your own images: train/CLASS/*.png and test/CLASS/*.png below it"
+    )
+    function: Annotated[str, AfterValidator(_check_function)] | None = Field(
+        None, description="your own code that returns such arrays, package.module:function; needs --trust"
     )
     root: Path | None = Field(
         None, strict=False, description="a folder in torchvision's layout to read instead"
@@ -39,7 +60,10 @@ class DataSettings(Settings):
         False, description="fetch missing files from the addresses that torchvision knows"
     )
     train_images: Annotated[int, AlsoCalled(("num_train", "n_train", "train_size", "num_images"))] = Field(
-        60_000, ge=1, le=60_000, description="the first N training images"
+        ALL_TRAINING_POINTS,
+        ge=1,
+        le=1_000_000,
+        description="the first N training images; the default takes all where there are not more",
     )
     random_labels: float = Field(
         0.0, ge=0, le=1, description="share of training labels that are drawn at random"
@@ -53,9 +77,23 @@ class DataSettings(Settings):
     )
     points_seed: int = Field(0, ge=0, le=2**31 - 1, description="of the points that are drawn: swiss-roll")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _name_own(cls, values: Any) -> Any:
+        """Let ``file: my.npz`` alone choose the dataset that it is."""
+        own = [name for name in OWN if isinstance(values, dict) and values.get(name) is not None]
+        return {"dataset": own[0], **values} if own and isinstance(values, dict) else values
+
     @model_validator(mode="after")
     def _check_together(self) -> "DataSettings":
         entry = DATASETS[self.dataset]
+        own = [name for name in OWN if getattr(self, name) is not None]
+        if len(own) > 1:
+            raise ValueError(
+                f"{' and '.join(own)} do not go together: each says which data are used; keep one"
+            )
+        if self.dataset in OWN and not own:
+            raise ValueError(f"dataset: {self.dataset} needs {self.dataset}: what it names")
         if self.task not in entry.tasks:
             others = " or ".join(other.name for other in DATASETS.values() if self.task in other.tasks)
             raise ValueError(f"{self.dataset} has classes only: {self.task} goes with dataset: {others}")
@@ -149,11 +187,6 @@ def network_of(sections: Sections) -> NetworkSettings:
     return cast(NetworkSettings, sections["network"])
 
 
-def input_shape_of(sections: Sections) -> tuple[int, ...]:
-    """Return the shape of an input of the dataset."""
-    return DATASETS[data_of(sections).dataset].input_shape
-
-
 def training_of(sections: Sections) -> TrainingSettings:
     """Return the training settings of a run."""
     return cast(TrainingSettings, sections["training"])
@@ -187,8 +220,20 @@ def data_key(sections: Sections) -> dict[str, Any]:
     """
     data = data_of(sections)
     key = data.key()
-    key.pop("root", None)  # where the files lie changes nothing; their digest says what they are
+    for name in ("root", *OWN):  # where the data lie changes nothing; their digest says what they are
+        key.pop(name)
     entry = DATASETS[data.dataset]
     digest = entry.digest(data)
     entry.check(data)
     return {"data": key, "data_digest": digest}
+
+
+def data_layout(sections: Sections) -> DataLayout:
+    """Return what the points of a run's data look like.
+
+    Raises:
+        DataError: only its files tell, and they are missing or unreadable.
+        UserCodeError: only code of the user's tells, and it may not run.
+    """
+    data = data_of(sections)
+    return DATASETS[data.dataset].layout(data)

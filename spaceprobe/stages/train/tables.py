@@ -7,8 +7,8 @@ from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.stages.train.settings import (
     INITIAL,
     TRAINING_ONLY,
+    data_layout,
     data_of,
-    input_shape_of,
     network_of,
     training_of,
 )
@@ -176,7 +176,7 @@ def tabulate_failed(sections: Sections, reason: str) -> Rows:
 def _run_settings(sections: Sections) -> dict[str, Any]:
     """Return the cells of a run that its settings tell."""
     network = network_of(sections)
-    widths = network.entry.hidden_widths(network, input_shape_of(sections))
+    widths = network.entry.hidden_widths(network, data_layout(sections).input_shape)
     return {
         "architecture": network.architecture,
         "depth": len(widths),

@@ -13,6 +13,7 @@ from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.provenance import numeric_libraries
 from spaceprobe.study.storage.part_files import StalePart
 from spaceprobe.tables.text import fill
+from spaceprobe.user_code import trusted_modules
 
 FORCED = "--force"
 
@@ -213,6 +214,7 @@ class Planner:
                     is_forced=self._forces,
                     libraries=numeric_libraries(),
                     label=run.label,
+                    trusted=trusted_modules(),
                 )
             )
 

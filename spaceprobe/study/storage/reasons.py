@@ -12,6 +12,9 @@ from spaceprobe.study.config import section_models
 MAX_REPORTED = 3
 """Chosen: how many differences are reported."""
 
+OWN_DATA = "data_digest."
+"""Begins the names of digests of what a user's data come from; their rest is in words."""
+
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -24,6 +27,9 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
     ['training.epochs 30 → 40']
     >>> differences({"checkpoint": "0" * 64}, {"checkpoint": "1" * 64})
     ['checkpoint digest differs']
+    >>> before, after = ({"data_digest": {"data.file a.npz": sign * 64}} for sign in "01")
+    >>> differences(before, after)
+    ['data.file a.npz changed']
 
     Args:
         stored: the key of the part.
@@ -68,6 +74,8 @@ def _flat(key: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _in_words(name: str, before: Any, after: Any) -> str:
+    if name.startswith(OWN_DATA):  # more than one file may be among them
+        return f"{name.removeprefix(OWN_DATA)} changed"
     if any(isinstance(value, str) and _DIGEST.fullmatch(value) for value in (before, after)):
         return f"{name.removesuffix('_digest')} digest differs"
     return f"{name} {_shown(before)} → {_shown(after)}"

@@ -1,0 +1,5 @@
+"""EMNIST letters, through torchvision."""
+
+from spaceprobe.data.emnist import emnist_entry
+
+ENTRY = emnist_entry("letters")

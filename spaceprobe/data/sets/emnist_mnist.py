@@ -1,0 +1,5 @@
+"""EMNIST mnist, through torchvision."""
+
+from spaceprobe.data.emnist import emnist_entry
+
+ENTRY = emnist_entry("mnist")
