@@ -67,7 +67,7 @@ def local_cluster(num_workers: int, dashboard: str | None = None, num_gpus: int 
 
 
 CONFIG = {
-    "distributed.scheduler.allowed-failures": 1,
+    "distributed.scheduler.allowed-failures": 0,  # the driver knows better whether to try a job again
     "distributed.scheduler.worker-saturation": 1.0,  # jobs wait at the scheduler, as workers may die
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.http.routes": [],

@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 DEATH_TIMEOUT_S = 60
 """Chosen: how long a worker looks for its scheduler before its job ends; dask-jobqueue's default."""
 
+LOST_WORKER_S = 60
+"""Chosen: after how long Dask cancels a job whose worker is gone; its nanny may start another one meanwhile.
+
+Python and its packages take tens of seconds to load from a slow shared disk.
+"""
+
 HOST = "127.0.0.1"
 """Where scheduler and workers open the port that Dask opens even without a dashboard."""
 
@@ -82,9 +88,7 @@ def job_script(settings: SlurmSettings, folder: Path) -> str:
 def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "SLURMCluster":
     """Return a cluster, which the caller closes; its jobs are submitted and may still wait in SLURM's queue.
 
-    ``cluster.scale(num_workers)``, and nothing else, submits a job again that ran and that SLURM ended. It
-    does not for a job that was cancelled before it ran, or whose submission failed: dask-jobqueue does not
-    see it.
+    `SlurmJobs` keeps their number.
 
     Args:
         settings: what each job asks for.
@@ -98,7 +102,7 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
         SettingsError: the folder's path does not fit into a job script.
     """
     cluster_class, credentials = _load()
-    dask.config.set(CONFIG)
+    dask.config.set(CONFIG | {"distributed.deploy.lost-worker-timeout": f"{LOST_WORKER_S}s"})
     if num_workers and shutil.which("sbatch") is None:
         raise SpaceprobeError("sbatch was not found: run on a machine that submits to SLURM, or use --jobs")
     script = job_script(settings, folder)
@@ -128,14 +132,16 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
 
 
 def _load() -> "tuple[type[SLURMCluster], Security]":
-    """Return dask-jobqueue's class and new credentials, in memory."""
+    """Return the cluster's class and new credentials, in memory."""
     try:
         import cryptography  # noqa: F401  # Dask needs it for the credentials; its own error is less clear
-        from dask_jobqueue.slurm import SLURMCluster
+        import dask_jobqueue  # noqa: F401  # the next line needs it
         from distributed.security import Security
+
+        from spaceprobe.study.cluster.slurm_submission import SlurmCluster
     except ModuleNotFoundError as error:
         raise SpaceprobeError(f"SLURM needs {error.name}: pip install 'spaceprobe[slurm]'") from error
-    return SLURMCluster, Security.temporary()
+    return SlurmCluster, Security.temporary()
 
 
 def _written(credentials: "Security", keys: Path) -> "Security":

@@ -1,6 +1,7 @@
-"""What SLURM says to a job before it is submitted: dask-jobqueue submits unseen, and reports nothing."""
+"""What SLURM says of jobs, before they are submitted and after: dask-jobqueue never asks."""
 
 import logging
+import os
 import subprocess
 from collections.abc import Sequence
 
@@ -10,6 +11,23 @@ logger = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 60
 """Chosen: how long SLURM's controller may take to answer; a busy one needs tens of seconds."""
+
+LOOK_TIMEOUT_S = 10
+"""Chosen: how long it may take while a study is running, whose next jobs wait for the answer."""
+
+ENDED_BY_ITSELF = frozenset({"COMPLETED", "FAILED", "OUT_OF_MEMORY"})
+ENDED_BY_SLURM = frozenset(
+    {"BOOT_FAIL", "CANCELLED", "DEADLINE", "NODE_FAIL", "PREEMPTED", "REVOKED", "TIMEOUT"}
+)
+"""The states of jobs that are over, as `squeue` writes them."""
+
+ENDING = frozenset({"COMPLETING", "SIGNALING", "STAGE_OUT"})
+"""The states of a job that is not over, but ends; how is not told yet."""
+
+RUNNING = "RUNNING"
+
+FORGOTTEN = "no longer in its queue"
+"""Stands for the state of a job that `squeue` does not list: it ended minutes ago."""
 
 NOT_NOW = "Requested node configuration is not available"
 """What `sbatch --test-only` says of a job that no node could start, also where `sbatch` would queue it."""
@@ -52,10 +70,30 @@ def _states(queue: str | None) -> list[str]:
     return answer.stdout.split()
 
 
-def _ask(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess[str]":
+def job_states() -> dict[str, str] | None:
+    """Return the state of each of the user's jobs, those that ended lately included, by their numbers.
+
+    None where SLURM does not tell, as while its controller starts anew: that is said, and to be asked again.
+    """
+    command = ["squeue", "--noheader", f"--user={os.getuid()}", "--states=all", "--format=%i %T"]
+    try:
+        answer = _ask(command, timeout_s=LOOK_TIMEOUT_S)
+        problem = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
+    except SpaceprobeError as error:
+        answer, problem = None, str(error)
+    if answer is None or answer.returncode:
+        logger.warning("squeue does not tell which jobs there are (%s): it is asked again", problem)
+        return None
+    return dict(line.split(maxsplit=1) for line in answer.stdout.splitlines())
+
+
+def _ask(
+    command: Sequence[str], text: str = "", timeout_s: float | None = None
+) -> "subprocess.CompletedProcess[str]":
+    timeout_s = ANSWER_TIMEOUT_S if timeout_s is None else timeout_s
     try:
         return subprocess.run(  # noqa: S603  # the script is passed as text, and only checked
-            command, input=text, capture_output=True, text=True, timeout=ANSWER_TIMEOUT_S, check=False
+            command, input=text, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except FileNotFoundError as error:
         raise SpaceprobeError(
@@ -63,5 +101,5 @@ def _ask(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess
         ) from error
     except subprocess.TimeoutExpired as error:
         raise SpaceprobeError(
-            f"SLURM does not answer: {command[0]} took longer than {ANSWER_TIMEOUT_S} s"
+            f"SLURM does not answer: {command[0]} took longer than {timeout_s} s"
         ) from error
