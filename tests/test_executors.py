@@ -231,8 +231,8 @@ def test_other_code_stops_the_study(local, tmp_path):
         outcomes(executor, [make_job(tmp_path, "plain", code="newer")])
 
 
-# One job that kills workers a test: when a worker dies, Dask hands its job to another one that may hold a job
-# already, and the next death counts against both.
+# One job that kills workers a test: two that die in the same moment may both count, where Dask has handed the
+# one to the other's worker meanwhile.
 
 
 def test_deadly_job_is_given_up_and_others_complete(local, tmp_path):

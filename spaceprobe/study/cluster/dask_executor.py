@@ -103,12 +103,7 @@ class DaskExecutor:
                     continue  # a late message about a job that has ended
                 number, (attempts, future) = message.number, active[message.number]
                 job = attempts.job
-                if message.started is not None:
-                    watch.advance(-reported[number])  # by a worker that died
-                    reported[number] = 0
-                    watch.started(job, message.started)
-                reported[number] += message.amount
-                watch.advance(message.amount)
+                _note(message, job, reported, watch)
                 if message.has_ended:
                     del active[number]
                     ended = self._ended(job, future)
@@ -189,6 +184,16 @@ class DaskExecutor:
     def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
         _, message = event
         self._inbox.put(_Message(message["number"], message.get("started"), message.get("amount", 0)))
+
+
+def _note(message: _Message, job: Job, reported: Counter[int], watch: JobWatch) -> None:
+    """Note what a worker reports of its job."""
+    if message.started is not None:
+        watch.advance(-reported[message.number])  # by a worker that died
+        reported[message.number] = 0
+        watch.started(job, message.started)
+    reported[message.number] += message.amount
+    watch.advance(message.amount)
 
 
 def _wants_gpu(lost: Mapping[int, Attempts], jobs: JobSource) -> bool:

@@ -63,9 +63,11 @@ class Attempts:
                 f"SLURM ended {len(self._ends)} workers that computed it ({', '.join(self._ends)}): it is "
                 f"computed again {ENDS_LIMIT} times at most; {what_now}{too_short}"
             )
+        last = self.deaths[-1]
+        is_known = last.batch_job is not None
         return (
-            f"killed every worker that computed it, the last one {self.deaths[-1].address} (out of memory?); "
-            f"{what_now}"
+            f"killed every worker that computed it, the last one {last.address} "
+            f"({'out of memory?' if is_known else 'out of memory, or ended from outside?'}); {what_now}"
         )
 
     @property

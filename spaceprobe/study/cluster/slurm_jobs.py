@@ -23,6 +23,8 @@ from spaceprobe.study.cluster.slurm_answers import (
 if TYPE_CHECKING:
     from dask_jobqueue.slurm import SLURMCluster
 
+    from spaceprobe.study.cluster.slurm_submission import SlurmJob
+
 logger = logging.getLogger(__name__)
 
 ASK_EVERY_S = 10.0
@@ -62,7 +64,7 @@ class SlurmJobs:
             SpaceprobeError: no job is left, and `NEVER_BEGUN_LIMIT` is reached.
         """
         jobs = self._jobs()
-        self._begun |= {jobs[name] for name in present if name in jobs}
+        self._begun |= {jobs[name].job_id for name in present if name in jobs}
         missing = {name: job for name, job in jobs.items() if name not in {*present, *self._given_up}}
         if (missing or self._undecided) and time.monotonic() - self._asked >= ASK_EVERY_S:
             states = job_states()
@@ -74,15 +76,15 @@ class SlurmJobs:
 
     def examine(self, death: Death) -> None:
         """Find out, now or at a later look, whether SLURM ended a worker that died."""
-        death.batch_job = self._jobs().get(death.worker)
-        if death.batch_job is not None:  # else it is a worker that somebody started by hand
-            death.ended_as = None
+        job = self._jobs().get(death.worker)
+        if job is not None:  # else it is a worker that somebody started by hand
+            death.batch_job, death.ended_as = job.job_id, None
             self._undecided.append(death)
             self._asked = -ASK_EVERY_S
 
-    def _jobs(self) -> dict[str, str | None]:
-        """Return the number of each worker's job; None of one that sbatch refused."""
-        return {name: job.job_id for name, job in [*self._cluster.workers.items()]}
+    def _jobs(self) -> "dict[str, SlurmJob]":
+        """Return the job of each worker, by the worker's name."""
+        return dict([*self._cluster.workers.items()])  # Dask's own thread changes it
 
     def _decide(self, states: Mapping[str, str], present: Collection[str]) -> None:
         """Find out which of the workers whose death is not understood yet were ended by SLURM."""
@@ -95,8 +97,7 @@ class SlurmJobs:
             if state == RUNNING or state in ENDED_BY_ITSELF:
                 death.ended_as = ""
                 continue
-            is_requeued = state not in {*ENDED_BY_SLURM, FORGOTTEN}
-            death.ended_as = f"{state} again" if is_requeued else state
+            death.ended_as = "PENDING again" if state == "PENDING" else state
             logger.warning(
                 "%s: SLURM ended the worker that computed it (job %s: %s); that does not count as its "
                 "failure, up to %d times",
@@ -106,31 +107,28 @@ class SlurmJobs:
                 ENDS_LIMIT,
             )
 
-    def _replace(self, missing: Mapping[str, str | None], states: Mapping[str, str]) -> None:
+    def _replace(self, missing: "Mapping[str, SlurmJob]", states: Mapping[str, str]) -> None:
         """Ask for new jobs in place of those that ended.
 
         Raises:
             SpaceprobeError: no job is left, and `NEVER_BEGUN_LIMIT` is reached.
         """
         found = {
-            name: REFUSED if job is None else states.get(job, FORGOTTEN) for name, job in missing.items()
+            name: REFUSED if job.job_id is None else states.get(job.job_id, FORGOTTEN)
+            for name, job in missing.items()
         }
         ends = {*ENDED_BY_ITSELF, *ENDED_BY_SLURM, FORGOTTEN, REFUSED}
         over = {name: state for name, state in found.items() if state in ends}
-        never_begun = [name for name in over if missing[name] not in self._begun]
+        never_begun = [name for name in over if missing[name].job_id not in self._begun]
         given_up = never_begun[self._num_left :]
         self._given_up |= {*given_up}
         self._num_left -= len(never_begun) - len(given_up)
         if never_begun:
-            self._tell([self._end(name, over[name]) for name in never_begun], len(given_up))
+            ended = [missing[name].refusal or f"{missing[name].job_id}: {over[name]}" for name in never_begun]
+            self._tell(ended, len(given_up))
         replaced = [name for name in over if name not in given_up]
         if replaced:
             self._cluster.sync(self._cluster.scale_down, replaced)  # `scale` makes it up
-
-    def _end(self, name: str, state: str) -> str:
-        """Return how the job of a worker ended, for messages."""
-        job = self._cluster.workers[name]
-        return str(job.refusal) if job.job_id is None else f"{job.job_id}: {state}"
 
     def _tell(self, ends: Sequence[str], num_given_up: int) -> None:
         """Say that workers did not come, and what follows.

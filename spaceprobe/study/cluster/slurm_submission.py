@@ -15,6 +15,7 @@ class SlurmJob(SLURMJob):
         refusal: why sbatch refused it; "" if it did not.
     """
 
+    job_id: str | None
     refusal = ""
 
     async def start(self) -> None:
