@@ -23,6 +23,10 @@ from spaceprobe.study.cluster.workers import GPU
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 60
+"""Chosen: how long a worker may take to start, or to start anew after its death, before it is given up.
+
+Python and its packages take tens of seconds to load on a busy machine or from a slow shared disk.
+"""
 
 CLOSE_TIMEOUT_S = 1.0
 """Chosen: how long a worker may take to close; in the middle of a job it takes as long as it may."""
@@ -73,6 +77,7 @@ CONFIG = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.worker.daemon": True,
+    "distributed.deploy.lost-worker-timeout": f"{START_TIMEOUT_S}s",
     "distributed.comm.timeouts.connect": f"{START_TIMEOUT_S}s",
 }
 """Dask's configuration for clusters that spaceprobe starts."""

@@ -33,12 +33,6 @@ if TYPE_CHECKING:
 DEATH_TIMEOUT_S = 60
 """Chosen: how long a worker looks for its scheduler before its job ends; dask-jobqueue's default."""
 
-LOST_WORKER_S = 60
-"""Chosen: after how long Dask cancels a job whose worker is gone; its nanny may start another one meanwhile.
-
-Python and its packages take tens of seconds to load from a slow shared disk.
-"""
-
 HOST = "127.0.0.1"
 """Where scheduler and workers open the port that Dask opens even without a dashboard."""
 
@@ -102,7 +96,7 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
         SettingsError: the folder's path does not fit into a job script.
     """
     cluster_class, credentials = _load()
-    dask.config.set(CONFIG | {"distributed.deploy.lost-worker-timeout": f"{LOST_WORKER_S}s"})
+    dask.config.set(CONFIG)
     if num_workers and shutil.which("sbatch") is None:
         raise SpaceprobeError("sbatch was not found: run on a machine that submits to SLURM, or use --jobs")
     script = job_script(settings, folder)
