@@ -16,10 +16,12 @@ LOOK_TIMEOUT_S = 10
 """Chosen: how long it may take while a study is running, whose next jobs wait for the answer."""
 
 ENDED_BY_ITSELF = frozenset({"COMPLETED", "FAILED", "OUT_OF_MEMORY"})
+"""The states of jobs that are over, as `squeue` writes them, and that nobody ended."""
+
 ENDED_BY_SLURM = frozenset(
     {"BOOT_FAIL", "CANCELLED", "DEADLINE", "NODE_FAIL", "PREEMPTED", "REVOKED", "TIMEOUT"}
 )
-"""The states of jobs that are over, as `squeue` writes them."""
+"""The states of jobs that SLURM ended: by itself, or for whoever asked it to."""
 
 ENDING = frozenset({"COMPLETING", "SIGNALING", "STAGE_OUT"})
 """The states of a job that is not over, but ends; how is not told yet."""
@@ -70,20 +72,17 @@ def _states(queue: str | None) -> list[str]:
     return answer.stdout.split()
 
 
-def job_states() -> dict[str, str] | None:
+def job_states() -> dict[str, str]:
     """Return the state of each of the user's jobs, those that ended lately included, by their numbers.
 
-    None where SLURM does not tell, as while its controller starts anew: that is said, and to be asked again.
+    Raises:
+        SpaceprobeError: SLURM does not tell, as while its controller starts anew.
     """
     command = ["squeue", "--noheader", f"--user={os.getuid()}", "--states=all", "--format=%i %T"]
-    try:
-        answer = _ask(command, timeout_s=LOOK_TIMEOUT_S)
-        problem = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
-    except SpaceprobeError as error:
-        answer, problem = None, str(error)
-    if answer is None or answer.returncode:
-        logger.warning("squeue does not tell which jobs there are (%s): it is asked again", problem)
-        return None
+    answer = _ask(command, timeout_s=LOOK_TIMEOUT_S)
+    if answer.returncode:
+        reason = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
+        raise SpaceprobeError(f"squeue does not tell which jobs there are ({reason})")
     return dict(line.split(maxsplit=1) for line in answer.stdout.splitlines())
 
 
@@ -91,9 +90,11 @@ def _ask(
     command: Sequence[str], text: str = "", timeout_s: float | None = None
 ) -> "subprocess.CompletedProcess[str]":
     timeout_s = ANSWER_TIMEOUT_S if timeout_s is None else timeout_s
+    # A user's SQUEUE_PARTITION and the like would hide jobs.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
     try:
         return subprocess.run(  # noqa: S603  # the script is passed as text, and only checked
-            command, input=text, capture_output=True, text=True, timeout=timeout_s, check=False
+            command, input=text, capture_output=True, text=True, timeout=timeout_s, check=False, env=env
         )
     except FileNotFoundError as error:
         raise SpaceprobeError(

@@ -53,6 +53,7 @@ class SlurmJobs:
         self._given_up: set[str] = set()
         self._undecided: list[Death] = []
         self._asked = -ASK_EVERY_S
+        self._is_silence_told = False
 
     def look(self, present: Sequence[str]) -> None:
         """Compare what was asked for with what squeue shows, and ask for jobs in place of those that ended.
@@ -67,7 +68,7 @@ class SlurmJobs:
         self._begun |= {jobs[name].job_id for name in present if name in jobs}
         missing = {name: job for name, job in jobs.items() if name not in {*present, *self._given_up}}
         if (missing or self._undecided) and time.monotonic() - self._asked >= ASK_EVERY_S:
-            states = job_states()
+            states = self._states()
             self._asked = time.monotonic()
             if states is not None:
                 self._decide(states, present)
@@ -85,6 +86,18 @@ class SlurmJobs:
     def _jobs(self) -> "dict[str, SlurmJob]":
         """Return the job of each worker, by the worker's name."""
         return dict([*self._cluster.workers.items()])  # Dask's own thread changes it
+
+    def _states(self) -> dict[str, str] | None:
+        """Return what squeue shows; None, with one warning, as long as it does not answer."""
+        try:
+            states = job_states()
+        except SpaceprobeError as error:
+            if not self._is_silence_told:
+                logger.warning("%s: SLURM is asked again and again", error)
+            self._is_silence_told = True
+            return None
+        self._is_silence_told = False
+        return states
 
     def _decide(self, states: Mapping[str, str], present: Collection[str]) -> None:
         """Find out which of the workers whose death is not understood yet were ended by SLURM."""

@@ -26,6 +26,11 @@ class SlurmJob(SLURMJob):
             self.refusal = " ".join(str(error).partition("stderr:")[2].split()) or str(error)
             self.status = Status.running  # as far as Dask should care
 
+    async def close(self) -> None:
+        """Cancel the job, and say that this was done: Dask insists on it when the cluster is closed."""
+        await super().close()  # type: ignore[no-untyped-call]  # dask-jobqueue has no types
+        self.status = Status.closed
+
 
 class SlurmCluster(SLURMCluster):
     """A cluster of such jobs."""
