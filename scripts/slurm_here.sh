@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
-# A SLURM of one machine, for trying jobs out: Debian's or Ubuntu's own packages, loopback only, as root.
+# A SLURM of one machine with two virtual nodes, here1 and here2, for trying jobs out: Debian's or Ubuntu's own
+# packages (slurm-wlm, munge), loopback only, no cgroups, as root.
 #
 #   scripts/slurm_here.sh run COMMAND...        starts it, runs the command, stops it; the command's status
 #   eval "$(scripts/slurm_here.sh start)"       starts it and sets SLURM_CONF in this shell
 #   scripts/slurm_here.sh stop                  stops the one that SLURM_CONF names
 #
 # Everything it writes lies in one new folder under ${TMPDIR:-/tmp}: configuration, key, sockets, state, logs.
-# SLURM_HERE_CORES=N offers N cores instead of those that are there.
+# slurmd-here1.pid there names the process to kill for a node that goes down; `slurmd -N here1` brings it back.
+# Each node offers all cores of the machine, or SLURM_HERE_CORES=N, and half of its memory.
 # Takes about 3 s to start and to stop. A start that fails prints the daemons' last words.
 
 set -euo pipefail
+
+NODES=(here1 here2)
 
 say() { echo "slurm_here: $*" >&2; }
 
@@ -39,15 +43,14 @@ free_port() {
 }
 
 write_configuration() {
-    local host cores memory
+    local host cores memory node
     host=$(hostname -s)
     cores=${SLURM_HERE_CORES:-$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)} # it obeys both
-    memory=$(awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
+    memory=$(awk '/^MemTotal/ {print int($2 / 1024 / n)}' n=${#NODES[@]} /proc/meminfo)
     cat >"$folder/slurm.conf" <<END
 ClusterName=here
 SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=$(free_port)
-SlurmdPort=$(free_port)
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 SlurmUser=root
 SlurmdUser=root
@@ -71,21 +74,23 @@ KillWait=2
 UnkillableStepTimeout=60
 SlurmdParameters=config_overrides
 StateSaveLocation=$folder/state
-SlurmdSpoolDir=$folder/spool
+SlurmdSpoolDir=$folder/spool-%n
 SlurmctldPidFile=$folder/slurmctld.pid
-SlurmdPidFile=$folder/slurmd.pid
+SlurmdPidFile=$folder/slurmd-%n.pid
 SlurmctldLogFile=$folder/slurmctld.log
-SlurmdLogFile=$folder/slurmd.log
-NodeName=here NodeHostname=$host NodeAddr=127.0.0.1 CPUs=$cores RealMemory=$memory State=UNKNOWN
-PartitionName=here Nodes=here Default=YES MaxTime=INFINITE State=UP
+SlurmdLogFile=$folder/slurmd-%n.log
+PartitionName=here Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 END
+    for node in "${NODES[@]}"; do
+        echo "NodeName=$node NodeHostname=$host NodeAddr=127.0.0.1 Port=$(free_port) CPUs=$cores RealMemory=$memory"
+    done >>"$folder/slurm.conf"
 }
 
 start() {
     export PATH="$PATH:/usr/sbin:/sbin"
     folder=$(mktemp -d "${TMPDIR:-/tmp}/slurm-here.XXXXXX")
     chmod 755 "$folder" # its clients may be other users
-    mkdir -m 700 "$folder/state" "$folder/spool" "$folder/munge"
+    mkdir -m 700 "$folder/state" "$folder/munge"
     write_configuration
     export SLURM_CONF="$folder/slurm.conf"
     mungekey --create --keyfile="$folder/munge/key" 2>"$folder/munged.log"
@@ -93,13 +98,20 @@ start() {
         --pid-file="$folder/munge/munged.pid" --log-file="$folder/munge/munged.log" \
         --seed-file="$folder/munge/seed" 2>>"$folder/munged.log" || give_up "munged did not start"
     slurmctld -c 2>"$folder/slurmctld.err" >&2 || give_up "slurmctld did not start"
-    slurmd -N here 2>"$folder/slurmd.err" >&2 || give_up "slurmd did not start"
+    local node
+    for node in "${NODES[@]}"; do
+        slurmd -N "$node" 2>"$folder/slurmd-$node.err" >&2 || give_up "slurmd did not start"
+    done
     for _ in {1..150}; do
-        [[ $(sinfo -h -o %T 2>/dev/null) == idle ]] && break
+        are_idle && break
         sleep 0.2
     done
-    [[ $(sinfo -h -o %T 2>&1) == idle ]] || give_up "no idle node after 30 s: $(sinfo -N -l 2>&1)"
+    are_idle || give_up "not all nodes idle after 30 s: $(sinfo -N -l 2>&1)"
     check_loopback
+}
+
+are_idle() {
+    [[ $(sinfo -h -N -o %T 2>/dev/null | grep -cx idle) == "${#NODES[@]}" ]]
 }
 
 give_up() {
@@ -159,7 +171,10 @@ stop() {
         say "killed what was left of jobs: ${left//$'\n'/ }"
         xargs -r kill -9 <<<"$left" 2>/dev/null || true
     fi
-    end_daemon "$folder/slurmd.pid"
+    local node
+    for node in "${NODES[@]}"; do
+        end_daemon "$folder/slurmd-$node.pid"
+    done
     end_daemon "$folder/slurmctld.pid"
     end_daemon "$folder/munge/munged.pid"
     rm -rf "$folder"

@@ -51,14 +51,14 @@ sweep:
 
 
 @contextmanager
-def opened(num_workers, **options):
+def opened(num_workers, batch_system=None, **options):
     """A local cluster whose workers know the made-up stage, and an executor on it."""
     with (
         dask.config.set({"distributed.worker.preload": [PRELOAD]}),
         local_cluster(num_workers, **options) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        yield cluster, DaskExecutor(client, "this machine", Workers(client, "this machine"))
+        yield cluster, DaskExecutor(client, "this machine", Workers(client, "this machine", batch_system))
 
 
 @pytest.fixture(scope="module")
@@ -231,8 +231,8 @@ def test_other_code_stops_the_study(local, tmp_path):
         outcomes(executor, [make_job(tmp_path, "plain", code="newer")])
 
 
-# One job that kills workers a test: when a worker dies, Dask hands its job to another one that may hold a job
-# already, and the next death counts against both.
+# One job that kills workers a test: two that die in the same moment may both count, where Dask has handed the
+# one to the other's worker meanwhile.
 
 
 def test_deadly_job_is_given_up_and_others_complete(local, tmp_path):
@@ -259,6 +259,49 @@ def test_a_job_whose_worker_dies_is_computed_by_another(local, tmp_path):
     assert {name: outcome.error for name, outcome in ended.items()} == dict.fromkeys(names)
     assert sum(line[0] == "dieonce" for line in executions(tmp_path)) == 2
     assert sum(seen.amounts) == 2 * 3 * len(names)
+
+
+class BatchSystem:
+    """Tells, a look after each worker's death, how it ended that worker; the ends are given."""
+
+    def __init__(self, *ends):
+        self.ends = [*ends]
+        self.undecided = []
+
+    def look(self, present):
+        assert all(isinstance(name, str) for name in present)
+        while self.undecided:
+            self.undecided.pop().ended_as = self.ends.pop(0)
+
+    def examine(self, death):
+        death.ended_as = None
+        self.undecided.append(death)
+
+
+@pytest.mark.parametrize(
+    ("ends", "reason"),
+    [
+        (["CANCELLED", "", "NODE_FAIL", ""], "killed every worker that computed it"),  # its second own fault
+        (
+            ["TIMEOUT", "CANCELLED", "TIMEOUT"],
+            "SLURM ended 3 workers that computed it (TIMEOUT, CANCELLED, T",
+        ),
+    ],
+)
+def test_deaths_by_the_batch_system_do_not_count_as_failures(tmp_path, monkeypatch, ends, reason):
+    monkeypatch.setattr("spaceprobe.study.cluster.deaths.ENDS_LIMIT", 2)
+    seen = Seen()
+    batch_system = BatchSystem(*ends)
+    with opened(2, batch_system, num_gpus=0) as (_, executor):
+        names = ["die", *(f"sleep-0.1-{number}" for number in range(4))]
+        ended = outcomes(executor, [make_job(tmp_path, name, num_parts=2, amount=3) for name in names], seen)
+    assert batch_system.ends == []
+    assert {name for name, outcome in ended.items() if outcome.error is not None} == {"die"}
+    assert ended["die"].error.startswith(reason)
+    assert f"train: failed: {reason}" in (tmp_path / "die" / "run.log").read_text()
+    times = {name: sum(line[0] == name for line in executions(tmp_path)) for name in names}
+    assert times == {"die": len(ends)} | dict.fromkeys(names[1:], 1)
+    assert sum(seen.amounts) == 2 * 3 * len(names)  # the bar ends at its end
 
 
 def test_gpu_jobs_have_a_device_each(tmp_path, monkeypatch):

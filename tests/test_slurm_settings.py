@@ -21,6 +21,7 @@ from spaceprobe.study.cluster import slurm, slurm_answers
 from spaceprobe.study.cluster.slurm import slurm_cluster
 from spaceprobe.study.slurm_settings import SlurmSettings
 from tests.commands import call
+from tests.slurm_programs import NOT_AVAILABLE, answering
 
 pytest.importorskip("dask_jobqueue", reason="the extra is not installed: pip install 'spaceprobe[slurm]'")
 
@@ -327,19 +328,6 @@ def test_slurm_refuses(tmp_path, monkeypatch):
     with pytest.raises(SpaceprobeError, match=r"SLURM refuses such a job \(sbatch: error: invalid partition"):
         slurm_cluster(SlurmSettings(interface="lo", queue="nope"), 2, tmp_path / "logs")
     assert not (tmp_path / "logs").exists()
-
-
-# What SLURM 22.05 printed, of a cluster of one node.
-NOT_AVAILABLE = "allocation failure: Requested node configuration is not available"
-
-
-def answering(folder, monkeypatch, **programs):
-    """Put programs first on the path that print an answer and end with a code."""
-    for name, (code, out, err) in programs.items():
-        lines = f"#!/bin/sh\ncat > /dev/null\nprintf '%s' '{out}'\nprintf '%s' '{err}' >&2\nexit {code}\n"
-        (folder / name).write_text(lines)
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
 @pytest.mark.parametrize("states", ["drained", "drained* down"])

@@ -6,26 +6,25 @@ import queue
 import time
 import uuid
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from distributed import Client, Future, get_worker
+from distributed import Client, Future
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import InTheWayError, file_digest, refresh_folder
 from spaceprobe.stages.stage import Job
+from spaceprobe.study.cluster.deaths import Attempts, Death
+from spaceprobe.study.cluster.worker_side import REPORT_EVERY_S, Call
 from spaceprobe.study.cluster.workers import GPU, LOOK_EVERY_S, Workers
 from spaceprobe.study.jobs.executor import LOOK_AGAIN_S, JobSource, JobWatch
-from spaceprobe.study.jobs.run_job import JobOutcome, run_job
-from spaceprobe.study.jobs.run_log import here, log_line
+from spaceprobe.study.jobs.run_job import JobOutcome
+from spaceprobe.study.jobs.run_log import log_line
 from spaceprobe.study.storage.part_files import StoredPart, read_part
-
-REPORT_EVERY_S = 0.5
-"""Chosen: how often a worker reports its progress."""
 
 SHARED_DISK_S = 30.0
 """Chosen: how long a file written elsewhere may take to be seen; NFS forgets within half of that."""
@@ -45,8 +44,8 @@ class DaskExecutor:
     """Computes jobs by the workers that a client sees.
 
     A worker holds one job at a time, so that its death costs that job and no other. A job whose worker dies
-    is tried on another one, as often as the cluster's ``allowed-failures`` allows: once, on clusters that
-    spaceprobe starts.
+    is computed again by another one, as often as `deaths` allows; clusters that spaceprobe starts never try
+    it by themselves.
     """
 
     def __init__(self, client: Client, where: str, workers: Workers) -> None:
@@ -80,33 +79,41 @@ class DaskExecutor:
             SpaceprobeError: the scheduler is gone, or a worker has other code.
         """
         numbers = itertools.count()
-        active: dict[int, tuple[Job, Future[JobOutcome]]] = {}
+        active: dict[int, tuple[Attempts, Future[JobOutcome]]] = {}
+        lost: dict[int, Attempts] = {}
         reported: Counter[int] = Counter()
         try:
-            while active or not jobs.is_empty:
+            while active or lost or not jobs.is_empty:
                 # Even while no job waits: new workers may have to be asked for.
-                num_slots = self._workers.num_slots(wants_gpu=jobs.wants_gpu)
+                num_slots = self._workers.num_slots(wants_gpu=_wants_gpu(lost, jobs))
+                for number, attempts in [*lost.items()]:
+                    if attempts.next_step == "give up":
+                        del lost[number]
+                        watch.advance(attempts.job.amount - reported[number])
+                        yield attempts.job, _failed(attempts.job, attempts.problem)
+                    elif attempts.next_step == "compute" and len(active) < num_slots:
+                        active[number] = lost.pop(number), self._submit(number, attempts.job)
                 while len(active) < num_slots and (taken := jobs.take()) is not None:
                     number = next(numbers)
-                    active[number] = taken, self._submit(number, taken)
-                if not active and jobs.is_empty:
+                    active[number] = Attempts(taken), self._submit(number, taken)
+                if not active and not lost and jobs.is_empty:
                     break  # another runner has computed the rest
                 message = self._next_message()
                 if message is None or message.number not in active:
                     continue  # a late message about a job that has ended
-                number, (job, future) = message.number, active[message.number]
-                if message.started is not None:
-                    watch.advance(-reported[number])  # by a worker that died
-                    reported[number] = 0
-                    watch.started(job, message.started)
-                reported[number] += message.amount
-                watch.advance(message.amount)
+                number, (attempts, future) = message.number, active[message.number]
+                job = attempts.job
+                _note(message, job, reported, watch)
                 if message.has_ended:
                     del active[number]
-                    outcome = self._outcome(job, future)
+                    ended = self._ended(job, future)
                     future.release()  # or Dask would compute it again when its worker dies
+                    if isinstance(ended, Death):
+                        attempts.deaths.append(ended)
+                        lost[number] = attempts
+                        continue
                     watch.advance(job.amount - reported[number])
-                    yield job, outcome
+                    yield job, ended
         finally:
             for _, future in active.values():
                 future.release()
@@ -114,7 +121,7 @@ class DaskExecutor:
     def _submit(self, number: int, job: Job) -> Future[JobOutcome]:
         future: Future[JobOutcome] = self._client.submit(
             pickle.loads,
-            pickle.dumps(_Call((number, job, self._topic))),
+            pickle.dumps(Call((number, job, self._topic))),
             key=f"{job.stage}-{job.run}-{uuid.uuid4().hex[:8]}",
             pure=False,
             resources={GPU: 1} if job.wants_gpu else None,
@@ -130,8 +137,8 @@ class DaskExecutor:
             self._workers.check_scheduler()
             return None
 
-    def _outcome(self, job: Job, future: Future[JobOutcome]) -> JobOutcome:
-        """Return the outcome of a job that has ended.
+    def _ended(self, job: Job, future: Future[JobOutcome]) -> JobOutcome | Death:
+        """Return the outcome of a job that has ended, or the death of its worker.
 
         Raises:
             ResultsError: results cannot be written.
@@ -152,16 +159,8 @@ class DaskExecutor:
                 "spaceprobe, with all that it needs, on all machines"
             ) from error
         if isinstance(error, KilledWorker):
-            problem = (
-                f"killed every worker that computed it, the last one {error.last_worker.address} (out of "
-                "memory, or its time at the batch system over?); what it had finished is kept; the same "
-                "command tries it again"
-            )
-        else:
-            problem = f"{type(error).__name__}: {error}"
-        with suppress(InTheWayError):  # it is in the outcome as well
-            log_line(job.folder, f"{job.stage}: failed: {problem}")
-        return JobOutcome(error=problem)
+            return self._workers.died(job.title, error)
+        return _failed(job, f"{type(error).__name__}: {error}")
 
     def _once_visible(self, job: Job, outcome: JobOutcome) -> JobOutcome:
         """Return an outcome once the parts that were written elsewhere can be seen here."""
@@ -187,47 +186,24 @@ class DaskExecutor:
         self._inbox.put(_Message(message["number"], message.get("started"), message.get("amount", 0)))
 
 
-@dataclass(frozen=True)
-class _Call:
-    """A call of `_compute`, made when it is unpickled.
-
-    A worker without spaceprobe then fails this task with a clear error. Given the job itself, it would lose
-    its connection while reading it, look as if the job had killed it, and take the next.
-    """
-
-    arguments: tuple[int, Job, str]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _compute, self.arguments
+def _note(message: _Message, job: Job, reported: Counter[int], watch: JobWatch) -> None:
+    """Note what a worker reports of its job."""
+    if message.started is not None:
+        watch.advance(-reported[message.number])  # by a worker that died
+        reported[message.number] = 0
+        watch.started(job, message.started)
+    reported[message.number] += message.amount
+    watch.advance(message.amount)
 
 
-def _compute(number: int, job: Job, topic: str) -> JobOutcome:
-    """Compute a job in a worker, and report its progress to the driver."""
-    num_threads = get_worker().state.nthreads
-    if num_threads > 1:  # its death would cost as many jobs, and warnings would mix in the logs
-        raise SpaceprobeError(
-            f"{here()} is a Dask worker with {num_threads} threads; start workers with `dask worker ... "
-            f"--nthreads 1 --nworkers {num_threads}`"
-        )
-    reporter = _Reporter(number, topic)
-    reporter.send(started=here())
-    return run_job(job, reporter.advance)
+def _wants_gpu(lost: Mapping[int, Attempts], jobs: JobSource) -> bool:
+    """Return whether the next job wants a GPU: one whose worker died comes first."""
+    ready = (attempts.job.wants_gpu for attempts in lost.values() if attempts.next_step == "compute")
+    return next(ready, jobs.wants_gpu)
 
 
-class _Reporter:
-    """Reports the progress of a job to the driver, throttled."""
-
-    def __init__(self, number: int, topic: str) -> None:
-        self._number = number
-        self._topic = topic
-        self._amount = 0
-        self._last_sent = time.monotonic()
-
-    def advance(self, amount: int) -> None:
-        self._amount += amount
-        if time.monotonic() - self._last_sent > REPORT_EVERY_S:
-            self.send(amount=self._amount)
-            self._amount, self._last_sent = 0, time.monotonic()
-
-    def send(self, **message: Any) -> None:
-        get_worker().log_event(self._topic, {"number": self._number, **message})
+def _failed(job: Job, problem: str) -> JobOutcome:
+    """Return the outcome of a job that failed, and note it in the log of its run."""
+    with suppress(InTheWayError):  # it is in the outcome as well
+        log_line(job.folder, f"{job.stage}: failed: {problem}")
+    return JobOutcome(error=problem)

@@ -23,6 +23,10 @@ from spaceprobe.study.cluster.workers import GPU
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 60
+"""Chosen: how long a worker may take to start, or to start anew after its death, before it is given up.
+
+Python and its packages take tens of seconds to load on a busy machine or from a slow shared disk.
+"""
 
 CLOSE_TIMEOUT_S = 1.0
 """Chosen: how long a worker may take to close; in the middle of a job it takes as long as it may."""
@@ -67,12 +71,13 @@ def local_cluster(num_workers: int, dashboard: str | None = None, num_gpus: int 
 
 
 CONFIG = {
-    "distributed.scheduler.allowed-failures": 1,
+    "distributed.scheduler.allowed-failures": 0,  # the driver knows better whether to try a job again
     "distributed.scheduler.worker-saturation": 1.0,  # jobs wait at the scheduler, as workers may die
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.worker.daemon": True,
+    "distributed.deploy.lost-worker-timeout": f"{START_TIMEOUT_S}s",
     "distributed.comm.timeouts.connect": f"{START_TIMEOUT_S}s",
 }
 """Dask's configuration for clusters that spaceprobe starts."""

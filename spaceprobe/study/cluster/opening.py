@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 
 from distributed import Client, SpecCluster
@@ -42,26 +41,26 @@ def open_cluster(target: ComputeTarget, slurm: SlurmSettings, folder: Path) -> I
         SpaceprobeError: no scheduler answers, or SLURM refuses.
     """
     _redirect_dask_logs()
-    keep, is_local = None, False
+    slurm_jobs, is_local = None, False
     with ExitStack() as stack:
         if target.scheduler_address is not None or target.scheduler_file is not None:
             client, where = stack.enter_context(_connect(target)), _name(target)
         else:
             if target.num_slurm_workers is not None:
                 from spaceprobe.study.cluster.slurm import slurm_cluster  # here: it is an extra
+                from spaceprobe.study.cluster.slurm_jobs import SlurmJobs
 
                 where, num_workers = "the SLURM cluster", target.num_slurm_workers
                 with hold_signals():
-                    cluster: SpecCluster = stack.enter_context(
-                        slurm_cluster(slurm, num_workers, folder / SLURM)
-                    )
-                keep = partial(cluster.scale, num_workers)
+                    of_slurm = stack.enter_context(slurm_cluster(slurm, num_workers, folder / SLURM))
+                cluster: SpecCluster = of_slurm
+                slurm_jobs = SlurmJobs(of_slurm, num_workers, slurm.folder or folder / SLURM)
             else:
                 where, is_local = "this machine", True
                 with hold_signals():
                     cluster = stack.enter_context(local_cluster(target.num_jobs, target.dashboard))
             client = stack.enter_context(Client(cluster, set_as_default=False))
-        yield DaskExecutor(client, where, Workers(client, where, keep, gives_up=is_local))
+        yield DaskExecutor(client, where, Workers(client, where, slurm_jobs, gives_up=is_local))
 
 
 def _redirect_dask_logs() -> None:

@@ -82,9 +82,7 @@ def job_script(settings: SlurmSettings, folder: Path) -> str:
 def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "SLURMCluster":
     """Return a cluster, which the caller closes; its jobs are submitted and may still wait in SLURM's queue.
 
-    ``cluster.scale(num_workers)``, and nothing else, submits a job again that ran and that SLURM ended. It
-    does not for a job that was cancelled before it ran, or whose submission failed: dask-jobqueue does not
-    see it.
+    `SlurmJobs` keeps their number.
 
     Args:
         settings: what each job asks for.
@@ -128,14 +126,16 @@ def slurm_cluster(settings: SlurmSettings, num_workers: int, folder: Path) -> "S
 
 
 def _load() -> "tuple[type[SLURMCluster], Security]":
-    """Return dask-jobqueue's class and new credentials, in memory."""
+    """Return the cluster's class and new credentials, in memory."""
     try:
         import cryptography  # noqa: F401  # Dask needs it for the credentials; its own error is less clear
-        from dask_jobqueue.slurm import SLURMCluster
+        import dask_jobqueue  # noqa: F401  # the next line needs it
         from distributed.security import Security
+
+        from spaceprobe.study.cluster.slurm_submission import SlurmCluster
     except ModuleNotFoundError as error:
         raise SpaceprobeError(f"SLURM needs {error.name}: pip install 'spaceprobe[slurm]'") from error
-    return SLURMCluster, Security.temporary()
+    return SlurmCluster, Security.temporary()
 
 
 def _written(credentials: "Security", keys: Path) -> "Security":

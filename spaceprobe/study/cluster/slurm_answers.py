@@ -1,6 +1,7 @@
-"""What SLURM says to a job before it is submitted: dask-jobqueue submits unseen, and reports nothing."""
+"""What SLURM says of jobs, before they are submitted and after: dask-jobqueue never asks."""
 
 import logging
+import os
 import subprocess
 from collections.abc import Sequence
 
@@ -10,6 +11,25 @@ logger = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 60
 """Chosen: how long SLURM's controller may take to answer; a busy one needs tens of seconds."""
+
+LOOK_TIMEOUT_S = 10
+"""Chosen: how long it may take while a study is running, whose next jobs wait for the answer."""
+
+ENDED_BY_ITSELF = frozenset({"COMPLETED", "FAILED", "OUT_OF_MEMORY"})
+"""The states of jobs that are over, as `squeue` writes them, and that nobody ended."""
+
+ENDED_BY_SLURM = frozenset(
+    {"BOOT_FAIL", "CANCELLED", "DEADLINE", "NODE_FAIL", "PREEMPTED", "REVOKED", "TIMEOUT"}
+)
+"""The states of jobs that SLURM ended: by itself, or for whoever asked it to."""
+
+ENDING = frozenset({"COMPLETING", "SIGNALING", "STAGE_OUT"})
+"""The states of a job that is not over, but ends; how is not told yet."""
+
+RUNNING = "RUNNING"
+
+FORGOTTEN = "no longer in its queue"
+"""Stands for the state of a job that `squeue` does not list: it ended minutes ago."""
 
 NOT_NOW = "Requested node configuration is not available"
 """What `sbatch --test-only` says of a job that no node could start, also where `sbatch` would queue it."""
@@ -52,10 +72,29 @@ def _states(queue: str | None) -> list[str]:
     return answer.stdout.split()
 
 
-def _ask(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess[str]":
+def job_states() -> dict[str, str]:
+    """Return the state of each of the user's jobs, those that ended lately included, by their numbers.
+
+    Raises:
+        SpaceprobeError: SLURM does not tell, as while its controller starts anew.
+    """
+    command = ["squeue", "--noheader", f"--user={os.getuid()}", "--states=all", "--format=%i %T"]
+    answer = _ask(command, timeout_s=LOOK_TIMEOUT_S)
+    if answer.returncode:
+        reason = " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
+        raise SpaceprobeError(f"squeue does not tell which jobs there are ({reason})")
+    return dict(line.split(maxsplit=1) for line in answer.stdout.splitlines())
+
+
+def _ask(
+    command: Sequence[str], text: str = "", timeout_s: float | None = None
+) -> "subprocess.CompletedProcess[str]":
+    timeout_s = ANSWER_TIMEOUT_S if timeout_s is None else timeout_s
+    # A user's SQUEUE_PARTITION and the like would hide jobs.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
     try:
         return subprocess.run(  # noqa: S603  # the script is passed as text, and only checked
-            command, input=text, capture_output=True, text=True, timeout=ANSWER_TIMEOUT_S, check=False
+            command, input=text, capture_output=True, text=True, timeout=timeout_s, check=False, env=env
         )
     except FileNotFoundError as error:
         raise SpaceprobeError(
@@ -63,5 +102,5 @@ def _ask(command: Sequence[str], text: str = "") -> "subprocess.CompletedProcess
         ) from error
     except subprocess.TimeoutExpired as error:
         raise SpaceprobeError(
-            f"SLURM does not answer: {command[0]} took longer than {ANSWER_TIMEOUT_S} s"
+            f"SLURM does not answer: {command[0]} took longer than {timeout_s} s"
         ) from error

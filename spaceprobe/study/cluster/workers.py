@@ -2,12 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from distributed import Client
+from distributed.scheduler import KilledWorker
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.study.cluster.deaths import Death
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,23 @@ LIMIT_S = 60.0
 """Chosen: after how long without a worker a cluster of processes of this machine is given up."""
 
 
+class BatchSystem(Protocol):
+    """What starts the workers of a cluster, each in a job, and ends them."""
+
+    def look(self, present: Sequence[str]) -> None:
+        """Ask for new workers in place of lost ones; called whenever workers are looked up.
+
+        Args:
+            present: Dask's names of the workers that are there.
+
+        Raises:
+            SpaceprobeError: there is none, and none will come.
+        """
+
+    def examine(self, death: Death) -> None:
+        """Find out, now or at a later look, whether the batch system ended a worker that died."""
+
+
 class Workers:
     """The workers of a cluster, as its scheduler sees them."""
 
@@ -31,7 +50,7 @@ class Workers:
         self,
         client: Client,
         where: str,
-        keep: Callable[[], object] | None = None,
+        batch_system: BatchSystem | None = None,
         *,
         gives_up: bool = False,
     ) -> None:
@@ -40,12 +59,11 @@ class Workers:
         Args:
             client: of the cluster's scheduler.
             where: the cluster's name in messages.
-            keep: asks for new workers in place of lost ones; called whenever workers are looked up, since a
-                batch system ends them when their time is over.
+            batch_system: where they are jobs of one; it ends them when their time is over.
             gives_up: whether it is an error to have no worker for a while: if none can come from elsewhere.
         """
         self._client = client
-        self._keep = keep
+        self._batch_system = batch_system
         self._gives_up = gives_up
         self._where = where
         self._workers: Mapping[str, Mapping[str, Any]] = {}
@@ -74,6 +92,20 @@ class Workers:
             time.sleep(LOOK_EVERY_S / 5)
         return self._num_fit(wants_gpu=True) > 0
 
+    def died(self, title: str, error: KilledWorker) -> Death:
+        """Return the death of a worker; who ended it may become known later.
+
+        Args:
+            title: of the job that it computed.
+            error: Dask's.
+        """
+        self._looked = -LOOK_EVERY_S  # or its slot would still count
+        worker = error.last_worker
+        death = Death(title, str(worker.name), worker.address, error.allowed_failures + 1)
+        if self._batch_system is not None:
+            self._batch_system.examine(death)
+        return death
+
     def check_scheduler(self) -> None:
         """Check that the scheduler is there; Dask would look for a lost one again, but its jobs are lost.
 
@@ -93,9 +125,9 @@ class Workers:
     def _num_fit(self, *, wants_gpu: bool) -> int:
         self.check_scheduler()
         if time.monotonic() - self._looked >= LOOK_EVERY_S:
-            if self._keep is not None:
-                self._keep()
             self._workers = self._client.scheduler_info(n_workers=-1).get("workers", {})
+            if self._batch_system is not None:
+                self._batch_system.look([str(worker["name"]) for worker in self._workers.values()])
             self._looked = time.monotonic()
         if wants_gpu:
             return int(sum(worker["resources"].get(GPU, 0) for worker in self._workers.values()))
