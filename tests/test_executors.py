@@ -420,7 +420,8 @@ def remote_outcomes(target, jobs, seen=None):
         return outcomes(executor, jobs, seen)
 
 
-def test_remote_cluster_by_address_and_file(tmp_path, caplog):
+def test_remote_cluster_by_address_and_file(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("spaceprobe.study.cluster.workers.PATIENCE_S", 60.0)  # a busy machine starts slowly
     with Remote(tmp_path) as remote:
         remote.start_scheduler()
         remote.start_worker()
