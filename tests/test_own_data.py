@@ -80,6 +80,13 @@ def test_keys_of_data_that_existed_before_stay_what_they_were():
     assert DataSettings().identity() == {}
 
 
+def test_no_more_images_of_mnist_than_there_are():
+    with pytest.raises(
+        DataError, match=r"70000 are asked for, and mnist has 60000; set data\.train_images: 60000"
+    ):
+        digest_of(train_images=70_000)
+
+
 def test_a_file_alone_chooses_its_dataset(place):
     write_file(place / "my.npz")
     settings = DataSettings(file="my.npz")

@@ -51,6 +51,9 @@ class IdxSet:
 
 MNIST = IdxSet("mnist", "MNIST", is_in_package=True)
 
+NUM_IN_PACKAGE = 60_000
+"""The training images of the MNIST in the package."""
+
 UNSIGNED_BYTES = 8
 """The type of the numbers in an IDX file, as its third byte says."""
 
@@ -185,7 +188,7 @@ def num_training_images(images: IdxSet, root: Path | None) -> int | None:
     """Return how many training images the header of their file declares; None where it is damaged."""
     folder = _folder_of(images, root)
     if folder is None:
-        return None  # all
+        return NUM_IN_PACKAGE
     with suppress(OSError, ValueError):  # loading tells
         return idx_shape(folder / "train-images-idx3-ubyte")[0]
     return None
