@@ -150,7 +150,7 @@ def test_every_number_has_a_tolerance_below_one_of_ten_thousand_test_points_or_a
     assert RERUN_RTOL == {"integer": 0, "number": 1e-4, "boolean": 0, "text": 0}
     # The bootstrap's random numbers follow from the values, of which the last bits depend on the machine.
     drawn = {"goodness_p", "num_replicas"}
-    assert {name for _, name in own} == {"duration_s", "device", "subspace_sine", *drawn}
+    assert {name for _, name in own} == {"duration_s", "device", "engine", "subspace_sine", *drawn}
 
 
 # Whole commands.

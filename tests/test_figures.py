@@ -281,7 +281,7 @@ def test_share_that_folds_is_in_the_legend():
     tables = make_tables(("2x6",), seeds=(0,))
     histogram = tables["folding_histogram"].assign(num_paths=5)
     axes = figures.chi_distribution(tables["runs"], histogram).axes[0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["2x6: 83%"]  # 25 of 30
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["2x6: 0.833"]  # 25 of 30
 
 
 def test_ways_of_reading_paths_are_not_mixed(tables):

@@ -128,7 +128,7 @@ def test_provenance_tells_what_was_verified(tmp_path, caplog):
 def test_more_training_images_than_there_are(tmp_path):
     root = small_mnist(tmp_path / "data")
     outcome = call("run", study(tmp_path, root, NUM_TRAIN + 1), "--results", tmp_path)
-    assert outcome.exit_code == 1
+    assert outcome.exit_code == 2
     sentence = (
         f"data.train_images: {NUM_TRAIN + 1} are asked for, and {root} has {NUM_TRAIN}; set "
         f"data.train_images: {NUM_TRAIN} or fewer, or give data.root more images"

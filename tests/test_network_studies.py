@@ -220,9 +220,9 @@ def contents(folder, pattern):
         (
             "transformer",
             "exact",
-            "folding.method: exact cannot walk this network (network.model: transformer)",
+            "exact cannot walk this network (network.model: transformer, network.activation: relu)",
         ),
-        ("mlp", "kernel", "folding.method: kernel cannot walk this network (network.model: mlp)"),
+        ("mlp", "kernel", "kernel cannot walk this network (network.model: mlp, network.activation: relu)"),
         ("resnet", "kernel", "set exact or layerwise or jvp or sampled"),
     ],
 )

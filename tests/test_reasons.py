@@ -74,14 +74,14 @@ def test_a_run_that_cannot_start_has_its_reason_everywhere(images, tmp_path):
 
 
 @pytest.mark.usefixtures("quick_drawings")
-def test_the_report_is_made_even_if_every_run_failed(images, tmp_path):
+def test_the_report_is_made_even_if_every_run_failed(tmp_path):
     """They started, and diverged: that is a result. Runs that cannot start write nothing."""
-    study = write_study(tmp_path, images)
-    rates = (
-        "--set", "network.architecture=20x10", "--set", "sweep.data.root=[]",
-        "--set", f"data.root={images}", "--set", "sweep.training.learning_rate=[1000.0, 999.0]",
-    )  # fmt: skip
-    outcome = call("run", study, "--results", tmp_path, *rates, with_report=True)
+    study = tmp_path / "roots.yaml"
+    study.write_text(
+        "data: {train_images: 600}\nnetwork: {architecture: 20x10}\ntraining: {epochs: 3}\n"
+        "sweep: {training.learning_rate: [1000.0, 999.0]}\n"
+    )
+    outcome = call("run", study, "--results", tmp_path, with_report=True)
     assert outcome.exit_code == 1, outcome.stderr
     runs = pd.read_csv(tmp_path / "roots" / "runs.csv")
     assert [*runs["status"]] == ["failed", "failed"]

@@ -176,10 +176,13 @@ def test_the_report_of_a_study_without_a_run_says_what_comes_first(tmp_path):
 
 def test_a_run_that_has_nothing_to_report_says_why_it_failed_in_the_report(tmp_path):
     study = tmp_path / "lost.yaml"
-    study.write_text(f"data: {{root: {tmp_path / 'nowhere'}}}\ntraining: {{epochs: 1}}\n")
+    study.write_text(
+        "data: {train_images: 600}\nnetwork: {architecture: 20x10}\n"
+        "training: {epochs: 3, learning_rate: 1000.0}\n"
+    )
     outcome = call("run", study, "--results", tmp_path, with_report=True)
     assert outcome.exit_code == 1
-    assert "nowhere" in outcome.stderr
+    assert "training diverged" in outcome.stderr
     page = tmp_path / "lost" / "report.html"
     assert f"report   {page}" in outcome.stdout
-    assert "nowhere" in page.read_text()
+    assert "training diverged" in page.read_text()

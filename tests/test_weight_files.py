@@ -117,7 +117,7 @@ def refused(path, match, **options):
     message = str(caught.value)
     assert str(path) in message
     assert message.isprintable()
-    assert len(message) < 600
+    assert len(message) < 700
     return message
 
 
@@ -544,7 +544,7 @@ def test_damaged_files_are_read_well_or_refused(tmp_path, suffix, is_archive):
         found, message = read_or_refused(path)
         if found is None:
             assert message.isprintable()
-            assert len(message) < 600
+            assert len(message) < 700
             num_refused += 1
             continue
         num_read += 1
@@ -582,7 +582,7 @@ def test_damaged_pickles_of_other_protocols_are_read_or_refused(tmp_path, protoc
         found, message = read_or_refused(path)
         num_refused += found is None
         assert found is None or sum(tensor.numel() for tensor in found.values()) <= 6
-        assert found is not None or (message.isprintable() and len(message) < 600)
+        assert found is not None or (message.isprintable() and len(message) < 700)
     assert NUM_DAMAGED // 3 < num_refused < NUM_DAMAGED
 
 

@@ -107,7 +107,7 @@ def test_a_key_chooses_and_another_key_gives_other_numbers_beside_the_first(tmp_
     assert len({*by_key.values()}) == 2
     compared = call("compare", by_key["g"], by_key["d"], "--out", tmp_path / "c")
     assert compared.exit_code == 0
-    assert f"first   {by_key['g'].name} (--key g)" in compared.stdout
+    assert f"A  {by_key['g'].name} (--key g)" in compared.stdout
     assert "<code>--key d</code>" in (tmp_path / "c" / "compare.html").read_text()
     norms = pd.read_csv(tmp_path / "c" / "matrices.csv").set_index("name").loc["embed.weight"]
     for side, seed in (("a", 1), ("b", 2)):

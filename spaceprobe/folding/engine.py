@@ -64,14 +64,7 @@ def walk_paths(
         TypeError: if an exact walk is asked for through a function that is not piecewise linear, or by
             ``jvp`` through another activation than a ReLU.
     """
-    check_images("a", a)
-    if uncounted := passed_over(network, a):
-        warnings.warn(
-            f"only activations are counted, not what these choose: {', '.join(uncounted)}",
-            UncountedUnits,
-            stacklevel=2,
-        )
-    return walk_batch(
+    folding = walk_batch(
         network,
         a,
         b,
@@ -82,6 +75,13 @@ def walk_paths(
         threads=threads,
         precision=precision,
     )
+    if uncounted := passed_over(network, a):
+        warnings.warn(
+            f"only activations are counted, not what these choose: {', '.join(uncounted)}",
+            UncountedUnits,
+            stacklevel=2,
+        )
+    return folding
 
 
 def walk_batch(

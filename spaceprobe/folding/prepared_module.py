@@ -264,8 +264,8 @@ def activations_met(body: nn.Module, inputs: Tensor) -> list[tuple[torch.Size, i
         body(inputs.as_subclass(Tracked))
     if not met:
         raise ValueError(
-            "the network ran no ReLU and no other activation whose units count (docs/definitions.md, "
-            "Activations), so it has no activation patterns"
+            "the network ran no ReLU and no other activation whose units count, so it has no activation "
+            "patterns (see Activations in docs/definitions.md)"
         )
     return met
 

@@ -55,8 +55,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu6": nn.ReLU6,
     "hardtanh": nn.Hardtanh,
     "hardsigmoid": nn.Hardsigmoid,
-    "softshrink": nn.Softshrink,
-    "hardshrink": nn.Hardshrink,
     "abs": Absolute,
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,

@@ -3,7 +3,7 @@
 from spaceprobe.networks.entry import Engine
 
 PIECEWISE_LINEAR = (
-    "relu", "leaky-relu", "prelu", "relu6", "hardtanh", "hardsigmoid", "softshrink", "hardshrink", "abs"
+    "relu", "leaky-relu", "prelu", "relu6", "hardtanh", "hardsigmoid", "abs"
 )  # fmt: skip
 SMOOTH = ("sigmoid", "tanh", "gelu", "elu", "silu", "mish", "softplus", "hardswish")
 

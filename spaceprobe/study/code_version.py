@@ -33,7 +33,7 @@ _PARSING = Lock()
 
 DECLARATIONS = re.compile(
     r"spaceprobe\.(errors|files|machine(\..+)?|reading|registry|tables(\..+)?|(data|networks|stages\.\w+\.\w+)\.entry"
-    r"|stages\.(stage|\w+\.(settings|tables|parts|summary)))"
+    r"|stages\.(stage|\w+\.((\w+_)?settings|tables|parts|summary)))"
 )
 """Modules that are not part of the version of a stage's code."""
 

@@ -63,7 +63,8 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 ends.sources.values,
                 **{name: way[name] for name in ("method", "device", "precision")},
             )
-            logger.info("epoch %s: the %s engine walks paths, on %s", epoch, engine, device)
+            if part is job.parts[0]:
+                logger.info("the engine %s walks paths, on %s", engine, device)
             targets = None if ends.targets is None else ends.targets.values
             folding = fold(network, ends.sources.values, targets, progress=advance, **way)
             detail = {}

@@ -50,7 +50,7 @@ def _is_count(word: str) -> bool:
 
 
 ActivationName = Literal[
-    "relu", "leaky-relu", "prelu", "relu6", "hardtanh", "hardsigmoid", "softshrink", "hardshrink", "abs",
+    "relu", "leaky-relu", "prelu", "relu6", "hardtanh", "hardsigmoid", "abs",
     "sigmoid", "tanh", "gelu", "elu", "silu", "mish", "softplus", "hardswish", "polynomial-2", "polynomial-3",
 ]  # fmt: skip
 """The names in `spaceprobe.networks.activations.ACTIVATIONS`."""
