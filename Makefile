@@ -43,6 +43,7 @@ bench: $(VENV)/installed-dev  ## speed against the papers' way, both sides measu
 	$(BIN)/python scripts/bench.py --out $(RESULTS)
 	$(BIN)/python scripts/bench_whole.py  # a process of its own, for its peak memory
 	$(BIN)/python scripts/bench_lmd.py
+	$(BIN)/python scripts/bench_layerwise.py
 
 clean:  ## remove the virtual environment; results are kept
 	rm -rf $(VENV)

@@ -138,6 +138,19 @@ def test_more_training_images_than_there_are(tmp_path):
     assert call("train", study(tmp_path, root), "--results", tmp_path).exit_code == 0
 
 
+def test_after_a_refusal_the_same_command_gives_the_bytes_of_a_first_run(tmp_path):
+    root = small_mnist(tmp_path / "data")
+    refused, first = tmp_path / "refused", tmp_path / "first"
+    assert call("train", study(tmp_path, root, NUM_TRAIN + 1), "--results", refused).exit_code == 2
+    for results in (refused, first):
+        assert call("train", study(tmp_path, root), "--results", results).exit_code == 0
+    tables = [
+        {path.name: path.read_bytes() for path in results.rglob("*.csv") if path.name != "timings.csv"}
+        for results in (refused, first)
+    ]
+    assert tables[0] == tables[1] != {}
+
+
 @pytest.mark.parametrize(
     ("pairs", "absent"), [("[3-8]", "8"), ("all", "8, 9"), ("[1-2]", None), ("[8-8, 1-2]", "8")]
 )
