@@ -124,7 +124,7 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _path(function: UserFunction, sources: Mapping[str, str]) -> Path | None:
-    """Return the file of the facts of a function; None where there is no cache."""
+    """Return the file of the facts of a function; None without a cache."""
     text = json.dumps([str(function), sources], sort_keys=True)
     with suppress(OSError):
         return cache_folder() / FOLDER / f"{hashlib.sha256(text.encode()).hexdigest()}.json"

@@ -60,7 +60,7 @@ def kept_folder(config: str | None, results: Path | None = None) -> Path | None:
     """Return the folder of results that names a study to be taken through its stages, or None.
 
     It is the folder, or the ``study.yaml`` that spaceprobe keeps in it. A bare name of a study means the
-    study, even if a folder of that name lies in the current one; where there is no such study, it may be the
+    study, even if a folder of that name lies in the current one; without such a study, it may be the
     name of a folder in the folder of results.
 
     Args:

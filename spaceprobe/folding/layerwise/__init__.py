@@ -1,8 +1,9 @@
 """All linear regions of a path at once, layer by layer, through any piecewise-linear module.
 
 `walk` runs a module on polylines, tensors that are known at the knots of paths (`polyline`, `knots`). `rules`
-says what each function of torch does to them, `visit` and `bends` what an activation does, `maxima` and
-`windows` what a maximum does. `steps` reads the flips as a path.
+lists what each function of torch does to them: `structure` those that move or average entries, `arithmetic`
+sums, products and layers, `extremes`, `windows` and `maxima` the largest of several. `visit` and `bends` say
+what an activation does. `steps` reads the flips as a path.
 """
 
 from spaceprobe.folding.layerwise.visit import count_bits

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spaceprobe.folding.layerwise.visit import Visit
 
 BATCH = 1009
-"""What a network sees as the number of its inputs: a prime that is no network's number of anything."""
+"""What a network sees as the number of its inputs: a prime that no other size in a network is likely to be."""
 
 Replay = Callable[[Tensor], Tensor]
 
@@ -105,7 +105,7 @@ class Polyline(Tensor):
         if not self.replay:
             self.memory.overwrite(other.rows.reshape(-1, *self.rows.shape[1:]), other.sizes, other.knots)
             return
-        from spaceprobe.folding.layerwise.rules import align
+        from spaceprobe.folding.layerwise.operands import align
 
         whole = Polyline.on(self.memory, (), self.visit)
         whole, other = align(whole, other)

@@ -21,7 +21,7 @@ ENDED_BY_ITSELF = frozenset({"COMPLETED", "FAILED", "OUT_OF_MEMORY"})
 ENDED_BY_SLURM = frozenset(
     {"BOOT_FAIL", "CANCELLED", "DEADLINE", "NODE_FAIL", "PREEMPTED", "REVOKED", "TIMEOUT"}
 )
-"""The states of jobs that SLURM ended: by itself, or for whoever asked it to."""
+"""The states of jobs that SLURM ended, by itself or on request."""
 
 ENDING = frozenset({"COMPLETING", "SIGNALING", "STAGE_OUT"})
 """The states of a job that is not over, but ends; how is not told yet."""
