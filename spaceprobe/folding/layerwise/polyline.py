@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spaceprobe.folding.layerwise.visit import Visit
 
 BATCH = 1009
-"""What a network sees as the number of its inputs: a prime that no other size in a network is likely to be."""
+"""What a network sees as the number of its inputs: a prime that no size in a network is likely to be."""
 
 Replay = Callable[[Tensor], Tensor]
 
