@@ -249,6 +249,20 @@ def test_cuda_where_there_is_none(study, copied):
     assert "no CUDA device" in outcome.stderr
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_training_asks_for_a_gpu_where_one_is_asked_for(study, copied):
+    before = (copied / "tiny" / "training.csv").read_bytes()
+    outcome = call("train", study, "--results", copied, "--device", "cuda")
+    assert outcome.exit_code == 1
+    assert outcome.stderr.endswith(
+        "Error: --device cuda: torch sees no CUDA device here; use --device cpu or auto\n"
+    )
+    assert (copied / "tiny" / "training.csv").read_bytes() == before
+    outcome = call("train", study, "--results", copied, "--device", "auto")  # auto is the CPU, for training
+    assert outcome.exit_code == 0
+    assert "nothing was computed" in outcome.stderr
+
+
 def test_folding_before_training(study, tmp_path):
     outcome = call("fold", study, "--results", tmp_path)
     assert outcome.exit_code == 2

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.stages.device import device_of
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.parts import folded_checkpoints
 from spaceprobe.stages.fold.settings import folding_of
@@ -20,8 +20,6 @@ logger = logging.getLogger(__name__)
 def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, PartContent]]:
     """Yield the counts of each set of paths, epoch by epoch."""
     del write_file
-    import torch
-
     from spaceprobe.folding import (
         CountedFolding,
         engine_for,
@@ -37,12 +35,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     source = ENDPOINTS[settings.endpoints]
     is_grid = source.layout == "grid"
     fold: Callable[..., CountedFolding] = fold_grid if is_grid else fold_matched
-    device = "cuda" if job.wants_gpu else "cpu"
-    if job.wants_gpu and not torch.cuda.is_available():
-        raise SpaceprobeError(
-            "torch sees no CUDA device where the paths are walked; use --device cpu, or give the resource "
-            "GPU to workers that have one"
-        )
+    device = device_of(job)
     way: dict[str, Any] = {
         "method": settings.method,
         "num_points": settings.num_points,
