@@ -60,7 +60,7 @@ def walk_images(
         asked_epoch: see `TrainedRun.epoch`.
         numbers: of the images where it starts and ends, from 0.
         method: see `spaceprobe.folding.walk_paths`.
-        num_points: of a sampled path.
+        num_points: of a sampled path, or that an adaptive one starts with.
 
     Raises:
         SpaceprobeError: there is no such epoch or image, or a file is missing or damaged.
@@ -72,7 +72,8 @@ def walk_images(
     start, end = (trained.test_images().inputs[image.number].double() for image in (source, target))
     with one_thread():
         trace = trace_path(trained.network(epoch), start, end, method=method, num_points=num_points)
-    reading = f"{num_points:,} points" if method == "sampled" else method
+    readings = {"sampled": f"{num_points:,} points", "adaptive": f"adaptive from {num_points:,} points"}
+    reading = readings.get(method, method)
     images = images_between(start, end, trained.input_shape)
     return WalkedPath(trained.study, trained.run.name, epoch, source, target, reading, trace, images)
 
