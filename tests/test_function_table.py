@@ -355,6 +355,35 @@ def test_modules_in_training_mode_and_without_weights_are_refused_by_name():
                 walk_paths(nn.Sequential(nn.ReLU(), module, nn.ReLU()), *ends, method=method)
 
 
+@pytest.mark.parametrize(
+    "module",
+    [Call(lambda x: x - x.mean(0)), Call(lambda x: x.flip(0)), Call(lambda x: x + torch.rand(x.shape))],
+    ids=["mean", "flip", "random"],
+)
+@pytest.mark.parametrize("method", ["sampled", "adaptive", "jvp"])
+def test_an_input_without_a_pattern_of_its_own_is_refused(module, method):
+    network = nn.Sequential(nn.ReLU(), nn.Sequential(module, nn.ReLU()))
+    message = (
+        r"what the activation in module '1\.1' gets for an input depends on the other inputs of its batch"
+    )
+    with pytest.raises(ValueError, match=message):
+        walk_paths(network, torch.arange(6.0).view(2, 3), torch.ones(2, 3), method=method)
+
+
+def test_attention_that_takes_the_batch_for_a_sequence_is_refused():
+    class Wrong(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.heads = nn.MultiheadAttention(8, 2)  # batch_first is not the default
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(self.heads(x, x, x)[0])
+
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match="depends on the other inputs of its batch"):
+        walk_paths(Wrong(), *points(2, (3, 8)).split(1), method="sampled")
+
+
 def test_a_refusal_names_the_property_not_torchs_getter():
     network = nn.Sequential(nn.ReLU(), Call(lambda x: x.grad_fn or x), nn.ReLU())
     with pytest.raises(TypeError, match=r"module '1': torch\.Tensor\.grad_fn is not known"):

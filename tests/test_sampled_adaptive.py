@@ -5,6 +5,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812, the name that every torch user knows
@@ -21,6 +22,7 @@ from spaceprobe.folding import (
     walk_paths,
 )
 from spaceprobe.folding.smooth import TURNS
+from tests.commands import call, small_mnist
 from tests.rational_oracle import read_patterns
 
 
@@ -279,3 +281,63 @@ def test_a_grid_may_be_finer_than_the_shortest_interval(num_points, num_unresolv
     # Both crossings lie in [2/8, 3/8], on either side of 5/16.
     folding = walk(crossings(0.3, 0.32), num_points)
     assert (folding.num_unresolved.tolist(), folding.length.tolist()) == ([num_unresolved], [2])
+
+
+STUDY = """\
+data: {root: ROOT, train_images: 200}
+network: {architecture: 2x8}
+training: {epochs: 1, batch_size: 50, learning_rate: 0.01}
+folding: {pairs: "1-7", per_class: 3, epoch: last, method: adaptive, num_points: 9, detail: 6}
+study: {stages: [train, fold]}
+sweep:
+  network.activation: [gelu, relu]
+"""
+
+
+def test_a_study_samples_adaptively_and_counts_what_it_left(tmp_path):
+    root = small_mnist(tmp_path / "mnist")
+    study = tmp_path / "smooth.yaml"
+    study.write_text(STUDY.replace("ROOT", str(root)))
+
+    def run(*words: str) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+        outcome = call("run", study, "--results", tmp_path, *words)
+        assert outcome.exit_code == 0, outcome.output
+        tables = (pd.read_csv(tmp_path / "smooth" / f"{name}.csv") for name in ("folding", "folding_checks"))
+        return *tables, outcome.output
+
+    folding, checks, printed = run()
+    assert set(folding["method"]) == set(checks["engine"]) == {"adaptive"}
+    assert set(folding["num_points"]) == {9}
+    assert checks["unresolved"].notna().all()
+    num_unresolved = int(checks["unresolved"].sum())
+    end = "" if num_unresolved == 1 else "s"
+    assert f"adaptive: {num_unresolved} interval{end} unresolved" in " ".join(printed.split())
+    _, checks, _ = run("--set", "folding.method=sampled")
+    assert checks["unresolved"].isna().all()
+    monotone, _, _ = run("--set", "sweep.folding.bits=[sign, monotone]")
+    assert set(monotone["bits"]) == {"sign", "monotone"}
+    runs, paths = (pd.read_csv(tmp_path / "smooth" / f"{name}.csv") for name in ("runs", "paths"))
+    groups = paths.merge(runs, on="run").groupby(["activation", "bits"])
+    lengths = {key: rows["length"].tolist() for key, rows in groups}
+    assert lengths["gelu", "sign"] != lengths["gelu", "monotone"]
+    assert lengths["relu", "sign"] == lengths["relu", "monotone"]  # a ReLU has its kink
+    assert sum(map(sum, lengths.values())) > 20
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ("folding.bits=monotone",),
+            "folding.bits: monotone concerns smooth activations only, and folding.method: exact walks none",
+        ),
+        (
+            ("folding.bits=monotone", "folding.method=adaptive", "network.activation=tanh"),
+            "network.activation: tanh only rises; set folding.bits: sign",
+        ),
+    ],
+)
+def test_bits_that_nothing_has_are_refused_before_anything_runs(settings, message):
+    outcome = call("validate", "quickstart", *(word for setting in settings for word in ("--set", setting)))
+    assert outcome.exit_code == 2
+    assert message in " ".join(outcome.output.split())

@@ -83,12 +83,7 @@ def walk_paths(
         precision=precision,
         bits=bits,
     )
-    if uncounted := passed_over(network, a, bits):
-        warnings.warn(
-            f"only activations are counted, not what these choose: {', '.join(uncounted)}",
-            UncountedUnits,
-            stacklevel=2,
-        )
+    warn_of_uncounted(network, a, bits)
     return folding
 
 
@@ -143,6 +138,7 @@ def fold_grid(
     precision: Precision = "float64",
     bits: Bits = "sign",
     progress: Callable[[int], None] | None = None,
+    warn: bool = True,
 ) -> CountedFolding:
     """Return the folding of every path between two groups of points, as counts, in both directions.
 
@@ -162,6 +158,8 @@ def fold_grid(
         precision: see `walk_paths`.
         bits: see `walk_paths`.
         progress: called, now and then, with how many more directed paths are done.
+        warn: whether to warn of functions that are not counted (`UncountedUnits`); False for callers that
+            say so otherwise.
 
     Raises:
         ValueError: see `walk_paths`.
@@ -202,6 +200,8 @@ def fold_grid(
         counter.add(folding, i, j)
         if progress is not None:
             progress(2 * len(number))
+    if warn:
+        warn_of_uncounted(network, sources, bits)
     return counter.result(num_pairs * 2 if targets is None else num_pairs)
 
 
@@ -218,6 +218,7 @@ def fold_matched(
     precision: Precision = "float64",
     bits: Bits = "sign",
     progress: Callable[[int], None] | None = None,
+    warn: bool = True,
 ) -> CountedFolding:
     """Return the folding of the path from each point of a to the same point of b, as counts, and back.
 
@@ -235,6 +236,8 @@ def fold_matched(
         precision: see `walk_paths`.
         bits: see `walk_paths`.
         progress: called, now and then, with how many more directed paths are done.
+        warn: whether to warn of functions that are not counted (`UncountedUnits`); False for callers that
+            say so otherwise.
 
     Raises:
         ValueError: see `walk_paths`.
@@ -260,6 +263,8 @@ def fold_matched(
         counter.add(folding)
         if progress is not None:
             progress(2 * len(folding.length))
+    if warn:
+        warn_of_uncounted(network, a, bits)
     return counter.result(len(a))
 
 
@@ -273,6 +278,7 @@ def trace_path(
     device: str | torch.device = "cpu",
     tolerance: float = DEFAULT_TOLERANCE,
     bits: Bits = "sign",
+    warn: bool = True,
 ) -> PathTrace:
     """Return a single path step by step.
 
@@ -287,6 +293,7 @@ def trace_path(
         device: see `walk_paths`.
         tolerance: see `walk_paths`.
         bits: see `walk_paths`.
+        warn: see `fold_grid`.
 
     Raises:
         ValueError: see `walk_paths`.
@@ -305,6 +312,8 @@ def trace_path(
         is_step[1:] = np.diff(length) > 0
     length, distance = length[is_step].astype(np.int64), from_a[is_step].astype(np.int64)
     chi = space_folding(length, np.maximum.accumulate(distance))
+    if warn:
+        warn_of_uncounted(network, a, bits)
     return PathTrace(t=t[is_step], distance=distance, length=length, chi=chi)
 
 
@@ -356,6 +365,16 @@ def passed_over(network: nn.Module, images: Tensor, bits: Bits = "sign") -> tupl
         return ()
     count = partial(count_bits, bits=bits)
     return prepare(network, images, torch.device("cpu"), count, bits).passed_over
+
+
+def warn_of_uncounted(network: nn.Module, images: Tensor, bits: Bits) -> None:
+    """Warn the caller of an entry point of what `passed_over` returns."""
+    if len(images) and (uncounted := passed_over(network, images, bits)):
+        warnings.warn(
+            f"only activations are counted, not what these choose: {', '.join(uncounted)}",
+            UncountedUnits,
+            stacklevel=3,
+        )
 
 
 def mlp_for_kernel(

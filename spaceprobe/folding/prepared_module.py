@@ -17,7 +17,7 @@ from spaceprobe.folding.place import Place, follow
 from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
 from spaceprobe.folding.relus import Relus, empty_patterns, unit_columns
 from spaceprobe.folding.tracked import Tracked, tracking
-from spaceprobe.folding.uncounted import functions_passed_over
+from spaceprobe.folding.uncounted import check_rows_apart, functions_passed_over
 
 AFFINE_MODULES = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d,
@@ -181,6 +181,7 @@ def prepare(
         try:
             passed_over = functions_passed_over(body, inputs, place, bits)
             num_units = count(body, inputs)
+            check_rows_apart(body, inputs, place)
         except NotPiecewiseLinear as error:
             raise place.refuse(error) from error
         except RuntimeError as error:

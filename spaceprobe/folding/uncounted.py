@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from spaceprobe.folding.activations import Activation
@@ -31,6 +32,10 @@ DRAWS = named(
     "bernoulli bernoulli_ exponential_ gumbel_softmax multinomial normal_ rand_like randint_like randn_like "
     "uniform_"
 )
+
+
+ROUNDING = 1e-9
+"""Chosen: far above the rounding of float64, relative to the largest pre-activation."""
 
 
 def functions_passed_over(body: nn.Module, inputs: Tensor, place: Place, bits: Bits) -> tuple[str, ...]:
@@ -65,6 +70,34 @@ def functions_passed_over(body: nn.Module, inputs: Tensor, place: Place, bits: B
     with tracking(visit, pass_over, bits):
         body(inputs.as_subclass(Tracked))
     return tuple(dict.fromkeys(met[:num_counted]))
+
+
+def check_rows_apart(body: nn.Module, inputs: Tensor, place: Place) -> None:
+    """Raise ValueError if an activation's input depends on the other inputs of a batch, or is random.
+
+    Args:
+        body: of a network.
+        inputs: a batch of two equal inputs, which are run again beside one another's mirror image.
+        place: where a run of the network is.
+    """
+
+    def run(inputs: Tensor) -> list[tuple[str, Tensor]]:
+        seen: list[tuple[str, Tensor]] = []
+        with tracking(lambda z, _: seen.append((place.module, z[0].clone()))):
+            body(inputs.as_subclass(Tracked))
+        return seen
+
+    others = torch.stack([inputs[0], inputs[1].flip(-1)])
+    for (module, z), (_, beside) in zip(run(inputs.clone()), run(others), strict=False):
+        size = float(z.abs().max()) if z.numel() else 0.0
+        if z.shape == beside.shape and not torch.allclose(
+            z, beside, rtol=0, atol=ROUNDING * size, equal_nan=True
+        ):
+            where = f"in module {module!r} " if module else ""
+            raise ValueError(
+                f"what the activation {where}gets for an input depends on the other inputs of its batch, or "
+                "is random, so an input has no pattern of its own and no method can walk its paths"
+            )
 
 
 def is_known(func: Func, kwargs: dict[str, Any]) -> bool:

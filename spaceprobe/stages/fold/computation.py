@@ -67,7 +67,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
             if part is job.parts[0]:
                 logger.info("the engine %s walks paths, on %s", engine, device)
             targets = None if ends.targets is None else ends.targets.values
-            folding = fold(network, ends.sources.values, targets, progress=advance, **way)
+            folding = fold(network, ends.sources.values, targets, progress=advance, warn=False, **way)
             detail = {}
             if settings.detail:
                 walk = partial(walk_batch, network, **way)
