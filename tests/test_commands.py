@@ -36,7 +36,7 @@ TABLES = {
     "folding": "run,epoch,source_class,target_class,measure,method,num_points,num_paths,num_sources,"
     "num_targets,zero_length,folded,mean,max,q05,q25,q50,q75,q95,row_max_median",
     "folding_checks": "run,epoch,source_class,target_class,method,device,engine,not_counted,num_walks,"
-    "num_violations",
+    "num_violations,unresolved",
     "lmd_spectrum": "run,epoch,layer,basis,index,value,energy,cumulative_energy,untrained_value,"
     "shuffled_value,participation_u,participation_v,error,kept",
     "lmd_ranks": "run,epoch,layer,rule,rank,value,valid,reason,default",

@@ -4,7 +4,7 @@ Patterns, length, reach and χ are defined in `spaceprobe.folding.measure`, afte
 Neural Networks" (arXiv 2502.09954).
 """
 
-from spaceprobe.folding.counts import CountedFolding, FoldingCounts, PathFolding, PathTrace
+from spaceprobe.folding.counts import AdaptiveFolding, CountedFolding, FoldingCounts, PathFolding, PathTrace
 from spaceprobe.folding.engine import (
     UncountedUnits,
     engine_for,
@@ -16,10 +16,12 @@ from spaceprobe.folding.engine import (
     walk_paths,
 )
 from spaceprobe.folding.measure import space_folding
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, Engine, Method, Precision
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, Precision
 
 __all__ = [
     "DEFAULT_TOLERANCE",
+    "AdaptiveFolding",
+    "Bits",
     "CountedFolding",
     "Engine",
     "FoldingCounts",

@@ -261,30 +261,6 @@ def in_place(reading: Reading) -> Reading:
 ACTIVATIONS = activation_table()
 
 
-SMOOTH_NAMES = (
-    "gelu elu elu_ celu celu_ selu selu_ silu mish softplus sigmoid sigmoid_ tanh tanh_ logsigmoid softsign "
-    "tanhshrink hardswish"
-)
-
-
-def smooth_functions() -> set[Callable[..., Any]]:
-    """Return the functions of torch that are smooth activations, or quadratic in places."""
-    from spaceprobe.folding.ray import every_name
-
-    return {func for name in SMOOTH_NAMES.split() for func in every_name(name)}
-
-
-SMOOTH = smooth_functions()
-"""They have one bit, the sign of the pre-activation, and can be sampled, not walked exactly."""
-
-
-def read_smooth(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Activation | None:
-    """Return the bits of a call of a smooth activation; None if it is none."""
-    if func not in SMOOTH:
-        return None
-    return Activation((0.0,), lambda z: func(z, *args[1:], **kwargs))
-
-
 def read_activation(
     func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Activation | None:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from spaceprobe.folding.counts import CountedFolding, PathFolding, PathTrace
 from spaceprobe.folding.guards import check_device, check_images, check_network, check_same_shape
 from spaceprobe.folding.layers import Layer, mlp_layers
 from spaceprobe.folding.measure import space_folding
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, Engine, Method, Precision, check_options
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, Precision, check_options
 from spaceprobe.folding.path_counter import TwoWayCounter
 from spaceprobe.folding.prepared_module import count_bits, prepare
 
@@ -36,6 +37,7 @@ def walk_paths(
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
     precision: Precision = "float64",
+    bits: Bits = "sign",
 ) -> PathFolding:
     """Return the folding of the straight paths from a to b, read from both ends.
 
@@ -48,16 +50,21 @@ def walk_paths(
         a: starts, of shape ``(num_paths, *input shape)``.
         b: ends, of the same shape.
         method: ``exact`` sees every linear region that the open segment crosses; ``sampled`` sees
-            `num_points` evenly spaced points, both ends included, as in the folding paper. Three
+            `num_points` evenly spaced points, both ends included, as in the folding paper; ``adaptive``
+            starts with these and halves intervals with several flips until each has one, or is 2^-20 of
+            the path long; the result then is an `AdaptiveFolding`, which counts those. Three
             engines are exact and agree: ``kernel``, compiled for ReLU MLPs on the CPU; ``layerwise``, for any
             piecewise-linear module on any device; ``jvp``, for modules whose only activations are ReLUs.
             ``exact`` takes the fastest that can, by what the network is (`engine_for`).
-        num_points: for ``sampled``, at least 2.
+        num_points: for ``sampled`` and ``adaptive``, at least 2.
         device: where to walk, such as ``"cuda"``.
         tolerance: for the exact engines; a unit is at its boundary where |z| ≤ tolerance · scale
             (docs/definitions.md, "Settling").
         threads: of the kernel; None for OMP_NUM_THREADS where it is set, else all cores.
         precision: of the kernel; with ``float32`` close calls are still decided in float64.
+        bits: of smooth activations, which are sampled: the ``sign`` of the pre-activation, or in which
+            ``monotone`` piece it lies, on which the activation rises or falls (docs/definitions.md, "Smooth
+            activations").
 
     Raises:
         ValueError: if the arguments do not fit together, or the module has no ReLU or is random.
@@ -74,13 +81,9 @@ def walk_paths(
         tolerance=tolerance,
         threads=threads,
         precision=precision,
+        bits=bits,
     )
-    if uncounted := passed_over(network, a):
-        warnings.warn(
-            f"only activations are counted, not what these choose: {', '.join(uncounted)}",
-            UncountedUnits,
-            stacklevel=2,
-        )
+    warn_of_uncounted(network, a, bits)
     return folding
 
 
@@ -95,6 +98,7 @@ def walk_batch(
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
     precision: Precision = "float64",
+    bits: Bits = "sign",
 ) -> PathFolding:
     """Return what `walk_paths` returns, without its warning: for callers that say what is not counted.
 
@@ -102,7 +106,7 @@ def walk_batch(
         ValueError: see `walk_paths`.
         TypeError: see `walk_paths`.
     """
-    check_options(method, num_points, tolerance)
+    check_options(method, num_points, tolerance, bits)
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape, b.shape)
@@ -113,7 +117,7 @@ def walk_batch(
         return kernel_walk.walk_mlp_paths(
             *mlp, as_points(a), as_points(b), threads=threads, precision=precision, tolerance=tolerance
         )
-    walker = make_walker(network, a, walking(network, a, method), num_points, device, tolerance)
+    walker = make_walker(network, a, walking(network, a, method), num_points, device, tolerance, bits)
     foldings = []
     for block in blocks(len(a), walker.block_size):
         ends = (walker.network.ends(images[block]) for images in (a, b))
@@ -132,7 +136,9 @@ def fold_grid(
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
     precision: Precision = "float64",
+    bits: Bits = "sign",
     progress: Callable[[int], None] | None = None,
+    warn: bool = True,
 ) -> CountedFolding:
     """Return the folding of every path between two groups of points, as counts, in both directions.
 
@@ -150,13 +156,16 @@ def fold_grid(
         tolerance: see `walk_paths`.
         threads: see `walk_paths`; counts do not depend on it.
         precision: see `walk_paths`.
+        bits: see `walk_paths`.
         progress: called, now and then, with how many more directed paths are done.
+        warn: whether to warn of functions that are not counted (`UncountedUnits`); False for callers that
+            say so otherwise.
 
     Raises:
         ValueError: see `walk_paths`.
         TypeError: see `walk_paths`.
     """
-    check_options(method, num_points, tolerance)
+    check_options(method, num_points, tolerance, bits)
     check_images("sources", sources)
     if targets is not None:
         check_images("targets", targets)
@@ -175,7 +184,7 @@ def fold_grid(
             progress=progress,
         )
     engine = walking(network, sources, method)
-    walker = make_walker(network, sources, engine, num_points, device, tolerance)
+    walker = make_walker(network, sources, engine, num_points, device, tolerance, bits)
     source_ends = walker.network.ends(sources)
     target_ends = source_ends if targets is None else walker.network.ends(targets)
     num_sources, num_targets = len(source_ends.value), len(target_ends.value)
@@ -191,6 +200,8 @@ def fold_grid(
         counter.add(folding, i, j)
         if progress is not None:
             progress(2 * len(number))
+    if warn:
+        warn_of_uncounted(network, sources, bits)
     return counter.result(num_pairs * 2 if targets is None else num_pairs)
 
 
@@ -205,7 +216,9 @@ def fold_matched(
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
     precision: Precision = "float64",
+    bits: Bits = "sign",
     progress: Callable[[int], None] | None = None,
+    warn: bool = True,
 ) -> CountedFolding:
     """Return the folding of the path from each point of a to the same point of b, as counts, and back.
 
@@ -221,7 +234,10 @@ def fold_matched(
         tolerance: see `walk_paths`.
         threads: see `walk_paths`; counts do not depend on it.
         precision: see `walk_paths`.
+        bits: see `walk_paths`.
         progress: called, now and then, with how many more directed paths are done.
+        warn: whether to warn of functions that are not counted (`UncountedUnits`); False for callers that
+            say so otherwise.
 
     Raises:
         ValueError: see `walk_paths`.
@@ -242,10 +258,13 @@ def fold_matched(
             tolerance=tolerance,
             threads=threads,
             precision=precision,
+            bits=bits,
         )
         counter.add(folding)
         if progress is not None:
             progress(2 * len(folding.length))
+    if warn:
+        warn_of_uncounted(network, a, bits)
     return counter.result(len(a))
 
 
@@ -258,6 +277,8 @@ def trace_path(
     num_points: int = 100,
     device: str | torch.device = "cpu",
     tolerance: float = DEFAULT_TOLERANCE,
+    bits: Bits = "sign",
+    warn: bool = True,
 ) -> PathTrace:
     """Return a single path step by step.
 
@@ -266,21 +287,24 @@ def trace_path(
         a: start, of the input's shape, without a batch dimension.
         b: end, of the same shape.
         method: see `walk_paths`. An exact trace has one step for the start and one for each event, a
-            sampled one a step for each point.
+            sampled one a step for each point, an adaptive one a step for each interval in which something
+            flips, at its end.
         num_points: see `walk_paths`.
         device: see `walk_paths`.
         tolerance: see `walk_paths`.
+        bits: see `walk_paths`.
+        warn: see `fold_grid`.
 
     Raises:
         ValueError: see `walk_paths`.
         TypeError: see `walk_paths`.
     """
     a, b = a[None], b[None]
-    check_options(method, num_points, tolerance)
+    check_options(method, num_points, tolerance, bits)
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape[1:], b.shape[1:])
-    walker = make_walker(network, a, walking(network, a, method), num_points, device, tolerance)
+    walker = make_walker(network, a, walking(network, a, method), num_points, device, tolerance, bits)
     history = walker.walk(walker.network.ends(a), walker.network.ends(b))
     t, length, from_a = (rows[:, 0].cpu().numpy() for rows in (history.t, history.length, history.from_a))
     is_step = np.full(len(t), fill_value=True)
@@ -288,6 +312,8 @@ def trace_path(
         is_step[1:] = np.diff(length) > 0
     length, distance = length[is_step].astype(np.int64), from_a[is_step].astype(np.int64)
     chi = space_folding(length, np.maximum.accumulate(distance))
+    if warn:
+        warn_of_uncounted(network, a, bits)
     return PathTrace(t=t[is_step], distance=distance, length=length, chi=chi)
 
 
@@ -324,19 +350,31 @@ def walking(network: nn.Module, images: Tensor, method: Method) -> Engine:
     return "layerwise" if mlp_layers(network, images.ndim) is None else "jvp"
 
 
-def passed_over(network: nn.Module, images: Tensor) -> tuple[str, ...]:
+def passed_over(network: nn.Module, images: Tensor, bits: Bits = "sign") -> tuple[str, ...]:
     """Return the functions of a network that are neither affine nor counted, each with its module.
 
     Args:
         network: see `walk_paths`.
         images: of shape ``(num_images, *input shape)``; at least one.
+        bits: see `walk_paths`.
 
     Raises:
         ValueError: see `walk_paths`.
     """
     if mlp_layers(network, images.ndim) is not None:
         return ()
-    return prepare(network, images, torch.device("cpu"), count_bits).passed_over
+    count = partial(count_bits, bits=bits)
+    return prepare(network, images, torch.device("cpu"), count, bits).passed_over
+
+
+def warn_of_uncounted(network: nn.Module, images: Tensor, bits: Bits) -> None:
+    """Warn the caller of an entry point of what `passed_over` returns."""
+    if len(images) and (uncounted := passed_over(network, images, bits)):
+        warnings.warn(
+            f"only activations are counted, not what these choose: {', '.join(uncounted)}",
+            UncountedUnits,
+            stacklevel=3,
+        )
 
 
 def mlp_for_kernel(

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,9 +12,12 @@ from torch import Tensor, nn
 from spaceprobe.folding.activations import Activation
 from spaceprobe.folding.guards import check_network
 from spaceprobe.folding.layers import flat_sequence, has_hooks
-from spaceprobe.folding.ray import NotPiecewiseLinear, Ray, function_name
+from spaceprobe.folding.options import Bits
+from spaceprobe.folding.place import Place, follow
+from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
 from spaceprobe.folding.relus import Relus, empty_patterns, unit_columns
 from spaceprobe.folding.tracked import Tracked, tracking
+from spaceprobe.folding.uncounted import check_rows_apart, functions_passed_over
 
 AFFINE_MODULES = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d,
@@ -59,14 +61,16 @@ class PreparedModule:
         device: where it is.
         place: where in it a run is.
         passed_over: functions that are neither affine nor counted (`functions_passed_over`).
+        bits: of smooth activations.
     """
 
     head: nn.Module
     body: nn.Module
     num_units: tuple[int, ...]
     device: torch.device
-    place: "Place"
+    place: Place
     passed_over: tuple[str, ...]
+    bits: Bits = "sign"
 
     @torch.no_grad()
     def ends(self, images: Tensor) -> EndValues:
@@ -127,7 +131,7 @@ class PreparedModule:
                 raise LastRelu
 
         try:
-            with tracking(look):
+            with tracking(look, bits=self.bits):
                 self.body(inputs.as_subclass(Tracked))
         except LastRelu:
             return patterns
@@ -150,7 +154,9 @@ CountUnits = Callable[[nn.Module, Tensor], tuple[int, ...]]
 """From the body of a network and inputs of it to the number of units of each activation that counts."""
 
 
-def prepare(module: nn.Module, example: Tensor, device: torch.device, count: CountUnits) -> PreparedModule:
+def prepare(
+    module: nn.Module, example: Tensor, device: torch.device, count: CountUnits, bits: Bits = "sign"
+) -> PreparedModule:
     """Return a module ready to be walked; the module itself is left as it is.
 
     Args:
@@ -158,6 +164,7 @@ def prepare(module: nn.Module, example: Tensor, device: torch.device, count: Cou
         example: images of the shape that will be walked; at least one.
         device: where to walk.
         count: which units count.
+        bits: of smooth activations, where they are sampled.
 
     Raises:
         ValueError: see `check_network`; if the module has no such units, or does not take such images.
@@ -172,60 +179,14 @@ def prepare(module: nn.Module, example: Tensor, device: torch.device, count: Cou
     with torch.no_grad():
         inputs = head(inputs)
         try:
+            passed_over = functions_passed_over(body, inputs, place, bits)
             num_units = count(body, inputs)
+            check_rows_apart(body, inputs, place)
         except NotPiecewiseLinear as error:
             raise place.refuse(error) from error
         except RuntimeError as error:
             raise wrong_shape(inputs, error) from error
-        passed_over = functions_passed_over(body, inputs, place)
-    return PreparedModule(head, body, num_units, device, place, passed_over)
-
-
-def functions_passed_over(body: nn.Module, inputs: Tensor, place: "Place") -> tuple[str, ...]:
-    """Return the functions before the last activation that may choose between inputs and have no bits.
-
-    Each with the module that calls it: max-pooling, a softmax, a normalisation over features.
-    """
-    met: list[str] = []
-    num_counted = 0
-
-    def visit(_z: Tensor, _activation: Activation) -> None:
-        nonlocal num_counted
-        num_counted = len(met)
-
-    def pass_over(func: Callable[..., Any]) -> None:
-        name = function_name(func).rpartition(".")[2]
-        met.append(f"{name} in {place.module!r}" if place.module else name)
-
-    with tracking(visit, pass_over):
-        body(inputs.as_subclass(Tracked))
-    return tuple(dict.fromkeys(met[:num_counted]))
-
-
-@dataclass
-class Place:
-    """Where in a network a run is."""
-
-    module: str = ""
-
-    def refuse(self, error: Exception) -> TypeError:
-        """Return the error of a run that came to something it cannot go through."""
-        return TypeError(f"module {self.module!r}: {error}" if self.module else str(error))
-
-
-def follow(module: nn.Module) -> Place:
-    """Return the place of a run in a module, by hooks that note which of its modules was called last."""
-    place = Place()
-    for name, child in module.named_modules():
-        if name:
-            child.register_forward_pre_hook(partial(note_place, place, name))
-            child.register_forward_hook(partial(note_place, place, name.rpartition(".")[0]))
-    return place
-
-
-def note_place(place: Place, name: str, *_call: Any) -> None:
-    """Note that a module is entered, or that its end leads back to the one around it."""
-    place.module = name
+    return PreparedModule(head, body, num_units, device, place, passed_over, bits)
 
 
 def count_relu_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
@@ -246,26 +207,27 @@ def count_relu_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
     return tuple(shape[1:].numel() for shape in shapes)
 
 
-def count_bits(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
+def count_bits(body: nn.Module, inputs: Tensor, bits: Bits = "sign") -> tuple[int, ...]:
     """Return the number of bits of each activation, smooth ones included."""
-    met = activations_met(body, inputs)
+    met = activations_met(body, inputs, bits)
     check_batch_first("an activation", [shape for shape, _ in met], len(inputs))
     return tuple(shape[1:].numel() * num_kinks for shape, num_kinks in met)
 
 
-def activations_met(body: nn.Module, inputs: Tensor) -> list[tuple[torch.Size, int]]:
+def activations_met(body: nn.Module, inputs: Tensor, bits: Bits = "sign") -> list[tuple[torch.Size, int]]:
     """Return the shape of what each activation is given, and how many kinks it has, smooth ones included.
 
     Raises:
         ValueError: if there is none.
     """
     met: list[tuple[torch.Size, int]] = []
-    with tracking(lambda z, activation: met.append((z.shape, len(activation.kinks)))):
+    with tracking(lambda z, activation: met.append((z.shape, len(activation.kinks))), bits=bits):
         body(inputs.as_subclass(Tracked))
     if not met:
         raise ValueError(
             "the network ran no ReLU and no other activation whose units count, so it has no activation "
             "patterns (see Activations in docs/definitions.md)"
+            + ("; with monotone bits, a smooth one that only rises has none" if bits == "monotone" else "")
         )
     return met
 

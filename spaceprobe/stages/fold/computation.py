@@ -42,6 +42,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         "device": device,
         "threads": settings.threads,
         "precision": settings.precision,
+        "bits": settings.bits,
     }
     data = load_data(data_of(job.sections))
     (trained,) = job.inputs["train"]
@@ -59,7 +60,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
             if part is job.parts[0]:
                 logger.info("the engine %s walks paths, on %s", engine, device)
             targets = None if ends.targets is None else ends.targets.values
-            folding = fold(network, ends.sources.values, targets, progress=advance, **way)
+            folding = fold(network, ends.sources.values, targets, progress=advance, warn=False, **way)
             detail = {}
             if settings.detail:
                 walk = partial(walk_batch, network, **way)
@@ -69,10 +70,11 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 "method": settings.method,
                 "device": device,
                 "engine": engine,
-                "not_counted": "; ".join(passed_over(network, ends.sources.values)) or None,
+                "not_counted": "; ".join(passed_over(network, ends.sources.values, settings.bits)) or None,
                 # Among the sources themselves one walk is two directed paths of the same counts.
                 "num_walks": folding.num_paths // (2 if ends.targets is None else 1),
                 "num_violations": folding.num_violations,
+                "unresolved": folding.num_unresolved,
             }
             counts = StoredCounts.of(ends, directions, folding, detail)
             yield part, PartContent(record, arrays=counts.to_arrays())

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
+from spaceprobe.networks.walkable import RISING
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
 from spaceprobe.stages.stage import Inputs, Part, Sections
@@ -39,12 +40,31 @@ def check(sections: Sections) -> None:
             f"network.activation: {network.entry.activation(network)}); set "
             f"{' or '.join(engines)}"
         )
+    _check_bits(sections)
     if not DATASETS[dataset].is_walkable:
         raise SettingsError(
             f"data.dataset: {dataset} has no classes of images to walk between; "
             "set another, or leave fold and summarize out (study.stages: [train, lmd])"
         )
     folding_of(sections).source.check(sections, num_classes_of(sections))
+
+
+def _check_bits(sections: Sections) -> None:
+    """Raise SettingsError unless the method and the activation have bits of the kind asked for."""
+    settings, network = folding_of(sections), network_of(sections)
+    if settings.bits == "sign":
+        return
+    if not settings.is_sampled:
+        raise SettingsError(
+            f"folding.bits: {settings.bits} concerns smooth activations only, and folding.method: "
+            f"{settings.method} walks none; set folding.method: sampled or adaptive"
+        )
+    activation = network.entry.activation(network)
+    if activation in RISING:
+        raise SettingsError(
+            f"folding.bits: {settings.bits} splits an activation where it turns, and network.activation: "
+            f"{activation} only rises; set folding.bits: sign"
+        )
 
 
 def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:

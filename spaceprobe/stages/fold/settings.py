@@ -68,12 +68,23 @@ class FoldingSettings(Settings):
     per_class: Annotated[Literal["all"] | Annotated[int, Field(ge=1, le=10_000)], Flag("--per-class")] = (
         Field(150, description="the first N test images of each class, or all")
     )
-    method: Annotated[Literal["exact", "sampled", "layerwise", "jvp", "kernel"], Flag("--method")] = Field(
+    method: Annotated[
+        Literal["exact", "sampled", "adaptive", "layerwise", "jvp", "kernel"], Flag("--method")
+    ] = Field(
         "exact",
-        description="every linear region, or evenly spaced points; layerwise, jvp and kernel force an engine",
+        description="every linear region; evenly spaced points, or adaptive ones where several units flip; "
+        "layerwise, jvp and kernel force an engine",
     )
     num_points: Annotated[int, Flag("--points"), AlsoCalled(("points", "samples", "num_samples"))] = Field(
-        100, ge=2, le=1_000_000, description="points of a sampled path, both ends included"
+        100,
+        ge=2,
+        le=1_000_000,
+        description="points of a sampled path, both ends included; an adaptive one starts with them",
+    )
+    bits: Literal["sign", "monotone"] = Field(
+        "sign",
+        description="of smooth activations, which are sampled: the sign of the pre-activation, or whether it "
+        "lies where they rise or fall",
     )
     detail: Annotated[int, Flag("--detail"), ChoosesCode((0, 1))] = Field(
         0, ge=0, le=1_000_000, description="single paths of each class pair that paths.csv lists"
@@ -90,6 +101,11 @@ class FoldingSettings(Settings):
     )
 
     @property
+    def is_sampled(self) -> bool:
+        """Whether paths are read at points."""
+        return self.method in ("sampled", "adaptive")
+
+    @property
     def source(self) -> "EndpointsEntry":
         """The source of endpoints."""
         return ENDPOINTS[self.endpoints]
@@ -100,8 +116,10 @@ class FoldingSettings(Settings):
         The settings that came after the first release count only where they are not the default: parts from
         before keep their files.
         """
-        idle = set() if self.method == "sampled" else {"num_points"}
-        later = {name for name in ("endpoints", "detail") if getattr(self, name) == self._default(name)}
+        idle = set() if self.is_sampled else {"num_points"}
+        later = {
+            name for name in ("endpoints", "bits", "detail") if getattr(self, name) == self._default(name)
+        }
         return {name: value for name, value in values.items() if name not in idle | later}
 
     def _default(self, name: str) -> Any:
