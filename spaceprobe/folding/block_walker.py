@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spaceprobe.folding import layerwise
+from spaceprobe.folding.counted import BENDS, Counted
 from spaceprobe.folding.counts import PathFolding
 from spaceprobe.folding.guards import check_device
 from spaceprobe.folding.jvp_walk import TooManyRegions, paths_per_batch, walk_regions
@@ -72,12 +73,13 @@ def make_walker(
     num_points: int,
     device: str | torch.device,
     tolerance: float,
+    counted: Counted = BENDS,
 ) -> BlockWalker:
     """Return the walker of a module by an engine other than the kernel, for images such as the example."""
     device = check_device(device)
     # Without images there is still a shape.
     example = example[:1] if len(example) else example.new_zeros((1, *example.shape[1:]))
-    network = prepare(module, example, device, COUNTS.get(engine, count_relu_units))
+    network = prepare(module, example, device, COUNTS.get(engine, count_relu_units), counted)
     num_features = network.ends(example).value[0].numel()
     if engine == "layerwise":
         block_size = layerwise.paths_per_batch(network, num_features)

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from spaceprobe.folding.activations import Activation, read_activation, read_smooth
 from spaceprobe.folding.ray import RULES
+from spaceprobe.folding.winners import WINDOWS, winners
 
 Visit = Callable[[Tensor, Activation], None]
+Choose = Callable[[Tensor], None]
 PassOver = Callable[[Callable[..., Any]], None]
 
 
@@ -25,6 +27,7 @@ KNOWN = set(RULES) | {Tensor.to, Tensor.float, Tensor.double, Tensor.type_as, Te
 class _Current(local):
     visit: Visit | None = None
     pass_over: PassOver | None = None
+    choose: Choose | None = None
 
 
 _current = _Current()
@@ -51,6 +54,10 @@ class Tracked(Tensor):
                 visit(z.as_subclass(Tensor), activation)
             finally:
                 _current.visit = visit
+        elif _current.choose is not None and activation is None and func in WINDOWS:
+            with torch._C.DisableTorchFunctionSubclass():
+                winner = winners(func, args, kwargs)
+            _current.choose(winner.as_subclass(Tensor))
         elif _current.pass_over is not None and func not in KNOWN:
             _current.pass_over(func)
         untyped: Any = super()  # torch declares no types here
@@ -58,16 +65,18 @@ class Tracked(Tensor):
 
 
 @contextmanager
-def tracking(visit: Visit, pass_over: PassOver | None = None) -> Iterator[None]:
+def tracking(visit: Visit, pass_over: PassOver | None = None, choose: Choose | None = None) -> Iterator[None]:
     """Tell of the activations that tracked tensors come to, with the pre-activation of each.
 
     Args:
         visit: called with pre-activation and activation, before the function runs.
         pass_over: called with each function that is neither an activation nor known to be affine.
+        choose: called with the winner of each window of a function that chooses among entries; None to pass
+            it over.
     """
-    before = _current.visit, _current.pass_over
-    _current.visit, _current.pass_over = visit, pass_over
+    before = _current.visit, _current.pass_over, _current.choose
+    _current.visit, _current.pass_over, _current.choose = visit, pass_over, choose
     try:
         yield
     finally:
-        _current.visit, _current.pass_over = before
+        _current.visit, _current.pass_over, _current.choose = before
