@@ -186,6 +186,7 @@ def test_a_threshold_beside_windows_is_of_the_relus_alone():
             {"threshold": [torch.zeros(3)]},
             r"threshold 0 has shape \(3,\): expected a number, or \(4,\)",
         ),
+        (nn.ReLU(), {"threshold": np.zeros(4)}, "threshold is a ndarray: expected a number, or a list with"),
         (nn.ReLU(), {"threshold": float("nan")}, "threshold is nan: expected finite numbers"),
         (mlp(), {"threshold": 1.0, "method": "kernel"}, "the kernel counts z > 0 alone"),
         (mlp(), {"threshold": 1.0, "precision": "float32"}, "the kernel counts z > 0 alone"),

@@ -45,9 +45,8 @@ def of_dimensions(is_largest: bool, x: Tensor, dim: Any = (), keepdim: bool = Fa
 
 def of_either(is_largest: bool, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Return the winners of `torch.max` or `torch.min`: of two tensors, or of a dimension."""
-    other = kwargs.get("other", args[0] if args else None)
-    if isinstance(other, Tensor):
-        return of_two(is_largest, x, other)
+    if args and isinstance(args[0], Tensor):
+        return of_two(is_largest, x, args[0])
     return of_dimensions(is_largest, x, *args, **kwargs)
 
 
@@ -77,5 +76,7 @@ def winners(func: Func, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor
     """
     if "input" in kwargs:
         args, kwargs = (kwargs["input"], *args), {k: v for k, v in kwargs.items() if k != "input"}
+    if "other" in kwargs:
+        args, kwargs = (*args, kwargs["other"]), {k: v for k, v in kwargs.items() if k != "other"}
     chosen: Tensor = WINDOWS[func](*args, **kwargs)
     return chosen.reshape(len(chosen), -1)
