@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import torch
@@ -58,9 +58,46 @@ BENDS = {
 }
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A maximum: the entries of each window, of a minimum negated, its sign, and the function of torch."""
+
+    entries: Callable[[Vector, object], list[Vector]]
+    function: Callable[[Tensor, object], Tensor]
+    sign: int = 1
+
+
+def neighbours(x: Vector, _what: object) -> list[Vector]:
+    return [x[at : at + 2] for at in range(0, len(x), 2)]
+
+
+def overlapping(x: Vector, _what: object) -> list[Vector]:
+    return [x[max(at - 1, 0) : at + 2] for at in range(0, len(x), 2)]
+
+
+def pieces(x: Vector, count: object) -> list[Vector]:
+    return [x[at :: len(x) // count] for at in range(len(x) // count)]
+
+
+WINDOWS = {
+    "max": Choice(neighbours, lambda x, _: F.max_pool1d(x[:, None], 2)[:, 0]),
+    "overlap": Choice(overlapping, lambda x, _: F.max_pool1d(x[:, None], 3, stride=2, padding=1)[:, 0]),
+    "maxout": Choice(pieces, lambda x, count: x.view(len(x), count, -1).amax(1)),
+    "maximum": Choice(lambda x, y: [*map(list, zip(x, y, strict=True))], torch.maximum),
+    "minimum": Choice(lambda x, y: [[-z, -w] for z, w in zip(x, y, strict=True)], torch.minimum, sign=-1),
+}
+OF_TWO = ("maximum", "minimum")
+"""They take an earlier value, whose number stands in the step; maxout has the number of its pieces there."""
+
+
+def lines_through(left: Vector, right: Vector) -> list[tuple[Fraction, Fraction]]:
+    """Return slope and first value of each entry, from its values at two points."""
+    return [(r - z, z) for z, r in zip(left, right, strict=True)]
+
+
 @dataclass
 class PiecewiseNetwork:
-    """Steps ``(kind, what)``: affine maps, activations, maxima of neighbours, sums with an earlier value."""
+    """Steps ``(kind, what)``: affine maps, activations, maxima, sums with an earlier value."""
 
     name: str
     a: Vector
@@ -82,9 +119,10 @@ class PiecewiseNetwork:
             elif kind == "bend":
                 seen.append((BENDS[what], x))
                 y = [BENDS[what].value(z) for z in x]
-            elif kind == "max":
-                seen.append(("max", x))
-                y = [max(pair) for pair in zip(x[::2], x[1::2], strict=True)]
+            elif kind in WINDOWS:
+                entries = WINDOWS[kind].entries(x, values[what] if kind in OF_TWO else what)
+                seen.append(("window", entries))
+                y = [WINDOWS[kind].sign * max(window) for window in entries]
             else:
                 y = [z + w for z, w in zip(x, values[what], strict=True)]
             values.append(y)
@@ -99,13 +137,16 @@ class PiecewiseNetwork:
                 thirds = [start + (end - start) * share for share in (Fraction(1, 3), Fraction(2, 3))]
                 step, left = self.run(between(self.a, self.b, thirds[0]))[0][number]
                 right = self.run(between(self.a, self.b, thirds[1]))[0][number][1]
-                lines = [(r - z, z) for z, r in zip(left, right, strict=True)]
-                if step == "max":
+                if step == "window":
                     meetings = [
-                        (f[0] - g[0], g[1] - f[1]) for f, g in zip(lines[::2], lines[1::2], strict=True)
+                        (f[0] - g[0], g[1] - f[1])
+                        for windows in zip(left, right, strict=True)
+                        for f, g in combinations(lines_through(*windows), 2)
                     ]
                 else:
-                    meetings = [(slope, kink - z) for slope, z in lines for kink in step.kinks]
+                    meetings = [
+                        (slope, kink - z) for slope, z in lines_through(left, right) for kink in step.kinks
+                    ]
                 for slope, distance in meetings:
                     if slope:
                         t = thirds[0] + distance / slope * (thirds[1] - thirds[0])
@@ -113,14 +154,20 @@ class PiecewiseNetwork:
             times = tuple(sorted({*times, *crossings}))
         return list(times)
 
-    def pattern(self, t: Fraction) -> list[bool]:
-        """Return the bits at a point of the path."""
-        seen = self.run(between(self.a, self.b, t))[0]
-        return [z > kink for step, x in seen if step != "max" for kink in step.kinks for z in x]
+    def pattern(self, t: Fraction, with_windows: bool) -> list[int]:
+        """Return the bits at a point of the path, and in their places the first of each window's winners."""
+        symbols: list[int] = []
+        for step, x in self.run(between(self.a, self.b, t))[0]:
+            if step != "window":
+                symbols += [z > kink for kink in step.kinks for z in x]
+            elif with_windows:
+                symbols += [window.index(max(window)) for window in x]
+        return symbols
 
-    def fold(self) -> tuple[int, ...]:
+    def fold(self, with_windows: bool = False) -> tuple[int, ...]:
         """Return length, reach and peak from a, then reach and peak from b."""
-        patterns = [self.pattern((start + end) / 2) for start, end in pairwise(self.breakpoints())]
+        middles = [(start + end) / 2 for start, end in pairwise(self.breakpoints())]
+        patterns = [self.pattern(t, with_windows) for t in middles]
         length, reach, *peak = read_patterns(patterns)
         return (length, reach, *peak, *read_patterns(patterns[::-1])[1:])
 
@@ -132,8 +179,8 @@ class PiecewiseNetwork:
         for t in times:
             for step, x in self.run(between(self.a, self.b, t))[0]:
                 gaps = (
-                    [p - q for p, q in zip(x[::2], x[1::2], strict=True)]
-                    if step == "max"
+                    [p - q for window in x for p, q in combinations(window, 2)]
+                    if step == "window"
                     else [z - kink for z in x for kink in step.kinks]
                 )
                 if any(gap and abs(gap) < RESOLUTION for gap in gaps):
@@ -171,8 +218,8 @@ class Steps(nn.Module):
                 x = next(layers)(x)
             elif kind == "bend":
                 x = BENDS[what].function(x)
-            elif kind == "max":
-                x = F.max_pool1d(x[:, None], 2)[:, 0]
+            elif kind in WINDOWS:
+                x = WINDOWS[kind].function(x, values[what] if kind in OF_TWO else what)
             else:
                 x = x + values[what]
             values.append(x)
@@ -224,12 +271,52 @@ def add_layer(rng: random.Random, network: PiecewiseNetwork) -> None:
             network.steps.append((kind, bend))
 
 
+def draw_windows(seed: int) -> PiecewiseNetwork:
+    """Return a small network of maxima, most of which have something degenerate, with a ReLU or without."""
+    rng = random.Random(seed)
+    sizes = rng.randint(1, 3)
+    a, b = ([rng.choice(NUMBERS) for _ in range(sizes)] for _ in range(2))
+    network = PiecewiseNetwork(f"windows-{seed}", a, b)
+    for _ in range(rng.randint(1, 3)):
+        add_windows(rng, network)
+    return network
+
+
+def add_windows(rng: random.Random, network: PiecewiseNetwork) -> None:
+    """Add an affine map some of whose outputs are equal somewhere, and maxima of them."""
+    num_inputs, num_outputs = len(network.run(network.a)[1]), rng.choice([4, 6])
+    weight = [[rng.choice(NUMBERS) for _ in range(num_inputs)] for _ in range(num_outputs)]
+    bias = [rng.choice(NUMBERS) for _ in range(num_outputs)]
+    fault = rng.choice(["tie", "end", "equal", "constant", "none"])
+    kind = rng.choice([*WINDOWS])
+    if fault == "equal":  # in every window, on the whole path
+        for one in range(num_outputs // 2):
+            for other in (2 * one + 1, one + num_outputs // 2):
+                weight[other], bias[other] = weight[2 * one], bias[2 * one]
+    elif fault == "constant":
+        weight = [[Fraction(0)] * num_inputs if rng.random() < 0.5 else row for row in weight]
+    elif fault != "none":  # all of them at one t
+        t = Fraction(1, 2) if fault == "tie" else Fraction(rng.randint(0, 1))
+        hidden = network.run(between(network.a, network.b, t))[1]
+        bias = [-sum(w * h for w, h in zip(row, hidden, strict=True)) for row in weight]
+    network.steps.append(("affine", (weight, bias)))
+    before = len(network.steps)
+    if rng.random() < 0.5:
+        network.steps.append(("bend", rng.choice(["relu", "leaky_relu", "hardtanh"])))
+    if kind in OF_TWO:
+        is_square = num_inputs == num_outputs
+        network.steps.append(("affine", (weight[::-1], bias[::-1])) if is_square else ("sum", before))
+        network.steps.append((kind, before))
+    else:
+        network.steps.append((kind, rng.choice([2, num_outputs // 2])))
+
+
 def value_after(network: PiecewiseNetwork, number: int) -> Vector:
     """Return the value after some of the steps."""
     return PiecewiseNetwork(network.name, network.a, network.b, network.steps[:number]).run(network.a)[1]
 
 
-def drawn_networks(count: int) -> list[PiecewiseNetwork]:
+def drawn_networks(count: int, draw: Callable[[int], PiecewiseNetwork] = draw) -> list[PiecewiseNetwork]:
     """Return the first networks, by seed, in which every exact tie is exact and nothing else is close."""
     found: list[PiecewiseNetwork] = []
     seed = 0

@@ -54,31 +54,42 @@ def between(a: Vector, b: Vector, t: Fraction) -> Vector:
     return [(1 - t) * start + t * end for start, end in zip(a, b, strict=True)]
 
 
-def breakpoints(layers: list[Layer], relu_at_end: bool, a: Vector, b: Vector) -> list[Fraction]:
-    """Return 0, 1 and every t between at which some unit changes its sign, ascending."""
+def breakpoints(
+    layers: list[Layer], relu_at_end: bool, a: Vector, b: Vector, thresholds: list[Vector] | None = None
+) -> list[Fraction]:
+    """Return 0, 1 and every t between at which some unit passes 0, or its threshold, ascending."""
     times = [Fraction(0), Fraction(1)]
     z_at: dict[Fraction, list[Vector]] = {}
     for depth in range(len(layers) if relu_at_end else len(layers) - 1):
         z_at |= {t: pre_activations(layers, relu_at_end, between(a, b, t)) for t in times if t not in z_at}
         # between two of these times every layer above is in one region, so this one's z is affine
+        none = [Fraction(0)] * len(z_at[times[0]][depth])
         crossings = {
-            start + (end - start) * z0 / (z0 - z1)
+            start + (end - start) * (z0 - c) / (z0 - z1)
             for start, end in pairwise(times)
-            for z0, z1 in zip(z_at[start][depth], z_at[end][depth], strict=True)
-            if z0 * z1 < 0
+            for levels in ([none] if thresholds is None else [none, thresholds[depth]])
+            for z0, z1, c in zip(z_at[start][depth], z_at[end][depth], levels, strict=True)
+            if (z0 - c) * (z1 - c) < 0
         }
         times = sorted({*times, *crossings})
     return times
 
 
 def patterns_along(
-    layers: list[Layer], relu_at_end: bool, a: Vector, b: Vector
+    layers: list[Layer], relu_at_end: bool, a: Vector, b: Vector, thresholds: list[Vector] | None = None
 ) -> list[tuple[Fraction, list[bool]]]:
-    """Return the linear regions along the open segment: where each is entered, and its pattern."""
+    """Return the linear regions along the open segment: where each is entered, and its pattern.
+
+    With thresholds, one for each unit of each layer, a unit is on above its own; the network bends at 0.
+    """
     regions: list[tuple[Fraction, list[bool]]] = []
-    for start, end in pairwise(breakpoints(layers, relu_at_end, a, b)):
+    for start, end in pairwise(breakpoints(layers, relu_at_end, a, b, thresholds)):
         middle = between(a, b, (start + end) / 2)
-        pattern = [value > 0 for z in pre_activations(layers, relu_at_end, middle) for value in z]
+        seen = pre_activations(layers, relu_at_end, middle)
+        levels = thresholds or [[Fraction(0)] * len(z) for z in seen]
+        pattern = [
+            value > c for z, own in zip(seen, levels, strict=True) for value, c in zip(z, own, strict=True)
+        ]
         if not regions or regions[-1][1] != pattern:
             regions.append((start, pattern))
     return regions
@@ -102,9 +113,11 @@ def read_patterns(patterns: list[list[bool]]) -> tuple[int, int, int, int]:
     return length, reach, *peak
 
 
-def fold_exactly(layers: list[Layer], relu_at_end: bool, a: Vector, b: Vector) -> ExactFolding:
+def fold_exactly(
+    layers: list[Layer], relu_at_end: bool, a: Vector, b: Vector, thresholds: list[Vector] | None = None
+) -> ExactFolding:
     """Return the folding of the path from a to b, read from both ends."""
-    patterns = [pattern for _, pattern in patterns_along(layers, relu_at_end, a, b)]
+    patterns = [pattern for _, pattern in patterns_along(layers, relu_at_end, a, b, thresholds)]
     length, reach_from_a, *peak_from_a = read_patterns(patterns)
     length_back, reach_from_b, *peak_from_b = read_patterns(patterns[::-1])
     assert length == length_back

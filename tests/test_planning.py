@@ -149,6 +149,9 @@ CHANGES = {
     "snapshots in other words": Change(("training.snapshots=all",)),
     "images folded": probes("fold", "folding.per_class=3", "folding.per_class 2 → 3"),
     "precision": probes("fold", "folding.precision=float32", "folding.precision float64 → float32"),
+    "windows": probes("fold", "folding.units=all", "folding.units activations → all"),
+    "threshold": probes("fold", "folding.threshold=median", "folding.threshold 0.0 → median"),
+    "threshold of 0": Change(("folding.threshold=0",)),
     "sampled": Change(
         ("folding.method=sampled", "folding.num_points=7"),
         {"fold": FOLD},

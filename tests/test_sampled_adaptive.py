@@ -245,7 +245,7 @@ def test_monotone_bits_leave_rising_functions_out_and_say_so():
     )
     ends = torch.zeros(1, 3), torch.ones(1, 3)
     assert passed_over(network, ends[0]) == ()
-    assert passed_over(network, ends[0], "monotone") == ("sigmoid in '1'",)
+    assert passed_over(network, ends[0], bits="monotone") == ("sigmoid in '1'",)
     with pytest.warns(UncountedUnits, match="sigmoid in '1'"):
         walk_paths(network, *ends, method="adaptive", bits="monotone")
     with pytest.raises(ValueError, match="with monotone bits, a smooth one that only rises has none"):

@@ -4,6 +4,7 @@ Patterns, length, reach and χ are defined in `spaceprobe.folding.measure`, afte
 Neural Networks" (arXiv 2502.09954).
 """
 
+from spaceprobe.folding.counted import Threshold, Units
 from spaceprobe.folding.counts import AdaptiveFolding, CountedFolding, FoldingCounts, PathFolding, PathTrace
 from spaceprobe.folding.engine import (
     UncountedUnits,
@@ -17,6 +18,7 @@ from spaceprobe.folding.engine import (
 )
 from spaceprobe.folding.measure import space_folding
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, Precision
+from spaceprobe.folding.thresholds import unit_quantiles
 
 __all__ = [
     "DEFAULT_TOLERANCE",
@@ -29,13 +31,16 @@ __all__ = [
     "PathFolding",
     "PathTrace",
     "Precision",
+    "Threshold",
     "UncountedUnits",
+    "Units",
     "engine_for",
     "fold_grid",
     "fold_matched",
     "passed_over",
     "space_folding",
     "trace_path",
+    "unit_quantiles",
     "walk_batch",
     "walk_paths",
 ]

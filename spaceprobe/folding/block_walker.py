@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from spaceprobe.folding import layerwise
 from spaceprobe.folding.adaptive import sample_adaptively
+from spaceprobe.folding.counted import BENDS, Counted
 from spaceprobe.folding.counts import AdaptiveFolding, PathFolding
 from spaceprobe.folding.guards import check_device
 from spaceprobe.folding.jvp_walk import TooManyRegions, paths_per_batch, walk_regions
 from spaceprobe.folding.measure import History, fold_history
-from spaceprobe.folding.options import SAMPLING, Bits, Engine
+from spaceprobe.folding.options import SAMPLING, Engine
 from spaceprobe.folding.prepared_module import (
     CountUnits,
     EndValues,
@@ -75,15 +76,15 @@ def make_walker(
     num_points: int,
     device: str | torch.device,
     tolerance: float,
-    bits: Bits = "sign",
+    counted: Counted = BENDS,
 ) -> BlockWalker:
     """Return the walker of a module by an engine other than the kernel, for images such as the example."""
     device = check_device(device)
     # Without images there is still a shape.
     example = example[:1] if len(example) else example.new_zeros((1, *example.shape[1:]))
     is_sampled = engine in SAMPLING
-    count = partial(count_bits, bits=bits) if is_sampled else COUNTS.get(engine, count_relu_units)
-    network = prepare(module, example, device, count, bits)
+    count = count_bits if is_sampled else COUNTS.get(engine, count_relu_units)
+    network = prepare(module, example, device, count, counted)
     num_features = network.ends(example).value[0].numel()
     if engine == "layerwise":
         block_size = layerwise.paths_per_batch(network, num_features)

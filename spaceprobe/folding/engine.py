@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
 from spaceprobe.folding.block_walker import blocks, join, make_walker
+from spaceprobe.folding.counted import BENDS, Counted, Threshold, Units
 from spaceprobe.folding.counts import CountedFolding, PathFolding, PathTrace
 from spaceprobe.folding.guards import check_device, check_images, check_network, check_same_shape
 from spaceprobe.folding.layers import Layer, mlp_layers
@@ -38,6 +38,8 @@ def walk_paths(
     threads: int | None = None,
     precision: Precision = "float64",
     bits: Bits = "sign",
+    units: Units = "activations",
+    threshold: Threshold = 0.0,
 ) -> PathFolding:
     """Return the folding of the straight paths from a to b, read from both ends.
 
@@ -65,9 +67,16 @@ def walk_paths(
         bits: of smooth activations, which are sampled: the ``sign`` of the pre-activation, or in which
             ``monotone`` piece it lies, on which the activation rises or falls (docs/definitions.md, "Smooth
             activations").
+        units: ``activations``, or ``all`` to count windows as well: each output of max-pooling, of a maximum
+            or minimum of two tensors, and of one over dimensions is a unit, whose symbol is the index of the
+            winner (docs/definitions.md, "Windows").
+        threshold: for networks of ReLUs; a bit is on where z > threshold, while the network bends at 0
+            (docs/definitions.md, "Thresholds"). A number, or a sequence with an entry for each ReLU that
+            runs: a number, or a tensor of the shape of its units.
 
     Raises:
-        ValueError: if the arguments do not fit together, or the module has no ReLU or is random.
+        ValueError: if the arguments do not fit together, the module has no ReLU or is random, or a threshold
+            is given for another activation.
         TypeError: if an exact walk is asked for through a function that is not piecewise linear, or by
             ``jvp`` through another activation than a ReLU.
     """
@@ -82,8 +91,10 @@ def walk_paths(
         threads=threads,
         precision=precision,
         bits=bits,
+        units=units,
+        threshold=threshold,
     )
-    warn_of_uncounted(network, a, bits)
+    warn_of_uncounted(network, a, Counted(units, threshold, bits))
     return folding
 
 
@@ -99,6 +110,8 @@ def walk_batch(
     threads: int | None = None,
     precision: Precision = "float64",
     bits: Bits = "sign",
+    units: Units = "activations",
+    threshold: Threshold = 0.0,
 ) -> PathFolding:
     """Return what `walk_paths` returns, without its warning: for callers that say what is not counted.
 
@@ -110,14 +123,16 @@ def walk_batch(
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape, b.shape)
-    mlp = mlp_for_kernel(network, a, method, device, precision)
+    counted = Counted(units, threshold, bits)
+    mlp = mlp_for_kernel(network, a, method, device, precision, counted)
     if mlp is not None:
         from spaceprobe.folding import kernel_walk
 
         return kernel_walk.walk_mlp_paths(
             *mlp, as_points(a), as_points(b), threads=threads, precision=precision, tolerance=tolerance
         )
-    walker = make_walker(network, a, walking(network, a, method), num_points, device, tolerance, bits)
+    engine = walking(network, a, method, counted)
+    walker = make_walker(network, a, engine, num_points, device, tolerance, counted)
     foldings = []
     for block in blocks(len(a), walker.block_size):
         ends = (walker.network.ends(images[block]) for images in (a, b))
@@ -137,6 +152,8 @@ def fold_grid(
     threads: int | None = None,
     precision: Precision = "float64",
     bits: Bits = "sign",
+    units: Units = "activations",
+    threshold: Threshold = 0.0,
     progress: Callable[[int], None] | None = None,
     warn: bool = True,
 ) -> CountedFolding:
@@ -157,6 +174,8 @@ def fold_grid(
         threads: see `walk_paths`; counts do not depend on it.
         precision: see `walk_paths`.
         bits: see `walk_paths`.
+        units: see `walk_paths`.
+        threshold: see `walk_paths`.
         progress: called, now and then, with how many more directed paths are done.
         warn: whether to warn of functions that are not counted (`UncountedUnits`); False for callers that
             say so otherwise.
@@ -170,7 +189,8 @@ def fold_grid(
     if targets is not None:
         check_images("targets", targets)
         check_same_shape(("a source", "a target"), sources.shape[1:], targets.shape[1:])
-    mlp = mlp_for_kernel(network, sources, method, device, precision)
+    counted = Counted(units, threshold, bits)
+    mlp = mlp_for_kernel(network, sources, method, device, precision, counted)
     if mlp is not None:
         from spaceprobe.folding import kernel_walk
 
@@ -183,8 +203,8 @@ def fold_grid(
             tolerance=tolerance,
             progress=progress,
         )
-    engine = walking(network, sources, method)
-    walker = make_walker(network, sources, engine, num_points, device, tolerance, bits)
+    engine = walking(network, sources, method, counted)
+    walker = make_walker(network, sources, engine, num_points, device, tolerance, counted)
     source_ends = walker.network.ends(sources)
     target_ends = source_ends if targets is None else walker.network.ends(targets)
     num_sources, num_targets = len(source_ends.value), len(target_ends.value)
@@ -201,7 +221,7 @@ def fold_grid(
         if progress is not None:
             progress(2 * len(number))
     if warn:
-        warn_of_uncounted(network, sources, bits)
+        warn_of_uncounted(network, sources, counted)
     return counter.result(num_pairs * 2 if targets is None else num_pairs)
 
 
@@ -217,6 +237,8 @@ def fold_matched(
     threads: int | None = None,
     precision: Precision = "float64",
     bits: Bits = "sign",
+    units: Units = "activations",
+    threshold: Threshold = 0.0,
     progress: Callable[[int], None] | None = None,
     warn: bool = True,
 ) -> CountedFolding:
@@ -235,6 +257,8 @@ def fold_matched(
         threads: see `walk_paths`; counts do not depend on it.
         precision: see `walk_paths`.
         bits: see `walk_paths`.
+        units: see `walk_paths`.
+        threshold: see `walk_paths`.
         progress: called, now and then, with how many more directed paths are done.
         warn: whether to warn of functions that are not counted (`UncountedUnits`); False for callers that
             say so otherwise.
@@ -259,12 +283,14 @@ def fold_matched(
             threads=threads,
             precision=precision,
             bits=bits,
+            units=units,
+            threshold=threshold,
         )
         counter.add(folding)
         if progress is not None:
             progress(2 * len(folding.length))
     if warn:
-        warn_of_uncounted(network, a, bits)
+        warn_of_uncounted(network, a, Counted(units, threshold, bits))
     return counter.result(len(a))
 
 
@@ -279,6 +305,8 @@ def trace_path(
     tolerance: float = DEFAULT_TOLERANCE,
     bits: Bits = "sign",
     warn: bool = True,
+    units: Units = "activations",
+    threshold: Threshold = 0.0,
 ) -> PathTrace:
     """Return a single path step by step.
 
@@ -294,6 +322,8 @@ def trace_path(
         tolerance: see `walk_paths`.
         bits: see `walk_paths`.
         warn: see `fold_grid`.
+        units: see `walk_paths`.
+        threshold: see `walk_paths`.
 
     Raises:
         ValueError: see `walk_paths`.
@@ -304,7 +334,9 @@ def trace_path(
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape[1:], b.shape[1:])
-    walker = make_walker(network, a, walking(network, a, method), num_points, device, tolerance, bits)
+    counted = Counted(units, threshold, bits)
+    engine = walking(network, a, method, counted)
+    walker = make_walker(network, a, engine, num_points, device, tolerance, counted)
     history = walker.walk(walker.network.ends(a), walker.network.ends(b))
     t, length, from_a = (rows[:, 0].cpu().numpy() for rows in (history.t, history.length, history.from_a))
     is_step = np.full(len(t), fill_value=True)
@@ -313,7 +345,7 @@ def trace_path(
     length, distance = length[is_step].astype(np.int64), from_a[is_step].astype(np.int64)
     chi = space_folding(length, np.maximum.accumulate(distance))
     if warn:
-        warn_of_uncounted(network, a, bits)
+        warn_of_uncounted(network, a, counted)
     return PathTrace(t=t[is_step], distance=distance, length=length, chi=chi)
 
 
@@ -324,6 +356,8 @@ def engine_for(
     method: Method = "exact",
     device: str | torch.device = "cpu",
     precision: Precision = "float64",
+    units: Units = "activations",
+    threshold: Threshold = 0.0,
 ) -> Engine:
     """Return the engine that walks the paths of a network, by what it is and where, never by timing.
 
@@ -334,44 +368,65 @@ def engine_for(
             GPU, and the layerwise walk for every other network.
         device: see `walk_paths`.
         precision: see `walk_paths`.
+        units: see `walk_paths`.
+        threshold: see `walk_paths`; with another than 0 the layerwise walk takes the place of both.
 
     Raises:
         ValueError: if an engine is asked for that cannot walk this network on this device.
     """
-    if mlp_for_kernel(network, images, method, device, precision) is not None:
+    counted = Counted(units, threshold)
+    if mlp_for_kernel(network, images, method, device, precision, counted) is not None:
         return "kernel"
-    return walking(network, images, method)
+    return walking(network, images, method, counted)
 
 
-def walking(network: nn.Module, images: Tensor, method: Method) -> Engine:
-    """Return the engine that walks paths where the kernel does not, or cannot."""
+def walking(network: nn.Module, images: Tensor, method: Method, counted: Counted) -> Engine:
+    """Return the engine that walks paths where the kernel does not, or cannot.
+
+    Raises:
+        ValueError: if the jvp walk is asked for and does not count what is to be counted.
+    """
+    is_mlp = mlp_layers(network, images.ndim) is not None
+    if method == "jvp" and not counted.is_at_kinks:
+        raise ValueError('method is "jvp": it counts z > 0 alone; use "exact" or "layerwise" for a threshold')
+    if method == "jvp" and counted.has_windows and not is_mlp:
+        raise ValueError('method is "jvp": it counts ReLUs alone; use "exact" or "layerwise" for units="all"')
     if method != "exact":
         return method
-    return "layerwise" if mlp_layers(network, images.ndim) is None else "jvp"
+    return "jvp" if is_mlp and counted.is_at_kinks else "layerwise"
 
 
-def passed_over(network: nn.Module, images: Tensor, bits: Bits = "sign") -> tuple[str, ...]:
+def passed_over(
+    network: nn.Module, images: Tensor, *, units: Units = "activations", bits: Bits = "sign"
+) -> tuple[str, ...]:
     """Return the functions of a network that are neither affine nor counted, each with its module.
 
     Args:
         network: see `walk_paths`.
         images: of shape ``(num_images, *input shape)``; at least one.
         bits: see `walk_paths`.
+        units: see `walk_paths`.
 
     Raises:
         ValueError: see `walk_paths`.
     """
     if mlp_layers(network, images.ndim) is not None:
         return ()
-    count = partial(count_bits, bits=bits)
-    return prepare(network, images, torch.device("cpu"), count, bits).passed_over
+    return _passed_over(network, images, Counted(units, bits=bits))
 
 
-def warn_of_uncounted(network: nn.Module, images: Tensor, bits: Bits) -> None:
+def _passed_over(network: nn.Module, images: Tensor, counted: Counted) -> tuple[str, ...]:
+    if mlp_layers(network, images.ndim) is not None:
+        return ()
+    return prepare(network, images, torch.device("cpu"), count_bits, counted).passed_over
+
+
+def warn_of_uncounted(network: nn.Module, images: Tensor, counted: Counted) -> None:
     """Warn the caller of an entry point of what `passed_over` returns."""
-    if len(images) and (uncounted := passed_over(network, images, bits)):
+    if len(images) and (uncounted := _passed_over(network, images, counted)):
+        what = "activations and windows" if counted.has_windows else "activations"
         warnings.warn(
-            f"only activations are counted, not what these choose: {', '.join(uncounted)}",
+            f"only {what} are counted, not what these choose: {', '.join(uncounted)}",
             UncountedUnits,
             stacklevel=3,
         )
@@ -383,15 +438,23 @@ def mlp_for_kernel(
     method: Method,
     device: str | torch.device,
     precision: Precision,
+    counted: Counted = BENDS,
 ) -> tuple[list[Layer], bool] | None:
     """Return the layers of a network that the compiled walk takes, and whether a ReLU ends it.
 
-    None where another engine walks: it was asked for, the network is not an MLP, or the device is a GPU.
+    None where another engine walks: it was asked for, the network is not an MLP, the device is a GPU, or bits
+    flip elsewhere than at 0.
 
     Raises:
         ValueError: if the compiled walk or float32 is asked for and this network or device does not allow it.
     """
     mlp = None
+    if not counted.is_at_kinks:
+        if method == "kernel" or precision != "float64":
+            raise ValueError(
+                "the kernel counts z > 0 alone: with a threshold leave method and precision at their defaults"
+            )
+        return None
     if method in ("exact", "kernel") and check_device(device).type == "cpu":
         check_network(network)
         mlp = mlp_layers(network, images.ndim)

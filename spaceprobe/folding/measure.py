@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int32, Int64
+from jaxtyping import Float64, Int32, Int64, Shaped
 from torch import Tensor
 
 from spaceprobe.folding.counts import AdaptiveFolding, PathFolding
@@ -29,13 +29,15 @@ def space_folding(
 
 
 def hamming_distance(
-    first: Bool[Tensor, "*#rows padded"], second: Bool[Tensor, "*#rows padded"]
+    first: Shaped[Tensor, "*#rows padded"], second: Shaped[Tensor, "*#rows padded"]
 ) -> Int32[Tensor, "*rows"]:
     """Return the number of units in which patterns differ, as `relus.empty_patterns` holds them.
 
-    Eight units are counted at a time: in a word of eight bytes, each 0 or 1, the product with
-    0x0101010101010101 has their sum in its top byte.
+    Symbols are compared one by one. Of bits eight units are counted at a time: in a word of eight bytes, each
+    0 or 1, the product with 0x0101010101010101 has their sum in its top byte.
     """
+    if first.dtype != torch.bool:
+        return (first != second).sum(-1, dtype=torch.int32)
     words = first.view(torch.int64) ^ second.view(torch.int64)
     return ((words * 0x0101010101010101) >> 56).sum(-1, dtype=torch.int32)
 

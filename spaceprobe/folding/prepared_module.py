@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64, Shaped
 from torch import Tensor, nn
 
 from spaceprobe.folding.activations import Activation
+from spaceprobe.folding.counted import BENDS, Counted
 from spaceprobe.folding.guards import check_network
 from spaceprobe.folding.layers import flat_sequence, has_hooks
-from spaceprobe.folding.options import Bits
 from spaceprobe.folding.place import Place, follow
 from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
 from spaceprobe.folding.relus import Relus, empty_patterns, unit_columns
@@ -57,11 +57,11 @@ class PreparedModule:
     Attributes:
         head: the affine modules before the first ReLU, where they are known.
         body: the rest.
-        num_units: units of each activation that counts, in the order in which they run.
+        num_units: units of each activation or maximum that counts, in the order in which they run.
         device: where it is.
         place: where in it a run is.
         passed_over: functions that are neither affine nor counted (`functions_passed_over`).
-        bits: of smooth activations.
+        counted: what counts as a unit, and where its bit flips.
     """
 
     head: nn.Module
@@ -70,7 +70,7 @@ class PreparedModule:
     device: torch.device
     place: Place
     passed_over: tuple[str, ...]
-    bits: Bits = "sign"
+    counted: Counted = BENDS
 
     @torch.no_grad()
     def ends(self, images: Tensor) -> EndValues:
@@ -115,23 +115,39 @@ class PreparedModule:
         raise ValueError(OTHER_RELUS)
 
     @torch.no_grad()
-    def patterns(self, inputs: Float64[Tensor, "points *features"]) -> Bool[Tensor, "points padded"]:
+    def patterns(self, inputs: Float64[Tensor, "points *features"]) -> Shaped[Tensor, "points padded"]:
         """Return the activation patterns at inputs of the body, as `empty_patterns` holds them."""
-        patterns = empty_patterns(len(inputs), self.num_units, self.device)
+        counted = self.counted
+        kind = torch.int32 if counted.has_windows else torch.bool
+        patterns = empty_patterns(len(inputs), self.num_units, self.device, kind)
         columns = unit_columns(self.num_units)
+        num_met = 0
+
+        def next_units(num_units: int) -> slice:
+            units = columns.pop(0)
+            if num_units != units.stop - units.start:
+                raise ValueError(OTHER_ACTIVATIONS)
+            return units
 
         def look(z: Tensor, activation: Activation) -> None:
-            units = columns.pop(0)
-            kinks = activation.kinks
-            if z.ndim < 2 or z.shape[1:].numel() * len(kinks) != units.stop - units.start:
+            nonlocal num_met
+            if z.ndim < 2:
                 raise ValueError(OTHER_ACTIVATIONS)
-            for kink, bits in zip(kinks, patterns[:, units].chunk(len(kinks), dim=1), strict=True):
-                torch.gt(z, kink, out=bits.view(z.shape))
+            values = counted.flips_at(activation, num_met)
+            num_met += 1
+            units = next_units(z.shape[1:].numel() * len(values))
+            for value, bits in zip(values, patterns[:, units].chunk(len(values), dim=1), strict=True):
+                torch.gt(z, value, out=bits.view(z.shape))
+            if not columns:
+                raise LastRelu
+
+        def choose(winner: Tensor) -> None:
+            patterns[:, next_units(winner.shape[1])] = winner.to(kind)
             if not columns:
                 raise LastRelu
 
         try:
-            with tracking(look, bits=self.bits):
+            with tracking(look, choose=choose if counted.has_windows else None, bits=counted.bits):
                 self.body(inputs.as_subclass(Tracked))
         except LastRelu:
             return patterns
@@ -150,12 +166,13 @@ class LastRelu(Exception):  # noqa: N818 - not an error
     """Leaves a module after its last ReLU: what follows has no units."""
 
 
-CountUnits = Callable[[nn.Module, Tensor], tuple[int, ...]]
-"""From the body of a network and inputs of it to the number of units of each activation that counts."""
+CountUnits = Callable[[nn.Module, Tensor, Counted], tuple[int, ...]]
+"""From the body of a network, inputs of it and what counts to the number of units of each function that has
+some."""
 
 
 def prepare(
-    module: nn.Module, example: Tensor, device: torch.device, count: CountUnits, bits: Bits = "sign"
+    module: nn.Module, example: Tensor, device: torch.device, count: CountUnits, counted: Counted = BENDS
 ) -> PreparedModule:
     """Return a module ready to be walked; the module itself is left as it is.
 
@@ -163,11 +180,12 @@ def prepare(
         module: any module; it is copied, put into evaluation mode and cast to float64, exactly.
         example: images of the shape that will be walked; at least one.
         device: where to walk.
-        count: which units count.
-        bits: of smooth activations, where they are sampled.
+        count: how units are counted.
+        counted: which units count, and where their bits flip.
 
     Raises:
-        ValueError: see `check_network`; if the module has no such units, or does not take such images.
+        ValueError: see `check_network`; if the module has no such units, or does not take such images; see
+            `Counted.check_threshold`.
     """
     check_network(module)
     # eval: a user's module may call F.dropout(x, training=self.training)
@@ -179,17 +197,17 @@ def prepare(
     with torch.no_grad():
         inputs = head(inputs)
         try:
-            passed_over = functions_passed_over(body, inputs, place, bits)
-            num_units = count(body, inputs)
+            passed_over = functions_passed_over(body, inputs, place, counted)
+            num_units = count(body, inputs, counted)
             check_rows_apart(body, inputs, place)
         except NotPiecewiseLinear as error:
             raise place.refuse(error) from error
         except RuntimeError as error:
             raise wrong_shape(inputs, error) from error
-    return PreparedModule(head, body, num_units, device, place, passed_over, bits)
+    return PreparedModule(head, body, num_units, device, place, passed_over, counted)
 
 
-def count_relu_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
+def count_relu_units(body: nn.Module, inputs: Tensor, _counted: Counted = BENDS) -> tuple[int, ...]:
     """Return the number of units of each ReLU."""
     shapes: list[torch.Size] = []
 
@@ -207,28 +225,42 @@ def count_relu_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
     return tuple(shape[1:].numel() for shape in shapes)
 
 
-def count_bits(body: nn.Module, inputs: Tensor, bits: Bits = "sign") -> tuple[int, ...]:
-    """Return the number of bits of each activation, smooth ones included."""
-    met = activations_met(body, inputs, bits)
+def count_bits(body: nn.Module, inputs: Tensor, counted: Counted = BENDS) -> tuple[int, ...]:
+    """Return the number of units of each function that has some, smooth activations included."""
+    met = units_met(body, inputs, counted)
     check_batch_first("an activation", [shape for shape, _ in met], len(inputs))
-    return tuple(shape[1:].numel() * num_kinks for shape, num_kinks in met)
+    return tuple(shape[1:].numel() * num_bits for shape, num_bits in met)
 
 
-def activations_met(body: nn.Module, inputs: Tensor, bits: Bits = "sign") -> list[tuple[torch.Size, int]]:
-    """Return the shape of what each activation is given, and how many kinks it has, smooth ones included.
+def units_met(body: nn.Module, inputs: Tensor, counted: Counted) -> list[tuple[torch.Size, int]]:
+    """Return the shape of the units of each function that has some, and how many bits or symbols each has.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is none; see `Counted.check_threshold`.
     """
     met: list[tuple[torch.Size, int]] = []
-    with tracking(lambda z, activation: met.append((z.shape, len(activation.kinks))), bits=bits):
+    activations: list[tuple[torch.Size, Activation]] = []
+
+    def visit(z: Tensor, activation: Activation) -> None:
+        met.append((z.shape, len(activation.kinks)))
+        activations.append((z.shape, activation))
+
+    def choose(winner: Tensor) -> None:
+        met.append((winner.shape, 1))
+
+    with tracking(visit, choose=choose if counted.has_windows else None, bits=counted.bits):
         body(inputs.as_subclass(Tracked))
     if not met:
         raise ValueError(
             "the network ran no ReLU and no other activation whose units count, so it has no activation "
             "patterns (see Activations in docs/definitions.md)"
-            + ("; with monotone bits, a smooth one that only rises has none" if bits == "monotone" else "")
+            + (
+                "; with monotone bits, a smooth one that only rises has none"
+                if counted.bits == "monotone"
+                else ""
+            )
         )
+    counted.check_threshold(activations)
     return met
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812, the name that every torch user knows
-from jaxtyping import Bool
+from jaxtyping import Shaped
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -41,14 +41,14 @@ class Relus(TorchFunctionMode):
 
 
 def empty_patterns(
-    num_rows: int, num_units: Iterable[int], device: torch.device
-) -> Bool[Tensor, "rows padded"]:
-    """Return patterns of zeros, one bit a unit, padded with zeros to whole words of eight.
+    num_rows: int, num_units: Iterable[int], device: torch.device, kind: torch.dtype = torch.bool
+) -> Shaped[Tensor, "rows padded"]:
+    """Return patterns of zeros, one bit or symbol a unit, padded with zeros to whole words of eight.
 
     The padding lets `hamming_distance` count eight units at a time.
     """
     padded = -(-sum(num_units) // 8) * 8
-    return torch.zeros((num_rows, padded), dtype=torch.bool, device=device)
+    return torch.zeros((num_rows, padded), dtype=kind, device=device)
 
 
 def unit_columns(num_units: Iterable[int]) -> list[slice]:

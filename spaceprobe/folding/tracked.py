@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from threading import local
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from spaceprobe.folding.activations import Activation, read_activation
 from spaceprobe.folding.options import Bits
 from spaceprobe.folding.smooth import gate, read_smooth
+from spaceprobe.folding.winners import WINDOWS, winners
 
 Visit = Callable[[Tensor, Activation], None]
+Choose = Callable[[Tensor], None]
 PassOver = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], None]
 
 
@@ -22,6 +25,7 @@ class _Current(local):
     visit: Visit | None = None
     pass_over: PassOver | None = None
     bits: Bits = "sign"
+    choose: Choose | None = None
 
 
 _current = _Current()
@@ -48,6 +52,10 @@ class Tracked(Tensor):
                 visit(gate(func, z.as_subclass(Tensor), args, kwargs), activation)
             finally:
                 _current.visit = visit
+        elif _current.choose is not None and activation is None and func in WINDOWS:
+            with torch._C.DisableTorchFunctionSubclass():
+                winner = winners(func, args, kwargs)
+            _current.choose(winner.as_subclass(Tensor))
         elif _current.pass_over is not None:
             _current.pass_over(func, args, kwargs)
         untyped: Any = super()  # torch declares no types here
@@ -55,17 +63,24 @@ class Tracked(Tensor):
 
 
 @contextmanager
-def tracking(visit: Visit, pass_over: PassOver | None = None, bits: Bits = "sign") -> Iterator[None]:
+def tracking(
+    visit: Visit,
+    pass_over: PassOver | None = None,
+    choose: Choose | None = None,
+    bits: Bits = "sign",
+) -> Iterator[None]:
     """Tell of the activations that tracked tensors come to, with the pre-activation of each.
 
     Args:
         visit: called with pre-activation and activation, before the function runs.
         pass_over: called with each other function, and its arguments.
+        choose: called with the winner of each window of a function that chooses among entries; None to pass
+            it over.
         bits: of smooth activations.
     """
-    before = _current.visit, _current.pass_over, _current.bits
-    _current.visit, _current.pass_over, _current.bits = visit, pass_over, bits
+    before = _current.visit, _current.pass_over, _current.choose, _current.bits
+    _current.visit, _current.pass_over, _current.choose, _current.bits = visit, pass_over, choose, bits
     try:
         yield
     finally:
-        _current.visit, _current.pass_over, _current.bits = before
+        _current.visit, _current.pass_over, _current.choose, _current.bits = before

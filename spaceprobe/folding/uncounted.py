@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spaceprobe.folding.activations import Activation
-from spaceprobe.folding.options import Bits
+from spaceprobe.folding.counted import Counted
 from spaceprobe.folding.place import Place
 from spaceprobe.folding.ray import RULES, function_name, is_getter, named
 from spaceprobe.folding.tracked import Tracked, tracking
@@ -38,8 +37,8 @@ ROUNDING = 1e-9
 """Chosen: far above the rounding of float64, relative to the largest pre-activation."""
 
 
-def functions_passed_over(body: nn.Module, inputs: Tensor, place: Place, bits: Bits) -> tuple[str, ...]:
-    """Return the functions before the last activation that may choose between inputs and have no bits.
+def functions_passed_over(body: nn.Module, inputs: Tensor, place: Place, counted: Counted) -> tuple[str, ...]:
+    """Return the functions before the last unit that may choose between inputs and do not count.
 
     Each with the module that calls it: max-pooling, a softmax, a normalisation over features.
 
@@ -50,7 +49,7 @@ def functions_passed_over(body: nn.Module, inputs: Tensor, place: Place, bits: B
     num_counted = 0
     refusals: list[ValueError] = []
 
-    def visit(_z: Tensor, _activation: Activation) -> None:
+    def visit(*_unit: object) -> None:
         nonlocal num_counted
         num_counted = len(met)
         if refusals:
@@ -67,7 +66,7 @@ def functions_passed_over(body: nn.Module, inputs: Tensor, place: Place, bits: B
             name = function_name(func).rpartition(".")[2]
             met.append(f"{name} in {place.module!r}" if place.module else name)
 
-    with tracking(visit, pass_over, bits):
+    with tracking(visit, pass_over, visit if counted.has_windows else None, counted.bits):
         body(inputs.as_subclass(Tracked))
     return tuple(dict.fromkeys(met[:num_counted]))
 

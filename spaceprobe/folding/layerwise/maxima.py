@@ -50,9 +50,11 @@ def largest(line: Polyline, windows: Windows) -> Polyline:
     values, winner = windows.pool(z)
     pooled_sizes, _ = windows.pool(sizes)
     slack = line.visit.tolerance * pooled_sizes
-    refinement, doubts = corners(windows, z, winner, slack, line.visit.scale_row(knots), knots)
+    refinement, width, doubts = corners(windows, z, winner, slack, line.visit.scale_row(knots), knots)
     line.visit.doubts.append(doubts)
     line.visit.check_size(len(refinement.knots) * z.shape[1])
+    if line.visit.counted.has_windows:
+        line.visit.choose(line, windows, slack, refinement, width)
     output = values.index_select(0, refinement.left)
     if len(refinement.is_new):
         output[refinement.is_new] = windows.pool(refinement.between(z))[0]
@@ -67,8 +69,10 @@ def corners(
     slack: Float64[Tensor, "scales windows"],
     scale_row: Int64[Tensor, " rows"],
     knots: Knots,
-) -> tuple[Refinement, Int64[Tensor, " doubts"]]:
+) -> tuple[Refinement, Float64[Tensor, " knots"], Int64[Tensor, " doubts"]]:
     """Return the knots with those added at which the maximum of a window bends, and paths in doubt.
+
+    Between them: within which the t of each knot is known, 0 for those that were there.
 
     Args:
         windows: which they are.
@@ -105,8 +109,11 @@ def corners(
     length = knots.t[row + 1] - knots.t[row]
     t, width = knots.t[row] + share * length, width * length
     doubts.append(close_items(row, t, width))
-    after, t, _ = merge_close(row, t, width)
-    return insert(knots, after, t), knots.path[torch.cat(doubts)]
+    after, t, number = merge_close(row, t, width)
+    refinement = insert(knots, after, t)
+    known = torch.zeros_like(refinement.knots.t)
+    known[refinement.is_new] = torch.zeros_like(t).scatter_reduce_(0, number, width, "amax")
+    return refinement, known, knots.path[torch.cat(doubts)]
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,19 @@
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor, nn
 
 from spaceprobe.folding.activations import Activation, Constant
+from spaceprobe.folding.counted import BENDS, Counted
 from spaceprobe.folding.layerwise.bends import Crossings, Look, look
+from spaceprobe.folding.layerwise.choices import choices
 from spaceprobe.folding.layerwise.knots import Knots, Refinement, close_items, insert, merge_close, split_all
+from spaceprobe.folding.layerwise.maxima import Windows
 from spaceprobe.folding.layerwise.polyline import Polyline
 from spaceprobe.folding.layerwise.steps import Flips
 from spaceprobe.folding.options import DEFAULT_TOLERANCE
-from spaceprobe.folding.prepared_module import OTHER_ACTIVATIONS, PreparedModule, activations_met
+from spaceprobe.folding.prepared_module import OTHER_ACTIVATIONS, PreparedModule, units_met
 from spaceprobe.folding.ray import NotPiecewiseLinear
 
 ROOM = 8
@@ -20,7 +23,7 @@ ROOM = 8
 
 
 class LastActivation(Exception):  # noqa: N818 - not an error
-    """Leaves a network after its last activation: what follows has no units."""
+    """Leaves a network after its last activation, or other unit: what follows has none."""
 
 
 class TooManyRows(Exception):  # noqa: N818 - not an error: fewer paths, or parts of one, are walked at once
@@ -33,12 +36,15 @@ class Visit:
 
     Attributes:
         tolerance: see `spaceprobe.folding.walk_paths`.
-        num_activations: after how many the run is over; None for all.
+        num_activations: after how many the run is over, windows that count included; None for all.
         is_careful: whether scales have a row a knot.
         max_numbers: of one tensor.
-        bits: of each activation that was met: the shape of its units, and how many bits each has.
-        flips: of each kink of each activation.
-        starts: the states just after the start of each path, for each kink of each activation.
+        counted: what counts as a unit, and where its bit flips.
+        num_bent: how many activations were met.
+        bits: of each activation that was met: the shape of its units, and how many bits each has; of a
+            maximum whose windows count its windows, with one symbol each.
+        flips: of each kink of each activation, and of each maximum.
+        starts: the states just after the start of each path, for each kink of each activation, and maximum.
         ends: the same just before its end.
         doubts: paths on which something is close to a tie.
         squares: of weights, which every run of a network needs.
@@ -49,10 +55,12 @@ class Visit:
     num_activations: int | None = None
     is_careful: bool = False
     max_numbers: int = 2**62
+    counted: Counted = BENDS
+    num_bent: int = 0
     bits: list[tuple[torch.Size, int]] = field(default_factory=list)
     flips: list[Flips] = field(default_factory=list)
-    starts: list[Bool[Tensor, "paths units"]] = field(default_factory=list)
-    ends: list[Bool[Tensor, "paths units"]] = field(default_factory=list)
+    starts: list[Shaped[Tensor, "paths units"]] = field(default_factory=list)
+    ends: list[Shaped[Tensor, "paths units"]] = field(default_factory=list)
     doubts: list[Int64[Tensor, " doubts"]] = field(default_factory=list)
     squares: dict[Tensor, Tensor] = field(default_factory=dict)
     last: tuple[Tensor, Tensor, Knots] = field(init=False)
@@ -75,11 +83,20 @@ class Visit:
         kinks = [per_unit(kink, rows) for kink in activation.kinks]
         first_bits = [self.num_bits + number * z.shape[1] for number in range(len(kinks))]
         scale_row = self.scale_row(knots)
-        looks = [
-            look(z, kink, slack, scale_row, knots, bit) for kink, bit in zip(kinks, first_bits, strict=True)
-        ]
-        for seen, first_bit in zip(looks, first_bits, strict=True):
+
+        def looks_at(values: list[Tensor | float]) -> list[Look]:
+            pairs = zip(values, first_bits, strict=True)
+            return [look(z, value, slack, scale_row, knots, bit) for value, bit in pairs]
+
+        looks = looks_at(kinks)
+        noted = looks
+        if not self.counted.is_at_kinks:
+            flips_at = self.counted.flips_at(activation, self.num_bent)
+            noted = looks_at([per_unit(value, rows) for value in flips_at])
+            self.doubts += [seen.doubts for seen in looks]
+        for seen, first_bit in zip(noted, first_bits, strict=True):
             self.note(seen, first_bit, knots)
+        self.num_bent += 1
         self.bits.append((features, len(kinks)))
         if len(self.bits) == self.num_activations:
             self.last = (z, slack, knots)
@@ -104,6 +121,41 @@ class Visit:
             output, knots = activation.apply(refined.view(-1, *features)), refinement.knots
         sizes = output_sizes(activation, sizes.view(-1, *features))
         return Polyline.of(output.view(-1, *features), sizes, knots, self)
+
+    def choose(
+        self, line: Polyline, windows: Windows, slack: Tensor, refinement: Refinement, width: Tensor
+    ) -> None:
+        """Note which entries the windows of a maximum choose where.
+
+        Args:
+            line: their entries.
+            windows: which they are.
+            slack: how far apart rounding may bring entries that are equal, for the scales of the line.
+            refinement: to the knots at which another entry takes over.
+            width: within which these are known.
+
+        Raises:
+            LastActivation: if nothing else that counts follows.
+        """
+        z = line.rows.flatten(1)
+        finer = refinement.knots
+        seen = choices(
+            windows,
+            refinement.rows(z),
+            self.refine_sizes(slack, refinement),
+            self.scale_row(finer),
+            finer,
+            width,
+            self.num_bits,
+        )
+        self.flips.append(seen.flips)
+        self.starts.append(seen.start)
+        self.ends.append(seen.end)
+        self.doubts.append(seen.doubts)
+        self.bits.append((torch.Size([len(windows.members)]), 1))
+        if len(self.bits) == self.num_activations:
+            self.last = (z, self.tolerance * line.sizes.flatten(1), line.knots)
+            raise LastActivation
 
     def squared(self, weight: Tensor) -> Tensor:
         """Return the squares of a weight, computed once."""
@@ -192,6 +244,19 @@ class Probe(Visit):
         sizes = output_sizes(activation, line.sizes)
         return Polyline.of(output, sizes, line.knots, self)
 
+    def choose(
+        self, line: Polyline, windows: Windows, _slack: Tensor, _refinement: Refinement, _width: Tensor
+    ) -> None:
+        """Note that the windows of a maximum were met.
+
+        Raises:
+            LastActivation: if nothing else that counts follows.
+        """
+        self.bits.append((torch.Size([len(windows.members)]), 1))
+        if len(self.bits) == self.num_activations:
+            self.last = (line.rows.flatten(1), line.sizes, line.knots)
+            raise LastActivation
+
 
 def run(network: PreparedModule, line: Polyline) -> None:
     """Run the body of a network as far as its last activation.
@@ -209,19 +274,20 @@ def run(network: PreparedModule, line: Polyline) -> None:
     raise ValueError(OTHER_ACTIVATIONS)
 
 
-def count_bits(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
-    """Return the number of bits of each activation that a network runs.
+def count_bits(body: nn.Module, inputs: Tensor, counted: Counted = BENDS) -> tuple[int, ...]:
+    """Return the number of bits of each activation that a network runs, and of windows where these count.
 
     Args:
         body: the network.
         inputs: a batch that it takes.
+        counted: what counts.
 
     Raises:
-        ValueError: if it runs none.
+        ValueError: if it runs none; see `Counted.check_threshold`.
         NotPiecewiseLinear: if it runs a function that no polyline goes through before its last activation.
     """
     point = inputs[:1]
-    probe = Probe(DEFAULT_TOLERANCE, len(activations_met(body, inputs)))
+    probe = Probe(DEFAULT_TOLERANCE, len(units_met(body, inputs, counted)), counted=counted)
     try:
         body(Polyline.of(point, point.abs(), Knots.of_points(1, point.device), probe))
     except LastActivation:

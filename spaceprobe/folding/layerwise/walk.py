@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
 from spaceprobe.folding.layerwise.knots import Knots, close_items, column
@@ -131,8 +131,8 @@ class Seen:
 
     parts: Parts
     flips: Flips
-    start: Bool[Tensor, "parts units"]
-    end: Bool[Tensor, "parts units"]
+    start: Shaped[Tensor, "parts units"]
+    end: Shaped[Tensor, "parts units"]
     is_wrong: Bool[Tensor, " parts"]
     is_doubtful: Bool[Tensor, " parts"]
 
@@ -207,10 +207,11 @@ class Walk:
             is_careful,
             max_numbers=MAX_ROOM * most_numbers(network),
             squares=self.squares,
+            counted=network.counted,
         )
         knots = Knots.of_ends(num_parts, rows.device)
         run(network, Polyline.of(rows, sizes.repeat_interleave(2, 0) if is_careful else sizes, knots, visit))
-        probe = Probe(self.tolerance, len(network.num_units), squares=self.squares)
+        probe = Probe(self.tolerance, len(network.num_units), squares=self.squares, counted=network.counted)
         run(network, Polyline.of(point(LOOK_AT), sizes, Knots.of_points(num_parts, rows.device), probe))
         flips = Flips.join(visit.flips)
         is_doubtful = torch.zeros(num_parts, dtype=torch.bool, device=rows.device)

@@ -11,6 +11,7 @@ from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.parts import folded_checkpoints
 from spaceprobe.stages.fold.settings import folding_of
 from spaceprobe.stages.fold.stored_counts import StoredCounts
+from spaceprobe.stages.fold.thresholds import threshold_of
 from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
 from spaceprobe.stages.train.settings import data_of
 
@@ -43,19 +44,21 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         "threads": settings.threads,
         "precision": settings.precision,
         "bits": settings.bits,
+        "units": settings.units,
     }
     data = load_data(data_of(job.sections))
     (trained,) = job.inputs["train"]
     checkpoints = folded_checkpoints(job.sections)
     for epoch, parts in itertools.groupby(job.parts, key=lambda part: part.key["epoch"]):
         network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
+        way["threshold"] = threshold_of(settings, network, data.train.inputs, device)
         for part in parts:
             ends = source.ends(network, data, part.key, job.sections)
             directions = source.directions(part.key)
             engine = engine_for(
                 network,
                 ends.sources.values,
-                **{name: way[name] for name in ("method", "device", "precision")},
+                **{name: way[name] for name in ("method", "device", "precision", "units", "threshold")},
             )
             if part is job.parts[0]:
                 logger.info("the engine %s walks paths, on %s", engine, device)
@@ -70,7 +73,10 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 "method": settings.method,
                 "device": device,
                 "engine": engine,
-                "not_counted": "; ".join(passed_over(network, ends.sources.values, settings.bits)) or None,
+                "not_counted": "; ".join(
+                    passed_over(network, ends.sources.values, units=settings.units, bits=settings.bits)
+                )
+                or None,
                 # Among the sources themselves one walk is two directed paths of the same counts.
                 "num_walks": folding.num_paths // (2 if ends.targets is None else 1),
                 "num_violations": folding.num_violations,

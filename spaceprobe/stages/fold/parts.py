@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
+from spaceprobe.networks.entry import Engine
 from spaceprobe.networks.walkable import RISING
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
@@ -41,6 +42,7 @@ def check(sections: Sections) -> None:
             f"{' or '.join(engines)}"
         )
     _check_bits(sections)
+    _check_units(sections, engines)
     if not DATASETS[dataset].is_walkable:
         raise SettingsError(
             f"data.dataset: {dataset} has no classes of images to walk between; "
@@ -64,6 +66,35 @@ def _check_bits(sections: Sections) -> None:
         raise SettingsError(
             f"folding.bits: {settings.bits} splits an activation where it turns, and network.activation: "
             f"{activation} only rises; set folding.bits: sign"
+        )
+
+
+def _check_units(sections: Sections, engines: Sequence[Engine]) -> None:
+    """Check that what counts as a unit, and where its bit flips, go with network and method.
+
+    Raises:
+        SettingsError: they do not.
+    """
+    network, settings = network_of(sections), folding_of(sections)
+    activation = network.entry.activation(network)
+    if settings.units == "all" and settings.method == "jvp" and "kernel" not in engines:
+        raise SettingsError(
+            "folding.units: all counts what maxima choose, and folding.method: jvp counts ReLUs alone; set "
+            "folding.method to exact"
+        )
+    if settings.threshold == 0:
+        return
+    if activation != "relu":
+        raise SettingsError(
+            f"folding.threshold: {settings.threshold} is for networks of ReLUs, and network.activation is "
+            f"{activation}; set relu, or leave the threshold at 0"
+        )
+    if settings.method in ("kernel", "jvp") or settings.precision != "float64":
+        raise SettingsError(
+            f"folding.threshold: {settings.threshold} takes folding.method exact, layerwise, sampled or "
+            "adaptive, and "
+            "folding.precision float64; found "
+            f"{settings.method} and {settings.precision}"
         )
 
 

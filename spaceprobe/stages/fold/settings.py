@@ -53,6 +53,42 @@ def parse_pairs(value: object) -> object:
     return tuple(pairs)
 
 
+LATER = ("endpoints", "detail", "bits", "units", "threshold")
+"""Settings that came after the first release."""
+
+_QUANTILE = re.compile(r"quantile-(0?\.\d{1,9})", re.ASCII)
+
+MEDIAN = "median"
+
+
+def parse_threshold(value: object) -> object:
+    """Return a threshold as it is written in one way only: ``quantile-0.50`` is ``median``.
+
+    Raises:
+        ValueError: naming a text that is not a threshold.
+    """
+    if not isinstance(value, str) or value == MEDIAN:
+        return value
+    match = _QUANTILE.fullmatch(value)
+    if match is None or float(match[1]) == 0:
+        raise ValueError(
+            f"{value!r} is not a threshold: write a number, median, or quantile-Q with Q between 0 and 1, "
+            "such as quantile-0.9"
+        )
+    return MEDIAN if float(match[1]) == 0.5 else f"quantile-{float(match[1])!r}"
+
+
+def quantile_share(threshold: float | str) -> float | None:
+    """Return the share of images below a threshold that is a quantile; None of a number.
+
+    >>> quantile_share("median"), quantile_share("quantile-0.9"), quantile_share(0.5)
+    (0.5, 0.9, None)
+    """
+    if not isinstance(threshold, str):
+        return None
+    return 0.5 if threshold == MEDIAN else float(threshold.removeprefix("quantile-"))
+
+
 class FoldingSettings(Settings):
     """Which paths are measured, and how."""
 
@@ -86,6 +122,17 @@ class FoldingSettings(Settings):
         description="of smooth activations, which are sampled: the sign of the pre-activation, or whether it "
         "lies where they rise or fall",
     )
+    units: Literal["activations", "all"] = Field(
+        "activations",
+        description="what counts: activations, or with all also the winners of max-pooling and of maxima",
+    )
+    threshold: Annotated[
+        Annotated[float, Field(allow_inf_nan=False)] | str, BeforeValidator(parse_threshold)
+    ] = Field(
+        0.0,
+        description="what z of a ReLU exceeds where its bit is on: a number, median or quantile-0.9 (over "
+        "training images, for each unit)",
+    )
     detail: Annotated[int, Flag("--detail"), ChoosesCode((0, 1))] = Field(
         0, ge=0, le=1_000_000, description="single paths of each class pair that paths.csv lists"
     )
@@ -117,9 +164,7 @@ class FoldingSettings(Settings):
         before keep their files.
         """
         idle = set() if self.is_sampled else {"num_points"}
-        later = {
-            name for name in ("endpoints", "bits", "detail") if getattr(self, name) == self._default(name)
-        }
+        later = {name for name in LATER if getattr(self, name) == self._default(name)}
         return {name: value for name, value in values.items() if name not in idle | later}
 
     def _default(self, name: str) -> Any:
