@@ -2,6 +2,7 @@
 
 The public face, imported where it is first used, since torch takes seconds:
 
+- `fold`: the folding of a straight path through a torch module, or of a batch of them;
 - `walk_paths`: the folding of a batch of straight paths through a torch module;
 - `decompose`: the five factors of a weight matrix;
 - `space_folding`: χ from length and reach;
@@ -15,11 +16,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spaceprobe.api import TABLES, decompose, read_tables, space_folding, walk_paths
+    from spaceprobe.api import TABLES, decompose, fold, read_tables, space_folding, walk_paths
 
     __version__: str
 
-__all__ = ["TABLES", "__version__", "decompose", "read_tables", "space_folding", "walk_paths"]
+__all__ = ["TABLES", "__version__", "decompose", "fold", "read_tables", "space_folding", "walk_paths"]
 
 
 def __getattr__(name: str) -> Any:

@@ -38,6 +38,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spaceprobe.api.folding import Folding, fold
     from spaceprobe.folding import space_folding, walk_paths
     from spaceprobe.lmd import decompose
     from spaceprobe.report.drawing.style import FORMATS, render
@@ -61,8 +62,10 @@ if TYPE_CHECKING:
     from spaceprobe.tables.frames import read_tables
 
 _HOMES = {
+    "Folding": "spaceprobe.api.folding",
     "TABLES": "spaceprobe.results.declared",
     "decompose": "spaceprobe.lmd",
+    "fold": "spaceprobe.api.folding",
     "read_tables": "spaceprobe.tables.frames",
     "space_folding": "spaceprobe.folding",
     "walk_paths": "spaceprobe.folding",
@@ -71,12 +74,14 @@ _HOMES = {
 __all__ = [
     "FORMATS",
     "TABLES",
+    "Folding",
     "activation_dimension",
     "axis_semantics",
     "chi_distribution",
     "class_pair_heat_maps",
     "convergence_curves",
     "decompose",
+    "fold",
     "folding_against",
     "labels_fitted",
     "latent_spectra",

@@ -1,7 +1,7 @@
 """The entry points: paths one by one, as counts, or step by step; which engine walks them."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from spaceprobe.folding.layers import Layer, mlp_layers
 from spaceprobe.folding.measure import space_folding
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, Engine, Method, Precision, check_options
 from spaceprobe.folding.path_counter import TwoWayCounter
+from spaceprobe.folding.points import Points, read_points
 from spaceprobe.folding.prepared_module import count_bits, prepare
 
 MATCHED_BLOCK = 1 << 14
@@ -27,8 +28,8 @@ class UncountedUnits(UserWarning):
 
 def walk_paths(
     network: nn.Module,
-    a: Tensor,
-    b: Tensor,
+    a: Points,
+    b: Points,
     *,
     method: Method = "exact",
     num_points: int = 100,
@@ -45,7 +46,7 @@ def walk_paths(
     Args:
         network: for ``sampled`` any module with activations, else a piecewise-linear one
             (docs/definitions.md, "Activations").
-        a: starts, of shape ``(num_paths, *input shape)``.
+        a: starts, of shape ``(num_paths, *input shape)``; a tensor, an array or lists of real numbers.
         b: ends, of the same shape.
         method: ``exact`` sees every linear region that the open segment crosses; ``sampled`` sees
             `num_points` evenly spaced points, both ends included, as in the folding paper. Three
@@ -64,6 +65,7 @@ def walk_paths(
         TypeError: if an exact walk is asked for through a function that is not piecewise linear, or by
             ``jvp`` through another activation than a ReLU.
     """
+    a, b = read_points("a", a), read_points("b", b)
     folding = walk_batch(
         network,
         a,
@@ -75,13 +77,18 @@ def walk_paths(
         threads=threads,
         precision=precision,
     )
-    if uncounted := passed_over(network, a):
+    warn_of_uncounted(passed_over(network, a), stacklevel=3)
+    return folding
+
+
+def warn_of_uncounted(uncounted: Sequence[str], stacklevel: int) -> None:
+    """Warn of functions that are neither affine nor counted, if there are any (`passed_over`)."""
+    if uncounted:
         warnings.warn(
             f"only activations are counted, not what these choose: {', '.join(uncounted)}",
             UncountedUnits,
-            stacklevel=2,
+            stacklevel=stacklevel,
         )
-    return folding
 
 
 def walk_batch(
@@ -123,8 +130,8 @@ def walk_batch(
 
 def fold_grid(
     network: nn.Module,
-    sources: Tensor,
-    targets: Tensor | None = None,
+    sources: Points,
+    targets: Points | None = None,
     *,
     method: Method = "exact",
     num_points: int = 100,
@@ -157,8 +164,10 @@ def fold_grid(
         TypeError: see `walk_paths`.
     """
     check_options(method, num_points, tolerance)
+    sources = read_points("sources", sources)
     check_images("sources", sources)
     if targets is not None:
+        targets = read_points("targets", targets)
         check_images("targets", targets)
         check_same_shape(("a source", "a target"), sources.shape[1:], targets.shape[1:])
     mlp = mlp_for_kernel(network, sources, method, device, precision)
@@ -196,8 +205,8 @@ def fold_grid(
 
 def fold_matched(
     network: nn.Module,
-    a: Tensor,
-    b: Tensor,
+    a: Points,
+    b: Points,
     *,
     method: Method = "exact",
     num_points: int = 100,
@@ -227,6 +236,7 @@ def fold_matched(
         ValueError: see `walk_paths`.
         TypeError: see `walk_paths`.
     """
+    a, b = read_points("a", a), read_points("b", b)
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape, b.shape)
@@ -251,8 +261,8 @@ def fold_matched(
 
 def trace_path(
     network: nn.Module,
-    a: Tensor,
-    b: Tensor,
+    a: Points,
+    b: Points,
     *,
     method: Method = "exact",
     num_points: int = 100,
@@ -275,7 +285,7 @@ def trace_path(
         ValueError: see `walk_paths`.
         TypeError: see `walk_paths`.
     """
-    a, b = a[None], b[None]
+    a, b = read_points("a", a)[None], read_points("b", b)[None]
     check_options(method, num_points, tolerance)
     check_images("a", a)
     check_images("b", b)
