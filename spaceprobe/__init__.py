@@ -3,6 +3,7 @@
 The public face, imported where it is first used, since torch takes seconds:
 
 - `fold`: the folding of a straight path through a torch module, or of a batch of them;
+- `trace`: every event along a path: where it is, and which unit flips;
 - `walk_paths`: the folding of a batch of straight paths through a torch module;
 - `decompose`: the five factors of a weight matrix;
 - `space_folding`: χ from length and reach;
@@ -16,11 +17,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spaceprobe.api import TABLES, decompose, fold, read_tables, space_folding, walk_paths
+    from spaceprobe.api import TABLES, decompose, fold, read_tables, space_folding, trace, walk_paths
 
     __version__: str
 
-__all__ = ["TABLES", "__version__", "decompose", "fold", "read_tables", "space_folding", "walk_paths"]
+__all__ = [
+    "TABLES",
+    "__version__",
+    "decompose",
+    "fold",
+    "read_tables",
+    "space_folding",
+    "trace",
+    "walk_paths",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,19 @@
 """What a notebook calls: fold, trace, decompose, load_run, load_data."""
 
+from base64 import b64encode
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812, the name that every torch user knows
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 import spaceprobe
 from spaceprobe.folding import UncountedUnits, space_folding
+from spaceprobe.folding.layerwise import corners as layerwise_corners
+from spaceprobe.folding.layerwise import walk as layerwise_walk
 from spaceprobe.networks.mlp import mlp
 
 
@@ -153,3 +160,257 @@ def test_what_is_not_counted_is_said():
         found = spaceprobe.fold(model, points(1, 8, 8), points(1, 8, 8, seed=1))
     assert caught[0].filename == __file__
     assert "not counted: max_pool2d in '1'" in repr(found)
+
+
+# trace
+
+
+def test_hardtanh_by_hand():
+    """Unit 0 passes -1 at t = 1/4 and 1 at t = 3/4; unit 1, from 1/2 to -1/2, stays between its kinks."""
+    trace = spaceprobe.trace(nn.Sequential(nn.Hardtanh()), [[-2.0, 0.5], [2.0, -0.5]])
+    unit = {"module": "0", "function": "hardtanh", "call": 0, "index": (0,), "is_on": True, "chi": 0.0}
+    assert trace.to_frame().to_dict("records") == [
+        unit | {"t": 0.25, "kink": -1.0, "distance": 1, "flips": 1},
+        unit | {"t": 0.75, "kink": 1.0, "distance": 2, "flips": 2},
+    ]
+    assert (trace.length, trace.reach, trace.chi) == (2, 2, 0.0)
+
+
+def steps_of(points, **options):
+    """The events along points through the ReLUs of the identity: t, unit, on or off."""
+    frame = spaceprobe.trace(nn.ReLU(), points, **options).to_frame()
+    return [
+        (t, *index, is_on) for t, index, is_on in zip(frame["t"], frame["index"], frame["is_on"], strict=True)
+    ]
+
+
+A, B, C = [-1.0, -1.0], [1.0, -1.0], [0.0, 1.0]
+
+
+def test_a_loop_by_hand():
+    """On the way from B to C unit 0 goes from 1 to 0, on; from C to A it is off: it flips at the corner."""
+    events = [(0.5, 0, True), (1.5, 1, True), (2.0, 0, False), (2.5, 1, False)]
+    assert steps_of([A, B, C, A]) == events
+    trace = spaceprobe.trace(nn.ReLU(), [A, B, C, A])
+    assert trace.to_frame()["distance"].tolist() == [1, 2, 1, 0]
+    assert trace.to_frame()["flips"].tolist() == [1, 2, 3, 4]
+    np.testing.assert_array_equal(trace.to_frame()["chi"], [0, 0, 1 / 3, 1 / 2])
+    assert (trace.length, trace.reach, trace.chi) == (4, 2, 0.5)
+    assert trace.steps()["t"].tolist() == [0, 0.5, 1.5, 2.0, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("points", "events"),
+    [
+        # both units change at one corner: one step of two flips
+        ([[-1, -1], [0, 0], [1, 1]], [(1.0, 0, True), (1.0, 1, True)]),
+        # a path that turns round at a boundary does not cross it
+        ([[-1, -1], [0, 0], [-1, -1]], []),
+        ([[1, 1], [0, 0], [1, 1]], []),
+        # at 0 on a whole segment is off: on before, off on it, on after it
+        ([[1, 1], [0, 1], [0, 2], [1, 2]], [(1.0, 0, False), (2.0, 0, True)]),
+        # a segment of length 0 has no open interval in which a unit could be off
+        ([[1, 1], [0, 1], [0, 1], [1, 1]], []),
+        ([[1, 1], [0, 1], [0, 1], [-1, 1]], [(2.0, 0, False)]),
+        ([[1, 1], [1, 1]], []),
+        # the start is settled from inside: on from the first moment
+        ([[0, 1], [1, 1], [-1, 1]], [(1.5, 0, False)]),
+    ],
+)
+def test_corners_by_hand(points, events):
+    assert steps_of(points) == events
+    there_and_back = spaceprobe.trace(nn.ReLU(), [*points, *points[::-1]])
+    assert there_and_back.length == 2 * len(events)
+
+
+def test_two_flips_of_one_step_share_what_follows_it():
+    frame = spaceprobe.trace(nn.ReLU(), [[-1, -1], [0, 0], [1, 1], [-1, 2]]).to_frame()
+    assert frame["distance"].tolist() == [2, 2, 1]
+    assert frame["flips"].tolist() == [2, 2, 3]
+
+
+class Residual(nn.Module):
+    """Named modules, one of them called twice, functions called beside them, and what each unit is given."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.stem = nn.Conv2d(1, 2, 3, padding=1)
+        self.act = nn.Hardtanh()
+        self.block = nn.ModuleDict({"first": nn.Conv2d(2, 2, 3, padding=1), "second": nn.Conv2d(2, 2, 1)})
+        self.inner = Inner(self.act)
+        self.head = nn.Linear(18, 4)
+        self.bound = nn.Buffer(torch.tensor([0.8, 0.6, -1.0, 0.2]))
+
+    def forward(self, x):
+        x = self.act(self.stem(x))
+        x = torch.relu(x + self.block["second"](F.relu(self.block["first"](x))))
+        x = self.inner(x)
+        return torch.clamp(self.head(8 * x.flatten(1)), min=self.bound)
+
+    def bits(self, x):
+        """What each kink of each unit is given, minus the kink, by name, in plain torch."""
+        found = {}
+        z = self.stem(x)
+        found["act", "hardtanh", 0, -1.0], found["act", "hardtanh", 0, 1.0] = z + 1, z - 1
+        x = z.clamp(-1, 1)
+        found["", "relu", 0, 0.0] = z = self.block["first"](x)
+        found["", "relu", 1, 0.0] = x = x + self.block["second"](z.clamp_min(0))
+        z = 2 * x.clamp_min(0) - 1
+        found["act", "hardtanh", 1, -1.0], found["act", "hardtanh", 1, 1.0] = z + 1, z - 1
+        found["inner", "relu", 0, 0.0] = z = z.clamp(-1, 1) + 0.5
+        z = self.head(8 * z.clamp_min(0).flatten(1))
+        for unit, kink in enumerate(self.bound.tolist()):
+            found["", "clamp", 0, kink] = z[:, unit : unit + 1] - kink
+        return found
+
+
+class Inner(nn.Module):
+    def __init__(self, act):
+        super().__init__()
+        self.act = act
+
+    def forward(self, x):
+        return F.relu(self.act(2 * x - 1) + 0.5)
+
+
+def patterns(model, points):
+    """The bits that are on at each point, by name and index."""
+    found = [set() for _ in points]
+    for name, z in model.bits(points).items():
+        for point, *index in (z > 0).nonzero().tolist():
+            is_clamp = name[1] == "clamp"
+            unit = model.bound.tolist().index(name[3]) if is_clamp else None
+            found[point].add((*name, (unit,) if is_clamp else tuple(index)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def residual():
+    return Residual().double().eval()
+
+
+@pytest.fixture(scope="module")
+def corners():
+    corners = 2 * points(3, 1, 3, 3, seed=5).double()
+    return torch.cat([corners, corners[:1]])
+
+
+def named(frame):
+    columns = (frame[name] for name in ("module", "function", "call", "kink", "index"))
+    return [*zip(*columns, strict=True)]
+
+
+@torch.no_grad()
+def test_every_event_is_what_plain_torch_sees_between_the_steps(residual, corners):
+    """The pattern between two steps is the first one with all units toggled that flipped until then."""
+    trace = spaceprobe.trace(residual, corners)
+    frame = trace.to_frame()
+    assert {name[:3] for name in named(frame)} == {name[:3] for name in residual.bits(corners)}
+    edges = np.append(trace.steps()["t"], 3.0)
+    middles = (edges[1:] + edges[:-1]) / 2
+    segment = middles.astype(int)
+    share = torch.tensor(middles - segment)[:, None, None, None]
+    seen = patterns(residual, torch.lerp(corners[segment], corners[segment + 1], share))
+    groups = [[*zip(named(rows), rows["is_on"], strict=True)] for _, rows in frame.groupby("t", sort=False)]
+    assert len(groups) > 20
+    pattern = seen[0]
+    for events, now, distance in zip(groups, seen[1:], trace.steps()["distance"][1:], strict=True):
+        assert all((bit in pattern) != is_on for bit, is_on in events)
+        pattern = pattern ^ {bit for bit, _ in events}
+        assert pattern == now
+        assert len(pattern ^ seen[0]) == distance
+
+
+@torch.no_grad()
+def test_a_sampled_trace_has_what_differs_from_point_to_point(residual, corners):
+    num_points = 9
+    frame = spaceprobe.trace(residual, corners, method="sampled", num_points=num_points).to_frame()
+    number = np.arange(3 * (num_points - 1) + 1)
+    t = number / (num_points - 1)
+    segment = np.minimum(t.astype(int), 2)
+    share = torch.tensor(t - segment)[:, None, None, None]
+    seen = patterns(residual, torch.lerp(corners[segment], corners[segment + 1], share))
+    for place in number[1:]:
+        rows = frame[frame["t"] == t[place]]
+        assert {*named(rows)} == seen[place] ^ seen[place - 1]
+        assert {*named(rows[rows["is_on"]])} == seen[place] - seen[place - 1]
+        if len(rows):
+            assert {*rows["distance"]} == {len(seen[place] ^ seen[0])}
+    assert len(frame) == frame["flips"].iloc[-1]
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (mlp([5, 9, 9, 3], torch.Generator().manual_seed(2)), (5,)),
+        (Residual(), (1, 3, 3)),
+        (small_cnn(), (1, 8, 8)),
+    ],
+)
+@pytest.mark.parametrize("method", ["exact", "sampled"])
+def test_a_trace_ends_where_fold_does(model, shape, method):
+    ends = 2 * points(2, *shape)
+    trace = spaceprobe.trace(model, ends, method=method, num_points=40)
+    folding = spaceprobe.fold(model, *ends[:, None], method=method, num_points=40)
+    frame = trace.to_frame()
+    assert frame["flips"].iloc[-1] == trace.length == folding.length[0] > 5
+    assert frame["distance"].max() == trace.reach == folding.reach[0]
+    assert frame["chi"].iloc[-1] == trace.chi == folding.chi[0]
+
+
+def test_corners_on_a_straight_line_change_nothing(residual, corners):
+    a, b = corners[:2]
+    whole = spaceprobe.trace(residual, [a, b]).to_frame()
+    middle = spaceprobe.trace(residual, [a, (a + b) / 2, b]).to_frame()
+    at_event = a + float(whole["t"][4]) * (b - a)
+    for cut, frame in (
+        (0.5, middle),
+        (whole["t"][4], spaceprobe.trace(residual, [a, at_event, b]).to_frame()),
+    ):
+        assert named(frame) == named(whole)
+        t = frame["t"].to_numpy()
+        along = np.where(t < 1, cut * t, cut + (1 - cut) * (t - 1))
+        np.testing.assert_allclose(along, whole["t"], rtol=0, atol=1e-12)
+
+
+def test_many_segments_are_walked_in_blocks(residual, corners, monkeypatch):
+    expected = spaceprobe.trace(residual, corners).to_frame()
+    monkeypatch.setattr(layerwise_corners, "paths_per_batch", lambda *_: 2)
+    pd.testing.assert_frame_equal(spaceprobe.trace(residual, corners).to_frame(), expected)
+    monkeypatch.setattr(layerwise_walk, "MAX_NUMBERS", {"cpu": 1})  # every path in parts
+    pd.testing.assert_frame_equal(
+        spaceprobe.trace(residual, corners).to_frame(), expected, check_exact=False, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"points": [[1.0, 2.0]]}, "points has 1 point: a path has at least its 2 ends"),
+        ({"points": [1.0, 2.0]}, r"points has shape \(2,\)"),
+        ({"points": [[1.0], [np.inf]]}, "points has entries that are not finite"),
+        ({"method": "kernel"}, "method is 'kernel': events are told by one of exact, layerwise, sampled"),
+        ({"num_points": 1}, "num_points is 1"),
+    ],
+)
+def test_what_cannot_be_traced(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        spaceprobe.trace(nn.ReLU(), **({"points": [A, B]} | arguments))
+
+
+def test_a_trace_shows_itself():
+    trace = spaceprobe.trace(nn.ReLU(), [A, B, C, A])
+    head, numbers, *rows = repr(trace).splitlines()
+    assert (head, numbers) == ("Trace of 3 segments (every linear region)", "length 4, reach 2, χ 0.5000")
+    assert len(rows) == 5
+    assert repr(spaceprobe.trace(nn.ReLU(), [A, A])).endswith("length 0, reach 0, χ 0.0000")
+    figure = trace.plot()
+    assert isinstance(figure, Figure)
+    above = figure.axes[0]
+    assert above.get_title(loc="left") == "length 4, reach 2: χ = 1 − 2/4 = 0.500"
+    assert above.get_xlim() == (0, 3)
+    png = trace._repr_png_()
+    assert png.startswith(b"\x89PNG")
+    assert b64encode(png).decode() in trace._repr_html_()
+    assert figure._repr_png_() == png

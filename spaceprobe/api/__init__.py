@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spaceprobe.api.folding import Folding, fold
+    from spaceprobe.api.tracing import Trace, trace
     from spaceprobe.folding import space_folding, walk_paths
     from spaceprobe.lmd import decompose
     from spaceprobe.report.drawing.style import FORMATS, render
@@ -64,10 +65,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "Folding": "spaceprobe.api.folding",
     "TABLES": "spaceprobe.results.declared",
+    "Trace": "spaceprobe.api.tracing",
     "decompose": "spaceprobe.lmd",
     "fold": "spaceprobe.api.folding",
     "read_tables": "spaceprobe.tables.frames",
     "space_folding": "spaceprobe.folding",
+    "trace": "spaceprobe.api.tracing",
     "walk_paths": "spaceprobe.folding",
 }
 
@@ -75,6 +78,7 @@ __all__ = [
     "FORMATS",
     "TABLES",
     "Folding",
+    "Trace",
     "activation_dimension",
     "axis_semantics",
     "chi_distribution",
@@ -95,6 +99,7 @@ __all__ = [
     "retrieval_accuracy",
     "sampling_figure",
     "space_folding",
+    "trace",
     "training_curves",
     "walk_paths",
 ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +26,9 @@ from spaceprobe.folding.engine import warn_of_uncounted
 from spaceprobe.folding.guards import check_same_shape
 from spaceprobe.folding.points import Points, read_points
 
+Counts = Int64[np.ndarray, " paths"]
+Shares = Float64[np.ndarray, " paths"]
+
 
 @dataclass(frozen=True, repr=False)
 class Folding:
@@ -50,42 +52,46 @@ class Folding:
     not_counted: tuple[str, ...] = ()
 
     @property
-    def length(self) -> Int64[np.ndarray, " paths"] | int:
+    def length(self) -> Counts | int:
         """The flips of units along each path, r2(Γ)."""
-        return self._of_single(self.paths.length)
+        return self._counts(self.paths.length)
 
     @property
-    def reach(self) -> Int64[np.ndarray, " paths"] | int:
+    def reach(self) -> Counts | int:
         """The largest Hamming distance from the activation pattern at the start, r1(Γ)."""
-        return self._of_single(self.paths.reach_from_a)
+        return self._counts(self.paths.reach_from_a)
 
     @property
-    def reach_back(self) -> Int64[np.ndarray, " paths"] | int:
+    def reach_back(self) -> Counts | int:
         """The same of the path from b to a."""
-        return self._of_single(self.paths.reach_from_b)
+        return self._counts(self.paths.reach_from_b)
 
     @property
-    def chi(self) -> Float64[np.ndarray, " paths"] | float:
+    def chi(self) -> Shares | float:
         """The space folding χ = 1 - reach / length, in [0, 1); 0 for length 0."""
-        return self._of_single(space_folding(self.paths.length, self.paths.reach_from_a))
+        return self._folding(self.paths.length, self.paths.reach_from_a)
 
     @property
-    def chi_back(self) -> Float64[np.ndarray, " paths"] | float:
+    def chi_back(self) -> Shares | float:
         """The same of the path from b to a."""
-        return self._of_single(space_folding(self.paths.length, self.paths.reach_from_b))
+        return self._folding(self.paths.length, self.paths.reach_from_b)
 
     @property
-    def peak(self) -> Float64[np.ndarray, " paths"] | float:
+    def peak(self) -> Shares | float:
         """The largest χ of the paths from a to a point of this path, in [0, 1)."""
-        return self._of_single(space_folding(self.paths.peak_length_from_a, self.paths.peak_reach_from_a))
+        return self._folding(self.paths.peak_length_from_a, self.paths.peak_reach_from_a)
 
     @property
-    def peak_back(self) -> Float64[np.ndarray, " paths"] | float:
+    def peak_back(self) -> Shares | float:
         """The same of the path from b to a."""
-        return self._of_single(space_folding(self.paths.peak_length_from_b, self.paths.peak_reach_from_b))
+        return self._folding(self.paths.peak_length_from_b, self.paths.peak_reach_from_b)
 
-    def _of_single(self, column: np.ndarray) -> Any:
-        return column[0].item() if self.is_single else column
+    def _counts(self, column: Counts) -> Counts | int:
+        return int(column[0]) if self.is_single else column
+
+    def _folding(self, length: Counts, reach: Counts) -> Shares | float:
+        folding = space_folding(length, reach)
+        return float(folding[0]) if self.is_single else folding
 
     def __len__(self) -> int:
         """Return the number of paths."""

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -169,6 +169,7 @@ def prepare(module: nn.Module, example: Tensor, device: torch.device, count: Cou
     inputs = example[:1].to(device, torch.float64).expand(2, *example.shape[1:])
     head, body = split(module, inputs)
     place = follow(module)
+    begin_at(body, place)
     with torch.no_grad():
         inputs = head(inputs)
         try:
@@ -176,7 +177,7 @@ def prepare(module: nn.Module, example: Tensor, device: torch.device, count: Cou
         except NotPiecewiseLinear as error:
             raise place.refuse(error) from error
         except RuntimeError as error:
-            raise wrong_shape(inputs, error) from error
+            raise wrong_shape(inputs, error, place.module) from error
         passed_over = functions_passed_over(body, inputs, place)
     return PreparedModule(head, body, num_units, device, place, passed_over)
 
@@ -204,9 +205,18 @@ def functions_passed_over(body: nn.Module, inputs: Tensor, place: "Place") -> tu
 
 @dataclass
 class Place:
-    """Where in a network a run is."""
+    """Where in a network a run is.
 
-    module: str = ""
+    Attributes:
+        inside: the names of the modules that it is in, the innermost last; without the network itself.
+    """
+
+    inside: list[str] = field(default_factory=list)
+
+    @property
+    def module(self) -> str:
+        """The module whose forward method runs; empty for the network's own."""
+        return self.inside[-1] if self.inside else ""
 
     def refuse(self, error: Exception) -> TypeError:
         """Return the error of a run that came to something it cannot go through."""
@@ -214,18 +224,28 @@ class Place:
 
 
 def follow(module: nn.Module) -> Place:
-    """Return the place of a run in a module, by hooks that note which of its modules was called last."""
+    """Return the place of a run in a module, by hooks on the modules in it; see `begin_at` as well."""
     place = Place()
     for name, child in module.named_modules():
         if name:
-            child.register_forward_pre_hook(partial(note_place, place, name))
-            child.register_forward_hook(partial(note_place, place, name.rpartition(".")[0]))
+            child.register_forward_pre_hook(partial(enter, place, name))
+            child.register_forward_hook(partial(leave, place))
     return place
 
 
-def note_place(place: Place, name: str, *_call: Any) -> None:
-    """Note that a module is entered, or that its end leads back to the one around it."""
-    place.module = name
+def begin_at(body: nn.Module, place: Place) -> None:
+    """Have every run of a body begin outside of its modules: the one before may have been left inside one."""
+    body.register_forward_pre_hook(lambda *_call: place.inside.clear())
+
+
+def enter(place: Place, name: str, *_call: Any) -> None:
+    """Note that a module is entered."""
+    place.inside.append(name)
+
+
+def leave(place: Place, *_call: Any) -> None:
+    """Note that the innermost module has ended."""
+    place.inside.pop()
 
 
 def count_relu_units(body: nn.Module, inputs: Tensor) -> tuple[int, ...]:
@@ -280,9 +300,10 @@ def check_batch_first(name: str, shapes: list[torch.Size], num_inputs: int) -> N
             )
 
 
-def wrong_shape(inputs: Tensor, error: Exception) -> ValueError:
+def wrong_shape(inputs: Tensor, error: Exception, module: str = "") -> ValueError:
     """Return the error for inputs that the network does not take, with torch's own words."""
-    return ValueError(f"the network does not take inputs of shape {tuple(inputs.shape[1:])}: {error}")
+    where = f"module {module!r}: " if module else ""
+    return ValueError(f"the network does not take inputs of shape {tuple(inputs.shape[1:])}: {where}{error}")
 
 
 def split(module: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Module]:
