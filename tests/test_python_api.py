@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812, the name that every torch user knows
+import torchvision
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -414,3 +415,143 @@ def test_a_trace_shows_itself():
     assert png.startswith(b"\x89PNG")
     assert b64encode(png).decode() in trace._repr_html_()
     assert figure._repr_png_() == png
+
+
+# errors name the module
+
+
+class Beside(nn.Module):
+    """A function between two modules that have a name."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.pre = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+        self.mid = Apply(function)
+        self.act = nn.ReLU()
+
+    def forward(self, x):
+        return self.act(self.mid(self.pre(x)))
+
+
+class Apply(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    "function", [spaceprobe.walk_paths, spaceprobe.fold, lambda f, a, b: spaceprobe.trace(f, [a[0], b[0]])]
+)
+def test_a_gelu_in_a_resnet_is_named(function):
+    resnet = torchvision.models.resnet18(num_classes=3).eval()
+    resnet.layer1[0].relu = nn.GELU()
+    message = "^module 'layer1.0.relu': torch.nn.functional.gelu is not known to be piecewise affine"
+    with pytest.raises(TypeError, match=message):
+        function(resnet, points(1, 3, 32, 32), points(1, 3, 32, 32, seed=1))
+
+
+@pytest.mark.parametrize("method", ["layerwise", "jvp"])
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: x.imag, "module 'mid': imag is not implemented"),
+        (lambda x: x.data, "module 'mid': torch.Tensor.data is not known"),
+        (lambda x: x.nope, "module 'mid': .* object has no attribute 'nope'"),
+        (lambda x: x[:, 0, 99], "module 'mid': .*index"),
+        (lambda x: x.numpy(), "module 'act': .*numpy.ndarray"),
+        (lambda x: nn.MultiheadAttention(4, 1)(x), "module 'mid': .*missing 2 required positional arguments"),
+        (F.relu, None),
+    ],
+)
+def test_a_module_that_fails_is_named(function, message, method):
+    a, b = points(1, 3, 4), points(1, 3, 4, seed=1)
+    if message is None:
+        assert spaceprobe.walk_paths(Beside(function), a, b, method=method).length.shape == (1,)
+        return
+    with pytest.raises((TypeError, ValueError), match=message):
+        spaceprobe.walk_paths(Beside(function), a, b, method=method)
+    with pytest.raises((TypeError, ValueError), match=r"module '|neither as a batch"):
+        spaceprobe.fold(Beside(function), a, b, method=method)
+
+
+def test_a_property_asked_on_the_way_hides_nothing():
+    """A transformer's layer asks whether its input is nested before it comes to its attention."""
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval()
+    with pytest.raises(TypeError, match=r"module '1\.self_attn': torch\."):
+        spaceprobe.trace(nn.Sequential(nn.ReLU(), layer, nn.ReLU()), points(2, 3, 4))
+
+
+# decompose
+
+
+def test_decompose_takes_matrices_in_every_form():
+    """A = [[1, 1], [0, 1]]: σ² = (3 ± √5) / 2, so σ are the golden ratio and one over it."""
+    for weight in (
+        [[1, 1], [0, 1]],
+        np.array([[1.0, 1], [0, 1]], np.float32),
+        torch.tensor([[1, 1], [0, 1]]),
+    ):
+        factors = spaceprobe.decompose(weight)
+        np.testing.assert_allclose(factors.S_prime, [(5**0.5 + 1) / 2, (5**0.5 - 1) / 2], rtol=1e-12)
+        assert repr(factors) == "Factors of a 2 × 2 matrix: rank 2 of 2, S' from 1.618 to 0.618"
+    assert repr(spaceprobe.decompose([[1, 1]], rank=0)) == "Factors of a 1 × 2 matrix: rank 0 of 1"
+
+
+def test_decompose_takes_layers():
+    linear, convolution = nn.Linear(5, 4), nn.Conv2d(2, 3, (3, 2))
+    torch.testing.assert_close(spaceprobe.decompose(linear).product().float(), linear.weight.detach())
+    factors = spaceprobe.decompose(convolution, rank=2)
+    assert (factors.rank, factors.product().shape) == (2, (3, 12))
+    whole = spaceprobe.decompose(convolution).product().reshape(3, 2, 3, 2)
+    torch.testing.assert_close(whole.float(), convolution.weight.detach())
+
+
+def test_decompose_takes_a_module_matrix_by_matrix():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(4, 6, 3, groups=2),
+        nn.BatchNorm2d(6),
+        nn.ConvTranspose2d(6, 2, 3),
+        nn.Linear(3, 1, bias=False),
+    )
+    model.attention = nn.MultiheadAttention(4, 2)
+    found = spaceprobe.decompose(model, rank=2)
+    heads = [f"attention.head{head}.{kind}" for head in (0, 1) for kind in ("query-key", "output-value")]
+    assert [*found] == [
+        "0.weight.group0", "0.weight.group1", "2.weight", "3.weight",
+        "attention.in_proj_weight", "attention.out_proj.weight", *heads,
+    ]  # fmt: skip
+    expected = {
+        "0.weight.group1": model[0].weight[3:].flatten(1),
+        "2.weight": model[2].weight.transpose(0, 1).flatten(1),
+        "attention.head1.query-key": model.attention.in_proj_weight[2:4].T
+        @ model.attention.in_proj_weight[6:8],
+    }
+    for name, matrix in expected.items():
+        values = torch.linalg.svdvals(matrix.detach().double())
+        torch.testing.assert_close(found[name].S_prime, values[:2], msg=name)
+    assert found["3.weight"].rank == 1
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (nn.ReLU(), "the module ReLU has no weight matrix"),
+        (torch.ones(2, 3, 3, 3), r"give the convolution itself, or its kernel unfolded"),
+        (torch.ones(3), r"weight: of shape \(3,\), a matrix with entries is needed"),
+        ([[1, 2], [3]], "weight is not an array: its rows differ in shape"),
+        ("model.pt", "weight is str of <U8: expected numbers"),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)),
+            r"0\.weight: weight: 1 of 4 entries are NaN or infinite",
+        ),
+    ],
+)
+def test_what_cannot_be_decomposed(weight, message):
+    if isinstance(weight, nn.Sequential):
+        weight[0].weight.data[1, 0] = torch.nan
+    with pytest.raises(ValueError, match=message):
+        spaceprobe.decompose(weight)

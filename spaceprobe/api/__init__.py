@@ -39,9 +39,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spaceprobe.api.folding import Folding, fold
+    from spaceprobe.api.matrices import decompose
     from spaceprobe.api.tracing import Trace, trace
     from spaceprobe.folding import space_folding, walk_paths
-    from spaceprobe.lmd import decompose
     from spaceprobe.report.drawing.style import FORMATS, render
     from spaceprobe.report.figures.class_pairs import class_pair_heat_maps
     from spaceprobe.report.figures.convergence import convergence_curves
@@ -66,7 +66,7 @@ _HOMES = {
     "Folding": "spaceprobe.api.folding",
     "TABLES": "spaceprobe.results.declared",
     "Trace": "spaceprobe.api.tracing",
-    "decompose": "spaceprobe.lmd",
+    "decompose": "spaceprobe.api.matrices",
     "fold": "spaceprobe.api.folding",
     "read_tables": "spaceprobe.tables.frames",
     "space_folding": "spaceprobe.folding",

@@ -176,7 +176,7 @@ def prepare(module: nn.Module, example: Tensor, device: torch.device, count: Cou
             num_units = count(body, inputs)
         except NotPiecewiseLinear as error:
             raise place.refuse(error) from error
-        except RuntimeError as error:
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:  # of its own code
             raise wrong_shape(inputs, error, place.module) from error
         passed_over = functions_passed_over(body, inputs, place)
     return PreparedModule(head, body, num_units, device, place, passed_over)

@@ -79,8 +79,8 @@ def refusal(func: Callable[..., Any], why: str = "is not known to be piecewise a
 
 
 def function_name(func: Callable[..., Any]) -> str:
-    """Return the name of a function of torch."""
-    return str(resolve_name(func) or getattr(func, "__name__", repr(func)))
+    """Return the name of a function of torch; of a property its own, not that of its getter."""
+    return str(resolve_name(func) or getattr(func, "__name__", repr(func))).removesuffix(".__get__")
 
 
 def substitute(argument: Any, part: Callable[[Any], Any]) -> Any:
@@ -285,7 +285,10 @@ NAMES: dict[Rule, str] = {
     addmm: "addmm baddbmm",
     batch_norm: "batch_norm",
 }
-PROPERTIES = "shape dtype device ndim layout is_cuda is_sparse is_quantized requires_grad is_meta"
+PROPERTIES = (
+    "shape dtype device ndim layout requires_grad is_leaf grad_fn is_cpu is_cuda is_sparse is_nested "
+    "is_quantized is_meta"
+)
 TRANSPOSES = "T mT"
 IN_PLACE: dict[str, Rule] = {
     "add": add,
