@@ -38,8 +38,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spaceprobe.api.data import load_data
     from spaceprobe.api.folding import Folding, fold
     from spaceprobe.api.matrices import decompose
+    from spaceprobe.api.runs import load_run
     from spaceprobe.api.tracing import Trace, trace
     from spaceprobe.folding import space_folding, walk_paths
     from spaceprobe.report.drawing.style import FORMATS, render
@@ -68,6 +70,8 @@ _HOMES = {
     "Trace": "spaceprobe.api.tracing",
     "decompose": "spaceprobe.api.matrices",
     "fold": "spaceprobe.api.folding",
+    "load_data": "spaceprobe.api.data",
+    "load_run": "spaceprobe.api.runs",
     "read_tables": "spaceprobe.tables.frames",
     "space_folding": "spaceprobe.folding",
     "trace": "spaceprobe.api.tracing",
@@ -90,6 +94,8 @@ __all__ = [
     "labels_fitted",
     "latent_spectra",
     "layer_spectra",
+    "load_data",
+    "load_run",
     "path_figure",
     "plane_figure",
     "rank_evolution",
