@@ -1,6 +1,7 @@
 """What a notebook calls: fold, trace, decompose, load_run, load_data."""
 
 from base64 import b64encode
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,12 @@ from torch import Tensor, nn
 
 import spaceprobe
 from spaceprobe.folding import UncountedUnits, space_folding
+from spaceprobe.folding.events import trace_events
 from spaceprobe.folding.layerwise import corners as layerwise_corners
 from spaceprobe.folding.layerwise import walk as layerwise_walk
 from spaceprobe.networks.mlp import mlp
+from tests.degenerate_networks import KINDS, cases_of
+from tests.rational_oracle import patterns_along
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +226,38 @@ def test_corners_by_hand(points, events):
     assert steps_of(points) == events
     there_and_back = spaceprobe.trace(nn.ReLU(), [*points, *points[::-1]])
     assert there_and_back.length == 2 * len(events)
+
+
+def exact_steps(case, corners):
+    """Where a polyline enters another region and which units flip there, in rational arithmetic."""
+    steps, pattern = [], None
+    for segment, (a, b) in enumerate(pairwise(corners)):
+        for t, after in patterns_along(case.layers, case.relu_at_end, a, b):
+            flips = {unit for unit, (x, y) in enumerate(zip(pattern or after, after, strict=True)) if x != y}
+            if flips:
+                steps.append((segment + t, flips))
+            pattern = after
+    return steps
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_polylines_equal_rational_arithmetic_on_degenerate_networks(kind):
+    """A loop with corners at a, b, -b and the middle of a and b, on and off the boundaries of regions."""
+    num_at_corners = 0
+    for case in cases_of(kind)[:: 16 if kind == "mixed" else 8]:
+        middle = [(x + y) / 2 for x, y in zip(case.a, case.b, strict=True)]
+        corners = [case.a, case.b, [-x for x in case.b], middle, case.a]
+        if any(a == b for a, b in pairwise(corners)):
+            continue
+        expected = exact_steps(case, corners)
+        points = torch.tensor([[float(x) for x in corner] for corner in corners], dtype=torch.float64)
+        events = trace_events(case.module(), points)
+        found = [({*events.bit[events.t == t]}, t) for t in dict.fromkeys(events.t)]
+        assert [flips for flips, _ in found] == [flips for _, flips in expected], case.name
+        times = [float(t) for t, _ in expected]
+        np.testing.assert_allclose([t for _, t in found], times, rtol=0, atol=1e-9, err_msg=case.name)
+        num_at_corners += sum(t.denominator == 1 for t, _ in expected)
+    assert num_at_corners > 0 or kind not in ("known", "tie", "end-on-boundary")
 
 
 def test_two_flips_of_one_step_share_what_follows_it():
