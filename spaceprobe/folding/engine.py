@@ -1,7 +1,7 @@
 """The entry points: paths one by one, as counts, or step by step; which engine walks them."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from spaceprobe.folding.layers import Layer, mlp_layers
 from spaceprobe.folding.measure import space_folding
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, Precision, check_options
 from spaceprobe.folding.path_counter import TwoWayCounter
+from spaceprobe.folding.points import Points, read_points
 from spaceprobe.folding.prepared_module import count_bits, prepare
 
 MATCHED_BLOCK = 1 << 14
@@ -28,8 +29,8 @@ class UncountedUnits(UserWarning):
 
 def walk_paths(
     network: nn.Module,
-    a: Tensor,
-    b: Tensor,
+    a: Points,
+    b: Points,
     *,
     method: Method = "exact",
     num_points: int = 100,
@@ -49,7 +50,7 @@ def walk_paths(
     Args:
         network: for ``sampled`` any module with activations, else a piecewise-linear one
             (docs/definitions.md, "Activations").
-        a: starts, of shape ``(num_paths, *input shape)``.
+        a: starts, of shape ``(num_paths, *input shape)``; a tensor, an array or lists of real numbers.
         b: ends, of the same shape.
         method: ``exact`` sees every linear region that the open segment crosses; ``sampled`` sees
             `num_points` evenly spaced points, both ends included, as in the folding paper; ``adaptive``
@@ -80,6 +81,7 @@ def walk_paths(
         TypeError: if an exact walk is asked for through a function that is not piecewise linear, or by
             ``jvp`` through another activation than a ReLU.
     """
+    a, b = read_points("a", a), read_points("b", b)
     folding = walk_batch(
         network,
         a,
@@ -94,8 +96,19 @@ def walk_paths(
         units=units,
         threshold=threshold,
     )
-    warn_of_uncounted(network, a, Counted(units, threshold, bits))
+    warn_of_uncounted(passed_over(network, a, units=units, bits=bits), units, stacklevel=3)
     return folding
+
+
+def warn_of_uncounted(uncounted: Sequence[str], units: Units, stacklevel: int) -> None:
+    """Warn of functions that are neither affine nor counted, if there are any (`passed_over`)."""
+    if uncounted:
+        what = "activations" if units == "activations" else "activations and windows"
+        warnings.warn(
+            f"only {what} are counted, not what these choose: {', '.join(uncounted)}",
+            UncountedUnits,
+            stacklevel=stacklevel,
+        )
 
 
 def walk_batch(
@@ -142,8 +155,8 @@ def walk_batch(
 
 def fold_grid(
     network: nn.Module,
-    sources: Tensor,
-    targets: Tensor | None = None,
+    sources: Points,
+    targets: Points | None = None,
     *,
     method: Method = "exact",
     num_points: int = 100,
@@ -185,8 +198,10 @@ def fold_grid(
         TypeError: see `walk_paths`.
     """
     check_options(method, num_points, tolerance, bits)
+    sources = read_points("sources", sources)
     check_images("sources", sources)
     if targets is not None:
+        targets = read_points("targets", targets)
         check_images("targets", targets)
         check_same_shape(("a source", "a target"), sources.shape[1:], targets.shape[1:])
     counted = Counted(units, threshold, bits)
@@ -221,14 +236,14 @@ def fold_grid(
         if progress is not None:
             progress(2 * len(number))
     if warn:
-        warn_of_uncounted(network, sources, counted)
+        warn_of_uncounted(passed_over(network, sources, units=units, bits=bits), units, stacklevel=3)
     return counter.result(num_pairs * 2 if targets is None else num_pairs)
 
 
 def fold_matched(
     network: nn.Module,
-    a: Tensor,
-    b: Tensor,
+    a: Points,
+    b: Points,
     *,
     method: Method = "exact",
     num_points: int = 100,
@@ -267,6 +282,7 @@ def fold_matched(
         ValueError: see `walk_paths`.
         TypeError: see `walk_paths`.
     """
+    a, b = read_points("a", a), read_points("b", b)
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape, b.shape)
@@ -290,14 +306,14 @@ def fold_matched(
         if progress is not None:
             progress(2 * len(folding.length))
     if warn:
-        warn_of_uncounted(network, a, Counted(units, threshold, bits))
+        warn_of_uncounted(passed_over(network, a, units=units, bits=bits), units, stacklevel=3)
     return counter.result(len(a))
 
 
 def trace_path(
     network: nn.Module,
-    a: Tensor,
-    b: Tensor,
+    a: Points,
+    b: Points,
     *,
     method: Method = "exact",
     num_points: int = 100,
@@ -329,7 +345,7 @@ def trace_path(
         ValueError: see `walk_paths`.
         TypeError: see `walk_paths`.
     """
-    a, b = a[None], b[None]
+    a, b = read_points("a", a)[None], read_points("b", b)[None]
     check_options(method, num_points, tolerance, bits)
     check_images("a", a)
     check_images("b", b)
@@ -345,7 +361,7 @@ def trace_path(
     length, distance = length[is_step].astype(np.int64), from_a[is_step].astype(np.int64)
     chi = space_folding(length, np.maximum.accumulate(distance))
     if warn:
-        warn_of_uncounted(network, a, counted)
+        warn_of_uncounted(passed_over(network, a, units=units, bits=bits), units, stacklevel=3)
     return PathTrace(t=t[is_step], distance=distance, length=length, chi=chi)
 
 
@@ -412,24 +428,10 @@ def passed_over(
     """
     if mlp_layers(network, images.ndim) is not None:
         return ()
-    return _passed_over(network, images, Counted(units, bits=bits))
-
-
-def _passed_over(network: nn.Module, images: Tensor, counted: Counted) -> tuple[str, ...]:
-    if mlp_layers(network, images.ndim) is not None:
+    if len(images) == 0 or mlp_layers(network, images.ndim) is not None:
         return ()
+    counted = Counted(units, bits=bits)
     return prepare(network, images, torch.device("cpu"), count_bits, counted).passed_over
-
-
-def warn_of_uncounted(network: nn.Module, images: Tensor, counted: Counted) -> None:
-    """Warn the caller of an entry point of what `passed_over` returns."""
-    if len(images) and (uncounted := _passed_over(network, images, counted)):
-        what = "activations and windows" if counted.has_windows else "activations"
-        warnings.warn(
-            f"only {what} are counted, not what these choose: {', '.join(uncounted)}",
-            UncountedUnits,
-            stacklevel=3,
-        )
 
 
 def mlp_for_kernel(

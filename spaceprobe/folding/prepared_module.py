@@ -13,7 +13,7 @@ from spaceprobe.folding.activations import Activation
 from spaceprobe.folding.counted import BENDS, Counted
 from spaceprobe.folding.guards import check_network
 from spaceprobe.folding.layers import flat_sequence, has_hooks
-from spaceprobe.folding.place import Place, follow
+from spaceprobe.folding.place import Place, begin_at, follow
 from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
 from spaceprobe.folding.relus import Relus, empty_patterns, unit_columns
 from spaceprobe.folding.tracked import Tracked, tracking
@@ -194,6 +194,7 @@ def prepare(
     inputs = example[:1].to(device, torch.float64).expand(2, *example.shape[1:])
     head, body = split(module, inputs)
     place = follow(module)
+    begin_at(body, place)
     with torch.no_grad():
         inputs = head(inputs)
         try:
@@ -202,8 +203,8 @@ def prepare(
             check_rows_apart(body, inputs, place)
         except NotPiecewiseLinear as error:
             raise place.refuse(error) from error
-        except RuntimeError as error:
-            raise wrong_shape(inputs, error) from error
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:  # of its own code
+            raise wrong_shape(inputs, error, place.module) from error
     return PreparedModule(head, body, num_units, device, place, passed_over, counted)
 
 
@@ -274,9 +275,10 @@ def check_batch_first(name: str, shapes: list[torch.Size], num_inputs: int) -> N
             )
 
 
-def wrong_shape(inputs: Tensor, error: Exception) -> ValueError:
+def wrong_shape(inputs: Tensor, error: Exception, module: str = "") -> ValueError:
     """Return the error for inputs that the network does not take, with torch's own words."""
-    return ValueError(f"the network does not take inputs of shape {tuple(inputs.shape[1:])}: {error}")
+    where = f"module {module!r}: " if module else ""
+    return ValueError(f"the network does not take inputs of shape {tuple(inputs.shape[1:])}: {where}{error}")
 
 
 def split(module: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Module]:

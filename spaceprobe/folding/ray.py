@@ -314,7 +314,7 @@ NAMES: dict[Rule, str] = {
 }
 PROPERTIES = (
     "shape dtype device ndim layout is_cuda is_sparse is_quantized requires_grad is_meta is_nested is_leaf "
-    "is_cpu itemsize nbytes"
+    "is_cpu itemsize nbytes grad_fn"
 )
 TRANSPOSES = "T mT"
 IN_PLACE: dict[str, Rule] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from spaceprobe.folding.activations import Activation
+from spaceprobe.folding.activations import Activation, short_name
 from spaceprobe.folding.options import Bits
 from spaceprobe.folding.ray import every_name
 
@@ -54,7 +54,7 @@ def read_smooth(
         if name is None:
             return None
         kinks = (TURNS["gelu by tanh" if kwargs.get("approximate") == "tanh" else name],)
-    return Activation(kinks, lambda z: func(z, *args[1:], **kwargs))
+    return Activation(kinks, lambda z: func(z, *args[1:], **kwargs), function=short_name(func))
 
 
 def gate(func: Callable[..., Any], z: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
