@@ -76,7 +76,10 @@ def walk_images(
         network = trained.network(epoch)
         trace = trace_path(network, start, end, method=method, num_points=num_points, warn=False)
         not_counted = passed_over(network, start[None])
-    readings = {"sampled": f"{num_points:,} points", "adaptive": f"{num_points:,} points and more where units flip"}
+    readings = {
+        "sampled": f"{num_points:,} points",
+        "adaptive": f"{num_points:,} points and more where units flip",
+    }
     reading = readings.get(method, method)
     images = images_between(start, end, trained.input_shape)
     run = trained.run.name
