@@ -569,7 +569,7 @@ def test_the_methods_of_a_kind_walk_it_and_no_others(model):
 
 @pytest.mark.parametrize("name", PIECEWISE_LINEAR)
 def test_a_piecewise_linear_activation_is_walked_as_it_is_sampled(name):
-    network = mlp([6, 8, 8, 3], seeded(), name).double()
+    network = mlp([6, 8, 8, 3], seeded(), name).double().eval()
     a, b = points(6, (6,)).double().split(3)
     exact, sampled = (
         walk_paths(network, a, b, method=method, num_points=20_001).length.tolist()

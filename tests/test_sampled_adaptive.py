@@ -16,6 +16,7 @@ from spaceprobe.folding import (
     UncountedUnits,
     adaptive,
     fold_grid,
+    fold_matched,
     passed_over,
     sampled,
     trace_path,
@@ -256,6 +257,20 @@ def test_monotone_bits_leave_rising_functions_out_and_say_so():
         walk_paths(network, *ends, bits="monotone")
     with pytest.raises(ValueError, match="bits is 'other': choose one of sign, monotone"):
         walk_paths(network, *ends, method="sampled", bits="other")
+
+
+def test_every_entry_point_warns_of_what_is_not_counted():
+    network = nn.Sequential(nn.LayerNorm(3), nn.Linear(3, 4), nn.ReLU())
+    a, b = torch.eye(3), 1 - torch.eye(3)
+    for call_it in (
+        lambda **warn: fold_grid(network, a, b, method="adaptive", **warn),
+        lambda **warn: fold_matched(network, a, b, method="sampled", **warn),
+        lambda **warn: trace_path(network, a[0], b[0], method="adaptive", **warn),
+    ):
+        with pytest.warns(UncountedUnits, match=r"not what these choose: layer_norm in '0'$") as caught:
+            call_it()
+        assert [warning.filename for warning in caught] == [__file__]
+        call_it(warn=False)  # pytest makes an error of a warning
 
 
 def test_a_gated_unit_has_the_sign_of_its_gate():
