@@ -7,6 +7,7 @@ under all of its names, with what its arguments make of it.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from inspect import signature
 from typing import Any
 
@@ -260,6 +261,8 @@ def in_place(reading: Reading) -> Reading:
 
 ACTIVATIONS = activation_table()
 
+signature_of = cache(signature)
+
 
 SMOOTH_NAMES = (
     "gelu elu elu_ celu celu_ selu selu_ silu mish softplus sigmoid sigmoid_ tanh tanh_ logsigmoid softsign "
@@ -297,7 +300,7 @@ def read_activation(
     if "other" in kwargs:
         args, kwargs = (*args, kwargs["other"]), {k: v for k, v in kwargs.items() if k != "other"}
     try:
-        signature(reading).bind(*args, **kwargs)
+        signature_of(reading).bind(*args, **kwargs)
     except TypeError:  # arguments that belong to another use of the name
         return None
     try:

@@ -72,8 +72,17 @@ def make_walker(
     num_points: int,
     device: str | torch.device,
     tolerance: float,
+    threads: int | None = None,
 ) -> BlockWalker:
-    """Return the walker of a module by an engine other than the kernel, for images such as the example."""
+    """Return the walker of a module by an engine other than the kernel, for images such as the example.
+
+    Threads are those of the layerwise walk (`spaceprobe.folding.layerwise.crew`).
+
+    Raises:
+        ValueError: if there is less than one thread.
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads is {threads}; at least one is needed")
     device = check_device(device)
     # Without images there is still a shape.
     example = example[:1] if len(example) else example.new_zeros((1, *example.shape[1:]))
@@ -81,7 +90,8 @@ def make_walker(
     num_features = network.ends(example).value[0].numel()
     if engine == "layerwise":
         block_size = layerwise.paths_per_batch(network, num_features)
-        return BlockWalker(network, partial(layerwise.walk_layers, network, tolerance=tolerance), block_size)
+        crew = layerwise.Crew(network, threads)
+        return BlockWalker(network, partial(layerwise.walk_layers, crew, tolerance=tolerance), block_size)
     if engine == "sampled":
         block_size = max(1, points_per_block(network, num_features) // num_points)
         return BlockWalker(network, partial(sample_paths, network, num_points=num_points), block_size)

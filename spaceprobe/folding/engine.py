@@ -56,7 +56,8 @@ def walk_paths(
         device: where to walk, such as ``"cuda"``.
         tolerance: for the exact engines; a unit is at its boundary where |z| ≤ tolerance · scale
             (docs/definitions.md, "Settling").
-        threads: of the kernel; None for OMP_NUM_THREADS where it is set, else all cores.
+        threads: of the kernel and of the layerwise walk on a CPU; None for OMP_NUM_THREADS where it is set,
+            else all cores.
         precision: of the kernel; with ``float32`` close calls are still decided in float64.
 
     Raises:
@@ -113,7 +114,7 @@ def walk_batch(
         return kernel_walk.walk_mlp_paths(
             *mlp, as_points(a), as_points(b), threads=threads, precision=precision, tolerance=tolerance
         )
-    walker = make_walker(network, a, walking(network, a, method), num_points, device, tolerance)
+    walker = make_walker(network, a, walking(network, a, method), num_points, device, tolerance, threads)
     foldings = []
     for block in blocks(len(a), walker.block_size):
         ends = (walker.network.ends(images[block]) for images in (a, b))
@@ -175,7 +176,7 @@ def fold_grid(
             progress=progress,
         )
     engine = walking(network, sources, method)
-    walker = make_walker(network, sources, engine, num_points, device, tolerance)
+    walker = make_walker(network, sources, engine, num_points, device, tolerance, threads)
     source_ends = walker.network.ends(sources)
     target_ends = source_ends if targets is None else walker.network.ends(targets)
     num_sources, num_targets = len(source_ends.value), len(target_ends.value)

@@ -155,11 +155,11 @@ class Visit:
         self.ends.append(seen.end)
         self.doubts.append(seen.doubts)
 
-    def disagrees(self, probe: "Probe", share: float) -> Bool[Tensor, " paths"]:
+    def disagrees(self, probed: Float64[Tensor, "paths units"], share: float) -> Bool[Tensor, " paths"]:
         """Return on which paths z of the last activation is not what the network itself computes at a point.
 
         Args:
-            probe: was at the same share of every path.
+            probed: what it computes, at the same share of every path.
             share: which share, in (0, 1).
         """
         z, slack, knots = self.last
@@ -168,7 +168,7 @@ class Visit:
         weight = (share - knots.t[row]) / (knots.t[row + 1] - knots.t[row])
         between = torch.lerp(z[row], z[row + 1], weight[:, None])
         slack = slack[row] if self.is_careful else slack
-        return ~((between - probe.last[0]).abs() <= ROOM * slack).all(1)
+        return ~((between - probed).abs() <= ROOM * slack).all(1)
 
 
 class Probe(Visit):

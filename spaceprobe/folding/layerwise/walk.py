@@ -7,21 +7,26 @@ meet at points of the path.
 """
 
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
+from spaceprobe.folding.layerwise.crew import Crew
 from spaceprobe.folding.layerwise.knots import Knots, close_items, column
 from spaceprobe.folding.layerwise.polyline import Polyline
 from spaceprobe.folding.layerwise.steps import Flips, history
 from spaceprobe.folding.layerwise.visit import Probe, TooManyRows, Visit, run
-from spaceprobe.folding.measure import History
+from spaceprobe.folding.measure import History, join_histories
 from spaceprobe.folding.prepared_module import EndValues, PreparedModule
 
-MAX_NUMBERS = {"cpu": 2**20, "cuda": 2**25}
-"""Chosen: numbers in the largest tensor that are aimed at. On a CPU it stays in the cache."""
+MAX_NUMBERS = {"cpu": 2**21, "cuda": 2**25}
+"""Chosen: numbers in the largest tensor that are aimed at. On a CPU it takes 16 MiB: what is larger than
+32 MiB the C library gives back to the system, and asks for again, page by page."""
+
+RUNS_PER_BATCH = 16
+"""Chosen: runs that are distributed over threads at a time."""
 
 MAX_ROOM = 8
 """Chosen: how many times more than that are allowed before a path is walked in parts."""
@@ -58,6 +63,10 @@ class Parts:
         """Return some of them."""
         return Parts(self.path[index], self.begin[index], self.end[index])
 
+    def split(self, size: int) -> list["Parts"]:
+        """Return groups of as many, the last one perhaps smaller."""
+        return [self.take(slice(at, at + size)) for at in range(0, len(self.path), size)]
+
     def halves(self) -> "Parts":
         """Return each part cut in the middle."""
         middle = (self.begin + self.end) / 2
@@ -81,16 +90,19 @@ def expected_numbers(network: PreparedModule, num_features: int) -> int:
 
 
 def paths_per_batch(network: PreparedModule, num_features: int) -> int:
-    """Return how many paths are walked at a time; from shapes alone, so that results repeat."""
-    return max(1, most_numbers(network) // expected_numbers(network, num_features))
+    """Return how many paths are walked in a batch of runs; from shapes alone, so that results repeat."""
+    return max(1, RUNS_PER_BATCH * most_numbers(network) // expected_numbers(network, num_features))
 
 
 @torch.no_grad()
-def walk_layers(network: PreparedModule, a: EndValues, b: EndValues, tolerance: float) -> History:
+def walk_layers(crew: Crew, a: EndValues, b: EndValues, tolerance: float) -> History:
     """Return every linear region that the open segments from a to b cross.
 
+    What is walked in one run follows from shapes alone, and runs do not know of each other, so the result is
+    the same on any number of threads.
+
     Args:
-        network: piecewise linear.
+        crew: a piecewise-linear network on each of some threads.
         a: starts.
         b: ends, as many.
         tolerance: a unit is at its kink where |z - kink| ≤ tolerance·scale.
@@ -98,22 +110,30 @@ def walk_layers(network: PreparedModule, a: EndValues, b: EndValues, tolerance: 
     Raises:
         TypeError: for a module that is not known to be piecewise linear.
     """
-    num_paths = len(a.value)
+    network, num_paths = crew.network, len(a.value)
+    largest = most_numbers(network)
     expected = expected_numbers(network, a.value[0].numel())
-    count = max(1, expected // most_numbers(network)) if num_paths == 1 else 1
-    parts = Parts.of_paths(num_paths, count, network.device)
-    size = 1 if count > 1 else num_paths
+    num_cuts = max(1, expected // largest)
+    parts = Parts.of_paths(num_paths, num_cuts, network.device)
     walk = Walk(network, a, b, tolerance)
-    seen = [
-        part
-        for first in range(0, len(parts.path), size)
-        for part in walk.parts(parts.take(slice(first, first + size)))
-    ]
-    num_violations = torch.zeros(num_paths, dtype=torch.int64, device=network.device)
+    num_probed = max(1, largest // max(*network.num_units, a.value[0].numel()))
+    probed = crew.map(lambda own, some: walk.of(own).probe(some), parts.split(num_probed))
+    runs = zip(*(x.split(max(1, largest // expected)) for x in (parts, torch.cat(probed))), strict=True)
+    seen = crew.map(lambda own, run: walk.of(own).parts(*run), list(runs))
+    if num_cuts > 1:  # a run is a part of a path
+        seen = [list(chain(*seen[at : at + num_cuts])) for at in range(0, len(seen), num_cuts)]
+    return join_histories(crew.map(lambda _, batch: history_of(batch), seen))
+
+
+def history_of(seen: list["Seen"]) -> History:
+    """Return what was seen on consecutive paths, given all of their parts in order."""
+    first, last = int(seen[0].parts.path[0]), int(seen[-1].parts.path[-1])
+    num_violations = torch.zeros(last + 1 - first, dtype=torch.int64, device=seen[0].is_wrong.device)
     for part in seen:
-        num_violations.index_add_(0, part.parts.path, part.is_wrong.long())
-    seams = [flips_between(first, second) for first, second in pairwise(seen)]
-    return history(Flips.join([*(part.flips for part in seen), *seams]), num_paths, num_violations)
+        num_violations.index_add_(0, part.parts.path - first, part.is_wrong.long())
+    seams = [flips_between(one, next_one) for one, next_one in pairwise(seen)]
+    flips = Flips.join([*(part.flips for part in seen), *seams])
+    return history(replace(flips, path=flips.path - first), last + 1 - first, num_violations)
 
 
 @dataclass(frozen=True)
@@ -168,39 +188,64 @@ class Walk:
     tolerance: float
     squares: dict[Tensor, Tensor] = field(default_factory=dict)
 
-    def parts(self, parts: Parts, is_careful: bool = False) -> list[Seen]:
+    def of(self, network: PreparedModule) -> "Walk":
+        """Return this walk in another copy of the network."""
+        return replace(self, network=network)
+
+    def parts(self, parts: Parts, probed: Tensor, is_careful: bool = False) -> list[Seen]:
         """Return what is seen on parts of paths, in order; where they are too long, in smaller parts.
 
         Parts on which something is close to a tie are walked again, carefully.
+
+        Args:
+            parts: which.
+            probed: see `probe`.
+            is_careful: whether this is such a second walk.
         """
         try:
-            seen = self.together(parts, is_careful)
+            seen = self.together(parts, probed, is_careful)
         except TooManyRows:
             if len(parts.path) == 1:
                 parts = parts.halves()
+                probed = self.probe(parts)
             half = len(parts.path) // 2
-            some = (parts.take(slice(None, half)), parts.take(slice(half, None)))
-            return [seen for part in some for seen in self.parts(part, is_careful)]
+            return [
+                seen
+                for some in (slice(None, half), slice(half, None))
+                for seen in self.parts(parts.take(some), probed[some], is_careful)
+            ]
         if is_careful or not bool(seen.is_doubtful.any()):
             return [seen]
-        again = self.parts(parts.take(seen.is_doubtful), is_careful=True)
+        again = self.parts(parts.take(seen.is_doubtful), probed[seen.is_doubtful], is_careful=True)
         return again if bool(seen.is_doubtful.all()) else [seen.take(~seen.is_doubtful), *again]
 
-    def together(self, parts: Parts, is_careful: bool) -> Seen:
+    def points(self, parts: Parts, share: float) -> Tensor:
+        """Return a point of each part, where the network's body begins."""
+        t = torch.lerp(parts.begin, parts.end, share)
+        start = self.a.value[parts.path]
+        return torch.lerp(start, self.b.value[parts.path], column(t, start))
+
+    def sizes(self, parts: Parts) -> Tensor:
+        """Return the scale of each part's points."""
+        return (self.a.scale + self.b.scale)[parts.path]
+
+    def probe(self, parts: Parts) -> Tensor:
+        """Return z of the last activation at a point of each part, as the network itself computes it."""
+        probe = Probe(self.tolerance, len(self.network.num_units), squares=self.squares)
+        points = self.points(parts, LOOK_AT)
+        knots = Knots.of_points(len(points), points.device)
+        run(self.network, Polyline.of(points, self.sizes(parts), knots, probe))
+        return probe.last[0]
+
+    def together(self, parts: Parts, probed: Tensor, is_careful: bool) -> Seen:
         """Return what is seen on parts of paths in one run of the network.
 
         Raises:
             TooManyRows: if that needs more memory than is allowed.
         """
         network, path, num_parts = self.network, parts.path, len(parts.path)
-        start, end = self.a.value[path], self.b.value[path]
-
-        def point(share: float) -> Tensor:
-            t = torch.lerp(parts.begin, parts.end, share)
-            return torch.lerp(start, end, column(t, start))
-
-        sizes = (self.a.scale + self.b.scale)[path]
-        rows = torch.stack([point(0.0), point(1.0)], dim=1).flatten(0, 1)
+        rows = torch.stack([self.points(parts, 0.0), self.points(parts, 1.0)], dim=1).flatten(0, 1)
+        sizes = self.sizes(parts)
         visit = Visit(
             self.tolerance,
             len(network.num_units),
@@ -210,8 +255,6 @@ class Walk:
         )
         knots = Knots.of_ends(num_parts, rows.device)
         run(network, Polyline.of(rows, sizes.repeat_interleave(2, 0) if is_careful else sizes, knots, visit))
-        probe = Probe(self.tolerance, len(network.num_units), squares=self.squares)
-        run(network, Polyline.of(point(LOOK_AT), sizes, Knots.of_points(num_parts, rows.device), probe))
         flips = Flips.join(visit.flips)
         is_doubtful = torch.zeros(num_parts, dtype=torch.bool, device=rows.device)
         for doubts in (*visit.doubts, close_items(flips.path, flips.t, flips.slack)):
@@ -227,7 +270,7 @@ class Walk:
             ),
             start=torch.cat(visit.starts, dim=1),
             end=torch.cat(visit.ends, dim=1),
-            is_wrong=visit.disagrees(probe, LOOK_AT),
+            is_wrong=visit.disagrees(probed, LOOK_AT),
             is_doubtful=is_doubtful,
         )
 
