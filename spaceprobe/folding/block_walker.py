@@ -13,7 +13,7 @@ from spaceprobe.folding.counts import PathFolding
 from spaceprobe.folding.guards import check_device
 from spaceprobe.folding.jvp_walk import TooManyRegions, paths_per_batch, walk_regions
 from spaceprobe.folding.measure import History, fold_history
-from spaceprobe.folding.options import Engine
+from spaceprobe.folding.options import Engine, Precision
 from spaceprobe.folding.prepared_module import (
     CountUnits,
     EndValues,
@@ -73,10 +73,11 @@ def make_walker(
     device: str | torch.device,
     tolerance: float,
     threads: int | None = None,
+    precision: Precision = "float64",
 ) -> BlockWalker:
     """Return the walker of a module by an engine other than the kernel, for images such as the example.
 
-    Threads are those of the layerwise walk (`spaceprobe.folding.layerwise.crew`).
+    Threads and precision are those of the layerwise walk (`spaceprobe.folding.layerwise.crew`).
 
     Raises:
         ValueError: if there is less than one thread.
@@ -90,7 +91,7 @@ def make_walker(
     num_features = network.ends(example).value[0].numel()
     if engine == "layerwise":
         block_size = layerwise.paths_per_batch(network, num_features)
-        crew = layerwise.Crew(network, threads)
+        crew = layerwise.Crew(network, threads, precision)
         return BlockWalker(network, partial(layerwise.walk_layers, crew, tolerance=tolerance), block_size)
     if engine == "sampled":
         block_size = max(1, points_per_block(network, num_features) // num_points)

@@ -9,7 +9,7 @@ Method = Literal["exact"] | Engine
 """How a path is walked; see `walk_paths`."""
 
 Precision = Literal["float64", "float32"]
-"""Of the compiled walk."""
+"""Of the compiled walk and the layerwise one."""
 
 DEFAULT_TOLERANCE = 1e-12
 """A unit is at its boundary where |z| ≤ tolerance·scale.

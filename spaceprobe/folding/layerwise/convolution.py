@@ -41,7 +41,8 @@ def convolve(
         groups: of channels.
     """
     is_plain = groups == 1 and dilation in (1, (1, 1)) and not isinstance(padding, str)
-    if not is_plain or x.is_cuda or x.shape[1] < MIN_CHANNELS:
+    is_torch_slow = x.device.type == "cpu" and x.dtype == torch.float64
+    if not is_plain or not is_torch_slow or x.shape[1] < MIN_CHANNELS:
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     step, edge = pair(stride), pair(padding)
     kernel = (weight.shape[2], weight.shape[3])

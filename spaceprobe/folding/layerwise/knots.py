@@ -157,13 +157,25 @@ def merge_close(
 
 
 def close_items(
-    group: Int64[Tensor, " items"], t: Float64[Tensor, " items"], slack: Float64[Tensor, " items"]
+    group: Int64[Tensor, " items"],
+    t: Float64[Tensor, " items"],
+    slack: Float64[Tensor, " items"],
+    is_rough: bool = False,
 ) -> Int64[Tensor, " close"]:
-    """Return the groups in which two items are closer than rounding and yet not at one place."""
+    """Return the groups in which two items are closer than rounding and yet not at one place.
+
+    Args:
+        group: of each item.
+        t: where it is.
+        slack: within which that is known.
+        is_rough: whether being at one place may be rounding, too.
+    """
     order = order_by(group, t)
     group, t, slack = group[order], t[order], slack[order]
     gap = t[1:] - t[:-1]
-    is_close = (gap > 0) & (gap <= torch.maximum(slack[1:], slack[:-1])) & (group[1:] == group[:-1])
+    is_close = (
+        ((gap > 0) | is_rough) & (gap <= torch.maximum(slack[1:], slack[:-1])) & (group[1:] == group[:-1])
+    )
     return group[1:][is_close]
 
 

@@ -14,6 +14,7 @@ from spaceprobe.folding.layerwise.operands import (
     as_tuple,
     constant_rows,
     first_line,
+    in_dtype,
     magnitude,
     named,
 )
@@ -82,7 +83,7 @@ def structural_output(
         def convert(x: Tensor) -> Tensor:
             if isinstance(x, Polyline):
                 return part(x)
-            return size(constant_rows(x, line.rows.ndim, num_rows))
+            return size(in_dtype(constant_rows(x, line.rows.ndim, num_rows), line.rows.dtype))
 
         output = call(func, args, kwargs, convert)
         chosen: Tensor = output if number is None else output[number]

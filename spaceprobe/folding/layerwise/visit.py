@@ -19,6 +19,10 @@ ROOM = 8
 """Chosen: at a point inside, z may be this many times farther from its interpolation than from a kink."""
 
 
+SMALLEST_SLACK = 1e-18
+"""Chosen: in float32 the square of a smaller scale is 0."""
+
+
 class LastActivation(Exception):  # noqa: N818 - not an error
     """Leaves a network after its last activation: what follows has no units."""
 
@@ -35,6 +39,7 @@ class Visit:
         tolerance: see `spaceprobe.folding.walk_paths`.
         num_activations: after how many the run is over; None for all.
         is_careful: whether scales have a row a knot.
+        is_rough: whether it is in float32, where also what is just at a kink is in doubt.
         max_numbers: of one tensor.
         bits: of each activation that was met: the shape of its units, and how many bits each has.
         flips: of each kink of each activation.
@@ -48,6 +53,7 @@ class Visit:
     tolerance: float
     num_activations: int | None = None
     is_careful: bool = False
+    is_rough: bool = False
     max_numbers: int = 2**62
     bits: list[tuple[torch.Size, int]] = field(default_factory=list)
     flips: list[Flips] = field(default_factory=list)
@@ -72,6 +78,8 @@ class Visit:
         rows, sizes, knots = line.rows, line.sizes, line.knots
         features = rows.shape[1:]
         z, slack = rows.flatten(1), self.tolerance * sizes.flatten(1)
+        if self.is_rough:
+            slack += SMALLEST_SLACK
         kinks = [per_unit(kink, rows) for kink in activation.kinks]
         first_bits = [self.num_bits + number * z.shape[1] for number in range(len(kinks))]
         scale_row = self.scale_row(knots)
@@ -80,12 +88,14 @@ class Visit:
         ]
         for seen, first_bit in zip(looks, first_bits, strict=True):
             self.note(seen, first_bit, knots)
+            if self.is_rough:
+                self.doubts.append(knots.path[~(seen.above | seen.below).all(1)])
         self.bits.append((features, len(kinks)))
         if len(self.bits) == self.num_activations:
             self.last = (z, slack, knots)
             raise LastActivation
         crossings = Crossings.join([seen.crossings for seen in looks])
-        close = close_items(crossings.row, crossings.t, crossings.slack)
+        close = close_items(crossings.row, crossings.t, crossings.slack, self.is_rough)
         self.doubts.append(knots.path[close])
         after, t, knot = merge_close(crossings.row, crossings.t, crossings.slack)
         refinement = insert(knots, after, t)
@@ -166,7 +176,7 @@ class Visit:
         is_before = (knots.t <= share).long()
         row = knots.first - 1 + torch.zeros_like(knots.first).index_add_(0, knots.path, is_before)
         weight = (share - knots.t[row]) / (knots.t[row + 1] - knots.t[row])
-        between = torch.lerp(z[row], z[row + 1], weight[:, None])
+        between = torch.lerp(z[row], z[row + 1], weight[:, None].to(z.dtype))
         slack = slack[row] if self.is_careful else slack
         return ~((between - probed).abs() <= ROOM * slack).all(1)
 

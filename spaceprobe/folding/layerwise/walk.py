@@ -6,14 +6,16 @@ not know of each other, so a path that crosses too many regions for the memory i
 meet at points of the path.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from itertools import chain, pairwise
 
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from spaceprobe.folding.layerwise.crew import Crew
+from spaceprobe.folding.layerwise.crew import Crew, Networks, whole_float32
 from spaceprobe.folding.layerwise.knots import Knots, close_items, column
 from spaceprobe.folding.layerwise.polyline import Polyline
 from spaceprobe.folding.layerwise.steps import Flips, history
@@ -34,8 +36,22 @@ MAX_ROOM = 8
 FLIPS_PER_UNIT = 0.25
 """Chosen: how many flips are expected of a unit, to guess how many paths fit."""
 
+FLOAT32_TOLERANCE = 1e-5
+"""Chosen: the tolerance of the walk in float32, which leaves closer calls to one in float64."""
+
 LOOK_AT = 0.6180339887498949
 """Where on each part of a path the network's own pattern is compared: the golden ratio, next to no knot."""
+
+
+class Care(Enum):
+    """How closely parts of paths are looked at."""
+
+    ROUGH = auto()
+    """In float32; what is close to a tie is left open."""
+    USUAL = auto()
+    """With one scale for all of a path."""
+    FULL = auto()
+    """With a scale for each knot."""
 
 
 @dataclass(frozen=True)
@@ -110,30 +126,33 @@ def walk_layers(crew: Crew, a: EndValues, b: EndValues, tolerance: float) -> His
     Raises:
         TypeError: for a module that is not known to be piecewise linear.
     """
-    network, num_paths = crew.network, len(a.value)
+    networks, num_paths = crew.networks, len(a.value)
+    network = networks.exact
     largest = most_numbers(network)
     expected = expected_numbers(network, a.value[0].numel())
     num_cuts = max(1, expected // largest)
     parts = Parts.of_paths(num_paths, num_cuts, network.device)
-    walk = Walk(network, a, b, tolerance)
+    walk = Walk(networks, a, b, tolerance)
     num_probed = max(1, largest // max(*network.num_units, a.value[0].numel()))
     probed = crew.map(lambda own, some: walk.of(own).probe(some), parts.split(num_probed))
     runs = zip(*(x.split(max(1, largest // expected)) for x in (parts, torch.cat(probed))), strict=True)
-    seen = crew.map(lambda own, run: walk.of(own).parts(*run), list(runs))
+    with nullcontext() if networks.rough is None else whole_float32():
+        seen = crew.map(lambda own, run: walk.of(own).first(*run), list(runs))
     if num_cuts > 1:  # a run is a part of a path
         seen = [list(chain(*seen[at : at + num_cuts])) for at in range(0, len(seen), num_cuts)]
     return join_histories(crew.map(lambda _, batch: history_of(batch), seen))
 
 
 def history_of(seen: list["Seen"]) -> History:
-    """Return what was seen on consecutive paths, given all of their parts in order."""
-    first, last = int(seen[0].parts.path[0]), int(seen[-1].parts.path[-1])
-    num_violations = torch.zeros(last + 1 - first, dtype=torch.int64, device=seen[0].is_wrong.device)
+    """Return what was seen on consecutive paths, given all of their parts, those of a path in order."""
+    paths = torch.cat([part.parts.path for part in seen])
+    first, num_paths = int(paths.min()), int(paths.max() - paths.min()) + 1
+    num_violations = torch.zeros(num_paths, dtype=torch.int64, device=paths.device)
     for part in seen:
         num_violations.index_add_(0, part.parts.path - first, part.is_wrong.long())
     seams = [flips_between(one, next_one) for one, next_one in pairwise(seen)]
     flips = Flips.join([*(part.flips for part in seen), *seams])
-    return history(replace(flips, path=flips.path - first), last + 1 - first, num_violations)
+    return history(replace(flips, path=flips.path - first), num_paths, num_violations)
 
 
 @dataclass(frozen=True)
@@ -175,24 +194,38 @@ class Walk:
     """A network and the ends of a batch of paths.
 
     Attributes:
-        network: piecewise linear.
+        networks: piecewise linear, in one precision or two.
         a: starts.
         b: ends, as many.
         tolerance: see `walk_layers`.
         squares: of the network's weights, filled as they are met.
     """
 
-    network: PreparedModule
+    networks: Networks
     a: EndValues
     b: EndValues
     tolerance: float
     squares: dict[Tensor, Tensor] = field(default_factory=dict)
 
-    def of(self, network: PreparedModule) -> "Walk":
+    def of(self, networks: Networks) -> "Walk":
         """Return this walk in another copy of the network."""
-        return replace(self, network=network)
+        return replace(self, networks=networks)
 
-    def parts(self, parts: Parts, probed: Tensor, is_careful: bool = False) -> list[Seen]:
+    def first(self, parts: Parts, probed: Tensor) -> list[Seen]:
+        """Return what is seen on parts of paths; in float32 where there is a network in it and it is sure."""
+        if self.networks.rough is None:
+            return self.parts(parts, probed)
+        try:
+            seen = self.together(parts, probed, Care.ROUGH)
+        except TooManyRows:
+            return self.parts(parts, probed)
+        is_unsure = seen.is_doubtful | seen.is_wrong
+        if not bool(is_unsure.any()):
+            return [seen]
+        again = self.parts(parts.take(is_unsure), probed[is_unsure])
+        return again if bool(is_unsure.all()) else [seen.take(~is_unsure), *again]
+
+    def parts(self, parts: Parts, probed: Tensor, care: Care = Care.USUAL) -> list[Seen]:
         """Return what is seen on parts of paths, in order; where they are too long, in smaller parts.
 
         Parts on which something is close to a tie are walked again, carefully.
@@ -200,10 +233,10 @@ class Walk:
         Args:
             parts: which.
             probed: see `probe`.
-            is_careful: whether this is such a second walk.
+            care: `Care.FULL` for such a second walk.
         """
         try:
-            seen = self.together(parts, probed, is_careful)
+            seen = self.together(parts, probed, care)
         except TooManyRows:
             if len(parts.path) == 1:
                 parts = parts.halves()
@@ -212,11 +245,11 @@ class Walk:
             return [
                 seen
                 for some in (slice(None, half), slice(half, None))
-                for seen in self.parts(parts.take(some), probed[some], is_careful)
+                for seen in self.parts(parts.take(some), probed[some], care)
             ]
-        if is_careful or not bool(seen.is_doubtful.any()):
+        if care is Care.FULL or not bool(seen.is_doubtful.any()):
             return [seen]
-        again = self.parts(parts.take(seen.is_doubtful), probed[seen.is_doubtful], is_careful=True)
+        again = self.parts(parts.take(seen.is_doubtful), probed[seen.is_doubtful], Care.FULL)
         return again if bool(seen.is_doubtful.all()) else [seen.take(~seen.is_doubtful), *again]
 
     def points(self, parts: Parts, share: float) -> Tensor:
@@ -231,25 +264,31 @@ class Walk:
 
     def probe(self, parts: Parts) -> Tensor:
         """Return z of the last activation at a point of each part, as the network itself computes it."""
-        probe = Probe(self.tolerance, len(self.network.num_units), squares=self.squares)
+        network = self.networks.exact
+        probe = Probe(self.tolerance, len(network.num_units), squares=self.squares)
         points = self.points(parts, LOOK_AT)
         knots = Knots.of_points(len(points), points.device)
-        run(self.network, Polyline.of(points, self.sizes(parts), knots, probe))
+        run(network, Polyline.of(points, self.sizes(parts), knots, probe))
         return probe.last[0]
 
-    def together(self, parts: Parts, probed: Tensor, is_careful: bool) -> Seen:
+    def together(self, parts: Parts, probed: Tensor, care: Care) -> Seen:
         """Return what is seen on parts of paths in one run of the network.
 
         Raises:
             TooManyRows: if that needs more memory than is allowed.
         """
-        network, path, num_parts = self.network, parts.path, len(parts.path)
+        is_rough, is_careful = care is Care.ROUGH, care is Care.FULL
+        network = self.networks.rough if is_rough and self.networks.rough else self.networks.exact
+        path, num_parts = parts.path, len(parts.path)
         rows = torch.stack([self.points(parts, 0.0), self.points(parts, 1.0)], dim=1).flatten(0, 1)
         sizes = self.sizes(parts)
+        if is_rough:
+            rows, sizes = rows.float(), sizes.float()
         visit = Visit(
-            self.tolerance,
+            max(self.tolerance, FLOAT32_TOLERANCE) if is_rough else self.tolerance,
             len(network.num_units),
             is_careful,
+            is_rough,
             max_numbers=MAX_ROOM * most_numbers(network),
             squares=self.squares,
         )
@@ -257,8 +296,10 @@ class Walk:
         run(network, Polyline.of(rows, sizes.repeat_interleave(2, 0) if is_careful else sizes, knots, visit))
         flips = Flips.join(visit.flips)
         is_doubtful = torch.zeros(num_parts, dtype=torch.bool, device=rows.device)
-        for doubts in (*visit.doubts, close_items(flips.path, flips.t, flips.slack)):
+        for doubts in (*visit.doubts, close_items(flips.path, flips.t, flips.slack, is_rough)):
             is_doubtful[doubts] = True
+        if is_rough:  # what happens this close to an end may be a step with what happens beyond it
+            is_doubtful[flips.path[(flips.t <= flips.slack) | (flips.t >= 1 - flips.slack)]] = True
         length = parts.end - parts.begin
         return Seen(
             parts=parts,
