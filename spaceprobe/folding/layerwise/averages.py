@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F  # noqa: N812, the name that every torch user knows
 from torch import Tensor
+
+from spaceprobe.folding.layerwise.knots import CACHED_NUMBERS
 
 
 def average_pool(
@@ -40,13 +43,15 @@ def average_pool(
         return F.avg_pool2d(
             input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
         )
-    of_rows = input[:, :, ::tall]
-    for y in range(1, tall):
-        of_rows = of_rows + input[:, :, y::tall]
-    sums = of_rows[..., ::wide]
-    for x in range(1, wide):
-        sums = sums + of_rows[..., x::wide]
-    return sums / (tall * wide if divisor_override is None else divisor_override)
+    num_places = tall * wide if divisor_override is None else divisor_override
+    rows, channels, height, width = input.shape
+    output = input.new_empty((rows, channels, height // tall, width // wide))
+    size = max(1, CACHED_NUMBERS // max(1, channels * height * width))
+    for part, means in zip(input.split(size), output.split(size), strict=True):
+        of_rows = sum((part[:, :, y::tall] for y in range(1, tall)), part[:, :, ::tall])
+        sums = sum((of_rows[..., x::wide] for x in range(1, wide)), of_rows[..., ::wide])
+        torch.div(sums, num_places, out=means)
+    return output
 
 
 def pair(option: Any) -> tuple[int, int]:

@@ -16,8 +16,8 @@ SAME_T = 2.0**-50
 """Knots this close are one: the rounding of a t in [0, 1], and some more."""
 
 
-CACHED_NUMBERS = 2**16
-"""Chosen: numbers that are interpolated at a time on a CPU; half a MiB."""
+CACHED_NUMBERS = 2**17
+"""Chosen: numbers that are interpolated or added up at a time on a CPU; one MiB."""
 
 
 @dataclass(frozen=True, eq=False)
