@@ -77,13 +77,14 @@ def summary_text(
 
 
 def _table(frame: "pd.DataFrame") -> list[str]:
+    heads = ("mean", "median", "min", "max") if len(frame) > 1 else ("max",)
     key = TextColumn("", [*MEASURES.values()], is_number=False)
-    if len(frame) == 1:
-        return [*text_table([key, TextColumn("", [_cell(frame[name].iloc[0]) for name in MEASURES])])]
     columns = [
-        TextColumn(head, [_cell(getattr(frame[name], head)()) for name in MEASURES])
-        for head in ("mean", "median", "min", "max")
+        TextColumn(head if len(frame) > 1 else "", [_cell(frame[name], head) for name in MEASURES])
+        for head in heads
     ]
+    if len(frame) == 1:
+        return [*text_table([key, *columns])]
     shares = (frame["chi"] > 0).mean(), (frame["chi_back"] > 0).mean()
     return [
         *text_table([key, *columns]),
@@ -91,5 +92,8 @@ def _table(frame: "pd.DataFrame") -> list[str]:
     ]
 
 
-def _cell(number: float) -> str:
-    return f"{number:,.0f}" if float(number).is_integer() and abs(number) >= 2 else f"{number:.4f}"
+def _cell(values: "pd.Series[float]", head: str) -> str:
+    number = float(getattr(values, head)())
+    if values.dtype.kind == "f":
+        return f"{number:.4f}"
+    return f"{number:,.1f}" if head in ("mean", "median") else f"{number:,.0f}"

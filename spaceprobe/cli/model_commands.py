@@ -1,7 +1,7 @@
 """Which commands of stages work on a network that stands by itself, and how: ``--model``."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from spaceprobe.cli.model_options import ModelCall, model_parameters, refuse_oth
 from spaceprobe.cli.options import message_parameters, show_chosen_messages
 from spaceprobe.cli.stage_flags import Flags
 from spaceprobe.machine.limits import check_threads
+from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import Stage
 
 WITHOUT_STUDY = "--model works without one"
@@ -21,6 +22,10 @@ ALWAYS = ("overrides", "trusted_modules", *(str(option.name) for option in messa
 """Parameters that go with --model in every command."""
 
 MESSAGES = tuple(str(option.name) for option in message_parameters())
+
+
+MODEL_NAMES = ("model", "data", "seed", "num_outputs", "weights", "key")
+"""The parameters that name a network, its weights and its data."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +51,20 @@ def is_model_asked(of_model: Mapping[str, Any]) -> bool:
     if of_model["model"] is not None:
         return True
     for option in click.get_current_context().command.params:
-        if of_model.get(str(option.name)) is not None:
+        if of_model.get(str(option.name)) not in (None, ()):
             raise click.UsageError(f"{option.opts[0]} goes with --model MODEL")
     return False
 
 
 def model_call(of_model: dict[str, Any], flags: Flags, values: Mapping[str, Any]) -> ModelCall:
     """Return what a command line says about a network, and remove it from the flags for it."""
-    names = ("model", "data", "seed", "num_outputs", "weights", "key")
-    given = {name: value for name in names if (value := of_model.pop(name, None)) is not None}
+    given = {name: value for name in MODEL_NAMES if (value := of_model.pop(name, None)) is not None}
     return ModelCall(**given, overrides=values["overrides"], flags=flags)
 
 
 def _fold(stage: Stage, of_model: dict[str, Any], flags: Flags, values: dict[str, Any]) -> None:
     del stage
-    _begin([*of_model, *_stage_flags()], values)
+    begin_model_work([*of_model, *_stage_flags()], values)
     call = model_call(of_model, flags, values)
     fold_model(call, **of_model, is_quiet=values["is_quiet"])
 
@@ -71,7 +75,7 @@ def _lmd(stage: Stage, of_model: dict[str, Any], flags: Flags, values: dict[str,
     if file_input is None:
         raise TypeError(f"{stage.name} does not work on files")
     names = [str(option.name).removeprefix("--").replace("-", "_") for option in file_input.options]
-    _begin([*of_model, "files", *names, "no_report", "results"], values)
+    begin_model_work([*of_model, "files", *names, "no_report", "results"], values)
     options = {name: None if values[name] == () else values[name] for name in names}
     files = values["files"]
     if len(files) > 1:
@@ -83,6 +87,11 @@ def _lmd(stage: Stage, of_model: dict[str, Any], flags: Flags, values: dict[str,
     from spaceprobe.stages.lmd.weight_file import open_network
     from spaceprobe.study.file_input import work_on_opened
 
+    if call.data is not None and model.kind != "network":
+        raise click.UsageError(
+            f"--data goes with {', '.join(NETWORKS)}, for the shape of their inputs; the matrices of {model} "
+            "need no data"
+        )
     network = call.build(sections, call.data_shape(sections))
     file = open_network(network, str(model), call.describe_weights(), {**options, "key": None})
     outcome = work_on_opened(stage.name, file_input, file, values["results"])
@@ -91,9 +100,10 @@ def _lmd(stage: Stage, of_model: dict[str, Any], flags: Flags, values: dict[str,
         sys.exit(1)
 
 
-def _begin(allowed: list[str], values: Mapping[str, Any]) -> None:
+def begin_model_work(allowed: Iterable[str], values: Mapping[str, Any]) -> None:
     """Show the messages that are asked for, and refuse what belongs to a study."""
-    show_chosen_messages(**{name: values[name] for name in MESSAGES})
+    if values:
+        show_chosen_messages(**{name: values[name] for name in MESSAGES})
     refuse_others([*ALWAYS, *allowed], WITHOUT_STUDY)
     check_threads()  # before numpy is imported
 

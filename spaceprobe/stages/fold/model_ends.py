@@ -92,11 +92,7 @@ def of_points(a: Tensor, b: Tensor, num_asked: int | None, seed: int) -> ChosenP
     Raises:
         SettingsError: there are other numbers of them.
     """
-    if a.shape[1:] != b.shape[1:]:
-        raise SettingsError(
-            f"--from has inputs of shape {format_shape(a.shape[1:])}, --to of {format_shape(b.shape[1:])}; "
-            "give both one shape"
-        )
+    check_same_shape(a, b)
     if len(a) != len(b) and 1 not in (len(a), len(b)):
         raise SettingsError(
             f"--from has {len(a)} points, --to {len(b)}: expected as many, or one on a side; cut one of them"
@@ -123,6 +119,19 @@ def input_shape(source: ModelSource, points: Tensor, options: NetworkOptions) ->
             continue
         return tuple(shape)
     return tuple(shapes[0])  # building the network tells what is wrong
+
+
+def check_same_shape(a: Tensor, b: Tensor) -> None:
+    """Check that the points of two files have one shape.
+
+    Raises:
+        SettingsError: they do not.
+    """
+    if a.shape[1:] != b.shape[1:]:
+        raise SettingsError(
+            f"--from has inputs of shape {format_shape(a.shape[1:])}, --to of {format_shape(b.shape[1:])}; "
+            "give both one shape"
+        )
 
 
 def as_batch(points: Tensor, network: nn.Module, source: ModelSource, flag: str) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spaceprobe.folding import Engine, PathFolding, engine_for, passed_over, space_folding, walk_batch
+from spaceprobe.folding.engine import walking as walking_engine
 from spaceprobe.folding.engine_check import check_engine
 from spaceprobe.model_sources.construction import seeded
 from spaceprobe.model_sources.source import ModelSourceError
@@ -101,7 +102,14 @@ class Cost:
         return self.path_s * self.num_left
 
 
-def prepare_network(network: nn.Module, example: Tensor, settings: FoldingSettings, where: str) -> Prepared:
+def prepare_network(
+    network: nn.Module,
+    example: Tensor,
+    settings: FoldingSettings,
+    where: str,
+    *,
+    is_traced: bool = False,
+) -> Prepared:
     """Return a network ready to be walked, after its engine was compared with it at random inputs.
 
     Args:
@@ -109,6 +117,7 @@ def prepare_network(network: nn.Module, example: Tensor, settings: FoldingSettin
         example: ends of paths, of shape ``(points, *input shape)``; the random inputs lie in their range.
         settings: how paths are walked.
         where: what names the network, to begin a message with.
+        is_traced: whether its paths are traced step by step, which the kernel does not do.
 
     Raises:
         ModelSourceError: it cannot be walked in this way; or the engine computes other numbers than it.
@@ -120,6 +129,8 @@ def prepare_network(network: nn.Module, example: Tensor, settings: FoldingSettin
     with walking(where):
         network = network.double()
         engine = engine_for(network, example, **choice)
+        if is_traced:
+            engine = walking_engine(network, example, settings.method)
         not_counted = passed_over(network, example)
         low, high = float(example.min()), float(example.max())
         with seeded(0):
@@ -136,8 +147,8 @@ def prepare_network(network: nn.Module, example: Tensor, settings: FoldingSettin
     else:
         what = "outputs" if check.has_outputs else "inputs of all activations"
         sentence = (
-            f"the engine's {what} agree with the network's own at {check.num_points} random inputs (relative "
-            f"difference {check.difference:.0e})"
+            f"compared with the network itself at {check.num_points} random inputs: the engine's {what} "
+            + (f"differ by {check.difference:.0e} of their scale" if check.difference else "are the same")
         )
     way = {**choice, "num_points": settings.num_points, "threads": settings.threads}
     return Prepared(network, engine, way, not_counted, sentence)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ def open_network(network: "nn.Module", name: str, weights: str, options: Mapping
     known = of_convolutions(network)
     for option, patterns in known.items():
         options = {**options, option: (*(options.get(option) or ()), *patterns) or None}
-    matrices = NetworkMatrices(name, network, _hints(path, options, configs))
+    matrices = NetworkMatrices(name, network, replace(_hints(path, options, configs), knows_kernels=True))
     return _with_chosen(path, options, matrices, weights, configs.digests)
 
 
@@ -114,9 +115,7 @@ def _with_chosen(
     from spaceprobe.weights.selection import describe_selection, select
 
     if not matrices.planned:
-        raise SpaceprobeError(
-            f"{path}: holds no matrix ({matrices.skipped}); give a file of weights that does"
-        )
+        raise SpaceprobeError(f"{path}: holds no matrix ({matrices.skipped}); give weights that do")
     layer, exclude = options.get("layer") or (), options.get("exclude") or ()
     try:
         chosen = select([matrix.name for matrix in matrices.planned], layer, exclude)
