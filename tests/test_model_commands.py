@@ -523,6 +523,12 @@ def test_a_folder_of_checkpoints_is_steps(folder):
         done = fold(*words, "--seed", step, "--out", "one.csv")
         alone = frame[frame["step"] == step].drop(columns="step").reset_index(drop=True)
         pd.testing.assert_frame_equal(alone, pd.read_csv("one.csv"))
+    checkpoint(folder / "files" / "step300.safetensors", seed=0, widths="6-5-3")
+    done = fold(*words, "--weights", "files", "--out", "late.csv")
+    assert done.exit_code == 2
+    assert "--weights files/step300.safetensors does not fit --model 6-5-4-3" in done.stderr
+    assert done.stdout == ""
+    (folder / "files" / "step300.safetensors").unlink()
     done = call("lmd", "--weights", "files", "--no-report")
     assert done.exit_code == 0, done.output
     assert done.stdout.index("step20.safetensors: 3 matrices") < done.stdout.index(

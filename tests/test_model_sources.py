@@ -98,6 +98,13 @@ def test_parse_refuses_with_the_reason_and_the_way_out(text, reason):
     assert refused.value.exit_code == 2
 
 
+def test_control_characters_do_not_reach_the_terminal():
+    for text in ("\x1b[31mred", "timm:\x1b[31mred", "\x1b[31m.onnx"):
+        with pytest.raises(ModelSourceError) as refused:
+            parse_model(text)
+        assert str(refused.value).isprintable()
+
+
 def test_widths_give_the_mlp_of_a_run_with_that_seed():
     network = build(parse_model("4-3-2"), seed=5)
     kinds = [type(module) for module in network]

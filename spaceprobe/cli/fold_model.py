@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from spaceprobe.stages.fold.model_paths import Prepared
     from spaceprobe.stages.stage import Sections
 
+NUM_LOOKED_AT = 16
+"""Chosen: paths whose ends say in which range random inputs lie."""
+
 FOR_CLASSES = ("folding.pairs", "folding.per_class")
 """The settings of flags that choose among the images of a data set."""
 
@@ -79,8 +82,12 @@ def fold_model(
 
     folded = {}
     checkpoints = call.checkpoints()
+    ends = None if source is None or target is None else (source, target)
+    for chosen in [*checkpoints.values()][
+        1:
+    ]:  # what is wrong with the last is told before the first is walked
+        _network_and_paths(chosen, sections, ends, num_paths)
     for place, (step, chosen) in enumerate(checkpoints.items(), start=1):
-        ends = None if source is None or target is None else (source, target)
         network, paths = _network_and_paths(chosen, sections, ends, num_paths)
         num_later = (len(checkpoints) - place) * len(paths) if place == 1 and not is_quiet else None
         prepared, folded[step] = _walk(chosen, sections, network, paths, num_later, is_quiet=is_quiet)
@@ -119,10 +126,13 @@ def _walk(
         num_later: paths that follow them, through other weights; None to tell nothing.
         is_quiet: whether to show no progress.
     """
+    import torch
+
     from spaceprobe.cli.fold_text import cost_text
     from spaceprobe.stages.fold.model_paths import Cost, prepare_network, walk_chosen
 
-    prepared = prepare_network(network, paths.block(slice(0, 1))[0], folding_of(sections), call.where)
+    ends = torch.cat(paths.block(slice(0, NUM_LOOKED_AT)))
+    prepared = prepare_network(network, ends, folding_of(sections), call.where)
     with tqdm(total=len(paths), desc="fold", unit="path", disable=True if is_quiet else None) as progress:
 
         def tell(cost: Cost) -> None:

@@ -139,7 +139,10 @@ def prepare_network(
         not_counted = passed_over(network, example)
         low, high = float(example.min()), float(example.max())
         with seeded(0):
-            points = low + (high - low) * torch.rand(CHECKED_POINTS, *example.shape[1:], dtype=torch.float64)
+            # of the range of the ends; a single grey has none
+            points = low + (high - low or 1.0) * torch.rand(
+                CHECKED_POINTS, *example.shape[1:], dtype=torch.float64
+            )
         check = check_engine(network, points, engine)
     if check is None:
         sentence = "the sampled walk runs the network itself: no engine to compare with it"
