@@ -1,6 +1,5 @@
 """The folding of straight paths through any torch module, as a result that shows itself."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +11,14 @@ from torch import nn
 from spaceprobe.api.display import first_rows, html_page
 from spaceprobe.folding import (
     DEFAULT_TOLERANCE,
+    AdaptiveFolding,
+    Bits,
     Engine,
     Method,
     PathFolding,
     Precision,
+    Threshold,
+    Units,
     engine_for,
     passed_over,
     space_folding,
@@ -24,6 +27,7 @@ from spaceprobe.folding import (
 from spaceprobe.folding.batching import is_single
 from spaceprobe.folding.engine import warn_of_uncounted
 from spaceprobe.folding.guards import check_same_shape
+from spaceprobe.folding.options import SAMPLING
 from spaceprobe.folding.points import Points, read_points
 
 Counts = Int64[np.ndarray, " paths"]
@@ -40,8 +44,9 @@ class Folding:
     Attributes:
         paths: the counts from which everything follows.
         is_single: whether single inputs were given, not a batch.
-        engine: what walked the paths: kernel, layerwise, jvp or sampled.
-        num_points: on each path, where it was sampled; None for all linear regions.
+        engine: what walked the paths: kernel, layerwise, jvp, sampled or adaptive.
+        num_points: on each path, where it was sampled, or that an adaptive one starts with; None for all
+            linear regions.
         not_counted: functions of the network that are neither affine nor counted, each with its module.
     """
 
@@ -106,12 +111,16 @@ class Folding:
     def describe(self) -> str:
         """Return what was measured, in one or a few lines."""
         way = f"{self.num_points:,} points a path" if self.num_points else "every linear region"
+        if self.engine == "adaptive":
+            way += " and more where units flip"
         lines = [f"Folding of {len(self):,} path{'s' * (len(self) != 1)} ({way}; engine: {self.engine})"]
         chi = np.atleast_1d(self.chi)
         if len(self) > 1:
             lines.append(f"χ from {chi.min():.4f} to {chi.max():.4f}, mean {chi.mean():.4f}")
         if self.not_counted:
             lines.append(f"not counted: {', '.join(self.not_counted)}")
+        if isinstance(self.paths, AdaptiveFolding) and (left := int(self.paths.num_unresolved.sum())):
+            lines.append(f"{left:,} intervals with several flips stayed unresolved")
         if wrong := int(self.paths.num_violations.sum()):
             lines.append(f"{wrong:,} linear regions failed the region check")
         return "\n".join(lines)
@@ -134,6 +143,9 @@ def fold(
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
     precision: Precision = "float64",
+    bits: Bits = "sign",
+    units: Units = "activations",
+    threshold: Threshold = 0.0,
 ) -> Folding:
     """Return the folding of the straight path from a to b, or of a batch of such paths.
 
@@ -149,6 +161,9 @@ def fold(
         tolerance: see `spaceprobe.walk_paths`.
         threads: see `spaceprobe.walk_paths`.
         precision: see `spaceprobe.walk_paths`.
+        bits: see `spaceprobe.walk_paths`.
+        units: see `spaceprobe.walk_paths`.
+        threshold: see `spaceprobe.walk_paths`.
 
     Returns:
         The folding, of which `Folding.chi`, `Folding.length` and `Folding.reach` are numbers for single
@@ -179,12 +194,19 @@ def fold(
         tolerance=tolerance,
         threads=threads,
         precision=precision,
+        bits=bits,
+        units=units,
+        threshold=threshold,
     )
-    engine = engine_for(model, starts, method=method, device=device, precision=precision)
-    not_counted = _warned_of(passed_over(model, starts))
-    return Folding(paths, single, engine, num_points if engine == "sampled" else None, not_counted)
-
-
-def _warned_of(not_counted: Sequence[str]) -> tuple[str, ...]:
-    warn_of_uncounted(not_counted, "activations", stacklevel=4)
-    return tuple(not_counted)
+    engine = engine_for(
+        model,
+        starts,
+        method=method,
+        device=device,
+        precision=precision,
+        units=units,
+        threshold=threshold,
+    )
+    not_counted = passed_over(model, starts, units=units, bits=bits)
+    warn_of_uncounted(not_counted, units, stacklevel=3)
+    return Folding(paths, single, engine, num_points if engine in SAMPLING else None, not_counted)

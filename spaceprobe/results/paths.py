@@ -76,14 +76,19 @@ def walk_images(
         network = trained.network(epoch)
         trace = trace_path(network, start, end, method=method, num_points=num_points, warn=False)
         not_counted = passed_over(network, start[None])
+    reading = reading_of(method, num_points)
+    images = images_between(start, end, trained.input_shape)
+    run = trained.run.name
+    return WalkedPath(trained.study, run, epoch, source, target, reading, trace, images, not_counted)
+
+
+def reading_of(method: Method, num_points: int) -> str:
+    """Return how a path was read: ``exact``, or at how many points."""
     readings = {
         "sampled": f"{num_points:,} points",
         "adaptive": f"{num_points:,} points and more where units flip",
     }
-    reading = readings.get(method, method)
-    images = images_between(start, end, trained.input_shape)
-    run = trained.run.name
-    return WalkedPath(trained.study, run, epoch, source, target, reading, trace, images, not_counted)
+    return readings.get(method, "exact")
 
 
 def images_between(
