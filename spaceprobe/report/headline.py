@@ -21,6 +21,7 @@ from spaceprobe.results.questions import (
     scored_points,
 )
 from spaceprobe.results.results import Results
+from spaceprobe.study.grid import label_of, members_of
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 
 MAX_SHOWN = 4
@@ -49,9 +50,16 @@ def question_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     """Yield sentences on what the study asks."""
     study, stages = results.study, results.study.stages
     axes = [
-        Markup("{} ({})").format(key.partition(".")[2].replace("_", " "), numbers.setting(key))
+        Markup("{} ({})").format(_plainly(key.partition(".")[2]), numbers.setting(key))
         for key in study.axes
+        if key not in study.zipped
     ]
+    if study.zipped:
+        names = " and ".join(_plainly(key.partition(".")[2]) for key in study.zipped)
+        members = (
+            Markup("<code>{}</code>").format(label_of(member)) for member in members_of(study, is_short=True)
+        )
+        axes.append(Markup("{} together ({})").format(names, Markup(", ").join(members)))
     yield Markup("{}{}.").format(
         counted(numbers.statistic("count", "runs"), "network"),
         Markup(": every combination of ") + Markup(" and ").join(axes) if axes else "",

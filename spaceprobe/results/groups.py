@@ -116,11 +116,20 @@ def notes_on_failures(runs: pd.DataFrame) -> list[str]:
 
 
 def with_groups(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return runs.csv with the column ``group``, such as ``2x30 · lr 0.003``: what varies but the seed."""
-    parts = [runs["architecture"].astype(str)]
-    for name in _others(runs):
-        parts.append(runs[name].map(lambda value, name=name: value_label(name, value)).astype(str))
-    return runs.assign(**{LABEL: [" · ".join(row) for row in zip(*parts, strict=True)]})
+    """Return runs.csv with the column ``group``, such as ``2x30 · lr 0.003``: what varies but the seed.
+
+    A setting that has one value wherever those before it are the same, as zipped ones often have, is left
+    out. The kind of network, where it varies, goes before the architecture: it says what that means.
+    """
+    others = _others(runs)
+    names = ["model", "architecture"] if "model" in others else ["architecture"]
+    rows: list[tuple[str, ...]] = [()] * len(runs)
+    for name in (*names, *(other for other in others if other not in names)):
+        cells = runs[name].map(lambda value, name=name: value_label(name, value)).astype(str)
+        longer = [(*row, cell) for row, cell in zip(rows, cells, strict=True)]
+        if name in names or len({*longer}) > len({*rows}):
+            rows = longer
+    return runs.assign(**{LABEL: [" · ".join(row) for row in rows]})
 
 
 def value_label(name: str, value: object) -> str:

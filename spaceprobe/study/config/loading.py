@@ -1,7 +1,8 @@
 """Load a study: a YAML file and settings of the command line, checked in one pass.
 
 A study has the sections that its stages declare; ``study``, which lists the stages; ``slurm``; and ``sweep``,
-which lists values of dotted keys: the study's runs are their product. No stage is known here by name.
+which lists values of dotted keys: the study's runs are their product, but that the lists below ``zip`` go
+together. No stage is known here by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,8 +58,8 @@ def load_study(
     for rank, (argument, key, equals, text) in enumerate(words, start=1):
         location = SourceLocation(rank, 0, 0, shorten(argument, _MAX_ARGUMENT))
         _override(document, models, key.strip(), text if equals else None, location)
-    sections, axes = check(document, models, fixed_sections(STAGES))
-    return Study(name, path, sections, axes)
+    sections, axes, zipped = check(document, models, fixed_sections(STAGES))
+    return Study(name, path, sections, axes, zipped)
 
 
 def _override(
