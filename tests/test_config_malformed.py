@@ -198,7 +198,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     # the sweep
     "zip of a list": ("sweep: {zip: [fit.seed]}\n", [("1:14: sweep.zip",
         "found a list of 1, allowed: settings with a list each, all of one length")]),
-    "zip of nothing": ("sweep:\n  zip:\n", [("2:7: sweep.zip", "found nothing (null), allowed: settings with")]),
+    "zip of nothing": ("sweep:\n  zip:\n", [("2:7: sweep.zip", "found nothing (null), allowed: settings")]),
     "empty zip": ("sweep: {zip: {}}\n", [("1:14: sweep.zip", "found an empty mapping")]),
     "zip of unequal lists": (
         "sweep:\n  zip:\n    model.shape: [2x3, 3x3]\n    fit.rate: [0.1, 0.2, 0.3]\n    fit.epochs: [1]\n",

@@ -14,6 +14,7 @@ from spaceprobe.study.grid import expand, members_of, swept_probe_values
 from spaceprobe.study.running.narrowing import narrowing
 from tests.study_stages import FIT, OTHER, PROBE, STAGES
 
+PLAIN = {"fit.seed": (0, 1), "model.shape": ("2x3", "4x5", "6x7")}
 ZIPPED = """\
 sweep:
   fit.seed: [0, 1]
@@ -129,7 +130,9 @@ def test_settings_of_a_probe_follow_the_run(load):
 def test_combinations_that_a_zip_leaves_out_are_not_checked(load):
     """2,000 points are too many for the exact method only: the product has that combination, the zip not."""
     axes = "probe.method: [exact, sampled], probe.num_points: [10, 2000]"
-    with pytest.raises(ConfigError, match=r"with probe.method = 'exact' \(text\) and probe.num_points = 2000"):
+    with pytest.raises(
+        ConfigError, match=r"with probe.method = 'exact' \(text\) and probe.num_points = 2000"
+    ):
         load(f"sweep: {{{axes}}}\n")
     (run,) = expand(load(f"sweep: {{zip: {{{axes}}}}}\n"))
     points = [(v["probe"].method, v["probe"].num_points) for v in run.variants(PROBE)]
@@ -146,17 +149,17 @@ def test_zipped_lists_count_once_towards_the_most_combinations(load):
 @pytest.mark.parametrize(
     ("overrides", "zipped", "axes"),
     [
-        (["fit.rate=0.5"], (), {"fit.seed": (0, 1), "model.shape": ("2x3", "4x5", "6x7")}),
-        (["sweep.fit.rate=[0.5, 0.6]"], (), {"fit.seed": (0, 1), "model.shape": ("2x3", "4x5", "6x7"), "fit.rate": (0.5, 0.6)}),
+        (["fit.rate=0.5"], (), PLAIN),
+        (["sweep.fit.rate=[0.5, 0.6]"], (), {**PLAIN, "fit.rate": (0.5, 0.6)}),
         (
             ["sweep.zip.fit.rate=[0.5, 0.6, 0.7]"],
             ("model.shape", "fit.rate"),
-            {"fit.seed": (0, 1), "model.shape": ("2x3", "4x5", "6x7"), "fit.rate": (0.5, 0.6, 0.7)},
+            {**PLAIN, "fit.rate": (0.5, 0.6, 0.7)},
         ),
         (
             ["sweep.zip.fit.epochs=[3, 4, 5]"],
             ("model.shape", "fit.rate", "fit.epochs"),
-            {"fit.seed": (0, 1), "model.shape": ("2x3", "4x5", "6x7"), "fit.rate": (0.1, 0.1, 0.3), "fit.epochs": (3, 4, 5)},
+            {**PLAIN, "fit.rate": (0.1, 0.1, 0.3), "fit.epochs": (3, 4, 5)},
         ),
         (
             ["sweep.zip={model.shape: [9x9, 8x8], fit.decay: [0.0, 0.5]}"],
