@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 
 from spaceprobe.analysis.by_seed import differences_by, means_by, spans_zero
+from spaceprobe.report import figures
 from spaceprobe.report.answers import ANSWERS, answer_tables
+from spaceprobe.report.drawing.marks import STATE_LOOKS
 from spaceprobe.report.headline import headline_numbers
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.report.page.answers import answer_blocks
 from spaceprobe.results.answers.activations import activation_differences
-from spaceprobe.results.answers.architectures import EXACTLY, SAMPLED, folding_by_network
+from spaceprobe.results.answers.architectures import EXACTLY, SAMPLED, counted_units, folding_by_network
 from spaceprobe.results.answers.manifold import dimension_beside_rank, separation_energies
 from spaceprobe.results.answers.memory import fitted_labels, ranks_of_labels
 from spaceprobe.results.answers.ranks import rules_beside_functional
@@ -26,7 +28,7 @@ from spaceprobe.study.config import load_study
 from spaceprobe.study.grid import expand
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.table import Bounds
-from tests.figure_tables import as_read
+from tests.figure_tables import as_read, words_of
 
 T2 = 4.302652729911275
 """97.5 % quantile of the t distribution with two degrees of freedom."""
@@ -50,7 +52,7 @@ def study(axes, stages=("train", "lmd"), **frames):
     made = {"runs": as_read(pd.DataFrame(rows))}
     made |= {name: as_read(pd.DataFrame(list(of(rows)))) for name, of in frames.items()}
     return Results(
-        study=SimpleNamespace(axes={key: axes[key] for key in keys}, stages=stages, sections={}),
+        study=SimpleNamespace(axes={key: axes[key] for key in keys}, zipped=(), stages=stages, sections={}),
         folder=Path(),
         frames=Frames(made, DECLARED.values()),
         study_text="",
@@ -753,6 +755,27 @@ def test_which_kinds_of_networks_fold(tmp_path):
     assert f"{sampled} (transformer · 2x3, median χ of those paths 0.25)." in says
     assert "They have 7 to 96 counted units." in says
     assert "With one hidden layer (mlp · 1x7), 0 of 1 networks have a path that folds" in says
+
+
+def test_the_figure_sets_sampled_networks_apart(tmp_path):
+    results = kinds(tmp_path)
+    histogram, units = results.frames["folding_histogram"], counted_units(results)
+    figure = figures.folding_by_kind(results.runs, histogram, units=units)
+    first = figure.axes[0]
+    names = [label.get_text() for label in first.get_yticklabels()]
+    assert names == ["mlp · 1x7\n7 units", "transformer · 2x3\n96 units"]
+    exact, sampled = first.get_yticks()
+    (line,) = [line for line in first.lines if line.get_linestyle() == ":"]
+    assert exact < line.get_ydata()[0] < sampled
+    words = words_of(figure).split("\n")
+    assert words.count("no path folds") == words.count("sampled: lower bounds") == 1
+    # of seeds 0 and 1, trained: medians .1 and .4, as in the test above
+    (medians,) = [
+        sorted(line.get_xdata())
+        for line in first.lines
+        if line.get_marker() == STATE_LOOKS["trained"].marker and len(line.get_xdata()) == 2
+    ]
+    assert medians == [0.1, 0.4]
 
 
 def test_a_study_of_one_kind_does_not_ask_which_fold():

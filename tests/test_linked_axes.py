@@ -1,11 +1,14 @@
 """Settings of a sweep that go together: below `zip`, the first value of one with the first of the others."""
 
 import re
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from spaceprobe.results.groups import LABEL, with_groups
+from spaceprobe.results.questions import is_zipped
+from spaceprobe.stages import STAGES as REAL_STAGES
 from spaceprobe.study import grid
 from spaceprobe.study.config import load_study, loading
 from spaceprobe.study.config.problems import ConfigError
@@ -212,3 +215,32 @@ def test_labels_of_a_product_name_every_setting():
         "4x5 · lr 0.1",
         "4x5 · lr 0.2",
     ]
+
+
+def test_the_shipped_study_has_as_many_counted_units_in_every_network(monkeypatch):
+    for module in (grid, loading):
+        monkeypatch.setattr(module, "STAGES", REAL_STAGES)
+    runs = expand(load_study("any-architecture"))
+    units = {
+        run.name: sum(network.entry.hidden_widths(network, (28, 28)))
+        for run in runs
+        for network in [run.sections["network"]]
+    }
+    assert len(units) == 45
+    assert {*units.values()} == {1568}
+
+
+def test_what_changes_together_is_not_set_against_folding():
+    """A rate that each architecture has of its own says nothing alone; depth does, but not across kinds."""
+
+    def results(*zipped):
+        return SimpleNamespace(study=SimpleNamespace(zipped=zipped))
+
+    own_rates = results("network.architecture", "training.learning_rate")
+    assert is_zipped(own_rates, "learning_rate")
+    assert not is_zipped(own_rates, "depth")
+    assert not is_zipped(own_rates, "train_images")
+    kinds = results("network.model", "network.architecture")
+    assert is_zipped(kinds, "depth")
+    assert is_zipped(kinds, "width")
+    assert not is_zipped(kinds, "learning_rate")

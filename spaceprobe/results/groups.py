@@ -14,6 +14,7 @@ from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand, label_of
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import UNTRAINED
+from spaceprobe.tables.telling_apart import telling_apart
 
 LABEL = "group"
 
@@ -123,13 +124,11 @@ def with_groups(runs: pd.DataFrame) -> pd.DataFrame:
     """
     others = _others(runs)
     names = ["model", "architecture"] if "model" in others else ["architecture"]
-    rows: list[tuple[str, ...]] = [()] * len(runs)
-    for name in (*names, *(other for other in others if other not in names)):
-        cells = runs[name].map(lambda value, name=name: value_label(name, value)).astype(str)
-        longer = [(*row, cell) for row, cell in zip(rows, cells, strict=True)]
-        if name in names or len({*longer}) > len({*rows}):
-            rows = longer
-    return runs.assign(**{LABEL: [" · ".join(row) for row in rows]})
+    every = [*names, *(other for other in others if other not in names)]
+    cells = {name: [str(value_label(name, value)) for value in runs[name]] for name in every}
+    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    kept = telling_apart(rows, every, always=names)
+    return runs.assign(**{LABEL: [" · ".join(row[name] for name in kept) for row in rows]})
 
 
 def value_label(name: str, value: object) -> str:

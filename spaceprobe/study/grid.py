@@ -17,6 +17,7 @@ from typing import TypeVar
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage, Sections, Settings, Stage
 from spaceprobe.study.config import Study
+from spaceprobe.tables.telling_apart import telling_apart
 from spaceprobe.tables.text import SHORT_NAMES
 
 HASH_LENGTH = 6
@@ -84,7 +85,7 @@ class Probes:
         self._identity = _identity_sections()
         self._variants: dict[str, list[Sections]] = {}
         self._members = members_of(study)
-        self.implied = _implied(self._members)
+        self.implied = _implied(study)
 
     def variants(self, stage: Stage, axes: Axes = MappingProxyType({})) -> list[Sections]:
         """Return the settings that a stage has on a run, without the run's own.
@@ -124,38 +125,26 @@ def members_of(study: Study, *, is_short: bool = False) -> list[dict[str, object
     """
     columns = [study.axes[key] for key in study.zipped]
     members = [dict(zip(study.zipped, values, strict=True)) for values in zip(*columns, strict=True)]
-    implied = _implied(members) if is_short else set()
+    implied = _implied(study) if is_short else set()
     return [{key: value for key, value in member.items() if key not in implied} for member in members]
 
 
-def _implied(members: Sequence[Mapping[str, object]]) -> set[str]:
-    """Return the zipped settings without which a label tells as many members apart.
-
-    >>> members = [{"model": "mlp", "rate": 0.1, "size": 1}, {"model": "cnn", "rate": 0.1, "size": 2}]
-    >>> sorted(_implied(members))
-    ['rate', 'size']
-    """
-    shown: list[str] = []
-    num_apart = 1
-    for key in members[0] if members else ():
-        combinations = {json.dumps([member[name] for name in (*shown, key)]) for member in members}
-        if len(combinations) > num_apart:
-            shown.append(key)
-            num_apart = len(combinations)
-    return {*members[0]} - {*shown} if members else set()
+def _implied(study: Study) -> set[str]:
+    """Return the zipped settings that tell no members apart beside those before them."""
+    return {*study.zipped} - {*telling_apart(members_of(study), study.zipped)}
 
 
 def _axis_order(study: Study, key: str) -> tuple[object, ...]:
     """Return the values of an axis in the order of the runs, each once."""
     if key not in study.zipped:
         return in_order(study.axes[key])
-    return tuple(_distinct(study.axes[key]))
+    return tuple(distinct(study.axes[key]))
 
 
-def _distinct(values: Iterable[T]) -> list[T]:
+def distinct(values: Iterable[T]) -> list[T]:
     """Return values without those that came before; they need no hash.
 
-    >>> _distinct([[1], [2], [1]])
+    >>> distinct([[1], [2], [1]])
     [[1], [2]]
     """
     first: dict[str, T] = {}
@@ -256,9 +245,7 @@ class _Points:
         self._base = {name: study.sections[name] for name in sections}
         keys = [key for key in study.axes if key.split(".")[0] in self._base]
         zipped = [key for key in keys if key in study.zipped]
-        together = _distinct(
-            {key: member[key] for key in zipped} for member in (members or members_of(study))
-        )
+        together = distinct({key: member[key] for key in zipped} for member in (members or members_of(study)))
         self._axes: list[list[Mapping[str, object]]] = [
             together if key in study.zipped else [{key: value} for value in in_order(study.axes[key])]
             for key in keys

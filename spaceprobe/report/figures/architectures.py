@@ -21,6 +21,7 @@ from spaceprobe.report.drawing.marks import (
 from spaceprobe.report.drawing.style import (
     INK,
     MUTED,
+    PAPER,
     format_number,
     letters,
     plain,
@@ -99,7 +100,10 @@ def folding_by_kind(
             if not (rows.loc[rows[LABEL] == group, "folded"] > 0).any():
                 at = (0.02, place)
                 where = ("axes fraction", "data")
-                first.annotate("no path folds", at, xycoords=where, fontsize=7, color=MUTED, va="center")
+                first.annotate(
+                    "no path folds", at, xycoords=where, fontsize=7, color=MUTED, va="center",
+                    bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
+                )  # fmt: skip
         first.set_yticks([*places.values()], [_name(rows, group, units) for group in places], fontsize=7)
         if is_sampled.any():
             at = num_exact - 0.5 + gap if gap else -0.5
