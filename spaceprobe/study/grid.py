@@ -245,12 +245,13 @@ class _Points:
         self._base = {name: study.sections[name] for name in sections}
         keys = [key for key in study.axes if key.split(".")[0] in self._base]
         zipped = [key for key in keys if key in study.zipped]
-        together = distinct({key: member[key] for key in zipped} for member in (members or members_of(study)))
-        self._axes: list[list[Mapping[str, object]]] = [
-            together if key in study.zipped else [{key: value} for value in in_order(study.axes[key])]
-            for key in keys
-            if key not in zipped[1:]
-        ]
+        self._axes: list[list[Mapping[str, object]]] = []
+        for key in keys:
+            if key not in zipped:
+                self._axes.append([{key: value} for value in in_order(study.axes[key])])
+            elif key == zipped[0]:
+                wanted = members or members_of(study)
+                self._axes.append([*distinct({name: member[name] for name in zipped} for member in wanted)])
         self._made: dict[str, dict[tuple[int, ...], Settings]] = {name: {} for name in sections}
 
     def __iter__(self) -> Iterator[tuple[dict[str, object], Sections]]:

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 
 def telling_apart(
-    rows: Sequence[Mapping[str, object]], names: Sequence[str], always: Collection[str] = ()
+    rows: Sequence[Mapping[Any, object]], names: Sequence[str], always: Collection[str] = ()
 ) -> list[str]:
     """Return those of some names whose values tell rows apart that those before them do not.
 

@@ -98,10 +98,10 @@ def folding_by_kind(
         first = figure.axes[0]
         for group, place in places.items():
             if not (rows.loc[rows[LABEL] == group, "folded"] > 0).any():
-                at = (0.02, place)
+                start = (0.02, place)
                 where = ("axes fraction", "data")
                 first.annotate(
-                    "no path folds", at, xycoords=where, fontsize=7, color=MUTED, va="center",
+                    "no path folds", start, xycoords=where, fontsize=7, color=MUTED, va="center",
                     bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
                 )  # fmt: skip
         first.set_yticks([*places.values()], [_name(rows, group, units) for group in places], fontsize=7)

@@ -100,8 +100,9 @@ def architecture_folding(results: Results) -> pd.DataFrame:
     places = {state: place for place, state in enumerate(STATES)}
     table = table.assign(place=table[NETWORK].map({n: i for i, n in enumerate(table[NETWORK].unique())}))
     table = table.assign(at=table[STATE].map(places)).sort_values(["place", "at"], ignore_index=True)
-    table = table.drop(columns=["place", "at"])
-    return table.assign(folds=table["folded"] > 0, **{NOTE: "; ".join(notes_on_failures(runs))})
+    table = table.drop(columns=["place", "at"]).assign(folds=table["folded"] > 0)
+    noted: pd.DataFrame = table.assign(**{NOTE: "; ".join(notes_on_failures(runs))})
+    return noted
 
 
 def _spread(bins: pd.DataFrame) -> dict[str, float]:
