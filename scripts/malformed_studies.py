@@ -59,6 +59,7 @@ VALID_STUDIES = {
     "merge key": "training: {<<: {seed: 1}}\n",
     "templates": "x-a: &a {seed: 1}\nx-b: &b {epochs: 2}\nx-c: [0]\ntraining: {<<: [*a, *b], seed: 3}\n",
     "range": "training: {snapshots: {from: 1, to: 9, step: 2}}\nsweep: {training.seed: {from: 0, to: 4}}\n",
+    "zipped settings": "sweep: {zip: {network.architecture: [2x30, 2x60], training.epochs: [3, 3]}}\n",
     "the paper's sign": "network: {architecture: 2×30}\n",
 }
 """Studies with what only looks wrong; a run of the script begins with them."""
@@ -192,6 +193,19 @@ HAND_MADE: dict[str, tuple[str | bytes, str]] = {
     "60,000 open quotes": ('"a" ' * 60_000, "1:"),
     "5 MB": ("training: {seed: 1}\n" * 250_000, "1:1"),
     # one with another
+    "zip of a list": ("sweep: {zip: [training.seed]}\n", "1:14"),
+    "empty zip": ("sweep: {zip: {}}\n", "1:14"),
+    "zip of unequal lists": (
+        "sweep:\n  zip: {training.seed: [1, 2], training.learning_rate: [0.1]}\n",
+        "2:56",
+    ),
+    "zipped and an axis": (
+        "sweep:\n  training.seed: [1]\n  zip: {training.seed: [1, 2], training.epochs: [1, 2]}\n",
+        "3:9",
+    ),
+    "zipped and set": ("training: {seed: 3}\nsweep: {zip: {training.seed: [1, 2]}}\n", "2:15"),
+    "the same member": ("sweep: {zip: {training.seed: [1, 1], training.epochs: [2, 2]}}\n", "1:33"),
+    "endless zip": ("sweep: {zip: {training.seed: {from: 0, to: 999999999}}}\n", "1:30"),
     "set and swept": ("training: {seed: 3}\nsweep: {training.seed: [1, 2]}\n", "2:9"),
     "late snapshot": ("training: {epochs: 2, snapshots: [3]}\n", "1:1"),
     "no milestones": ("training:\n  schedule: step\n", "1:1"),

@@ -140,6 +140,7 @@ FIGURES = {
     "folding_against": lambda t: figures.folding_against(t["runs"], t["aggregates"], t.get("correlations")),
     "class_pair_heat_maps": lambda t: figures.class_pair_heat_maps(t["runs"], t["folding"]),
     "chi_distribution": lambda t: figures.chi_distribution(t["runs"], t["folding_histogram"]),
+    "folding_by_kind": lambda t: figures.folding_by_kind(t["runs"], t["folding_histogram"]),
     "layer_spectra": lambda t: figures.layer_spectra(
         t["runs"], t["lmd_spectrum"], t["lmd_ranks"], t["lmd_tails"]
     ),

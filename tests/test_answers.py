@@ -8,11 +8,14 @@ import pandas as pd
 import pytest
 
 from spaceprobe.analysis.by_seed import differences_by, means_by, spans_zero
+from spaceprobe.report import figures
 from spaceprobe.report.answers import ANSWERS, answer_tables
+from spaceprobe.report.drawing.marks import STATE_LOOKS
 from spaceprobe.report.headline import headline_numbers
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.report.page.answers import answer_blocks
 from spaceprobe.results.answers.activations import activation_differences
+from spaceprobe.results.answers.architectures import EXACTLY, SAMPLED, counted_units, folding_by_network
 from spaceprobe.results.answers.manifold import dimension_beside_rank, separation_energies
 from spaceprobe.results.answers.memory import fitted_labels, ranks_of_labels
 from spaceprobe.results.answers.ranks import rules_beside_functional
@@ -21,9 +24,11 @@ from spaceprobe.results.answers.semantics import leading_axes
 from spaceprobe.results.answers.setting import setting_differences
 from spaceprobe.results.readings import DECLARED
 from spaceprobe.results.results import Results
+from spaceprobe.study.config import load_study
+from spaceprobe.study.grid import expand
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.table import Bounds
-from tests.figure_tables import as_read
+from tests.figure_tables import as_read, words_of
 
 T2 = 4.302652729911275
 """97.5 % quantile of the t distribution with two degrees of freedom."""
@@ -47,7 +52,7 @@ def study(axes, stages=("train", "lmd"), **frames):
     made = {"runs": as_read(pd.DataFrame(rows))}
     made |= {name: as_read(pd.DataFrame(list(of(rows)))) for name, of in frames.items()}
     return Results(
-        study=SimpleNamespace(axes={key: axes[key] for key in keys}, stages=stages, sections={}),
+        study=SimpleNamespace(axes={key: axes[key] for key in keys}, zipped=(), stages=stages, sections={}),
         folder=Path(),
         frames=Frames(made, DECLARED.values()),
         study_text="",
@@ -668,3 +673,111 @@ def test_a_share_of_all_values_is_not_told_as_a_finding():
         "more than that, so that they hold all of its energy in any case; untrained, the 3 largest of 4 "
         "values of S′ hold 0.750 (0.750 to 0.750)."
     )
+
+
+# --- kinds of networks -------------------------------------------------------------------------
+
+
+def kinds(tmp_path):
+    """Return results of a study of an MLP and a transformer, two seeds, as they would be read."""
+    path = tmp_path / "kinds.yaml"
+    path.write_text(
+        "folding: {num_points: 20}\n"
+        "sweep:\n  training.seed: [0, 1]\n"
+        "  zip:\n"
+        "    network.model: [transformer, mlp]\n"
+        "    network.architecture: [2x3, 1x7]\n"
+        "    folding.method: [sampled, exact]\n"
+    )
+    study = load_study(path)
+    runs, bins = [], []
+    # of 100 paths of a transformer 40 have χ in (0, 0.1], 10 in (0.3, 0.4], by seed 0; 20 and 30 by seed 1
+    counts = {
+        "transformer": [{0: 50, 0.1: 40, 0.4: 10}, {0: 50, 0.1: 20, 0.4: 30}],
+        "mlp": [{0: 100, 0.1: 0}] * 2,
+    }
+    for run in expand(study):
+        network = run.sections["network"]
+        is_mlp, seed = network.model == "mlp", run.axes["training.seed"]
+        runs.append({
+            "run": run.name, "architecture": network.architecture, "depth": 1 if is_mlp else 2, "width": 7,
+            "activation": "relu", "dataset": "mnist", "seed": seed, "model": network.model,
+            "test_accuracy": 0.8 + 0.1 * seed, "status": "done", "error": None,
+        })  # fmt: skip
+        for epoch in (0, 3):
+            for high, num_paths in counts[network.model][seed].items():
+                bins.append({
+                    "run": run.name, "epoch": epoch, "measure": "chi",
+                    "method": "exact" if is_mlp else "sampled",
+                    "num_points": None if is_mlp else 20, "low": max(0, high - 0.1), "high": high,
+                    "num_paths": num_paths,
+                })  # fmt: skip
+    frames = {"runs": as_read(pd.DataFrame(runs)), "folding_histogram": as_read(pd.DataFrame(bins))}
+    return Results(
+        study=study, folder=Path(), frames=Frames(frames, DECLARED.values()), study_text="", provenance={},
+        states=(), warnings=(),
+    )  # fmt: skip
+
+
+def test_folding_of_each_network(tmp_path):
+    results = kinds(tmp_path)
+    table = folding_by_network(results.runs, results.frames["folding_histogram"])
+    assert [*table["walked"].drop_duplicates()] == [EXACTLY, SAMPLED]  # which goes second in the sweep
+    mlp = at(table, group="mlp · 1x7", seed=0, state="trained")
+    assert (mlp["num_paths"], mlp["folded"]) == (100, 0)
+    assert math.isnan(mlp["median"])
+    assert math.isnan(mlp["largest"])
+    first = at(table, group="transformer · 2x3", seed=0, state="trained")
+    # of the 50 that fold 40 are in the first bin: 10 %, 25 %, 50 % and 75 % of them as well
+    assert [first[name] for name in ("folded", "q10", "q25", "median", "q75", "q90", "largest")] == [
+        0.5, 0.1, 0.1, 0.1, 0.1, 0.4, 0.4
+    ]  # fmt: skip
+    second = at(table, group="transformer · 2x3", seed=1, state="untrained")
+    assert [second[name] for name in ("q10", "q25", "median", "q75")] == [0.1, 0.1, 0.4, 0.4]
+
+
+def test_which_kinds_of_networks_fold(tmp_path):
+    results = kinds(tmp_path)
+    entry = ANSWERS["architectures"]
+    assert entry.lacks(results) is None
+    table = entry.function(results)
+    mlp, transformer = (at(table, network=n, state="trained") for n in ("mlp · 1x7", "transformer · 2x3"))
+    # 28 × 28 in patches of 7 are 16 tokens of 3 units, in two blocks
+    assert (mlp["units"], transformer["units"]) == (7, 96)
+    assert (mlp["walked"], transformer["walked"]) == (EXACTLY, SAMPLED)
+    assert (transformer["folded"], transformer["num_paths"], transformer["num_seeds"]) == (0.5, 200, 2)
+    assert transformer["median"] == pytest.approx((0.1 + 0.4) / 2)
+    assert transformer["test_accuracy"] == pytest.approx(0.85)
+    assert (mlp["folds"], transformer["folds"]) == (False, True)
+    says = entry.says(Numbers(None, {**results.frames, entry.table: table}), entry.table).striptags()
+    assert "Walked exactly: 0.000 of the paths of trained networks fold (mlp · 1x7)." in says
+    sampled = "Sampled, so that numbers are lower bounds: 0.500 of the paths of trained networks fold"
+    assert f"{sampled} (transformer · 2x3, median χ of those paths 0.25)." in says
+    assert "They have 7 to 96 counted units." in says
+    assert "With one hidden layer (mlp · 1x7), 0 of 1 networks have a path that folds" in says
+
+
+def test_the_figure_sets_sampled_networks_apart(tmp_path):
+    results = kinds(tmp_path)
+    histogram, units = results.frames["folding_histogram"], counted_units(results)
+    figure = figures.folding_by_kind(results.runs, histogram, units=units)
+    first = figure.axes[0]
+    names = [label.get_text() for label in first.get_yticklabels()]
+    assert names == ["mlp · 1x7\n7 units", "transformer · 2x3\n96 units"]
+    exact, sampled = first.get_yticks()
+    (line,) = [line for line in first.lines if line.get_linestyle() == ":"]
+    assert exact < line.get_ydata()[0] < sampled
+    words = words_of(figure).split("\n")
+    assert words.count("no path folds") == words.count("sampled: lower bounds") == 1
+    # of seeds 0 and 1, trained: medians .1 and .4, as in the test above
+    (medians,) = [
+        sorted(line.get_xdata())
+        for line in first.lines
+        if line.get_marker() == STATE_LOOKS["trained"].marker and len(line.get_xdata()) == 2
+    ]
+    assert medians == [0.1, 0.4]
+
+
+def test_a_study_of_one_kind_does_not_ask_which_fold():
+    results = study({"training.seed": [0, 1]}, folding_histogram=lambda runs: [{"run": runs[0]["run"]}])
+    assert "one kind of network only" in ANSWERS["architectures"].lacks(results)

@@ -196,6 +196,48 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
         [("2:1: probe", "an exact probe takes at most 1000 points; lower num_points")],
     ),
     # the sweep
+    "zip of a list": ("sweep: {zip: [fit.seed]}\n", [("1:14: sweep.zip",
+        "found a list of 1, allowed: settings with a list each, all of one length")]),
+    "zip of nothing": ("sweep:\n  zip:\n", [("2:7: sweep.zip", "found nothing (null), allowed: settings")]),
+    "empty zip": ("sweep: {zip: {}}\n", [("1:14: sweep.zip", "found an empty mapping")]),
+    "zip of unequal lists": (
+        "sweep:\n  zip:\n    model.shape: [2x3, 3x3]\n    fit.rate: [0.1, 0.2, 0.3]\n    fit.epochs: [1]\n",
+        [
+            ("4:15: sweep.zip.fit.rate", "found 3 values, but model.shape has 2", "lists of equal length"),
+            ("5:17: sweep.zip.fit.epochs", "found 1 value, but model.shape has 2"),
+        ],
+    ),
+    "zipped and an axis": (
+        "sweep:\n  fit.seed: [1, 2]\n  zip: {fit.seed: [1, 2], fit.rate: [0.1, 0.2]}\n",
+        [("3:9: sweep.zip.fit.seed", "found here and on an axis of its own, in line 2", "remove one")],
+    ),
+    "zipped and set": (
+        "fit: {seed: 3}\nsweep:\n  zip: {fit.seed: [1, 2], fit.rate: [0.1, 0.2]}\n",
+        [("3:9: sweep.zip.fit.seed", "set to one value, in line 1", "one of them; remove one")],
+    ),
+    "zipped twice": (
+        "sweep: {zip: {fit.seed: [1, 2], fit.seed: [1, 2]}}\n",
+        [("1:33: sweep.zip.fit.seed", "found a second time, first in line 1")],
+    ),
+    "the same member": (
+        "sweep:\n  zip: {fit.seed: [1, 2, 1], fit.rate: [0.1, 0.2, 0.1]}\n",
+        [("2:26: sweep.zip.fit.seed[2]", "found the values of item 0 a second time", "each once")],
+    ),
+    "unknown in a zip": (
+        "sweep: {zip: {fit.sed: [1], fit.rate: [x]}}\n",
+        [
+            ("1:15: sweep.zip.fit.sed", "no such setting", "did you mean fit.seed"),
+            ("1:40: sweep.zip.fit.rate[0]", "found 'x' (text), allowed: a number"),
+        ],
+    ),
+    "one value in a zip": (
+        "sweep: {zip: {fit.seed: 3, fit.rate: [0.1, 0.2]}}\n",
+        [("1:25: sweep.zip.fit.seed", "found 3, allowed: a list")],
+    ),
+    "zipped values that do not go together": (
+        "sweep:\n  zip:\n    probe.method: [sampled, exact]\n    probe.num_points: [10, 2000]\n",
+        [("4:28: sweep", "probe.method = 'exact' (text) and probe.num_points = 2000", "at most")],
+    ),
     "unknown axis": ("sweep: {fit.sed: [1]}\n", [("1:9: sweep.fit.sed", "did you mean fit.seed")]),
     "axis without section": ("sweep: {seed: [1]}\n", [("1:9: sweep.seed", "mean fit.seed")]),
     "nested axis": (

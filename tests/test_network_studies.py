@@ -33,6 +33,7 @@ study: {stages: [train, lmd, fold]}
 NETWORK = {
     "mlp": "{architecture: 9-6, batch_norm: true}",
     "binary-mlp": "{model: binary-mlp, architecture: 9-6}",
+    "residual-mlp": "{model: residual-mlp, architecture: 9-6}",
     "cnn": "{model: cnn, architecture: 2-3, initialization: he}",
     "resnet": "{model: resnet, architecture: 2-3, batch_norm: true}",
     "transformer": "{model: transformer, architecture: 2x6, embedding: 8, heads: 2, initialization: xavier}",
@@ -40,6 +41,7 @@ NETWORK = {
 METHOD = {
     "mlp": "jvp",
     "binary-mlp": "exact",
+    "residual-mlp": "exact",
     "cnn": "exact",
     "resnet": "exact",
     "transformer": "sampled",
@@ -138,7 +140,7 @@ def test_rows_of_the_sample_are_points_patches_or_tokens(finished):
         return
     rows = table(finished, "lmd_matrices").query("epoch == 1").set_index("name")["num_rows"]
     assert rows.pop("readout") == 60
-    assert set(rows) == {120}
+    assert set(rows) == {60 if model == "residual-mlp" else 120}
 
 
 def test_the_score_of_all_components_is_that_of_the_network(finished):
@@ -182,6 +184,7 @@ def test_runs_tell_what_the_network_is(finished):
     assert (row["depth"], row["width"], row["activation"]) == {
         "mlp": (2, 9, "relu"),
         "binary-mlp": (2, 9, "sign"),
+        "residual-mlp": (2, 9, "relu"),
         "cnn": (2, 2 * 784, "relu"),
         "resnet": (5, 2 * 196, "relu"),
         "transformer": (2, 16 * 6, "relu"),

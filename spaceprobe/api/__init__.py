@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from spaceprobe.api.tracing import Trace, trace
     from spaceprobe.folding import space_folding, walk_paths
     from spaceprobe.report.drawing.style import FORMATS, render
+    from spaceprobe.report.figures.architectures import folding_by_kind
     from spaceprobe.report.figures.class_pairs import class_pair_heat_maps
     from spaceprobe.report.figures.convergence import convergence_curves
     from spaceprobe.report.figures.depth import folding_against
@@ -107,6 +108,7 @@ __all__ = [
     "decompose",
     "fold",
     "folding_against",
+    "folding_by_kind",
     "labels_fitted",
     "latent_spectra",
     "layer_spectra",

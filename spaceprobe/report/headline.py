@@ -11,16 +11,19 @@ from spaceprobe.analysis.samples import NOTHING_ELSE, POOLED
 from spaceprobe.report.answers import ANSWERS
 from spaceprobe.report.entry import counted, sample_of
 from spaceprobe.report.numbers import LAST, Numbers
+from spaceprobe.results.groups import group_order, with_groups
 from spaceprobe.results.missing import why_missing
 from spaceprobe.results.questions import (
     architecture_rows,
     correlation_rows,
     has_valid_rank,
+    is_zipped,
     other_setting,
     reading_values,
     scored_points,
 )
 from spaceprobe.results.results import Results
+from spaceprobe.study.grid import label_of, members_of
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 
 MAX_SHOWN = 4
@@ -49,9 +52,17 @@ def question_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     """Yield sentences on what the study asks."""
     study, stages = results.study, results.study.stages
     axes = [
-        Markup("{} ({})").format(key.partition(".")[2].replace("_", " "), numbers.setting(key))
+        Markup("{} ({})").format(_plainly(key.partition(".")[2]), numbers.setting(key))
         for key in study.axes
+        if key not in study.zipped
     ]
+    if study.zipped:
+        names = ", ".join(_plainly(key.partition(".")[2]) for key in study.zipped)
+        labels = [label_of(member) for member in members_of(study, is_short=True)]
+        groups = group_order(with_groups(results.runs))  # which call a binary network's activation a sign
+        labels = groups if len(groups) == len(labels) else labels
+        members = [Markup("<code>{}</code>").format(label) for label in labels]
+        axes.append(Markup("{} together ({})").format(names, Markup(", ").join(members)))
     yield Markup("{}{}.").format(
         counted(numbers.statistic("count", "runs"), "network"),
         Markup(": every combination of ") + Markup(" and ").join(axes) if axes else "",
@@ -97,7 +108,7 @@ def _correlations(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber
     """Yield the correlations with the main predictor, and those with another setting that is swept."""
     runs = results.frames["runs"]
     main = main_predictor(runs, results.frames.settings("runs"))
-    if main is None or not results.has("correlations"):
+    if main is None or not results.has("correlations") or is_zipped(results, main):
         return
     questions = (
         (TRAINED, "none", "trained"),

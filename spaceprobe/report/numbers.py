@@ -24,7 +24,7 @@ from markupsafe import Markup
 
 from spaceprobe.results.groups import in_sweep_order
 from spaceprobe.study.config import Study
-from spaceprobe.study.grid import expand, value_of
+from spaceprobe.study.grid import distinct, expand, value_of
 from spaceprobe.tables.states import last_epochs
 from spaceprobe.tables.text import in_words
 
@@ -161,7 +161,7 @@ class Numbers:
         if self._study is None:
             raise ValueError(f"{key}: there is no study, so there are no settings")
         swept = self._study.axes.get(key)
-        values = [value_of(self._study.sections, key)] if swept is None else swept
+        values = [value_of(self._study.sections, key)] if swept is None else distinct(swept)
         texts = [
             _data(
                 value,

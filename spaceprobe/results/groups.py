@@ -14,6 +14,7 @@ from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand, label_of
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import UNTRAINED
+from spaceprobe.tables.telling_apart import telling_apart
 
 LABEL = "group"
 
@@ -116,11 +117,18 @@ def notes_on_failures(runs: pd.DataFrame) -> list[str]:
 
 
 def with_groups(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return runs.csv with the column ``group``, such as ``2x30 · lr 0.003``: what varies but the seed."""
-    parts = [runs["architecture"].astype(str)]
-    for name in _others(runs):
-        parts.append(runs[name].map(lambda value, name=name: value_label(name, value)).astype(str))
-    return runs.assign(**{LABEL: [" · ".join(row) for row in zip(*parts, strict=True)]})
+    """Return runs.csv with the column ``group``, such as ``2x30 · lr 0.003``: what varies but the seed.
+
+    A setting that has one value wherever those before it are the same, as zipped ones often have, is left
+    out. The kind of network, where it varies, goes before the architecture: it says what that means.
+    """
+    others = _others(runs)
+    names = ["model", "architecture"] if "model" in others else ["architecture"]
+    every = [*names, *(other for other in others if other not in names)]
+    cells = {name: [str(value_label(name, value)) for value in runs[name]] for name in every}
+    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    kept = telling_apart(rows, every, always=names)
+    return runs.assign(**{LABEL: [" · ".join(row[name] for name in kept) for row in rows]})
 
 
 def value_label(name: str, value: object) -> str:

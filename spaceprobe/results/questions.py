@@ -10,7 +10,9 @@ from spaceprobe.analysis.predictors import predictors
 from spaceprobe.analysis.samples import NOTHING_ELSE, POOLED
 from spaceprobe.results.groups import LABEL, group_order, with_groups
 from spaceprobe.results.readings import matching, shown_reading
+from spaceprobe.results.results import Results
 from spaceprobe.stages.train.tables import RUNS
+from spaceprobe.tables.frames import column_name
 
 OVER_SEEDS, RUNS_POOLED = "t over seeds", "Fisher z"
 """Intervals of correlations.csv."""
@@ -24,6 +26,16 @@ def varying_predictors(runs: pd.DataFrame) -> list[str]:
 def other_setting(runs: pd.DataFrame) -> str | None:
     """Return the first swept number other than depth and width that varies; None where there is none."""
     return next((name for name in varying_predictors(runs) if name not in ("depth", "width")), None)
+
+
+def is_zipped(results: Results, predictor: str) -> bool:
+    """Return whether networks that differ in a predictor differ in other settings with it (sweep.zip).
+
+    Depth and width are compared across architectures with a learning rate each, but not across kinds of
+    networks, of which each means something else by them.
+    """
+    zipped = {column_name(key) for key in results.study.zipped}
+    return predictor in zipped or (predictor in ("depth", "width") and "model" in zipped)
 
 
 def overall_correlations(correlations: pd.DataFrame, predictor: str, given: str = "none") -> pd.DataFrame:

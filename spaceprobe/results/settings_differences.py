@@ -45,12 +45,14 @@ def key_differences(a: Study, b: Study) -> list[SettingDifference]:
     """Return those of them on which numbers depend.
 
     Left out are settings of speed and place, those that choose what is computed, which the rows of tables
-    show, where data are read from, and the order of swept values.
+    show, where data are read from, and the order of swept values but those that are zipped.
     """
     keys = _keys(a) | _keys(b)
     sides = [
         {
-            key: f"sweep {_in_flow(sorted(study.axes[key], key=_by_size))}" if key in study.axes else text
+            key: f"sweep {_in_flow(sorted(study.axes[key], key=_by_size))}"
+            if key in study.axes and key not in study.zipped
+            else text
             for key, text in _texts(study).items()
             if key in keys
         }
@@ -71,7 +73,8 @@ def _texts(study: Study) -> dict[str, str]:
         for section, settings in study.sections.items()
         for name, value in settings.model_dump(mode="json").items()
     }
-    return values | {key: f"sweep {_in_flow(list(axis))}" for key, axis in study.axes.items()}
+    how = {key: "sweep zip" if key in study.zipped else "sweep" for key in study.axes}
+    return values | {key: f"{how[key]} {_in_flow(list(axis))}" for key, axis in study.axes.items()}
 
 
 def _keys(study: Study) -> set[str]:

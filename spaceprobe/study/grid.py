@@ -9,12 +9,15 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeVar
 
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage, Sections, Settings, Stage
 from spaceprobe.study.config import Study
+from spaceprobe.tables.telling_apart import telling_apart
 from spaceprobe.tables.text import SHORT_NAMES
 
 HASH_LENGTH = 6
@@ -28,6 +31,11 @@ _SPEAK_FOR_THEMSELVES = {
     "training.optimizer",
 }
 """Settings whose values say which setting they are of."""
+
+T = TypeVar("T")
+
+Axes = Mapping[str, object]
+"""The values of what is swept, by dotted key."""
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
@@ -53,7 +61,8 @@ class Run:
     @property
     def label(self) -> str:
         """The values of its axes for a reader, such as ``2x30 · lr 0.003 · seed 0``."""
-        return label_of(self.axes) or _label(self.sections)
+        shown = {key: value for key, value in self.axes.items() if key not in self.probes.implied}
+        return label_of(shown) or _label(self.sections)
 
     def variants(self, stage: Stage) -> list[Sections]:
         """Return the settings that a stage has on this run, once for each combination of its swept settings.
@@ -61,28 +70,43 @@ class Run:
         Each variant holds the sections of the run, of the stage, and of the stages that it needs; what is
         swept of other stages makes no variants.
         """
-        return [{**self.sections, **variant} for variant in self.probes.variants(stage)]
+        return [{**self.sections, **variant} for variant in self.probes.variants(stage, self.axes)]
 
 
 class Probes:
-    """The settings of the stages that do not identify a run, and those of them that are swept."""
+    """The settings of the stages that do not identify a run, and those of them that are swept.
+
+    Attributes:
+        implied: the dotted keys of zipped settings that tell no members apart beside those before them.
+    """
 
     def __init__(self, study: Study) -> None:
         self._study = study
         self._identity = _identity_sections()
         self._variants: dict[str, list[Sections]] = {}
+        self._members = members_of(study)
+        self.implied = _implied(study)
 
-    def variants(self, stage: Stage) -> list[Sections]:
-        """Return the settings that a stage has on every run, without the run's own."""
-        if stage.name not in self._variants:
-            points = _Points(self._study, self._sections(stage))
-            self._variants[stage.name] = [sections for _, sections in points]
-        return self._variants[stage.name]
+    def variants(self, stage: Stage, axes: Axes = MappingProxyType({})) -> list[Sections]:
+        """Return the settings that a stage has on a run, without the run's own.
 
-    def varying(self, stage: Stage) -> tuple[str, ...]:
-        """Return the dotted keys that tell a stage's variants apart."""
+        Args:
+            stage: the stage.
+            axes: the run's values of what is swept: zipped settings of probes depend on them.
+        """
+        members = [member for member in self._members if all(axes.get(k, v) == v for k, v in member.items())]
+        asked = f"{stage.name} {json.dumps(members)}"
+        if asked not in self._variants:
+            points = _Points(self._study, self._sections(stage), members)
+            self._variants[asked] = [sections for _, sections in points]
+        return self._variants[asked]
+
+    def varying(self, stage: Stage) -> dict[str, tuple[object, ...]]:
+        """Return the dotted keys that tell a stage's variants apart, each with its values in order."""
         sections = self._sections(stage)
-        return tuple(key for key in self._study.axes if key.split(".")[0] in sections)
+        return {
+            key: _axis_order(self._study, key) for key in self._study.axes if key.split(".")[0] in sections
+        }
 
     def _sections(self, stage: Stage) -> list[str]:
         """Return the sections of a stage, and of what it needs, that do not identify a run."""
@@ -90,6 +114,43 @@ class Probes:
         for need in stage.needs:
             names += [n for n in self._sections(_stage_named(need)) if n not in names]
         return names
+
+
+def members_of(study: Study, *, is_short: bool = False) -> list[dict[str, object]]:
+    """Return the values that zipped settings take together: one dictionary for each place in their lists.
+
+    Args:
+        study: the study.
+        is_short: whether settings are left out that tell no members apart beside those before them.
+    """
+    columns = [study.axes[key] for key in study.zipped]
+    members = [dict(zip(study.zipped, values, strict=True)) for values in zip(*columns, strict=True)]
+    implied = _implied(study) if is_short else set()
+    return [{key: value for key, value in member.items() if key not in implied} for member in members]
+
+
+def _implied(study: Study) -> set[str]:
+    """Return the zipped settings that tell no members apart beside those before them."""
+    return {*study.zipped} - {*telling_apart(members_of(study), study.zipped)}
+
+
+def _axis_order(study: Study, key: str) -> tuple[object, ...]:
+    """Return the values of an axis in the order of the runs, each once."""
+    if key not in study.zipped:
+        return in_order(study.axes[key])
+    return tuple(distinct(study.axes[key]))
+
+
+def distinct(values: Iterable[T]) -> list[T]:
+    """Return values without those that came before; they need no hash.
+
+    >>> distinct([[1], [2], [1]])
+    [[1], [2]]
+    """
+    first: dict[str, T] = {}
+    for value in values:
+        first.setdefault(json.dumps(value, sort_keys=True), value)
+    return [*first.values()]
 
 
 def expand(study: Study) -> list[Run]:
@@ -151,6 +212,11 @@ def check_settings(runs: Sequence[Run], stages: Sequence[Stage]) -> None:
 
 def varying_probe_settings(runs: Sequence[Run], stage: Stage) -> tuple[str, ...]:
     """Return the dotted keys that tell a stage's variants apart: key columns of its tables."""
+    return tuple(runs[0].probes.varying(stage))
+
+
+def swept_probe_values(runs: Sequence[Run], stage: Stage) -> Mapping[str, tuple[object, ...]]:
+    """Return the values of each of these settings in the order of the variants, by dotted key."""
     return runs[0].probes.varying(stage)
 
 
@@ -161,20 +227,44 @@ def value_of(sections: Sections, key: str) -> object:
 
 
 class _Points:
-    """The product of the axes of some sections; each is validated once for each of its values."""
+    """The product of the axes of some sections; each is validated once for each of its values.
 
-    def __init__(self, study: Study, sections: Sequence[str]) -> None:
+    Settings that are zipped are one axis, in the place of the first of them, whose values are the members.
+    """
+
+    def __init__(
+        self, study: Study, sections: Sequence[str], members: Sequence[Mapping[str, object]] | None = None
+    ) -> None:
+        """Take a study.
+
+        Args:
+            study: the study.
+            sections: those that vary.
+            members: the values of zipped settings that are wanted; by default all.
+        """
         self._base = {name: study.sections[name] for name in sections}
-        self._axes = {k: in_order(v) for k, v in study.axes.items() if k.split(".")[0] in self._base}
+        keys = [key for key in study.axes if key.split(".")[0] in self._base]
+        zipped = [key for key in keys if key in study.zipped]
+        self._axes: list[list[Mapping[str, object]]] = []
+        for key in keys:
+            if key not in zipped:
+                self._axes.append([{key: value} for value in in_order(study.axes[key])])
+            elif key == zipped[0]:
+                wanted = members or members_of(study)
+                self._axes.append([*distinct({name: member[name] for name in zipped} for member in wanted)])
         self._made: dict[str, dict[tuple[int, ...], Settings]] = {name: {} for name in sections}
 
     def __iter__(self) -> Iterator[tuple[dict[str, object], Sections]]:
         """Yield the swept values by dotted key and the sections of each point."""
-        homes = [key.split(".", 1)[0] for key in self._axes]
-        own = {name: [i for i, h in enumerate(homes) if h == name] for name in self._base}
-        ranges = [range(len(values)) for values in self._axes.values()]
+        own = {
+            name: [
+                i for i, axis in enumerate(self._axes) if any(key.startswith(f"{name}.") for key in axis[0])
+            ]
+            for name in self._base
+        }
+        ranges = [range(len(values)) for values in self._axes]
         for point in itertools.product(*ranges):
-            swept = {key: self._axes[key][i] for key, i in zip(self._axes, point, strict=True)}
+            swept = {k: v for axis, i in zip(self._axes, point, strict=True) for k, v in axis[i].items()}
             yield (
                 swept,
                 {name: self._section(name, tuple(point[i] for i in own[name]), swept) for name in self._base},

@@ -13,7 +13,7 @@ from spaceprobe.stages.stage import FinishedPart, Rows, RunStage, Sections, Stag
 from spaceprobe.study.code_version import is_edited, table_version
 from spaceprobe.study.config import Study
 from spaceprobe.study.events import job_states
-from spaceprobe.study.grid import Run, value_of, varying_probe_settings
+from spaceprobe.study.grid import Run, swept_probe_values, value_of, varying_probe_settings
 from spaceprobe.study.layout import EVENTS, table_path
 from spaceprobe.study.parts import Obstacle, StudyParts
 from spaceprobe.study.storage.part_files import StoredPart
@@ -242,9 +242,8 @@ class StudyTables:
                 ]
         swept = [column_name(key) for key in runs[0].axes]
         orders: dict[str, Sequence[object]] = {"run": [run.name for run in runs]}
-        for key in varying:
-            values = [cell_of(value_of(sections, key)) for sections in runs[0].variants(stage)]
-            orders[column_name(key)] = [*dict.fromkeys(values)]
+        for key, values in swept_probe_values(runs, stage).items():
+            orders[column_name(key)] = [*dict.fromkeys(map(cell_of, values))]
         return {
             table.name: build_frame(
                 table,

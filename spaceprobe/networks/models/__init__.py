@@ -6,6 +6,7 @@ from spaceprobe.registry import read_entries
 FILES = (
     "mlp",
     "binary_mlp",
+    "residual_mlp",
     "cnn",
     "resnet",
     "transformer",

@@ -19,6 +19,7 @@ FILES = (
     "separation",
     "rules",
     "setting",
+    "architectures",
 )
 
 ANSWERS = read_entries(__name__, FILES, AnswerEntry)

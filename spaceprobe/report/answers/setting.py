@@ -7,7 +7,7 @@ from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.answers.setting import ROW_MAXIMA, setting_differences
 from spaceprobe.results.answers.verdicts import QUANTITY
-from spaceprobe.results.questions import other_setting
+from spaceprobe.results.questions import is_zipped, other_setting
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import TRAINED
 
@@ -15,8 +15,11 @@ from spaceprobe.tables.states import TRAINED
 def _no_setting(results: Results) -> str | None:
     if not (results.frames["aggregates"]["state"] == TRAINED).any():
         return "untrained networks only are walked (folding.epoch)"
-    if other_setting(results.frames["runs"]) is None:
+    axis = other_setting(results.frames["runs"])
+    if axis is None:
         return "no number other than depth and width is swept"
+    if is_zipped(results, axis):
+        return f"other settings change with {axis} (sweep.zip)"
     return None
 
 

@@ -23,6 +23,7 @@ FILES = (
     "setting",
     "class_pairs",
     "distribution",
+    "architectures",
     "path",
     "plane",
     "sampling",

@@ -26,7 +26,7 @@ from spaceprobe.report.entry import FigureEntry
 from spaceprobe.report.folding_caption import caption_along
 from spaceprobe.results.figure_rows import aggregates_along, why_no_axis
 from spaceprobe.results.groups import LABEL, GroupedRows, notes_on_failures, seed_label
-from spaceprobe.results.questions import varying_predictors
+from spaceprobe.results.questions import is_zipped, varying_predictors
 from spaceprobe.results.results import Results
 from spaceprobe.stages import TABLES
 from spaceprobe.tables.frames import Frames
@@ -170,8 +170,11 @@ def entry_against(name: str, title: str, predictor: Predictor) -> FigureEntry:
     """Return the entry of folding against depth, width or another setting."""
 
     def unvaried(results: Results) -> str | None:
-        if predictor(results.frames["runs"]) is not None:
-            return None
+        varying = predictor(results.frames["runs"])
+        if varying is not None:
+            return (
+                f"other settings change with {varying} (sweep.zip)" if is_zipped(results, varying) else None
+            )
         return "no other number is swept" if name == "setting" else f"all networks have the same {name}"
 
     def column(runs: pd.DataFrame) -> str:

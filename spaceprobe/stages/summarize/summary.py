@@ -2,13 +2,14 @@
 
 import copy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from spaceprobe.stages.summarize.tables import AGGREGATES
 from spaceprobe.stages.summary_text import Notes, heading, key_columns, why_failed
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED
+from spaceprobe.tables.telling_apart import telling_apart
 from spaceprobe.tables.text import NOTHING, TextColumn, count, fill, in_short, is_fitting, text_table
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ LEGEND = (
     "χ over their targets; each a median over class pairs (folded: mean). Accuracy: of test points. All in "
     "[0, 1]"
 )
+
+READING = ("method", "num_points")
+"""The settings that say how paths were walked: they are named wherever they vary."""
+
+MAX_EMPTY = 4
+"""Values of what else is swept that are named though none has a correlation. Chosen."""
 
 SPREAD = "mean ± standard deviation over"
 
@@ -39,7 +46,10 @@ def architecture_lines(frames: Frames) -> list[str]:
         if table.empty:
             continue
         varying = [name for name in settings if table[name].nunique(dropna=False) > 1]
-        key = key_columns(table, ["architecture", *varying])
+        names = ["architecture", *varying]
+        key = key_columns(
+            table, telling_apart(table[names].to_dict("records"), names, always=("architecture", *READING))
+        )
         values = [
             TextColumn("test accuracy", _with_deviation(table, "test_accuracy", 3)),
             TextColumn("folded", _with_deviation(table, "chi_folded_mean", 3)),
@@ -167,7 +177,7 @@ def _correlation_lines(frames: Frames, predictor: str) -> list[str]:
     is_asked = (correlations["response"] == PRIMARY_RESPONSE) & (correlations["seed"] == "all")
     rows = correlations[is_asked & (correlations["predictor"] == predictor)]
     notes = Notes()
-    found = [*_lines_of(rows, readings)]
+    found = _without_empty(_lines_of(rows, readings))
     lines: list[str] = []
     for filtered, reading in dict.fromkeys((line.filtered, line.reading) for line in found):
         title = ", ".join(filter(None, [f"r of {heading(predictor)} and row maxima of χ", reading, filtered]))
@@ -186,6 +196,16 @@ def _correlation_lines(frames: Frames, predictor: str) -> list[str]:
     if any(line.state == DIFFERENCE for line in found):
         legend.append(f"{DIFFERENCE}: trained minus untrained")
     return [*lines, *notes.lines(), *fill("; ".join(legend))]
+
+
+def _without_empty(lines: Iterable[_Line]) -> list[_Line]:
+    """Return lines without those of single values of what else is swept, where they are many without an r."""
+    from spaceprobe.analysis.samples import POOLED
+
+    lines = [*lines]
+    single = [line for line in lines if line.at not in ("", POOLED)]
+    is_left_out = len({line.at for line in single}) > MAX_EMPTY and all(line.r == NOTHING for line in single)
+    return [line for line in lines if line not in single] if is_left_out else lines
 
 
 def _reasons(lines: Sequence[_Line], notes: Notes) -> str:
@@ -212,7 +232,11 @@ def _lines_of(rows: "pd.DataFrame", readings: Sequence[str]) -> Iterator[_Line]:
         r, interval, of, line_notes = _describe(intervals.set_index("interval").astype(object))
         yield _Line(
             f"test accuracy ≥ {min_accuracy:.2f}" if min_accuracy else "all runs",
-            " ".join(str(value) for value in reading if value == value),
+            " ".join(
+                f"{value:g}" if isinstance(value, float) else str(value)
+                for value in reading
+                if value == value
+            ),
             "" if at == NOTHING_ELSE else in_short(at),
             state,
             "" if given == "none" else "accuracy",

@@ -76,7 +76,8 @@ class NetworkSettings(Settings):
         AlsoCalled(("act", "activations", "nonlinearity", "non_linearity")),
     ] = Field("relu", description="of the hidden layers")
     batch_norm: Annotated[bool, AlsoCalled(("batchnorm", "bn", "batch_normalization"))] = Field(
-        False, description="whether a BatchNorm stands before the activations; not of transformer"
+        False,
+        description="whether a BatchNorm stands before the activations; not of transformer, residual-mlp",
     )
     pooling: Annotated[Literal["max", "average"], AlsoCalled(("pool",))] = Field(
         "max", description="of cnn: the 2 × 2 pool behind each convolution"

@@ -30,8 +30,10 @@ MAX_POINTS = 100_000
 """The most combinations of swept values (chosen; ten times what plans and tables are made for)."""
 
 
-def check(document: Document, models: Models, fixed: Collection[str]) -> tuple[Sections, Axes]:
-    """Return the sections at the first value of every axis, and the axes.
+def check(
+    document: Document, models: Models, fixed: Collection[str]
+) -> tuple[Sections, Axes, tuple[str, ...]]:
+    """Return the sections at the first value of every axis, the axes, and those of them that are zipped.
 
     Args:
         document: what the file and the command line set.
@@ -52,7 +54,11 @@ def check(document: Document, models: Models, fixed: Collection[str]) -> tuple[S
     checked = _validated(axes_model, sound).model_dump(mode="json", include={*sound})
     for key, values in axes.items():
         _check_axis(document, models, fixed, key, checked.get(key, values))
-    lengths = [len(values) for values in axes.values() if isinstance(values, list)]
+    zipped = [key for key in document.zipped if key in axes]
+    _check_zipped(document, {key: checked[key] for key in zipped if key in checked})
+    lengths = [
+        len(values) for key, values in axes.items() if isinstance(values, list) and key not in zipped[1:]
+    ]
     if is_too_long := math.prod(lengths) > MAX_POINTS:
         product = " x ".join(map(str, lengths))
         message = f"found {math.prod(lengths)} combinations ({product}), allowed: {MAX_POINTS}"
@@ -60,12 +66,38 @@ def check(document: Document, models: Models, fixed: Collection[str]) -> tuple[S
     sections: dict[str, Settings] = {}
     for name, model in models.items():
         own = [key for key in axes if key.startswith(f"{name}.")]
-        is_wrong = (name,) in document.refused or any((SWEEP, key) in document.refused for key in own)
+        own_or_zipped = {*own, *zipped} if {*own} & {*zipped} else own
+        is_wrong = (name,) in document.refused or any(
+            (SWEEP, key) in document.refused for key in own_or_zipped
+        )
         if not (is_wrong or (own and is_too_long)):
             sections[name] = _check_points(document, name, model, {key: checked[key] for key in own})
     if document.problems:
         raise ConfigError(document.problems)
-    return sections, {key: tuple(values) for key, values in checked.items()}
+    ordered = {key: tuple(checked[key]) for key in axes}
+    return sections, ordered, tuple(key for key in ordered if key in zipped) if len(zipped) > 1 else ()
+
+
+def _check_zipped(document: Document, axes: Mapping[str, list[object]]) -> None:
+    """Note zipped lists of another length than the first, else members that are there already."""
+    first = next(iter(axes), "")
+    others = [key for key, values in axes.items() if len(values) != len(axes[first])]
+    for key in others:
+        message = (
+            f"found {_numbered(axes[key])}, but {first} has {len(axes[first])}, allowed: lists of equal "
+            "length; add or remove values"
+        )
+        document.note((SWEEP, key), message)
+    seen: dict[str, int] = {}
+    for number, values in enumerate(zip(*axes.values(), strict=False) if not others else ()):
+        earlier = seen.setdefault(json.dumps(values, sort_keys=True), number)
+        if earlier < number:
+            message = f"found the values of item {earlier} a second time, allowed: each once; remove one"
+            document.note((SWEEP, first, number), message)
+
+
+def _numbered(values: Sequence[object]) -> str:
+    return f"{len(values)} value{'s' * (len(values) != 1)}"
 
 
 def _validated(model: type[Settings], values: Mapping[str, object]) -> Settings:
@@ -204,7 +236,8 @@ def _check_axis(document: Document, models: Models, fixed: Collection[str], key:
         message = f"found here and, set to one value, in line {single.line}, allowed: one of them; remove one"
         document.note(path, message, location)
     seen: set[str] = set()
-    for number, value in enumerate(values if isinstance(values, list) else ()):
+    is_zipped = key in document.zipped  # whose single values may come again
+    for number, value in enumerate(values if isinstance(values, list) and not is_zipped else ()):
         text = json.dumps(value, sort_keys=True)
         item = (*path, number)
         if text in seen and item not in document.refused:
@@ -219,8 +252,13 @@ def _check_points(
     """Return a section at the first value of every axis; note where its values do not go together."""
     first: Settings | None = None
     limit = len(document.problems) + MAX_SHOWN
-    for numbers in itertools.product(*(range(len(axis)) for axis in axes.values())):
-        point = {key: axes[key][number] for key, number in zip(axes, numbers, strict=True)}
+    zipped = [key for key in axes if key in document.zipped]
+    keys = [key for key in axes if key not in zipped[1:]]
+    for point_numbers in itertools.product(*(range(len(axes[key])) for key in keys)):
+        places = dict(zip(keys, point_numbers, strict=True))
+        if zipped:
+            places |= dict.fromkeys(zipped, places[zipped[0]])
+        point = {key: axes[key][places[key]] for key in axes}
         values = {key.removeprefix(f"{section}."): value for key, value in point.items()}
         try:
             settings = _validated(model, {**document.sections.get(section, {}), **values})
@@ -230,7 +268,7 @@ def _check_points(
             if axes:
                 with_values = " and ".join(f"{key} = {describe(value)}" for key, value in point.items())
                 path, message = (SWEEP,), f"with {with_values}: {message}"
-                location = max(document.places[SWEEP, *at] for at in zip(axes, numbers, strict=True))
+                location = max(document.places[SWEEP, *at] for at in places.items())
             document.note(path, message, location)
             if len(document.problems) == limit:
                 break

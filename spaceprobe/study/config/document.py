@@ -8,7 +8,7 @@ import yaml
 from spaceprobe.study.config.composer import REFUSED, compose
 from spaceprobe.study.config.problems import MAX_SHOWN, ConfigError, Problem, SourceLocation
 from spaceprobe.study.config.scalars import hidden_character, resolve_scalar
-from spaceprobe.study.config.sections import SWEEP
+from spaceprobe.study.config.sections import SWEEP, ZIP
 from spaceprobe.study.config.wording import KeyPath, describe, did_you_mean, dotted, listed, shorten
 
 _MAX_KEY = 120  # characters of a key that a message repeats (chosen)
@@ -30,6 +30,7 @@ class Document:
         places: the location of each value by its path.
         problems: what is wrong so far.
         refused: the paths of values that are wrong, and all paths above them.
+        zipped: the keys of swept settings that go together. They and their paths stand beside the other axes.
 
     Args:
         text: what the file holds.
@@ -46,6 +47,7 @@ class Document:
         self.places: dict[KeyPath, SourceLocation] = {(): SourceLocation(0, 1, 1, source)}
         self.problems = [*problems]
         self.refused: set[KeyPath] = set()
+        self.zipped: list[str] = []
         self._at: Callable[[int, int], SourceLocation] = lambda line, column: SourceLocation(
             0, line + 1, column + 1, source
         )
@@ -58,6 +60,7 @@ class Document:
                 self.note((), message, self._at(0, 0))
             raise ConfigError(self.problems)
         self.sections: dict[str, Any] = {k: {} if v is None else v for k, v in values.items()}
+        self._unzip()
 
     def note(
         self,
@@ -72,6 +75,8 @@ class Document:
         if len(self.problems) < MAX_SHOWN:  # nobody sees more, and guessing takes time
             message += did_you_mean(guess())
         # on the command line the location names the key
+        if path[:1] == (SWEEP,) and len(path) > 1 and path[1] in self.zipped:
+            path = (SWEEP, ZIP, *path[1:])
         key = shorten(dotted(path), _MAX_KEY) if location.line else ""
         self.problems.append((location, f"{key}: {message}" if key else message))
 
@@ -88,15 +93,57 @@ class Document:
             node = compose(text.strip(" "), self._note)
         if node is None or not isinstance(values := self.sections.setdefault(section, {}), dict):
             return
+        is_zipped = section == SWEEP and name.startswith(f"{ZIP}.")
+        name = name.removeprefix(f"{ZIP}.") if is_zipped else name
+        if section == SWEEP and name == ZIP:
+            for key in self.zipped:
+                self._drop(SWEEP, key)
+            self.zipped = []
         home, _, setting = name.partition(".") if section == SWEEP else (SWEEP, "", f"{section}.{name}")
-        if isinstance(replaced := self.sections.get(home), dict):
-            replaced.pop(setting, None)
-        self.keys.pop((home, setting), None)
+        self._drop(home, setting)
+        key = name if section == SWEEP else setting
+        if key in self.zipped and not is_zipped:
+            self.zipped.remove(key)
+        elif is_zipped and key not in self.zipped:
+            self.zipped.append(key)
         self.refused.discard((section, name))
         self.keys.setdefault((section,), location)
         self.keys[section, name] = location
         self.places.setdefault((section,), location)
         values[name] = self._read(node, (section, name))
+        self._unzip()
+
+    def _drop(self, section: str, name: str) -> None:
+        """Forget a value that another one replaces."""
+        if isinstance(replaced := self.sections.get(section), dict):
+            replaced.pop(name, None)
+        self.keys.pop((section, name), None)
+
+    def _unzip(self) -> None:
+        """Put the settings below ``zip`` beside the other axes, in its place."""
+        sweep = self.sections.get(SWEEP)
+        if not isinstance(sweep, dict) or ZIP not in sweep:
+            return
+        together, path = sweep[ZIP], (SWEEP, ZIP)
+        if not isinstance(together, dict) or not together:
+            if path not in self.refused:
+                kind = "an empty mapping" if together == {} else describe(together)
+                self.note(path, f"found {kind}, allowed: settings with a list each, all of one length")
+            together = {}
+        for key in [key for key in together if key in sweep]:
+            line = self.keys[SWEEP, key].line
+            where = f"in line {line}" if line else "on the command line"
+            message = f"found here and on an axis of its own, {where}, allowed: one of them; remove one"
+            self.note((*path, key), message, self.keys[*path, key])
+            del together[key]
+        axes = [({**together} if key == ZIP else {key: values}) for key, values in sweep.items()]
+        self.sections[SWEEP] = {key: values for axis in axes for key, values in axis.items()}
+        self.zipped += together
+        for key in together:
+            for paths in (self.keys, self.places):
+                for old in [old for old in paths if old[:3] == (*path, key)]:
+                    paths[SWEEP, *old[2:]] = paths.pop(old)
+            self.refused |= {(SWEEP, *old[2:]) for old in self.refused if old[:3] == (*path, key)}
 
     def locate_section(self, section: str) -> SourceLocation:
         """Return where to report what a section lacks, or what does not go together in it."""

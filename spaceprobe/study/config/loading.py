@@ -1,7 +1,8 @@
 """Load a study: a YAML file and settings of the command line, checked in one pass.
 
 A study has the sections that its stages declare; ``study``, which lists the stages; ``slurm``; and ``sweep``,
-which lists values of dotted keys: the study's runs are their product. No stage is known here by name.
+which lists values of dotted keys: the study's runs are their product, but that the lists below ``zip`` go
+together. No stage is known here by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,8 +56,8 @@ def load_study(
     models = section_models(STAGES)
     document = Document(read_text(path), str(path), check_name(name, path), [*models, SWEEP])
     _put(document, models, overrides, flags or {})
-    sections, axes = check(document, models, fixed_sections(STAGES))
-    return Study(name, path, sections, axes)
+    sections, axes, zipped = check(document, models, fixed_sections(STAGES))
+    return Study(name, path, sections, axes, zipped)
 
 
 def load_sections(overrides: Sequence[str], flags: Mapping[str, tuple[str, str]]) -> Sections:

@@ -18,6 +18,9 @@ SLURM = "slurm"
 SWEEP = "sweep"
 """The section that lists the swept values of dotted keys."""
 
+ZIP = "zip"
+"""The key of ``sweep`` whose settings go together instead of being combined."""
+
 Models = Mapping[str, type[Settings]]
 """The model of each section, in the order of the stages."""
 

@@ -9,7 +9,7 @@ import yaml
 
 from spaceprobe.stages.stage import Sections
 from spaceprobe.study.config.scalars import resolve_scalar
-from spaceprobe.study.config.sections import SLURM, STUDY, SWEEP
+from spaceprobe.study.config.sections import SLURM, STUDY, SWEEP, ZIP
 from spaceprobe.study.slurm_settings import SlurmSettings
 
 Axes = Mapping[str, tuple[object, ...]]
@@ -28,12 +28,14 @@ class Study:
         source: its file; ignored when studies are compared.
         sections: the settings at the first value of every axis.
         axes: the plain values of each swept setting by dotted key, in the order of the file.
+        zipped: those of them that go together: the first values of all, the second values, and so on.
     """
 
     name: str
     source: Path | None = field(compare=False)
     sections: Sections
     axes: Axes
+    zipped: tuple[str, ...] = ()
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -53,8 +55,18 @@ class Study:
             dump = settings.model_dump(mode="json").items()
             values[section] = {name: v for name, v in dump if f"{section}.{name}" not in self.axes}
         if self.axes:
-            values[SWEEP] = {key: list(axis) for key, axis in self.axes.items()}
+            values[SWEEP] = self._sweep()
         return values
+
+    def _sweep(self) -> dict[str, object]:
+        """Return the section ``sweep``, zipped settings in the place of the first of them."""
+        sweep: dict[str, object] = {}
+        for key, axis in self.axes.items():
+            if key not in self.zipped:
+                sweep[key] = list(axis)
+            elif ZIP not in sweep:
+                sweep[ZIP] = {name: list(self.axes[name]) for name in self.zipped}
+        return sweep
 
 
 def dump_study(study: Study) -> str:

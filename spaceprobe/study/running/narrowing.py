@@ -80,6 +80,8 @@ def _stored(asked: Study, folder: Path) -> Study | None:
 def _widened(asked: Study, stored: Study) -> Study:
     """Return the study with what either asks for; the one that is asked for where they differ otherwise."""
     axes: dict[str, tuple[object, ...]] = {}
+    if stored.zipped != asked.zipped or any(stored.axes[k] != asked.axes[k] for k in stored.zipped):
+        return asked  # the members of either are not those of the other with some left out
     for key, values in stored.axes.items():
         now = asked.axes.get(key, (value_of(asked.sections, key),))
         if not all(value in values for value in now):
