@@ -34,7 +34,7 @@ class LoadedPoints:
     """
 
     inputs: Float32[Tensor, "points features"]
-    images: Float32[Tensor, "points *shape"]
+    images: Float32[Tensor, "points ..."]
     labels: Int64[Tensor, " points"]
 
     def __len__(self) -> int:
