@@ -204,6 +204,23 @@ def test_a_plain_mlp_is_walked_by_the_kernel_all_the_same():
         np.testing.assert_array_equal(counted.length, walk_paths(network, a, b).length)
 
 
+def test_a_maximum_is_found_however_it_is_called():
+    a, b = torch.tensor([[0.0, 2.0]]), torch.tensor([[2.0, 0.0]])
+    for function in (
+        lambda x: torch.max(x[:, :1], x[:, 1:]),
+        lambda x: torch.max(x[:, :1], other=x[:, 1:]),
+        lambda x: torch.maximum(input=x[:, :1], other=x[:, 1:]),
+        lambda x: x.max(dim=1).values,
+        lambda x: torch.max(x, 1, True)[0],
+        lambda x: x.amin((1,)),
+        lambda x: torch.min(input=x, dim=1)[0],
+        lambda x: x[:, :1].fmax(x[:, 1:]),
+    ):
+        for method in ("layerwise", "sampled"):
+            folding = walk_batch(OfFunction(function), a, b, units="all", method=method)
+            assert folding.length[0] == 1
+
+
 def test_what_cannot_be_counted_is_refused():
     network, a = pooled_network(), torch.zeros(1, 1, 7, 7)
     with pytest.raises(ValueError, match='method is "jvp": it counts ReLUs alone; use "exact" or'):

@@ -27,6 +27,7 @@ class Counted:
 
     Raises:
         ValueError: for other units, and thresholds that are not finite.
+        TypeError: for a threshold that is neither a number nor a list or tuple.
     """
 
     units: Units = "activations"
@@ -37,7 +38,7 @@ class Counted:
         if self.units not in get_args(Units):
             raise ValueError(f"units is {self.units!r}: choose one of {', '.join(get_args(Units))}")
         if not isinstance(self.threshold, int | float | list | tuple):
-            raise ValueError(
+            raise TypeError(
                 f"threshold is a {type(self.threshold).__name__}: expected a number, or a list with a number "
                 "or a tensor for each ReLU that the network runs"
             )
