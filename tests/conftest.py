@@ -15,7 +15,10 @@ torch.set_num_threads(1)
 
 # The compiled walk stays outside: the hook's wrappers break numba's njit.
 CHECKED = ["analysis", "data", "lmd", "networks", "weights"]
-CHECKED += [f"folding.{name}" for name in ("counts", "layers", "measure", "plane", "sampled", "tally")]
+CHECKED += [
+    f"folding.{name}"
+    for name in ("counts", "events", "layers", "measure", "plane", "sampled", "tally", "units")
+]
 shape_checks.install([f"spaceprobe.{name}" for name in CHECKED])
 
 # The machine's speed is not what these tests are about; the same examples everywhere are.

@@ -36,7 +36,7 @@ TABLES = {
     "folding": "run,epoch,source_class,target_class,measure,method,num_points,num_paths,num_sources,"
     "num_targets,zero_length,folded,mean,max,q05,q25,q50,q75,q95,row_max_median",
     "folding_checks": "run,epoch,source_class,target_class,method,device,engine,not_counted,num_walks,"
-    "num_violations",
+    "num_violations,unresolved",
     "lmd_spectrum": "run,epoch,layer,basis,index,value,energy,cumulative_energy,untrained_value,"
     "shuffled_value,participation_u,participation_v,error,kept",
     "lmd_ranks": "run,epoch,layer,rule,rank,value,valid,reason,default",
@@ -247,6 +247,20 @@ def test_cuda_where_there_is_none(study, copied):
     outcome = call("fold", study, "--results", copied, "--device", "cuda", "--per-class", 2)
     assert outcome.exit_code == 1
     assert "no CUDA device" in outcome.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_training_asks_for_a_gpu_where_one_is_asked_for(study, copied):
+    before = (copied / "tiny" / "training.csv").read_bytes()
+    outcome = call("train", study, "--results", copied, "--device", "cuda")
+    assert outcome.exit_code == 1
+    assert outcome.stderr.endswith(
+        "Error: --device cuda: torch sees no CUDA device here; use --device cpu or auto\n"
+    )
+    assert (copied / "tiny" / "training.csv").read_bytes() == before
+    outcome = call("train", study, "--results", copied, "--device", "auto")  # auto is the CPU, for training
+    assert outcome.exit_code == 0
+    assert "nothing was computed" in outcome.stderr
 
 
 def test_folding_before_training(study, tmp_path):

@@ -75,9 +75,21 @@ def test_python_runs(page, in_results):
     run_code(code, page)
 
 
+def test_examples_from_python_run_one_after_the_other(in_results):
+    page = ROOT / "docs" / "python.md"
+    examples = blocks(page, "python")
+    assert all(sum(map(bool, example.splitlines())) <= 5 for example in examples)
+    namespace = run_code("\n".join(examples), page)
+    for name in ("fold", "trace", "decompose", "load_run", "load_data", "read_tables"):
+        assert f"spaceprobe.{name}(" in "".join(examples)
+    assert len(namespace["frame"]) == 50
+    assert (in_results / "loop.pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_no_other_page_has_python_that_is_not_run():
     with_code = [page for page in PAGES if blocks(page, "python")]
-    assert sorted(with_code) == sorted([*EXAMPLES, ROOT / "docs" / "extending.md"])
+    others = [ROOT / "docs" / name for name in ("extending.md", "python.md")]
+    assert sorted(with_code) == sorted([*EXAMPLES, *others])
 
 
 # docs/extending.md

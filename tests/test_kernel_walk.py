@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -9,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numba.core import config as numba_config
 from numba.core.caching import CacheImpl
 
 from spaceprobe.folding import kernel_walk
@@ -283,6 +286,60 @@ def test_compiled_code_of_an_earlier_version_is_not_read(tmp_path: Path) -> None
     assert run("first") == ["42", "1"]  # it is kept
     (tmp_path / "kept.py").write_text(KEPT.replace("Before", "Later"))
     assert run("second") == ["42", "0"]
+
+
+def _kept_code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A compiled function whose code lies in a folder, and that file."""
+    monkeypatch.setattr(numba_config, "CACHE_DIR", str(folder))
+    doubled = compiling.cached(_doubled)
+    assert doubled(4) == 8
+    (path,) = folder.rglob("*.code")
+    return doubled, path
+
+
+def _doubled(number):  # numba infers its types
+    return 2 * number
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty", "pipe", "device", "another's"])
+def test_damaged_compiled_code_is_compiled_again(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, path = _kept_code(tmp_path, monkeypatch)
+    whole = path.read_bytes()
+    match damage:
+        case "cut":
+            path.write_bytes(whole[:-1])
+        case "changed":
+            path.write_bytes(whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
+        case "empty":
+            path.write_bytes(b"")
+        case "another's":
+            path.write_bytes(pickle.dumps({"no": "code"}))
+        case "pipe":
+            path.unlink()
+            os.mkfifo(path)
+        case "device":
+            path.unlink()
+            path.symlink_to("/dev/zero")
+    again, path = _kept_code(tmp_path, monkeypatch)
+    assert str(path) in caplog.text
+    assert sum(again.stats.cache_hits.values()) == 0
+    assert path.is_file()
+    third, _ = _kept_code(tmp_path, monkeypatch)
+    assert sum(third.stats.cache_hits.values()) == 1
+
+
+def test_a_folder_in_the_place_of_compiled_code_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, path = _kept_code(tmp_path, monkeypatch)
+    path.unlink()
+    path.mkdir()
+    _kept_code(tmp_path, monkeypatch)
+    assert "it is a directory" in caplog.text
+    assert "so the next start compiles again" in caplog.text
+    assert path.is_dir()
 
 
 def test_error_in_a_thread_stops_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:

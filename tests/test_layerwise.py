@@ -196,7 +196,6 @@ class Apply(nn.Module):
         (lambda x: torch.cat([x, x]), "mixes the inputs of a batch"),
         (lambda x: x.view(-1), "mixes the inputs of a batch"),
         (lambda x: x.amax(0), "mixes the inputs of a batch"),
-        (lambda x: F.dropout(x), "draws at random while training"),
         (lambda x: torch.div(x, 2, rounding_mode="floor"), "rounds"),
         (lambda x: x.long(), "rounds to whole numbers"),
         (lambda x: F.max_pool1d(x, 2), "batches of images only"),

@@ -223,7 +223,7 @@ def contents(folder, pattern):
             "exact cannot walk this network (network.model: transformer, network.activation: relu)",
         ),
         ("mlp", "kernel", "kernel cannot walk this network (network.model: mlp, network.activation: relu)"),
-        ("resnet", "kernel", "set exact or layerwise or jvp or sampled"),
+        ("resnet", "kernel", "set exact or layerwise or jvp or sampled or adaptive"),
     ],
 )
 def test_a_method_that_cannot_walk_a_network_is_refused(model, method, message, root, tmp_path):

@@ -561,7 +561,7 @@ def test_the_methods_of_a_kind_walk_it_and_no_others(model):
     assert sum(found[0][1]) > 0
     smooth, curved = (options.model_copy(update={"activation": name}) for name in ("tanh", "polynomial-2"))
     if model != "binary-mlp":
-        assert options.entry.engines(smooth) == ("sampled",)
+        assert options.entry.engines(smooth) == ("sampled", "adaptive")
         assert options.entry.engines(curved) == ()
         bent = options.model_copy(update={"activation": "hardtanh"})
         assert set(options.entry.engines(bent)) == set(options.entry.engines(options)) - {"kernel", "jvp"}
@@ -569,7 +569,7 @@ def test_the_methods_of_a_kind_walk_it_and_no_others(model):
 
 @pytest.mark.parametrize("name", PIECEWISE_LINEAR)
 def test_a_piecewise_linear_activation_is_walked_as_it_is_sampled(name):
-    network = mlp([6, 8, 8, 3], seeded(), name).double()
+    network = mlp([6, 8, 8, 3], seeded(), name).double().eval()
     a, b = points(6, (6,)).double().split(3)
     exact, sampled = (
         walk_paths(network, a, b, method=method, num_points=20_001).length.tolist()

@@ -223,7 +223,7 @@ def test_epochs_that_there_are_not(study, finished, epoch):
 
 
 def test_points_are_of_sampled_paths(study, finished):
-    refused(walk(study, finished, "--points", 9), "--points goes with --method sampled")
+    refused(walk(study, finished, "--points", 9), "--points goes with --method sampled or adaptive")
     refused(walk(study, finished, "--method", "sampled", "--points", 1), "1 is not in the range")
 
 

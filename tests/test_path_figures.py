@@ -51,6 +51,24 @@ def steps(axes):
     ]
 
 
+def test_a_path_with_corners_goes_on_to_the_number_of_its_segments():
+    figure = path_figure(PATH.assign(t=3 * PATH["t"]), num_segments=3)
+    for axes in figure.axes:
+        assert axes.get_xlim() == (0, 3)
+        assert [edges[-1] for _, edges in steps(axes)] == [3.0] * len(steps(axes))
+        dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
+        assert [line.get_xdata()[0] for line in dotted] == [1, 2]
+    assert figure.axes[1].get_xlabel().endswith("from the start (0) to the end (3)")
+    assert not [
+        line for line in path_figure(PATH, num_segments=51).axes[0].lines if line.get_linestyle() == ":"
+    ]
+
+
+def test_a_figure_shows_itself_in_a_notebook():
+    figure = path_figure(PATH)
+    assert figure._repr_png_() == render(path_figure(PATH), "png")
+
+
 def test_a_path_shows_flips_distance_and_chi():
     figure = path_figure(PATH)
     above, below = figure.axes

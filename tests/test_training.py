@@ -8,6 +8,7 @@ import torch
 
 from spaceprobe.networks import checkpoints
 from spaceprobe.networks.activations import ACTIVATIONS, ExponentialPolynomial
+from spaceprobe.networks.differentiation import differentiator
 from spaceprobe.networks.layers import pass_through
 from spaceprobe.networks.mlp import count_parameters, mlp
 from spaceprobe.networks.objective import evaluate, full_batch
@@ -149,6 +150,27 @@ def test_missing_and_huge_checkpoints(saved):
         checkpoints.load_into(network, path, digest)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_training_on_cuda_learns_what_the_cpu_learns(activation):
+    expected, curve = train_small(activation=activation)
+    generator, found = torch.Generator().manual_seed(0), []
+    network = mlp([12, 7, 5, 3], generator, activation).cuda()
+    train(
+        network,
+        *(points.cuda() for points in make_data(100)),
+        *(points.cuda() for points in make_data(40, seed=1)),
+        recipe=Recipe(epochs=3, learning_rate=1e-2, batch_size=32),
+        generator=generator,
+        on_epoch=lambda epoch: found.append(epoch),
+    )
+    assert not found[-1].training.outputs.is_cuda
+    for epoch, metrics in zip(found, curve, strict=True):
+        assert epoch.metrics.train_loss == pytest.approx(metrics.train_loss, rel=1e-3)
+    for one, other in zip(network.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(one.cpu(), other, rtol=1e-2, atol=1e-3)
+
+
 def test_full_batch_is_the_evaluation_with_the_gradient():
     network, _ = train_small()
     inputs, labels = torch.rand(4321, 12, generator=torch.Generator().manual_seed(5)), make_data(4321)[1]
@@ -164,6 +186,8 @@ def test_full_batch_is_the_evaluation_with_the_gradient():
 
 def test_full_batch_leaves_gradients_alone():
     network, _ = train_small()
+    for parameter in network.parameters():
+        parameter.grad = torch.rand_like(parameter)
     before = [parameter.grad.clone() for parameter in network.parameters()]
     full_batch(network, *make_data(50))
     for old, parameter in zip(before, network.parameters(), strict=True):
@@ -211,26 +235,115 @@ def test_schedules(schedule, expected):
     assert [metrics.learning_rate for metrics in curve] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "reference"),
-    [
-        ("sgd", lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.8, weight_decay=0.01, fused=False)),
-        ("adamw", lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.01, fused=False)),
-    ],
-)
-def test_optimizers_against_a_literal_loop(optimizer, reference):
+REFERENCES = {
+    "adam": (torch.optim.Adam, {}),
+    "adamw": (torch.optim.AdamW, {}),
+    "sgd": (torch.optim.SGD, {"momentum": 0.8}),
+}
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+@pytest.mark.parametrize("optimizer", [*REFERENCES])
+def test_training_is_a_literal_loop_bit_for_bit(optimizer, weight_decay, schedule):
+    """No bit differs from autograd and the fused optimizers of torch."""
     generator = torch.Generator().manual_seed(0)
     network = mlp([12, 7, 5, 3], generator)
     images, labels = make_data(100)
-    slow = reference(network.parameters())
-    for _ in range(2):
+    kind, options = REFERENCES[optimizer]
+    slow = kind(network.parameters(), lr=0.05, weight_decay=weight_decay, fused=True, **options)
+    rates = torch.optim.lr_scheduler.CosineAnnealingLR(slow, T_max=3) if schedule == "cosine" else None
+    for _ in range(3):
         for batch in torch.randperm(100, generator=generator).split(32):
             slow.zero_grad()
             torch.nn.functional.cross_entropy(network(images[batch]), labels[batch]).backward()
             slow.step()
-    fast, _ = train_small(epochs=2, optimizer=optimizer, learning_rate=0.05, momentum=0.8, weight_decay=0.01)
+        if rates is not None:
+            rates.step()
+    recipe = {"optimizer": optimizer, "weight_decay": weight_decay, "schedule": schedule}
+    fast, _ = train_small(epochs=3, learning_rate=0.05, momentum=0.8, **recipe)
     for found, expected in zip(fast.parameters(), network.parameters(), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)  # 8 steps of float32
+        assert torch.equal(found, expected)
+
+
+class WithSpare(torch.nn.Module):
+    """A network with a parameter that it does not use."""
+
+    def __init__(self, generator):
+        super().__init__()
+        self.layers = mlp([12, 7, 3], generator, "leaky-relu")
+        self.spare = torch.nn.Parameter(torch.ones(2))
+
+    def forward(self, inputs):
+        return self.layers(inputs)
+
+
+@pytest.mark.parametrize("optimizer", [*REFERENCES])
+def test_parameters_without_a_gradient_stay(optimizer):
+    """Not even weight decay moves them, as in torch."""
+    generator = torch.Generator().manual_seed(0)
+    network, norms = WithSpare(generator), []
+    train(
+        network,
+        *make_data(100),
+        *make_data(40, seed=1),
+        recipe=Recipe(epochs=2, learning_rate=0.05, batch_size=32, optimizer=optimizer, weight_decay=0.1),
+        generator=generator,
+        on_epoch=lambda epoch: norms.append(epoch.training.gradient_norm),
+    )
+    assert torch.equal(network.spare, torch.ones(2))
+    assert all(math.isfinite(norm) for norm in norms)
+
+
+def _hooked():
+    network = mlp([12, 7, 3], torch.Generator())
+    network[0].register_forward_hook(lambda *passed: 2 * passed[-1])
+    return network
+
+
+def _shared():
+    layer = torch.nn.Linear(12, 12)
+    return torch.nn.Sequential(layer, torch.nn.ReLU(), layer)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: mlp([12, 7, 5, 3], torch.Generator()),
+        lambda: mlp([12, 3], torch.Generator()),
+        lambda: mlp([12, 7, 3], torch.Generator(), batch_norm=True),
+        lambda: mlp([12, 7, 3], torch.Generator(), "tanh"),
+        lambda: torch.nn.Sequential(
+            torch.nn.Linear(12, 5, bias=False), torch.nn.ReLU(), torch.nn.Linear(5, 3)
+        ),
+        _hooked,
+        _shared,
+    ],
+)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("values", [False, True])
+def test_gradients_are_those_of_autograd_bit_for_bit(make, reduction, values):
+    network = make().double() if values else make()
+    images, labels = make_data(300)
+    if values:
+        images = images.double()
+        labels = torch.rand(300, network(images).shape[1], dtype=torch.float64)
+    outputs = network(images)
+    if values:
+        expected = ((outputs - labels) ** 2).mean() * (1 if reduction == "mean" else len(images))
+    else:
+        expected = torch.nn.functional.cross_entropy(outputs, labels, reduction=reduction)
+    found = differentiator(network)(images, labels, reduction)
+    assert not found.outputs.requires_grad
+    assert torch.equal(found.outputs, outputs)
+    torch.testing.assert_close(found.loss, expected, rtol=0 if not values else 1e-12, atol=0)
+    for gradient, reference in zip(
+        found.gradients, torch.autograd.grad(expected, [*network.parameters()]), strict=True
+    ):
+        if values:
+            torch.testing.assert_close(gradient, reference)
+        else:
+            assert torch.equal(gradient, reference)
 
 
 @pytest.mark.parametrize("recipe", [{"optimizer": "lion"}, {"schedule": "warm"}])

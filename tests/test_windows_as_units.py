@@ -182,11 +182,11 @@ def test_what_is_counted_is_not_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         walk_paths(network, a, b, units="all")
-    assert passed_over(network, a, "all") == ()
+    assert passed_over(network, a, units="all") == ()
     normed = nn.Sequential(
         nn.Linear(4, 4), nn.LayerNorm(4), nn.Unflatten(1, (1, 4)), nn.MaxPool1d(2), nn.ReLU()
     )
-    assert passed_over(normed, torch.zeros(1, 4), "all") == ("layer_norm in '1'",)
+    assert passed_over(normed, torch.zeros(1, 4), units="all") == ("layer_norm in '1'",)
     with pytest.warns(
         UncountedUnits, match=r"^only activations and windows are counted, .*: layer_norm in '1'$"
     ):

@@ -1,6 +1,16 @@
 """The public Python functions, each imported when it is first used, since torch takes seconds to import.
 
-Paths: `walk_paths` walks straight paths through a torch module, and `space_folding` gives their χ:
+Paths: `fold` measures a straight path through a torch module, or a batch of them, and `trace` says which unit
+flips where on the way along one:
+
+>>> from torch import nn
+>>> from spaceprobe.api import fold, trace
+>>> fold(nn.Hardtanh(), [-2.0, 0.5], [2.0, -0.5]).length
+2
+>>> trace(nn.Hardtanh(), [[-2.0, 0.5], [2.0, -0.5]]).to_frame()["kink"].tolist()
+[-1.0, 1.0]
+
+`walk_paths` has the counts behind them, and `space_folding` gives their χ:
 
 >>> import torch
 >>> from spaceprobe.api import space_folding, walk_paths
@@ -10,14 +20,20 @@ Paths: `walk_paths` walks straight paths through a torch module, and `space_fold
 >>> space_folding(folding.length, folding.reach_from_a)  # one hidden layer never folds
 array([0., 0., 0.])
 
-Weight matrices: `decompose` gives the five factors of a matrix:
+Weight matrices: `decompose` gives the five factors of a matrix, of a layer, or of all matrices of a module:
 
 >>> from spaceprobe.api import decompose
 >>> weight = torch.eye(3, dtype=torch.float64)
 >>> torch.allclose(decompose(weight, rank=3).product(), weight)
 True
 
-Studies: `read_tables` reads the tables of a finished study as DataFrames. `TABLES` has what each of them
+Data sets and studies: `load_data` reads a data set, `load_run` the network of a run:
+
+>>> from spaceprobe.api import load_data
+>>> load_data("digits").test.images.shape
+torch.Size([297, 8, 8])
+
+`read_tables` reads the tables of a finished study as DataFrames. `TABLES` has what each of them
 declares, and the types of its columns for pandas and for polars, which is not imported:
 
 >>> from spaceprobe.api import TABLES
@@ -38,8 +54,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spaceprobe.api.data import load_data
+    from spaceprobe.api.folding import Folding, fold
+    from spaceprobe.api.matrices import decompose
+    from spaceprobe.api.runs import load_run
+    from spaceprobe.api.tracing import Trace, trace
     from spaceprobe.folding import space_folding, walk_paths
-    from spaceprobe.lmd import decompose
     from spaceprobe.report.drawing.style import FORMATS, render
     from spaceprobe.report.figures.class_pairs import class_pair_heat_maps
     from spaceprobe.report.figures.convergence import convergence_curves
@@ -61,26 +81,37 @@ if TYPE_CHECKING:
     from spaceprobe.tables.frames import read_tables
 
 _HOMES = {
+    "Folding": "spaceprobe.api.folding",
     "TABLES": "spaceprobe.results.declared",
-    "decompose": "spaceprobe.lmd",
+    "Trace": "spaceprobe.api.tracing",
+    "decompose": "spaceprobe.api.matrices",
+    "fold": "spaceprobe.api.folding",
+    "load_data": "spaceprobe.api.data",
+    "load_run": "spaceprobe.api.runs",
     "read_tables": "spaceprobe.tables.frames",
     "space_folding": "spaceprobe.folding",
+    "trace": "spaceprobe.api.tracing",
     "walk_paths": "spaceprobe.folding",
 }
 
 __all__ = [
     "FORMATS",
     "TABLES",
+    "Folding",
+    "Trace",
     "activation_dimension",
     "axis_semantics",
     "chi_distribution",
     "class_pair_heat_maps",
     "convergence_curves",
     "decompose",
+    "fold",
     "folding_against",
     "labels_fitted",
     "latent_spectra",
     "layer_spectra",
+    "load_data",
+    "load_run",
     "path_figure",
     "plane_figure",
     "rank_evolution",
@@ -90,6 +121,7 @@ __all__ = [
     "retrieval_accuracy",
     "sampling_figure",
     "space_folding",
+    "trace",
     "training_curves",
     "walk_paths",
 ]

@@ -1,7 +1,7 @@
 """The command that walks a single path, and the drawing of a path to a file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -13,7 +13,7 @@ from spaceprobe.cli.options import config_argument, results_parameter, trust_par
 if TYPE_CHECKING:
     import numpy as np
 
-    from spaceprobe.folding import PathTrace
+    from spaceprobe.folding import Method, PathTrace
 
 
 def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None) -> None:
@@ -58,16 +58,16 @@ def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None)
         ),
         click.Option(
             ["--method"],
-            type=click.Choice(["exact", "sampled"]),
+            type=click.Choice(["exact", "sampled", "adaptive"]),
             default="exact",
             show_default=True,
-            help="Every linear region, or evenly spaced points.",
+            help="Every linear region, evenly spaced points, or these and more where several units flip.",
         ),
         click.Option(
             ["--points", "num_points"],
             type=click.IntRange(2, 1_000_000),
             metavar="N",
-            help="Points of a sampled path, both ends included; 100 by default.",
+            help="Points of a sampled path, or that an adaptive one starts with; 100 by default.",
         ),
         out_parameter(),
         results_parameter(),
@@ -94,8 +94,8 @@ def path(
 
     Example: spaceprobe path quickstart --run 2x30-s0-edfdf2 --from 17 --to 42 --out path.svg
     """
-    if num_points is not None and method != "sampled":
-        raise click.UsageError("--points goes with --method sampled; an exact path has no points")
+    if num_points is not None and method == "exact":
+        raise click.UsageError("--points goes with --method sampled or adaptive; an exact path has no points")
     if (pair is None) == (source is None and target is None) or (source is None) != (target is None):
         raise click.UsageError(
             "expected two test images, --from N and --to N, or a class pair, such as --pair 3-8"
@@ -115,7 +115,7 @@ def path(
         trained,
         epoch,
         (source, target),
-        method="sampled" if method == "sampled" else "exact",
+        method=cast("Method", method),
         num_points=num_points or 100,
     )
     if out is not None:

@@ -5,7 +5,7 @@ Neural Networks" (arXiv 2502.09954).
 """
 
 from spaceprobe.folding.counted import Threshold, Units
-from spaceprobe.folding.counts import CountedFolding, FoldingCounts, PathFolding, PathTrace
+from spaceprobe.folding.counts import AdaptiveFolding, CountedFolding, FoldingCounts, PathFolding, PathTrace
 from spaceprobe.folding.engine import (
     UncountedUnits,
     engine_for,
@@ -17,11 +17,13 @@ from spaceprobe.folding.engine import (
     walk_paths,
 )
 from spaceprobe.folding.measure import space_folding
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, Engine, Method, Precision
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, Precision
 from spaceprobe.folding.thresholds import unit_quantiles
 
 __all__ = [
     "DEFAULT_TOLERANCE",
+    "AdaptiveFolding",
+    "Bits",
     "CountedFolding",
     "Engine",
     "FoldingCounts",

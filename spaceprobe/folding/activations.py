@@ -7,6 +7,7 @@ under all of its names, with what its arguments make of it.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from inspect import signature
 from typing import Any
 
@@ -30,6 +31,7 @@ class Activation:
             continuous function.
         at_kinks: its value at each kink, where it jumps; empty for a continuous function.
         in_place: whether the call asks for its input to be overwritten.
+        function: the name of the function of torch that was called, such as ``relu``.
     """
 
     kinks: tuple[Constant, ...]
@@ -39,6 +41,7 @@ class Activation:
     pieces: tuple[tuple[float, float], ...] | None = None
     at_kinks: tuple[float, ...] = ()
     in_place: bool = False
+    function: str = ""
 
 
 class NotAnActivation(Exception):  # noqa: N818 - not an error: another rule then takes the call
@@ -261,30 +264,6 @@ def in_place(reading: Reading) -> Reading:
 ACTIVATIONS = activation_table()
 
 
-SMOOTH_NAMES = (
-    "gelu elu elu_ celu celu_ selu selu_ silu mish softplus sigmoid sigmoid_ tanh tanh_ logsigmoid softsign "
-    "tanhshrink hardswish"
-)
-
-
-def smooth_functions() -> set[Callable[..., Any]]:
-    """Return the functions of torch that are smooth activations, or quadratic in places."""
-    from spaceprobe.folding.ray import every_name
-
-    return {func for name in SMOOTH_NAMES.split() for func in every_name(name)}
-
-
-SMOOTH = smooth_functions()
-"""They have one bit, the sign of the pre-activation, and can be sampled, not walked exactly."""
-
-
-def read_smooth(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Activation | None:
-    """Return the bits of a call of a smooth activation; None if it is none."""
-    if func not in SMOOTH:
-        return None
-    return Activation((0.0,), lambda z: func(z, *args[1:], **kwargs))
-
-
 def read_activation(
     func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Activation | None:
@@ -301,6 +280,14 @@ def read_activation(
     except TypeError:  # arguments that belong to another use of the name
         return None
     try:
-        return reading(*args, **kwargs)
+        return replace(reading(*args, **kwargs), function=short_name(func))
     except NotAnActivation:
         return None
+
+
+@cache
+def short_name(func: Callable[..., Any]) -> str:
+    """Return the name of a function of torch without its module."""
+    from spaceprobe.folding.ray import function_name
+
+    return function_name(func).rpartition(".")[2]

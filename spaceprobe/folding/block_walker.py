@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from spaceprobe.folding import layerwise
+from spaceprobe.folding.adaptive import sample_adaptively
 from spaceprobe.folding.counted import BENDS, Counted
-from spaceprobe.folding.counts import PathFolding
+from spaceprobe.folding.counts import AdaptiveFolding, PathFolding
 from spaceprobe.folding.guards import check_device
 from spaceprobe.folding.jvp_walk import TooManyRegions, paths_per_batch, walk_regions
 from spaceprobe.folding.measure import History, fold_history
-from spaceprobe.folding.options import Engine
+from spaceprobe.folding.options import SAMPLING, Engine
 from spaceprobe.folding.prepared_module import (
     CountUnits,
     EndValues,
@@ -34,11 +35,13 @@ class BlockWalker:
         network: the module in float64.
         walk: takes starts and ends, returns what was seen on the way.
         block_size: how many paths are walked at a time.
+        kind: of the result.
     """
 
     network: PreparedModule
     walk: Callable[[EndValues, EndValues], History]
     block_size: int
+    kind: type[PathFolding] = PathFolding
 
     def fold(self, a: EndValues, b: EndValues) -> PathFolding:
         """Return the folding of a block of paths; of its halves where it is too long for one.
@@ -48,7 +51,7 @@ class BlockWalker:
         """
         num_paths = len(a.value)
         if num_paths == 0:
-            return PathFolding(*np.zeros((len(fields(PathFolding)), 0), dtype=np.int64))
+            return self.kind(*np.zeros((len(fields(self.kind)), 0), dtype=np.int64))
         try:
             return fold_history(self.walk(a, b))
         except TooManyRegions as error:
@@ -62,8 +65,8 @@ class BlockWalker:
         return join([self.fold(a.take(part), b.take(part)) for part in (first, second)])
 
 
-COUNTS: dict[Engine, CountUnits] = {"layerwise": layerwise.count_bits, "sampled": count_bits}
-"""Which units an engine counts, where they are not those of ReLUs."""
+COUNTS: dict[Engine, CountUnits] = {"layerwise": layerwise.count_bits}
+"""Which units an exact engine counts, where they are not those of ReLUs."""
 
 
 def make_walker(
@@ -79,13 +82,18 @@ def make_walker(
     device = check_device(device)
     # Without images there is still a shape.
     example = example[:1] if len(example) else example.new_zeros((1, *example.shape[1:]))
-    network = prepare(module, example, device, COUNTS.get(engine, count_relu_units), counted)
+    is_sampled = engine in SAMPLING
+    count = count_bits if is_sampled else COUNTS.get(engine, count_relu_units)
+    network = prepare(module, example, device, count, counted)
     num_features = network.ends(example).value[0].numel()
     if engine == "layerwise":
         block_size = layerwise.paths_per_batch(network, num_features)
         return BlockWalker(network, partial(layerwise.walk_layers, network, tolerance=tolerance), block_size)
-    if engine == "sampled":
+    if is_sampled:
         block_size = max(1, points_per_block(network, num_features) // num_points)
+        if engine == "adaptive":
+            walk = partial(sample_adaptively, network, num_points=num_points)
+            return BlockWalker(network, walk, block_size, AdaptiveFolding)
         return BlockWalker(network, partial(sample_paths, network, num_points=num_points), block_size)
     block_size = paths_per_batch(network, num_features)
     return BlockWalker(network, partial(walk_regions, network, tolerance=tolerance), block_size)
@@ -99,4 +107,5 @@ def blocks(num_items: int, block_size: int) -> Iterator[slice]:
 
 def join(foldings: list[PathFolding]) -> PathFolding:
     """Return the folding of all paths of several blocks."""
-    return PathFolding(*(np.concatenate(columns) for columns in zip(*map(astuple, foldings), strict=True)))
+    kind = type(foldings[0])
+    return kind(*(np.concatenate(columns) for columns in zip(*map(astuple, foldings), strict=True)))

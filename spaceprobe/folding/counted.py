@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spaceprobe.folding.activations import Activation, Constant
+from spaceprobe.folding.options import Bits
 
 Units = Literal["activations", "all"]
 """What counts: activations, or windows as well, of which the index of the winner is the symbol."""
@@ -24,6 +25,7 @@ class Counted:
     Attributes:
         units: `activations`, or `all` for max-pooling, maxima of two tensors and of dimensions as well.
         threshold: see `spaceprobe.folding.walk_paths`.
+        bits: of smooth activations, where they are sampled; see there as well.
 
     Raises:
         ValueError: for other units, and thresholds that are not finite.
@@ -32,6 +34,7 @@ class Counted:
 
     units: Units = "activations"
     threshold: Threshold = 0.0
+    bits: Bits = "sign"
 
     def __post_init__(self) -> None:
         """Check the values."""

@@ -42,6 +42,18 @@ class PathFolding:
 
 
 @dataclass(frozen=True)
+class AdaptiveFolding(PathFolding):
+    """Folding of a batch of paths that were sampled adaptively: lengths are lower bounds.
+
+    Attributes:
+        num_unresolved: intervals of 2^-20 of the path, or of a step of a finer grid, in which several bits
+            flip; their flips count as one step.
+    """
+
+    num_unresolved: Int64[np.ndarray, "paths"]
+
+
+@dataclass(frozen=True)
 class FoldingCounts:
     """Many paths in one direction, without loss for the reported statistics.
 
@@ -66,6 +78,8 @@ class CountedFolding:
         peak_back: peak folding from targets to sources.
         num_paths: number of directed paths in each direction.
         num_violations: intervals that failed the region check (see `PathFolding`).
+        num_unresolved: intervals in which an adaptive walk left several flips (see `AdaptiveFolding`); None
+            of other walks.
     """
 
     chi: FoldingCounts
@@ -74,6 +88,7 @@ class CountedFolding:
     peak_back: FoldingCounts
     num_paths: int
     num_violations: int
+    num_unresolved: int | None = None
 
 
 @dataclass(frozen=True)

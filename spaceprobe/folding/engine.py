@@ -1,7 +1,7 @@
 """The entry points: paths one by one, as counts, or step by step; which engine walks them."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from spaceprobe.folding.counts import CountedFolding, PathFolding, PathTrace
 from spaceprobe.folding.guards import check_device, check_images, check_network, check_same_shape
 from spaceprobe.folding.layers import Layer, mlp_layers
 from spaceprobe.folding.measure import space_folding
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, Engine, Method, Precision, check_options
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, Precision, check_options
 from spaceprobe.folding.path_counter import TwoWayCounter
+from spaceprobe.folding.points import Points, read_points
 from spaceprobe.folding.prepared_module import count_bits, prepare
 
 MATCHED_BLOCK = 1 << 14
@@ -28,8 +29,8 @@ class UncountedUnits(UserWarning):
 
 def walk_paths(
     network: nn.Module,
-    a: Tensor,
-    b: Tensor,
+    a: Points,
+    b: Points,
     *,
     method: Method = "exact",
     num_points: int = 100,
@@ -37,6 +38,7 @@ def walk_paths(
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
     precision: Precision = "float64",
+    bits: Bits = "sign",
     units: Units = "activations",
     threshold: Threshold = 0.0,
 ) -> PathFolding:
@@ -48,19 +50,24 @@ def walk_paths(
     Args:
         network: for ``sampled`` any module with activations, else a piecewise-linear one
             (docs/definitions.md, "Activations").
-        a: starts, of shape ``(num_paths, *input shape)``.
+        a: starts, of shape ``(num_paths, *input shape)``; a tensor, an array or lists of real numbers.
         b: ends, of the same shape.
         method: ``exact`` sees every linear region that the open segment crosses; ``sampled`` sees
-            `num_points` evenly spaced points, both ends included, as in the folding paper. Three
+            `num_points` evenly spaced points, both ends included, as in the folding paper; ``adaptive``
+            starts with these and halves intervals with several flips until each has one, or is 2^-20 of
+            the path long; the result then is an `AdaptiveFolding`, which counts those. Three
             engines are exact and agree: ``kernel``, compiled for ReLU MLPs on the CPU; ``layerwise``, for any
             piecewise-linear module on any device; ``jvp``, for modules whose only activations are ReLUs.
             ``exact`` takes the fastest that can, by what the network is (`engine_for`).
-        num_points: for ``sampled``, at least 2.
+        num_points: for ``sampled`` and ``adaptive``, at least 2.
         device: where to walk, such as ``"cuda"``.
         tolerance: for the exact engines; a unit is at its boundary where |z| ≤ tolerance · scale
             (docs/definitions.md, "Settling").
         threads: of the kernel; None for OMP_NUM_THREADS where it is set, else all cores.
         precision: of the kernel; with ``float32`` close calls are still decided in float64.
+        bits: of smooth activations, which are sampled: the ``sign`` of the pre-activation, or in which
+            ``monotone`` piece it lies, on which the activation rises or falls (docs/definitions.md, "Smooth
+            activations").
         units: ``activations``, or ``all`` to count windows as well: each output of max-pooling, of a maximum
             or minimum of two tensors, and of one over dimensions is a unit, whose symbol is the index of the
             winner (docs/definitions.md, "Windows").
@@ -74,6 +81,7 @@ def walk_paths(
         TypeError: if an exact walk is asked for through a function that is not piecewise linear, or by
             ``jvp`` through another activation than a ReLU; for a threshold of another type.
     """
+    a, b = read_points("a", a), read_points("b", b)
     folding = walk_batch(
         network,
         a,
@@ -84,17 +92,23 @@ def walk_paths(
         tolerance=tolerance,
         threads=threads,
         precision=precision,
+        bits=bits,
         units=units,
         threshold=threshold,
     )
-    if uncounted := passed_over(network, a, units):
-        warnings.warn(
-            f"only {'activations' if units == 'activations' else 'activations and windows'} are counted, "
-            f"not what these choose: {', '.join(uncounted)}",
-            UncountedUnits,
-            stacklevel=2,
-        )
+    warn_of_uncounted(passed_over(network, a, units=units, bits=bits), units, stacklevel=3)
     return folding
+
+
+def warn_of_uncounted(uncounted: Sequence[str], units: Units, stacklevel: int) -> None:
+    """Warn of functions that are neither affine nor counted, if there are any (`passed_over`)."""
+    if uncounted:
+        what = "activations" if units == "activations" else "activations and windows"
+        warnings.warn(
+            f"only {what} are counted, not what these choose: {', '.join(uncounted)}",
+            UncountedUnits,
+            stacklevel=stacklevel,
+        )
 
 
 def walk_batch(
@@ -108,6 +122,7 @@ def walk_batch(
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
     precision: Precision = "float64",
+    bits: Bits = "sign",
     units: Units = "activations",
     threshold: Threshold = 0.0,
 ) -> PathFolding:
@@ -117,11 +132,11 @@ def walk_batch(
         ValueError: see `walk_paths`.
         TypeError: see `walk_paths`.
     """
-    check_options(method, num_points, tolerance)
+    check_options(method, num_points, tolerance, bits)
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape, b.shape)
-    counted = Counted(units, threshold)
+    counted = Counted(units, threshold, bits)
     mlp = mlp_for_kernel(network, a, method, device, precision, counted)
     if mlp is not None:
         from spaceprobe.folding import kernel_walk
@@ -140,8 +155,8 @@ def walk_batch(
 
 def fold_grid(
     network: nn.Module,
-    sources: Tensor,
-    targets: Tensor | None = None,
+    sources: Points,
+    targets: Points | None = None,
     *,
     method: Method = "exact",
     num_points: int = 100,
@@ -149,9 +164,11 @@ def fold_grid(
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
     precision: Precision = "float64",
+    bits: Bits = "sign",
     units: Units = "activations",
     threshold: Threshold = 0.0,
     progress: Callable[[int], None] | None = None,
+    warn: bool = True,
 ) -> CountedFolding:
     """Return the folding of every path between two groups of points, as counts, in both directions.
 
@@ -169,20 +186,25 @@ def fold_grid(
         tolerance: see `walk_paths`.
         threads: see `walk_paths`; counts do not depend on it.
         precision: see `walk_paths`.
+        bits: see `walk_paths`.
         units: see `walk_paths`.
         threshold: see `walk_paths`.
         progress: called, now and then, with how many more directed paths are done.
+        warn: whether to warn of functions that are not counted (`UncountedUnits`); False for callers that
+            say so otherwise.
 
     Raises:
         ValueError: see `walk_paths`.
         TypeError: see `walk_paths`.
     """
-    check_options(method, num_points, tolerance)
+    check_options(method, num_points, tolerance, bits)
+    sources = read_points("sources", sources)
     check_images("sources", sources)
     if targets is not None:
+        targets = read_points("targets", targets)
         check_images("targets", targets)
         check_same_shape(("a source", "a target"), sources.shape[1:], targets.shape[1:])
-    counted = Counted(units, threshold)
+    counted = Counted(units, threshold, bits)
     mlp = mlp_for_kernel(network, sources, method, device, precision, counted)
     if mlp is not None:
         from spaceprobe.folding import kernel_walk
@@ -213,13 +235,15 @@ def fold_grid(
         counter.add(folding, i, j)
         if progress is not None:
             progress(2 * len(number))
+    if warn:
+        warn_of_uncounted(passed_over(network, sources, units=units, bits=bits), units, stacklevel=3)
     return counter.result(num_pairs * 2 if targets is None else num_pairs)
 
 
 def fold_matched(
     network: nn.Module,
-    a: Tensor,
-    b: Tensor,
+    a: Points,
+    b: Points,
     *,
     method: Method = "exact",
     num_points: int = 100,
@@ -227,9 +251,11 @@ def fold_matched(
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
     precision: Precision = "float64",
+    bits: Bits = "sign",
     units: Units = "activations",
     threshold: Threshold = 0.0,
     progress: Callable[[int], None] | None = None,
+    warn: bool = True,
 ) -> CountedFolding:
     """Return the folding of the path from each point of a to the same point of b, as counts, and back.
 
@@ -245,14 +271,18 @@ def fold_matched(
         tolerance: see `walk_paths`.
         threads: see `walk_paths`; counts do not depend on it.
         precision: see `walk_paths`.
+        bits: see `walk_paths`.
         units: see `walk_paths`.
         threshold: see `walk_paths`.
         progress: called, now and then, with how many more directed paths are done.
+        warn: whether to warn of functions that are not counted (`UncountedUnits`); False for callers that
+            say so otherwise.
 
     Raises:
         ValueError: see `walk_paths`.
         TypeError: see `walk_paths`.
     """
+    a, b = read_points("a", a), read_points("b", b)
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape, b.shape)
@@ -268,24 +298,29 @@ def fold_matched(
             tolerance=tolerance,
             threads=threads,
             precision=precision,
+            bits=bits,
             units=units,
             threshold=threshold,
         )
         counter.add(folding)
         if progress is not None:
             progress(2 * len(folding.length))
+    if warn:
+        warn_of_uncounted(passed_over(network, a, units=units, bits=bits), units, stacklevel=3)
     return counter.result(len(a))
 
 
 def trace_path(
     network: nn.Module,
-    a: Tensor,
-    b: Tensor,
+    a: Points,
+    b: Points,
     *,
     method: Method = "exact",
     num_points: int = 100,
     device: str | torch.device = "cpu",
     tolerance: float = DEFAULT_TOLERANCE,
+    bits: Bits = "sign",
+    warn: bool = True,
     units: Units = "activations",
     threshold: Threshold = 0.0,
 ) -> PathTrace:
@@ -296,10 +331,13 @@ def trace_path(
         a: start, of the input's shape, without a batch dimension.
         b: end, of the same shape.
         method: see `walk_paths`. An exact trace has one step for the start and one for each event, a
-            sampled one a step for each point.
+            sampled one a step for each point, an adaptive one a step for each interval in which something
+            flips, at its end.
         num_points: see `walk_paths`.
         device: see `walk_paths`.
         tolerance: see `walk_paths`.
+        bits: see `walk_paths`.
+        warn: see `fold_grid`.
         units: see `walk_paths`.
         threshold: see `walk_paths`.
 
@@ -307,12 +345,12 @@ def trace_path(
         ValueError: see `walk_paths`.
         TypeError: see `walk_paths`.
     """
-    a, b = a[None], b[None]
-    check_options(method, num_points, tolerance)
+    a, b = read_points("a", a)[None], read_points("b", b)[None]
+    check_options(method, num_points, tolerance, bits)
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape[1:], b.shape[1:])
-    counted = Counted(units, threshold)
+    counted = Counted(units, threshold, bits)
     engine = walking(network, a, method, counted)
     walker = make_walker(network, a, engine, num_points, device, tolerance, counted)
     history = walker.walk(walker.network.ends(a), walker.network.ends(b))
@@ -322,6 +360,8 @@ def trace_path(
         is_step[1:] = np.diff(length) > 0
     length, distance = length[is_step].astype(np.int64), from_a[is_step].astype(np.int64)
     chi = space_folding(length, np.maximum.accumulate(distance))
+    if warn:
+        warn_of_uncounted(passed_over(network, a, units=units, bits=bits), units, stacklevel=3)
     return PathTrace(t=t[is_step], distance=distance, length=length, chi=chi)
 
 
@@ -372,12 +412,15 @@ def walking(network: nn.Module, images: Tensor, method: Method, counted: Counted
     return "jvp" if is_mlp and counted.is_at_kinks else "layerwise"
 
 
-def passed_over(network: nn.Module, images: Tensor, units: Units = "activations") -> tuple[str, ...]:
+def passed_over(
+    network: nn.Module, images: Tensor, *, units: Units = "activations", bits: Bits = "sign"
+) -> tuple[str, ...]:
     """Return the functions of a network that are neither affine nor counted, each with its module.
 
     Args:
         network: see `walk_paths`.
         images: of shape ``(num_images, *input shape)``; at least one.
+        bits: see `walk_paths`.
         units: see `walk_paths`.
 
     Raises:
@@ -385,7 +428,10 @@ def passed_over(network: nn.Module, images: Tensor, units: Units = "activations"
     """
     if mlp_layers(network, images.ndim) is not None:
         return ()
-    return prepare(network, images, torch.device("cpu"), count_bits, Counted(units)).passed_over
+    if len(images) == 0 or mlp_layers(network, images.ndim) is not None:
+        return ()
+    counted = Counted(units, bits=bits)
+    return prepare(network, images, torch.device("cpu"), count_bits, counted).passed_over
 
 
 def mlp_for_kernel(

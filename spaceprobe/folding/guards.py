@@ -2,7 +2,9 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
+FRACTIONAL_POOLS = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 RANDOM_OR_MIXING_MODULES = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.RReLU)
 
 
@@ -22,14 +24,32 @@ def check_images(name: str, images: Tensor) -> None:
 def check_network(module: nn.Module) -> None:
     """Raise ValueError if a module's output is random or mixes images, or its weights are not finite."""
     for name, child in module.named_modules():
-        if child.training and isinstance(child, RANDOM_OR_MIXING_MODULES):
-            raise ValueError(
-                f"module {name or type(child).__name__!r} ({type(child).__name__}) is in training mode, "
-                "where its output is random or mixes images: call network.eval() first"
-            )
+        reason = why_not_walkable(child)
+        if reason is not None:
+            kind = type(child).__name__
+            raise ValueError(f"module {name or kind!r} ({kind}) {reason}")
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         if not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} of the network has entries that are not finite")
+
+
+def why_not_walkable(module: nn.Module) -> str | None:
+    """Return why no path can be walked through a module, and the way out; None if one can."""
+    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
+        return "has no weights before its first pass: call network(images) once"
+    if module.training and isinstance(module, RANDOM_OR_MIXING_MODULES):
+        return "is in training mode, where its output is random or mixes images: call network.eval() first"
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+        return (
+            "normalises by the statistics of a batch, which mixes its images: make it with "
+            "track_running_stats=True"
+        )
+    is_instance_norm = isinstance(module, nn.modules.instancenorm._InstanceNorm)
+    if is_instance_norm and module.training and module.track_running_stats:
+        return "is in training mode, where it ignores its running statistics: call network.eval() first"
+    if isinstance(module, FRACTIONAL_POOLS) and module._random_samples is None:
+        return "draws its windows at random, in evaluation too: make it with _random_samples"
+    return None
 
 
 def check_device(device: str | torch.device) -> torch.device:

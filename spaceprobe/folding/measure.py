@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float64, Int32, Int64, Shaped
 from torch import Tensor
 
-from spaceprobe.folding.counts import PathFolding
+from spaceprobe.folding.counts import AdaptiveFolding, PathFolding
 
 
 def space_folding(
@@ -55,6 +55,7 @@ class History:
         from_a: Hamming distance from the pattern at the start a.
         from_b: Hamming distance from the pattern at the end b; 0 in the last row.
         num_violations: intervals that failed the region check (see `PathFolding`).
+        num_unresolved: intervals that an adaptive walk left (see `AdaptiveFolding`); None of other walks.
     """
 
     t: Float64[Tensor, "steps paths"]
@@ -62,6 +63,7 @@ class History:
     from_a: Int32[Tensor, "steps paths"]
     from_b: Int32[Tensor, "steps paths"]
     num_violations: Int64[Tensor, " paths"]
+    num_unresolved: Int64[Tensor, " paths"] | None = None
 
 
 def fold_history(history: History) -> PathFolding:
@@ -72,8 +74,11 @@ def fold_history(history: History) -> PathFolding:
     # read from b, a prefix is a suffix read from a
     length_from_b = (length[-1] - length).flip(0)
     reach_b, *peak_b = read_from_start(length_from_b, history.from_b.flip(0))
-    columns = (length[-1], reach_a, reach_b, *peak_a, *peak_b, history.num_violations)
-    return PathFolding(*torch.stack([column.to(torch.int64) for column in columns]).cpu().numpy())
+    columns = [length[-1], reach_a, reach_b, *peak_a, *peak_b, history.num_violations]
+    if history.num_unresolved is not None:
+        columns.append(history.num_unresolved)
+    kind = PathFolding if history.num_unresolved is None else AdaptiveFolding
+    return kind(*torch.stack([column.to(torch.int64) for column in columns]).cpu().numpy())
 
 
 def read_from_start(

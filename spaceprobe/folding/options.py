@@ -2,14 +2,20 @@
 
 from typing import Literal, get_args
 
-Engine = Literal["kernel", "layerwise", "jvp", "sampled"]
+Engine = Literal["kernel", "layerwise", "jvp", "sampled", "adaptive"]
 """What walks a path; see `walk_paths`."""
+
+SAMPLING: tuple[Engine, ...] = ("sampled", "adaptive")
+"""Those that read single points of a path, of any module."""
 
 Method = Literal["exact"] | Engine
 """How a path is walked; see `walk_paths`."""
 
 Precision = Literal["float64", "float32"]
 """Of the compiled walk."""
+
+Bits = Literal["sign", "monotone"]
+"""Of smooth activations: the sign of the pre-activation, or the rising or falling piece that it lies in."""
 
 DEFAULT_TOLERANCE = 1e-12
 """A unit is at its boundary where |z| ≤ tolerance·scale.
@@ -24,11 +30,18 @@ MAX_TOLERANCE = 1e-6
 """Chosen: beyond it, units that differ would be taken for tied."""
 
 
-def check_options(method: Method, num_points: int, tolerance: float) -> None:
-    """Raise ValueError for an unknown method and for numbers out of range."""
+def check_options(method: Method, num_points: int, tolerance: float, bits: Bits = "sign") -> None:
+    """Raise ValueError for an unknown method, bits that it does not read, and numbers out of range."""
     methods = ("exact", *get_args(Engine))
     if method not in methods:
         raise ValueError(f"method is {method!r}: choose one of {', '.join(methods)}")
+    if bits not in get_args(Bits):
+        raise ValueError(f"bits is {bits!r}: choose one of {', '.join(get_args(Bits))}")
+    if bits != "sign" and method not in SAMPLING:
+        raise ValueError(
+            f"bits is {bits!r}, which concerns smooth activations only, and method {method!r} walks none: "
+            f"use {' or '.join(SAMPLING)}"
+        )
     if num_points < 2:
         raise ValueError(f"num_points is {num_points}: a path has at least its 2 ends")
     check_tolerance(tolerance)

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from jaxtyping import Int64
 
-from spaceprobe.folding.counts import CountedFolding, FoldingCounts, PathFolding
+from spaceprobe.folding.counts import AdaptiveFolding, CountedFolding, FoldingCounts, PathFolding
 from spaceprobe.folding.measure import space_folding
 
 REACH_BITS = 31
@@ -46,6 +46,7 @@ class TwoWayCounter:
     ) -> None:
         self.chi, self.peak, self.chi_back, self.peak_back = chi, peak, chi_back, peak_back
         self.num_violations = 0
+        self.num_unresolved: int | None = None
 
     @classmethod
     def of_grid(cls, num_sources: int, num_targets: int | None) -> "TwoWayCounter":
@@ -72,6 +73,8 @@ class TwoWayCounter:
         self.peak.add(folding.peak_length_from_a, folding.peak_reach_from_a, source)
         self.peak_back.add(folding.peak_length_from_b, folding.peak_reach_from_b, target)
         self.num_violations += int(folding.num_violations.sum())
+        if isinstance(folding, AdaptiveFolding):
+            self.num_unresolved = (self.num_unresolved or 0) + int(folding.num_unresolved.sum())
 
     def result(self, num_paths: int) -> CountedFolding:
         """Return the counts so far, of a number of paths in each direction."""
@@ -82,4 +85,5 @@ class TwoWayCounter:
             peak_back=self.peak_back.result(),
             num_paths=num_paths,
             num_violations=self.num_violations,
+            num_unresolved=self.num_unresolved,
         )

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,9 +13,11 @@ from spaceprobe.folding.activations import Activation
 from spaceprobe.folding.counted import BENDS, Counted
 from spaceprobe.folding.guards import check_network
 from spaceprobe.folding.layers import flat_sequence, has_hooks
-from spaceprobe.folding.ray import NotPiecewiseLinear, Ray, function_name
+from spaceprobe.folding.place import Place, begin_at, follow
+from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
 from spaceprobe.folding.relus import Relus, empty_patterns, unit_columns
 from spaceprobe.folding.tracked import Tracked, tracking
+from spaceprobe.folding.uncounted import check_rows_apart, functions_passed_over
 
 AFFINE_MODULES = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d,
@@ -67,7 +68,7 @@ class PreparedModule:
     body: nn.Module
     num_units: tuple[int, ...]
     device: torch.device
-    place: "Place"
+    place: Place
     passed_over: tuple[str, ...]
     counted: Counted = BENDS
 
@@ -146,7 +147,7 @@ class PreparedModule:
                 raise LastRelu
 
         try:
-            with tracking(look, choose=choose if counted.has_windows else None):
+            with tracking(look, choose=choose if counted.has_windows else None, bits=counted.bits):
                 self.body(inputs.as_subclass(Tracked))
         except LastRelu:
             return patterns
@@ -193,65 +194,18 @@ def prepare(
     inputs = example[:1].to(device, torch.float64).expand(2, *example.shape[1:])
     head, body = split(module, inputs)
     place = follow(module)
+    begin_at(body, place)
     with torch.no_grad():
         inputs = head(inputs)
         try:
+            passed_over = functions_passed_over(body, inputs, place, counted)
             num_units = count(body, inputs, counted)
+            check_rows_apart(body, inputs, place)
         except NotPiecewiseLinear as error:
             raise place.refuse(error) from error
-        except RuntimeError as error:
-            raise wrong_shape(inputs, error) from error
-        passed_over = functions_passed_over(body, inputs, place, counted)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:  # of its own code
+            raise wrong_shape(inputs, error, place.module) from error
     return PreparedModule(head, body, num_units, device, place, passed_over, counted)
-
-
-def functions_passed_over(
-    body: nn.Module, inputs: Tensor, place: "Place", counted: Counted
-) -> tuple[str, ...]:
-    """Return the functions before the last unit that counts that may choose between inputs and do not count.
-
-    Each with the module that calls it: max-pooling, a softmax, a normalisation over features.
-    """
-    met: list[str] = []
-    num_counted = 0
-
-    def visit(*_unit: object) -> None:
-        nonlocal num_counted
-        num_counted = len(met)
-
-    def pass_over(func: Callable[..., Any]) -> None:
-        name = function_name(func).rpartition(".")[2]
-        met.append(f"{name} in {place.module!r}" if place.module else name)
-
-    with tracking(visit, pass_over, visit if counted.has_windows else None):
-        body(inputs.as_subclass(Tracked))
-    return tuple(dict.fromkeys(met[:num_counted]))
-
-
-@dataclass
-class Place:
-    """Where in a network a run is."""
-
-    module: str = ""
-
-    def refuse(self, error: Exception) -> TypeError:
-        """Return the error of a run that came to something it cannot go through."""
-        return TypeError(f"module {self.module!r}: {error}" if self.module else str(error))
-
-
-def follow(module: nn.Module) -> Place:
-    """Return the place of a run in a module, by hooks that note which of its modules was called last."""
-    place = Place()
-    for name, child in module.named_modules():
-        if name:
-            child.register_forward_pre_hook(partial(note_place, place, name))
-            child.register_forward_hook(partial(note_place, place, name.rpartition(".")[0]))
-    return place
-
-
-def note_place(place: Place, name: str, *_call: Any) -> None:
-    """Note that a module is entered, or that its end leads back to the one around it."""
-    place.module = name
 
 
 def count_relu_units(body: nn.Module, inputs: Tensor, _counted: Counted = BENDS) -> tuple[int, ...]:
@@ -295,12 +249,17 @@ def units_met(body: nn.Module, inputs: Tensor, counted: Counted) -> list[tuple[t
     def choose(winner: Tensor) -> None:
         met.append((winner.shape, 1))
 
-    with tracking(visit, choose=choose if counted.has_windows else None):
+    with tracking(visit, choose=choose if counted.has_windows else None, bits=counted.bits):
         body(inputs.as_subclass(Tracked))
     if not met:
         raise ValueError(
             "the network ran no ReLU and no other activation whose units count, so it has no activation "
             "patterns (see Activations in docs/definitions.md)"
+            + (
+                "; with monotone bits, a smooth one that only rises has none"
+                if counted.bits == "monotone"
+                else ""
+            )
         )
     counted.check_threshold(activations)
     return met
@@ -316,9 +275,10 @@ def check_batch_first(name: str, shapes: list[torch.Size], num_inputs: int) -> N
             )
 
 
-def wrong_shape(inputs: Tensor, error: Exception) -> ValueError:
+def wrong_shape(inputs: Tensor, error: Exception, module: str = "") -> ValueError:
     """Return the error for inputs that the network does not take, with torch's own words."""
-    return ValueError(f"the network does not take inputs of shape {tuple(inputs.shape[1:])}: {error}")
+    where = f"module {module!r}: " if module else ""
+    return ValueError(f"the network does not take inputs of shape {tuple(inputs.shape[1:])}: {where}{error}")
 
 
 def split(module: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Module]:

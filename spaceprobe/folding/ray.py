@@ -79,8 +79,14 @@ def refusal(func: Callable[..., Any], why: str = "is not known to be piecewise a
 
 
 def function_name(func: Callable[..., Any]) -> str:
-    """Return the name of a function of torch."""
-    return str(resolve_name(func) or getattr(func, "__name__", repr(func)))
+    """Return the name of a function of torch; of a getter that of the property."""
+    name = str(resolve_name(func) or getattr(func, "__name__", repr(func)))
+    return name.removesuffix(".__get__")
+
+
+def is_getter(func: Callable[..., Any]) -> bool:
+    """Return whether a function reads a property of a tensor."""
+    return getattr(func, "__name__", "") == "__get__"
 
 
 def substitute(argument: Any, part: Callable[[Any], Any]) -> Any:
@@ -213,6 +219,9 @@ def addmm(
     return combine(scaled, bias, beta)
 
 
+OWN_STATISTICS = "divides by a statistic of its input"
+
+
 def batch_norm(
     _func: Rule,
     input: Ray,
@@ -238,6 +247,23 @@ def batch_norm(
         run(input.tangent, zeros, weight, None),
         run(input.scale, -running_mean.abs(), *sizes),
     )
+
+
+def instance_norm(
+    _func: Rule,
+    input: Ray,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Ray:
+    """Instance normalisation with frozen statistics, which is then that of a batch."""
+    if use_input_stats:
+        raise refusal(_func, OWN_STATISTICS)
+    return batch_norm(F.batch_norm, input, running_mean, running_var, weight, bias, False, momentum, eps)
 
 
 def overwrite(target: Tensor, source: Tensor) -> Tensor:
@@ -284,8 +310,12 @@ NAMES: dict[Rule, str] = {
     weighted: "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
     addmm: "addmm baddbmm",
     batch_norm: "batch_norm",
+    instance_norm: "instance_norm",
 }
-PROPERTIES = "shape dtype device ndim layout is_cuda is_sparse is_quantized requires_grad is_meta"
+PROPERTIES = (
+    "shape dtype device ndim layout is_cuda is_sparse is_quantized requires_grad is_meta is_nested is_leaf "
+    "is_cpu itemsize nbytes grad_fn"
+)
 TRANSPOSES = "T mT"
 IN_PLACE: dict[str, Rule] = {
     "add": add,
@@ -301,6 +331,11 @@ def every_name(name: str) -> list[Rule]:
     return [getattr(home, name) for home in homes if callable(getattr(home, name, None))]
 
 
+def named(names: str) -> set[Rule]:
+    """Return the functions of torch with some names."""
+    return {func for name in names.split() for func in every_name(name)}
+
+
 def rule_table() -> dict[Rule, Rule]:
     """Return the rule of every function that a ray may go through."""
     table = {
@@ -308,6 +343,9 @@ def rule_table() -> dict[Rule, Rule]:
     }
     table |= {getattr(Tensor, name).__get__: metadata for name in PROPERTIES.split()}
     table |= {getattr(Tensor, name).__get__: linear for name in TRANSPOSES.split()}
+    # torch.batch_norm and torch.instance_norm take their arguments in another order than those of F.
+    table.pop(torch.batch_norm)
+    table.pop(torch.instance_norm)
     for name, rule in IN_PLACE.items():
         by_name = in_place(rule, getattr(torch, name))
         operators = [f"{name}_", f"__i{name}__"] + (["__itruediv__"] if name == "div" else [])

@@ -11,22 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spaceprobe.folding.activations import Activation, read_activation, read_smooth
-from spaceprobe.folding.ray import RULES
+from spaceprobe.folding.activations import Activation, read_activation
+from spaceprobe.folding.options import Bits
+from spaceprobe.folding.smooth import gate, read_smooth
 from spaceprobe.folding.winners import WINDOWS, winners
 
 Visit = Callable[[Tensor, Activation], None]
 Choose = Callable[[Tensor], None]
-PassOver = Callable[[Callable[..., Any]], None]
-
-
-KNOWN = set(RULES) | {Tensor.to, Tensor.float, Tensor.double, Tensor.type_as, Tensor.where, torch.where}
-"""Functions that have no units of their own: affine ones, changes of type, a choice by a comparison."""
+PassOver = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], None]
 
 
 class _Current(local):
     visit: Visit | None = None
     pass_over: PassOver | None = None
+    bits: Bits = "sign"
     choose: Choose | None = None
 
 
@@ -46,37 +44,43 @@ class Tracked(Tensor):
     ) -> Any:
         """Tell of an activation, then run the function as it is."""
         kwargs = kwargs or {}
-        activation = read_activation(func, args, kwargs) or read_smooth(func, args, kwargs)
+        activation = read_activation(func, args, kwargs) or read_smooth(func, args, kwargs, _current.bits)
         if activation is not None and _current.visit is not None:
             z = next(x for x in (*args, *kwargs.values()) if isinstance(x, Tracked))
             visit, _current.visit = _current.visit, None
             try:
-                visit(z.as_subclass(Tensor), activation)
+                visit(gate(func, z.as_subclass(Tensor), args, kwargs), activation)
             finally:
                 _current.visit = visit
         elif _current.choose is not None and activation is None and func in WINDOWS:
             with torch._C.DisableTorchFunctionSubclass():
                 winner = winners(func, args, kwargs)
             _current.choose(winner.as_subclass(Tensor))
-        elif _current.pass_over is not None and func not in KNOWN:
-            _current.pass_over(func)
+        elif _current.pass_over is not None:
+            _current.pass_over(func, args, kwargs)
         untyped: Any = super()  # torch declares no types here
         return untyped.__torch_function__(func, types, args, kwargs)
 
 
 @contextmanager
-def tracking(visit: Visit, pass_over: PassOver | None = None, choose: Choose | None = None) -> Iterator[None]:
+def tracking(
+    visit: Visit,
+    pass_over: PassOver | None = None,
+    choose: Choose | None = None,
+    bits: Bits = "sign",
+) -> Iterator[None]:
     """Tell of the activations that tracked tensors come to, with the pre-activation of each.
 
     Args:
         visit: called with pre-activation and activation, before the function runs.
-        pass_over: called with each function that is neither an activation nor known to be affine.
+        pass_over: called with each other function, and its arguments.
         choose: called with the winner of each window of a function that chooses among entries; None to pass
             it over.
+        bits: of smooth activations.
     """
-    before = _current.visit, _current.pass_over, _current.choose
-    _current.visit, _current.pass_over, _current.choose = visit, pass_over, choose
+    before = _current.visit, _current.pass_over, _current.choose, _current.bits
+    _current.visit, _current.pass_over, _current.choose, _current.bits = visit, pass_over, choose, bits
     try:
         yield
     finally:
-        _current.visit, _current.pass_over, _current.choose = before
+        _current.visit, _current.pass_over, _current.choose, _current.bits = before

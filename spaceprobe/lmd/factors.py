@@ -26,7 +26,7 @@ SYMMETRY_TOLERANCE = 1e-12
 """Chosen: a Gram matrix from a float64 product is symmetric to some 1e-15 of its largest entry."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Factors:
     """The Layer Matrix Decomposition of an m × n matrix, cut to rank r.
 
@@ -46,6 +46,11 @@ class Factors:
     I_dist: Float64[Tensor, "rank rank"]
     Vh: Float64[Tensor, "rank inputs"]
     singular_values: Float64[Tensor, "values"]
+
+    def __repr__(self) -> str:
+        sides = f"{len(self.U)} × {self.Vh.shape[1]}"
+        separation = f", S' from {self.S_prime[0]:.4g} to {self.S_prime[-1]:.4g}" if self.rank else ""
+        return f"Factors of a {sides} matrix: rank {self.rank} of {len(self.singular_values)}{separation}"
 
     @property
     def rank(self) -> int:

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Engine = Literal["exact", "layerwise", "kernel", "jvp", "sampled"]
+Engine = Literal["exact", "layerwise", "kernel", "jvp", "sampled", "adaptive"]
 """A way to walk a path, a value of ``folding.method``: the best exact one; the exact one of any
-piecewise-linear network, of MLPs of ReLUs, or of networks of ReLUs and affine maps; or samples."""
+piecewise-linear network, of MLPs of ReLUs, or of networks of ReLUs and affine maps; or samples, evenly spaced
+or where something flips."""
 
 
 @runtime_checkable  # for the checks of types while the tests run

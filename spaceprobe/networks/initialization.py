@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from spaceprobe.networks.activations import seed_activations
+
 WeightLayer = nn.Linear | nn.Conv2d
 """A layer that has a weight matrix; that of a convolution is outputs × (inputs · height · width)."""
 
@@ -49,7 +51,8 @@ def initialize(
 ) -> None:
     """Draw the weights and biases of every linear layer and convolution anew, in their order in the network.
 
-    Other parameters (of BatchNorm and LayerNorm, positions) stay as they are.
+    Other parameters (of BatchNorm and LayerNorm, positions) stay as they are. Activations that are random in
+    training get a seed.
 
     Args:
         network: changed in place.
@@ -71,6 +74,7 @@ def initialize(
             _draw(layer, generator, initialization)
             if scale != 1:
                 layer.weight.mul_(scale)
+    seed_activations(network, generator)  # last: weights do not depend on the activation
 
 
 def _draw(layer: WeightLayer, generator: torch.Generator, initialization: str) -> None:

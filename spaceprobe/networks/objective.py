@@ -7,28 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, mse_loss
 
+from spaceprobe.networks.differentiation import Targets, differentiator, loss
 from spaceprobe.networks.layers import is_sequence
 
 EVALUATION_BATCH = 2_000  # chosen: activations stay in the cache; fixed, so that sums keep their last bits
 FEATURE_MAP_BATCH = 125  # chosen: the same for convolutions and tokens, whose activations are far larger
 
 Inputs = Float32[Tensor, "points features"]
-Targets = Int64[Tensor, "points"] | Float32[Tensor, "points values"]
-"""Classes, or values to regress on."""
 
 
 def is_classification(targets: Targets) -> bool:
     """Return whether targets are classes."""
     return not targets.dtype.is_floating_point
-
-
-def mean_loss(outputs: Tensor, targets: Targets) -> Tensor:
-    """Return the mean cross-entropy in nats, or the mean squared error over points and values."""
-    return cross_entropy(outputs, targets) if is_classification(targets) else mse_loss(outputs, targets)
 
 
 @dataclass(frozen=True)
@@ -40,7 +33,7 @@ class FullBatch:
         accuracy: share of points classified rightly, in [0, 1]; None for a regression, which has none.
         gradient_norm: Euclidean norm, over all parameters, of the gradient of the mean loss, and of the
             penalty on the weights where there is one.
-        outputs: the network's, one row a point.
+        outputs: the network's, one row a point; on the CPU.
     """
 
     loss: float
@@ -52,12 +45,12 @@ class FullBatch:
 @torch.no_grad()
 def evaluate(network: nn.Module, inputs: Inputs, targets: Targets) -> tuple[float, float | None]:
     """Return the mean loss, and the accuracy in [0, 1]; None for a regression, which has none."""
-    loss, num_right = 0.0, 0
+    total_loss, num_right = 0.0, 0
     for some_inputs, some_targets in _batches(network, inputs, targets):
         outputs = network(some_inputs)
-        loss += _summed_loss(outputs, some_targets).item()
+        total_loss += loss(outputs, some_targets, "sum").item()
         num_right += _num_right(outputs, some_targets)
-    return loss / len(inputs), num_right / len(inputs) if is_classification(targets) else None
+    return total_loss / len(inputs), num_right / len(inputs) if is_classification(targets) else None
 
 
 def full_batch(network: nn.Module, inputs: Inputs, targets: Targets, weight_decay: float = 0.0) -> FullBatch:
@@ -73,36 +66,30 @@ def full_batch(network: nn.Module, inputs: Inputs, targets: Targets, weight_deca
     """
     parameters = list(network.parameters())
     total = [torch.zeros_like(parameter) for parameter in parameters]
-    loss, num_right, outputs = 0.0, 0, []
+    total_loss, num_right, outputs = 0.0, 0, []
+    differentiate = differentiator(network)
     for some_inputs, some_targets in _batches(network, inputs, targets):
-        some_outputs = network(some_inputs)
-        some_loss = _summed_loss(some_outputs, some_targets)
-        for summed, gradient in zip(total, torch.autograd.grad(some_loss, parameters), strict=True):
-            summed += gradient
-        loss += some_loss.item()
-        num_right += _num_right(some_outputs, some_targets)
-        outputs.append(some_outputs.detach())
+        batch = differentiate(some_inputs, some_targets, "sum")
+        for summed, gradient in zip(total, batch.gradients, strict=True):
+            if gradient is not None:
+                summed += gradient
+        total_loss += batch.loss.item()
+        num_right += _num_right(batch.outputs, some_targets)
+        outputs.append(batch.outputs)
     pulls = [
         summed.double() / len(inputs) + weight_decay * parameter.detach().double()
         for summed, parameter in zip(total, parameters, strict=True)
     ]
     return FullBatch(
-        loss / len(inputs),
+        total_loss / len(inputs),
         num_right / len(inputs) if is_classification(targets) else None,
         float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(pull) for pull in pulls]))),
-        torch.cat(outputs),
+        torch.cat(outputs).cpu(),
     )
 
 
 def _num_right(outputs: Tensor, targets: Targets) -> int:
     return int((outputs.argmax(1) == targets).sum()) if is_classification(targets) else 0
-
-
-def _summed_loss(outputs: Tensor, targets: Targets) -> Tensor:
-    """Return the loss summed over points."""
-    if is_classification(targets):
-        return cross_entropy(outputs, targets, reduction="sum")
-    return mse_loss(outputs, targets, reduction="sum") / targets.shape[1]
 
 
 def _batches(network: nn.Module, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,16 +1,16 @@
 """Training of small networks with all data in memory: a short loop, everything else in a callback."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR
 
-from spaceprobe.networks.objective import FullBatch, Inputs, Targets, evaluate, full_batch, mean_loss
+from spaceprobe.networks.differentiation import Targets, differentiator
+from spaceprobe.networks.objective import FullBatch, Inputs, evaluate, full_batch
+from spaceprobe.networks.optimizers import SGD, Adam, FusedOptimizer
 
 
 class DivergenceError(RuntimeError):
@@ -104,16 +104,16 @@ def train(
     It is measured in evaluation mode (BatchNorm with its running statistics) and left in it.
 
     The same network, data, recipe and generator state give the same bits on the same machine with the
-    same number of torch threads.
+    same number of torch threads; another device gives other last bits.
 
     Args:
-        network: from inputs to one logit a class, or to the values.
+        network: from inputs to one logit a class, or to the values; on the device of the data.
         train_inputs: in memory, as one tensor.
         train_targets: classes, or values.
         test_inputs: evaluated after each epoch, never trained on.
         test_targets: as ``train_targets``.
         recipe: how it is trained.
-        generator: draws the order of the points in each epoch.
+        generator: draws the order of the points in each epoch, on the CPU.
         on_epoch: called before training and after each epoch.
 
     Raises:
@@ -122,6 +122,7 @@ def train(
     """
     optimizer = _optimizer(network, recipe)
     schedule = _schedule(optimizer, recipe)
+    differentiate = differentiator(network)
 
     def measure(epoch: int, learning_rate: float) -> None:
         network.eval()
@@ -139,8 +140,8 @@ def train(
     batch = train_inputs.new_empty(min(recipe.batch_size, len(train_inputs)), train_inputs.shape[1])
     measure(0, recipe.learning_rate)
     for epoch in range(1, recipe.epochs + 1):
-        learning_rate = float(optimizer.param_groups[0]["lr"])
-        order = torch.randperm(len(train_inputs), generator=generator)
+        learning_rate = optimizer.learning_rate
+        order = torch.randperm(len(train_inputs), generator=generator).to(train_inputs.device)
         targets = train_targets[order]
         network.train()
         for indices, some_targets in zip(
@@ -148,41 +149,23 @@ def train(
         ):
             inputs = batch[: len(indices)]
             torch.index_select(train_inputs, 0, indices, out=inputs)  # no new memory: 3x an indexing
-            optimizer.zero_grad(set_to_none=True)
-            mean_loss(network(inputs), some_targets).backward()
-            optimizer.step()
+            optimizer.step(differentiate(inputs, some_targets, "mean").gradients)
         if schedule is not None:
             schedule.step()
         measure(epoch, learning_rate)
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
-    # One fused step costs a fifth of the plain loop over parameters, with the same arithmetic.
+def _optimizer(network: nn.Module, recipe: Recipe) -> FusedOptimizer:
     parameters, rate, decay = network.parameters(), recipe.learning_rate, recipe.weight_decay
     match recipe.optimizer:
-        case "adam":
-            return _ADAM(parameters, lr=rate, weight_decay=decay, fused=True)
-        case "adamw":
-            return _ADAMW(parameters, lr=rate, weight_decay=decay, fused=True)
+        case "adam" | "adamw":
+            return Adam(parameters, rate, decay, decoupled=recipe.optimizer == "adamw")
         case "sgd":
-            return _SGD(parameters, lr=rate, momentum=recipe.momentum, weight_decay=decay, fused=True)
+            return SGD(parameters, rate, decay, momentum=recipe.momentum)
     raise ValueError(f"optimizer {recipe.optimizer!r} is unknown, known are adam, adamw and sgd")
 
 
-def _without_compiler(optimizer: type[Optimizer]) -> Callable[..., Optimizer]:
-    """Return one of torch's optimizers without what would import torch's compiler, which takes seconds.
-
-    Torch wraps these methods for models that it compiles; what they compute is unchanged.
-    """
-    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in ("add_param_group", "zero_grad")}
-    step = torch.no_grad()(inspect.unwrap(optimizer.step))
-    return type(optimizer.__name__, (optimizer,), {**methods, "step": step})
-
-
-_ADAM, _ADAMW, _SGD = map(_without_compiler, (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD))
-
-
-def _schedule(optimizer: Optimizer, recipe: Recipe) -> LRScheduler | None:
+def _schedule(optimizer: FusedOptimizer, recipe: Recipe) -> LRScheduler | None:
     match recipe.schedule:
         case "constant":
             return None

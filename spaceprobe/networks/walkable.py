@@ -3,21 +3,29 @@
 from spaceprobe.networks.entry import Engine
 
 PIECEWISE_LINEAR = (
-    "relu", "leaky-relu", "prelu", "relu6", "hardtanh", "hardsigmoid", "abs"
+    "relu", "leaky-relu", "prelu", "rrelu", "relu6", "hardtanh", "hardsigmoid", "softshrink", "hardshrink",
+    "threshold", "abs",
 )  # fmt: skip
-SMOOTH = ("sigmoid", "tanh", "gelu", "elu", "silu", "mish", "softplus", "hardswish")
+TURNING = ("gelu", "silu", "mish", "hardswish")
+"""Smooth activations that fall before they rise."""
 
-ANY_PIECEWISE_LINEAR: tuple[Engine, ...] = ("exact", "layerwise", "sampled")
+RISING = (
+    "sigmoid", "tanh", "elu", "celu", "selu", "softplus", "softsign", "tanhshrink", "log-sigmoid"
+)  # fmt: skip
+"""Smooth activations that only rise."""
+
+SAMPLED: tuple[Engine, ...] = ("sampled", "adaptive")
+ANY_PIECEWISE_LINEAR: tuple[Engine, ...] = ("exact", "layerwise", *SAMPLED)
 
 
 def engines_for(activation: str, with_relu: tuple[Engine, ...]) -> tuple[Engine, ...]:
     """Return the ways to walk a network with an activation, given those with ReLUs in its place.
 
-    >>> engines_for("gelu", ("exact", "layerwise", "jvp", "sampled"))
-    ('sampled',)
+    >>> engines_for("gelu", ("exact", "layerwise", "jvp", "sampled", "adaptive"))
+    ('sampled', 'adaptive')
     """
     if activation == "relu":
         return with_relu
     if activation in PIECEWISE_LINEAR:
         return tuple(engine for engine in with_relu if engine in ANY_PIECEWISE_LINEAR)
-    return ("sampled",) if activation in SMOOTH else ()
+    return SAMPLED if activation in (*TURNING, *RISING) else ()

@@ -235,6 +235,10 @@ def run_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
             numbers.statistic("sum", "folding_checks", "num_walks", where),
             numbers.statistic("sum", "folding_checks", "num_violations", where),
         )
+        if where.get("method") == "adaptive":
+            yield Markup(
+                "{} intervals of adaptive paths were left with several flips; lengths are lower bounds."
+            ).format(numbers.statistic("sum", "folding_checks", "unresolved", where))
     yield Markup(
         "Every number on this page is a cell of a CSV beside it, or a count, sum, extreme or median of some."
     )

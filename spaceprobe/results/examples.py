@@ -137,7 +137,7 @@ def cantor_example(num_folds: int = 2) -> PathExample:
     plane = _plane_frame(network, (start, end, above), x, y - START[1]).assign(y=np.repeat(y, len(x)))
     return PathExample(
         name="cantor",
-        path=path_frame(trace_path(network, start, end)),
+        path=path_frame(trace_path(network, start, end, warn=False)),
         samples=_sample(network, {f"CantorNet, k = {num_folds}": (start, end)}, CANTOR_POINTS),
         plane=plane,
         corners={"(0, 3/4)": START, "(1, 3/4)": END},
@@ -259,7 +259,7 @@ def _show(
         source_class=source.label,
         target=target.number,
         target_class=target.label,
-        path=path_frame(trace_path(network, *ends)),
+        path=path_frame(trace_path(network, *ends, warn=False)),
         samples=_sample(network, paths, NUM_POINTS),
         plane=_plane_frame(network, (*ends, point(third.number)), cells, cells),
         corners={source.name: (0.0, 0.0), target.name: (1.0, 0.0), third.name: (0.0, 1.0)},

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.folding import Method, PathTrace, trace_path
+from spaceprobe.folding import Method, PathTrace, passed_over, trace_path
 from spaceprobe.networks.threads import one_thread
 from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun
 
@@ -33,6 +33,7 @@ class WalkedPath:
         reading: how it was read: ``exact``, or the number of points.
         trace: the path, step by step.
         images: along the path, evenly spaced, both ends included; None of points that are not images.
+        not_counted: functions of the network that are neither affine nor counted.
     """
 
     study: str
@@ -43,6 +44,7 @@ class WalkedPath:
     reading: str
     trace: PathTrace
     images: Images | None
+    not_counted: tuple[str, ...] = ()
 
 
 def walk_images(
@@ -60,7 +62,7 @@ def walk_images(
         asked_epoch: see `TrainedRun.epoch`.
         numbers: of the images where it starts and ends, from 0.
         method: see `spaceprobe.folding.walk_paths`.
-        num_points: of a sampled path.
+        num_points: of a sampled path, or that an adaptive one starts with.
 
     Raises:
         SpaceprobeError: there is no such epoch or image, or a file is missing or damaged.
@@ -71,10 +73,17 @@ def walk_images(
     epoch = trained.epoch(asked_epoch)
     start, end = (trained.test_images().inputs[image.number].double() for image in (source, target))
     with one_thread():
-        trace = trace_path(trained.network(epoch), start, end, method=method, num_points=num_points)
-    reading = f"{num_points:,} points" if method == "sampled" else method
+        network = trained.network(epoch)
+        trace = trace_path(network, start, end, method=method, num_points=num_points, warn=False)
+        not_counted = passed_over(network, start[None])
+    readings = {
+        "sampled": f"{num_points:,} points",
+        "adaptive": f"{num_points:,} points and more where units flip",
+    }
+    reading = readings.get(method, method)
     images = images_between(start, end, trained.input_shape)
-    return WalkedPath(trained.study, trained.run.name, epoch, source, target, reading, trace, images)
+    run = trained.run.name
+    return WalkedPath(trained.study, run, epoch, source, target, reading, trace, images, not_counted)
 
 
 def images_between(
@@ -100,9 +109,10 @@ def images_between(
 def describe_path(path: WalkedPath) -> str:
     """Return a path as text: its ends, its steps, and a summary."""
     head = f"{path.study}, {path.run}, epoch {path.epoch}: from {path.source.name} to {path.target.name}, "
-    return "\n".join(
-        [head + path.reading, "", path_table(path.trace), "", summary_line(path.trace, path.reading)]
-    )
+    lines = [head + path.reading, "", path_table(path.trace), "", summary_line(path.trace, path.reading)]
+    if path.not_counted:
+        lines.append(f"not counted: {', '.join(path.not_counted)}")
+    return "\n".join(lines)
 
 
 def summary_line(trace: PathTrace, reading: str) -> str:

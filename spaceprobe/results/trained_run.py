@@ -30,8 +30,13 @@ EXACT = ("exact", "layerwise", "jvp", "kernel")
 """The methods that find every linear region."""
 
 
-def choose_run(study: Study, name: str | None) -> Run:
+def choose_run(study: Study, name: str | None, flag: str = "--run") -> Run:
     """Return a run of a study by its name or its label, or the only run.
+
+    Args:
+        study: the study.
+        name: of the run; None for the only one.
+        flag: what asks for it, for the error.
 
     Raises:
         UnknownRunError: no run is called that, or the study has several runs and none is named.
@@ -42,11 +47,11 @@ def choose_run(study: Study, name: str | None) -> Run:
     named = [f"{run.name} ({run.label})" for run in runs[:MAX_NAMES]]
     names = ", ".join([*named, *(["..."] if len(runs) > MAX_NAMES else [])])
     if name is None:
-        raise UnknownRunError(f"--run: {study.name} has {len(runs)} runs, name one of {names}")
+        raise UnknownRunError(f"{flag}: {study.name} has {len(runs)} runs, name one of {names}")
     wanted = " ".join(name.split())
     chosen = next((run for run in runs if wanted in (run.name, run.label)), None)
     if chosen is None:
-        raise UnknownRunError(f"--run {name}: no run of {study.name}; its runs are {names}")
+        raise UnknownRunError(f"{flag} {name}: no run of {study.name}; its runs are {names}")
     return chosen
 
 
@@ -94,29 +99,31 @@ class TrainedRun:
         """The shape of the points that paths go between, as of `spaceprobe.data.entry.DataLayout`."""
         return data_layout(self.run.sections).input_shape
 
-    def epoch(self, asked: str) -> int:
+    def epoch(self, asked: str, flag: str = "--epoch", name_of_last: str = "last") -> int:
         """Return the epoch that a user asks for, if its weights were kept.
 
         Args:
-            asked: ``last``, or a number.
+            asked: a number, or the name of the last one.
+            flag: what asks for it, for the error.
+            name_of_last: what the last epoch is called.
 
         Raises:
             SpaceprobeError: its weights were not kept; lists the epochs whose weights were.
         """
         last = training_of(self.run.sections).epochs
         kept = self.checkpoints
-        number = last if asked == "last" else int(asked) if asked.isascii() and asked.isdigit() else -1
+        number = last if asked == name_of_last else int(asked) if asked.isascii() and asked.isdigit() else -1
         if number in kept:
             return number
         known = ", ".join(map(str, kept))
         if self.trained.error is not None:
             raise SpaceprobeError(
                 f"{self.run.name}: {self.trained.error}, so there are no weights of epoch {asked}; choose "
-                f"another run, or --epoch {known}"
+                f"another run, or {flag} {known}"
             )
         raise SettingsError(
-            f"--epoch {asked}: no weights of {self.run.name} were kept then; choose last or one of {known} "
-            "(training.snapshots keeps more)"
+            f"{flag} {asked}: no weights of {self.run.name} were kept then; choose {name_of_last} or one of "
+            f"{known} (training.snapshots keeps more)"
         )
 
     def network(self, epoch: int) -> "nn.Module":
@@ -125,10 +132,17 @@ class TrainedRun:
         Raises:
             SpaceprobeError: the checkpoint is missing or damaged, or the data are.
         """
+        return self.network_as_trained(epoch).double()
+
+    def network_as_trained(self, epoch: int) -> "nn.Module":
+        """Return the same network in the precision that it was trained in, in evaluation mode.
+
+        Raises:
+            SpaceprobeError: see `network`.
+        """
         from spaceprobe.stages.train.networks import load_network
 
-        name = self.checkpoints[epoch]
-        return load_network(self.run.sections, self.folder, self.trained, name).double()
+        return load_network(self.run.sections, self.folder, self.trained, self.checkpoints[epoch])
 
     def test_images(self) -> "Split":
         """Return the test images that paths go between.
@@ -203,6 +217,20 @@ def open_run(study: Study, folder: Path, run: Run) -> TrainedRun:
             f"{run.name}: network.activation is {activation}, whose units are not on or off; choose a "
             "run with relu"
         )
+    return open_trained(study, folder, run)
+
+
+def open_trained(study: Study, folder: Path, run: Run) -> TrainedRun:
+    """Return a run with its weights, walkable or not, whatever version of the code trained it.
+
+    Args:
+        study: the study.
+        folder: its folder of results.
+        run: one of its runs.
+
+    Raises:
+        SpaceprobeError: it is not trained.
+    """
     # Which version of the code trained it matters when runs are compared, not here.
     parts = StudyParts(folder, [run], trusts_code=True)
     trained = parts.look(train.STAGE, run, run.sections)

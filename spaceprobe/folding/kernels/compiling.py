@@ -1,9 +1,10 @@
 """How the kernel walk is compiled: without the interpreter lock, and kept on disk where possible.
 
-Two things that numba leaves to its user. A cached function is compiled again only when its own file
+Three things that numba leaves to its user. A cached function is compiled again only when its own file
 changes, not when a file that it calls does, and the cache of an earlier version fails to load if a type
-was renamed since: so the digest of all files here is part of the name under which code is kept. And where no
-folder can be written, numba refuses to decorate: then we compile in memory, at every start, and say so once.
+was renamed since: so the digest of all files here is part of the name under which code is kept. A damaged
+file of its cache is unpickled: ours are checked (`KeptCode`). And where no folder can be written, numba
+refuses to decorate: then we compile in memory, at every start, and say so once.
 """
 
 import hashlib
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+
+from spaceprobe.folding.kernels.kept_code import KeptCode
 
 logger = logging.getLogger(__name__)
 
@@ -29,14 +32,16 @@ inner: Any = njit(**_INNER_OPTIONS)
 
 def cached(function: Callable[..., Any]) -> Any:
     """Compile ``function``, which Python calls, and keep the machine code on disk if possible."""
-    function.__qualname__ += f"-{_sources_digest()}"  # the file's name comes from it
     try:
-        return njit(cache=True, **_OPTIONS)(function)
+        dispatcher = njit(cache=True, **_OPTIONS)(function)
     except RuntimeError as error:  # numba: "cannot cache function ...: no locator available"
         if "no locator" not in str(error):
             raise
         _say_uncached()
         return njit(**_OPTIONS)(function)
+    kept = KeptCode(Path(dispatcher.stats.cache_path), f"{function.__name__}-{_sources_digest()}")
+    dispatcher._cache._cache_file = kept  # numba has no public place for it
+    return dispatcher
 
 
 _has_warned: list[bool] = []

@@ -15,12 +15,11 @@ from spaceprobe.folding.layerwise.operands import (
     beside,
     constant_rows,
     first_line,
-    named,
     rows_of,
     sizes_of,
 )
 from spaceprobe.folding.layerwise.polyline import BATCH, Polyline
-from spaceprobe.folding.ray import refusal
+from spaceprobe.folding.ray import OWN_STATISTICS, named, refusal
 
 CONVOLUTIONS = named("conv2d")
 MATRIX_PRODUCTS = named("matmul __matmul__ __rmatmul__ mm bmm mv")
@@ -163,3 +162,20 @@ def batch_norm(
     weight, bias = (None if x is None else x.abs() for x in (weight, bias))
     sizes = F.batch_norm(input.sizes, -running_mean.abs(), running_var, weight, bias, False, momentum, eps)
     return Polyline.of(rows, sizes, input.knots, input.visit)
+
+
+def instance_norm(
+    func: Func,
+    input: Polyline,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Polyline:
+    """Instance normalisation with frozen statistics, which is then that of a batch."""
+    if use_input_stats:
+        raise refusal(func, OWN_STATISTICS)
+    return batch_norm(func, input, running_mean, running_var, weight, bias, False, momentum, eps)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from spaceprobe.folding.layerwise.knots import Refinement, union
 from spaceprobe.folding.layerwise.polyline import BATCH, Polyline
-from spaceprobe.folding.ray import NotPiecewiseLinear, every_name, refusal, substitute
+from spaceprobe.folding.ray import NotPiecewiseLinear, refusal, substitute
 
 Rule = Callable[..., Any]
 Func = Callable[..., Any]
@@ -110,8 +110,3 @@ def beside(func: Func, first: Any, second: Any) -> tuple[Any, Any]:
 def as_tuple(dims: Any) -> tuple[int, ...]:
     """Return one dimension, or several, as a tuple."""
     return tuple(dims) if isinstance(dims, list | tuple) else (dims,)
-
-
-def named(names: str) -> set[Func]:
-    """Return the functions with some names."""
-    return {func for name in names.split() for func in every_name(name)}

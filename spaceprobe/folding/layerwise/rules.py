@@ -12,10 +12,10 @@ from torch import Tensor
 from spaceprobe.folding import ray
 from spaceprobe.folding.activations import read_activation
 from spaceprobe.folding.layerwise import arithmetic, extremes, structure
-from spaceprobe.folding.layerwise.operands import Func, Rule, first_line, named
+from spaceprobe.folding.layerwise.operands import Func, Rule, first_line
 from spaceprobe.folding.layerwise.polyline import Polyline
 from spaceprobe.folding.layerwise.windows import POOLINGS
-from spaceprobe.folding.ray import every_name, refusal
+from spaceprobe.folding.ray import every_name, named, refusal
 
 
 def apply(func: Func, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -72,6 +72,7 @@ AFFINE: dict[Rule, Rule] = {
     ray.weighted: arithmetic.weighted,
     ray.addmm: arithmetic.addmm,
     ray.batch_norm: arithmetic.batch_norm,
+    ray.instance_norm: arithmetic.instance_norm,
 }
 """What stands here for each kind of affine function that rays know."""
 
@@ -87,7 +88,7 @@ BENDS: dict[Rule, str] = {
     cast: "to type_as float double half bfloat16 long int bool",
 }
 WHOLE_NUMBERS = named("long int bool")
-PLACES = "device is_cuda"
+PLACES = "device is_cuda is_cpu"
 
 
 def rule_table() -> dict[Func, Rule]:

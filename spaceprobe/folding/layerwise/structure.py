@@ -14,10 +14,9 @@ from spaceprobe.folding.layerwise.operands import (
     constant_rows,
     first_line,
     magnitude,
-    named,
 )
 from spaceprobe.folding.layerwise.polyline import BATCH, Polyline
-from spaceprobe.folding.ray import refusal, substitute
+from spaceprobe.folding.ray import named, refusal, substitute
 
 EXPANDS = named("expand expand_as broadcast_to")
 RESHAPES = named("view reshape view_as reshape_as ravel") | EXPANDS

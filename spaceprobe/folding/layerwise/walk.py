@@ -99,6 +99,28 @@ def walk_layers(network: PreparedModule, a: EndValues, b: EndValues, tolerance: 
         TypeError: for a module that is not known to be piecewise linear.
     """
     num_paths = len(a.value)
+    seen, flips = see_paths(network, a, b, tolerance)
+    num_violations = torch.zeros(num_paths, dtype=torch.int64, device=network.device)
+    for part in seen:
+        num_violations.index_add_(0, part.parts.path, part.is_wrong.long())
+    return history(flips, num_paths, num_violations)
+
+
+def see_paths(
+    network: PreparedModule, a: EndValues, b: EndValues, tolerance: float
+) -> tuple[list["Seen"], Flips]:
+    """Return what is seen on the paths from a to b, part by part, and all flips on them.
+
+    Args:
+        network: see `walk_layers`.
+        a: see `walk_layers`.
+        b: see `walk_layers`.
+        tolerance: see `walk_layers`.
+
+    Raises:
+        TypeError: see `walk_layers`.
+    """
+    num_paths = len(a.value)
     expected = expected_numbers(network, a.value[0].numel())
     count = max(1, expected // most_numbers(network)) if num_paths == 1 else 1
     parts = Parts.of_paths(num_paths, count, network.device)
@@ -109,11 +131,8 @@ def walk_layers(network: PreparedModule, a: EndValues, b: EndValues, tolerance: 
         for first in range(0, len(parts.path), size)
         for part in walk.parts(parts.take(slice(first, first + size)))
     ]
-    num_violations = torch.zeros(num_paths, dtype=torch.int64, device=network.device)
-    for part in seen:
-        num_violations.index_add_(0, part.parts.path, part.is_wrong.long())
     seams = [flips_between(first, second) for first, second in pairwise(seen)]
-    return history(Flips.join([*(part.flips for part in seen), *seams]), num_paths, num_violations)
+    return seen, Flips.join([*(part.flips for part in seen), *seams])
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def _build(
 ENTRY = NetworkEntry(
     build=_build,
     hidden_widths=lambda options, _: options.hidden_widths,
-    engines=lambda _: ("exact", "layerwise", "sampled"),
+    engines=lambda _: ("exact", "layerwise", "sampled", "adaptive"),
     activation=lambda _: "sign",
     settings=("batch_norm",),
     has_numbered_layers=True,

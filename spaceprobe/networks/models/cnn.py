@@ -45,8 +45,8 @@ def _hidden_widths(options: NetworkOptions, input_shape: Sequence[int]) -> list[
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
     if options.pooling == "average":
-        return engines_for(options.activation, ("exact", "layerwise", "jvp", "sampled"))
-    return engines_for(options.activation, ("exact", "layerwise", "sampled"))
+        return engines_for(options.activation, ("exact", "layerwise", "jvp", "sampled", "adaptive"))
+    return engines_for(options.activation, ("exact", "layerwise", "sampled", "adaptive"))
 
 
 ENTRY = NetworkEntry(

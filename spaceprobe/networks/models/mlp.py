@@ -41,8 +41,8 @@ def mlp_entry(hidden_widths: Callable[[NetworkOptions], Sequence[int]]) -> Netwo
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
     if options.batch_norm:
-        return engines_for(options.activation, ("exact", "layerwise", "jvp", "sampled"))
-    return engines_for(options.activation, ("exact", "layerwise", "kernel", "jvp", "sampled"))
+        return engines_for(options.activation, ("exact", "layerwise", "jvp", "sampled", "adaptive"))
+    return engines_for(options.activation, ("exact", "layerwise", "kernel", "jvp", "sampled", "adaptive"))
 
 
 ENTRY = replace(mlp_entry(lambda options: options.hidden_widths), label=lambda options: options.architecture)

@@ -44,7 +44,7 @@ def _hidden_widths(options: NetworkOptions, input_shape: Sequence[int]) -> list[
 
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
-    return engines_for(options.activation, ("exact", "layerwise", "jvp", "sampled"))
+    return engines_for(options.activation, ("exact", "layerwise", "jvp", "sampled", "adaptive"))
 
 
 ENTRY = NetworkEntry(

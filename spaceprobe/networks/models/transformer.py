@@ -42,7 +42,7 @@ def _hidden_widths(options: NetworkOptions, input_shape: Sequence[int]) -> list[
 
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
-    return engines_for(options.activation, ("sampled",))  # softmax and LayerNorm are curved
+    return engines_for(options.activation, ("sampled", "adaptive"))  # softmax and LayerNorm are curved
 
 
 def _check(options: NetworkOptions, input_shape: Sequence[int]) -> None:

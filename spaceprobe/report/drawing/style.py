@@ -145,6 +145,13 @@ def letters(in_full_width: int) -> int:
     return max(16, int(in_full_width * figure_width() / WIDTH))
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows where it is the last value of a cell, without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return render(self, "png")
+
+
 def new_figure(
     num_rows: int = 1, num_columns: int = 1, *, height: float = 2.6, width: float = WIDTH, **options: Any
 ) -> Figure:
@@ -158,7 +165,7 @@ def new_figure(
         options: of `Figure.subplots`.
     """
     width = figure_width() if width == WIDTH else min(width, figure_width())
-    figure = Figure(figsize=(width, height * num_rows), layout="constrained")
+    figure = ShownFigure(figsize=(width, height * num_rows), layout="constrained")
     figure.subplots(num_rows, num_columns, squeeze=False, **options)
     return figure
 

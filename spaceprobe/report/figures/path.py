@@ -33,18 +33,18 @@ HEIGHTS = (2.2, 1.3, 0.7)
 IMAGE_HEIGHT = 42.0
 """Of an image below a path, in points: nine of them fit into the full width of a figure."""
 
+MAX_SEGMENTS = 50
+"""Chosen: of more segments the corners would hide the path."""
+
 CHI = bounds_of("folding", "max")
 """The range of χ."""
-
-TIME = Bounds(0, 1)
-"""The range of t, which goes from the start of a path to its end."""
 
 
 Images = Float[np.ndarray, "images height width"] | Float[np.ndarray, "images height width 3"]
 """Grey images, or images in colour; pixels in [0, 1]."""
 
 
-def path_figure(path: pd.DataFrame, images: Images | None = None) -> Figure:
+def path_figure(path: pd.DataFrame, images: Images | None = None, num_segments: int = 1) -> Figure:
     """Draw one path: how far it is from its start in flips, how much it has flipped, and χ so far.
 
     The dashed line is the path unfolded: were no unit to flip back, the distance from the start would be the
@@ -54,6 +54,8 @@ def path_figure(path: pd.DataFrame, images: Images | None = None) -> Figure:
     Args:
         path: columns t (from 0 to 1), distance, flips and chi, a row for each region or point in order.
         images: evenly spaced along the path, to be drawn below it; None where its points are not images.
+        num_segments: of a path with corners, whose t goes from 0 to this number. Corners are dotted lines, up
+            to `MAX_SEGMENTS`.
     """
     heights = HEIGHTS if images is not None else HEIGHTS[:2]
     with styled():
@@ -61,8 +63,11 @@ def path_figure(path: pd.DataFrame, images: Images | None = None) -> Figure:
             len(heights), 1, height=sum(heights) / len(heights), height_ratios=heights, sharex=True
         )
         above, below, *strips = figure.axes
-        _draw_flips(above, path)
-        _draw_chi(below, path)
+        _draw_flips(above, path, num_segments)
+        _draw_chi(below, path, num_segments)
+        for axes in (above, below):
+            for corner in range(1, num_segments if num_segments <= MAX_SEGMENTS else 1):
+                axes.axvline(corner, color=MUTED, linestyle=":", linewidth=0.7)
         above.tick_params(labelbottom=False)
         handles, labels = above.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=that_fit(2, 2.4), fontsize=7.5)
@@ -70,11 +75,11 @@ def path_figure(path: pd.DataFrame, images: Images | None = None) -> Figure:
             if images is not None:
                 below.tick_params(labelbottom=True)
                 _draw_images(strip, images)
-        keep_within(below, "x", TIME, low=0, high=1)
+        keep_within(below, "x", Bounds(0, num_segments), low=0, high=num_segments)
     return figure
 
 
-def _draw_flips(axes: Axes, path: pd.DataFrame) -> None:
+def _draw_flips(axes: Axes, path: pd.DataFrame, end: float) -> None:
     """Draw distance from the start and flips so far, with a tick at each boundary."""
     t, distance, flips = (path[name].to_numpy(float) for name in ("t", "distance", "flips"))
     for values, color, line, name in (
@@ -82,7 +87,7 @@ def _draw_flips(axes: Axes, path: pd.DataFrame) -> None:
         (distance, BLUE, "-", "Hamming distance from the start"),
     ):
         axes.stairs(
-            values, np.append(t, 1.0), baseline=None, color=color, linestyle=line, label=name, zorder=3
+            values, np.append(t, end), baseline=None, color=color, linestyle=line, label=name, zorder=3
         )
     length, reach = flips[-1], distance.max()
     top = max(1.0, length)
@@ -104,13 +109,16 @@ def _draw_flips(axes: Axes, path: pd.DataFrame) -> None:
     keep_within(axes, "y", COUNTED, low=0, high=1.05 * top)
 
 
-def _draw_chi(axes: Axes, path: pd.DataFrame) -> None:
+def _draw_chi(axes: Axes, path: pd.DataFrame, end: float) -> None:
     """Draw χ of the path so far."""
-    axes.stairs(path["chi"], np.append(path["t"], 1.0), baseline=None, color=ORANGE, zorder=3)
+    axes.stairs(path["chi"], np.append(path["t"], end), baseline=None, color=ORANGE, zorder=3)
     axes.set_ylabel("χ so far")
     top = max(0.1, 1.15 * path["chi"].max())
     keep_within(axes, "y", CHI, low=0, high=top)
-    axes.set_xlabel("t, from the start (0) to the end (1)")
+    what = (
+        "t, from the start" if end == 1 else "t: segments passed, and the share of the next; from the start"
+    )
+    axes.set_xlabel(f"{what} (0) to the end ({end:g})")
 
 
 def _draw_images(axes: Axes, images: Images) -> None:

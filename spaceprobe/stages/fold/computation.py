@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from spaceprobe.errors import SpaceprobeError
+from spaceprobe.stages.device import device_of
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.parts import folded_checkpoints
 from spaceprobe.stages.fold.settings import folding_of
@@ -21,8 +21,6 @@ logger = logging.getLogger(__name__)
 def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, PartContent]]:
     """Yield the counts of each set of paths, epoch by epoch."""
     del write_file
-    import torch
-
     from spaceprobe.folding import (
         CountedFolding,
         engine_for,
@@ -38,18 +36,14 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     source = ENDPOINTS[settings.endpoints]
     is_grid = source.layout == "grid"
     fold: Callable[..., CountedFolding] = fold_grid if is_grid else fold_matched
-    device = "cuda" if job.wants_gpu else "cpu"
-    if job.wants_gpu and not torch.cuda.is_available():
-        raise SpaceprobeError(
-            "torch sees no CUDA device where the paths are walked; use --device cpu, or give the resource "
-            "GPU to workers that have one"
-        )
+    device = device_of(job)
     way: dict[str, Any] = {
         "method": settings.method,
         "num_points": settings.num_points,
         "device": device,
         "threads": settings.threads,
         "precision": settings.precision,
+        "bits": settings.bits,
         "units": settings.units,
     }
     data = load_data(data_of(job.sections))
@@ -69,7 +63,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
             if part is job.parts[0]:
                 logger.info("the engine %s walks paths, on %s", engine, device)
             targets = None if ends.targets is None else ends.targets.values
-            folding = fold(network, ends.sources.values, targets, progress=advance, **way)
+            folding = fold(network, ends.sources.values, targets, progress=advance, warn=False, **way)
             detail = {}
             if settings.detail:
                 walk = partial(walk_batch, network, **way)
@@ -79,10 +73,14 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 "method": settings.method,
                 "device": device,
                 "engine": engine,
-                "not_counted": "; ".join(passed_over(network, ends.sources.values, settings.units)) or None,
+                "not_counted": "; ".join(
+                    passed_over(network, ends.sources.values, units=settings.units, bits=settings.bits)
+                )
+                or None,
                 # Among the sources themselves one walk is two directed paths of the same counts.
                 "num_walks": folding.num_paths // (2 if ends.targets is None else 1),
                 "num_violations": folding.num_violations,
+                "unresolved": folding.num_unresolved,
             }
             counts = StoredCounts.of(ends, directions, folding, detail)
             yield part, PartContent(record, arrays=counts.to_arrays())

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.networks.entry import Engine
+from spaceprobe.networks.walkable import RISING
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
 from spaceprobe.stages.stage import Inputs, Part, Sections
@@ -40,6 +41,7 @@ def check(sections: Sections) -> None:
             f"network.activation: {network.entry.activation(network)}); set "
             f"{' or '.join(engines)}"
         )
+    _check_bits(sections)
     _check_units(sections, engines)
     if not DATASETS[dataset].is_walkable:
         raise SettingsError(
@@ -47,6 +49,24 @@ def check(sections: Sections) -> None:
             "set another, or leave fold and summarize out (study.stages: [train, lmd])"
         )
     folding_of(sections).source.check(sections, num_classes_of(sections))
+
+
+def _check_bits(sections: Sections) -> None:
+    """Raise SettingsError unless the method and the activation have bits of the kind asked for."""
+    settings, network = folding_of(sections), network_of(sections)
+    if settings.bits == "sign":
+        return
+    if not settings.is_sampled:
+        raise SettingsError(
+            f"folding.bits: {settings.bits} concerns smooth activations only, and folding.method: "
+            f"{settings.method} walks none; set folding.method: sampled or adaptive"
+        )
+    activation = network.entry.activation(network)
+    if activation in RISING:
+        raise SettingsError(
+            f"folding.bits: {settings.bits} splits an activation where it turns, and network.activation: "
+            f"{activation} only rises; set folding.bits: sign"
+        )
 
 
 def _check_units(sections: Sections, engines: Sequence[Engine]) -> None:
@@ -71,7 +91,8 @@ def _check_units(sections: Sections, engines: Sequence[Engine]) -> None:
         )
     if settings.method in ("kernel", "jvp") or settings.precision != "float64":
         raise SettingsError(
-            f"folding.threshold: {settings.threshold} takes folding.method exact, layerwise or sampled, and "
+            f"folding.threshold: {settings.threshold} takes folding.method exact, layerwise, sampled or "
+            "adaptive, and "
             "folding.precision float64; found "
             f"{settings.method} and {settings.precision}"
         )

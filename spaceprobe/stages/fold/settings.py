@@ -53,7 +53,7 @@ def parse_pairs(value: object) -> object:
     return tuple(pairs)
 
 
-LATER = ("endpoints", "detail", "units", "threshold")
+LATER = ("endpoints", "detail", "bits", "units", "threshold")
 """Settings that came after the first release."""
 
 _QUANTILE = re.compile(r"quantile-(0?\.\d{1,9})", re.ASCII)
@@ -104,12 +104,23 @@ class FoldingSettings(Settings):
     per_class: Annotated[Literal["all"] | Annotated[int, Field(ge=1, le=10_000)], Flag("--per-class")] = (
         Field(150, description="the first N test images of each class, or all")
     )
-    method: Annotated[Literal["exact", "sampled", "layerwise", "jvp", "kernel"], Flag("--method")] = Field(
+    method: Annotated[
+        Literal["exact", "sampled", "adaptive", "layerwise", "jvp", "kernel"], Flag("--method")
+    ] = Field(
         "exact",
-        description="every linear region, or evenly spaced points; layerwise, jvp and kernel force an engine",
+        description="every linear region; evenly spaced points, or adaptive ones where several units flip; "
+        "layerwise, jvp and kernel force an engine",
     )
     num_points: Annotated[int, Flag("--points"), AlsoCalled(("points", "samples", "num_samples"))] = Field(
-        100, ge=2, le=1_000_000, description="points of a sampled path, both ends included"
+        100,
+        ge=2,
+        le=1_000_000,
+        description="points of a sampled path, both ends included; an adaptive one starts with them",
+    )
+    bits: Literal["sign", "monotone"] = Field(
+        "sign",
+        description="of smooth activations, which are sampled: the sign of the pre-activation, or whether it "
+        "lies where they rise or fall",
     )
     units: Literal["activations", "all"] = Field(
         "activations",
@@ -137,6 +148,11 @@ class FoldingSettings(Settings):
     )
 
     @property
+    def is_sampled(self) -> bool:
+        """Whether paths are read at points."""
+        return self.method in ("sampled", "adaptive")
+
+    @property
     def source(self) -> "EndpointsEntry":
         """The source of endpoints."""
         return ENDPOINTS[self.endpoints]
@@ -147,7 +163,7 @@ class FoldingSettings(Settings):
         The settings that came after the first release count only where they are not the default: parts from
         before keep their files.
         """
-        idle = set() if self.method == "sampled" else {"num_points"}
+        idle = set() if self.is_sampled else {"num_points"}
         later = {name for name in LATER if getattr(self, name) == self._default(name)}
         return {name: value for name, value in values.items() if name not in idle | later}
 

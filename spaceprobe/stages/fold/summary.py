@@ -19,7 +19,14 @@ def present(tables: Frames) -> str:
         return "\n".join(["no paths were measured", *why_failed(tables["runs"])])
     checks = pd.concat([tables[each.checks.name] for each in SOURCE_TABLES.values()])
     walks = f"{checks['num_walks'].sum():,} walks, each read from both ends"
-    if (checks["method"] == "sampled").all():
+    is_adaptive = checks["method"] == "adaptive"
+    if is_adaptive.any():
+        num_unresolved = int(checks.loc[is_adaptive, "unresolved"].sum())
+        walks += (
+            f"; adaptive: {num_unresolved:,} interval{'s' * (num_unresolved != 1)} unresolved, "
+            "lengths are lower bounds"
+        )
+    if (is_adaptive | (checks["method"] == "sampled")).all():
         check = "sampled paths have no regions to check"
     else:
         num_violations = int(checks["num_violations"].sum())

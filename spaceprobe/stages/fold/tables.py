@@ -21,10 +21,16 @@ FOLDED_BY = Column(
     "measure", "text", "chi: folding of the whole path; peak: largest folding of its prefixes from the start"
 )
 METHOD = Column(
-    "method", "text", "how paths were walked: exact, layerwise, jvp, kernel or sampled", is_setting=True
+    "method",
+    "text",
+    "how paths were walked: exact, layerwise, jvp, kernel, sampled or adaptive",
+    is_setting=True,
 )
 NUM_POINTS = Column(
-    "num_points", "integer", "points of a sampled path; empty for other methods", is_setting=True
+    "num_points",
+    "integer",
+    "points of a sampled path, or that an adaptive one starts with; empty for other methods",
+    is_setting=True,
 )
 READING = (METHOD, NUM_POINTS)
 
@@ -72,7 +78,8 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
                 Column(
                     "engine",
                     "text",
-                    "what walked them: kernel, layerwise, jvp or sampled; empty where an older version did",
+                    "what walked them: kernel, layerwise, jvp, sampled or adaptive; empty where an older "
+                    "version did",
                     rerun_rtol=math.inf,
                 ),
                 Column(
@@ -82,6 +89,12 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
                 ),
                 Column("num_walks", "integer", "number of walks, each read from both ends"),
                 Column("num_violations", "integer", "linear regions that failed the region check"),
+                Column(
+                    "unresolved",
+                    "integer",
+                    "intervals of adaptive walks in which several bits flip still, empty for other methods; "
+                    "a unit that flips twice between two points is missed, so a length is a lower bound",
+                ),
             ),
             meaning=f"the walks of paths {source.summary}, both directions at once",
         ),
@@ -133,14 +146,14 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
     source, tables = settings.source, SOURCE_TABLES[settings.endpoints]
     way = {
         "method": settings.method,
-        "num_points": settings.num_points if settings.method == "sampled" else None,
+        "num_points": settings.num_points if settings.is_sampled else None,
     }
     rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in asked_tables(sections)}
     cells: dict[tuple[int, str], list[np.ndarray]] = {}
     for part, content in parts:
         epoch, counts = part.key["epoch"], StoredCounts.from_arrays(content.arrays)
         directions = source.directions(part.key)
-        checks = {"engine": None, "not_counted": None, **content.record}
+        checks = {"engine": None, "not_counted": None, "unresolved": None, **content.record}
         rows[tables.checks.name].append({"epoch": epoch, **directions[0].key, **checks})
         for number, direction in enumerate(directions):
             if not source.is_asked(direction, sections, num_classes):

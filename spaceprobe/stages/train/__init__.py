@@ -3,7 +3,7 @@
 from spaceprobe.stages.stage import RunStage
 from spaceprobe.stages.train.computation import compute
 from spaceprobe.stages.train.network_settings import NetworkSettings
-from spaceprobe.stages.train.parts import check, label, plan, sources
+from spaceprobe.stages.train.parts import asks_gpu, check, label, plan, sources
 from spaceprobe.stages.train.settings import DataSettings, TrainingSettings
 from spaceprobe.stages.train.summary import present
 from spaceprobe.stages.train.tables import TABLES, tabulate, tabulate_failed
@@ -24,4 +24,5 @@ STAGE = RunStage(
     tabulate_failed=tabulate_failed,
     present=present,
     sources=sources,
+    asks_gpu=asks_gpu,
 )

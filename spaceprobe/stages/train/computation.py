@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from spaceprobe.stages.device import device_of
 from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
 from spaceprobe.stages.train.settings import FINAL, INITIAL, data_of, snapshot_name, training_of
 
@@ -18,6 +19,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     from spaceprobe.stages.train.convergence_log import ConvergenceLog
 
     settings = training_of(job.sections)
+    device = device_of(job)
     dataset = networks.load_data(data_of(job.sections))
     network, batches = networks.build_network(job.sections, dataset)
     digests = {INITIAL: write_file(INITIAL, to_bytes(network))}
@@ -26,9 +28,10 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         digests[networks.RANDOM_LABELS] = write_file(networks.RANDOM_LABELS, labels)
         dataset = dataset.with_labels(networks.read_labels(labels))
     curve: list[dict[str, Any]] = []
+    network.to(device)  # drawn on the CPU: the untrained network is the same on every device
     matrices = weight_matrices(network)
     convergence = ConvergenceLog(
-        lambda: [matrix.weight for matrix in matrices], dataset.train.targets, settings.learning_rate
+        lambda: [matrix.weight.cpu() for matrix in matrices], dataset.train.targets, settings.learning_rate
     )
 
     def on_epoch(epoch: Epoch) -> None:
@@ -45,8 +48,8 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         recipe = Recipe(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(Recipe)})
         train(
             network,
-            *(dataset.train.inputs, dataset.train.targets),
-            *(dataset.test.inputs, dataset.test.targets),
+            *(images.to(device) for images in (dataset.train.inputs, dataset.train.targets)),
+            *(images.to(device) for images in (dataset.test.inputs, dataset.test.targets)),
             recipe=recipe,
             generator=batches,
             on_epoch=on_epoch,

@@ -50,8 +50,9 @@ def _is_count(word: str) -> bool:
 
 
 ActivationName = Literal[
-    "relu", "leaky-relu", "prelu", "relu6", "hardtanh", "hardsigmoid", "abs",
-    "sigmoid", "tanh", "gelu", "elu", "silu", "mish", "softplus", "hardswish", "polynomial-2", "polynomial-3",
+    "relu", "leaky-relu", "prelu", "rrelu", "relu6", "hardtanh", "hardsigmoid", "softshrink", "hardshrink",
+    "threshold", "abs", "sigmoid", "tanh", "gelu", "elu", "celu", "selu", "silu", "mish", "softplus",
+    "softsign", "tanhshrink", "log-sigmoid", "hardswish", "polynomial-2", "polynomial-3",
 ]  # fmt: skip
 """The names in `spaceprobe.networks.activations.ACTIVATIONS`."""
 

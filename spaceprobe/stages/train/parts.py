@@ -1,5 +1,7 @@
 """What the train stage computes of a run: one part, the finished training."""
 
+from typing import Literal
+
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.stages.stage import Inputs, Part, Sections
@@ -32,6 +34,11 @@ def check(sections: Sections) -> None:
             f"network.batch_norm: a batch of {num_points} training points in batches of {batch_size} has one "
             "point, of which BatchNorm has no variance; change training.batch_size"
         )
+
+
+def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
+    """Return which device the settings ask for."""
+    return training_of(sections).device
 
 
 def plan(sections: Sections, inputs: Inputs) -> list[Part]:

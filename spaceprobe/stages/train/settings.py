@@ -150,6 +150,11 @@ class TrainingSettings(Settings):
         (), description="of the step schedule: epochs after which the rate falls"
     )
     decay: float = Field(0.1, gt=0, le=1, description="of the step schedule: by which factor")
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        BeforeValidator(lambda value: "cpu" if value == "auto" else value),
+        Flag("--device"),
+    ] = Field("cpu", description="where it is trained; auto is the CPU, and cuda gives other last bits")
     snapshots: Annotated[
         Literal["all"] | Epochs, BeforeValidator(_read_epochs), Flag("--snapshots"), NOT_IN_KEY
     ] = Field((), description="epochs whose weights are kept beside the first and the last, or all")

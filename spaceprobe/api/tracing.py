@@ -1,0 +1,159 @@
+"""A path event by event: which unit flips where, as a result that draws itself."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from spaceprobe.api.display import first_rows, html_page
+from spaceprobe.folding import DEFAULT_TOLERANCE
+from spaceprobe.folding.engine import warn_of_uncounted
+from spaceprobe.folding.events import PathEvents, TraceMethod, trace_events
+from spaceprobe.folding.points import Points
+from spaceprobe.report.drawing.style import render
+from spaceprobe.report.figures.path import path_figure
+from spaceprobe.results.paths import path_frame
+
+
+@dataclass(frozen=True, repr=False)
+class Trace:
+    """Every event along a path of straight segments.
+
+    Attributes:
+        events: the flips, as arrays.
+        num_points: on each segment, where it was sampled; None for all linear regions.
+    """
+
+    events: PathEvents
+    num_points: int | None
+
+    @property
+    def length(self) -> int:
+        """All flips of units, r2(Γ)."""
+        return len(self.events.length)
+
+    @property
+    def reach(self) -> int:
+        """The largest Hamming distance from the activation pattern at the first point, r1(Γ)."""
+        return int(self.events.distance.max(initial=0))
+
+    @property
+    def chi(self) -> float:
+        """The space folding χ = 1 - reach / length, in [0, 1); 0 for length 0."""
+        return float(self.events.steps.chi[-1])
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return self.length
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each flip, in order.
+
+        Columns, of which the last three are those just after all flips at this t:
+
+        - ``t``: segments passed and the share of the next one: from 0 to the number of segments.
+        - ``module``: in whose forward method the activation is called, named as in ``named_modules()``:
+          ``features.1`` of an `nn.ReLU`, or the module that calls ``torch.relu``; empty for the model's own.
+        - ``function``: the function of torch, such as ``relu``.
+        - ``call``: how many calls of this function in this module came before it, in one run of the model.
+        - ``index``: which unit: a tuple, its place in the activation's output without the batch.
+        - ``kink``: what its pre-activation passes: 0 of a ReLU, -1 or 1 of a Hardtanh.
+        - ``is_on``: whether it is above that afterwards.
+        - ``distance``: Hamming distance of the activation pattern from that at the first point.
+        - ``flips``: flips so far.
+        - ``chi``: χ of the path so far.
+        """
+        return self._frame.copy()
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        events = self.events
+        bits = events.units.bits(events.bit)
+        return pd.DataFrame(
+            {
+                "t": events.t,
+                "module": pd.Series([bit.activation.module for bit in bits], dtype=object),
+                "function": pd.Series([bit.activation.function for bit in bits], dtype=object),
+                "call": pd.Series([bit.activation.call for bit in bits], dtype="int64"),
+                "index": pd.Series([bit.index for bit in bits], dtype=object),
+                "kink": pd.Series([bit.kink for bit in bits], dtype="float64"),
+                "is_on": events.is_on,
+                "distance": events.distance,
+                "flips": events.length,
+                "chi": events.chi,
+            }
+        ).rename_axis(index="event")
+
+    def steps(self) -> pd.DataFrame:
+        """Return t, distance, flips and chi: a row for the start, and one for each t at which units flip."""
+        return path_frame(self.events.steps)
+
+    def plot(self) -> Figure:
+        """Draw distance from the start, flips and χ so far, as `spaceprobe.api.path_figure` does."""
+        return path_figure(self.steps(), num_segments=self.events.num_segments)
+
+    def describe(self) -> str:
+        """Return what was seen, in one or a few lines."""
+        events = self.events
+        way = f"{self.num_points:,} points a segment" if self.num_points else "every linear region"
+        segments = f"{events.num_segments:,} segment{'s' * (events.num_segments != 1)}"
+        lines = [
+            f"Trace of {segments} ({way})",
+            f"length {self.length}, reach {self.reach}, χ {self.chi:.4f}",
+        ]
+        if events.not_counted:
+            lines.append(f"not counted: {', '.join(events.not_counted)}")
+        if events.num_violations:
+            lines.append(f"{events.num_violations:,} linear regions failed the region check")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"{self.describe()}\n{first_rows(self._frame)}" if self.length else self.describe()
+
+    def _repr_html_(self) -> str:
+        return html_page(self.describe(), self._frame, self._repr_png_())
+
+    def _repr_png_(self) -> bytes:
+        return render(self.plot(), "png")
+
+
+def trace(
+    model: nn.Module,
+    points: Points,
+    *,
+    method: TraceMethod = "exact",
+    num_points: int = 100,
+    device: str | torch.device = "cpu",
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> Trace:
+    """Return every flip of a unit along the straight line between two points, or along a polyline.
+
+    At a corner the open segments on both sides are compared: what differs flips once, there. A path that ends
+    where it began is a loop; its ends are not compared. A segment of length 0 has no events.
+
+    Args:
+        model: see `spaceprobe.walk_paths`; it is copied, and walked in evaluation mode in float64.
+        points: at least 2, of shape ``(num_points, *input shape)``: a torch tensor, a numpy array or lists of
+            real numbers, which are taken as they are.
+        method: ``exact`` sees every linear region that the open segments cross, and is for piecewise-linear
+            models, ``layerwise`` names the same engine; ``sampled`` sees which units differ from each of
+            evenly spaced points to the next, at the later of the two.
+        num_points: on each segment, both ends included, at least 2; for ``sampled``.
+        device: see `spaceprobe.walk_paths`.
+        tolerance: see `spaceprobe.walk_paths`.
+
+    Raises:
+        ValueError: the arguments do not fit together or to the model, or it has no unit that counts.
+        TypeError: an exact walk comes to a function that is not piecewise linear; names its module.
+
+    >>> trace(nn.Hardtanh(), [[-2.0, 0.5], [2.0, -0.5]]).to_frame()["t"].tolist()
+    [0.25, 0.75]
+    """
+    events = trace_events(
+        model, points, method=method, num_points=num_points, device=device, tolerance=tolerance
+    )
+    warn_of_uncounted(events.not_counted, "activations", stacklevel=3)
+    return Trace(events, num_points if method == "sampled" else None)
