@@ -263,6 +263,8 @@ def in_place(reading: Reading) -> Reading:
 
 ACTIVATIONS = activation_table()
 
+signature_of = cache(signature)
+
 
 def read_activation(
     func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -276,7 +278,7 @@ def read_activation(
     if "other" in kwargs:
         args, kwargs = (*args, kwargs["other"]), {k: v for k, v in kwargs.items() if k != "other"}
     try:
-        signature(reading).bind(*args, **kwargs)
+        signature_of(reading).bind(*args, **kwargs)
     except TypeError:  # arguments that belong to another use of the name
         return None
     try:

@@ -15,7 +15,7 @@ from spaceprobe.folding.counts import AdaptiveFolding, PathFolding
 from spaceprobe.folding.guards import check_device
 from spaceprobe.folding.jvp_walk import TooManyRegions, paths_per_batch, walk_regions
 from spaceprobe.folding.measure import History, fold_history
-from spaceprobe.folding.options import SAMPLING, Engine
+from spaceprobe.folding.options import SAMPLING, Engine, Precision
 from spaceprobe.folding.prepared_module import (
     CountUnits,
     EndValues,
@@ -77,8 +77,18 @@ def make_walker(
     device: str | torch.device,
     tolerance: float,
     counted: Counted = BENDS,
+    threads: int | None = None,
+    precision: Precision = "float64",
 ) -> BlockWalker:
-    """Return the walker of a module by an engine other than the kernel, for images such as the example."""
+    """Return the walker of a module by an engine other than the kernel, for images such as the example.
+
+    Threads and precision are those of the layerwise walk (`spaceprobe.folding.layerwise.crew`).
+
+    Raises:
+        ValueError: if there is less than one thread.
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads is {threads}; at least one is needed")
     device = check_device(device)
     # Without images there is still a shape.
     example = example[:1] if len(example) else example.new_zeros((1, *example.shape[1:]))
@@ -88,7 +98,8 @@ def make_walker(
     num_features = network.ends(example).value[0].numel()
     if engine == "layerwise":
         block_size = layerwise.paths_per_batch(network, num_features)
-        return BlockWalker(network, partial(layerwise.walk_layers, network, tolerance=tolerance), block_size)
+        crew = layerwise.Crew(network, threads, precision)
+        return BlockWalker(network, partial(layerwise.walk_layers, crew, tolerance=tolerance), block_size)
     if is_sampled:
         block_size = max(1, points_per_block(network, num_features) // num_points)
         if engine == "adaptive":

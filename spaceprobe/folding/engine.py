@@ -63,8 +63,10 @@ def walk_paths(
         device: where to walk, such as ``"cuda"``.
         tolerance: for the exact engines; a unit is at its boundary where |z| ≤ tolerance · scale
             (docs/definitions.md, "Settling").
-        threads: of the kernel; None for OMP_NUM_THREADS where it is set, else all cores.
-        precision: of the kernel; with ``float32`` close calls are still decided in float64.
+        threads: of the kernel and of the layerwise walk on a CPU; None for OMP_NUM_THREADS where it is set,
+            else all cores.
+        precision: of the kernel and of the layerwise walk; with ``float32`` close calls are still decided in
+            float64.
         bits: of smooth activations, which are sampled: the ``sign`` of the pre-activation, or in which
             ``monotone`` piece it lies, on which the activation rises or falls (docs/definitions.md, "Smooth
             activations").
@@ -145,7 +147,7 @@ def walk_batch(
             *mlp, as_points(a), as_points(b), threads=threads, precision=precision, tolerance=tolerance
         )
     engine = walking(network, a, method, counted)
-    walker = make_walker(network, a, engine, num_points, device, tolerance, counted)
+    walker = make_walker(network, a, engine, num_points, device, tolerance, counted, threads, precision)
     foldings = []
     for block in blocks(len(a), walker.block_size):
         ends = (walker.network.ends(images[block]) for images in (a, b))
@@ -219,7 +221,7 @@ def fold_grid(
             progress=progress,
         )
     engine = walking(network, sources, method, counted)
-    walker = make_walker(network, sources, engine, num_points, device, tolerance, counted)
+    walker = make_walker(network, sources, engine, num_points, device, tolerance, counted, threads, precision)
     source_ends = walker.network.ends(sources)
     target_ends = source_ends if targets is None else walker.network.ends(targets)
     num_sources, num_targets = len(source_ends.value), len(target_ends.value)
@@ -462,8 +464,10 @@ def mlp_for_kernel(
         mlp = mlp_layers(network, images.ndim)
     if mlp is None and method == "kernel":
         raise ValueError('method is "kernel": it walks MLPs on the CPU only; use "exact" for other networks')
-    if mlp is None and precision != "float64":
-        raise ValueError(f"precision is {precision!r}: only the kernel has it, for MLPs on the CPU")
+    if mlp is None and precision != "float64" and walking(network, images, method, counted) != "layerwise":
+        raise ValueError(
+            f"precision is {precision!r}: only the layerwise walk has it, and the kernel for MLPs on the CPU"
+        )
     if mlp is not None and images.shape[1:].numel() != (num_inputs := mlp[0][0][0].shape[1]):
         raise ValueError(
             f"the network does not take inputs of shape {tuple(images.shape[1:])}: it has {num_inputs} inputs"

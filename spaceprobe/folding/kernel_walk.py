@@ -9,7 +9,6 @@ What belongs to an image is computed once. One walk serves both directions of a 
 and maxima are maxima, so nothing depends on the number of threads or on which thread walks a path.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from queue import SimpleQueue
@@ -25,7 +24,7 @@ from spaceprobe.folding.kernels.reading import NUM_VALUES
 from spaceprobe.folding.kernels.tally import VIOLATIONS, Tally, cells, grown, is_crowded, new_tally
 from spaceprobe.folding.kernels.workspace import FIRST_CAPACITY, Scratch, new_scratch
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, Precision, check_tolerance
-from spaceprobe.machine.cpus import usable_cpus
+from spaceprobe.machine.cpus import default_threads
 
 Layers = Sequence[tuple[Float64[np.ndarray, "outputs inputs"], Float64[np.ndarray, " outputs"]]]
 """Weight and bias of each layer, in order."""
@@ -42,14 +41,6 @@ MIN_PATHS_PER_TASK = 1 << 9
 
 IMAGES_PER_TASK = 1 << 8
 """Chosen: the same for forward passes."""
-
-
-def default_threads() -> int:
-    """Return OMP_NUM_THREADS where it is set to a number, else `usable_cpus`."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
-    return usable_cpus()
 
 
 def walk_mlp_paths(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812, the name that every torch user knows
 from jaxtyping import Float64, Int32, Int64, Shaped
 from torch import Tensor
 
@@ -64,6 +65,25 @@ class History:
     from_b: Int32[Tensor, "steps paths"]
     num_violations: Int64[Tensor, " paths"]
     num_unresolved: Int64[Tensor, " paths"] | None = None
+
+
+def join_histories(histories: list[History]) -> History:
+    """Return what was seen along the paths of several batches."""
+    if len(histories) == 1:
+        return histories[0]
+    num_steps = max(len(history.t) for history in histories)
+
+    def beside(name: str) -> Tensor:
+        columns = [getattr(history, name) for history in histories]
+        return torch.cat([F.pad(one, (0, 0, 0, num_steps - len(one))) for one in columns], dim=1)
+
+    return History(
+        t=beside("t"),
+        length=beside("length"),
+        from_a=beside("from_a"),
+        from_b=beside("from_b"),
+        num_violations=torch.cat([history.num_violations for history in histories]),
+    )
 
 
 def fold_history(history: History) -> PathFolding:

@@ -12,7 +12,7 @@ Method = Literal["exact"] | Engine
 """How a path is walked; see `walk_paths`."""
 
 Precision = Literal["float64", "float32"]
-"""Of the compiled walk."""
+"""Of the compiled walk and the layerwise one."""
 
 Bits = Literal["sign", "monotone"]
 """Of smooth activations: the sign of the pre-activation, or the rising or falling piece that it lies in."""

@@ -34,6 +34,10 @@ _current = _Current()
 class Tracked(Tensor):
     """A tensor that depends on the input of a network."""
 
+    def __deepcopy__(self, _memo: dict[int, Any]) -> "Tracked":
+        """Return itself: what a module kept of a run, no other run needs."""
+        return self
+
     @classmethod
     def __torch_function__(
         cls,

@@ -30,6 +30,14 @@ def usable_cpus(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
     return max(1, min([_affinity(), *_quotas(cgroups, membership)]))
 
 
+def default_threads() -> int:
+    """Return OMP_NUM_THREADS where it is set to a number, else `usable_cpus`."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return usable_cpus()
+
+
 def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):  # on Linux only
         return len(os.sched_getaffinity(0))

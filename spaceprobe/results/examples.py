@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.folding import Method, space_folding, trace_path, walk_batch
 from spaceprobe.folding.plane import see_plane
+from spaceprobe.machine.torch_threads import one_thread
 from spaceprobe.networks.cantornet import cantornet
-from spaceprobe.networks.threads import one_thread
 from spaceprobe.results.cantor import END, START
 from spaceprobe.results.paths import Images, images_between, path_frame
 from spaceprobe.results.readings import matching, shown_reading

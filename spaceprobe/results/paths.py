@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from spaceprobe.folding import Method, PathTrace, passed_over, trace_path
-from spaceprobe.networks.threads import one_thread
+from spaceprobe.machine.torch_threads import one_thread
 from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun
 
 NUM_IMAGES = 9

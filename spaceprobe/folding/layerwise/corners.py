@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from spaceprobe.folding.layerwise.crew import Crew
 from spaceprobe.folding.layerwise.steps import Flips, net_flips
-from spaceprobe.folding.layerwise.walk import paths_per_batch, see_paths
+from spaceprobe.folding.layerwise.walk import flips_of, paths_per_batch, see_paths
 from spaceprobe.folding.prepared_module import EndValues, PreparedModule
 
 
@@ -32,11 +33,13 @@ def polyline_flips(
         TypeError: see `walk_layers`.
     """
     moves = (points.value[1:] != points.value[:-1]).flatten(1).any(1).nonzero().squeeze(1)
+    crew = Crew(network)
     size = paths_per_batch(network, points.value[0].numel())
     parts, num_violations, end = [], 0, None
     for first in range(0, len(moves), size):
         segments = moves[first : first + size]
-        seen, flips = see_paths(network, points.take(segments), points.take(segments + 1), tolerance)
+        groups = see_paths(crew, points.take(segments), points.take(segments + 1), tolerance)
+        seen = [part for group in groups for part in group]
         num_violations += sum(int(part.is_wrong.sum()) for part in seen)
         starts = torch.empty((len(segments), seen[0].start.shape[1]), dtype=torch.bool, device=network.device)
         ends = torch.empty_like(starts)
@@ -50,7 +53,7 @@ def polyline_flips(
         at_corners = Flips(
             corner, zeros, zeros, unit, before[corner, unit].long(), starts[corner, unit].long()
         )
-        both = Flips.join([flips, at_corners])
+        both = Flips.join([flips_of(seen), at_corners])
         parts.append(Flips(segments[both.path], both.t, both.slack, both.unit, both.before, both.after))
         end = ends[-1:]
     none = moves.new_zeros(0)

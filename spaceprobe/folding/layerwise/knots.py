@@ -16,6 +16,10 @@ SAME_T = 2.0**-50
 """Knots this close are one: the rounding of a t in [0, 1], and some more."""
 
 
+CACHED_NUMBERS = 2**17
+"""Chosen: numbers that are interpolated or added up at a time on a CPU; one MiB."""
+
+
 @dataclass(frozen=True, eq=False)
 class Knots:
     """The knots of a batch of paths, as rows.
@@ -95,17 +99,28 @@ class Refinement:
     weight: Float64[Tensor, " new"]
 
     def rows(self, values: Tensor) -> Tensor:
-        """Return the values at the new knots, in a tensor of its own."""
-        refined = values.index_select(0, self.left)
-        if len(self.is_new):
-            refined.index_copy_(0, self.is_new, self.between(values))
+        """Return the values at the new knots, in a tensor of its own.
+
+        A few rows at a time, so that both neighbours of a row are still in the cache when it is written.
+        """
+        if len(self.is_new) == 0:
+            return values.index_select(0, self.left)
+        right = self.left.index_add(0, self.is_new, torch.ones_like(self.is_new))
+        weight = values.new_zeros(len(self.left)).index_copy_(0, self.is_new, self.weight.to(values.dtype))
+        refined = values.new_empty((len(self.left), *values.shape[1:]))
+        size = len(refined) if values.is_cuda else max(1, CACHED_NUMBERS // max(1, values[0].numel()))
+        for part, left, after, share in zip(
+            *(x.split(size) for x in (refined, self.left, right, weight)), strict=True
+        ):
+            torch.index_select(values, 0, left, out=part)
+            part.lerp_(values.index_select(0, after), column(share, values))
         return refined
 
     def between(self, values: Tensor) -> Tensor:
         """Return the values at those of the new knots that lie between old ones."""
         left = self.left[self.is_new]
         start, end = values.index_select(0, left), values.index_select(0, left + 1)
-        return start.lerp_(end, column(self.weight, values))
+        return start.lerp_(end, column(self.weight.to(values.dtype), values))
 
 
 def column(numbers: Tensor, like: Tensor) -> Tensor:
@@ -142,13 +157,25 @@ def merge_close(
 
 
 def close_items(
-    group: Int64[Tensor, " items"], t: Float64[Tensor, " items"], slack: Float64[Tensor, " items"]
+    group: Int64[Tensor, " items"],
+    t: Float64[Tensor, " items"],
+    slack: Float64[Tensor, " items"],
+    is_rough: bool = False,
 ) -> Int64[Tensor, " close"]:
-    """Return the groups in which two items are closer than rounding and yet not at one place."""
+    """Return the groups in which two items are closer than rounding and yet not at one place.
+
+    Args:
+        group: of each item.
+        t: where it is.
+        slack: within which that is known.
+        is_rough: whether being at one place may be rounding, too.
+    """
     order = order_by(group, t)
     group, t, slack = group[order], t[order], slack[order]
     gap = t[1:] - t[:-1]
-    is_close = (gap > 0) & (gap <= torch.maximum(slack[1:], slack[:-1])) & (group[1:] == group[:-1])
+    is_close = (
+        ((gap > 0) | is_rough) & (gap <= torch.maximum(slack[1:], slack[:-1])) & (group[1:] == group[:-1])
+    )
     return group[1:][is_close]
 
 

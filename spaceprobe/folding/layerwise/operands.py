@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from spaceprobe.folding.layerwise.knots import Refinement, union
@@ -68,6 +69,11 @@ def constant_rows(constant: Tensor, num_dims: int, num_rows: int) -> Tensor:
     return constant[:1].expand(num_rows, *constant.shape[1:])
 
 
+def in_dtype(constant: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a constant as it stands beside rows of a dtype; whole numbers stay."""
+    return constant.to(dtype) if constant.is_floating_point() else constant
+
+
 def magnitude(x: Any) -> Any:
     """Return the size of a constant; one that only says where, such as an index, stays."""
     if isinstance(x, Tensor) and not x.is_floating_point():
@@ -91,7 +97,8 @@ def beside(func: Func, first: Any, second: Any) -> tuple[Any, Any]:
     Raises:
         NotPiecewiseLinear: if broadcasting would give the first dimension another meaning.
     """
-    num_dims = first_line((first, second)).rows.ndim
+    line = first_line((first, second))
+    num_dims, dtype = line.rows.ndim, line.rows.dtype
     operands = []
     for x in (first, second):
         if isinstance(x, Polyline) and x.rows.ndim != num_dims:
@@ -103,6 +110,7 @@ def beside(func: Func, first: Any, second: Any) -> tuple[Any, Any]:
                 x = constant_rows(x, num_dims, 1)
             if x.ndim == num_dims and x.shape[0] != 1:
                 raise refusal(func, MIXES)
+            x = in_dtype(x, dtype)
         operands.append(x)
     return operands[0], operands[1]
 

@@ -114,6 +114,10 @@ class Polyline(Tensor):
         self.sizes.copy_(other.sizes)
         self.memory.version += 1
 
+    def __deepcopy__(self, _memo: dict[int, Any]) -> "Polyline":
+        """Return itself: what a module kept of a run, no other run needs."""
+        return self
+
     @classmethod
     def __torch_function__(
         cls,

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spaceprobe.folding.layerwise.averages import average_pool
 from spaceprobe.folding.layerwise.operands import (
     MIXES,
     Func,
@@ -13,12 +14,16 @@ from spaceprobe.folding.layerwise.operands import (
     as_tuple,
     constant_rows,
     first_line,
+    in_dtype,
     magnitude,
 )
 from spaceprobe.folding.layerwise.polyline import BATCH, Polyline
 from spaceprobe.folding.ray import named, refusal, substitute
 
 EXPANDS = named("expand expand_as broadcast_to")
+FASTER: dict[Func, Func] = dict.fromkeys(named("avg_pool2d"), average_pool)
+"""What is run in place of functions that torch runs slowly on many rows."""
+
 RESHAPES = named("view reshape view_as reshape_as ravel") | EXPANDS
 
 
@@ -41,6 +46,7 @@ def structural(func: Func, *args: Any, **kwargs: Any) -> Any:
     """Functions that move, add up or average the entries of each input: the same for rows and for scales."""
     args, kwargs = align_all((args, kwargs))
     line = first_line((args, kwargs))
+    func = FASTER.get(func, func)
     check_dimensions(func, line, args[1:], kwargs)
     expected = call(func, args, kwargs, as_virtual)
     if isinstance(expected, Tensor):
@@ -76,7 +82,7 @@ def structural_output(
         def convert(x: Tensor) -> Tensor:
             if isinstance(x, Polyline):
                 return part(x)
-            return size(constant_rows(x, line.rows.ndim, num_rows))
+            return size(in_dtype(constant_rows(x, line.rows.ndim, num_rows), line.rows.dtype))
 
         output = call(func, args, kwargs, convert)
         chosen: Tensor = output if number is None else output[number]

@@ -22,6 +22,10 @@ ROOM = 8
 """Chosen: at a point inside, z may be this many times farther from its interpolation than from a kink."""
 
 
+SMALLEST_SLACK = 1e-18
+"""Chosen: in float32 the square of a smaller scale is 0."""
+
+
 class LastActivation(Exception):  # noqa: N818 - not an error
     """Leaves a network after its last activation, or other unit: what follows has none."""
 
@@ -38,6 +42,7 @@ class Visit:
         tolerance: see `spaceprobe.folding.walk_paths`.
         num_activations: after how many the run is over, windows that count included; None for all.
         is_careful: whether scales have a row a knot.
+        is_rough: whether it is in float32, where also what is just at a kink is in doubt.
         max_numbers: of one tensor.
         counted: what counts as a unit, and where its bit flips.
         num_bent: how many activations were met.
@@ -54,6 +59,7 @@ class Visit:
     tolerance: float
     num_activations: int | None = None
     is_careful: bool = False
+    is_rough: bool = False
     max_numbers: int = 2**62
     counted: Counted = BENDS
     num_bent: int = 0
@@ -80,6 +86,8 @@ class Visit:
         rows, sizes, knots = line.rows, line.sizes, line.knots
         features = rows.shape[1:]
         z, slack = rows.flatten(1), self.tolerance * sizes.flatten(1)
+        if self.is_rough:
+            slack += SMALLEST_SLACK
         kinks = [per_unit(kink, rows) for kink in activation.kinks]
         first_bits = [self.num_bits + number * z.shape[1] for number in range(len(kinks))]
         scale_row = self.scale_row(knots)
@@ -96,13 +104,15 @@ class Visit:
             self.doubts += [seen.doubts for seen in looks]
         for seen, first_bit in zip(noted, first_bits, strict=True):
             self.note(seen, first_bit, knots)
+            if self.is_rough:
+                self.doubts.append(knots.path[~(seen.above | seen.below).all(1)])
         self.num_bent += 1
         self.bits.append((features, len(kinks)))
         if len(self.bits) == self.num_activations:
             self.last = (z, slack, knots)
             raise LastActivation
         crossings = Crossings.join([seen.crossings for seen in looks])
-        close = close_items(crossings.row, crossings.t, crossings.slack)
+        close = close_items(crossings.row, crossings.t, crossings.slack, self.is_rough)
         self.doubts.append(knots.path[close])
         after, t, knot = merge_close(crossings.row, crossings.t, crossings.slack)
         refinement = insert(knots, after, t)
@@ -207,20 +217,20 @@ class Visit:
         self.ends.append(seen.end)
         self.doubts.append(seen.doubts)
 
-    def disagrees(self, probe: "Probe", share: float) -> Bool[Tensor, " paths"]:
+    def disagrees(self, probed: Float64[Tensor, "paths units"], share: float) -> Bool[Tensor, " paths"]:
         """Return on which paths z of the last activation is not what the network itself computes at a point.
 
         Args:
-            probe: was at the same share of every path.
+            probed: what it computes, at the same share of every path.
             share: which share, in (0, 1).
         """
         z, slack, knots = self.last
         is_before = (knots.t <= share).long()
         row = knots.first - 1 + torch.zeros_like(knots.first).index_add_(0, knots.path, is_before)
         weight = (share - knots.t[row]) / (knots.t[row + 1] - knots.t[row])
-        between = torch.lerp(z[row], z[row + 1], weight[:, None])
+        between = torch.lerp(z[row], z[row + 1], weight[:, None].to(z.dtype))
         slack = slack[row] if self.is_careful else slack
-        return ~((between - probe.last[0]).abs() <= ROOM * slack).all(1)
+        return ~((between - probed).abs() <= ROOM * slack).all(1)
 
 
 class Probe(Visit):

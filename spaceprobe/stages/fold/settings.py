@@ -139,9 +139,16 @@ class FoldingSettings(Settings):
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     threads: Annotated[
         int | None, Flag("--threads"), NOT_IN_KEY, AlsoCalled(("num_threads", "n_threads"))
-    ] = Field(None, ge=1, le=4096, description="of the kernel; by default OMP_NUM_THREADS, else all cores")
+    ] = Field(
+        None,
+        ge=1,
+        le=4096,
+        description="of the kernel and the layerwise walk; by default OMP_NUM_THREADS, else all cores",
+    )
     precision: Literal["float64", "float32"] = Field(
-        "float64", description="of the kernel; float32 leaves close calls to float64, slowly in wide networks"
+        "float64",
+        description="of the kernel and the layerwise walk; float32 leaves close calls to float64, slowly in "
+        "wide networks",
     )
     device: Annotated[Literal["auto", "cpu", "cuda"], Flag("--device"), NOT_IN_KEY] = Field(
         "auto", description="where paths are walked; auto takes a CUDA device where there is one"

@@ -138,7 +138,7 @@ class WeightFile:
         (of more than `MAX_LEADING_ENTRIES` where only leading values are computed by iteration) is not
         decomposed: the content's error says so, with the way out.
         """
-        from spaceprobe.networks.threads import one_thread
+        from spaceprobe.machine.torch_threads import one_thread
         from spaceprobe.stages.lmd.matrix import factor_arrays
 
         number = self._numbers[part.path]
