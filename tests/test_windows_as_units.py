@@ -154,6 +154,16 @@ def test_parts_of_a_path_and_reversal_change_nothing(monkeypatch):
     np.testing.assert_array_equal(whole.reach_from_a, in_parts.reach_from_a)
 
 
+def test_float32_leaves_close_windows_to_float64():
+    network = pooled_network()
+    a, b = torch.randn(2, 4, 1, 7, 7)
+    a[:, :, :3], b[:, :, :3] = 0, 0  # a background, on which entries are equal
+    whole = walk_batch(network, a, b, units="all")
+    rough = walk_batch(network, a, b, units="all", method="layerwise", precision="float32")
+    np.testing.assert_array_equal(whole.length, rough.length)
+    np.testing.assert_array_equal(whole.reach_from_a, rough.reach_from_a)
+
+
 def test_every_entry_point_counts_windows():
     network = pooled_network()
     a, b = torch.randn(2, 2, 1, 7, 7)
