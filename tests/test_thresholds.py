@@ -186,7 +186,6 @@ def test_a_threshold_beside_windows_is_of_the_relus_alone():
             {"threshold": [torch.zeros(3)]},
             r"threshold 0 has shape \(3,\): expected a number, or \(4,\)",
         ),
-        (nn.ReLU(), {"threshold": np.zeros(4)}, "threshold is a ndarray: expected a number, or a list with"),
         (nn.ReLU(), {"threshold": float("nan")}, "threshold is nan: expected finite numbers"),
         (mlp(), {"threshold": 1.0, "method": "kernel"}, "the kernel counts z > 0 alone"),
         (mlp(), {"threshold": 1.0, "precision": "float32"}, "the kernel counts z > 0 alone"),
@@ -197,6 +196,11 @@ def test_a_threshold_beside_windows_is_of_the_relus_alone():
 def test_what_does_not_fit_is_refused(network, options, message, method):
     with pytest.raises((ValueError, TypeError), match=message):
         walk_paths(network, *ends(), **{"method": method} | options)
+
+
+def test_an_array_is_not_a_list_of_thresholds():
+    with pytest.raises(TypeError, match="threshold is a ndarray: expected a number, or a list with a number"):
+        walk_paths(nn.ReLU(), *ends(), threshold=np.zeros(4))
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9])

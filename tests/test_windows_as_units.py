@@ -154,6 +154,16 @@ def test_parts_of_a_path_and_reversal_change_nothing(monkeypatch):
     np.testing.assert_array_equal(whole.reach_from_a, in_parts.reach_from_a)
 
 
+def test_float32_leaves_close_windows_to_float64():
+    network = pooled_network()
+    a, b = torch.randn(2, 4, 1, 7, 7)
+    a[:, :, :3], b[:, :, :3] = 0, 0  # a background, on which entries are equal
+    whole = walk_batch(network, a, b, units="all")
+    rough = walk_batch(network, a, b, units="all", method="layerwise", precision="float32")
+    np.testing.assert_array_equal(whole.length, rough.length)
+    np.testing.assert_array_equal(whole.reach_from_a, rough.reach_from_a)
+
+
 def test_every_entry_point_counts_windows():
     network = pooled_network()
     a, b = torch.randn(2, 2, 1, 7, 7)
@@ -202,6 +212,23 @@ def test_a_plain_mlp_is_walked_by_the_kernel_all_the_same():
     for method in ("kernel", "jvp", "layerwise"):
         counted = walk_paths(network, a, b, units="all", method=method)
         np.testing.assert_array_equal(counted.length, walk_paths(network, a, b).length)
+
+
+def test_a_maximum_is_found_however_it_is_called():
+    a, b = torch.tensor([[0.0, 2.0]]), torch.tensor([[2.0, 0.0]])
+    for function in (
+        lambda x: torch.max(x[:, :1], x[:, 1:]),
+        lambda x: torch.max(x[:, :1], other=x[:, 1:]),
+        lambda x: torch.maximum(input=x[:, :1], other=x[:, 1:]),
+        lambda x: x.max(dim=1).values,
+        lambda x: torch.max(x, 1, True)[0],
+        lambda x: x.amin((1,)),
+        lambda x: torch.min(input=x, dim=1)[0],
+        lambda x: x[:, :1].fmax(x[:, 1:]),
+    ):
+        for method in ("layerwise", "sampled"):
+            folding = walk_batch(OfFunction(function), a, b, units="all", method=method)
+            assert folding.length[0] == 1
 
 
 def test_what_cannot_be_counted_is_refused():

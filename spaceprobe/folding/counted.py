@@ -29,7 +29,7 @@ class Counted:
 
     Raises:
         ValueError: for other units, and thresholds that are not finite.
-        TypeError: a threshold is no number and no list.
+        TypeError: for a threshold that is neither a number nor a list or tuple.
     """
 
     units: Units = "activations"

@@ -81,7 +81,7 @@ def walk_paths(
         ValueError: if the arguments do not fit together, the module has no ReLU or is random, or a threshold
             is given for another activation.
         TypeError: if an exact walk is asked for through a function that is not piecewise linear, or by
-            ``jvp`` through another activation than a ReLU.
+            ``jvp`` through another activation than a ReLU; for a threshold of another type.
     """
     a, b = read_points("a", a), read_points("b", b)
     folding = walk_batch(

@@ -45,6 +45,7 @@ def choices(
     knots: Knots,
     width: Float64[Tensor, " rows"],
     first_unit: int,
+    is_rough: bool = False,
 ) -> Choices:
     """Return what windows choose along paths, and where that changes.
 
@@ -56,9 +57,10 @@ def choices(
         knots: where the rows are.
         width: within which the t of each knot is known.
         first_unit: the number of the first window's unit.
+        is_rough: whether z is in float32, where also entries that are just equal are in doubt.
     """
     interval = knots.is_joined.nonzero().squeeze(1)
-    symbol, doubts = winners_inside(windows, z, slack, scale_row, interval)
+    symbol, doubts = winners_inside(windows, z, slack, scale_row, interval, is_rough)
     path = knots.path[interval]
     changes = (symbol[1:] != symbol[:-1]) & (path[1:] == path[:-1])[:, None]
     number, window = changes.nonzero(as_tuple=True)
@@ -77,7 +79,12 @@ def choices(
 
 
 def winners_inside(
-    windows: Windows, z: Tensor, slack: Tensor, scale_row: Tensor, interval: Int64[Tensor, " intervals"]
+    windows: Windows,
+    z: Tensor,
+    slack: Tensor,
+    scale_row: Tensor,
+    interval: Int64[Tensor, " intervals"],
+    is_rough: bool,
 ) -> tuple[Int64[Tensor, "intervals windows"], Int64[Tensor, " doubts"]]:
     """Return each window's symbol in intervals, and those intervals of which the tolerance decides.
 
@@ -92,7 +99,9 @@ def winners_inside(
         entries.masked_fill_(windows.members == ABSENT, -torch.inf)
         highest, largest = entries.max(-1)
         margin = torch.maximum(slack[scale_row[row]], slack[scale_row[row + 1]])
-        symbol = (entries >= (highest - margin)[..., None]).int().argmax(-1)
+        is_near = entries >= (highest - margin)[..., None]
+        symbol = is_near.int().argmax(-1)
         symbols.append(symbol)
-        doubts.append(first + (symbol != largest).any(1).nonzero().squeeze(1))
+        is_doubtful = is_near.sum(-1) > 1 if is_rough else symbol != largest
+        doubts.append(first + is_doubtful.any(1).nonzero().squeeze(1))
     return torch.cat(symbols), torch.cat(doubts)

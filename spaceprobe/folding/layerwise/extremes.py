@@ -11,44 +11,44 @@ from spaceprobe.folding.layerwise.windows import LargestOf, largest_of_two, over
 from spaceprobe.folding.ray import refusal
 
 
-def maximum(func: Func, first: Any, second: Any) -> Polyline:
+def maximum(func: Func, input: Any, other: Any) -> Polyline:
     """The larger of two quantities that both depend on the input."""
-    if not isinstance(first, Polyline) or not isinstance(second, Polyline):
+    if not isinstance(input, Polyline) or not isinstance(other, Polyline):
         raise refusal(func, "compares with a constant of another shape")
-    if first.rows.ndim != second.rows.ndim:
+    if input.rows.ndim != other.rows.ndim:
         raise refusal(func, MIXES)
-    return largest_of_two(*align(first, second))
+    return largest_of_two(*align(input, other))
 
 
-def minimum(func: Func, first: Any, second: Any) -> Polyline:
+def minimum(func: Func, input: Any, other: Any) -> Polyline:
     """The smaller of two quantities that both depend on the input."""
-    return negate(func, maximum(func, negate(func, first), negate(func, second)))
+    return negate(func, maximum(func, negate(func, input), negate(func, other)))
 
 
-def amax(func: Func, line: Polyline, dim: Any = (), keepdim: bool = False) -> Polyline:
+def amax(func: Func, input: Polyline, dim: Any = (), keepdim: bool = False) -> Polyline:
     """The largest entry over dimensions."""
     dims = as_tuple(dim)
-    if not dims or any(one % line.rows.ndim == 0 for one in dims):
+    if not dims or any(one % input.rows.ndim == 0 for one in dims):
         raise refusal(func, MIXES)
-    return over_dimensions(line, dims, keepdim)
+    return over_dimensions(input, dims, keepdim)
 
 
-def amin(func: Func, line: Polyline, dim: Any = (), keepdim: bool = False) -> Polyline:
+def amin(func: Func, input: Polyline, dim: Any = (), keepdim: bool = False) -> Polyline:
     """The smallest entry over dimensions."""
-    return negate(func, amax(func, negate(func, line), dim, keepdim))
+    return negate(func, amax(func, negate(func, input), dim, keepdim))
 
 
-def largest(func: Func, first: Polyline, *args: Any, **kwargs: Any) -> Any:
+def largest(func: Func, input: Polyline, *args: Any, **kwargs: Any) -> Any:
     """`torch.max`: of two tensors, or of a dimension."""
     other = kwargs.get("other", args[0] if args else None)
     if isinstance(other, Tensor):
-        return maximum(func, first, other)
-    return LargestOf(amax(func, first, *args, **kwargs))
+        return maximum(func, input, other)
+    return LargestOf(amax(func, input, *args, **kwargs))
 
 
-def smallest(func: Func, first: Polyline, *args: Any, **kwargs: Any) -> Any:
+def smallest(func: Func, input: Polyline, *args: Any, **kwargs: Any) -> Any:
     """`torch.min`: of two tensors, or of a dimension."""
     other = kwargs.get("other", args[0] if args else None)
     if isinstance(other, Tensor):
-        return minimum(func, first, other)
-    return LargestOf(amin(func, first, *args, **kwargs))
+        return minimum(func, input, other)
+    return LargestOf(amin(func, input, *args, **kwargs))

@@ -157,6 +157,7 @@ class Visit:
             finer,
             width,
             self.num_bits,
+            self.is_rough,
         )
         self.flips.append(seen.flips)
         self.starts.append(seen.start)
