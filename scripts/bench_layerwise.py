@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from spaceprobe.data.idx_files import MNIST
 from spaceprobe.data.idx_images import load_split
-from spaceprobe.folding import Engine, PathFolding, walk_paths
+from spaceprobe.folding import Engine, PathFolding, trace_path, walk_paths
 
 NUM_ROUNDS = 3
 
@@ -84,11 +84,13 @@ def main() -> None:
     compare("CNN", cnn(nn.AvgPool2d), a[:32], b[:32], rounds=1)
     torch.manual_seed(0)
     network = torchvision.models.resnet18(weights=None).eval()
-    ends = torch.rand(2, 1, 3, 32, 32)
-    time_resnet, folding = seconds(lambda: walk_paths(network, *ends), 1)
+    ends = torch.rand(2, 3, 32, 32)
+    start = time.perf_counter()
+    trace = trace_path(network, *ends, method="layerwise")
+    time_resnet = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"ResNet-18 at 32 × 32, 1 path, {folding.length[0]} flips, {folding.num_violations[0]} violations: "
+        f"ResNet-18 at 32 × 32, 1 path, {len(trace.t):,} regions, {trace.length[-1]:,} flips: "
         f"{time_resnet:.0f} s, peak memory {peak:.1f} GiB"
     )
 

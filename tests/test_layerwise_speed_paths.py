@@ -104,9 +104,7 @@ def test_results_do_not_depend_on_the_number_of_threads(monkeypatch):
     for network, shape, largest in ((Keeps(), (6,), 2**10), (Block().eval(), (2, 8, 8), 2**15)):
         a, b = torch.randn(2, 5, *shape)
         whole = walk_paths(network, a, b, method="layerwise", threads=1)
-        monkeypatch.setattr(
-            walk, "most_numbers", lambda _, largest=largest: largest
-        )  # several runs, or parts of paths
+        monkeypatch.setattr(walk, "most_numbers", lambda _, n=largest: n)  # several runs, or parts of paths
         for threads in (1, 3):
             found = walk_paths(network, a, b, method="layerwise", threads=threads)
             np.testing.assert_array_equal(columns(found), columns(whole))
