@@ -31,7 +31,8 @@ MAX_INDEX_BYTES = 50_000_000
 MAX_NAMED = 5
 """Chosen: names of tensors that a message lists."""
 
-_SHARD = re.compile(r"-0*([0-9]+)-of-0*([0-9]+)\.[^.]+$")
+SHARD = re.compile(r"-0*([0-9]+)-of-0*([0-9]+)\.[^.]+$")
+"""Ends the name of a file that is one of several of a model."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def open_model(path: Path, max_bytes: int = MAX_BYTES, key: str | None = None) -
 
 def _describe_shard(path: Path) -> str:
     """Return which shard of how many a file is by its name; empty for a file of its own."""
-    match = _SHARD.search(path.name)
+    match = SHARD.search(path.name)
     if match is None or int(match[2]) < 2:
         return ""
     return (
