@@ -1,11 +1,16 @@
 """Folders of the steps of a training: which folders are taken for them, and their decomposition."""
 
+import html
+import re
+
+import pandas as pd
 import pytest
 import safetensors.torch
 import torch
 
 from spaceprobe.weights.files import WeightFileError
 from spaceprobe.weights.steps import is_folder_of_steps, weight_steps
+from tests.commands import call
 
 BOTH_WAYS = "with an index.json, .* is one model; one without holds the steps"
 
@@ -18,6 +23,12 @@ def put(folder, *names, tensors=None):
             safetensors.torch.save_file(tensors or {"w": torch.eye(2)}, path)
         else:
             path.write_bytes(b"not read here")
+
+
+def run_command(*arguments, code=0):
+    result = call(*arguments)
+    assert result.exit_code == code, result.output
+    return result.output
 
 
 def refused(folder, why):
@@ -86,3 +97,69 @@ def test_a_step_of_several_files_is_refused(tmp_path):
     put(tmp_path, "s1/a.pt", "s1/b.pt", "s2/a.pt")
     with pytest.raises(WeightFileError, match="s1: is one step of several and holds 2 files of weights"):
         weight_steps(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def decomposed(tmp_path_factory):
+    """A folder of two steps, decomposed by the command: w is 3 and then 5 times a matrix of rank 1."""
+    place = tmp_path_factory.mktemp("steps")
+    for step, size in ((200, 5.0), (90, 3.0)):
+        tensors = {
+            "w": size * torch.outer(torch.tensor([1.0, 0, 0]), torch.tensor([0.6, 0.8])),
+            "b": torch.eye(4),
+        }
+        put(place / "checkpoints", f"checkpoint-{step}.safetensors", tensors=tensors)
+    output = run_command("lmd", "--weights", place / "checkpoints", "--results", place / "results")
+    (folder,) = (place / "results").iterdir()
+    return folder, output
+
+
+def test_tables_have_a_step(decomposed):
+    folder, output = decomposed
+    layers = pd.read_csv(folder / "lmd_layers.csv")
+    assert [*layers.columns[:4]] == ["run", "step", "layer", "name"]
+    assert [*zip(layers["step"], layers["name"], strict=True)] == [
+        (90, "b"),
+        (90, "w"),
+        (200, "b"),
+        (200, "w"),
+    ]
+    assert layers["spectral_norm"].tolist() == pytest.approx([1, 3, 1, 5], rel=1e-6)
+    assert [path.parent.name for path in sorted(folder.rglob("*.npz"))] == ["step200"] * 2 + ["step90"] * 2
+    assert "2 steps of 2 matrices" in output
+    # medians of (1, 3) and of (1, 5)
+    assert re.search(r"^ *90 +2 .* 2 ", output, re.MULTILINE)
+    assert re.search(r"^ *200 +2 .* 3 ", output, re.MULTILINE)
+
+
+def test_the_page_is_of_the_last_step_and_has_a_figure_over_steps(decomposed):
+    folder, _ = decomposed
+    page = (folder / "report.html").read_text()
+    assert "each step of a folder of weights" in page
+    assert (folder / "figures" / "steps.svg").is_file()
+    assert '"step": 200' in html.unescape(page)
+    assert '"step": 90' in html.unescape(page)  # the median at the first step, in the caption
+
+
+def test_a_second_call_computes_nothing(decomposed):
+    folder, _ = decomposed
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
+    run_command("lmd", "--weights", folder.parents[1] / "checkpoints", "--results", folder.parent)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")} == before
+
+
+def test_compare_and_plot_take_the_folder(decomposed, tmp_path):
+    folder, _ = decomposed
+    output = run_command("compare", folder, folder, "--out", tmp_path / "compared")
+    assert "step 200, the last" in output
+    assert "agree" in run_command("compare", folder, folder, "--same")
+    assert "steps" in run_command("plot", folder)
+    run_command("plot", folder, "steps", "--out", tmp_path / "steps.pdf")
+    assert (tmp_path / "steps.pdf").stat().st_size > 1000
+
+
+def test_steps_of_different_models_are_refused(tmp_path):
+    put(tmp_path / "s", "c-1.safetensors", tensors={"w": torch.eye(3)})
+    put(tmp_path / "s", "c-2.safetensors", tensors={"v": torch.eye(3)})
+    error = run_command("lmd", "--weights", tmp_path / "s", "--results", tmp_path / "r", code=1)
+    assert "the steps 1 and 2 hold different matrices, such as v" in error

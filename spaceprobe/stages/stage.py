@@ -245,9 +245,11 @@ class OpenedFile(Protocol):
         name: of its folder of results, another one for other content.
         parts: its parts, in order.
         part_pattern: a regular expression of the paths of parts, those of calls with other options included.
+        tables: the CSVs that it fills.
     """
 
     name: str
+    tables: Sequence[Table]
     parts: Sequence[Part]
     part_pattern: str
     facts: Mapping[str, Any]
@@ -268,9 +270,8 @@ class FileInput:
         summary: one line for ``--help``.
         options: the flags that go with it.
         unit: what its progress counts, in the singular.
-        tables: the CSVs that it fills.
         open: reads a file, given its path and the options by name, None for those not given.
-        tabulate: returns the rows of each table from the records of a file's parts.
+        tabulate: returns the rows of tables from the records of a file's parts.
         present: returns what the command prints, from the file, the records of its parts and its folder.
     """
 
@@ -278,9 +279,8 @@ class FileInput:
     summary: str
     options: tuple[FileOption, ...]
     unit: str
-    tables: tuple[Table, ...]
     open: Callable[[Path, Mapping[str, Any]], OpenedFile]
-    tabulate: Callable[[Sequence[Mapping[str, Any]]], Rows]
+    tabulate: Callable[[Sequence[Mapping[str, Any]], Sequence[Table]], Rows]
     present: Callable[[Any, Sequence[Mapping[str, Any]], Path], str]
 
 
