@@ -324,6 +324,8 @@ class RunStage(Stage):
         unit: what its progress counts, in the singular.
         label: returns the readable start of a run's name; only for stages whose settings identify a run.
         check: raises a `SpaceprobeError` if the settings do not go together.
+        check_trust: raises a `UserCodeError` if code of the user's that a job runs is not trusted; None if a
+            stage runs none.
         asks_gpu: whether the settings ask for a GPU (``cuda``) or use one if there is one (``auto``); None if
             they never do.
         uses_all_cores: whether its computation runs on all cores that it gets, not on one.
@@ -343,6 +345,7 @@ class RunStage(Stage):
     unit: str
     label: Callable[[Sections], str] | None = None
     check: Callable[[Sections], None] | None = None
+    check_trust: Callable[[Sections], None] | None = None
     asks_gpu: Callable[[Sections], Literal["cuda", "auto", "cpu"]] | None = None
     uses_all_cores: bool = False
     plan: Callable[[Sections, Inputs], list[Part]]

@@ -19,6 +19,9 @@ def last_epochs(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def by_state(frame: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
-    """Return the rows of epoch 0 as untrained, and those of each run's last later epoch as trained."""
+    """Return the rows of epoch 0 as untrained, and those of each run's last other epoch as trained.
+
+    Given weights, whose epoch is -1, stand with the trained ones; `given_sentence` says which runs have them.
+    """
     last = last_epochs(frame)
-    return {UNTRAINED: frame[frame["epoch"] == 0], TRAINED: last[last["epoch"] > 0]}
+    return {UNTRAINED: frame[frame["epoch"] == 0], TRAINED: last[last["epoch"] != 0]}

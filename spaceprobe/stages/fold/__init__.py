@@ -7,6 +7,7 @@ from spaceprobe.stages.fold.settings import FoldingSettings
 from spaceprobe.stages.fold.summary import present
 from spaceprobe.stages.fold.tables import TABLES, asked_tables, tabulate
 from spaceprobe.stages.stage import RunStage
+from spaceprobe.stages.train.parts import check_trust
 
 STAGE = RunStage(
     name="fold",
@@ -21,6 +22,7 @@ STAGE = RunStage(
     needs=("train",),
     unit="path",
     check=check,
+    check_trust=check_trust,
     asks_gpu=asks_gpu,
     uses_all_cores=True,
     plan=plan,

@@ -11,7 +11,7 @@ from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
 from spaceprobe.stages.stage import Inputs, Part, Sections
 from spaceprobe.stages.train.parts import sources as train_sources
-from spaceprobe.stages.train.settings import checkpoints_of, data_key, data_of, network_of
+from spaceprobe.stages.train.settings import checkpoints_of, data_key, data_of, network_key, network_of
 
 
 def folded_checkpoints(sections: Sections) -> Mapping[int, str]:
@@ -67,12 +67,14 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
     # A folder for each way of measuring: trying another one loses nothing.
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     data_digest = data_key(sections)["data_digest"]
+    of_network = network_key(sections)
     return [
         Part(
             f"folding-{digest[:6]}/epoch{epoch}-{paths.name}.npz",
             {
                 **key,
                 "data_digest": data_digest,
+                **of_network,
                 "checkpoint": trained.files[name],
                 "epoch": epoch,
                 **paths.key,

@@ -8,7 +8,7 @@ from spaceprobe.stages.lmd.summary import present, warn
 from spaceprobe.stages.lmd.tables import TABLES, asked_tables, tabulate, tabulate_records
 from spaceprobe.stages.lmd.weight_steps import open_file_or_steps
 from spaceprobe.stages.stage import FileInput, FileOption, RunStage
-from spaceprobe.stages.train.parts import sources
+from spaceprobe.stages.train.parts import check_trust, sources
 
 STAGE = RunStage(
     name="lmd",
@@ -20,6 +20,7 @@ STAGE = RunStage(
     needs=("train",),
     unit="epoch",
     check=check,
+    check_trust=check_trust,
     plan=plan,
     compute=compute,
     tabulate=tabulate,

@@ -114,7 +114,7 @@ def _why_flat(runs: "pd.DataFrame", folding: "pd.DataFrame") -> Iterator[str]:
     chi = folding[folding["measure"] == "chi"]
     if chi.empty or (chi["folded"] > 0).any():
         return
-    if (runs["depth"] == 1).all():
+    if runs["depth"].eq(1).fillna(value=False).all():  # empty where only the network itself tells
         why = "every χ is 0: with one hidden layer each unit flips at most once on a straight line"
     elif (chi["zero_length"] == 1).all():
         why = "every χ is 0: no path crosses the boundary of a linear region"

@@ -103,6 +103,17 @@ class StudyPlan:
             f"{_most_common([*blocked.values()])}"
         )
 
+    def check_trust(self) -> None:
+        """Check that the user's code that the jobs run is trusted.
+
+        Raises:
+            UserCodeError: some is not.
+        """
+        for plan in self.plans:
+            if plan.stage.check_trust is not None:
+                for job in plan.jobs:
+                    plan.stage.check_trust(job.sections)
+
     def lines(self) -> Iterator[str]:
         """Yield the plan as lines for a person."""
         yield f"{self.study}: {self.num_runs} run{'s' * (self.num_runs != 1)} in {self.folder}"

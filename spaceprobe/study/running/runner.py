@@ -225,6 +225,7 @@ class Runner:
         remove_abandoned_folders()
         plan = self.plan(stages)
         plan.check()
+        plan.check_trust()
         on_plan(plan)
         outcomes: dict[str, StageOutcome] = {}
         with self._stack:
