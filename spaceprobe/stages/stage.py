@@ -284,6 +284,23 @@ class FileInput:
     present: Callable[[Any, Sequence[Mapping[str, Any]], Path], str]
 
 
+@dataclass(frozen=True)
+class Cost:
+    """How long the work of a stage on one run takes, from a piece of it that was timed here.
+
+    Attributes:
+        work: what is measured, such as ``nets:build by layerwise``: equal for runs that cost the same.
+        timed: what was timed, in words, such as ``1 path in 0.8 s``.
+        seconds: of all the work on one core; None where the piece took too long.
+        at_least_s: what it takes at least; only where ``seconds`` is None.
+    """
+
+    work: str
+    timed: str
+    seconds: float | None
+    at_least_s: float = 0.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """What every stage declares.
@@ -333,6 +350,8 @@ class RunStage(Stage):
         compute: yields each part of a job with its content, in the job's order.
         tabulate: returns the rows of each table from the finished parts of one run; the caller adds the
             ``run`` column and those of swept settings.
+        remark: returns what a reader of a plan should know of what the settings leave open; None for nothing.
+        cost: measures how long a piece of a run's work takes on this machine; None where nothing is timed.
         sources: names the modules that the settings choose from registries, such as a dataset's, which are
             part of the version of the code; None if nothing is chosen. Such settings are annotated with
             `ChoosesCode`.
@@ -351,6 +370,8 @@ class RunStage(Stage):
     plan: Callable[[Sections, Inputs], list[Part]]
     compute: Callable[[Job, Advance, WriteFile], Iterator[tuple[Part, PartContent]]]
     tabulate: Callable[[Sections, Sequence[tuple[Part, PartContent]]], Rows]
+    remark: Callable[[Sections], str | None] | None = None
+    cost: Callable[[Sections], "Cost"] | None = None
     sources: Callable[[Sections], Sequence[str]] | None = None
     asked_tables: Callable[[Sections], Sequence[Table]] | None = None
     tabulate_failed: Callable[[Sections, str], Rows] | None = None

@@ -1,8 +1,9 @@
 """Fold: space folding of straight paths, such as those between the images of every class pair."""
 
 from spaceprobe.stages.fold.computation import compute
+from spaceprobe.stages.fold.cost import predict_cost
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
-from spaceprobe.stages.fold.parts import asks_gpu, check, plan, sources
+from spaceprobe.stages.fold.parts import asks_gpu, check, plan, remark, sources
 from spaceprobe.stages.fold.settings import FoldingSettings
 from spaceprobe.stages.fold.summary import present
 from spaceprobe.stages.fold.tables import TABLES, asked_tables, tabulate
@@ -29,5 +30,7 @@ STAGE = RunStage(
     compute=compute,
     tabulate=tabulate,
     present=present,
+    remark=remark,
+    cost=predict_cost,
     sources=sources,
 )

@@ -3,12 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
-from spaceprobe.stages.fold.settings import folding_of, num_classes_of
+from spaceprobe.stages.fold.settings import FoldingSettings, folding_of, num_classes_of, num_walks
 from spaceprobe.stages.stage import Inputs, Part, Sections
 from spaceprobe.stages.train.parts import sources as train_sources
 from spaceprobe.stages.train.settings import checkpoints_of, data_key, data_of, network_key, network_of
@@ -92,3 +92,18 @@ def sources(sections: Sections) -> tuple[str, ...]:
     settings = folding_of(sections)
     measures = [measure.module for measure in PATH_MEASURES.values()] if settings.detail else []
     return (*train_sources(sections), settings.source.module, *measures)
+
+
+def remark(sections: Sections) -> str | None:
+    """Return how many paths are walked where the study leaves that open and they may take long."""
+    network = network_of(sections)
+    asked = cast(FoldingSettings, sections["folding"]).per_class
+    if asked != "auto" or "kernel" in network.entry.engines(network):
+        return None
+    settings = folding_of(sections)
+    number = num_walks(settings.source.path_sets(sections, num_classes_of(sections)))
+    return (
+        f"{number:,} paths at an epoch, those of the first {settings.per_class} test images of each class, since "
+        f"the study gives no number and {network.entry.architecture(network)} is not an MLP of ReLUs; "
+        "folding.per_class (--per-class) walks more"
+    )

@@ -59,8 +59,8 @@ RUNS = Table(
         Column(
             "architecture",
             "text",
-            "units of the hidden layers: 2x30 is two of 30, 100-50 one of each; network.model where it is not "
-            "our own kind, such as torchvision:resnet18",
+            "units of the hidden layers: 2x30 is two of 30, 100-50 one of each; network.model where it is "
+            "not our own kind, such as torchvision:resnet18",
         ),
         Column("depth", "integer", "number of hidden layers; empty where network.model is not our own kind"),
         Column("width", "integer", "units of the widest hidden layer; empty where depth is"),

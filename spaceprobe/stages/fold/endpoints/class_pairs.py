@@ -65,7 +65,9 @@ def class_members(images: "Split", label: int, per_class: int | None) -> Points:
 
 def images_per_class(sections: Sections) -> int | None:
     """Return how many images of a class are asked for; None for all."""
-    per_class = _folding(sections).per_class
+    from spaceprobe.stages.fold.settings import folding_of  # which imports this
+
+    per_class = folding_of(sections).per_class
     return None if per_class == "all" else per_class
 
 
