@@ -103,7 +103,7 @@ def remark(sections: Sections) -> str | None:
     settings = folding_of(sections)
     number = num_walks(settings.source.path_sets(sections, num_classes_of(sections)))
     return (
-        f"{number:,} paths at an epoch, those of the first {settings.per_class} test images of each class, since "
-        f"the study gives no number and {network.entry.architecture(network)} is not an MLP of ReLUs; "
+        f"{number:,} paths at an epoch, those of the first {settings.per_class} test images of each class, "
+        f"since the study gives no number and {network.entry.architecture(network)} is not an MLP of ReLUs; "
         "folding.per_class (--per-class) walks more"
     )

@@ -30,8 +30,8 @@ DEFAULT_PER_CLASS = 150
 """Chosen: of networks that the kernel walks, at thousands of paths a second."""
 
 MAX_UNASKED_WALKS = 1_000
-"""Chosen: paths of a network at one epoch that are walked without a number from the user, where a path may take
-a second."""
+"""Chosen: paths of a network at one epoch that are walked without a number from the user, where a path may
+take a second."""
 
 
 def parse_pairs(value: object) -> object:

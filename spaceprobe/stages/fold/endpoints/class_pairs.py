@@ -68,7 +68,7 @@ def images_per_class(sections: Sections) -> int | None:
     from spaceprobe.stages.fold.settings import folding_of  # which imports this
 
     per_class = folding_of(sections).per_class
-    return None if per_class == "all" else per_class
+    return per_class if isinstance(per_class, int) else None
 
 
 def _folding(sections: Sections) -> "FoldingSettings":
