@@ -11,9 +11,9 @@ from spaceprobe.stages.stage import FinishedPart, Part
 from spaceprobe.stages.train.network_settings import NetworkSettings
 from spaceprobe.stages.train.settings import FINAL, INITIAL, DataSettings, TrainingSettings
 from spaceprobe.study.config import load_study
+from spaceprobe.study.config.finding import shipped_configs
 from spaceprobe.study.grid import expand
 from spaceprobe.study.running.planning import duration_text
-from spaceprobe.study.config.finding import shipped_configs
 from tests.commands import call
 
 CNN = NetworkSettings(model="cnn", architecture="2")
@@ -105,7 +105,9 @@ def test_plan_prints_the_cost_where_it_is_asked_for(tmp_path, monkeypatch):
     assert "timed" not in output
     output = " ".join(call(*words, "--cost").stdout.split())
     # 2 runs of 2 epochs of 961 paths of half a second
-    assert "2 of cnn with relu, 1,922 paths by layerwise (1 path timed in 0.5 s), 2 runs: about 32 min" in output
+    assert (
+        "2 of cnn with relu, 1,922 paths by layerwise (1 path timed in 0.5 s), 2 runs: about 32 min" in output
+    )
     (facts,) = json.loads(call(*words, "--cost", "--json").stdout)["costs"]
     assert (facts["stage"], facts["num_runs"], facts["seconds_a_run"]) == ("fold", 2, 961.0)
     assert not (tmp_path / "results").exists()

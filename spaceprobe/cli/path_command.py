@@ -1,14 +1,18 @@
 """The command that walks a single path, and the drawing of a path to a file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from spaceprobe.cli.completion import complete_started_run
+from spaceprobe.cli.completion import complete_setting, complete_started_run
 from spaceprobe.cli.figure_files import check_out, out_parameter, write_figure
 from spaceprobe.cli.messages import say
+from spaceprobe.cli.model_commands import MODEL_NAMES, begin_model_work, is_model_asked, model_call
+from spaceprobe.cli.model_options import model_parameters, weights_parameters
 from spaceprobe.cli.options import config_argument, results_parameter, trust_parameter
+from spaceprobe.cli.path_model import path_model
+from spaceprobe.cli.user_paths import UserPath
 from spaceprobe.user_code import stdout_kept
 
 if TYPE_CHECKING:
@@ -34,6 +38,24 @@ def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None)
     write_figure(path_figure(path_frame(trace), images), out)
 
 
+class ImageOrFile(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """The number of a test image, or else a file."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Path:
+        """Return the number, or the path of the file as it is meant."""
+        try:
+            return int(value)
+        except ValueError:
+            path: Path = UserPath().convert(value, param, ctx)
+            return path
+
+
+ALLOWED = ("source", "target", "method", "num_points", "out", *MODEL_NAMES)
+"""The parameters that go with --model."""
+
+
 @click.command(
     params=[
         config_argument(),
@@ -43,8 +65,13 @@ def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None)
             help="The network's run, by its name or label; needed where the study has several.",
             shell_complete=complete_started_run,
         ),
-        click.Option(["--from", "source"], type=int, metavar="N", help="Start: a test image."),
-        click.Option(["--to", "target"], type=int, metavar="N", help="End: a test image."),
+        click.Option(
+            ["--from", "source"],
+            type=ImageOrFile(),
+            metavar="N",
+            help="Start: a test image; with --model and without --data a .npy file of one point.",
+        ),
+        click.Option(["--to", "target"], type=ImageOrFile(), metavar="N", help="End: the same."),
         click.Option(
             ["--pair"],
             metavar="S-T",
@@ -73,25 +100,36 @@ def draw_path(trace: "PathTrace", out: Path, images: "np.ndarray | None" = None)
         out_parameter(),
         results_parameter(),
         trust_parameter(),
+        *model_parameters(),
+        *weights_parameters(),
+        click.Option(
+            ["--set", "overrides"],
+            multiple=True,
+            metavar="KEY=VALUE",
+            shell_complete=complete_setting,
+            help="With --model: override a setting of its data or its kind; repeatable.",
+        ),
     ],
     short_help="Walk the path between two test images through one network.",
 )
 def path(
     config: str | None,
     run_name: str | None,
-    source: int | None,
-    target: int | None,
+    source: int | Path | None,
+    target: int | Path | None,
     pair: str | None,
     epoch: str,
     method: str,
     num_points: int | None,
     out: Path | None,
     results: Path,
+    **of_model: Any,
 ) -> None:
     """Walk the straight path between two test images through one network of a study, and print its steps.
 
     Images are numbered among the test images, from 0. With --pair, the two images are those of the class pair
     between which the network folds most, as folding.csv has it. The study is taken as it was last started.
+    With --model the network stands by itself, and --out also takes a .csv for the steps.
 
     Example: spaceprobe path quickstart --run 2x30-s0-edfdf2 --from 17 --to 42 --out path.svg
     """
@@ -101,6 +139,15 @@ def path(
         raise click.UsageError(
             "expected two test images, --from N and --to N, or a class pair, such as --pair 3-8"
         )
+    if is_model_asked(of_model):
+        begin_model_work(ALLOWED, {})
+        flags = {"folding.method": ("--method", method)}
+        if num_points is not None:
+            flags["folding.num_points"] = ("--points", str(num_points))
+        path_model(model_call(of_model, flags, of_model), (source, target), out)
+        return
+    if isinstance(source, Path) or isinstance(target, Path):
+        raise click.UsageError("--from and --to are numbers of test images; a file goes with --model MODEL")
     check_out(out)
     from spaceprobe.results.paths import describe_path, walk_images
     from spaceprobe.results.started import find_started

@@ -3,12 +3,14 @@
 import itertools
 import shlex
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
-from spaceprobe.cli.messages import notify, say
+from spaceprobe.cli.file_outcomes import show_outcome
+from spaceprobe.cli.messages import say
+from spaceprobe.cli.model_commands import MODEL_WORK, is_model_asked
+from spaceprobe.cli.model_options import refuse_others
 from spaceprobe.cli.options import (
     StudyCall,
     flag_parameters,
@@ -28,8 +30,15 @@ def stage_command(stage: Stage) -> click.Command:
     """Return the command of a stage."""
     flags = stage_flags([stage])
     file_options = _file_parameters(stage.file_input) if stage.file_input else []
+    model_work = MODEL_WORK.get(stage.name)
+    model_options = model_work.parameters() if model_work else []
 
     def callback(**values: Any) -> None:
+        of_model = {str(option.name): values.pop(str(option.name)) for option in model_options}
+        if model_work and is_model_asked(of_model):
+            given = take_flags(flags, values)
+            model_work.run(stage, of_model, given, values)
+            return
         of_file = {str(option.name): values.pop(str(option.name)) for option in file_options}
         of_file = {name: None if value == () else value for name, value in of_file.items()}
         call = StudyCall(flags=take_flags(flags, values), **values)
@@ -48,6 +57,7 @@ def stage_command(stage: Stage) -> click.Command:
             *target_parameters(),
             *message_parameters(),
             *file_options,
+            *model_options,
         ],
         help=f"{stage.summary}\n\nExample: {stage.example}",
     )
@@ -83,14 +93,8 @@ def _work_on_file(stage_name: str, file_input: FileInput, given: dict[str, Any],
         raise click.UsageError(f"--{needless.replace('_', '-')} goes with {file_input.flag} FILE")
     is_report_wanted = not given.pop("no_report")
     call.show_messages()
-    context = click.get_current_context()
     allowed = {"files", *given, "no_report", "results", *(option.name for option in message_parameters())}
-    for parameter in context.command.params:
-        source = context.get_parameter_source(str(parameter.name))
-        if parameter.name not in allowed and source is not click.core.ParameterSource.DEFAULT:
-            flag = parameter.opts[0]
-            name = flag if flag.startswith("-") else flag.upper()
-            raise click.UsageError(f"{name} belongs to a study; {file_input.flag} takes a file without one")
+    refuse_others(map(str, allowed), f"{file_input.flag} takes a file without one")
     if len(paths) > 1:
         for path in paths:  # what is wrong with the last is told before the first is computed
             file_input.open(path, given)
@@ -99,25 +103,9 @@ def _work_on_file(stage_name: str, file_input: FileInput, given: dict[str, Any],
     for path in paths:
         outcome = work_on_file(stage_name, file_input, path, call.results, given)
         folders.append(outcome.folder)
-        say(outcome.text)
-        if is_report_wanted:
-            say(f"report   {_current_report(outcome.folder)}")
-        for name, reason in outcome.failures.items():
-            notify(f"Error: {name}: {reason}")
+        show_outcome(outcome, is_report_wanted=is_report_wanted)
         has_failed = has_failed or bool(outcome.failures)
     for first, second in itertools.pairwise(dict.fromkeys(folders)):
         say(f"compare  spaceprobe compare {shlex.quote(str(first))} {shlex.quote(str(second))}")
     if has_failed:
         sys.exit(1)
-
-
-def _current_report(folder: Path) -> Path:
-    """Return the page of a file's results, which is made unless it is up to date."""
-    from spaceprobe.report.up_to_date import is_current
-    from spaceprobe.study.layout import REPORT
-
-    if not is_current(folder):
-        from spaceprobe.report.weights.making import make_weight_report
-
-        return make_weight_report(folder).page
-    return folder / REPORT

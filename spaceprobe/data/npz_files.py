@@ -88,7 +88,7 @@ def _header(
     """
     with archive.open(info) as stream:
         try:
-            shape, is_fortran, dtype = _parse(stream)
+            shape, is_fortran, dtype = parse_header(stream)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
             raise DataError(
                 f"{where}: the header of {name!a} cannot be read ({_first_line(error)}); {WAY_OUT}"
@@ -114,7 +114,12 @@ def _header(
     return ArrayHeader(shape, dtype), is_fortran, start
 
 
-def _parse(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+def parse_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return what the header of an array says: its shape, whether its first axis varies fastest, its type.
+
+    Raises:
+        ValueError: it is not a header of NumPy, or says more than these; what NumPy raises too.
+    """
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream, MAX_HEADER_BYTES)

@@ -41,7 +41,15 @@ def work_on_file(
         SpaceprobeError: the file cannot be read, or does not fit the options.
         ResultsError: results cannot be written.
     """
-    file = file_input.open(path, options)
+    return work_on_opened(stage_name, file_input, file_input.open(path, options), results)
+
+
+def work_on_opened(stage_name: str, file_input: FileInput, file: OpenedFile, results: Path) -> FileOutcome:
+    """Do the same with what was opened already, such as the weights of a network in memory.
+
+    Raises:
+        ResultsError: results cannot be written.
+    """
     folder = results / file.name
     progress = tqdm(file.parts, desc=stage_name, unit=file_input.unit, disable=None)
     code = source_version(file_input.open.__module__)

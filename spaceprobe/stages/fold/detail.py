@@ -68,11 +68,11 @@ def sample_detail(
         batch = slice(first, first + PATHS_PER_BATCH)
         a, b = ends.sources.values[i[batch]], targets.values[j[batch]]
         swap = torch.from_numpy(is_back[batch]).view(-1, *[1] * (a.ndim - 1))
-        batches.append(_measure(network, torch.where(swap, b, a), torch.where(swap, a, b), walk))
+        batches.append(measure_batch(network, torch.where(swap, b, a), torch.where(swap, a, b), walk))
     return columns | {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def _measure(
+def measure_batch(
     network: "nn.Module", a: "Tensor", b: "Tensor", walk: "Callable[[Tensor, Tensor], PathFolding]"
 ) -> dict[str, np.ndarray]:
     """Return the distance of the ends of a batch of paths, and what the measures of a path give."""

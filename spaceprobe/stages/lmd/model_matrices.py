@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from torch import nn
+
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.files import file_digest
-from spaceprobe.weights.files import natural_key
+from spaceprobe.weights.files import WeightSource, natural_key, ordered
 from spaceprobe.weights.hints import check_patterns
 from spaceprobe.weights.layouts.layout import HintError, Hints
 from spaceprobe.weights.matrices import Found, NamedMatrix, describe_left_out, find_matrices, no_attention
 from spaceprobe.weights.tied import tie_digest
+from spaceprobe.weights.torch_files import Declared
 from spaceprobe.weights.whole_models import INDEX_SUFFIX, OpenedModel
 
 
@@ -149,6 +153,53 @@ class ModelMatrices:
             folder = self.path if self.path.is_dir() else self.path.parent
             return folder.absolute().name or self.path.name
         return self.path.stem
+
+
+class NetworkMatrices(ModelMatrices):
+    """The matrices of a network in memory.
+
+    Args:
+        name: what names the network.
+        network: the network.
+        hints: see `ModelMatrices`.
+
+    Raises:
+        SettingsError: the hints do not fit.
+    """
+
+    def __init__(self, name: str, network: nn.Module, hints: Hints) -> None:
+        self._name = name
+        self._state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+        tensors = ordered({name: Declared(tuple(t.shape), t.dtype) for name, t in self._state.items()})
+        source = WeightSource(tensors, "", lambda names: {name: self._state[name] for name in names})
+        homes = dict.fromkeys(tensors, name)
+        super().__init__(
+            Path(name), OpenedModel((), tensors, "", (tuple(tensors),), {name: source}, homes), hints
+        )
+
+    def digest(self) -> str:
+        """Return the SHA-256 of names, types, shapes and numbers of all tensors."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self._state.items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def stem(self) -> str:
+        """Return what the results are called after."""
+        return self._name
+
+
+def of_convolutions(network: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Return what a file does not tell of a network's convolutions, as the options of the command take it."""
+    transposed, groups = [], []
+    for name, module in network.named_modules():
+        kernel = f"{name}.weight".lstrip(".")
+        if isinstance(module, nn.modules.conv._ConvTransposeNd):
+            transposed.append(kernel)
+        if isinstance(module, nn.modules.conv._ConvNd) and module.groups > 1:
+            groups.append(f"{kernel}={module.groups}")
+    return {"transposed": tuple(transposed), "groups": tuple(groups)}
 
 
 def _as_in_one_file(planned: Sequence[Planned], tensors: Sequence[str]) -> list[Planned]:

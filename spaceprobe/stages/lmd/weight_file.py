@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,12 @@ from spaceprobe.tables.table import Table
 from spaceprobe.weights.quoting import path_text, quote_if_needed
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from spaceprobe.stages.lmd.matrix import Decomposition
     from spaceprobe.stages.lmd.model_matrices import ModelMatrices
+    from spaceprobe.weights.config import Configs
+    from spaceprobe.weights.layouts.layout import Hints
     from spaceprobe.weights.matrices import NamedMatrix
 
 MAX_ENTRIES = 2**26
@@ -46,23 +51,73 @@ def open_weights(path: Path, options: Mapping[str, Any]) -> "WeightFile":
     """
     from spaceprobe.stages.lmd.model_matrices import ModelMatrices
     from spaceprobe.weights.config import read_configs
-    from spaceprobe.weights.hints import read_hints
-    from spaceprobe.weights.layouts.layout import HintError
-    from spaceprobe.weights.selection import describe_selection, select
     from spaceprobe.weights.whole_models import open_model
 
     model = open_model(path, key=options.get("key"))
     configs = read_configs(path if path.is_dir() else path.parent)
+    matrices = ModelMatrices(path, model, _hints(path, options, configs))
+    return _with_chosen(path, options, matrices, model.origin, configs.digests)
+
+
+def open_network(network: "nn.Module", name: str, weights: str, options: Mapping[str, Any]) -> "WeightFile":
+    """Find the matrices of a network in memory, as those of a file of its weights.
+
+    What a file does not tell of its convolutions, their groups and which are transposed, the network does.
+
+    Args:
+        network: the network.
+        name: what names it.
+        weights: where its weights come from, in words.
+        options: see `open_weights`; without ``key``.
+
+    Raises:
+        SettingsError: a pattern matches no matrix, or the heads or the patterns of kernels do not fit.
+        SpaceprobeError: the network has no matrix.
+    """
+    from spaceprobe.stages.lmd.model_matrices import NetworkMatrices, of_convolutions
+    from spaceprobe.weights.config import Configs
+
+    path, configs = Path(name), Configs()
+    known = of_convolutions(network)
+    for option, patterns in known.items():
+        options = {**options, option: (*(options.get(option) or ()), *patterns) or None}
+    matrices = NetworkMatrices(name, network, replace(_hints(path, options, configs), knows_kernels=True))
+    return _with_chosen(path, options, matrices, weights, configs.digests)
+
+
+def _hints(path: Path, options: Mapping[str, Any], configs: "Configs") -> "Hints":
+    """Return what the options and configs tell of tensors.
+
+    Raises:
+        SettingsError: an option is not written as it has to be.
+    """
+    from spaceprobe.weights.hints import read_hints
+    from spaceprobe.weights.layouts.layout import HintError
+
     try:
         patterns = (options.get("transposed") or (), options.get("groups") or ())
-        hints = read_hints(options["heads"], *patterns, configs)
+        return read_hints(options["heads"], *patterns, configs)
     except HintError as error:
         raise SettingsError(f"{path_text(path)}: {error}") from error
-    matrices = ModelMatrices(path, model, hints)
+
+
+def _with_chosen(
+    path: Path,
+    options: Mapping[str, Any],
+    matrices: "ModelMatrices",
+    origin: str,
+    configs: Mapping[str, str],
+) -> "WeightFile":
+    """Return the matrices that the options choose.
+
+    Raises:
+        SettingsError: a pattern matches none.
+        SpaceprobeError: there is none.
+    """
+    from spaceprobe.weights.selection import describe_selection, select
+
     if not matrices.planned:
-        raise SpaceprobeError(
-            f"{path}: holds no matrix ({matrices.skipped}); give a file of weights that does"
-        )
+        raise SpaceprobeError(f"{path}: holds no matrix ({matrices.skipped}); give weights that do")
     layer, exclude = options.get("layer") or (), options.get("exclude") or ()
     try:
         chosen = select([matrix.name for matrix in matrices.planned], layer, exclude)
@@ -70,8 +125,7 @@ def open_weights(path: Path, options: Mapping[str, Any]) -> "WeightFile":
         raise SettingsError(f"{path_text(path)}: {error}") from error
     selection = describe_selection(len(chosen), sum(chosen), layer, exclude)
     matrices.keep(chosen)
-    origin = "; ".join(filter(None, [model.origin, selection]))
-    return WeightFile(path, options, matrices, origin, configs.digests)
+    return WeightFile(path, options, matrices, "; ".join(filter(None, [origin, selection])), configs)
 
 
 class WeightFile:

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spaceprobe.stages import STAGES
+from spaceprobe.stages.stage import Sections
 from spaceprobe.study.config.check import check
 from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.finding import check_name, find_config, read_text
 from spaceprobe.study.config.problems import SourceLocation
 from spaceprobe.study.config.sections import (
+    STUDY,
     SWEEP,
     Models,
     dotted_keys,
@@ -52,13 +54,32 @@ def load_study(
     name = path.stem if name is None else name
     models = section_models(STAGES)
     document = Document(read_text(path), str(path), check_name(name, path), [*models, SWEEP])
+    _put(document, models, overrides, flags or {})
+    sections, axes = check(document, models, fixed_sections(STAGES))
+    return Study(name, path, sections, axes)
+
+
+def load_sections(overrides: Sequence[str], flags: Mapping[str, tuple[str, str]]) -> Sections:
+    """Return the settings of a command line without a study: the defaults, but for what it sets.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    models = section_models(STAGES)
+    document = Document(f"{STUDY}: {{}}", "the defaults", [], [*models])
+    _put(document, models, overrides, flags)
+    return check(document, models, fixed_sections(STAGES))[0]
+
+
+def _put(
+    document: Document, models: Models, overrides: Sequence[str], flags: Mapping[str, tuple[str, str]]
+) -> None:
+    """Put the settings of a command line into a document, flags after the values of ``--set``."""
     words = [(f"--set {word}", *word.partition("=")) for word in overrides]
-    words += [(f"{flag} {text}", key, "=", text) for key, (flag, text) in (flags or {}).items()]
+    words += [(f"{flag} {text}", key, "=", text) for key, (flag, text) in flags.items()]
     for rank, (argument, key, equals, text) in enumerate(words, start=1):
         location = SourceLocation(rank, 0, 0, shorten(argument, _MAX_ARGUMENT))
         _override(document, models, key.strip(), text if equals else None, location)
-    sections, axes = check(document, models, fixed_sections(STAGES))
-    return Study(name, path, sections, axes)
 
 
 def _override(

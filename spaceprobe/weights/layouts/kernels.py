@@ -35,9 +35,10 @@ def _find(pieces: Pieces, hints: Hints) -> Iterator[Change]:
         form = f"kernel {sides}"
         if transposed:
             form += f", stored inputs first ({why})"
+        is_known = hints.knows_kernels
         is_of_config = groups is not None and told != GIVEN  # of a convolution that is not transposed
-        is_told = transposed or is_of_config or _excludes_transposed(name, pieces, groups)
-        note = "; ".join(filter(None, [form, _unknown(is_told, groups is not None)]))
+        is_told = is_known or transposed or is_of_config or _excludes_transposed(name, pieces, groups)
+        note = "; ".join(filter(None, [form, _unknown(is_told, is_known or groups is not None)]))
         gives = {}
         for index, part in enumerate(parts):
             matrix = part.transpose(0, 1).flatten(1) if transposed else part.flatten(1)
@@ -59,7 +60,7 @@ def _unknown(is_transposition_told: bool, is_groups_told: bool) -> str:
 def _groups(name: str, pieces: Pieces, hints: Hints) -> tuple[int | None, str]:
     """Return the number of groups of a kernel, None if nobody says, and who does."""
     given = hints.groups_of(name)
-    if given is not None:
+    if given is not None or hints.knows_kernels:
         return given, GIVEN
     # wav2vec 2.0, HuBERT, WavLM and others: the only grouped convolution, of their positions
     key = "num_conv_pos_embedding_groups"
@@ -70,8 +71,8 @@ def _groups(name: str, pieces: Pieces, hints: Hints) -> tuple[int | None, str]:
 
 def _transposed(name: str, pieces: Pieces, hints: Hints) -> tuple[bool, str]:
     """Return whether a kernel is that of a transposed convolution, and why."""
-    if hints.is_transposed(name):
-        return True, GIVEN
+    if hints.is_transposed(name) or hints.knows_kernels:
+        return hints.is_transposed(name), GIVEN
     if _transposed_groups(name, pieces) is not None:
         return True, "by its bias"
     tensor, bias = pieces[name].tensor, _bias(name, pieces)

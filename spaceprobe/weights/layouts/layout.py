@@ -67,12 +67,15 @@ class Hints:
         transposed: patterns of the names of kernels that are stored inputs first.
         groups: the number of groups of convolutions by the pattern of their names.
         configs: the JSON files beside the weights.
+        knows_kernels: whether these patterns say all of kernels, as where the network is there itself: one
+            that fits none is not transposed and has no groups.
     """
 
     heads: int | None = None
     transposed: Sequence[str] = ()
     groups: Mapping[str, int] = field(default_factory=dict)
     configs: Configs = field(default_factory=Configs)
+    knows_kernels: bool = False
 
     def is_transposed(self, name: str) -> bool:
         """Return whether a pattern says that a kernel is stored inputs first."""
