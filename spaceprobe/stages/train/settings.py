@@ -12,15 +12,13 @@ from spaceprobe.data.sets import DATASETS
 from spaceprobe.model_sources import ModelSource
 from spaceprobe.stages.stage import NOT_IN_KEY, AlsoCalled, ChoosesCode, Flag, Sections, Settings
 from spaceprobe.stages.train.network_settings import NetworkSettings, as_text
+from spaceprobe.tables.states import GIVEN_EPOCH
 from spaceprobe.user_sources import parse_function
 
 MAX_EPOCHS = 100_000
 
 INITIAL = "model-epoch0.safetensors"
 FINAL = "model.safetensors"
-
-GIVEN = -1
-"""Stands for the epoch of given weights: how long they were trained, and whether, is not known."""
 
 
 if TYPE_CHECKING:
@@ -203,9 +201,9 @@ EPOCH_CHOICE = "the untrained network, the trained one, both, or all with the sn
 
 
 def checkpoints_of(sections: Sections, epoch: EpochChoice) -> Mapping[int, str]:
-    """Return the checkpoint of each epoch that is asked for, in order; of given weights, that of `GIVEN`."""
+    """Return the checkpoint of each epoch that is asked for, in order; given weights are one."""
     if network_of(sections).weights is not None:
-        return {GIVEN: FINAL}
+        return {GIVEN_EPOCH: FINAL}
     training = training_of(sections)
     snapshots = {number: snapshot_name(number) for number in training.snapshot_epochs}
     every = {0: INITIAL, **snapshots, training.epochs: FINAL}
