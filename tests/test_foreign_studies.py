@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
@@ -27,11 +28,13 @@ class Net(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(1, 2, 3)
         self.drop = nn.Dropout(0.2)
-        self.read = nn.Linear(2 * 6 * 6, 10)
+        self.mid = nn.Linear(2 * 6 * 6, 12)
+        self.read = nn.Linear(12, 10)
 
     def forward(self, x):
         print("forward prints")
-        return self.read(self.drop(torch.relu(self.conv(x)).flatten(1)))
+        x = torch.relu(self.conv(x)).flatten(1)
+        return self.read(self.drop(torch.relu(self.mid(x))))
 
 def build():
     print("build prints")
@@ -86,6 +89,12 @@ def checkpoint(place, name="model.safetensors"):
     return safetensors.torch.load_file(path)
 
 
+def lengths(place):
+    """Return the counts of lengths and reaches of each stored set of paths."""
+    paths = (place / "results" / "own" / "runs").glob("*/folding-*/*.npz")
+    return {path.name: np.load(path)["chi-3-8-cells"].tolist() for path in paths}
+
+
 def test_a_module_of_the_users_is_trained_folded_and_decomposed(place):
     write_study(place, "{model: 'nets:build'}")
     outcome = run("--trust", "nets", with_report=True)
@@ -94,15 +103,17 @@ def test_a_module_of_the_users_is_trained_folded_and_decomposed(place):
     written = tables(place)
     (row,) = written["runs"].to_dict("records")
     assert (row["architecture"], row["activation"], row["status"]) == ("nets:build", "own", "done")
-    assert row["num_parameters"] == 2 * 9 + 2 + 72 * 10 + 10
+    assert row["num_parameters"] == 2 * 9 + 2 + 72 * 12 + 12 + 12 * 10 + 10
     assert pd.isna(row["depth"])
     assert written["training"]["epoch"].tolist() == [0, 1]
     assert written["folding"]["num_paths"].tolist() == [4] * 8  # 2 pairs, 2 epochs, χ and peak
     assert {*written["folding_checks"]["engine"]} == {"layerwise"}
     assert not written["folding_checks"]["num_violations"].any()
-    assert written["lmd_matrices"]["name"].tolist() == ["conv", "read"]
-    assert written["lmd_layers"]["num_inputs"].tolist() == [9, 72]
-    assert {*checkpoint(place)} == {"conv.weight", "conv.bias", "read.weight", "read.bias"}
+    assert written["lmd_matrices"]["name"].tolist() == ["conv", "mid", "read"]
+    assert written["lmd_layers"]["num_inputs"].tolist() == [9, 72, 12]
+    assert {*checkpoint(place)} == {
+        f"{layer}.{kind}" for layer in ("conv", "mid", "read") for kind in ("weight", "bias")
+    }
     assert (place / "results" / "own" / "report.html").is_file()
 
 
@@ -139,8 +150,8 @@ def test_without_trust_nothing_runs_and_with_results_nothing_has_to(place):
 def test_an_edit_of_the_sources_is_named_and_redone(place):
     write_study(place, "{model: 'nets:build'}")
     run("--trust", "nets")
-    before = tables(place)
-    (place / "nets.py").write_text(MODULE.replace("torch.relu(", "torch.abs("))
+    before, flips = tables(place), lengths(place)
+    (place / "nets.py").write_text(MODULE.replace("torch.relu(self.mid(x))", "self.mid(x).clamp(-1, 1)"))
     plan = planned()
     assert "nets.py of network.model nets:build changed" in plan["train"]
     assert "after train" in plan["fold"]
@@ -148,7 +159,8 @@ def test_an_edit_of_the_sources_is_named_and_redone(place):
     after = tables(place)
     # The initial weights are the same, and fold otherwise.
     assert before["runs"]["initial_digest"].equals(after["runs"]["initial_digest"])
-    assert not before["folding"].equals(after["folding"])
+    assert {*lengths(place)} == {*flips}
+    assert lengths(place) != flips
     assert planned()["fold"] == "up to date"
 
 
@@ -160,7 +172,9 @@ def test_given_weights_are_one_state(place):
     write_study(place, "{model: 'nets:build', weights: mine.safetensors}")
     outcome = run("--trust", "nets", with_report=True)
     written = tables(place)
-    assert "given" in outcome.stdout
+    assert "\ngiven, 1 seed\n" in outcome.stdout
+    assert "trained" not in outcome.stdout
+    assert "the weights of 1 of 1 run were given (network.weights)" in " ".join(outcome.stderr.split())
     assert {*written["folding"]["epoch"]} == {-1}
     assert {*written["lmd_layers"]["epoch"]} == {-1}
     assert written["training"].empty

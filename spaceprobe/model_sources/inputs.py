@@ -13,6 +13,9 @@ from spaceprobe.model_sources.source import LIBRARIES, ModelSource, ModelSourceE
 class ReshapedInputs(nn.Module):
     """A network that takes the rows of a data set, and gives them to another in the shape that it takes."""
 
+    own_prefix = "network."
+    """Begins the names of the other network's modules."""
+
     def __init__(self, network: nn.Module, shape: Sequence[int], num_channels: int | None = None) -> None:
         """Take the network and the shape of its inputs.
 

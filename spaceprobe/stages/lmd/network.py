@@ -26,10 +26,11 @@ UNTRAINED_SUFFIX = f" {UNTRAINED}"
 """Stands behind the names of the untrained network's spaces in lmd_retrieval."""
 
 
-def _matrix_row(layer: LayerPass) -> Row:
-    """Return the row of lmd_matrices of a weight matrix."""
+def _matrix_row(layer: LayerPass, prefix: str) -> Row:
+    """Return the row of lmd_matrices of a weight matrix, under its name without a prefix."""
     matrix: WeightMatrix = layer.matrix
-    return {"name": matrix.name, "kind": matrix.kind, "head": matrix.head, "num_rows": len(layer.inputs)}
+    name = matrix.name.removeprefix(prefix)
+    return {"name": name, "kind": matrix.kind, "head": matrix.head, "num_rows": len(layer.inputs)}
 
 
 class SampledNetwork:
@@ -100,7 +101,8 @@ class NetworkDecomposer:
         retrieved = self._retrieved(sampled) if "retrieval" in wanted else []
         for number, layer in enumerate(sampled.layers):
             whole = sampled.factors[number]
-            rows: Rows = {MATRICES.name: [_matrix_row(layer)]}
+            prefix = getattr(network, "own_prefix", "")  # of a network that only reshapes its inputs
+            rows: Rows = {MATRICES.name: [_matrix_row(layer, prefix)]}
             functional = None
             if scored:
                 measured = probes.functional_rank_of(scored[number], whole, scored_on.targets)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from spaceprobe.stages.lmd.tables import LAYERS
 from spaceprobe.stages.summary_text import heading, key_columns, units_of, varying_settings, why_failed
 from spaceprobe.tables.frames import Frames
-from spaceprobe.tables.states import last_epochs
+from spaceprobe.tables.states import last_epochs, name_of_last
 from spaceprobe.tables.text import TextColumn, count, fill, text_table
 
 if TYPE_CHECKING:
@@ -29,12 +29,13 @@ def _lines(tables: Frames) -> Iterator[str]:
     settings = varying_settings(runs)
     probed = LAYERS.settings(tables["lmd_layers"])
     reached = [name for name in REACHED if runs[name].notna().any()]
+    state = name_of_last(tables["lmd_layers"])
     sizes = {*runs.groupby([*settings], dropna=False).size()}
     if sizes == {1}:
-        yield f"trained networks, {count(1, 'run')} each"
+        yield f"{state} networks, {count(1, 'run')} each"
     else:
         each = f"{sizes.pop()} runs each" if len(sizes) == 1 else "runs"
-        yield f"trained networks, mean ± standard deviation over {each}"
+        yield f"{state} networks, mean ± standard deviation over {each}"
     yield from _means(runs[[*settings, *reached]], settings, digits=3)
     yield from units_of(reached)
     for title, values in _blocks(tables, ["run", *probed, *WHERE]):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
 from spaceprobe.stages.train.settings import (
     FINAL,
-    GIVEN,
     INITIAL,
     data_of,
     network_of,
     snapshot_name,
     training_of,
 )
+from spaceprobe.tables.states import GIVEN_EPOCH
 
 if TYPE_CHECKING:
     from torch import nn
@@ -92,7 +92,7 @@ def _metrics_of_given(network: "nn.Module", dataset: "Dataset") -> dict[str, Any
     """Return losses and accuracies of given weights, in float32 as those of trained ones are."""
     from spaceprobe.networks.objective import evaluate
 
-    row: dict[str, Any] = {"epoch": GIVEN, "learning_rate": None}
+    row: dict[str, Any] = {"epoch": GIVEN_EPOCH, "learning_rate": None}
     for name, points in (("train", dataset.train), ("test", dataset.test)):
         loss, accuracy = evaluate(network, points.inputs, points.targets)
         row |= {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
