@@ -25,6 +25,7 @@ from spaceprobe.stages.lmd.model_matrices import of_convolutions
 from tests.commands import call
 from tests.documents import ROOT
 
+CLASSES = ("source_class", "target_class")
 NETS = """
 from pathlib import Path
 import torch
@@ -73,7 +74,7 @@ def test_paths_between_files_are_those_of_walk_paths(folder):
     done = fold("--model", "6-5-4-3", "--from", "a.npy", "--to", "b.npy", "--seed", "3", "--out", "p.csv")
     assert done.exit_code == 0, done.output
     frame = pd.read_csv("p.csv")
-    assert [*frame.columns] == [name for name in MODEL_PATHS.names if not name.endswith("_class")]
+    assert [*frame.columns] == [name for name in MODEL_PATHS.names if name not in (*CLASSES, "step")]
     network = build(parse_model("6-5-4-3"), seed=3).double()
     a, b = (torch.from_numpy(np.load(name)).double() for name in ("a.npy", "b.npy"))
     expected = walk_paths(network, a, b, method="jvp")
@@ -129,7 +130,7 @@ def test_paths_between_classes(folder):
     done = fold(*words, "--out", "p.csv")
     assert done.exit_code == 0, done.output
     frame = pd.read_csv("p.csv")
-    assert [*frame.columns] == [*MODEL_PATHS.names]
+    assert [*frame.columns] == [name for name in MODEL_PATHS.names if name != "step"]
     pairs = frame.groupby(["source_class", "target_class"]).size()
     assert pairs.to_dict() == {(3, 8): 4 * 4, (5, 5): 4 * 3 // 2}  # 8-3 is 3-8 read back
     from spaceprobe.data.sets import DATASETS
@@ -496,6 +497,38 @@ def test_lmd_of_a_network_is_that_of_its_weights(folder):
     assert len([*(folder / "model").iterdir()]) == 1
     other = call("lmd", "--model", "6-5-4-3", "--seed", "3", "--results", "model")
     assert "report   model/weights-6-5-4-3-" in other.stdout
+    assert len([*(folder / "model").iterdir()]) == 2
+
+
+def checkpoint(path, seed, widths="6-5-4-3"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(build(parse_model(widths), seed=seed).state_dict(), path)
+
+
+def test_a_folder_of_checkpoints_is_steps(folder):
+    for step in (100, 20):
+        checkpoint(folder / "run" / f"checkpoint-{step}" / "model.safetensors", seed=step)
+        (folder / "run" / f"checkpoint-{step}" / "optimizer.pt").write_bytes(b"not read")
+        checkpoint(folder / "files" / f"step{step}.safetensors", seed=step)
+    words = ["--model", "6-5-4-3", "--from", "a.npy", "--to", "b.npy"]
+    for name in ("run", "files"):
+        done = fold(*words, "--weights", name, "--out", f"{name}.csv")
+        assert done.exit_code == 0, done.output
+    assert (folder / "run.csv").read_bytes() == (folder / "files.csv").read_bytes()
+    frame = pd.read_csv("run.csv")
+    assert [*frame.columns] == [name for name in MODEL_PATHS.names if name not in CLASSES]
+    for step in (20, 100):
+        done = fold(*words, "--seed", step, "--out", "one.csv")
+        alone = frame[frame["step"] == step].drop(columns="step").reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone, pd.read_csv("one.csv"))
+    checkpoint(folder / "files" / "step300.safetensors", seed=0, widths="6-5-3")
+    done = fold(*words, "--weights", "files", "--out", "late.csv")
+    assert done.exit_code == 2
+    assert "--weights files/step300.safetensors does not fit --model 6-5-4-3" in done.stderr
+    assert done.stdout == ""
+    (folder / "files" / "step300.safetensors").unlink()
+    done = call("lmd", "--model", "6-5-4-3", "--weights", "run", "--no-report", "--results", "model")
+    assert done.exit_code == 0, done.output
     assert len([*(folder / "model").iterdir()]) == 2
 
 

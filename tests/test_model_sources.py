@@ -3,6 +3,7 @@
 import hashlib
 import math
 import sys
+import types
 import zipfile
 
 import numpy as np
@@ -97,6 +98,13 @@ def test_parse_refuses_with_the_reason_and_the_way_out(text, reason):
     assert refused.value.exit_code == 2
 
 
+def test_control_characters_do_not_reach_the_terminal():
+    for text in ("\x1b[31mred", "timm:\x1b[31mred", "\x1b[31m.onnx"):
+        with pytest.raises(ModelSourceError) as refused:
+            parse_model(text)
+        assert str(refused.value).isprintable()
+
+
 def test_widths_give_the_mlp_of_a_run_with_that_seed():
     network = build(parse_model("4-3-2"), seed=5)
     kinds = [type(module) for module in network]
@@ -173,6 +181,28 @@ def test_timm_where_it_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ModelSourceError, match=r"timm is not installed; .*pip install 'spaceprobe\[timm\]'"):
         build(parse_model("timm:resnet18"))
+
+
+def test_timm_builds_without_pretrained_weights(monkeypatch):
+    """With a stand-in that has the three functions of timm that are called."""
+    called = []
+
+    def create_model(name, **given):
+        called.append((name, given))
+        return nn.Linear(3, given["num_classes"])
+
+    stand_in = types.SimpleNamespace(
+        is_model=lambda name: name == "resnet18",
+        list_models=lambda: ["resnet18", "resnet34"],
+        create_model=create_model,
+    )
+    monkeypatch.setitem(sys.modules, "timm", stand_in)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"{name} 1.2")
+    assert build(parse_model("timm:resnet18.a1_in1k"), num_outputs=4).out_features == 4
+    assert called == [("resnet18.a1_in1k", {"pretrained": False, "num_classes": 4})]
+    with pytest.raises(ModelSourceError, match=r"timm 1\.2 has no network .*did you mean resnet18"):
+        build(parse_model("timm:resnet19"))
+    assert digests(parse_model("timm:resnet18")) == {"the version of timm": "timm 1.2"}
 
 
 def test_code_of_the_users_needs_trust(nets):

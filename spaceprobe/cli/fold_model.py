@@ -15,11 +15,15 @@ from spaceprobe.stages.fold.settings import folding_of
 from spaceprobe.stages.train.settings import network_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import nn
 
     from spaceprobe.stages.fold.model_ends import ChosenPaths
-    from spaceprobe.stages.fold.model_paths import Cost
+    from spaceprobe.stages.fold.model_paths import Prepared
     from spaceprobe.stages.stage import Sections
+
+NUM_LOOKED_AT = 16
+"""Chosen: paths whose ends say in which range random inputs lie."""
 
 FOR_CLASSES = ("folding.pairs", "folding.per_class")
 """The settings of flags that choose among the images of a data set."""
@@ -71,31 +75,74 @@ def fold_model(
     """
     _check_ends(call, source, target)
     check_csv(out)
-    model, sections = call.source, call.sections()
-    from spaceprobe.cli.fold_text import cost_text, summary_text
-    from spaceprobe.stages.fold.model_paths import prepare_network, walk_chosen
+    sections = call.sections()
+    from spaceprobe.cli.fold_text import summary_text
+    from spaceprobe.stages.fold.model_paths import join_frames
     from spaceprobe.tables.frames import write_csv
 
-    if source is None or target is None:
-        network, paths = _between_classes(call, sections, num_paths)
-    else:
-        network, paths = _between_files(call, sections, (source, target), num_paths)
-    prepared = prepare_network(network, paths.block(slice(0, 1))[0], folding_of(sections), call.where)
+    folded = {}
+    checkpoints = call.checkpoints()
+    ends = None if source is None or target is None else (source, target)
+    for chosen in [*checkpoints.values()][
+        1:
+    ]:  # what is wrong with the last is told before the first is walked
+        _network_and_paths(chosen, sections, ends, num_paths)
+    for place, (step, chosen) in enumerate(checkpoints.items(), start=1):
+        network, paths = _network_and_paths(chosen, sections, ends, num_paths)
+        num_later = (len(checkpoints) - place) * len(paths) if place == 1 and not is_quiet else None
+        prepared, folded[step] = _walk(chosen, sections, network, paths, num_later, is_quiet=is_quiet)
+        weights = ("" if step is None else f"step {step}: ") + chosen.describe_weights()
+        say(summary_text(call.source, weights, prepared, paths, folded[step], num_paths, call.seed))
+    if out is not None:
+        write_csv(out, join_frames(folded))
+        say(f"table  {out}")
+
+
+def _network_and_paths(
+    call: ModelCall, sections: "Sections", files: tuple[Path, Path] | None, num_paths: int | None
+) -> "tuple[nn.Module, ChosenPaths]":
+    """Return the network and the paths between the points of two files, or test images of its data."""
+    if files is None:
+        return _between_classes(call, sections, num_paths)
+    return _between_files(call, sections, files, num_paths)
+
+
+def _walk(
+    call: ModelCall,
+    sections: "Sections",
+    network: "nn.Module",
+    paths: "ChosenPaths",
+    num_later: int | None,
+    *,
+    is_quiet: bool,
+) -> "tuple[Prepared, pd.DataFrame]":
+    """Return the network as it was walked, and a row a path; tell what the paths will take.
+
+    Args:
+        call: what names the network.
+        sections: the settings.
+        network: in evaluation mode.
+        paths: that are walked.
+        num_later: paths that follow them, through other weights; None to tell nothing.
+        is_quiet: whether to show no progress.
+    """
+    import torch
+
+    from spaceprobe.cli.fold_text import cost_text
+    from spaceprobe.stages.fold.model_paths import Cost, prepare_network, walk_chosen
+
+    ends = torch.cat(paths.block(slice(0, NUM_LOOKED_AT)))
+    prepared = prepare_network(network, ends, folding_of(sections), call.where)
     with tqdm(total=len(paths), desc="fold", unit="path", disable=True if is_quiet else None) as progress:
 
-        def tell(cost: "Cost") -> None:
-            if cost.num_left and not is_quiet:
-                notify(cost_text(cost))
+        def tell(cost: Cost) -> None:
+            if num_later is not None and cost.num_left + num_later:
+                notify(cost_text(Cost(cost.path_s, cost.num_left + num_later)))
 
         def advance(num_paths: int) -> None:
             progress.update(num_paths)
 
-        frame = walk_chosen(prepared, paths, call.where, tell=tell, advance=advance)
-    if out is not None:
-        write_csv(out, frame)
-    say(summary_text(model, call.describe_weights(), prepared, paths, frame, num_paths, call.seed))
-    if out is not None:
-        say(f"table  {out}")
+        return prepared, walk_chosen(prepared, paths, call.where, tell=tell, advance=advance)
 
 
 def _check_ends(call: ModelCall, source: Path | None, target: Path | None) -> None:

@@ -92,11 +92,14 @@ def _lmd(stage: Stage, of_model: dict[str, Any], flags: Flags, values: dict[str,
             f"--data goes with {', '.join(NETWORKS)}, for the shape of their inputs; the matrices of {model} "
             "need no data"
         )
-    network = call.build(sections, call.data_shape(sections))
-    file = open_network(network, str(model), call.describe_weights(), {**options, "key": None})
-    outcome = work_on_opened(stage.name, file_input, file, values["results"])
-    show_outcome(outcome, is_report_wanted=not values["no_report"])
-    if outcome.failures:
+    has_failed = False
+    for chosen in call.checkpoints().values():
+        network = chosen.build(sections, chosen.data_shape(sections))
+        file = open_network(network, str(model), chosen.describe_weights(), {**options, "key": None})
+        outcome = work_on_opened(stage.name, file_input, file, values["results"])
+        show_outcome(outcome, is_report_wanted=not values["no_report"])
+        has_failed = has_failed or bool(outcome.failures)
+    if has_failed:
         sys.exit(1)
 
 

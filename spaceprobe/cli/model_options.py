@@ -1,7 +1,7 @@
 """The flags that name a network without a study, and what a command line says with them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,6 +146,14 @@ class ModelCall:
             flags["network.model"] = ("--model", self.model)
         return load_sections(self.overrides, flags)
 
+    def checkpoints(self) -> "dict[int | None, ModelCall]":
+        """Return this call for each checkpoint of a folder of weights, by its step; itself for other weights.
+
+        Raises:
+            WeightFileError: the folder cannot be read.
+        """
+        return {step: replace(self, weights=path) for step, path in weights_by_step(self.weights).items()}
+
     def build(self, sections: "Sections", input_shape: Sequence[int] | None) -> "nn.Module":
         """Return the network in evaluation mode.
 
@@ -195,6 +203,19 @@ class ModelCall:
         """Return what a reader calls the data."""
         data = data_of(sections)
         return DATASETS[data.dataset].place(data)
+
+
+def weights_by_step(path: Path | None) -> "dict[int | None, Path | None]":
+    """Return the steps of a folder of weights by their number; other weights as they are, by None.
+
+    Raises:
+        WeightFileError: the folder cannot be read, or is neither a model nor steps of one.
+    """
+    if path is None or not path.is_dir():
+        return {None: path}
+    from spaceprobe.weights.steps import is_folder_of_steps, weight_steps
+
+    return {**dict(weight_steps(path))} if is_folder_of_steps(path) else {None: path}
 
 
 def _data_setting(text: str) -> str:

@@ -61,6 +61,8 @@ def path_model(call: ModelCall, ends: tuple[int | Path | None, int | Path | None
         )
     check_out(None if out is None or out.suffix.lower() == ".csv" else out)
     model, sections = call.source, call.sections()
+    import torch
+
     from spaceprobe.cli.path_command import draw_path
     from spaceprobe.folding import trace_path
     from spaceprobe.networks.threads import one_thread
@@ -70,8 +72,9 @@ def path_model(call: ModelCall, ends: tuple[int | Path | None, int | Path | None
 
     path = _of_data(call, sections, ends) if call.data else _of_files(call, sections, ends)
     settings = folding_of(sections)
+    points = torch.stack([path.start, path.end])
     with one_thread():
-        prepared = prepare_network(path.network, path.start[None], settings, call.where, is_traced=True)
+        prepared = prepare_network(path.network, points, settings, call.where, is_traced=True)
         way = {name: prepared.way[name] for name in ("method", "num_points", "device")}
         with walking(call.where):
             trace = trace_path(prepared.network, path.start, path.end, **way)

@@ -9,6 +9,7 @@ from typing import Literal
 from spaceprobe.errors import SettingsError
 from spaceprobe.networks.models import NETWORKS
 from spaceprobe.user_sources import UserFunction, parse_function
+from spaceprobe.weights.quoting import quote, quote_if_needed
 
 Kind = Literal["widths", "network", "torchvision", "timm", "function"]
 """Where a network comes from: an MLP by its widths, an entry of `NETWORKS`, a constructor of one of two
@@ -80,7 +81,7 @@ def parse_model(text: str) -> ModelSource:
     text = text.strip()
     for is_so, reason in _REFUSED:
         if is_so(text):
-            raise ModelSourceError(f"{text}: {reason}")
+            raise ModelSourceError(f"{quote_if_needed(text)}: {reason}")
     if re.fullmatch(r"[0-9]+(-[0-9]+)*", text, re.ASCII):
         return _by_widths(text)
     if text in NETWORKS:
@@ -89,12 +90,12 @@ def parse_model(text: str) -> ModelSource:
     for kind in LIBRARIES:
         if library == kind:
             if not _LIBRARY_NAME.fullmatch(name):
-                raise ModelSourceError(f"{text}: write {kind}:NAME, such as {kind}:resnet18")
+                raise ModelSourceError(f"{quote_if_needed(text)}: write {kind}:NAME, such as {kind}:resnet18")
             return ModelSource(kind, text)
     try:
         parse_function(text)
     except ValueError as error:
-        raise ModelSourceError(f"{text}: is not a network; {_WAYS}") from error
+        raise ModelSourceError(f"{quote(text)} is not a network; {_WAYS}") from error
     return ModelSource("function", text)
 
 
@@ -103,7 +104,9 @@ def _by_widths(text: str) -> ModelSource:
     if len(words) < 2:
         raise ModelSourceError(f"{text}: expected inputs, hidden units and outputs, such as 784-30-30-10")
     if len(words) > MAX_DEPTH or max(map(len, words)) > 9 or min(map(int, words)) < 1:
-        raise ModelSourceError(f"{text}: expected at most {MAX_DEPTH} widths, each a number from 1")
+        raise ModelSourceError(
+            f"{quote_if_needed(text)}: expected at most {MAX_DEPTH} widths, each a number from 1"
+        )
     source = ModelSource("widths", text)
     widths = source.widths
     num_weights = sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(widths))

@@ -43,8 +43,13 @@ MAX_BLOCK = 4096
 
 MODEL_PATHS = Table(
     "model_paths",
-    key=("path",),
+    key=("step", "path"),
     columns=(
+        Column(
+            "step",
+            "integer",
+            "number in the name of the checkpoint; only where --weights is a folder of some",
+        ),
         Column("path", "integer", "number of the path among all that there were to choose from, from 0"),
         *ENDPOINTS[CLASS_PAIRS].key_columns,
         Column("source", "integer", "number of the test image, or of the point in --from, where it starts"),
@@ -134,7 +139,10 @@ def prepare_network(
         not_counted = passed_over(network, example)
         low, high = float(example.min()), float(example.max())
         with seeded(0):
-            points = low + (high - low) * torch.rand(CHECKED_POINTS, *example.shape[1:], dtype=torch.float64)
+            # of the range of the ends; a single grey has none
+            points = low + (high - low or 1.0) * torch.rand(
+                CHECKED_POINTS, *example.shape[1:], dtype=torch.float64
+            )
         check = check_engine(network, points, engine)
     if check is None:
         sentence = "the sampled walk runs the network itself: no engine to compare with it"
@@ -213,6 +221,17 @@ def walk_chosen(
     while done < len(paths):
         path_s = walk(int(np.clip(BLOCK_S / max(path_s, 1e-9), 1, MAX_BLOCK)))
     return _frame(prepared, paths, {name: np.concatenate([b[name] for b in batches]) for name in batches[0]})
+
+
+def join_frames(frames: "Mapping[int | None, pd.DataFrame]") -> "pd.DataFrame":
+    """Return the rows of all checkpoints, with their steps where there are any."""
+    import pandas as pd
+
+    with_steps = [
+        frame if step is None else pd.concat([pd.Series(step, frame.index, name="step"), frame], axis=1)
+        for step, frame in frames.items()
+    ]
+    return pd.concat(with_steps, ignore_index=True) if len(with_steps) > 1 else with_steps[0]
 
 
 def _measure(prepared: Prepared, a: Tensor, b: Tensor) -> Mapping[str, np.ndarray]:
