@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spaceprobe.stages.fold import STAGE, cost
-from spaceprobe.stages.fold.settings import FoldingSettings, folding_of
+from spaceprobe.stages.fold.settings import FoldingSettings, with_images
 from spaceprobe.stages.stage import FinishedPart, Part
 from spaceprobe.stages.train.network_settings import NetworkSettings
 from spaceprobe.stages.train.settings import FINAL, INITIAL, DataSettings, TrainingSettings
@@ -35,18 +35,18 @@ def parts(network=None, **folding):
 
 def test_without_a_number_networks_of_other_kinds_walk_at_most_1000_paths():
     """45 pairs of two classes and 10 of one: 4 images give 45 · 16 + 10 · 6 walks, 5 give 1,225."""
-    assert folding_of(sections(CNN)).per_class == 4
+    assert with_images(sections(CNN)).per_class == 4
     assert STAGE.remark(sections(CNN)).startswith("780 paths at an epoch, those of the first 4 test images")
-    assert folding_of(sections(CNN, pairs=("3-8",))).per_class == 31  # 961 paths
-    assert folding_of(sections(CNN, pairs=("3-8", "8-3"))).per_class == 31  # the same walks
-    assert folding_of(sections(NetworkSettings(activation="abs"))).per_class == 4
+    assert with_images(sections(CNN, pairs=("3-8",))).per_class == 31  # 961 paths
+    assert with_images(sections(CNN, pairs=("3-8", "8-3"))).per_class == 31  # the same walks
+    assert with_images(sections(NetworkSettings(activation="abs"))).per_class == 4
     assert parts(CNN)[0].key["folding"]["per_class"] == 4
     assert parts(CNN)[0].path != parts(CNN, per_class=3)[0].path
 
 
 @pytest.mark.parametrize("asked", [3, 150, "all"])
 def test_a_number_from_the_user_counts(asked):
-    assert folding_of(sections(CNN, per_class=asked)).per_class == asked
+    assert with_images(sections(CNN, per_class=asked)).per_class == asked
     assert STAGE.remark(sections(CNN, per_class=asked)) is None
 
 

@@ -3,12 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
-from spaceprobe.stages.fold.settings import FoldingSettings, folding_of, num_classes_of, num_walks
+from spaceprobe.stages.fold.settings import folding_of, num_classes_of, num_walks, with_images
 from spaceprobe.stages.stage import Inputs, Part, Sections
 from spaceprobe.stages.train.parts import sources as train_sources
 from spaceprobe.stages.train.settings import checkpoints_of, data_key, data_of, network_key, network_of
@@ -54,7 +54,7 @@ def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
 
 def plan(sections: Sections, inputs: Inputs) -> list[Part]:
     """Return a part for each epoch and set of paths."""
-    settings = folding_of(sections)
+    settings = with_images(sections)
     source = settings.source
     (trained,) = inputs["train"]
     identity = settings.measurement(settings.identity())
@@ -97,10 +97,9 @@ def sources(sections: Sections) -> tuple[str, ...]:
 def remark(sections: Sections) -> str | None:
     """Return how many paths are walked where the study leaves that open and they may take long."""
     network = network_of(sections)
-    asked = cast(FoldingSettings, sections["folding"]).per_class
-    if asked != "auto" or "kernel" in network.entry.engines(network):
+    if folding_of(sections).per_class != "auto" or "kernel" in network.entry.engines(network):
         return None
-    settings = folding_of(sections)
+    settings = with_images(sections)
     number = num_walks(settings.source.path_sets(sections, num_classes_of(sections)))
     return (
         f"{number:,} paths at an epoch, those of the first {settings.per_class} test images of each class, "

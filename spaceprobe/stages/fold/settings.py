@@ -128,13 +128,18 @@ class FoldingSettings(Settings):
 
 
 def folding_of(sections: Sections) -> FoldingSettings:
+    """Return the folding settings."""
+    return cast(FoldingSettings, sections["folding"])
+
+
+def with_images(sections: Sections) -> FoldingSettings:
     """Return the folding settings, with a number of images of each class where they leave that open.
 
     Raises:
         DataError: see `data_layout`.
         UserCodeError: see `data_layout`.
     """
-    settings = cast(FoldingSettings, sections["folding"])
+    settings = folding_of(sections)
     if settings.per_class != "auto":
         return settings
     network = network_of(sections)

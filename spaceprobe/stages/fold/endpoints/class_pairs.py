@@ -65,9 +65,9 @@ def class_members(images: "Split", label: int, per_class: int | None) -> Points:
 
 def images_per_class(sections: Sections) -> int | None:
     """Return how many images of a class are asked for; None for all."""
-    from spaceprobe.stages.fold.settings import folding_of  # which imports this
+    from spaceprobe.stages.fold.settings import with_images  # which imports this
 
-    per_class = folding_of(sections).per_class
+    per_class = with_images(sections).per_class
     return per_class if isinstance(per_class, int) else None
 
 
