@@ -9,7 +9,7 @@ import io
 import logging
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -32,6 +32,9 @@ INSTALLED = {"site-packages", "dist-packages"}
 _trusted: frozenset[str] = frozenset()
 """The modules that may run in this process."""
 
+_told: set[UserFunction] = set()
+"""The functions whose running the user was told of: once for a command."""
+
 
 def trusted_modules() -> tuple[str, ...]:
     """Return the modules that may run in this process, sorted."""
@@ -43,10 +46,34 @@ def trusting(modules: Collection[str]) -> Iterator[None]:
     """Let these modules run, and no others, until the block ends."""
     global _trusted  # of the process, as the modules that it has imported are
     before, _trusted = _trusted, frozenset(modules)
+    if not before:
+        _told.clear()
     try:
         yield
     finally:
         _trusted = before
+
+
+@contextmanager
+def stdout_kept() -> Iterator[None]:
+    """Let what is printed go to stderr where code of the user's may run: stdout is for results."""
+    with redirect_stdout(sys.stderr or io.StringIO()) if _trusted else nullcontext():
+        yield
+
+
+def check_trusted(function: UserFunction, setting: str) -> Path:
+    """Return the file of a function that may run.
+
+    Raises:
+        UserCodeError: its module is missing or not trusted.
+    """
+    path = file_of(function, setting)
+    if function.module not in _trusted:
+        raise UserCodeError(
+            f"{setting} runs code of yours, {shown(path)}, which needs --trust {function.module} on the "
+            "command line; look at it first if it is not your own"
+        )
+    return path
 
 
 def call_function(function: UserFunction, setting: str) -> Any:
@@ -55,17 +82,15 @@ def call_function(function: UserFunction, setting: str) -> Any:
     Raises:
         UserCodeError: its module is missing or not trusted, was edited meanwhile, or failed.
     """
-    path = file_of(function, setting)
-    if function.module not in _trusted:
-        raise UserCodeError(
-            f"{setting} runs code of yours, {shown(path)}, which needs --trust {function.module} on the "
-            "command line; look at it first if it is not your own"
-        )
-    logger.warning(
-        "%s: running %s() of %s, as --trust %s allows", setting, function.name, shown(path), function.module
+    path = check_trusted(function, setting)
+    logger.log(
+        logging.INFO if function in _told else logging.WARNING,
+        "%s: running %s() of %s, as --trust %s allows",
+        *(setting, function.name, shown(path), function.module),
     )
+    _told.add(function)
     try:
-        with redirect_stdout(sys.stderr or io.StringIO()):  # stdout is for results
+        with stdout_kept():
             called = getattr(_import(function, path, setting), function.name)
             return called()
     except SpaceprobeError:

@@ -195,7 +195,9 @@ def test_stored_rows_of_the_untrained_network_get_its_name():
     assert rows["lmd_spectrum"] == [{"layer": 0, "value": 2.0, "untrained_value": 0.5}]
     assert [row["space"] for row in rows["lmd_retrieval"]] == ["pixels", "V", "V untrained", "data untrained"]
     assert content.record["lmd_retrieval"][2] == {"space": "V initial"}
-    of_file = lmd_tables.tabulate_file([content.record, {"lmd_layers": [{"layer": 1}]}])
+    of_file = lmd_tables.tabulate_records(
+        [content.record, {"lmd_layers": [{"layer": 1}]}], lmd_tables.OF_A_FILE
+    )
     assert of_file["lmd_spectrum"] == rows["lmd_spectrum"]
     assert of_file["lmd_layers"] == [{"layer": 1}]
 

@@ -22,7 +22,6 @@ from spaceprobe.stages.fold import model_paths
 from spaceprobe.stages.fold.model_ends import draw
 from spaceprobe.stages.fold.model_paths import MODEL_PATHS, Cost
 from spaceprobe.stages.lmd.model_matrices import of_convolutions
-from spaceprobe.weights.steps import checkpoints_in
 from tests.commands import call
 from tests.documents import ROOT
 
@@ -511,7 +510,6 @@ def test_a_folder_of_checkpoints_is_steps(folder):
         checkpoint(folder / "run" / f"checkpoint-{step}" / "model.safetensors", seed=step)
         (folder / "run" / f"checkpoint-{step}" / "optimizer.pt").write_bytes(b"not read")
         checkpoint(folder / "files" / f"step{step}.safetensors", seed=step)
-    assert [*checkpoints_in(folder / "run")] == [20, 100]
     words = ["--model", "6-5-4-3", "--from", "a.npy", "--to", "b.npy"]
     for name in ("run", "files"):
         done = fold(*words, "--weights", name, "--out", f"{name}.csv")
@@ -529,33 +527,9 @@ def test_a_folder_of_checkpoints_is_steps(folder):
     assert "--weights files/step300.safetensors does not fit --model 6-5-4-3" in done.stderr
     assert done.stdout == ""
     (folder / "files" / "step300.safetensors").unlink()
-    done = call("lmd", "--weights", "files", "--no-report")
-    assert done.exit_code == 0, done.output
-    assert done.stdout.index("step20.safetensors: 3 matrices") < done.stdout.index(
-        "step100.safetensors: 3 matrices"
-    )
-    assert "compare  spaceprobe compare results/weights-step20-" in done.stdout
     done = call("lmd", "--model", "6-5-4-3", "--weights", "run", "--no-report", "--results", "model")
     assert done.exit_code == 0, done.output
     assert len([*(folder / "model").iterdir()]) == 2
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["a-1.safetensors"],
-        ["a-1.safetensors", "b-2.safetensors"],
-        ["a1-1.safetensors", "a2-2.safetensors"],
-        ["a-1.safetensors", "a-01.safetensors"],
-        ["a-00001-of-00002.safetensors", "a-00002-of-00002.safetensors"],
-        ["a-1.safetensors", "a-2.safetensors", "model.safetensors.index.json"],
-        ["a-1.txt", "a-2.txt"],
-    ],
-)
-def test_other_folders_are_not_steps(tmp_path, names):
-    for name in names:
-        (tmp_path / name).write_bytes(b"")
-    assert checkpoints_in(tmp_path) == {}
 
 
 def test_lmd_knows_the_convolutions_of_a_network(folder):

@@ -467,7 +467,7 @@ OLDER = {
     "a decomposition without shuffles": ("lmd", without("lmd", "shuffles"), set()),
     "a folding without its own value": (
         *("fold", without("folding", "per_class")),
-        {"folding.per_class 150 → 2"},
+        {"folding.per_class auto → 2"},
     ),
 }
 

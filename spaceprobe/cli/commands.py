@@ -112,13 +112,20 @@ def run(**values: Any) -> None:
         only_parameter(),
         slurm_parameter("Show what SLURM would be asked for N workers, and the script of each."),
         json_parameter("the plan"),
+        click.Option(
+            ["--cost", "wants_cost"],
+            is_flag=True,
+            help="Time a few paths of each architecture, and predict how long folding takes.",
+        ),
     ],
     short_help="Show what `run` would do, and why.",
 )
 def plan(**values: Any) -> None:
     """Show what `run` would do, and why; nothing is computed or written.
 
-    Example: spaceprobe plan quickstart --set training.epochs=40
+    With --cost, networks are built and a few paths timed: some seconds for each architecture.
+
+    Example: spaceprobe plan quickstart --set training.epochs=40 --cost
     """
     print_plan(_named_call(values))
 

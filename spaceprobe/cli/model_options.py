@@ -206,19 +206,16 @@ class ModelCall:
 
 
 def weights_by_step(path: Path | None) -> "dict[int | None, Path | None]":
-    """Return the checkpoints of a folder of weights by their step; other weights as they are, by None.
+    """Return the steps of a folder of weights by their number; other weights as they are, by None.
 
     Raises:
-        WeightFileError: the folder cannot be read.
+        WeightFileError: the folder cannot be read, or is neither a model nor steps of one.
     """
     if path is None or not path.is_dir():
         return {None: path}
-    from spaceprobe.weights.files import one_sentence
-    from spaceprobe.weights.steps import checkpoints_in
+    from spaceprobe.weights.steps import is_folder_of_steps, weight_steps
 
-    with one_sentence(path):
-        by_step: dict[int | None, Path | None] = dict(checkpoints_in(path).items())
-    return by_step or {None: path}
+    return {**dict(weight_steps(path))} if is_folder_of_steps(path) else {None: path}
 
 
 def _data_setting(text: str) -> str:

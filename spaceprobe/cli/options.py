@@ -55,6 +55,7 @@ class StudyCall:
         no_report: whether not to make the report at the end.
         is_dry_run: whether to print what there is to do instead.
         is_json: whether to print that as JSON.
+        wants_cost: whether to time a piece of the work of each architecture, and predict how long it takes.
         flags: flags of stages that were given.
     """
 
@@ -77,6 +78,7 @@ class StudyCall:
     no_report: bool = False
     is_dry_run: bool = False
     is_json: bool = False
+    wants_cost: bool = False
     flags: Flags = field(default_factory=dict)
 
     def show_messages(self) -> None:

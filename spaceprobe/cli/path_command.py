@@ -13,6 +13,7 @@ from spaceprobe.cli.model_options import model_parameters, weights_parameters
 from spaceprobe.cli.options import config_argument, results_parameter, trust_parameter
 from spaceprobe.cli.path_model import path_model
 from spaceprobe.cli.user_paths import UserPath
+from spaceprobe.user_code import stdout_kept
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,20 +154,21 @@ def path(
     from spaceprobe.results.trained_run import choose_run, open_run
 
     study, folder = find_started(config, results)
-    trained = open_run(study, folder, choose_run(study, run_name))
-    if source is None or target is None:
-        from spaceprobe.results.examples import most_folded_path
+    with stdout_kept():
+        trained = open_run(study, folder, choose_run(study, run_name))
+        if source is None or target is None:
+            from spaceprobe.results.examples import most_folded_path
 
-        source, target = most_folded_path(study, trained, epoch, str(pair))
-    walked = walk_images(
-        trained,
-        epoch,
-        (source, target),
-        method=cast("Method", method),
-        num_points=num_points or 100,
-    )
-    if out is not None:
-        draw_path(walked.trace, out, walked.images)
+            source, target = most_folded_path(study, trained, epoch, str(pair))
+        walked = walk_images(
+            trained,
+            epoch,
+            (source, target),
+            method=cast("Method", method),
+            num_points=num_points or 100,
+        )
+        if out is not None:
+            draw_path(walked.trace, out, walked.images)
     say(describe_path(walked))
     if out is not None:
         say(f"figure  {out}")

@@ -210,12 +210,16 @@ def _print_agreement(agreement: "Agreement") -> None:
 def _plot_weights(folder: Path, kind: str | None, out: Path | None, inches: float) -> None:
     """Draw one figure of a file of weights, or list the figures."""
     from spaceprobe.report.drawing.style import drawn_for
-    from spaceprobe.report.weights.figures import FIGURES, weight_figure_named
+    from spaceprobe.report.weights.figures import figures_of, weight_figure_named
     from spaceprobe.results.weight_results import load_weight_results
 
     if kind is None:
         loaded = load_weight_results(folder)
-        say(_figure_list({name: (entry.title, entry.lacks(loaded)) for name, entry in FIGURES.items()}))
+        say(
+            _figure_list(
+                {name: (entry.title, entry.lacks(loaded)) for name, entry in figures_of(loaded).items()}
+            )
+        )
         return
     entry = weight_figure_named(kind)
     if out is None:

@@ -72,17 +72,22 @@ def print_plan(call: StudyCall) -> None:
     options = call.options()
     study, results = call.load()
     stages = _chosen(study, call)
+    from spaceprobe.study.running.costs import cost_facts, cost_lines
     from spaceprobe.study.running.plan_facts import plan_facts
     from spaceprobe.study.running.runner import Runner
     from spaceprobe.study.running.slurm_facts import slurm_facts, slurm_lines
 
     runner = Runner(study, results, options)
     plan = runner.plan(stages)
+    costs = runner.costs(plan) if call.wants_cost else None
     of_slurm = None if call.num_slurm_workers is None else slurm_facts(plan, study, call.num_slurm_workers)
     if call.is_json:
-        say_json(plan_facts(plan) | ({} if of_slurm is None else {"slurm": of_slurm}))
+        facts = plan_facts(plan) | ({} if of_slurm is None else {"slurm": of_slurm})
+        say_json(facts | ({} if costs is None else {"costs": cost_facts(costs)}))
     else:
         _print_plan(plan, say)
+        for line in cost_lines(costs or ()):
+            say(line)
         if of_slurm is not None:
             say("\n".join(slurm_lines(of_slurm)))
     notify_changes(runner.folder)

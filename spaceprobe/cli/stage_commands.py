@@ -10,7 +10,7 @@ import click
 from spaceprobe.cli.file_outcomes import show_outcome
 from spaceprobe.cli.messages import say
 from spaceprobe.cli.model_commands import MODEL_WORK, is_model_asked
-from spaceprobe.cli.model_options import refuse_others, weights_by_step
+from spaceprobe.cli.model_options import refuse_others
 from spaceprobe.cli.options import (
     StudyCall,
     flag_parameters,
@@ -92,7 +92,6 @@ def _work_on_file(stage_name: str, file_input: FileInput, given: dict[str, Any],
         needless = next(name for name, value in given.items() if value is not None)
         raise click.UsageError(f"--{needless.replace('_', '-')} goes with {file_input.flag} FILE")
     is_report_wanted = not given.pop("no_report")
-    paths = [file for path in paths for file in weights_by_step(path).values()]
     call.show_messages()
     allowed = {"files", *given, "no_report", "results", *(option.name for option in message_parameters())}
     refuse_others(map(str, allowed), f"{file_input.flag} takes a file without one")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from spaceprobe.model_sources.source import LIBRARIES, ModelSource, ModelSourceE
 
 class ReshapedInputs(nn.Module):
     """A network that takes the rows of a data set, and gives them to another in the shape that it takes."""
+
+    own_prefix = "network."
+    """Begins the names of the other network's modules."""
 
     def __init__(self, network: nn.Module, shape: Sequence[int], num_channels: int | None = None) -> None:
         """Take the network and the shape of its inputs.
@@ -24,6 +28,14 @@ class ReshapedInputs(nn.Module):
         self.network = network
         self.shape = tuple(shape)
         self.num_channels = num_channels
+
+    def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]  # of overloads
+        """Return the weights under the network's own names."""
+        return self.network.state_dict(*arguments, **options)
+
+    def load_state_dict(self, *arguments: Any, **options: Any) -> Any:
+        """Load weights under the network's own names."""
+        return self.network.load_state_dict(*arguments, **options)
 
     def forward(self, points: Tensor) -> Tensor:
         """Return the network's outputs for rows of shape ``(points, features)``."""

@@ -25,6 +25,10 @@ class NetworkOptions(Protocol):
         """The kind of network."""
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether it is not one of our kinds: how it draws its weights is not known."""
+
+    @property
     def architecture(self) -> str:
         """Hidden layers x units, or the units of each."""
 
@@ -81,8 +85,9 @@ class NetworkEntry(Entry):
             of outputs, and the generator of its weights. It takes inputs of shape ``(points, features)``.
         label: returns the readable start of a run's name; by default the kind of network and its
             architecture.
+        architecture: returns what tables call its architecture.
         hidden_widths: returns the counted units of each hidden layer, first to last, given the settings and
-            the shape of an input; their number is the depth.
+            the shape of an input; their number is the depth. Empty where only the built network tells.
         engines: returns which engines can walk a path through it, given its settings; none where its
             activations have no on and off.
         activation: returns the name of its activation, given its settings.
@@ -95,6 +100,7 @@ class NetworkEntry(Entry):
 
     build: "Callable[[NetworkOptions, Sequence[int], int, torch.Generator], nn.Module]"
     label: Callable[[NetworkOptions], str] = lambda options: f"{options.model}-{options.architecture}"
+    architecture: Callable[[NetworkOptions], str] = lambda options: options.architecture
     hidden_widths: Callable[[NetworkOptions, Sequence[int]], Sequence[int]]
     engines: Callable[[NetworkOptions], tuple[Engine, ...]]
     activation: Callable[[NetworkOptions], str] = lambda options: options.activation

@@ -14,7 +14,7 @@ from spaceprobe.results.groups import GroupedRows
 from spaceprobe.results.missing import why_missing
 from spaceprobe.results.questions import RUNS_POOLED
 from spaceprobe.results.results import Results
-from spaceprobe.tables.states import UNTRAINED
+from spaceprobe.tables.states import TRAINED, UNTRAINED, name_of_last
 
 SECTIONS = {
     "folding": "Space folding",
@@ -103,7 +103,10 @@ def _count(numbers: Numbers, drawn: Mapping[str, GroupedRows]) -> Markup:
 
 def when(numbers: Numbers, table: str) -> str:
     """Return which networks the last epochs of a table are of."""
-    return "of trained networks" if numbers.frames[table]["epoch"].max() > 0 else "of untrained networks"
+    epochs = numbers.frames[table]["epoch"]
+    if name_of_last(numbers.frames[table]) != TRAINED:
+        return "of networks with given weights"
+    return "of trained networks" if epochs.max() > 0 else "of untrained networks"
 
 
 def sentence(template: str, *parts: Markup | str) -> Markup:

@@ -21,6 +21,7 @@ from spaceprobe.results.results import Results, load_results
 from spaceprobe.study.config import Study
 from spaceprobe.study.layout import REPORT
 from spaceprobe.tables.frames import write_csv
+from spaceprobe.user_code import stdout_kept
 
 SUFFIXES = ("svg", "png")
 """Of the files of each figure."""
@@ -45,6 +46,7 @@ class Report:
         return by_reason(self.missing)
 
 
+@stdout_kept()
 def make_report(study: Study, folder: Path) -> Report:
     """Write the report of a study that was started, and return what was made.
 

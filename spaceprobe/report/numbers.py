@@ -50,6 +50,7 @@ class Numbers:
         frames: Mapping[str, pd.DataFrame],
         of_examples: Mapping[str, pd.DataFrame] | None = None,
         elsewhere: Path | None = None,
+        only: Mapping[str, Any] | None = None,
     ) -> None:
         """Take tables as they are in their CSVs, rows numbered from 0.
 
@@ -58,10 +59,12 @@ class Numbers:
             frames: its tables.
             of_examples: tables of example paths and of answers, which lie in the folder of the figures.
             elsewhere: the folder of the tables, if it is not the page's.
+            only: the values that columns have in all rows of the tables, where these are not all of the CSVs.
         """
         self.frames = {**frames, **(of_examples or {})}
         self._folders = dict.fromkeys(of_examples or {}, f"{FIGURES_FOLDER}/")
         self._study = study
+        self._only = dict(only or {})
         self._elsewhere = {} if elsewhere is None else {"folder": str(elsewhere)}
 
     def table(self, name: str) -> pd.DataFrame | None:
@@ -121,6 +124,7 @@ class Numbers:
             where: the values that other columns have in the rows.
             spec: how Python formats it.
         """
+        where = {**self._only, **(where or {})}
         value = self.value(of, table, column, where)
         if pd.isna(value):
             return Markup("–")

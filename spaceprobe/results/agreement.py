@@ -14,7 +14,7 @@ from spaceprobe.reading import read_regular
 from spaceprobe.results.cells import TableAgreement, compare_cells
 from spaceprobe.results.declared import TABLES
 from spaceprobe.results.settings_differences import DATA_ROOT, SettingDifference, key_differences
-from spaceprobe.stages.lmd.tables import OF_A_FILE
+from spaceprobe.results.weight_results import declared_tables
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.layout import PROVENANCE, table_path
@@ -150,7 +150,7 @@ def compare_weight_results(a: Path, b: Path, rtol: float | None = None) -> Agree
         SpaceprobeError: a table cannot be read.
     """
     tables = []
-    for table in OF_A_FILE:
+    for table in declared_tables(a):
         first, second = (_read_text(table_path(folder, table.name)) for folder in (a, b))
         of_one_run = second.assign(run=first["run"].iloc[0]) if len(first) else second
         tables.append(compare_cells(table, first, of_one_run, (), rtol))

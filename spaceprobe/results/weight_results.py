@@ -2,8 +2,8 @@
 
 import os
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.results.results import read_csv
 from spaceprobe.results.started import name_of_folder
 from spaceprobe.results.weight_folders import LAYERS
-from spaceprobe.stages.lmd.tables import OF_A_FILE
+from spaceprobe.stages.lmd.tables import OF_A_FILE, OF_STEPS, STEP
 from spaceprobe.study.layout import PROVENANCE, table_path
 from spaceprobe.study.provenance import read_provenance
+from spaceprobe.tables.table import Table
 from spaceprobe.weights.quoting import quote_if_needed
 
 OPTIONS = ("key", "heads", "transposed", "groups", "leading", "layer", "exclude")
@@ -26,19 +27,45 @@ _AGAIN = "`spaceprobe lmd --weights` with the same file writes it again"
 
 @dataclass(frozen=True)
 class WeightResults:
-    """The results of a file of weights.
+    """The results of a file of weights, or of a folder of steps.
 
     Attributes:
         folder: their folder, whose name is that of the file with a hash of its content and of the options.
         frames: its tables by name.
         provenance: provenance.json; empty where there is none, as in folders of earlier versions.
         warnings: what a reader should know first.
+        step: the only step that the tables have rows of; None for a file, or for all steps.
     """
 
     folder: Path
     frames: Mapping[str, pd.DataFrame]
     provenance: Mapping[str, Any]
     warnings: list[str]
+    step: int | None = None
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        """What the tables are declared as."""
+        return OF_STEPS if STEP.name in self.frames[LAYERS] else OF_A_FILE
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of a folder, in order; empty for a file."""
+        layers = self.frames[LAYERS]
+        return sorted({*layers[STEP.name]}) if STEP.name in layers else []
+
+    @property
+    def only(self) -> Mapping[str, int]:
+        """The values that columns have in all rows of the tables, where the CSVs have others."""
+        return {} if self.step is None else {STEP.name: self.step}
+
+    def at_last_step(self) -> "WeightResults":
+        """Return the rows of the last step, numbered as in the CSVs; of a file, all."""
+        steps = self.steps
+        if not steps:
+            return self
+        frames = {name: frame[frame[STEP.name] == steps[-1]] for name, frame in self.frames.items()}
+        return replace(self, frames=frames, step=steps[-1])
 
     @property
     def name(self) -> str:
@@ -53,13 +80,14 @@ class WeightResults:
 
     @property
     def options(self) -> str:
-        """The options of the call, as ``--heads 4 --key g``; empty for none, or where they were not noted."""
+        """The step, and the options of the call, as ``--heads 4 --key g``; empty for none."""
         words = []
         for name in OPTIONS:
             value = self.file.get(name)
             values = value if isinstance(value, list) else [value]
             words += [f"--{name} {shlex.quote(quote_if_needed(str(one)))}" for one in values if one]
-        return " ".join(words)
+        step = "" if self.step is None else f"step {self.step}, the last"
+        return "; ".join(filter(None, [step, " ".join(words)]))
 
     def has(self, *tables: str) -> bool:
         """Return whether all these tables have rows."""
@@ -75,8 +103,8 @@ def load_weight_results(folder: Path) -> WeightResults:
     Raises:
         SpaceprobeError: a table is missing, cannot be read, or is another version's.
     """
-    frames = {}
-    for table in OF_A_FILE:
+    frames: dict[str, pd.DataFrame] = {}
+    for table in declared_tables(folder):
         path = table_path(folder, table.name)
         if not os.path.lexists(path):
             raise SpaceprobeError(f"{path}: is missing; {_AGAIN}")
@@ -89,6 +117,16 @@ def load_weight_results(folder: Path) -> WeightResults:
         frames[table.name] = table.with_later_columns(frame)
     provenance, set_aside = read_provenance(folder / PROVENANCE)
     return WeightResults(folder, frames, provenance, [] if set_aside is None else [set_aside])
+
+
+def declared_tables(folder: Path) -> Sequence[Table]:
+    """Return what the tables in a folder of results are declared as: those of a file, or of steps.
+
+    Raises:
+        SpaceprobeError: a table cannot be read.
+    """
+    path = table_path(folder, LAYERS)
+    return OF_STEPS if os.path.lexists(path) and STEP.name in _read(path) else OF_A_FILE
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -245,9 +245,11 @@ class OpenedFile(Protocol):
         name: of its folder of results, another one for other content.
         parts: its parts, in order.
         part_pattern: a regular expression of the paths of parts, those of calls with other options included.
+        tables: the CSVs that it fills.
     """
 
     name: str
+    tables: Sequence[Table]
     parts: Sequence[Part]
     part_pattern: str
     facts: Mapping[str, Any]
@@ -268,9 +270,8 @@ class FileInput:
         summary: one line for ``--help``.
         options: the flags that go with it.
         unit: what its progress counts, in the singular.
-        tables: the CSVs that it fills.
         open: reads a file, given its path and the options by name, None for those not given.
-        tabulate: returns the rows of each table from the records of a file's parts.
+        tabulate: returns the rows of tables from the records of a file's parts.
         present: returns what the command prints, from the file, the records of its parts and its folder.
     """
 
@@ -278,10 +279,26 @@ class FileInput:
     summary: str
     options: tuple[FileOption, ...]
     unit: str
-    tables: tuple[Table, ...]
     open: Callable[[Path, Mapping[str, Any]], OpenedFile]
-    tabulate: Callable[[Sequence[Mapping[str, Any]]], Rows]
+    tabulate: Callable[[Sequence[Mapping[str, Any]], Sequence[Table]], Rows]
     present: Callable[[Any, Sequence[Mapping[str, Any]], Path], str]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """How long the work of a stage on one run takes, from a piece of it that was timed here.
+
+    Attributes:
+        work: what is measured, such as ``nets:build by layerwise``: equal for runs that cost the same.
+        timed: what was timed, in words, such as ``1 path in 0.8 s``.
+        seconds: of all the work on one core; None where the piece took too long.
+        at_least_s: what it takes at least; only where ``seconds`` is None.
+    """
+
+    work: str
+    timed: str
+    seconds: float | None
+    at_least_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,6 +341,8 @@ class RunStage(Stage):
         unit: what its progress counts, in the singular.
         label: returns the readable start of a run's name; only for stages whose settings identify a run.
         check: raises a `SpaceprobeError` if the settings do not go together.
+        check_trust: raises a `UserCodeError` if code of the user's that a job runs is not trusted; None if a
+            stage runs none.
         asks_gpu: whether the settings ask for a GPU (``cuda``) or use one if there is one (``auto``); None if
             they never do.
         uses_all_cores: whether its computation runs on all cores that it gets, not on one.
@@ -331,6 +350,8 @@ class RunStage(Stage):
         compute: yields each part of a job with its content, in the job's order.
         tabulate: returns the rows of each table from the finished parts of one run; the caller adds the
             ``run`` column and those of swept settings.
+        remark: returns what a reader of a plan should know of what the settings leave open; None for nothing.
+        cost: measures how long a piece of a run's work takes on this machine; None where nothing is timed.
         sources: names the modules that the settings choose from registries, such as a dataset's, which are
             part of the version of the code; None if nothing is chosen. Such settings are annotated with
             `ChoosesCode`.
@@ -343,11 +364,14 @@ class RunStage(Stage):
     unit: str
     label: Callable[[Sections], str] | None = None
     check: Callable[[Sections], None] | None = None
+    check_trust: Callable[[Sections], None] | None = None
     asks_gpu: Callable[[Sections], Literal["cuda", "auto", "cpu"]] | None = None
     uses_all_cores: bool = False
     plan: Callable[[Sections, Inputs], list[Part]]
     compute: Callable[[Job, Advance, WriteFile], Iterator[tuple[Part, PartContent]]]
     tabulate: Callable[[Sections, Sequence[tuple[Part, PartContent]]], Rows]
+    remark: Callable[[Sections], str | None] | None = None
+    cost: Callable[[Sections], "Cost"] | None = None
     sources: Callable[[Sections], Sequence[str]] | None = None
     asked_tables: Callable[[Sections], Sequence[Table]] | None = None
     tabulate_failed: Callable[[Sections, str], Rows] | None = None

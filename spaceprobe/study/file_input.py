@@ -60,8 +60,8 @@ def work_on_opened(stage_name: str, file_input: FileInput, file: OpenedFile, res
         finished.append(result)
         is_idle = is_idle and is_stored
     records = [record for record, _ in finished]
-    tabulated = file_input.tabulate(records)
-    for table in file_input.tables:
+    tabulated = file_input.tabulate(records, file.tables)
+    for table in file.tables:
         rows = [{"run": file.name, **row} for row in tabulated[table.name]]
         write_csv(folder / f"{table.name}.csv", build_frame(table, rows))
     for leftover in _leftovers(file, folder):

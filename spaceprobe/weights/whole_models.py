@@ -32,6 +32,7 @@ MAX_NAMED = 5
 """Chosen: names of tensors that a message lists."""
 
 SHARD = re.compile(r"-0*([0-9]+)-of-0*([0-9]+)\.[^.]+$")
+"""Ends the name of a file that is one of several of a model."""
 
 
 @dataclass(frozen=True)

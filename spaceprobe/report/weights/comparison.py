@@ -53,10 +53,11 @@ def make_weight_comparison(a: WeightResults, b: WeightResults, folder: Path) -> 
     Raises:
         ResultsError: it cannot be written.
     """
-    write_csv(folder / f"{TABLE}.csv", put_weights_side_by_side(a, b))
+    ends = a.at_last_step(), b.at_last_step()
+    write_csv(folder / f"{TABLE}.csv", put_weights_side_by_side(*ends))
     table = read_csv(folder / f"{TABLE}.csv")
     names = [a.name, b.name] if a.name != b.name else [str(a.folder), str(b.folder)]
-    options = [a.options, b.options]
+    options = [side.options for side in ends]
     page = folder / "compare.html"
     text = render_page(
         "compare_weights.html",
@@ -65,7 +66,8 @@ def make_weight_comparison(a: WeightResults, b: WeightResults, folder: Path) -> 
         files=[a.file, b.file],
         options=options,
         num_matrices=[
-            Numbers(None, side.frames, elsewhere=side.folder).statistic("count", LAYERS) for side in (a, b)
+            Numbers(None, side.frames, elsewhere=side.folder, only=side.only).statistic("count", LAYERS)
+            for side in ends
         ],
         matrices=table_rows(Numbers(None, {TABLE: table}), MATRICES),
         figures=list(_side_by_side(a, b, names)),

@@ -19,6 +19,7 @@ from spaceprobe.report.drawing.style import BLUE, MUTED, new_figure, styled, tit
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.report.weights.spectra import drawn_spectra, spectra_caption, weight_spectra
+from spaceprobe.report.weights.steps import no_steps, steps_caption, weight_steps
 from spaceprobe.results.groups import choose
 from spaceprobe.results.weight_folders import LAYERS
 from spaceprobe.results.weight_results import WeightResults
@@ -38,7 +39,7 @@ RULES = {
 
 @dataclass(frozen=True, kw_only=True)
 class WeightFigure:
-    """A figure of a file of weights.
+    """A figure of a file of weights, or of a folder of steps.
 
     Attributes:
         name: what `spaceprobe plot` calls it.
@@ -47,6 +48,7 @@ class WeightFigure:
         needs: the tables.
         unless: why a file whose tables have rows cannot have it all the same; None where it can.
         caption: how to read it, and what it shows.
+        is_over_steps: whether it draws all steps of a folder; otherwise the last.
     """
 
     name: str
@@ -55,17 +57,22 @@ class WeightFigure:
     needs: tuple[str, ...]
     unless: Callable[[WeightResults], str | None]
     caption: Callable[[Numbers], Markup]
+    is_over_steps: bool = False
 
     def lacks(self, results: WeightResults) -> str | None:
         """Return why a file cannot have the figure; None where it can."""
-        if not results.has(*self.needs):
+        rows = self._rows(results)
+        if not rows.has(*self.needs):
             return "no matrix was decomposed"
-        return self.unless(results)
+        return self.unless(rows)
 
     def draw(self, results: WeightResults) -> Figure:
         """Draw the figure of a file that does not lack it."""
         with styled():
-            return self.function(*(results.frames[name] for name in self.needs))
+            return self.function(*(self._rows(results).frames[name] for name in self.needs))
+
+    def _rows(self, results: WeightResults) -> WeightResults:
+        return results if self.is_over_steps else results.at_last_step()
 
 
 def weight_ranks(layers: pd.DataFrame, ranks: pd.DataFrame) -> Figure:
@@ -209,9 +216,23 @@ FIGURES = {
             unless=_no_tail,
             caption=_tails_caption,
         ),
+        WeightFigure(
+            name="steps",
+            title="Ranks and norms over steps",
+            function=weight_steps,
+            needs=(LAYERS,),
+            unless=no_steps,
+            caption=steps_caption,
+            is_over_steps=True,
+        ),
     )
 }
 """All figures by name, in the order of the page."""
+
+
+def figures_of(results: WeightResults) -> dict[str, WeightFigure]:
+    """Return the figures of a file, or of a folder of steps: of a file, none over steps."""
+    return {name: figure for name, figure in FIGURES.items() if results.steps or not figure.is_over_steps}
 
 
 def weight_figure_named(name: str) -> WeightFigure:

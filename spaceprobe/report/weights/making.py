@@ -17,10 +17,10 @@ from spaceprobe.report.page.inline_svg import inline_svg
 from spaceprobe.report.page.page import flat_facts, render_page
 from spaceprobe.report.page.table_specs import FILE_LAYERS, FILE_RANKS, FILE_TAILS
 from spaceprobe.report.up_to_date import note_report, sources
-from spaceprobe.report.weights.figures import FIGURES, WeightFigure
+from spaceprobe.report.weights.figures import FIGURES, WeightFigure, figures_of
 from spaceprobe.results.weight_folders import LAYERS
 from spaceprobe.results.weight_results import WeightResults, load_weight_results
-from spaceprobe.stages.lmd.tables import OF_A_FILE, PRODUCT_KINDS, RULE_NAMES
+from spaceprobe.stages.lmd.tables import PRODUCT_KINDS, RULE_NAMES
 from spaceprobe.study.layout import REPORT
 
 
@@ -36,9 +36,12 @@ def make_weight_report(folder: Path) -> Report:
     made_from = sources(folder)
     results = load_weight_results(folder)
     remove_abandoned(folder / FIGURES_FOLDER)  # what a report left that was killed
-    numbers = Numbers(None, results.frames)
+    last = results.at_last_step()
+    numbers = Numbers(None, last.frames, only=last.only)
     drawings, missing = [], {}
-    for name, entry in FIGURES.items():
+    for name in FIGURES.keys() - figures_of(results).keys():
+        remove_figure(folder, name)
+    for name, entry in figures_of(results).items():
         reason = entry.lacks(results)
         if reason is not None:
             remove_figure(folder, name)
@@ -48,9 +51,10 @@ def make_weight_report(folder: Path) -> Report:
         files = {suffix: render(figure, suffix) for suffix in SUFFIXES}
         for suffix, data in files.items():
             write_whole(folder / FIGURES_FOLDER / f"{name}.{suffix}", data)
-        drawings.append(_figure(entry, numbers, files["svg"]))
+        of_figure = Numbers(None, results.frames) if entry.is_over_steps else numbers
+        drawings.append(_figure(entry, of_figure, files["svg"]))
     page = folder / REPORT
-    write_whole(page, _page(results, numbers, drawings, missing).encode())
+    write_whole(page, _page(last, numbers, drawings, missing).encode())
     note_report(folder, made_from)
     return Report(page, len(drawings), missing)
 
@@ -71,7 +75,8 @@ def _page(
         warnings=results.warnings,
         figures=drawings,
         tables=[table_rows(numbers, spec) for spec in specs],
-        csvs=[f"{table.name}.csv" for table in OF_A_FILE],
+        step=results.step,
+        csvs=[f"{table.name}.csv" for table in results.tables],
         missing=missing,
         provenance=list(flat_facts(results.provenance)),
         citations=CITATIONS,

@@ -118,7 +118,7 @@ def spectra_caption(numbers: Numbers) -> Markup:
     ]
     if any(panel.num_rounding for panel in panels):
         parts.append(_left_out(numbers, panels))
-    row = int(layers["spectral_norm"].argmax())
+    row = int(layers.index[int(layers["spectral_norm"].argmax())])
     name = layers.at[row, "name"]
     is_drawn = any(name in panel.names for panel in panels)
     parts.append(

@@ -1,12 +1,14 @@
 """Fold: space folding of straight paths, such as those between the images of every class pair."""
 
 from spaceprobe.stages.fold.computation import compute
+from spaceprobe.stages.fold.cost import predict_cost
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
-from spaceprobe.stages.fold.parts import asks_gpu, check, plan, sources
+from spaceprobe.stages.fold.parts import asks_gpu, check, plan, remark, sources
 from spaceprobe.stages.fold.settings import FoldingSettings
 from spaceprobe.stages.fold.summary import present
 from spaceprobe.stages.fold.tables import TABLES, asked_tables, tabulate
 from spaceprobe.stages.stage import RunStage
+from spaceprobe.stages.train.parts import check_trust
 
 STAGE = RunStage(
     name="fold",
@@ -21,11 +23,14 @@ STAGE = RunStage(
     needs=("train",),
     unit="path",
     check=check,
+    check_trust=check_trust,
     asks_gpu=asks_gpu,
     uses_all_cores=True,
     plan=plan,
     compute=compute,
     tabulate=tabulate,
     present=present,
+    remark=remark,
+    cost=predict_cost,
     sources=sources,
 )

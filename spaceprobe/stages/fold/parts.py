@@ -10,10 +10,10 @@ from spaceprobe.errors import SettingsError
 from spaceprobe.networks.entry import Engine
 from spaceprobe.networks.walkable import RISING
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
-from spaceprobe.stages.fold.settings import folding_of, num_classes_of
+from spaceprobe.stages.fold.settings import folding_of, num_classes_of, num_walks, with_images
 from spaceprobe.stages.stage import Inputs, Part, Sections
 from spaceprobe.stages.train.parts import sources as train_sources
-from spaceprobe.stages.train.settings import checkpoints_of, data_key, data_of, network_of
+from spaceprobe.stages.train.settings import checkpoints_of, data_key, data_of, network_key, network_of
 
 
 def folded_checkpoints(sections: Sections) -> Mapping[int, str]:
@@ -105,7 +105,7 @@ def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
 
 def plan(sections: Sections, inputs: Inputs) -> list[Part]:
     """Return a part for each epoch and set of paths."""
-    settings = folding_of(sections)
+    settings = with_images(sections)
     source = settings.source
     (trained,) = inputs["train"]
     identity = settings.measurement(settings.identity())
@@ -118,12 +118,14 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
     # A folder for each way of measuring: trying another one loses nothing.
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     data_digest = data_key(sections)["data_digest"]
+    of_network = network_key(sections)
     return [
         Part(
             f"folding-{digest[:6]}/epoch{epoch}-{paths.name}.npz",
             {
                 **key,
                 "data_digest": data_digest,
+                **of_network,
                 "checkpoint": trained.files[name],
                 "epoch": epoch,
                 **paths.key,
@@ -141,3 +143,17 @@ def sources(sections: Sections) -> tuple[str, ...]:
     settings = folding_of(sections)
     measures = [measure.module for measure in PATH_MEASURES.values()] if settings.detail else []
     return (*train_sources(sections), settings.source.module, *measures)
+
+
+def remark(sections: Sections) -> str | None:
+    """Return how many paths are walked where the study leaves that open and they may take long."""
+    network = network_of(sections)
+    if folding_of(sections).per_class != "auto" or "kernel" in network.entry.engines(network):
+        return None
+    settings = with_images(sections)
+    number = num_walks(settings.source.path_sets(sections, num_classes_of(sections)))
+    return (
+        f"{number:,} paths at an epoch, those of the first {settings.per_class} test images of each class, "
+        f"since the study gives no number and {network.entry.architecture(network)} is not an MLP of ReLUs; "
+        "folding.per_class (--per-class) walks more"
+    )

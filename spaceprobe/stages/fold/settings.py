@@ -1,7 +1,7 @@
 """The settings of the fold stage: which paths are measured, and how."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field
@@ -16,14 +16,22 @@ from spaceprobe.stages.stage import (
     Sections,
     Settings,
 )
-from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice, data_layout
+from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice, data_layout, network_of
 
 if TYPE_CHECKING:
-    from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
+    from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry, PathSet
 
     EndpointsName = str
 else:  # of the registry, so that a new entry is a choice without a word here
     EndpointsName = Literal[tuple(ENDPOINTS)]
+
+
+DEFAULT_PER_CLASS = 150
+"""Chosen: of networks that the kernel walks, at thousands of paths a second."""
+
+MAX_UNASKED_WALKS = 1_000
+"""Chosen: paths of a network at one epoch that are walked without a number from the user, where a path may
+take a second."""
 
 
 def parse_pairs(value: object) -> object:
@@ -101,8 +109,12 @@ class FoldingSettings(Settings):
         Flag("--pairs", bare="all"),
         NOT_IN_KEY,
     ] = Field("all", description="class pairs source-target such as 3-8,8-3, or all")
-    per_class: Annotated[Literal["all"] | Annotated[int, Field(ge=1, le=10_000)], Flag("--per-class")] = (
-        Field(150, description="the first N test images of each class, or all")
+    per_class: Annotated[
+        Literal["all", "auto"] | Annotated[int, Field(ge=1, le=10_000)], Flag("--per-class")
+    ] = Field(
+        "auto",
+        description="the first N test images of each class, or all; auto is 150 for MLPs of ReLUs, and for "
+        "other networks what makes at most 1,000 paths",
     )
     method: Annotated[
         Literal["exact", "sampled", "adaptive", "layerwise", "jvp", "kernel"], Flag("--method")
@@ -154,6 +166,13 @@ class FoldingSettings(Settings):
         "auto", description="where paths are walked; auto takes a CUDA device where there is one"
     )
 
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that are not the default; 150 images a class were that once and still are."""
+        values = super().identity()
+        if self.per_class == DEFAULT_PER_CLASS:
+            values.pop("per_class", None)
+        return values
+
     @property
     def is_sampled(self) -> bool:
         """Whether paths are read at points."""
@@ -181,6 +200,37 @@ class FoldingSettings(Settings):
 def folding_of(sections: Sections) -> FoldingSettings:
     """Return the folding settings."""
     return cast(FoldingSettings, sections["folding"])
+
+
+def with_images(sections: Sections) -> FoldingSettings:
+    """Return the folding settings, with a number of images of each class where they leave that open.
+
+    Raises:
+        DataError: see `data_layout`.
+        UserCodeError: see `data_layout`.
+    """
+    settings = folding_of(sections)
+    if settings.per_class != "auto":
+        return settings
+    network = network_of(sections)
+    if "kernel" in network.entry.engines(network):
+        return _with_images(settings, DEFAULT_PER_CLASS)
+    number, num_classes = 2, num_classes_of(sections)
+    while number < DEFAULT_PER_CLASS:
+        more = {**sections, "folding": _with_images(settings, number + 1)}
+        if num_walks(settings.source.path_sets(more, num_classes)) > MAX_UNASKED_WALKS:
+            break
+        number += 1
+    return _with_images(settings, number)
+
+
+def _with_images(settings: FoldingSettings, number: int) -> FoldingSettings:
+    return settings.model_copy(update={"per_class": number})
+
+
+def num_walks(path_sets: "Sequence[PathSet]") -> int:
+    """Return how many paths are walked for sets of them: each counts in both directions."""
+    return sum(paths.amount for paths in path_sets) // 2
 
 
 def num_classes_of(sections: Sections) -> int:

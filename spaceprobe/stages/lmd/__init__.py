@@ -1,13 +1,14 @@
 """Lmd: the Layer Matrix Decomposition of every weight matrix."""
 
 from spaceprobe.stages.lmd.computation import compute
+from spaceprobe.stages.lmd.file_summary import present_file
 from spaceprobe.stages.lmd.parts import check, plan
 from spaceprobe.stages.lmd.settings import LmdSettings
-from spaceprobe.stages.lmd.summary import present, present_file, warn
-from spaceprobe.stages.lmd.tables import OF_A_FILE, TABLES, asked_tables, tabulate, tabulate_file
-from spaceprobe.stages.lmd.weight_file import open_weights
+from spaceprobe.stages.lmd.summary import present, warn
+from spaceprobe.stages.lmd.tables import TABLES, asked_tables, tabulate, tabulate_records
+from spaceprobe.stages.lmd.weight_steps import open_file_or_steps
 from spaceprobe.stages.stage import FileInput, FileOption, RunStage
-from spaceprobe.stages.train.parts import sources
+from spaceprobe.stages.train.parts import check_trust, sources
 
 STAGE = RunStage(
     name="lmd",
@@ -19,6 +20,7 @@ STAGE = RunStage(
     needs=("train",),
     unit="epoch",
     check=check,
+    check_trust=check_trust,
     plan=plan,
     compute=compute,
     tabulate=tabulate,
@@ -27,8 +29,8 @@ STAGE = RunStage(
     sources=sources,
     file_input=FileInput(
         flag="--weights",
-        summary="Decompose every matrix of a .safetensors, .pt, .pth, .bin or .ckpt file, or of a folder "
-        "with an index.json, instead of a study; repeatable.",
+        summary="Decompose every matrix of a .safetensors, .pt, .pth, .bin or .ckpt file, of a folder "
+        "with an index.json, or of a folder of steps, instead of a study; repeatable.",
         options=(
             FileOption("--heads", "Attention heads, for the products of their matrices."),
             FileOption(
@@ -63,9 +65,8 @@ STAGE = RunStage(
             ),
         ),
         unit="matrix",
-        tables=OF_A_FILE,
-        open=open_weights,
-        tabulate=tabulate_file,
+        open=open_file_or_steps,
+        tabulate=tabulate_records,
         present=present_file,
     ),
 )

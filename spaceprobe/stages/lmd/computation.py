@@ -22,7 +22,9 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
 
     settings = lmd_of(job.sections)
     (trained,) = job.inputs["train"]
-    untrained = load_network(job.sections, job.folder, trained, INITIAL).double()
+    untrained = None  # of given weights
+    if INITIAL in trained.files:
+        untrained = load_network(job.sections, job.folder, trained, INITIAL).double()
     decomposer = NetworkDecomposer(
         untrained,
         network_of(job.sections),
@@ -34,7 +36,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     for part in job.parts:
         epoch = part.key["epoch"]
         network = untrained
-        if checkpoints[epoch] != INITIAL:
+        if network is None or checkpoints[epoch] != INITIAL:
             network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
         rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in TABLES}
         arrays: dict[str, np.ndarray] = {}

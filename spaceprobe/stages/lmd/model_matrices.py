@@ -125,9 +125,13 @@ class ModelMatrices:
             raise SpaceprobeError(f"{self.path}: was changed while it was read; try again")
         return matrices[planned.place]
 
+    def release(self) -> None:
+        """Free the block that was read last."""
+        self._read = None
+
     def _load(self, number: int) -> Found:
         """Read a block, keep its matrices instead of those of another, and return what was found."""
-        self._read = None  # first: two blocks are never there at once
+        self.release()  # first: two blocks are never there at once
         try:
             # Nothing here holds the tensors: what is joined of them is freed on the way.
             found = find_matrices(self._model.read(self._model.blocks[number]), self._hints, self._twins)

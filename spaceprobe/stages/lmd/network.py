@@ -26,10 +26,11 @@ UNTRAINED_SUFFIX = f" {UNTRAINED}"
 """Stands behind the names of the untrained network's spaces in lmd_retrieval."""
 
 
-def _matrix_row(layer: LayerPass) -> Row:
-    """Return the row of lmd_matrices of a weight matrix."""
+def _matrix_row(layer: LayerPass, prefix: str) -> Row:
+    """Return the row of lmd_matrices of a weight matrix, under its name without a prefix."""
     matrix: WeightMatrix = layer.matrix
-    return {"name": matrix.name, "kind": matrix.kind, "head": matrix.head, "num_rows": len(layer.inputs)}
+    name = matrix.name.removeprefix(prefix)
+    return {"name": name, "kind": matrix.kind, "head": matrix.head, "num_rows": len(layer.inputs)}
 
 
 class SampledNetwork:
@@ -54,7 +55,7 @@ class NetworkDecomposer:
 
     def __init__(
         self,
-        untrained: nn.Module,
+        untrained: nn.Module | None,
         options: NetworkOptions,
         dataset: Dataset,
         settings: LmdSettings,
@@ -64,7 +65,7 @@ class NetworkDecomposer:
         """Take the untrained network and the data.
 
         Args:
-            untrained: the network before training, in float64.
+            untrained: the network before training, in float64; None for given weights.
             options: the section ``network``, which tells how its weights were drawn.
             dataset: with the labels that were trained on.
             settings: what is measured.
@@ -77,8 +78,6 @@ class NetworkDecomposer:
         self._sample = dataset.train.first(settings.sample).inputs.double()
         self._meant = dataset.test.first(settings.sample)
         self._scored = dataset.train.first(len(dataset.test.inputs)) if has_random_labels else dataset.test
-        if not is_sequence(untrained):  # each score is then a pass through the whole network
-            self._scored = self._scored.first(settings.sample)
         self._scored_on = "training" if has_random_labels else "test"
         self._stored = dataset.test.inputs[: settings.retrieval_images]
 
@@ -91,18 +90,22 @@ class NetworkDecomposer:
         Raises:
             ValueError: a number that is needed cannot be computed; the message says why.
         """
-        is_untrained = network is self._untrained_network
-        sampled = self._untrained if is_untrained else self._sampled(network)
+        known = self._untrained if network is self._untrained_network else None
+        sampled = known or self._sampled(network)
         wanted = self._settings.probes
-        scored = self._pass("functional-rank", sampled, self._scored.inputs)
+        scored_on = self._scored
+        if not is_sequence(network):  # each score is then a pass through the whole network
+            scored_on = scored_on.first(self._settings.sample)
+        scored = self._pass("functional-rank", sampled, scored_on.inputs)
         meant = self._pass("semantics", sampled, self._meant.inputs)
         retrieved = self._retrieved(sampled) if "retrieval" in wanted else []
         for number, layer in enumerate(sampled.layers):
             whole = sampled.factors[number]
-            rows: Rows = {MATRICES.name: [_matrix_row(layer)]}
+            prefix = getattr(network, "own_prefix", "")  # of a network that only reshapes its inputs
+            rows: Rows = {MATRICES.name: [_matrix_row(layer, prefix)]}
             functional = None
             if scored:
-                measured = probes.functional_rank_of(scored[number], whole, self._scored.targets)
+                measured = probes.functional_rank_of(scored[number], whole, scored_on.targets)
                 functional = measured.estimate
                 rows["lmd_functional"] = [
                     {"rank": rank, "score": score, "scored_on": self._scored_on}
@@ -115,7 +118,8 @@ class NetworkDecomposer:
                     meant[number], whole, self._meant.targets, self._settings
                 )
             if retrieved:
-                rows["lmd_retrieval"] = [self._pixel_row, *retrieved[number], *self._untrained_rows[number]]
+                untrained_rows = self._untrained_rows[number] if self._untrained else []
+                rows["lmd_retrieval"] = [self._pixel_row, *retrieved[number], *untrained_rows]
             decomposition = decompose_matrix(
                 layer.matrix.weight,
                 sampled.metrics[number],
@@ -126,26 +130,33 @@ class NetworkDecomposer:
 
     def _background(self, number: int, layer: LayerPass, functional: RankEstimate | None) -> Background:
         """Return what a layer's data and its initial weight tell of it."""
-        matrix, options = layer.matrix, self._options
+        matrix = layer.matrix
         return Background(
-            untrained_values=self._untrained_values[number],
-            init_variance=entry_variance(matrix.layer, options.initialization, options.initialization_scale),
+            untrained_values=self._untrained_values[number] if self._untrained else None,
+            init_variance=self._init_variance(matrix),
             output_variances=output_variances(matrix.weight, layer.inputs),
             functional=functional,
             num_dead_inputs=int((layer.inputs == layer.inputs[:1]).all(dim=0).sum()),
         )
 
+    def _init_variance(self, matrix: WeightMatrix) -> float | None:
+        """Return the variance of the initial entries of a matrix; None where it is not known."""
+        if self._untrained_network is None or self._options.is_foreign:
+            return None
+        return entry_variance(matrix.layer, self._options.initialization, self._options.initialization_scale)
+
     def _sampled(self, network: nn.Module) -> SampledNetwork:
         return SampledNetwork(network, self._sample, self._settings)
 
     @cached_property
-    def _untrained(self) -> SampledNetwork:
-        return self._sampled(self._untrained_network)
+    def _untrained(self) -> SampledNetwork | None:
+        return None if self._untrained_network is None else self._sampled(self._untrained_network)
 
     @cached_property
     def _untrained_values(self) -> list[np.ndarray]:
         # Not those of `_untrained`: without vectors LAPACK gives other last bits.
-        return [singular_values(matrix.weight) for matrix in weight_matrices(self._untrained_network)]
+        matrices = [] if self._untrained_network is None else weight_matrices(self._untrained_network)
+        return [singular_values(matrix.weight) for matrix in matrices]
 
     def _pass(self, probe: str, sampled: SampledNetwork, inputs: Tensor) -> list[LayerPass]:
         """Return points on their way through the network; none for a probe that is not asked for."""
@@ -163,7 +174,7 @@ class NetworkDecomposer:
 
     @cached_property
     def _untrained_rows(self) -> list[list[Row]]:
-        return self._retrieved(self._untrained, UNTRAINED_SUFFIX)
+        return [] if self._untrained is None else self._retrieved(self._untrained, UNTRAINED_SUFFIX)
 
     def _retrieved(self, sampled: SampledNetwork, suffix: str = "") -> list[list[Row]]:
         """Return the rows of lmd_retrieval of each layer, for the spaces of a network."""

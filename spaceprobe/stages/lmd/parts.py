@@ -7,7 +7,7 @@ from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.stages.lmd.settings import lmd_of
 from spaceprobe.stages.stage import Inputs, Part, Sections
-from spaceprobe.stages.train.settings import FINAL, INITIAL, checkpoints_of, data_key, data_of
+from spaceprobe.stages.train.settings import FINAL, INITIAL, checkpoints_of, data_key, data_of, network_key
 
 
 def plan(sections: Sections, inputs: Inputs) -> list[Part]:
@@ -18,6 +18,8 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
     name = "lmd_factors"
     if measured:  # files for each way of measuring: another one overwrites nothing
         name += "-" + hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()[:6]
+    initial = {"initial": trained.files[INITIAL]} if INITIAL in trained.files else {}  # not of given weights
+    of_network = network_key(sections)
     return [
         Part(
             # As with the weights: the last epoch has the plain name.
@@ -30,7 +32,8 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
                 },
                 "epoch": epoch,
                 "checkpoint": trained.files[checkpoint],
-                "initial": trained.files[INITIAL],
+                **initial,
+                **of_network,
                 **data_key(sections),
             },
             amount=1,

@@ -1,17 +1,13 @@
-"""What `spaceprobe lmd` prints: means over seeds, layer by layer, and warnings; or the matrices of a file."""
+"""What `spaceprobe lmd` prints: means over seeds, layer by layer, and warnings."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from spaceprobe.stages.lmd.noise_sentences import noise_sentences
-from spaceprobe.stages.lmd.tables import LAYERS, RULE_NAMES
-from spaceprobe.stages.lmd.weight_file import WeightFile
-from spaceprobe.stages.summary_text import Notes, heading, key_columns, units_of, varying_settings, why_failed
+from spaceprobe.stages.lmd.tables import LAYERS
+from spaceprobe.stages.summary_text import heading, key_columns, units_of, varying_settings, why_failed
 from spaceprobe.tables.frames import Frames
-from spaceprobe.tables.states import last_epochs
-from spaceprobe.tables.text import TextColumn, count, fill, is_fitting, text_table
-from spaceprobe.weights.quoting import path_text, quote_if_needed
+from spaceprobe.tables.states import last_epochs, name_of_last
+from spaceprobe.tables.text import TextColumn, count, fill, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,18 +17,6 @@ REACHED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 
 MAX_IN_FULL = 1e5
 """Chosen: what is larger, such as the loss of a network on its way to divergence, is abbreviated."""
-
-FILE_VALUES = {
-    "rank": "rank",
-    "spectral_norm": "spectral norm",
-    "stable_rank": "stable rank",
-    "reconstruction_error": "error",
-    "tail_exponent": "tail exponent",
-}
-"""Columns that are shown of each matrix of a file, and what they are called."""
-
-MAX_NAME = 48
-"""Chosen: a longer name of a matrix loses its middle in the terminal; the tables have all of it."""
 
 NUM_AXES = 5
 """Chosen: the leading axes whose class meaning is shown; the table has all."""
@@ -45,12 +29,13 @@ def _lines(tables: Frames) -> Iterator[str]:
     settings = varying_settings(runs)
     probed = LAYERS.settings(tables["lmd_layers"])
     reached = [name for name in REACHED if runs[name].notna().any()]
+    state = name_of_last(tables["lmd_layers"])
     sizes = {*runs.groupby([*settings], dropna=False).size()}
     if sizes == {1}:
-        yield f"trained networks, {count(1, 'run')} each"
+        yield f"{state} networks, {count(1, 'run')} each"
     else:
         each = f"{sizes.pop()} runs each" if len(sizes) == 1 else "runs"
-        yield f"trained networks, mean ± standard deviation over {each}"
+        yield f"{state} networks, mean ± standard deviation over {each}"
     yield from _means(runs[[*settings, *reached]], settings, digits=3)
     yield from units_of(reached)
     for title, values in _blocks(tables, ["run", *probed, *WHERE]):
@@ -181,75 +166,3 @@ def warn(tables: Frames) -> Iterator[str]:
             "which the theorem behind the decomposition assumes: train longer (training.epochs); "
             "lmd_convergence.csv says what moved"
         )
-
-
-def present_file(file: WeightFile, records: Sequence[Mapping[str, Any]], folder: Path) -> str:
-    """Return what the command prints for a file of weights.
-
-    Args:
-        file: the file.
-        records: of its parts, in order.
-        folder: of its results.
-    """
-    import pandas as pd
-
-    layers = pd.DataFrame([row for record in records for row in record["lmd_layers"]])
-    layers = layers.reindex(columns=[*dict.fromkeys([*layers.columns, *FILE_VALUES])])
-    tails = [row for record in records for row in record.get("lmd_tails", [])]
-    exponents = {row["layer"]: row["exponent"] for row in tails if row["valid"]}
-    layers["tail_exponent"] = layers["layer"].map(exponents).astype(float)
-    names = layers["name"].map(quote_if_needed)
-    shapes = zip(layers["num_outputs"], layers["num_inputs"], strict=True)
-    notes = Notes()
-    marks = [notes.mark(record["note"]) if record["note"] else "" for record in records]
-    columns = [
-        TextColumn("kind", [*layers["kind"]], is_number=False),
-        TextColumn("shape", [f"{num_outputs}×{num_inputs}" for num_outputs, num_inputs in shapes]),
-        *(
-            TextColumn(
-                head, ["-" if value != value else f"{value:.3g}" for value in layers[name].astype(float)]
-            )
-            for name, head in FILE_VALUES.items()
-        ),
-        TextColumn("note", marks, is_number=False),
-    ]
-    legend = "shape: outputs×inputs; error: of the product of the factors, relative to the matrix"
-    rules = [*dict.fromkeys(layers["rule"].dropna())] if "rule" in layers else []
-    if rules:
-        by_rule = " or ".join(RULE_NAMES.get(rule, rule) for rule in rules)
-        legend += f"; rank: by {by_rule} (others in lmd_ranks.csv)"
-    if exponents:
-        legend += "; tail exponent: of a power law that fits"
-    if names.str.len().max() > MAX_NAME:
-        legend += "; names in full in lmd_layers.csv"
-    lines = [
-        *fill(f"{path_text(file.path)}: {len(records)} matri{'ces' if len(records) != 1 else 'x'}"),
-        *text_table(*_numbered([*names], columns)),
-        *fill(legend, "  "),
-        *notes.lines(),
-        *fill(file.origin, "  "),
-        *fill(file.skipped, "  "),
-        *(line for sentence in noise_sentences(tails) for line in fill(sentence, "  ")),
-        f"tables   {folder}/*.csv",
-        f"factors  {folder}/factors/*.npz",
-    ]
-    return "\n".join(filter(None, lines))
-
-
-def _numbered(
-    names: Sequence[str], columns: Sequence[TextColumn]
-) -> tuple[list[TextColumn], list[TextColumn]]:
-    """Return the key of a table of matrices, and its columns: by number, where names leave no place."""
-    key = TextColumn("name", names, is_number=False)
-    if is_fitting([key], columns):
-        return [key], [*columns]
-    numbers = TextColumn("layer", [str(number) for number in range(len(names))])
-    return [numbers], [TextColumn("name", [*map(_shorten, names)], is_number=False), *columns]
-
-
-def _shorten(name: str) -> str:
-    """Return a name that leaves room beside it, without its middle where it is long."""
-    if len(name) <= MAX_NAME:
-        return name
-    num_kept = MAX_NAME - 1
-    return name[: num_kept // 2] + "…" + name[len(name) - (num_kept - num_kept // 2) :]

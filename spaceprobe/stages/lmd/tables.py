@@ -376,6 +376,14 @@ OF_A_FILE = tuple(
 )
 """The same of a file of weights: no epochs, but a name and what kind of matrix it is."""
 
+STEP = Column("step", "integer", "number in the name of the file or subfolder of weights: a step or an epoch")
+
+OF_STEPS = tuple(
+    Table(table.name, key=("step", *table.key), columns=(STEP, *table.columns), meaning=table.meaning)
+    for table in OF_A_FILE
+)
+"""The same of a folder of the steps of a training."""
+
 MATRICES = Table(
     "lmd_matrices",
     key=("epoch", "layer"),
@@ -407,11 +415,6 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
     """Return the rows of each table from the finished parts of a run."""
     del sections
     return tabulate_records([content.record for _, content in parts], TABLES)
-
-
-def tabulate_file(records: Sequence[Mapping[str, Any]]) -> Rows:
-    """Return the rows of each table of a file of weights from the records of its parts."""
-    return tabulate_records(records, OF_A_FILE)
 
 
 def tabulate_records(records: Sequence[Mapping[str, Any]], tables: Sequence[Table]) -> Rows:

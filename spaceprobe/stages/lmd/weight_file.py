@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.stages.lmd.tables import OF_A_FILE
 from spaceprobe.stages.stage import Part, PartContent
+from spaceprobe.tables.table import Table
 from spaceprobe.weights.quoting import path_text, quote_if_needed
 
 if TYPE_CHECKING:
@@ -133,13 +135,18 @@ class WeightFile:
         path: of the file.
         name: of its folder of results: readable, and another one for other weights or other options.
         parts: one for each matrix.
+        tables: the CSVs that it fills.
         part_pattern: a regular expression of the files of parts.
+        factors_shown: these files as a terminal shows them.
+        digest: the SHA-256 of the weights.
         origin: what of the file is read and what is not, in words; empty for all of it.
         skipped: what is not a matrix, in words; empty for nothing.
         facts: what provenance.json says about the file, and about the configs beside it.
     """
 
     part_pattern = r"factors/[0-9]{4,}\.npz"
+    factors_shown = "factors/*.npz"
+    tables: Sequence[Table] = OF_A_FILE
 
     def __init__(
         self,
@@ -150,9 +157,9 @@ class WeightFile:
         configs: Mapping[str, str],
     ) -> None:
         digest = matrices.digest()
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", matrices.stem()).strip(".-") or "weights"
         self.path = path
-        self.name = f"weights-{stem[:80]}-{_short_hash(digest, options)}"
+        self.digest = digest
+        self.name = folder_name(matrices.stem(), digest, options)
         self.origin = origin
         self.skipped = matrices.skipped
         numbers = {name: options[name] for name in ("heads", "leading")}
@@ -184,6 +191,10 @@ class WeightFile:
         """Return the name of a part's matrix, as a terminal may show it."""
         return quote_if_needed(part.key["name"])
 
+    def release(self) -> None:
+        """Free the tensors that were read; they are read again where they are needed."""
+        self._matrices.release()
+
     def compute(self, part: Part) -> PartContent:
         """Decompose one matrix, with one torch thread, whatever the machine: more change last bits.
 
@@ -212,6 +223,12 @@ class WeightFile:
         }
         note = "; ".join(filter(None, [matrix.note, decomposition.note]))
         return PartContent({"note": note, **rows}, factor_arrays("matrix", decomposition))
+
+
+def folder_name(stem: str, digest: str, options: Mapping[str, Any]) -> str:
+    """Return the name of the folder of results of weights, given what they are called and their digest."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-") or "weights"
+    return f"weights-{readable[:80]}-{_short_hash(digest, options)}"
 
 
 def _short_hash(digest: str, options: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from spaceprobe.stages.summarize.tables import AGGREGATES
 from spaceprobe.stages.summary_text import Notes, heading, key_columns, why_failed
 from spaceprobe.tables.frames import Frames
-from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED
+from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED, name_of_last
 from spaceprobe.tables.telling_apart import telling_apart
 from spaceprobe.tables.text import NOTHING, TextColumn, count, fill, in_short, is_fitting, text_table
 
@@ -59,7 +59,8 @@ def architecture_lines(frames: Frames) -> list[str]:
         seeds = set(table["num_seeds"])
         if len(seeds) > 1:
             key.append(TextColumn("seeds", [*map(str, table["num_seeds"])]))
-        lines.append(f"{state}, {_over(seeds)}")
+        name = name_of_last(frames["folding"]) if state == TRAINED else state
+        lines.append(f"{name}, {_over(seeds)}")
         lines += text_table(key, values)
     legend = LEGEND
     if any("(equal)" in line for line in lines):
@@ -124,7 +125,7 @@ def _why_flat(runs: "pd.DataFrame", folding: "pd.DataFrame") -> Iterator[str]:
     chi = folding[folding["measure"] == "chi"]
     if chi.empty or (chi["folded"] > 0).any():
         return
-    if (runs["depth"] == 1).all():
+    if runs["depth"].eq(1).fillna(value=False).all():  # empty where only the network itself tells
         why = "every χ is 0: with one hidden layer each unit flips at most once on a straight line"
     elif (chi["zero_length"] == 1).all():
         why = "every χ is 0: no path crosses the boundary of a linear region"

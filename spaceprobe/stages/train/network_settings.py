@@ -1,10 +1,13 @@
 """The settings of a run's network."""
 
 import re
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from spaceprobe.model_sources import ModelSource, ModelSourceError, parse_model
 from spaceprobe.networks.entry import NetworkEntry
 from spaceprobe.networks.models import NETWORKS
 from spaceprobe.stages.stage import AlsoCalled, ChoosesCode, Settings
@@ -13,6 +16,10 @@ MAX_WIDTH = 10_000
 MAX_DEPTH = 100
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import nn
+
     NetworkName = str
 else:  # of the registry, so that a new entry is a choice without a word here
     NetworkName = Literal[tuple(NETWORKS)]
@@ -22,6 +29,28 @@ _SOME_NETWORKS = {name for entry in NETWORKS.values() for name in entry.settings
 
 _FIRST_OF_NETWORK = {"model", "architecture", "activation"}
 """The settings of networks that are in the key of every training."""
+
+_OF_ANY_MODEL = {"model", "weights"}
+"""The settings that concern a network that is not one of our kinds; all others are its own affair."""
+
+
+def parse_foreign(value: str) -> str:
+    """Return the name of a network of a library's or of the user's own.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        source = parse_model(value)
+    except ModelSourceError as error:
+        raise ValueError(str(error)) from error
+    if source.kind == "widths":
+        hidden = "-".join(map(str, source.widths[1:-1])) or "the units of its hidden layers"
+        raise ValueError(
+            f"{value}: the data say how many inputs and outputs a network has; write model: mlp and "
+            f"architecture: {hidden}"
+        )
+    return str(source)
 
 
 def as_text(value: object) -> object:
@@ -60,7 +89,18 @@ ActivationName = Literal[
 class NetworkSettings(Settings):
     """The network, such as an MLP with an activation after each hidden layer and a linear readout."""
 
-    model: Annotated[NetworkName, ChoosesCode()] = Field("mlp", description="the kind of network")
+    model: Annotated[
+        NetworkName | Annotated[str, AfterValidator(parse_foreign)], ChoosesCode((*NETWORKS, "own:network"))
+    ] = Field(
+        "mlp",
+        description="the kind of network, torchvision:NAME, timm:NAME, or your own package.module:function, "
+        "which needs --trust",
+    )
+    weights: Path | None = Field(
+        None,
+        strict=False,
+        description="a file of weights, which are measured as they are: nothing is trained",
+    )
     architecture: Annotated[
         str,
         BeforeValidator(as_text),
@@ -105,24 +145,68 @@ class NetworkSettings(Settings):
     def _check_idle(self) -> "NetworkSettings":
         for name, field in type(self).model_fields.items():
             is_idle = name in _SOME_NETWORKS - {*self.entry.settings}
+            if self.source is not None:
+                is_idle = name not in _OF_ANY_MODEL
+            elif self.weights is not None:
+                is_idle = is_idle or name in ("initialization", "initialization_scale")
             if is_idle and getattr(self, name) != field.default:
-                raise ValueError(f"{name} does nothing with model: {self.model}; leave it out")
+                chosen = f"model: {self.model}"
+                if self.source is None and self.weights is not None and name.startswith("initialization"):
+                    chosen = f"weights: {self.weights}"
+                raise ValueError(f"{name} does nothing with {chosen}; leave it out")
         return self
+
+    @property
+    def source(self) -> ModelSource | None:
+        """What names a network of a library's or of the user's own; None for one of our kinds."""
+        return None if self.model in NETWORKS else parse_model(self.model)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the network is not one of our kinds."""
+        return self.source is not None
 
     @property
     def entry(self) -> NetworkEntry:
         """The kind of network."""
-        return NETWORKS[self.model]
+        from spaceprobe.stages.train.foreign_entry import foreign_entry
+
+        return NETWORKS[self.model] if self.source is None else foreign_entry(self.source)
+
+    def load_weights(self, network: "nn.Module") -> "nn.Module":
+        """Return a network with the given weights, in float64.
+
+        Raises:
+            SpaceprobeError: they cannot be read or do not fit.
+        """
+        from spaceprobe.stages.train.foreign_networks import load_given_weights
+
+        return load_given_weights(network, Path(str(self.weights)))
+
+    def seeded(self, seed: int) -> "AbstractContextManager[None]":
+        """Return a context in which what a network that is not one of our kinds draws depends on the seed.
+
+        Our own kinds draw nothing while they are trained; others may, such as for a dropout.
+        """
+        if self.source is None:
+            return nullcontext()
+        from spaceprobe.stages.train.foreign_networks import seeded
+
+        return seeded(seed)
 
     def measurement(self) -> dict[str, Any]:
         """Return the settings that a number depends on.
 
         Those that came after the first releases count only where they are not the default: networks from
-        before keep their keys.
+        before keep their keys. Where given weights lie changes nothing: their digest says what they are.
         """
+        if self.source is not None:
+            return {"model": self.model}
         identity = self.identity()
         return {
-            name: value for name, value in self.key().items() if name in _FIRST_OF_NETWORK or name in identity
+            name: value
+            for name, value in self.key().items()
+            if name != "weights" and (name in _FIRST_OF_NETWORK or name in identity)
         }
 
     @property

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from spaceprobe.data.dataset import Dataset
 from spaceprobe.data.random_labels import randomize_labels
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.networks.checkpoints import load_into, read_verified
+from spaceprobe.networks.matrices import WeightMatrix, weight_matrices
 from spaceprobe.stages.stage import FinishedPart, Sections
 from spaceprobe.stages.train.settings import DataSettings, data_layout, data_of, network_of, training_of
+
+logger = logging.getLogger(__name__)
 
 RANDOM_LABELS = "random_labels.npy"
 """The training labels of a run in part drawn at random, as they were drawn."""
@@ -78,6 +82,15 @@ def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Module, torc
     return built.eval(), batches
 
 
+def followed_matrices(network: nn.Module) -> list[WeightMatrix]:
+    """Return the weight matrices whose convergence is followed; none where one cannot be decomposed."""
+    try:
+        return weight_matrices(network)
+    except ValueError as error:  # of a network that is not one of our kinds
+        logger.warning("convergence is not followed: %s", error)
+        return []
+
+
 def load_network(sections: Sections, folder: Path, trained: FinishedPart, name: str) -> nn.Module:
     """Return the network of a checkpoint that the train stage vouches for.
 
@@ -85,5 +98,7 @@ def load_network(sections: Sections, folder: Path, trained: FinishedPart, name: 
         CheckpointError: it is missing or damaged.
     """
     network, _ = build_network(sections, load_data(data_of(sections)))
+    if network_of(sections).weights is not None:
+        network = network.double()  # as given weights are stored
     load_into(network, folder / name, trained.files[name])
     return network

@@ -5,7 +5,16 @@ from typing import Literal
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.stages.stage import Inputs, Part, Sections
-from spaceprobe.stages.train.settings import data_key, data_layout, data_of, network_of, training_of
+from spaceprobe.stages.train.foreign_entry import FOREIGN_NETWORKS
+from spaceprobe.stages.train.settings import (
+    data_key,
+    data_layout,
+    data_of,
+    network_key,
+    network_of,
+    training_of,
+)
+from spaceprobe.user_code import check_trusted
 
 PART = "train.json"
 
@@ -13,7 +22,8 @@ PART = "train.json"
 def label(sections: Sections) -> str:
     """Return the readable start of a run's name."""
     network = network_of(sections)
-    return f"{network.entry.label(network)}-s{training_of(sections).seed}"
+    given = "" if network.weights is None else "-given"
+    return f"{network.entry.label(network)}{given}-s{training_of(sections).seed}"
 
 
 def check(sections: Sections) -> None:
@@ -51,10 +61,24 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
         "training": training.key(),
         # Not in the run's name, since they change no number; in the key, since their files must be there.
         "snapshots": training.snapshot_epochs,
+        **network_key(sections),
     }
     return [Part(PART, key, amount=training.epochs)]
 
 
 def sources(sections: Sections) -> tuple[str, ...]:
     """Return the modules of the chosen dataset and kind of network: their code counts as well."""
-    return DATASETS[data_of(sections).dataset].module, network_of(sections).entry.module
+    network = network_of(sections)
+    loading = [] if network.weights is None else [FOREIGN_NETWORKS]
+    return DATASETS[data_of(sections).dataset].module, network.entry.module, *loading
+
+
+def check_trust(sections: Sections) -> None:
+    """Check that the network's code may run, where it is the user's.
+
+    Raises:
+        UserCodeError: it may not, or it is missing.
+    """
+    source = network_of(sections).source
+    if source is not None and source.kind == "function":
+        check_trusted(source.function, f"network.model {source}")

@@ -9,8 +9,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from spaceprobe.data.entry import ALL_TRAINING_POINTS, DataLayout
 from spaceprobe.data.sets import DATASETS
+from spaceprobe.model_sources import ModelSource
 from spaceprobe.stages.stage import NOT_IN_KEY, AlsoCalled, ChoosesCode, Flag, Sections, Settings
 from spaceprobe.stages.train.network_settings import NetworkSettings, as_text
+from spaceprobe.tables.states import GIVEN_EPOCH
 from spaceprobe.user_sources import parse_function
 
 MAX_EPOCHS = 100_000
@@ -204,7 +206,9 @@ EPOCH_CHOICE = "the untrained network, the trained one, both, or all with the sn
 
 
 def checkpoints_of(sections: Sections, epoch: EpochChoice) -> Mapping[int, str]:
-    """Return the checkpoint of each epoch that is asked for, in the order of the epochs."""
+    """Return the checkpoint of each epoch that is asked for, in order; given weights are one."""
+    if network_of(sections).weights is not None:
+        return {GIVEN_EPOCH: FINAL}
     training = training_of(sections)
     snapshots = {number: snapshot_name(number) for number in training.snapshot_epochs}
     every = {0: INITIAL, **snapshots, training.epochs: FINAL}
@@ -231,6 +235,29 @@ def data_key(sections: Sections) -> dict[str, Any]:
     digest = entry.digest(data)
     entry.check(data)
     return {"data": key, "data_digest": digest}
+
+
+def network_key(sections: Sections) -> dict[str, Any]:
+    """Return what says which network a run has beside our own kinds: empty for one of these.
+
+    Its weights alone do not say so: the same weights may stand in networks that compute otherwise.
+
+    Raises:
+        ModelSourceError: a library is missing.
+        UserCodeError: the user's code is missing or cannot be read.
+        SpaceprobeError: given weights cannot be read.
+    """
+    from spaceprobe.model_sources.digests import digests
+
+    network = network_of(sections)
+    source = network.source
+    if source is None and network.weights is None:
+        return {}
+    source = source or ModelSource("network", network.model)
+    return {
+        "network": network.measurement(),
+        "network_digest": digests(source, network.weights, setting="network.model"),
+    }
 
 
 def data_layout(sections: Sections) -> DataLayout:

@@ -1,8 +1,10 @@
 """What the train stage prints."""
 
+from collections.abc import Iterator
+
 from spaceprobe.stages.summary_text import heading, key_columns, units_of, varying_settings, why_failed
 from spaceprobe.tables.frames import Frames
-from spaceprobe.tables.text import NOTHING, TextColumn, text_table
+from spaceprobe.tables.text import NOTHING, TextColumn, count, text_table
 
 
 def present(frames: Frames) -> str:
@@ -26,3 +28,14 @@ def present(frames: Frames) -> str:
     key = key_columns(runs, varying_settings(runs, with_seeds=True))
     shown = [name for name in names if runs[name].notna().any()]
     return "\n".join([*text_table(key, values), *units_of(shown), *why_failed(runs)])
+
+
+def warn(frames: Frames) -> Iterator[str]:
+    """Yield that weights were given, where some were."""
+    runs = frames["runs"]
+    num_given = int(((runs["status"] == "done") & runs["initial_digest"].isna()).sum())
+    if num_given:
+        yield (
+            f"the weights of {num_given} of {count(len(runs), 'run')} were given (network.weights) and not "
+            'trained here: their epoch is -1, and where it says "trained" they are as given'
+        )

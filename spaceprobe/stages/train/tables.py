@@ -44,18 +44,27 @@ def _margin(name: str, which: str) -> Column:
     )
 
 
-METRICS = _metrics("after the last epoch (empty where training failed)")
-EPOCH = Column("epoch", "integer", "passes over the training points so far; 0 is the untrained network")
+METRICS = _metrics("after the last epoch, or with given weights (empty where training failed)")
+EPOCH = Column(
+    "epoch",
+    "integer",
+    "passes over the training points so far; 0 is the untrained network, -1 stands for given weights",
+)
 RATE = Column("learning_rate", "number", "of the optimizer in this epoch; at epoch 0, that of the first")
 
 RUNS = Table(
     "runs",
     key=(),
     columns=(
-        Column("architecture", "text", "units of the hidden layers: 2x30 is two of 30, 100-50 one of each"),
-        Column("depth", "integer", "number of hidden layers"),
-        Column("width", "integer", "units of the widest hidden layer"),
-        Column("activation", "text", "activation function of the hidden layers"),
+        Column(
+            "architecture",
+            "text",
+            "units of the hidden layers: 2x30 is two of 30, 100-50 one of each; network.model where it is "
+            "not our own kind, such as torchvision:resnet18",
+        ),
+        Column("depth", "integer", "number of hidden layers; empty where network.model is not our own kind"),
+        Column("width", "integer", "units of the widest hidden layer; empty where depth is"),
+        Column("activation", "text", "activation function of the hidden layers; own where depth is empty"),
         Column("dataset", "text", "data that the network is trained on"),
         Column("seed", "integer", "of the initial weights, the order of the batches, and random labels"),
         Column(
@@ -67,7 +76,7 @@ RUNS = Table(
             "initial_digest",
             "text",
             "SHA-256 of the checkpoint at epoch 0: equal for networks with the same initial weights; empty "
-            "where training did not start or broke off",
+            "where training did not start or broke off, and for given weights",
         ),
         *METRICS,
         Column("status", "text", "done, or failed where training diverged, did not start or broke off"),
@@ -153,17 +162,18 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
     for _, content in parts:
         curve: list[Mapping[str, Any]] = content.record["curve"]
         last = curve[-1] if content.error is None else {}
+        is_given = network_of(sections).weights is not None
         runs.append(
             {
                 **_run_settings(sections),
                 "num_parameters": content.record["num_parameters"],
-                "initial_digest": content.files[INITIAL],
+                "initial_digest": content.files.get(INITIAL),
                 **{metric.name: last.get(metric.name) for metric in METRICS},
                 "status": "done" if content.error is None else "failed",
                 "error": content.error,
             }
         )
-        curves.extend(curve)
+        curves.extend([] if is_given else curve)
         convergence.extend(content.record["convergence"])
     return {"runs": runs, "training": curves, "lmd_convergence": convergence}
 
@@ -178,9 +188,9 @@ def _run_settings(sections: Sections) -> dict[str, Any]:
     network = network_of(sections)
     widths = network.entry.hidden_widths(network, data_layout(sections).input_shape)
     return {
-        "architecture": network.architecture,
-        "depth": len(widths),
-        "width": max(widths),
+        "architecture": network.entry.architecture(network),
+        "depth": len(widths) or None,
+        "width": max(widths, default=None),
         "activation": network.entry.activation(network),
         "dataset": data_of(sections).dataset,
         "seed": training_of(sections).seed,

@@ -16,7 +16,7 @@ from spaceprobe.study.jobs.run_log import here, log_line, logged
 from spaceprobe.study.provenance import numeric_libraries
 from spaceprobe.study.storage.part_files import StoredPart, read_part, write_part
 from spaceprobe.study.storage.reasons import differences
-from spaceprobe.user_code import trusting
+from spaceprobe.user_code import stdout_kept, trusting
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def run_job(job: Job, advance: Advance) -> JobOutcome:
     if not todo.parts:
         return JobOutcome()
     try:
-        with trusting(job.trusted):
+        with trusting(job.trusted), stdout_kept():
             return _compute_logged(todo, stage, advance)
     except InTheWayError as error:  # of this run's log
         return JobOutcome(error=str(error))

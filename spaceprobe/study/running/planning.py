@@ -42,6 +42,7 @@ class StagePlan:
         refused: those of them that lie in this stage itself, such as data that are not there.
         blocked: those of them that are not results, but lie in what the stage needs: it cannot be started.
         waiting: the stage that has to be computed first, by run.
+        remarks: what a reader should know of what the settings of these runs leave open.
     """
 
     stage: RunStage
@@ -54,6 +55,7 @@ class StagePlan:
     refused: dict[str, str] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def busy(self) -> set[str]:
@@ -103,6 +105,17 @@ class StudyPlan:
             f"{_most_common([*blocked.values()])}"
         )
 
+    def check_trust(self) -> None:
+        """Check that the user's code that the jobs run is trusted.
+
+        Raises:
+            UserCodeError: some is not.
+        """
+        for plan in self.plans:
+            if plan.stage.check_trust is not None:
+                for job in plan.jobs:
+                    plan.stage.check_trust(job.sections)
+
     def lines(self) -> Iterator[str]:
         """Yield the plan as lines for a person."""
         yield f"{self.study}: {self.num_runs} run{'s' * (self.num_runs != 1)} in {self.folder}"
@@ -126,6 +139,7 @@ class StudyPlan:
         if plan.waiting:
             after = " and ".join(dict.fromkeys(plan.waiting.values()))
             yield f"{len(plan.waiting)} of {self.num_runs} runs after {after}"
+        yield from plan.remarks
         if plan.failures:
             reason, count = Counter(plan.failures.values()).most_common(1)[0]
             yield f"{count} of {self.num_runs} runs cannot be done: {reason}"
@@ -166,6 +180,11 @@ class Planner:
                 continue
             for sections in run.variants(stage):
                 self._add(plan, run, sections)
+        if stage.remark is not None:
+            variants = [
+                sections for run in self._runs if run.name in plan.busy for sections in run.variants(stage)
+            ]
+            plan.remarks = [*dict.fromkeys(filter(None, map(stage.remark, variants)))]
         return plan
 
     def _add(self, plan: StagePlan, run: Run, sections: Sections) -> None:
@@ -244,11 +263,18 @@ def _most_common(all_reasons: Sequence[str], num_runs: int | None = None) -> str
 def _estimate(plan: StagePlan, amount: int) -> str:
     """Return how long it may take, on one core, as far as finished parts tell."""
     seconds = estimate_s(plan, amount)
-    if seconds is None:
-        return ""
+    return "" if seconds is None else f", about {duration_text(seconds)}"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as a plan shows it.
+
+    >>> duration_text(0.2), duration_text(100), duration_text(9000)
+    ('1 s', '2 min', '2.5 h')
+    """
     if seconds < 60:
-        return f", about {max(1, round(seconds))} s"
-    return f", about {round(seconds / 60)} min" if seconds < 5400 else f", about {seconds / 3600:.1f} h"
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
 
 
 def estimate_s(plan: StagePlan, amount: int) -> float | None:

@@ -35,6 +35,7 @@ from spaceprobe.study.layout import EVENTS, PROVENANCE, RUN_LOG, STUDY_FILE
 from spaceprobe.study.parts import StudyParts
 from spaceprobe.study.provenance import provenance, read_provenance
 from spaceprobe.study.running.claims import Claims
+from spaceprobe.study.running.costs import StageCost, predict_costs
 from spaceprobe.study.running.job_feed import JobFeed, job_name
 from spaceprobe.study.running.journal import Journal
 from spaceprobe.study.running.narrowing import narrowing
@@ -208,6 +209,10 @@ class Runner:
         num_runs = len(self._selected)
         return StudyPlan(self.study.name, self.folder, num_runs, stages, plans, current, self.labels)
 
+    def costs(self, plan: StudyPlan) -> list[StageCost]:
+        """Return what the stages of a plan will cost; see `predict_costs`."""
+        return predict_costs(plan, self._selected)
+
     def run(self, stages: Sequence[Stage], on_plan: Callable[[StudyPlan], None]) -> StudyOutcome:
         """Take the study through stages, up to the first with a failed run if that is to end it.
 
@@ -225,6 +230,7 @@ class Runner:
         remove_abandoned_folders()
         plan = self.plan(stages)
         plan.check()
+        plan.check_trust()
         on_plan(plan)
         outcomes: dict[str, StageOutcome] = {}
         with self._stack:

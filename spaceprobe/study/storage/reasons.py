@@ -12,8 +12,8 @@ from spaceprobe.study.config import section_models
 MAX_REPORTED = 3
 """Chosen: how many differences are reported."""
 
-OWN_DATA = "data_digest."
-"""Begins the names of digests of what a user's data come from; their rest is in words."""
+OWN = ("data_digest.", "network_digest.")
+"""Begin the names of digests of what a user's data or network come from; their rest is in words."""
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -74,8 +74,8 @@ def _flat(key: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _in_words(name: str, before: Any, after: Any) -> str:
-    if name.startswith(OWN_DATA):  # more than one file may be among them
-        return f"{name.removeprefix(OWN_DATA)} changed"
+    if name.startswith(OWN):  # more than one file may be among them
+        return f"{name.partition('.')[2]} changed"
     if any(isinstance(value, str) and _DIGEST.fullmatch(value) for value in (before, after)):
         return f"{name.removesuffix('_digest')} digest differs"
     return f"{name} {_shown(before)} → {_shown(after)}"

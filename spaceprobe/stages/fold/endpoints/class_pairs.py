@@ -65,8 +65,10 @@ def class_members(images: "Split", label: int, per_class: int | None) -> Points:
 
 def images_per_class(sections: Sections) -> int | None:
     """Return how many images of a class are asked for; None for all."""
-    per_class = _folding(sections).per_class
-    return None if per_class == "all" else per_class
+    from spaceprobe.stages.fold.settings import with_images  # which imports this
+
+    per_class = with_images(sections).per_class
+    return per_class if isinstance(per_class, int) else None
 
 
 def _folding(sections: Sections) -> "FoldingSettings":
