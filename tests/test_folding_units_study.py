@@ -75,7 +75,7 @@ def test_defaults_leave_names_and_keys_as_they_were():
         (
             {},
             {"threshold": "median", "method": "kernel"},
-            "median takes folding.method exact, layerwise or sampled",
+            "median takes folding.method exact, layerwise, sampled or adaptive",
         ),
         ({}, {"threshold": 1, "precision": "float32"}, "found exact and float32$"),
         (
