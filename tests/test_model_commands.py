@@ -94,6 +94,23 @@ def test_paths_between_files_are_those_of_walk_paths(folder):
     assert max(map(len, lines)) <= 80
 
 
+def test_a_single_path_is_a_list_of_its_measures(folder):
+    np.save("two.npy", np.zeros(6))
+    done = fold("--model", "6-5-4-3", "--from", "one.npy", "--to", "two.npy")
+    assert done.exit_code == 0, done.output
+    assert "fold: a path takes" not in done.stderr  # no other is left
+    expected = walk_paths(
+        build(parse_model("6-5-4-3")).double(),
+        torch.from_numpy(np.load("one.npy"))[None],
+        torch.zeros(1, 6, dtype=torch.float64),
+        method="layerwise",
+    )
+    assert re.search(rf"^length +{expected.length[0]}$", done.stdout, re.MULTILINE)
+    assert re.search(rf"^reach back +{expected.reach_from_b[0]}$", done.stdout, re.MULTILINE)
+    assert "1 path, each read from both ends" in done.stdout
+    assert "\n\n" not in done.stdout
+
+
 def test_one_point_goes_to_all(folder):
     done = fold("--model", "6-5-4-3", "--from", "one.npy", "--to", "b.npy", "--out", "p.csv")
     assert done.exit_code == 0, done.output

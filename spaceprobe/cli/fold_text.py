@@ -32,14 +32,18 @@ def cost_text(cost: "Cost") -> str:
 def duration(seconds: float) -> str:
     """Return a time in the unit that suits it.
 
-    >>> duration(0.0123), duration(9.87), duration(200), duration(9000)
-    ('12 ms', '9.9 s', '3.3 min', '2.5 h')
+    >>> duration(0.0123), duration(0.2), duration(9.87), duration(200), duration(9000)
+    ('12 ms', '200 ms', '9.9 s', '3.3 min', '2.5 h')
     """
     if seconds < 1:
-        return f"{1000 * seconds:.2g} ms"
-    if seconds < 120:
-        return f"{seconds:.2g} s" if seconds < 100 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.2g} min" if seconds < 7200 else f"{seconds / 3600:.2g} h"
+        number, unit = 1000 * seconds, "ms"
+    elif seconds < 120:
+        number, unit = seconds, "s"
+    elif seconds < 7200:
+        number, unit = seconds / 60, "min"
+    else:
+        number, unit = seconds / 3600, "h"
+    return f"{float(f'{number:.2g}'):,g} {unit}"
 
 
 def summary_text(
@@ -87,7 +91,7 @@ def _table(frame: "pd.DataFrame") -> list[str]:
         for head in heads
     ]
     if len(frame) == 1:
-        return [*text_table([key, *columns])]
+        return [*text_table([key, *columns])][1:]  # without a head
     shares = (frame["chi"] > 0).mean(), (frame["chi_back"] > 0).mean()
     return [
         *text_table([key, *columns]),
