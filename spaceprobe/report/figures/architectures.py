@@ -156,7 +156,7 @@ def _drawn(runs: pd.DataFrame, histogram: pd.DataFrame) -> GroupedRows:
     groups = choose(every, MAX_NETWORKS)
     notes = notes_on_failures(runs)
     if len(groups) < len(every):
-        notes = [f"{len(groups)} of {len(every)} networks, evenly from the first to the last", *notes]
+        notes = [f"{len(groups)} of {len(every)} groups of runs, evenly from the first to the last", *notes]
     return GroupedRows(rows[rows[LABEL].isin(groups)], groups, notes)
 
 
