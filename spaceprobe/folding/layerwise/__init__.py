@@ -3,7 +3,7 @@
 `walk` runs a module on polylines, tensors that are known at the knots of paths (`polyline`, `knots`). `rules`
 lists what each function of torch does to them: `structure` those that move or average entries, `arithmetic`
 sums, products and layers, `extremes`, `windows` and `maxima` the largest of several. `visit` and `bends` say
-what an activation does. `steps` reads the flips as a path, `parts` joins those of its parts. `crew` runs a
+what an activation does. `steps` reads the flips as a path, `segments` joins those of its parts. `crew` runs a
 network on threads.
 """
 
