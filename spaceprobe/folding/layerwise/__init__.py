@@ -4,7 +4,7 @@
 lists what each function of torch does to them: `structure` those that move or average entries, `arithmetic`
 sums, products and layers, `extremes`, `windows` and `maxima` the largest of several. `visit` and `bends` say
 what an activation does, `choices` what maxima choose where that counts. `steps` reads the flips as a path,
-`parts` joins those of its parts. `crew` runs a network on threads.
+`segments` joins those of its parts. `crew` runs a network on threads.
 """
 
 from spaceprobe.folding.layerwise.crew import Crew

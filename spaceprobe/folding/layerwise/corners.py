@@ -5,7 +5,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from spaceprobe.folding.layerwise.crew import Crew
-from spaceprobe.folding.layerwise.parts import flips_of
+from spaceprobe.folding.layerwise.segments import flips_of
 from spaceprobe.folding.layerwise.steps import Flips, net_flips
 from spaceprobe.folding.layerwise.walk import paths_per_batch, see_paths
 from spaceprobe.folding.prepared_module import EndValues, PreparedModule
