@@ -48,8 +48,12 @@ def check(sections: Sections) -> None:
 
 
 def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
-    """Return which device the settings ask for."""
-    return folding_of(sections).device
+    """Return which device the settings ask for; ``auto`` is the CPU where the compiled walk is the fastest."""
+    settings, network = folding_of(sections), network_of(sections)
+    if settings.device == "auto" and settings.method in ("exact", "kernel"):
+        is_compiled = "kernel" in network.entry.engines(network)
+        return "cpu" if is_compiled else "auto"
+    return settings.device
 
 
 def plan(sections: Sections, inputs: Inputs) -> list[Part]:
