@@ -49,8 +49,9 @@ def walk_paths(
         b: ends, of the same shape.
         method: ``exact`` sees every linear region that the open segment crosses; ``sampled`` sees
             `num_points` evenly spaced points, both ends included, as in the folding paper. Three
-            engines are exact and agree: ``kernel``, compiled for ReLU MLPs on the CPU; ``layerwise``, for any
-            piecewise-linear module on any device; ``jvp``, for modules whose only activations are ReLUs.
+            engines are exact and agree: ``kernel``, compiled for ReLU MLPs (on a GPU only by name);
+            ``layerwise``, for any piecewise-linear module on any device; ``jvp``, for modules whose only
+            activations are ReLUs.
             ``exact`` takes the fastest that can, by what the network is (`engine_for`).
         num_points: for ``sampled``, at least 2.
         device: where to walk, such as ``"cuda"``.
@@ -108,10 +109,17 @@ def walk_batch(
     check_same_shape(("a", "b"), a.shape, b.shape)
     mlp = mlp_for_kernel(network, a, method, device, precision)
     if mlp is not None:
+        points = as_points(a), as_points(b)
+        if torch.device(device).type == "cuda":
+            from spaceprobe.folding.cuda import launching
+
+            return launching.walk_mlp_paths(
+                *mlp, *points, device=device, threads=threads, tolerance=tolerance
+            )
         from spaceprobe.folding import kernel_walk
 
         return kernel_walk.walk_mlp_paths(
-            *mlp, as_points(a), as_points(b), threads=threads, precision=precision, tolerance=tolerance
+            *mlp, *points, threads=threads, precision=precision, tolerance=tolerance
         )
     walker = make_walker(network, a, walking(network, a, method), num_points, device, tolerance)
     foldings = []
@@ -163,16 +171,17 @@ def fold_grid(
         check_same_shape(("a source", "a target"), sources.shape[1:], targets.shape[1:])
     mlp = mlp_for_kernel(network, sources, method, device, precision)
     if mlp is not None:
+        ends = as_points(sources), None if targets is None else as_points(targets)
+        if torch.device(device).type == "cuda":
+            from spaceprobe.folding.cuda import launching
+
+            return launching.fold_mlp_grid(
+                *mlp, *ends, device=device, threads=threads, tolerance=tolerance, progress=progress
+            )
         from spaceprobe.folding import kernel_walk
 
         return kernel_walk.fold_mlp_grid(
-            *mlp,
-            as_points(sources),
-            None if targets is None else as_points(targets),
-            threads=threads,
-            precision=precision,
-            tolerance=tolerance,
-            progress=progress,
+            *mlp, *ends, threads=threads, precision=precision, tolerance=tolerance, progress=progress
         )
     engine = walking(network, sources, method)
     walker = make_walker(network, sources, engine, num_points, device, tolerance)
@@ -348,18 +357,20 @@ def mlp_for_kernel(
 ) -> tuple[list[Layer], bool] | None:
     """Return the layers of a network that the compiled walk takes, and whether a ReLU ends it.
 
-    None where another engine walks: it was asked for, the network is not an MLP, or the device is a GPU.
+    None where another engine walks: it was asked for, the network is not an MLP, or the device is a GPU and
+    ``kernel`` was not asked for by name.
 
     Raises:
         ValueError: if the compiled walk or float32 is asked for and this network or device does not allow it.
     """
     mlp = None
-    if method in ("exact", "kernel") and check_device(device).type == "cpu":
+    is_cpu = method in ("exact", "kernel") and check_device(device).type == "cpu"
+    if is_cpu or method == "kernel":
         check_network(network)
         mlp = mlp_layers(network, images.ndim)
     if mlp is None and method == "kernel":
-        raise ValueError('method is "kernel": it walks MLPs on the CPU only; use "exact" for other networks')
-    if mlp is None and precision != "float64":
+        raise ValueError('method is "kernel": it walks MLPs only; use "exact" for other networks')
+    if (mlp is None or not is_cpu) and precision != "float64":
         raise ValueError(f"precision is {precision!r}: only the kernel has it, for MLPs on the CPU")
     if mlp is not None and images.shape[1:].numel() != (num_inputs := mlp[0][0][0].shape[1]):
         raise ValueError(

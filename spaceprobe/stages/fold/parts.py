@@ -48,7 +48,7 @@ def check(sections: Sections) -> None:
 
 
 def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
-    """Return which device the settings ask for; ``auto`` is the CPU where the compiled walk is the fastest."""
+    """Return which device the settings ask for; ``auto`` is the CPU where its compiled walk is fastest."""
     settings, network = folding_of(sections), network_of(sections)
     if settings.device == "auto" and settings.method in ("exact", "kernel"):
         is_compiled = "kernel" in network.entry.engines(network)

@@ -87,8 +87,8 @@ class FoldingSettings(Settings):
     )
     device: Annotated[Literal["auto", "cpu", "cuda"], Flag("--device"), NOT_IN_KEY] = Field(
         "auto",
-        description="where paths are walked; auto is the CPU for exact walks of ReLU MLPs, else a CUDA device "
-        "where there is one",
+        description="where paths are walked; auto is the CPU for exact walks of ReLU MLPs, else a CUDA "
+        "device where there is one",
     )
 
     @property
