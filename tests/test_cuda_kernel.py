@@ -14,7 +14,7 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.folding import engine_for, fold_grid, kernel_walk, walk_paths
 from spaceprobe.folding.cuda import launching, toolchain
 from spaceprobe.folding.cuda.images import forward_passes, unpacked
-from spaceprobe.folding.cuda.lanes import LANES
+from spaceprobe.folding.cuda.lanes import LANES, lane
 from spaceprobe.folding.cuda.toolchain import CudaError
 from spaceprobe.folding.kernel_walk import fold_mlp_grid, walk_mlp_paths
 from spaceprobe.folding.kernels.network import pack
@@ -22,7 +22,7 @@ from spaceprobe.folding.layers import mlp_layers
 from spaceprobe.networks.mlp import mlp
 from spaceprobe.stages.fold.place import Place
 from tests import warp_memory
-from tests.degenerate_networks import degenerate_cases, tent_map
+from tests.degenerate_networks import degenerate_cases
 from tests.rational_oracle import fold_exactly
 from tests.test_kernel_walk import assert_same, draw_network, draw_points
 from tests.warp_memory import RaceError, Warps
@@ -106,39 +106,47 @@ def test_grid_equals_that_of_the_cpu(is_among, warps, monkeypatch):
     assert ("walk_grid", 3) in device.launches
 
 
-@pytest.mark.parametrize("name", ["sync", "carry_jumps", "merge_flips"])
-def test_a_warp_out_of_step_is_noticed(name, warps, monkeypatch):
-    """What the tests of races would not see, they do not test: a kernel without syncs fails."""
+def test_a_kernel_without_syncs_is_noticed(warps, monkeypatch):
+    """Otherwise the tests that watch for races would not test them."""
     warps(is_watched=True)
+    bind = warp_memory.bind
+    without = {"sync": lambda: None}
+    monkeypatch.setattr(warp_memory, "bind", lambda kernel, known: bind(kernel, known | without))
+    layers = draw_network([5, 12, 40, 7], 3)
+    with pytest.raises(RaceError, match="another lane"):
+        launching.walk_mlp_paths(layers, True, draw_points(4, 5, 1), draw_points(4, 5, 2), **CUDA)
+
+
+@pytest.mark.parametrize("name", ["carry_jumps", "starting_slope"])
+def test_a_wrong_walk_is_left_to_the_cpu(name, warps, monkeypatch):
+    """It does not arrive at the pre-activations of the target's own forward pass."""
+    warps()
+    numbers = left_out(monkeypatch)
     bind = warp_memory.bind
 
     def without(kernel, primitives):
-        if name == "sync":
-            return bind(kernel, primitives | {"sync": lambda: None})
-        return bind(kernel, primitives, lambda known, f: (lambda *_: None) if known == name else f)
+        return bind(kernel, primitives, lambda known, f: (lambda *_: 0.0 * lane()) if known == name else f)
 
     monkeypatch.setattr(warp_memory, "bind", without)
     layers = draw_network([5, 12, 40, 7], 3)
-    a, b = draw_points(4, 5, 1), draw_points(4, 5, 2)
-    if name == "sync":
-        with pytest.raises(RaceError, match="another lane"):
-            launching.walk_mlp_paths(layers, True, a, b, **CUDA)
-    else:  # a step left out is seen by the walk's own checks, by the watch, or by the comparison
-        with pytest.raises((RaceError, IndexError, CudaError)):
-            launching.walk_mlp_paths(layers, True, a, b, **CUDA)
+    a, b = draw_points(9, 5, 1), draw_points(9, 5, 2)
+    assert_same(launching.walk_mlp_paths(layers, True, a, b, **CUDA), walk_mlp_paths(layers, True, a, b))
+    assert numbers[0] > 5
 
 
-def test_long_paths_get_more_memory_and_longer_ones_the_cpu(warps, monkeypatch):
+@pytest.mark.parametrize(("capacities", "left"), [((4, 128), [3, 0, 0]), ((4, 8), [3, 3, 3])])
+def test_long_paths_get_more_memory_and_longer_ones_the_cpu(capacities, left, warps, monkeypatch):
     warps()
     numbers = left_out(monkeypatch)
-    monkeypatch.setattr(launching, "PAIRS_PER_LAUNCH", 1)
-    for num_folds, last in ((7, 0), (10, 1)):  # 127 flips, 1,023 flips
-        layers = [(np.array(w, np.float64), np.array(c, np.float64)) for w, c in tent_map(num_folds)]
-        a, b = np.full((4, 1), 2.0**-15), np.full((4, 1), 1 - 2.0**-15)
-        found = launching.walk_mlp_paths(layers, False, a, b, **CUDA)
-        assert found.length.tolist() == [2**num_folds - 1] * 4
-        assert_same(found, walk_mlp_paths(layers, False, a, b))
-        assert numbers[-4:] == [1, last, last, last]
+    monkeypatch.setattr(launching, "PAIRS_PER_LAUNCH", 3)
+    monkeypatch.setattr(launching, "CAPACITIES", capacities)
+    monkeypatch.setattr(launching, "MOST_UNITS", 4)
+    layers = draw_network([5, 12, 40, 7], 3)
+    a, b = draw_points(9, 5, 1), draw_points(9, 5, 2)
+    expected = walk_mlp_paths(layers, True, a, b)
+    assert expected.length.min() > 8
+    assert_same(launching.walk_mlp_paths(layers, True, a, b, **CUDA), expected)
+    assert numbers == left
 
 
 def test_no_paths_and_no_hidden_units(warps):

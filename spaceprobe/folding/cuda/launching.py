@@ -29,6 +29,9 @@ from spaceprobe.folding.path_counter import REACH_BITS, PathCounter, TwoWayCount
 CAPACITIES = (64, 128, 256, 512)
 """Flips that a warp's memory holds: as many as let many warps run, more where many paths need it. Chosen."""
 
+MOST_UNITS = 256
+"""A network of more units begins with memory for as many flips: a trained 10x60 has 169 a path. Chosen."""
+
 SHARED_LIMIT = 48 * 1024
 """Bytes of shared memory that a block gets on every device without asking."""
 
@@ -201,7 +204,7 @@ class _Walks:
                 "--device cpu"
             )
         num_units = int(network.widths.sum())
-        enough = [capacity for capacity in fitting if capacity >= min(num_units, 256)] or fitting[-1:]
+        enough = [capacity for capacity in fitting if capacity >= min(num_units, MOST_UNITS)] or fitting[-1:]
         layers = unpacked(network, device.place)
         seen = [
             forward_passes(layers, torch.from_numpy(np.ascontiguousarray(x)).to(device.place), network.widths)
