@@ -6,6 +6,7 @@ has so far for each of hundreds of calls, and takes three times as long.
 """
 
 import types
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -254,9 +255,11 @@ class Gpu:
 
     def launch(self, name: str, warps: int, shared: int, arguments: Sequence[Any]) -> None:
         """Run a kernel on tensors and numbers, behind what torch has queued."""
-        with self._cuda.gpus[self.place.index]:
+        with self._cuda.gpus[self.place.index], warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Grid size")  # few paths take few warps
             run = _compiled(name, self._capability)
-            stream = self._cuda.external_stream(torch.cuda.current_stream(self.place).cuda_stream)
+            pointer = torch.cuda.current_stream(self.place).cuda_stream
+            stream = self._cuda.external_stream(pointer) if pointer else self._cuda.default_stream()
             run[warps, lanes.LANES, stream, shared](
                 *(self._cuda.as_cuda_array(x) if isinstance(x, torch.Tensor) else x for x in arguments)
             )
