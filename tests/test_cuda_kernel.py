@@ -261,6 +261,24 @@ def test_layer_too_wide(warps):
         launching.fold_mlp_grid(layers, True, draw_points(2, 2, 0), **CUDA)
 
 
+def test_kernel_that_loses_a_path_is_an_error(warps, monkeypatch):
+    """Only beyond the paths that the CPU walks too."""
+    device = warps()
+    launch = device.launch
+
+    def wrong(name, num_warps, shared, arguments):
+        launch(name, num_warps, shared, arguments)
+        cells = arguments[-4]
+        if cells.sum() > 100:
+            cells[cells.nonzero()[0]] -= 1
+
+    monkeypatch.setattr(device, "launch", wrong)
+    monkeypatch.setattr(launching, "NUM_COMPARED", 2)
+    layers, points = draw_network([3, 9, 9], 0), draw_points(9, 3, 0)
+    with pytest.raises(CudaError, match="the CUDA kernel counted 80 and 81 of 81 paths"):
+        launching.fold_mlp_grid(layers, True, points, points[::-1], **CUDA)
+
+
 @pytest.mark.parametrize("is_grid", [False, True])
 def test_kernel_that_differs_from_the_cpu_is_an_error(is_grid, warps, monkeypatch):
     device = warps()
@@ -268,9 +286,11 @@ def test_kernel_that_differs_from_the_cpu_is_an_error(is_grid, warps, monkeypatc
 
     def wrong(name, num_warps, shared, arguments):
         launch(name, num_warps, shared, arguments)
-        if is_grid:  # a path is counted twice
-            cells = arguments[-4]
-            cells[cells.nonzero()[0]] += 1
+        if is_grid:  # a path is counted with one flip more
+            cells, side = arguments[-4], arguments[-5]
+            place = int(cells[: side * side].nonzero()[0])
+            cells[place] -= 1
+            cells[place + side] += 1
         else:
             arguments[-3][0] += 1
 

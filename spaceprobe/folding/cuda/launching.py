@@ -257,6 +257,12 @@ class _Walks:
             if progress is not None:
                 progress(2 * num_paths)
         tables = cells.reshape(4, side, side).cpu().numpy()
+        counted = tables[::2].sum(axis=(1, 2)).tolist()
+        if counted != [num_walked, num_walked]:
+            raise CudaError(
+                f"the CUDA kernel counted {counted[0]} and {counted[1]} of {num_walked} paths, so nothing of "
+                "it was kept: use --device cpu, and report it with the device's name"
+            )
         largest = maxima.cpu().numpy()
         forward, back = largest[: 2 * num_sources], largest[2 * num_sources :]
         _add_counts(counter.chi, tables[0], num_walked, forward[:num_sources])
@@ -305,7 +311,7 @@ def _add_counts(
     num_walked: int,
     row_max: Float64[np.ndarray, " points"],
 ) -> None:
-    """Add a table of counts; what is missing in it are paths of length and reach 0."""
+    """Add a table of counts; what is missing in one of peaks are the paths that do not fold."""
     length, reach = np.nonzero(table)
     numbers = table[length, reach]
     cells = ((length << REACH_BITS) + reach).tolist()
