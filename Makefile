@@ -6,7 +6,7 @@ RESULTS ?= results
 # The CPUs that this process may use. -I: what lies beside the script must not hide Python's own modules.
 JOBS ?= $(shell $(PYTHON) -I spaceprobe/machine/cpus.py)
 
-.PHONY: quickstart test lint format docs bench depth-sweep depth-sweep-full report gallery clean
+.PHONY: quickstart test lint format docs bench bench-cuda depth-sweep depth-sweep-full report gallery clean
 
 quickstart: $(VENV)/installed  ## train, fold, decompose and summarize three small networks on MNIST
 	$(BIN)/spaceprobe run quickstart --results $(RESULTS) --jobs $(JOBS)
@@ -44,6 +44,9 @@ bench: $(VENV)/installed-dev  ## speed against the papers' way, both sides measu
 	$(BIN)/python scripts/bench_whole.py  # a process of its own, for its peak memory
 	$(BIN)/python scripts/bench_lmd.py
 	$(BIN)/python scripts/bench_layerwise.py
+
+bench-cuda: $(VENV)/installed-dev  ## every engine on a CUDA device, against the CPU's counts; less than four minutes
+	$(BIN)/python scripts/bench_cuda.py
 
 clean:  ## remove the virtual environment; results are kept
 	rm -rf $(VENV)

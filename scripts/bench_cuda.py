@@ -1,68 +1,128 @@
-"""Engines 1 and 2 on a CUDA device: paths per second, and how often a path differs from the CPU's."""
+"""Every engine on a CUDA device: whether its counts are the CPU's, how fast it is, and the arithmetic floor.
 
+`make bench-cuda` runs it, in less than four minutes on one device. It exits with 1 if a count differs. The
+floor is the time that the multiply-adds of the kernel's walks alone would take at the device's rate.
+"""
+
+import subprocess
+import sys
 import time
-from dataclasses import astuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from bench_folding import NETWORKS, ends, make_network
+from bench_folding import ends, make_network
 
-from spaceprobe.folding import PathFolding, fold_grid, walk_paths
+from spaceprobe.folding import CountedFolding, fold_grid
+from spaceprobe.folding.cuda.toolchain import CudaError, numba_cuda
 
+NETWORKS = ("2x30", "3x20", "6x10", "2x300", "10x60")
+IMAGES = {"2x30": 1_000, "3x20": 1_000, "6x10": 1_000, "2x300": 142, "10x60": 142}  # 10^6 or 20,000 paths
+FAST_IMAGES = {"2x30": 4_000, "3x20": 3_000, "6x10": 3_000, "2x300": 1_000, "10x60": 600}  # chosen: a second
+FEW_IMAGES = 40  # of the engines for any module; chosen: seconds
 NUM_ROUNDS = 3
-NUM_IMAGES = {"2x30": 2_000, "6x10": 2_000, "2x300": 500, "10x60": 500}  # chosen: seconds a grid
-NUM_COMPARED = 20_000
+FULL_RATE = {(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)}
+"""Compute capabilities with float64 at half of float32's rate; the others have 1/32 or 1/64."""
 
 
-def timed(network: torch.nn.Module, method: str, num_images: int) -> float:
-    """Return the seconds of a grid of paths on the device."""
-    sources, targets = ends(num_images)
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    fold_grid(network, sources, targets, method=method, device="cuda")
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
+@dataclass(frozen=True)
+class Timed:
+    """A grid's folding and the best time of some rounds, in seconds; the first round compiles."""
+
+    folding: CountedFolding
+    duration_s: float
 
 
-def paths_per_second(network: torch.nn.Module, architecture: str, method: str) -> float:
-    """Return the best of some rounds on a grid that fills the device."""
-    num_images = NUM_IMAGES[architecture]
-    timed(network, method, num_images)
-    return num_images**2 / min(timed(network, method, num_images) for _ in range(NUM_ROUNDS))
+def timed(fold: Callable[[], CountedFolding], num_rounds: int) -> Timed:
+    """Return the folding and the best of the rounds after the first."""
+    folding = fold()
+    durations = []
+    for _ in range(num_rounds):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        fold()
+        torch.cuda.synchronize()
+        durations.append(time.perf_counter() - start)
+    return Timed(folding, min(durations))
 
 
-def num_different(found: PathFolding, expected: PathFolding) -> int:
-    """Return how many paths differ in length, a reach, or a peak."""
-    pairs = zip(astuple(found), astuple(expected), strict=True)
-    return int(np.any([a != b for a, b in pairs], axis=0).sum())
+def num_different(found: CountedFolding, expected: CountedFolding) -> int:
+    """Return how many paths, and maxima of rows, are counted differently."""
+    total = 0
+    for name in ("chi", "peak", "chi_back", "peak_back"):
+        one, other = getattr(found, name), getattr(expected, name)
+        counts = [{(a, b): n for a, b, n in side.cells.tolist()} for side in (one, other)]
+        total += sum(abs(counts[0].get(key, 0) - counts[1].get(key, 0)) for key in {*counts[0], *counts[1]})
+        total += int((one.row_max != other.row_max).sum())
+    return total
+
+
+def multiply_adds(architecture: str, mean_length: float) -> float:
+    """Return the multiply-adds of a walk by the kernel, with flips spread evenly over the layers.
+
+    Each layer takes two for every unit at every knot above it, and one for every active weight (half of
+    them) of its first slopes; from the third layer on, one for every active weight at every knot, too.
+    """
+    depth, width = map(int, architecture.split("x"))
+    padded = -(-width // 32) * 32
+    total = 0.0
+    for layer in range(1, depth):
+        knots = mean_length * layer / depth
+        products = 1 + (knots if layer > 1 else 0)
+        total += 2 * knots * padded + products * padded * width / 2
+    return total
+
+
+def rate(properties: object, clock_hz: float) -> float:
+    """Return the float64 multiply-adds a second: 64 a cycle and multiprocessor at full rate, else 2."""
+    capability = (properties.major, properties.minor)
+    per_cycle = {(6, 0): 32, (7, 0): 32, (8, 0): 32}.get(capability, 64 if capability in FULL_RATE else 2)
+    return properties.multi_processor_count * per_cycle * clock_hz
+
+
+def max_clock_hz() -> float:
+    """Return the clock that nvidia-smi names as the highest of the multiprocessors."""
+    query = ["nvidia-smi", "--query-gpu=clocks.max.sm", "--format=csv,noheader,nounits", "--id=0"]
+    return float(subprocess.run(query, capture_output=True, text=True, check=True).stdout) * 1e6
 
 
 def main() -> None:
-    """Print a table."""
-    print(torch.cuda.get_device_name(), f"torch {torch.__version__}")
-    print(
-        f"{'network':8}{'state':11}{'sampled /s':>12}{'jvp /s':>12}{'jvp differs':>13}{'sampled differs':>17}"
-    )
-    generator = np.random.default_rng(0)
-    sources, targets = ends(2_000)
+    """Print a line for each network and engine."""
+    if not torch.cuda.is_available():
+        sys.exit("torch finds no CUDA device, and this measures one; `make bench` measures the CPU")
+    try:
+        numba_cuda()
+    except CudaError as error:
+        sys.exit(str(error))
+    properties = torch.cuda.get_device_properties(0)
+    speed = rate(properties, max_clock_hz())
+    print(f"{properties.name}, sm_{properties.major}{properties.minor}, torch {torch.__version__}")
+    print(f"{'network':8}{'state':11}{'engine':11}{'paths':>10}{'different':>11}{'walks/s':>15}{'floor':>15}")
+    total = 0
     for architecture in NETWORKS:
         for state in ("untrained", "trained"):
             network = make_network(architecture, state)
-            speeds = [paths_per_second(network, architecture, method) for method in ("sampled", "jvp")]
-            chosen = generator.integers(0, 2_000, (2, NUM_COMPARED if "60" not in architecture else 2_000))
-            a, b = sources[chosen[0]], targets[chosen[1]]
-            cpu = walk_paths(network, a, b)
-            jvp = walk_paths(network, a, b, device="cuda")
-            few = slice(None, 2_000)
-            sampled = [
-                walk_paths(network, a[few], b[few], method="sampled", device=device)
-                for device in ("cpu", "cuda")
-            ]
-            print(
-                f"{architecture:8}{state:11}{speeds[0]:12,.0f}{speeds[1]:12,.0f}"
-                f"{f'{num_different(jvp, cpu)} of {len(a)}':>13}{f'{num_different(*sampled)} of 2000':>17}",
-                flush=True,
-            )
+            for engine in ("kernel", "jvp", "layerwise", "sampled"):
+                is_kernel = engine == "kernel"
+                a, b = ends(IMAGES[architecture] if is_kernel else FEW_IMAGES)
+                expected = fold_grid(network, a, b, method="sampled" if engine == "sampled" else "exact")
+                found = fold_grid(network, a, b, method=engine, device="cuda")
+                different = num_different(found, expected)
+                total += different
+                more = ends(FAST_IMAGES[architecture]) if is_kernel else (a, b)
+                walk = partial(fold_grid, network, *more, method=engine, device="cuda")
+                best = timed(walk, NUM_ROUNDS if is_kernel else 1)
+                floor = ""
+                if is_kernel:
+                    lengths, numbers = best.folding.chi.cells[:, 0], best.folding.chi.cells[:, 2]
+                    mean_length = float(np.average(lengths, weights=numbers))
+                    floor = f"{speed / multiply_adds(architecture, mean_length):,.0f}"
+                walks = len(more[0]) * len(more[1]) / best.duration_s
+                line = f"{architecture:8}{state:11}{engine:11}{len(a) * len(b):10,}{different:11,}"
+                print(f"{line}{walks:15,.0f}{floor:>15}", flush=True)
+    sys.exit(1 if total else 0)
 
 
 if __name__ == "__main__":

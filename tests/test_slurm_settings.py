@@ -68,7 +68,7 @@ slurm: {cores: 4, gpus: 1, walltime: 02:00:00, memory: 6GB}
 
 def test_plan_shows_what_slurm_would_be_asked_for_and_writes_nothing(tmp_path):
     study = tmp_path / "three.yaml"
-    study.write_text(PLANNED.replace("DEVICE", "auto"))
+    study.write_text(PLANNED.replace("DEVICE", "auto, method: sampled"))
     outcome = call("plan", study, "--slurm", 2, "--results", tmp_path / "results")
     assert outcome.exit_code == 0, outcome.output
     lines = outcome.stdout.splitlines()
@@ -89,6 +89,13 @@ def test_plan_shows_what_slurm_would_be_asked_for_and_writes_nothing(tmp_path):
         (0, 3),
     ]
     assert facts["script"].splitlines()[-1] == lines[-1].replace(str(tmp_path / "results"), str(tmp_path))
+
+
+def test_exact_walks_of_an_mlp_take_the_cpu_where_the_device_is_auto(tmp_path):
+    study = tmp_path / "three.yaml"
+    study.write_text(PLANNED.replace("DEVICE", "auto"))
+    lines = call("plan", study, "--slurm", 2, "--results", tmp_path).stdout.splitlines()
+    assert "fold       4 cores and no GPU for a job: 0 jobs now, those of 3 runs later" in lines
 
 
 def test_plan_says_that_no_worker_has_the_gpu_that_is_asked_for(tmp_path):

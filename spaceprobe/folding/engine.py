@@ -56,8 +56,9 @@ def walk_paths(
             `num_points` evenly spaced points, both ends included, as in the folding paper; ``adaptive``
             starts with these and halves intervals with several flips until each has one, or is 2^-20 of
             the path long; the result then is an `AdaptiveFolding`, which counts those. Three
-            engines are exact and agree: ``kernel``, compiled for ReLU MLPs on the CPU; ``layerwise``, for any
-            piecewise-linear module on any device; ``jvp``, for modules whose only activations are ReLUs.
+            engines are exact and agree: ``kernel``, compiled for ReLU MLPs (on a GPU only by name);
+            ``layerwise``, for any piecewise-linear module on any device; ``jvp``, for modules whose only
+            activations are ReLUs.
             ``exact`` takes the fastest that can, by what the network is (`engine_for`).
         num_points: for ``sampled`` and ``adaptive``, at least 2.
         device: where to walk, such as ``"cuda"``.
@@ -141,10 +142,17 @@ def walk_batch(
     counted = Counted(units, threshold, bits)
     mlp = mlp_for_kernel(network, a, method, device, precision, counted)
     if mlp is not None:
+        points = as_points(a), as_points(b)
+        if torch.device(device).type == "cuda":
+            from spaceprobe.folding.cuda import launching
+
+            return launching.walk_mlp_paths(
+                *mlp, *points, device=device, threads=threads, tolerance=tolerance
+            )
         from spaceprobe.folding import kernel_walk
 
         return kernel_walk.walk_mlp_paths(
-            *mlp, as_points(a), as_points(b), threads=threads, precision=precision, tolerance=tolerance
+            *mlp, *points, threads=threads, precision=precision, tolerance=tolerance
         )
     engine = walking(network, a, method, counted)
     walker = make_walker(network, a, engine, num_points, device, tolerance, counted, threads, precision)
@@ -209,16 +217,17 @@ def fold_grid(
     counted = Counted(units, threshold, bits)
     mlp = mlp_for_kernel(network, sources, method, device, precision, counted)
     if mlp is not None:
+        ends = as_points(sources), None if targets is None else as_points(targets)
+        if torch.device(device).type == "cuda":
+            from spaceprobe.folding.cuda import launching
+
+            return launching.fold_mlp_grid(
+                *mlp, *ends, device=device, threads=threads, tolerance=tolerance, progress=progress
+            )
         from spaceprobe.folding import kernel_walk
 
         return kernel_walk.fold_mlp_grid(
-            *mlp,
-            as_points(sources),
-            None if targets is None else as_points(targets),
-            threads=threads,
-            precision=precision,
-            tolerance=tolerance,
-            progress=progress,
+            *mlp, *ends, threads=threads, precision=precision, tolerance=tolerance, progress=progress
         )
     engine = walking(network, sources, method, counted)
     walker = make_walker(network, sources, engine, num_points, device, tolerance, counted, threads, precision)
@@ -446,8 +455,8 @@ def mlp_for_kernel(
 ) -> tuple[list[Layer], bool] | None:
     """Return the layers of a network that the compiled walk takes, and whether a ReLU ends it.
 
-    None where another engine walks: it was asked for, the network is not an MLP, the device is a GPU, or bits
-    flip elsewhere than at 0.
+    None where another engine walks: it was asked for, the network is not an MLP, bits flip elsewhere than at
+    0, or the device is a GPU and ``kernel`` was not asked for by name.
 
     Raises:
         ValueError: if the compiled walk or float32 is asked for and this network or device does not allow it.
@@ -459,12 +468,15 @@ def mlp_for_kernel(
                 "the kernel counts z > 0 alone: with a threshold leave method and precision at their defaults"
             )
         return None
-    if method in ("exact", "kernel") and check_device(device).type == "cpu":
+    is_cpu = method in ("exact", "kernel") and check_device(device).type == "cpu"
+    if is_cpu or method == "kernel":
         check_network(network)
         mlp = mlp_layers(network, images.ndim)
     if mlp is None and method == "kernel":
-        raise ValueError('method is "kernel": it walks MLPs on the CPU only; use "exact" for other networks')
-    if mlp is None and precision != "float64" and walking(network, images, method, counted) != "layerwise":
+        raise ValueError('method is "kernel": it walks MLPs only; use "exact" for other networks')
+    is_kernel = mlp is not None and is_cpu
+    is_layerwise = mlp is None and walking(network, images, method, counted) == "layerwise"
+    if precision != "float64" and not (is_kernel or is_layerwise):
         raise ValueError(
             f"precision is {precision!r}: only the layerwise walk has it, and the kernel for MLPs on the CPU"
         )

@@ -67,7 +67,7 @@ def walk_mlp_paths(
     Raises:
         ValueError: if shapes do not fit together or a number is not finite.
     """
-    _check(layers, {"a": a, "b": b}, tolerance, threads)
+    check_arguments(layers, {"a": a, "b": b}, tolerance, threads)
     if a.shape != b.shape:
         raise ValueError(f"a has shape {a.shape} and b {b.shape}; a path needs one row of each")
     values = np.zeros((len(a), NUM_VALUES), np.int64)
@@ -116,7 +116,7 @@ def fold_mlp_grid(
     """
     among = targets is None
     ends = {"sources": sources} if targets is None else {"sources": sources, "targets": targets}
-    _check(layers, ends, tolerance, threads)
+    check_arguments(layers, ends, tolerance, threads)
     plan = _plan(layers, relu_at_end, precision, tolerance)
     seen = _forward_passes(plan, sources, threads)
     seen_targets = seen if targets is None else _forward_passes(plan, targets, threads)
@@ -148,7 +148,9 @@ def fold_mlp_grid(
     return _gather([idle.get()[1] for _ in range(idle.qsize())], among, num_paths)
 
 
-def _check(layers: Layers, ends: dict[str, np.ndarray], tolerance: float, threads: int | None) -> None:
+def check_arguments(
+    layers: Layers, ends: dict[str, np.ndarray], tolerance: float, threads: int | None
+) -> None:
     """Raise ValueError for shapes that do not fit together and numbers that are not finite."""
     if threads is not None and threads < 1:
         raise ValueError(f"threads is {threads}; at least one is needed")
@@ -170,11 +172,17 @@ def _check(layers: Layers, ends: dict[str, np.ndarray], tolerance: float, thread
         num_inputs = len(bias)
 
 
-def _plan(layers: Layers, relu_at_end: bool, precision: Precision, tolerance: float) -> entry.Plan:
-    """Return the packed network; only layers that a ReLU follows have regions."""
+def hidden_layers(layers: Layers, relu_at_end: bool) -> Layers:
+    """Return the layers that a ReLU follows, at least one: only they have regions."""
     hidden = list(layers if relu_at_end else layers[:-1])
     if not hidden:  # one region, as with a single unit that is never on
         hidden = [(np.zeros((1, layers[0][0].shape[1])), np.zeros(1))]
+    return hidden
+
+
+def _plan(layers: Layers, relu_at_end: bool, precision: Precision, tolerance: float) -> entry.Plan:
+    """Return the packed network."""
+    hidden = hidden_layers(layers, relu_at_end)
     lanes = lanes_for(max(len(bias) for _, bias in hidden))
     exact = pack(hidden, lanes, np.float64)
     tag = (0.0,) * lanes

@@ -99,8 +99,12 @@ def _check_units(sections: Sections, engines: Sequence[Engine]) -> None:
 
 
 def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
-    """Return which device the settings ask for."""
-    return folding_of(sections).device
+    """Return which device the settings ask for; ``auto`` is the CPU where its compiled walk is fastest."""
+    settings, network = folding_of(sections), network_of(sections)
+    if settings.device == "auto" and settings.method in ("exact", "kernel"):
+        is_compiled = "kernel" in network.entry.engines(network)
+        return "cpu" if is_compiled else "auto"
+    return settings.device
 
 
 def plan(sections: Sections, inputs: Inputs) -> list[Part]:

@@ -163,7 +163,9 @@ class FoldingSettings(Settings):
         "wide networks",
     )
     device: Annotated[Literal["auto", "cpu", "cuda"], Flag("--device"), NOT_IN_KEY] = Field(
-        "auto", description="where paths are walked; auto takes a CUDA device where there is one"
+        "auto",
+        description="where paths are walked; auto is the CPU for exact walks of ReLU MLPs, else a CUDA "
+        "device where there is one",
     )
 
     def identity(self) -> dict[str, Any]:

@@ -15,17 +15,16 @@ MAX_IMAGES = 10_000
 """Chosen: training images of which quantiles are taken; of more, as many are drawn."""
 
 
-def threshold_of(
-    settings: FoldingSettings, network: "nn.Module", images: "Tensor", device: str
-) -> "Threshold":
+def threshold_of(settings: FoldingSettings, network: "nn.Module", images: "Tensor") -> "Threshold":
     """Return the threshold of a network: a number, or a quantile of each unit over training images.
+
+    Quantiles are computed on the CPU, so that they are the same wherever paths are walked.
 
     Args:
         settings: with the threshold that is asked for.
         network: whose units they are.
         images: the training images of the run. Of more than 10,000 as many are drawn, without replacement, by
             a generator seeded with 0: the same for every network that is trained on so many.
-        device: where to run the network.
     """
     from spaceprobe.folding import unit_quantiles
 
@@ -35,4 +34,4 @@ def threshold_of(
     if len(images) > MAX_IMAGES:
         drawn = np.random.default_rng(0).choice(len(images), MAX_IMAGES, replace=False)
         images = images[np.sort(drawn)]
-    return unit_quantiles(network, images, share, device=device)
+    return unit_quantiles(network, images, share)

@@ -1,0 +1,322 @@
+"""Walks of an MLP on a CUDA device: what `spaceprobe.folding.kernel_walk` gives, by the CUDA kernel.
+
+The images' forward passes are computed once, and stay on the device. The pairs are streamed through it, a
+million at a time, so memory does not grow with their number. Paths of which a warp is not sure, or which have
+more flips than its memory holds, come back as a list, and the CPU walks them. Before anything is counted, a
+few paths of each call are walked by the CPU too, and any difference is an error.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from spaceprobe.folding import kernel_walk
+from spaceprobe.folding.counts import CountedFolding, PathFolding
+from spaceprobe.folding.cuda.images import forward_passes, unpacked
+from spaceprobe.folding.cuda.lanes import LANES
+from spaceprobe.folding.cuda.layout import NUM_VALUES, global_bytes, shared_bytes
+from spaceprobe.folding.cuda.toolchain import CudaError, Gpu, told_plainly
+from spaceprobe.folding.kernel_walk import Layers
+from spaceprobe.folding.kernels.network import pack
+from spaceprobe.folding.options import DEFAULT_TOLERANCE
+from spaceprobe.folding.path_counter import REACH_BITS, PathCounter, TwoWayCounter
+
+CAPACITIES = (64, 128, 256, 512)
+"""Flips that a warp's memory holds: as many as let many warps run, more where many paths need it. Chosen."""
+
+MOST_UNITS = 256
+"""A network of more units begins with memory for as many flips: a trained 10x60 has 169 a path. Chosen."""
+
+SHARED_LIMIT = 48 * 1024
+"""Bytes of shared memory that a block gets on every device without asking."""
+
+SCRATCH_LIMIT = 1 << 30
+"""Bytes of all warps' global memory. Chosen: a quarter of a small device's."""
+
+PAIRS_PER_LAUNCH = 1 << 20
+"""Chosen: milliseconds of small networks, a second of large ones; the list of paths left has 4 MB."""
+
+TOO_MANY_LEFT = 0.01
+"""Share of the paths left to the CPU from which on a warp gets more memory. Chosen."""
+
+NUM_COMPARED = 8
+"""Images of each side whose paths are walked by the CPU too. Chosen: some milliseconds."""
+
+
+class Device(Protocol):
+    """What runs the kernels: a GPU, or numpy in the tests.
+
+    Attributes:
+        place: where the tensors are.
+    """
+
+    place: torch.device
+
+    def num_warps(self, shared: int) -> int:
+        """Return how many warps with so many bytes of shared memory run at a time."""
+
+    def launch(self, name: str, warps: int, shared: int, arguments: Sequence[Any]) -> None:
+        """Run a kernel on tensors and numbers; tensors are flat."""
+
+
+def walk_mlp_paths(
+    layers: Layers,
+    relu_at_end: bool,
+    a: Float64[np.ndarray, "paths inputs"],
+    b: Float64[np.ndarray, "paths inputs"],
+    *,
+    device: str | torch.device,
+    threads: int | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> PathFolding:
+    """Return what `kernel_walk.walk_mlp_paths` returns.
+
+    Raises:
+        ValueError: if shapes do not fit together or a number is not finite.
+        CudaError: the device, its driver or numba-cuda is missing or failed, or it differs from the CPU.
+    """
+    kernel_walk.check_arguments(layers, {"a": a, "b": b}, tolerance, threads)
+    if a.shape != b.shape:
+        raise ValueError(f"a has shape {a.shape} and b {b.shape}; a path needs one row of each")
+
+    def on_cpu(i: np.ndarray, j: np.ndarray) -> PathFolding:
+        return kernel_walk.walk_mlp_paths(
+            layers, relu_at_end, a[i], b[j], threads=threads, tolerance=tolerance
+        )
+
+    with told_plainly(device):
+        walks = _Walks.of(Gpu.of(device), kernel_walk.hidden_layers(layers, relu_at_end), a, b, tolerance)
+        values = walks.matched(on_cpu)
+    few = np.arange(min(len(a), NUM_COMPARED**2))
+    expected = np.stack(astuple(on_cpu(few, few)), axis=1)
+    _check_same(int((values[few] != expected).any(axis=1).sum()), len(few))
+    return PathFolding(*(np.ascontiguousarray(column) for column in values.T))
+
+
+def fold_mlp_grid(
+    layers: Layers,
+    relu_at_end: bool,
+    sources: Float64[np.ndarray, "sources inputs"],
+    targets: Float64[np.ndarray, "targets inputs"] | None = None,
+    *,
+    device: str | torch.device,
+    threads: int | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+    progress: Callable[[int], None] | None = None,
+) -> CountedFolding:
+    """Return what `kernel_walk.fold_mlp_grid` returns.
+
+    Raises:
+        ValueError: if shapes do not fit together or a number is not finite.
+        CudaError: the device, its driver or numba-cuda is missing or failed, or it differs from the CPU.
+    """
+    ends = {"sources": sources} if targets is None else {"sources": sources, "targets": targets}
+    kernel_walk.check_arguments(layers, ends, tolerance, threads)
+    hidden = kernel_walk.hidden_layers(layers, relu_at_end)
+
+    def folded(
+        sources: np.ndarray, targets: np.ndarray | None, progress: Callable[[int], None] | None
+    ) -> CountedFolding:
+        others = sources if targets is None else targets
+
+        def on_cpu(i: np.ndarray, j: np.ndarray) -> PathFolding:
+            return kernel_walk.walk_mlp_paths(
+                layers, relu_at_end, sources[i], others[j], threads=threads, tolerance=tolerance
+            )
+
+        walks = _Walks.of(gpu, hidden, sources, targets, tolerance)
+        return walks.grid(on_cpu, progress)
+
+    with told_plainly(device):
+        gpu = Gpu.of(device)
+        corner = sources[:NUM_COMPARED], None if targets is None else targets[:NUM_COMPARED]
+        found = folded(*corner, None)
+    expected = kernel_walk.fold_mlp_grid(layers, relu_at_end, *corner, threads=threads, tolerance=tolerance)
+    _check_same(0 if _is_same(found, expected) else found.num_paths, found.num_paths)
+    with told_plainly(device):
+        return folded(sources, targets, progress)
+
+
+def _check_same(num_different: int, num_compared: int) -> None:
+    if num_different:
+        raise CudaError(
+            f"the CUDA kernel and the CPU differ on the first {num_compared} paths, so nothing of it was "
+            "kept: use --device cpu, and report it with the device's name"
+        )
+
+
+def _is_same(first: CountedFolding, second: CountedFolding) -> bool:
+    pairs = [
+        (getattr(first, name), getattr(second, name)) for name in ("chi", "peak", "chi_back", "peak_back")
+    ]
+    return all(
+        np.array_equal(one.cells, other.cells) and np.array_equal(one.row_max, other.row_max)
+        for one, other in pairs
+    )
+
+
+OnCpu = Callable[[Int64[np.ndarray, " paths"], Int64[np.ndarray, " paths"]], PathFolding]
+"""Walks the paths from images i to images j on the CPU."""
+
+
+@dataclass
+class _Walks:
+    """The paths between two groups of images, on a device.
+
+    Attributes:
+        device: what runs the kernels.
+        net: the packed network, as the kernels take it.
+        points: the forward passes of sources and targets, as the kernels take them.
+        num_points: of each.
+        is_among: whether the targets are the sources.
+        depth: hidden layers.
+        row: padded units of the widest layer.
+        capacities: those of `CAPACITIES` that fit, the one in use first.
+        tolerance: what counts as zero, relative to scale.
+    """
+
+    device: Device
+    net: list[Tensor]
+    points: list[Tensor]
+    num_points: tuple[int, int]
+    is_among: bool
+    depth: int
+    row: int
+    capacities: list[int]
+    tolerance: float
+
+    @classmethod
+    def of(
+        cls, device: Device, hidden: Layers, a: np.ndarray, b: np.ndarray | None, tolerance: float
+    ) -> "_Walks":
+        """Pack the network and see the images; without ``b`` the paths are those among ``a``."""
+        network = pack(hidden, LANES, np.float64)
+        row = int(network.groups.max()) * LANES
+        fitting = [capacity for capacity in CAPACITIES if shared_bytes(capacity, row) <= SHARED_LIMIT]
+        if not fitting:
+            raise CudaError(
+                f"a hidden layer of {int(network.widths.max())} units is too wide for the CUDA kernel; use "
+                "--device cpu"
+            )
+        num_units = int(network.widths.sum())
+        enough = [capacity for capacity in fitting if capacity >= min(num_units, MOST_UNITS)] or fitting[-1:]
+        layers = unpacked(network, device.place)
+        seen = [
+            forward_passes(layers, torch.from_numpy(np.ascontiguousarray(x)).to(device.place), network.widths)
+            for x in ([a] if b is None else [a, b])
+        ]
+        arrays = (network.weights, *network[2:5], *network[6:8])
+        return cls(
+            device=device,
+            net=[torch.from_numpy(np.ascontiguousarray(array)).to(device.place) for array in arrays],
+            points=[column.flatten() for points in (seen[0], seen[-1]) for column in points],
+            num_points=(len(a), len(a) if b is None else len(b)),
+            is_among=b is None,
+            depth=len(hidden),
+            row=row,
+            capacities=enough,
+            tolerance=tolerance,
+        )
+
+    def matched(self, on_cpu: OnCpu) -> Int64[np.ndarray, "paths values"]:
+        """Return the values of the paths from each source to its own target, and 0 violations."""
+        num_paths = self.num_points[0]
+        values = np.zeros((num_paths, NUM_VALUES + 1), np.int64)
+        for first in range(0, num_paths, PAIRS_PER_LAUNCH):
+            count = min(PAIRS_PER_LAUNCH, num_paths - first)
+            out = self._zeros(count * NUM_VALUES, torch.int32)
+            left = self._run("walk_matched", first, count, [out])
+            stretch = values[first : first + count]
+            stretch[:, :NUM_VALUES] = out.reshape(count, NUM_VALUES).cpu().numpy()
+            if len(left):
+                stretch[left] = np.stack(astuple(on_cpu(first + left, first + left)), axis=1)
+        return values
+
+    def grid(self, on_cpu: OnCpu, progress: Callable[[int], None] | None) -> CountedFolding:
+        """Return the counts of all paths of the grid."""
+        num_sources, num_targets = self.num_points
+        counter = TwoWayCounter.of_grid(num_sources, None if self.is_among else num_targets)
+        side = max(self.capacities) + 1
+        cells = self._zeros(4 * side * side, torch.int64)
+        maxima = self._zeros(2 * (num_sources + num_targets), torch.float64)
+        grid = [num_sources, num_targets, int(self.is_among), side, cells, maxima]
+        num_walked = 0
+        for first in range(0, num_sources * num_targets, PAIRS_PER_LAUNCH):
+            count = min(PAIRS_PER_LAUNCH, num_sources * num_targets - first)
+            left = self._run("walk_grid", first, count, grid)
+            num_paths = self._paths_before(first + count) - self._paths_before(first)
+            num_walked += num_paths - len(left)
+            if len(left):
+                i, j = np.divmod(first + left, num_targets)
+                counter.add(on_cpu(i, j), i, j)
+            if progress is not None:
+                progress(2 * num_paths)
+        tables = cells.reshape(4, side, side).cpu().numpy()
+        counted = tables[::2].sum(axis=(1, 2)).tolist()
+        if counted != [num_walked, num_walked]:
+            raise CudaError(
+                f"the CUDA kernel counted {counted[0]} and {counted[1]} of {num_walked} paths, so nothing of "
+                "it was kept: use --device cpu, and report it with the device's name"
+            )
+        largest = maxima.cpu().numpy()
+        forward, back = largest[: 2 * num_sources], largest[2 * num_sources :]
+        _add_counts(counter.chi, tables[0], num_walked, forward[:num_sources])
+        _add_counts(counter.peak, tables[1], num_walked, forward[num_sources:])
+        _add_counts(counter.chi_back, tables[2], num_walked, back[:num_targets])
+        _add_counts(counter.peak_back, tables[3], num_walked, back[num_targets:])
+        num_pairs = self._paths_before(num_sources * num_targets)
+        return counter.result(2 * num_pairs if self.is_among else num_pairs)
+
+    def _paths_before(self, pair: int) -> int:
+        """Return how many of the pairs before one, row by row, are paths."""
+        num_targets = self.num_points[1]
+        if not self.is_among or num_targets == 0:
+            return pair
+        row, column = divmod(pair, num_targets)
+        return row * (num_targets - 1) - row * (row - 1) // 2 + max(0, column - row - 1)
+
+    def _run(self, name: str, first: int, count: int, own: list[Any]) -> Int64[np.ndarray, " left"]:
+        """Walk a stretch of pairs; return those left to the CPU, counted from the first."""
+        capacity = self.capacities[0]
+        shared = shared_bytes(capacity, self.row)
+        scratch = global_bytes(capacity, self.row) if self.depth > 2 else 0
+        warps = max(1, min(self.device.num_warps(shared), count, SCRATCH_LIMIT // max(scratch, 1)))
+        kept = warps * capacity if scratch else 0
+        left, num_left = self._zeros(count, torch.int32), self._zeros(1, torch.int32)
+        memory = [
+            capacity,
+            self.row,
+            self._zeros(max(1, kept * 2 * self.row), torch.float64),
+            self._zeros(max(1, kept * self.row // LANES), torch.int64),
+        ]
+        arguments = [*self.net, *self.points, *memory, self.tolerance, first, count, *own, left, num_left]
+        self.device.launch(name, warps, shared, arguments)
+        found = np.sort(left[: int(num_left)].cpu().numpy().astype(np.int64))
+        if len(found) > TOO_MANY_LEFT * count and len(self.capacities) > 1:
+            del self.capacities[0]
+        return found
+
+    def _zeros(self, count: int, dtype: torch.dtype) -> Tensor:
+        return torch.zeros(count, dtype=dtype, device=self.device.place)
+
+
+def _add_counts(
+    counter: PathCounter,
+    table: Int64[np.ndarray, "lengths reaches"],
+    num_walked: int,
+    row_max: Float64[np.ndarray, " points"],
+) -> None:
+    """Add a table of counts; what is missing in one of peaks are the paths that do not fold."""
+    length, reach = np.nonzero(table)
+    numbers = table[length, reach]
+    cells = ((length << REACH_BITS) + reach).tolist()
+    counter.counts.update(dict(zip(cells, numbers.tolist(), strict=True)))
+    if rest := num_walked - int(numbers.sum()):
+        counter.counts.update({0: rest})
+    if counter.row_max is not None:
+        np.maximum(counter.row_max, row_max, out=counter.row_max)

@@ -1,0 +1,285 @@
+"""The one module that knows numba-cuda: the primitives of a GPU, compiling and launching the kernels.
+
+The kernels are plain functions over the names of `lanes`. Here each is copied with those names bound to the
+functions of a GPU, and compiled. NVVM inlines them all into the kernel; numba's own inlining copies what it
+has so far for each of hundreds of calls, and takes three times as long.
+"""
+
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from spaceprobe.errors import SpaceprobeError
+from spaceprobe.folding.cuda import lanes, layout
+from spaceprobe.folding.cuda.binding import bind
+
+MAX_REGISTERS = 96
+"""Of a lane. Chosen by what ptxas says for sm_90: the 159 that it takes without a limit let 12 warps run at a
+time, and 96 let 20, for 268 bytes of spills."""
+
+
+REGISTERS = 1 << 16
+"""Of a multiprocessor, on every device that numba-cuda knows."""
+
+
+class CudaError(SpaceprobeError):
+    """A CUDA device, its driver or numba-cuda is missing or has failed; nothing of its work was kept."""
+
+
+def numba_cuda() -> Any:
+    """Return the module `numba.cuda` of the package numba-cuda.
+
+    Raises:
+        CudaError: it is not installed.
+    """
+    try:
+        import numba_cuda  # noqa: F401 - without it, numba.cuda is numba's own, which is older
+        from numba import cuda
+    except ImportError as error:
+        raise CudaError(
+            f"the CUDA kernel needs numba-cuda ({error}): install spaceprobe[cuda], or use --device cpu"
+        ) from error
+    return cuda
+
+
+def _primitives() -> dict[str, Any]:
+    """Return the functions of `lanes` for a GPU, where a value of a lane is a scalar."""
+    import numpy as np
+
+    cuda = numba_cuda()
+    inlined = cuda.jit(device=True, forceinline=True)
+    returning_arrays = cuda.jit(device=True, inline="always")  # which a function of its own may not
+    every = lanes.EVERY
+
+    @inlined
+    def lane() -> Any:
+        return np.int64(cuda.laneid)
+
+    @inlined
+    def sync() -> None:
+        cuda.syncwarp(every)
+
+    @inlined
+    def ballot(is_true: Any) -> Any:
+        return np.int64(cuda.ballot_sync(every, is_true)) & every
+
+    @inlined
+    def popcount(bits: Any) -> Any:
+        return np.int64(cuda.popc(np.uint32(bits)))
+
+    @inlined
+    def lowest(bits: Any) -> Any:
+        return np.int64(cuda.ffs(np.uint32(bits))) - 1
+
+    @inlined
+    def is_set(bits: Any) -> Any:
+        return (bits >> np.int64(cuda.laneid)) & 1 == 1
+
+    @inlined
+    def ones_below(bits: Any) -> Any:
+        below = (np.int64(1) << np.int64(cuda.laneid)) - 1
+        return np.int64(cuda.popc(np.uint32(bits & below)))
+
+    @inlined
+    def pick(condition: Any, first: Any, second: Any) -> Any:
+        return first if condition else second
+
+    # An unsigned index: numba counts a signed one from the end if it is negative, at every access.
+    @inlined
+    def read(array: Any, index: Any) -> Any:
+        return array[np.uint64(index)]
+
+    @inlined
+    def get(array: Any, index: Any, condition: Any, other: Any) -> Any:
+        value = other
+        if condition:
+            value = array[np.uint64(index)]
+        return value
+
+    @inlined
+    def put(array: Any, index: Any, value: Any, condition: Any) -> None:
+        if condition:
+            array[np.uint64(index)] = value
+
+    @inlined
+    def add_atomically(array: Any, index: Any, condition: Any) -> None:
+        if condition:
+            cuda.atomic.add(array, np.uint64(index), 1)
+
+    @inlined
+    def raise_atomically(array: Any, index: Any, value: Any, condition: Any) -> None:
+        # most paths fold less far than the farthest so far
+        if condition and value > array[np.uint64(index)]:
+            cuda.atomic.max(array, np.uint64(index), value)
+
+    @inlined
+    def append(array: Any, num_entries: Any, value: Any) -> None:
+        if cuda.laneid == 0:
+            array[cuda.atomic.add(num_entries, 0, 1)] = value
+
+    @inlined
+    def warp_number() -> Any:
+        return np.int64(cuda.blockIdx.x)
+
+    @inlined
+    def num_warps() -> Any:
+        return np.int64(cuda.gridDim.x)
+
+    @returning_arrays
+    def shared_floats(count: Any) -> Any:
+        return cuda.shared.array(0, np.float64)[:count]
+
+    @returning_arrays
+    def shared_integers(count: Any, before: Any) -> Any:
+        return cuda.shared.array(0, np.int32)[2 * before : 2 * before + count]
+
+    made = locals()
+    return {name: made[name] for name in lanes.PRIMITIVES}
+
+
+@cache
+def kernel(name: str, capability: tuple[int, int]) -> Callable[..., None]:
+    """Return a kernel's function with a GPU's primitives, not yet compiled.
+
+    Args:
+        name: of `KERNELS`.
+        capability: of the device; numba keeps what it compiles of the primitives for the first one.
+    """
+    del capability
+    cuda = numba_cuda()
+
+    def finish(name: str, function: Callable[..., Any]) -> Any:
+        way = {"inline": "always"} if name == layout.lay_out.__name__ else {"forceinline": True}
+        return cuda.jit(device=True, **way)(function)
+
+    return bind(name, _primitives(), finish)
+
+
+def signature(name: str) -> Any:
+    """Return the types of a kernel's arguments."""
+    numba_cuda()
+    from numba import types as kinds
+
+    def flat(kind: Any) -> Any:
+        return kinds.Array(kind, 1, "C")
+
+    integer, real = kinds.int64, kinds.float64
+    net = [flat(real), *[flat(integer)] * 5]
+    points = [flat(real), flat(integer), flat(real), flat(real)]
+    memory = [integer, integer, flat(real), flat(integer), real, integer, integer]
+    left = [flat(kinds.int32), flat(kinds.int32)]
+    own = {
+        "walk_matched": [flat(kinds.int32)],
+        "walk_grid": [integer, integer, integer, integer, flat(integer), flat(real)],
+    }
+    return kinds.void(*net, *points, *points, *memory, *own[name], *left)
+
+
+def ptx(name: str, capability: tuple[int, int]) -> str:
+    """Return a kernel compiled for a compute capability; needs no device.
+
+    Raises:
+        CudaError: see `numba_cuda`.
+    """
+    with _device_of(capability):
+        text, _ = numba_cuda().compile_ptx(kernel(name, capability), signature(name), cc=capability)
+    return str(text)
+
+
+@contextmanager
+def told_plainly(device: str | torch.device) -> Iterator[None]:
+    """Turn the errors of torch and numba-cuda about a device into one sentence.
+
+    Raises:
+        CudaError: in place of any of them.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise CudaError(f"the memory of {device} is full: free some of it, or use --device cpu") from error
+    except Exception as error:
+        if not _is_of_cuda(error):
+            raise
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise CudaError(
+            f"{device} failed ({first_line}): see whether nvidia-smi lists it and its driver is new enough "
+            "for numba-cuda, or use --device cpu"
+        ) from error
+
+
+def _is_of_cuda(error: Exception) -> bool:
+    """Return whether an error comes from a device, its driver or the compiler for it."""
+    if isinstance(error, torch.AcceleratorError):
+        return True
+    return type(error).__module__.startswith(("numba.cuda.", "numba_cuda.", "cuda."))
+
+
+class Gpu:
+    """A CUDA device that runs the kernels.
+
+    Attributes:
+        place: where torch puts its tensors.
+    """
+
+    def __init__(self, place: torch.device) -> None:
+        """Take a device that torch has checked."""
+        self.place = place
+        self._cuda = numba_cuda()
+        properties = torch.cuda.get_device_properties(place)
+        self._capability = (properties.major, properties.minor)
+        self._num_processors = properties.multi_processor_count
+        self._shared_of_processor = properties.shared_memory_per_multiprocessor
+
+    @classmethod
+    def of(cls, device: str | torch.device) -> "Gpu":
+        """Return the device of a name such as ``cuda:1``.
+
+        Raises:
+            CudaError: see `numba_cuda`.
+        """
+        place = torch.device(device)
+        return cls(torch.device("cuda", torch.cuda.current_device() if place.index is None else place.index))
+
+    def num_warps(self, shared: int) -> int:
+        """Return how many warps with so many bytes of shared memory run at a time."""
+        per_block = shared + 1024  # CUDA keeps 1 KB of each block's for itself
+        by_registers = REGISTERS // (MAX_REGISTERS * lanes.LANES)
+        of_processor = max(1, min(self._shared_of_processor // per_block, by_registers))
+        return int(self._num_processors * of_processor)
+
+    def launch(self, name: str, warps: int, shared: int, arguments: Sequence[Any]) -> None:
+        """Run a kernel on tensors and numbers, behind what torch has queued."""
+        with self._cuda.gpus[self.place.index], warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Grid size")  # few paths take few warps
+            run = _compiled(name, self._capability)
+            pointer = torch.cuda.current_stream(self.place).cuda_stream
+            stream = self._cuda.external_stream(pointer) if pointer else self._cuda.default_stream()
+            run[warps, lanes.LANES, stream, shared](
+                *(self._cuda.as_cuda_array(x) if isinstance(x, torch.Tensor) else x for x in arguments)
+            )
+            stream.synchronize()  # an error belongs to this launch
+
+
+@cache
+def _compiled(name: str, capability: tuple[int, int]) -> Any:
+    """Return a kernel that compiles when it is first launched, once a process."""
+    cuda = numba_cuda()
+    return cuda.jit(signature(name), max_registers=MAX_REGISTERS)(kernel(name, capability))
+
+
+@contextmanager
+def _device_of(capability: tuple[int, int]) -> Iterator[None]:
+    """Let numba compile device functions for a capability: it would ask the driver for the device's."""
+    dispatcher: Any = import_module("numba.cuda.dispatcher")
+    ask = dispatcher.get_current_device
+    dispatcher.get_current_device = lambda: types.SimpleNamespace(compute_capability=capability)
+    try:
+        yield
+    finally:
+        dispatcher.get_current_device = ask
