@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,9 @@ from spaceprobe.data.idx_files import MNIST
 from spaceprobe.data.idx_images import load_split
 from spaceprobe.folding import DEFAULT_TOLERANCE, walk_paths
 from spaceprobe.folding.layerwise import count_bits
-from spaceprobe.folding.layerwise.walk import Parts, Walk, flips_between
+from spaceprobe.folding.layerwise.crew import Crew
+from spaceprobe.folding.layerwise.segments import flips_of
+from spaceprobe.folding.layerwise.walk import see_paths
 from spaceprobe.folding.prepared_module import prepare
 
 CLOSE = 1e-9
@@ -132,12 +133,10 @@ def exact_regions(network: nn.Module, a: Tensor, b: Tensor) -> ExactRegions:
     """Return the linear regions of a path as the layerwise engine sees them."""
     prepared = prepare(network, a, torch.device("cpu"), count_bits)
     with torch.no_grad():
-        walk = Walk(prepared, prepared.ends(a), prepared.ends(b), DEFAULT_TOLERANCE)
-        seen = walk.parts(Parts.of_paths(1, 1, prepared.device))
-        flips = [part.flips for part in seen]
-        flips += [flips_between(first, second) for first, second in pairwise(seen)]
-    t = torch.cat([part.t for part in flips]).numpy()
-    bit = torch.cat([part.unit for part in flips]).numpy()
+        groups = see_paths(Crew(prepared), prepared.ends(a), prepared.ends(b), DEFAULT_TOLERANCE)
+    seen = [part for group in groups for part in group]
+    flips = flips_of(seen)
+    t, bit = flips.t.numpy(), flips.unit.numpy()
     order = np.argsort(t, kind="stable")
     num_violations = sum(int(part.is_wrong.sum()) for part in seen)
     return ExactRegions(seen[0].start[0].numpy(), t[order], bit[order], num_violations)
