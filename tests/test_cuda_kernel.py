@@ -151,6 +151,23 @@ def test_long_paths_get_more_memory_and_longer_ones_the_cpu(capacities, left, wa
     assert numbers == left
 
 
+def test_launches_are_large_once_the_memory_is_found(warps, monkeypatch):
+    warps()
+    monkeypatch.setattr(launching, "PAIRS_PER_LAUNCH", 5)
+    monkeypatch.setattr(launching, "PAIRS_OF_A_TRIAL", 2)
+    stretches = []
+    run = launching._Walks._run
+
+    def noted(self, name, first, count, own):
+        stretches.append((first, count))
+        return run(self, name, first, count, own)
+
+    monkeypatch.setattr(launching._Walks, "_run", noted)
+    layers, a, b = draw_network([3, 9], 0), draw_points(9, 3, 0), draw_points(9, 3, 1)
+    assert_same(launching.walk_mlp_paths(layers, True, a, b, **CUDA), walk_mlp_paths(layers, True, a, b))
+    assert stretches == [(0, 2), (2, 5), (7, 2)]
+
+
 def test_no_paths_and_no_hidden_units(warps):
     warps()
     layers = draw_network([3, 2], 0)

@@ -6,7 +6,7 @@ more flips than its memory holds, come back as a list, and the CPU walks them. B
 few paths of each call are walked by the CPU too, and any difference is an error.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Protocol
 
@@ -40,6 +40,9 @@ SCRATCH_LIMIT = 1 << 30
 
 PAIRS_PER_LAUNCH = 1 << 20
 """Chosen: milliseconds of small networks, a second of large ones; the list of paths left has 4 MB."""
+
+PAIRS_OF_A_TRIAL = 1 << 12
+"""Of the launches that find out how many flips a warp needs memory for. Chosen: enough for every warp."""
 
 TOO_MANY_LEFT = 0.01
 """Share of the paths left to the CPU from which on a warp gets more memory. Chosen."""
@@ -178,6 +181,7 @@ class _Walks:
         row: padded units of the widest layer.
         capacities: those of `CAPACITIES` that fit, the one in use first.
         tolerance: what counts as zero, relative to scale.
+        is_settled: whether the memory in use was enough for nearly all paths of the last launch.
     """
 
     device: Device
@@ -189,6 +193,7 @@ class _Walks:
     row: int
     capacities: list[int]
     tolerance: float
+    is_settled: bool = False
 
     @classmethod
     def of(
@@ -227,8 +232,7 @@ class _Walks:
         """Return the values of the paths from each source to its own target, and 0 violations."""
         num_paths = self.num_points[0]
         values = np.zeros((num_paths, NUM_VALUES + 1), np.int64)
-        for first in range(0, num_paths, PAIRS_PER_LAUNCH):
-            count = min(PAIRS_PER_LAUNCH, num_paths - first)
+        for first, count in self._stretches(num_paths):
             out = self._zeros(count * NUM_VALUES, torch.int32)
             left = self._run("walk_matched", first, count, [out])
             stretch = values[first : first + count]
@@ -246,8 +250,7 @@ class _Walks:
         maxima = self._zeros(2 * (num_sources + num_targets), torch.float64)
         grid = [num_sources, num_targets, int(self.is_among), side, cells, maxima]
         num_walked = 0
-        for first in range(0, num_sources * num_targets, PAIRS_PER_LAUNCH):
-            count = min(PAIRS_PER_LAUNCH, num_sources * num_targets - first)
+        for first, count in self._stretches(num_sources * num_targets):
             left = self._run("walk_grid", first, count, grid)
             num_paths = self._paths_before(first + count) - self._paths_before(first)
             num_walked += num_paths - len(left)
@@ -271,6 +274,15 @@ class _Walks:
         _add_counts(counter.peak_back, tables[3], num_walked, back[num_targets:])
         num_pairs = self._paths_before(num_sources * num_targets)
         return counter.result(2 * num_pairs if self.is_among else num_pairs)
+
+    def _stretches(self, num_pairs: int) -> Iterator[tuple[int, int]]:
+        """Yield the first and the number of the pairs of each launch; few while memory may have to grow."""
+        first = 0
+        while first < num_pairs:
+            most = PAIRS_PER_LAUNCH if self.is_settled else min(PAIRS_OF_A_TRIAL, PAIRS_PER_LAUNCH)
+            count = min(most, num_pairs - first)
+            yield first, count
+            first += count
 
     def _paths_before(self, pair: int) -> int:
         """Return how many of the pairs before one, row by row, are paths."""
@@ -297,7 +309,8 @@ class _Walks:
         arguments = [*self.net, *self.points, *memory, self.tolerance, first, count, *own, left, num_left]
         self.device.launch(name, warps, shared, arguments)
         found = np.sort(left[: int(num_left)].cpu().numpy().astype(np.int64))
-        if len(found) > TOO_MANY_LEFT * count and len(self.capacities) > 1:
+        self.is_settled = len(found) <= TOO_MANY_LEFT * count or len(self.capacities) == 1
+        if not self.is_settled:
             del self.capacities[0]
         return found
 
