@@ -56,9 +56,11 @@ def summary_text(
     seed: int,
 ) -> str:
     """Return a summary of the paths that were walked, which fits a terminal."""
+    from spaceprobe.folding.engine_check import EXACT
+
     num_walked, num_possible = len(paths), paths.num_possible
     reading = "every linear region"
-    if prepared.engine == "sampled":
+    if prepared.engine not in EXACT:
         reading = f"{prepared.way['num_points']:,} points a path, so lengths are lower bounds"
     lines = [
         f"{source}: {count(num_walked, 'path')}, each read from both ends",
@@ -69,7 +71,7 @@ def summary_text(
     if num_walked < num_possible:
         reason = "--paths N walks more" if num_asked is None else "as --paths asks"
         lines.append(f"{num_walked:,} of {num_possible:,} paths, drawn with seed {seed}; {reason}")
-    if prepared.engine != "sampled":
+    if prepared.engine in EXACT:
         num_violations = int(frame["num_violations"].sum())
         lines.append(f"region check: {num_violations or 'no'} violation{'s' * (num_violations != 1)}")
     if prepared.not_counted:

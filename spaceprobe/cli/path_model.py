@@ -65,6 +65,7 @@ def path_model(call: ModelCall, ends: tuple[int | Path | None, int | Path | None
 
     from spaceprobe.cli.path_command import draw_path
     from spaceprobe.folding import trace_path
+    from spaceprobe.folding.engine_check import EXACT
     from spaceprobe.networks.threads import one_thread
     from spaceprobe.results.paths import path_frame, path_table, summary_line
     from spaceprobe.stages.fold.model_paths import prepare_network, walking
@@ -78,7 +79,7 @@ def path_model(call: ModelCall, ends: tuple[int | Path | None, int | Path | None
         way = {name: prepared.way[name] for name in ("method", "num_points", "device")}
         with walking(call.where):
             trace = trace_path(prepared.network, path.start, path.end, **way)
-    reading = f"{settings.num_points:,} points" if prepared.engine == "sampled" else "exact"
+    reading = f"{settings.num_points:,} points" if prepared.engine not in EXACT else "exact"
     notes = [call.describe_weights(), prepared.check]
     if prepared.not_counted:
         notes.append(f"not counted, only passed through: {'; '.join(prepared.not_counted)}")

@@ -18,6 +18,9 @@ from spaceprobe.folding.prepared_module import PreparedModule, count_relu_units,
 from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
 from spaceprobe.folding.tracked import Tracked, tracking
 
+EXACT: tuple[Engine, ...] = ("kernel", "layerwise", "jvp")
+"""The engines that compute by rules of their own; others run the network itself."""
+
 ROUNDING = 1e-9
 """Chosen: a difference of more, relative to what a number was computed from, is not rounding of float64."""
 
@@ -58,7 +61,7 @@ def check_engine(network: nn.Module, points: Tensor, engine: Engine) -> EngineCh
         ValueError: see `spaceprobe.folding.walk_paths`.
         TypeError: see `spaceprobe.folding.walk_paths`.
     """
-    if engine == "sampled":
+    if engine not in EXACT:
         return None
     outputs = copy.deepcopy(network).cpu().double().eval()(points.double())
     if engine == "kernel":
