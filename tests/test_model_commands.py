@@ -607,7 +607,7 @@ def test_a_wrong_call_of_lmd_ends_with_2(folder):
         assert reason in " ".join(done.stderr.split())
 
 
-def test_the_page_of_models_names_every_column_and_every_call_on_it_runs(folder):
+def test_the_page_of_models_names_every_column(folder):
     page = (ROOT / "docs" / "models.md").read_text()
     for column in MODEL_PATHS.columns:
         assert f"| `{column.name}` | {column.meaning}" in page
