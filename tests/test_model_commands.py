@@ -391,6 +391,8 @@ def test_a_bad_file_of_points_is_one_sentence_and_nothing_runs(folder, name):
         (["--model", "6-5-4-3", "quickstart"], "CONFIG belongs to a study; --model works without one"),
         (["--model", "6-5-4-3", "--set", "training.epochs=2"], "only settings of data, folding count"),
         (["--model", "6-5-4-3", "--set", "network.architecture=2x3"], "only settings of data, folding count"),
+        (["--model", "6-5-4-3", "--set", "folding.detail=5"], "precision, device of folding count"),
+        (["--model", "6-5-4-3", "--detail", "5"], "--detail belongs to a study; --model works without one"),
         (["--model", "6-5-4-3", "--key", "ema"], "--key goes with --weights FILE"),
         (["--model", "6-5-4-3", "--outputs", "2"], "--outputs: the last width says"),
         (["--model", "6-5-4-3", "--method", "fast"], "--method fast"),
@@ -579,7 +581,7 @@ def test_a_wrong_call_of_lmd_ends_with_2(folder):
         assert reason in " ".join(done.stderr.split())
 
 
-def test_the_page_of_models_names_every_column_and_every_call_on_it_runs(folder):
+def test_the_page_of_models_names_every_column(folder):
     page = (ROOT / "docs" / "models.md").read_text()
     for column in MODEL_PATHS.columns:
         assert f"| `{column.name}` | {column.meaning}" in page

@@ -7,7 +7,7 @@ import click
 from tqdm import tqdm
 
 from spaceprobe.cli.messages import notify, say
-from spaceprobe.cli.model_options import ModelCall
+from spaceprobe.cli.model_options import FOLDING_SETTINGS, ModelCall
 from spaceprobe.cli.user_paths import UserPath
 from spaceprobe.errors import SettingsError
 from spaceprobe.files import check_place, is_writable
@@ -28,7 +28,7 @@ NUM_LOOKED_AT = 16
 FOR_CLASSES = ("folding.pairs", "folding.per_class")
 """The settings of flags that choose among the images of a data set."""
 
-FOLD_FLAGS = (*FOR_CLASSES, "folding.method", "folding.num_points", "folding.threads", "folding.device")
+FOLD_FLAGS = tuple(f"folding.{name}" for name in FOLDING_SETTINGS)
 """The settings whose flags go with --model."""
 
 

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from spaceprobe.stages.stage import Sections
 
 
+FOLDING_SETTINGS = (
+    *("pairs", "per_class", "method", "num_points", "bits", "units", "threshold"),
+    *("threads", "precision", "device"),
+)
+"""The settings of the section ``folding`` that say how a network without a study is folded."""
+
+
 def model_parameters() -> list[click.Option]:
     """Return the flags that name a network and its data."""
     return [
@@ -133,7 +140,12 @@ class ModelCall:
         is_ours = self.source.kind == "network"
         sections = ("data", "folding", *(["network"] if is_ours else []))
         for override in self.overrides:
-            if override.partition(".")[0].strip() not in sections:
+            section, _, name = override.partition("=")[0].strip().partition(".")
+            if section == "folding" and name not in FOLDING_SETTINGS:
+                raise SettingsError(
+                    f"--set {override}: with {self.where} only {', '.join(FOLDING_SETTINGS)} of folding count"
+                )
+            if section not in sections:
                 raise SettingsError(
                     f"--set {override}: with {self.where} only settings of {', '.join(sections)} count"
                 )
