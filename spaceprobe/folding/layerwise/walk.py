@@ -16,8 +16,8 @@ from torch import Tensor
 
 from spaceprobe.folding.layerwise.crew import Crew, Networks, whole_float32
 from spaceprobe.folding.layerwise.knots import Knots, close_items, column
-from spaceprobe.folding.layerwise.segments import Parts, Seen, history_of
 from spaceprobe.folding.layerwise.polyline import Polyline
+from spaceprobe.folding.layerwise.segments import Parts, Seen, history_of
 from spaceprobe.folding.layerwise.steps import Flips
 from spaceprobe.folding.layerwise.visit import Probe, TooManyRows, Visit, run
 from spaceprobe.folding.measure import History, join_histories
