@@ -170,7 +170,8 @@ def _by_state(runs: pd.DataFrame, histogram: pd.DataFrame) -> dict[str, GroupedR
 
 
 def _units(results: Results) -> Mapping[str, Any]:
-    return {"units": counted_units(results)}
+    # tables without a study, which may be given to a figure, do not tell the units
+    return {} if results.study is None else {"units": counted_units(results)}
 
 
 def _caption(numbers: Numbers) -> Markup:
