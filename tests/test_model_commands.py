@@ -21,7 +21,7 @@ from spaceprobe.model_sources.construction import build
 from spaceprobe.stages.fold import model_paths
 from spaceprobe.stages.fold.model_ends import draw
 from spaceprobe.stages.fold.model_paths import MODEL_PATHS, Cost
-from spaceprobe.stages.lmd.model_matrices import of_convolutions
+from spaceprobe.weights.modules import hints_of
 from tests.commands import call
 from tests.documents import ROOT
 
@@ -555,7 +555,9 @@ def test_lmd_knows_the_convolutions_of_a_network(folder):
     network = nn.Sequential(
         nn.Conv2d(4, 6, 3, groups=2), nn.ConvTranspose2d(6, 3, 2), nn.Conv2d(3, 3, 1, bias=False)
     )
-    assert of_convolutions(network) == {"transposed": ("1.weight",), "groups": ("0.weight=2",)}
+    known = hints_of(network)
+    assert known.transposed == ["1.weight"]
+    assert known.groups == {"0.weight": 2, "1.weight": 1, "2.weight": 1}
     (folder / "nets.py").write_text(
         "from torch import nn\n\ndef build():\n    return nn.Sequential(nn.Conv2d(4, 6, 3, groups=2), "
         "nn.ConvTranspose2d(6, 3, 2), nn.Conv2d(3, 3, 1, bias=False))\n"

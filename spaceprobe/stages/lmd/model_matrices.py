@@ -190,18 +190,6 @@ class NetworkMatrices(ModelMatrices):
         return self._name
 
 
-def of_convolutions(network: nn.Module) -> dict[str, tuple[str, ...]]:
-    """Return what a file does not tell of a network's convolutions, as the options of the command take it."""
-    transposed, groups = [], []
-    for name, module in network.named_modules():
-        kernel = f"{name}.weight".lstrip(".")
-        if isinstance(module, nn.modules.conv._ConvTransposeNd):
-            transposed.append(kernel)
-        if isinstance(module, nn.modules.conv._ConvNd) and module.groups > 1:
-            groups.append(f"{kernel}={module.groups}")
-    return {"transposed": tuple(transposed), "groups": tuple(groups)}
-
-
 def _as_in_one_file(planned: Sequence[Planned], tensors: Sequence[str]) -> list[Planned]:
     """Return matrices of several blocks in the order of the same model in one file.
 

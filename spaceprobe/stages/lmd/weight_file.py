@@ -62,7 +62,7 @@ def open_weights(path: Path, options: Mapping[str, Any]) -> "WeightFile":
 def open_network(network: "nn.Module", name: str, weights: str, options: Mapping[str, Any]) -> "WeightFile":
     """Find the matrices of a network in memory, as those of a file of its weights.
 
-    What a file does not tell of its convolutions, their groups and which are transposed, the network does.
+    What a file does not tell, the groups of convolutions, which are transposed, and heads, the network does.
 
     Args:
         network: the network.
@@ -74,13 +74,16 @@ def open_network(network: "nn.Module", name: str, weights: str, options: Mapping
         SettingsError: a pattern matches no matrix, or the heads or the patterns of kernels do not fit.
         SpaceprobeError: the network has no matrix.
     """
-    from spaceprobe.stages.lmd.model_matrices import NetworkMatrices, of_convolutions
+    from spaceprobe.stages.lmd.model_matrices import NetworkMatrices
     from spaceprobe.weights.config import Configs
+    from spaceprobe.weights.modules import hints_of
 
     path, configs = Path(name), Configs()
-    known = of_convolutions(network)
-    for option, patterns in known.items():
+    known = hints_of(network)
+    grouped = (f"{kernel}={number}" for kernel, number in known.groups.items() if number > 1)
+    for option, patterns in {"transposed": known.transposed, "groups": grouped}.items():
         options = {**options, option: (*(options.get(option) or ()), *patterns) or None}
+    options = {**options, "heads": options["heads"] or known.heads}
     matrices = NetworkMatrices(name, network, replace(_hints(path, options, configs), knows_kernels=True))
     return _with_chosen(path, options, matrices, weights, configs.digests)
 
