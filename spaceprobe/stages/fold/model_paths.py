@@ -10,7 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spaceprobe.folding import Engine, PathFolding, engine_for, passed_over, space_folding, walk_batch
+from spaceprobe.folding import (
+    AdaptiveFolding,
+    Engine,
+    PathFolding,
+    engine_for,
+    passed_over,
+    space_folding,
+    walk_batch,
+)
 from spaceprobe.folding.counted import Counted
 from spaceprobe.folding.engine import walking as walking_engine
 from spaceprobe.folding.engine_check import check_engine
@@ -64,7 +72,8 @@ MODEL_PATHS = Table(
         Column("chi_back", "number", "1 - reach_back / length, in [0, 1); 0 for length 0"),
         Column("peak_back", "number", "largest chi of the paths from the target to a point of this path"),
         Column("num_violations", "integer", "linear regions that failed the region check"),
-        Column("engine", "text", "what walked it: kernel, layerwise, jvp or sampled"),
+        Column("unresolved", "integer", "of an adaptive walk: intervals in which several units flip"),
+        Column("engine", "text", "what walked it: kernel, layerwise, jvp, sampled or adaptive"),
         Column("not_counted", "text", "functions that are neither affine nor counted; empty for none"),
     ),
     meaning="a path that `spaceprobe fold --model` walked, read from both ends",
@@ -264,6 +273,7 @@ def _measure(prepared: Prepared, a: Tensor, b: Tensor) -> Mapping[str, np.ndarra
         "chi_back": space_folding(folding.length, folding.reach_from_b),
         "peak_back": space_folding(folding.peak_length_from_b, folding.peak_reach_from_b),
         "num_violations": folding.num_violations,
+        **({"unresolved": folding.num_unresolved} if isinstance(folding, AdaptiveFolding) else {}),
     }
 
 
@@ -278,6 +288,7 @@ def _frame(prepared: Prepared, paths: ChosenPaths, measured: Mapping[str, np.nda
         "target": paths.target,
         "method": method,
         "num_points": prepared.way["num_points"] if method in SAMPLING else None,
+        "unresolved": None,
         **measured,
         "engine": prepared.engine,
         "not_counted": "; ".join(prepared.not_counted) or None,
