@@ -49,3 +49,18 @@ def test_grid_on_cuda_equals_cpu():
     cpu, cuda = (fold_grid(build(), sources, targets, device=device) for device in ("cpu", "cuda"))
     np.testing.assert_array_equal(cpu.chi.cells, cuda.chi.cells)
     np.testing.assert_array_equal(cpu.peak_back.row_max, cuda.peak_back.row_max)
+
+
+@pytest.mark.parametrize("is_among", [False, True])
+def test_kernel_on_cuda_equals_cpu(is_among):
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    build, shape = NETWORKS["mlp"]
+    sources, targets = points(60, *shape), None if is_among else points(50, *shape, seed=2)
+    by_kernel = {"method": "kernel", "device": "cuda"}
+    cpu, cuda = fold_grid(build(), sources, targets), fold_grid(build(), sources, targets, **by_kernel)
+    for name in ("chi", "peak", "chi_back", "peak_back"):
+        np.testing.assert_array_equal(getattr(cpu, name).cells, getattr(cuda, name).cells)
+        np.testing.assert_array_equal(getattr(cpu, name).row_max, getattr(cuda, name).row_max)
+    a, b = points(500, *shape), points(500, *shape, seed=2)
+    one, other = walk_paths(build(), a, b), walk_paths(build(), a, b, **by_kernel)
+    np.testing.assert_array_equal(np.stack(astuple(one)), np.stack(astuple(other)))
