@@ -25,7 +25,7 @@ from spaceprobe.folding import (
     walk_batch,
 )
 from spaceprobe.folding.batching import is_single
-from spaceprobe.folding.engine import warn_of_uncounted
+from spaceprobe.folding.choice import warn_of_uncounted
 from spaceprobe.folding.guards import check_same_shape
 from spaceprobe.folding.options import SAMPLING
 from spaceprobe.folding.points import Points, read_points

@@ -10,7 +10,7 @@ from torch import nn
 
 from spaceprobe.api.display import first_rows, html_page
 from spaceprobe.folding import DEFAULT_TOLERANCE
-from spaceprobe.folding.engine import warn_of_uncounted
+from spaceprobe.folding.choice import warn_of_uncounted
 from spaceprobe.folding.events import PathEvents, TraceMethod, trace_events
 from spaceprobe.folding.points import Points
 from spaceprobe.report.drawing.style import render

@@ -4,18 +4,10 @@ Patterns, length, reach and χ are defined in `spaceprobe.folding.measure`, afte
 Neural Networks" (arXiv 2502.09954).
 """
 
+from spaceprobe.folding.choice import UncountedUnits, engine_for, passed_over
 from spaceprobe.folding.counted import Threshold, Units
 from spaceprobe.folding.counts import AdaptiveFolding, CountedFolding, FoldingCounts, PathFolding, PathTrace
-from spaceprobe.folding.engine import (
-    UncountedUnits,
-    engine_for,
-    fold_grid,
-    fold_matched,
-    passed_over,
-    trace_path,
-    walk_batch,
-    walk_paths,
-)
+from spaceprobe.folding.engine import fold_grid, fold_matched, trace_path, walk_batch, walk_paths
 from spaceprobe.folding.measure import space_folding
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, Precision
 from spaceprobe.folding.thresholds import unit_quantiles

@@ -13,7 +13,7 @@ from spaceprobe.folding.counted import BENDS, Counted
 from spaceprobe.folding.layers import Layer, mlp_layers
 from spaceprobe.folding.layerwise.knots import Knots
 from spaceprobe.folding.layerwise.polyline import Polyline
-from spaceprobe.folding.layerwise.visit import Probe
+from spaceprobe.folding.layerwise.probe import Probe
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, SAMPLING, Engine
 from spaceprobe.folding.prepared_module import PreparedModule, count_relu_units, prepare
 from spaceprobe.folding.ray import NotPiecewiseLinear, Ray

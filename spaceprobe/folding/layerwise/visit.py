@@ -4,18 +4,18 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
-from spaceprobe.folding.activations import Activation, Constant
+from spaceprobe.folding.activations import Activation
 from spaceprobe.folding.counted import BENDS, Counted
 from spaceprobe.folding.layerwise.bends import Crossings, Look, look
 from spaceprobe.folding.layerwise.choices import choices
 from spaceprobe.folding.layerwise.knots import Knots, Refinement, close_items, insert, merge_close, split_all
 from spaceprobe.folding.layerwise.maxima import Windows
+from spaceprobe.folding.layerwise.outputs import jump, output_sizes, per_unit
 from spaceprobe.folding.layerwise.polyline import Polyline
 from spaceprobe.folding.layerwise.steps import Flips
-from spaceprobe.folding.options import DEFAULT_TOLERANCE
-from spaceprobe.folding.prepared_module import OTHER_ACTIVATIONS, PreparedModule, units_met
+from spaceprobe.folding.prepared_module import OTHER_ACTIVATIONS, PreparedModule
 from spaceprobe.folding.ray import NotPiecewiseLinear
 
 ROOM = 8
@@ -234,41 +234,6 @@ class Visit:
         return ~((between - probed).abs() <= ROOM * slack).all(1)
 
 
-class Probe(Visit):
-    """A run of a network at single points, through its activations as they are."""
-
-    def bend(self, line: Polyline, activation: Activation) -> Polyline:
-        """Return the output of an activation.
-
-        Raises:
-            LastActivation: if no other follows.
-        """
-        rows = line.rows
-        self.bits.append((rows.shape[1:], len(activation.kinks)))
-        if len(self.bits) == self.num_activations:
-            self.last = (rows.flatten(1), line.sizes, line.knots)
-            raise LastActivation
-        output = activation.apply(rows.clone())
-        for kink, value in zip(activation.kinks, activation.at_kinks, strict=False):
-            # where a function jumps, rounding must not choose the side
-            output[(rows - kink).abs() <= self.tolerance * line.sizes] = value
-        sizes = output_sizes(activation, line.sizes)
-        return Polyline.of(output, sizes, line.knots, self)
-
-    def choose(
-        self, line: Polyline, windows: Windows, _slack: Tensor, _refinement: Refinement, _width: Tensor
-    ) -> None:
-        """Note that the windows of a maximum were met.
-
-        Raises:
-            LastActivation: if nothing else that counts follows.
-        """
-        self.bits.append((torch.Size([len(windows.members)]), 1))
-        if len(self.bits) == self.num_activations:
-            self.last = (line.rows.flatten(1), line.sizes, line.knots)
-            raise LastActivation
-
-
 def run(network: PreparedModule, line: Polyline) -> None:
     """Run the body of a network as far as its last activation.
 
@@ -283,82 +248,3 @@ def run(network: PreparedModule, line: Polyline) -> None:
     except NotPiecewiseLinear as error:
         raise network.place.refuse(error) from error
     raise ValueError(OTHER_ACTIVATIONS)
-
-
-def count_bits(body: nn.Module, inputs: Tensor, counted: Counted = BENDS) -> tuple[int, ...]:
-    """Return the number of bits of each activation that a network runs, and of windows where these count.
-
-    Args:
-        body: the network.
-        inputs: a batch that it takes.
-        counted: what counts.
-
-    Raises:
-        ValueError: if it runs none; see `Counted.check_threshold`.
-        NotPiecewiseLinear: if it runs a function that no polyline goes through before its last activation.
-    """
-    point = inputs[:1]
-    probe = Probe(DEFAULT_TOLERANCE, len(units_met(body, inputs, counted)), counted=counted)
-    try:
-        body(Polyline.of(point, point.abs(), Knots.of_points(1, point.device), probe))
-    except LastActivation:
-        return tuple(shape.numel() * num_kinks for shape, num_kinks in probe.bits)
-    raise ValueError(OTHER_ACTIVATIONS)
-
-
-def per_unit(kink: Constant, rows: Tensor) -> Tensor | float:
-    """Return a kink as a number, or as one for each unit in the order of flat rows."""
-    if not isinstance(kink, Tensor):
-        return float(kink)
-    kink = kink.to(rows)
-    if kink.ndim == rows.ndim:
-        kink = kink[0]
-    return kink.expand(rows.shape[1:]).flatten()
-
-
-def output_sizes(activation: Activation, sizes: Tensor) -> Tensor:
-    """Return the scale behind an activation that is not flat."""
-    if activation.is_flat_below:
-        return sizes
-    if activation.pieces is None:
-        at_zero: Tensor = activation.apply(torch.zeros_like(sizes)).abs()
-        return activation.steepest * sizes + at_zero
-    slopes, levels = zip(*activation.pieces, strict=True)
-    highest = max(abs(level) for level in (*levels, *activation.at_kinks))
-    steepest = max(map(abs, slopes))
-    bounded: Tensor = steepest * sizes + highest
-    return bounded
-
-
-def jump(
-    pieces: tuple[tuple[float, float], ...],
-    at_kinks: tuple[float, ...],
-    z: Float64[Tensor, "rows units"],
-    kinks: list[Tensor | float],
-    margin: Float64[Tensor, "intervals units"],
-) -> Float64[Tensor, "rows units"]:
-    """Return the output of an activation that jumps, where every interval has both of its rows.
-
-    In an interval z stays on one side of every kink, or at it: the side of the end that is farther away.
-
-    Args:
-        pieces: slope and intercept of each, as in `Activation`.
-        at_kinks: the output where z is at a kink in the whole interval.
-        z: its input.
-        kinks: where it jumps.
-        margin: within which z is at a kink.
-    """
-    left, right = z[::2], z[1::2]
-    piece = torch.zeros_like(left, dtype=torch.long)
-    at_kink = torch.full_like(left, torch.nan)
-    for number, kink in enumerate(kinks):
-        left_distance, right_distance = left - kink, right - kink
-        is_left_farther = left_distance.abs() >= right_distance.abs()
-        distance = torch.where(is_left_farther, left_distance, right_distance)
-        piece += distance > margin
-        at_kink[distance.abs() <= margin] = at_kinks[number]
-    slopes, levels = (z.new_tensor(numbers)[piece] for numbers in zip(*pieces, strict=True))
-    output = torch.stack([slopes * side + levels for side in (left, right)], dim=1)
-    at_kink = at_kink[:, None].expand_as(output)
-    jumped: Tensor = torch.where(at_kink.isnan(), output, at_kink).flatten(0, 1)
-    return jumped

@@ -17,9 +17,10 @@ from torch import Tensor
 from spaceprobe.folding.layerwise.crew import Crew, Networks, whole_float32
 from spaceprobe.folding.layerwise.knots import Knots, close_items, column
 from spaceprobe.folding.layerwise.polyline import Polyline
+from spaceprobe.folding.layerwise.probe import Probe
 from spaceprobe.folding.layerwise.segments import Parts, Seen, history_of
 from spaceprobe.folding.layerwise.steps import Flips
-from spaceprobe.folding.layerwise.visit import Probe, TooManyRows, Visit, run
+from spaceprobe.folding.layerwise.visit import TooManyRows, Visit, run
 from spaceprobe.folding.measure import History, join_histories
 from spaceprobe.folding.prepared_module import EndValues, PreparedModule
 

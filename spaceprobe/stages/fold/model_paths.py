@@ -19,8 +19,8 @@ from spaceprobe.folding import (
     space_folding,
     walk_batch,
 )
+from spaceprobe.folding.choice import engine_beside_kernel
 from spaceprobe.folding.counted import Counted
-from spaceprobe.folding.engine import walking as walking_engine
 from spaceprobe.folding.engine_check import check_engine
 from spaceprobe.folding.options import SAMPLING
 from spaceprobe.model_sources.construction import seeded
@@ -155,7 +155,7 @@ def prepare_network(
         network = network.double()
         engine = engine_for(network, example, **choice)
         if is_traced:
-            engine = walking_engine(network, example, settings.method, counted)
+            engine = engine_beside_kernel(network, example, settings.method, counted)
         not_counted = passed_over(network, example, units=settings.units, bits=settings.bits)
         low, high = float(example.min()), float(example.max())
         with seeded(0):
