@@ -39,7 +39,7 @@ def fold_parameters() -> list[click.Option]:
             ["--from", "source"],
             type=UserPath(),
             metavar="FILE",
-            help="With --model: a .npy file of the points where paths start, (points, *input shape).",
+            help="With --model: a .npy file of the points where paths start, one a row.",
         ),
         click.Option(
             ["--to", "target"], type=UserPath(), metavar="FILE", help="The same of those where they end."
