@@ -251,3 +251,15 @@ def test_other_engines_refuse_float32(method):
         ValueError, match="'float32': only the layerwise walk has it, and the kernel for MLPs"
     ):
         walk_paths(network, x, x, method=method, precision="float32")
+
+
+def test_a_copy_for_a_thread_has_a_place_of_its_own():
+    """Which module a run is in is noted by hooks, and threads are in different ones."""
+    example = torch.randn(2, 4)
+    module = nn.Sequential(nn.Hardtanh(), nn.Sequential(nn.Linear(4, 3), nn.ReLU()))
+    network = prepare(module, example, torch.device("cpu"), count_bits)
+    copied = twin(Networks(network, None)).exact
+    network.place.inside[:] = ["elsewhere"]
+    copied.patterns(example.double())
+    assert network.place.inside == ["elsewhere"]
+    assert copied.place is not network.place

@@ -39,7 +39,15 @@ def follow(module: nn.Module) -> Place:
 
 def begin_at(body: nn.Module, place: Place) -> None:
     """Have every run of a body begin outside of its modules: the one before may have been left inside one."""
-    body.register_forward_pre_hook(lambda *_call: place.inside.clear())
+    body.register_forward_pre_hook(partial(begin, place))
+
+
+# Hooks are no closures: a copy of a module, for another thread, gets a place of its own.
+
+
+def begin(place: Place, *_call: Any) -> None:
+    """Note that a run begins."""
+    place.inside.clear()
 
 
 def enter(place: Place, name: str, *_call: Any) -> None:
