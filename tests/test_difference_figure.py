@@ -193,7 +193,7 @@ sweep: {training.seed: [0, 1, 2]}
         ("training.epochs", "5", "7"),
         ("training.seed", "sweep [0, 1]", "sweep [0, 1, 2]"),
         ("training.snapshots", "[]", "[1]"),
-        ("folding.per_class", "150", "3"),
+        ("folding.per_class", "auto", "3"),
         ("folding.device", "auto", "cpu"),
         ("lmd.metrics", "[identity]", "[identity, data]"),
         ("study.stages", "[train, fold, lmd, summarize]", "[train]"),

@@ -156,10 +156,10 @@ def test_of_many_training_images_the_same_are_drawn(monkeypatch):
     monkeypatch.setattr(thresholds, "MAX_IMAGES", 3)
     points = torch.tensor([[1.0], [2.0], [4.0], [8.0], [16.0]])
     settings = FoldingSettings(threshold="median")
-    first, second = (thresholds.threshold_of(settings, nn.ReLU(), points, "cpu")[0] for _ in range(2))
+    first, second = (thresholds.threshold_of(settings, nn.ReLU(), points)[0] for _ in range(2))
     assert torch.equal(first, second)
     drawn = np.sort(np.random.default_rng(0).choice(5, 3, replace=False))
     assert first == points[drawn].median()
     monkeypatch.setattr(thresholds, "MAX_IMAGES", 5)
-    assert thresholds.threshold_of(settings, nn.ReLU(), points, "cpu")[0] == 4
-    assert thresholds.threshold_of(FoldingSettings(threshold=0.5), nn.ReLU(), points, "cpu") == 0.5
+    assert thresholds.threshold_of(settings, nn.ReLU(), points)[0] == 4
+    assert thresholds.threshold_of(FoldingSettings(threshold=0.5), nn.ReLU(), points) == 0.5

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from spaceprobe.cli import main
 from spaceprobe.study.config import load_study
+from spaceprobe.study.grid import expand
 from tests.documents import ROOT, blocks, page_name
 
 README = ROOT / "README.md"
@@ -29,13 +30,15 @@ def test_the_studies_of_the_page_of_settings(tmp_path):
     for text in blocks(ROOT / "docs" / "settings.md", "yaml")[1:]:
         path.write_text(text)
         studies.append(load_study(path))
-    ranges, templates = studies
+    ranges, templates, zipped = studies
     assert ranges.sections["training"].snapshots == (5, 10, 15, 20, 25)
     assert ranges.axes == {"training.seed": (0, 1, 2, 3, 4)}
     training = templates.sections["training"]
     assert (training.optimizer, training.learning_rate, training.momentum) == ("sgd", 0.1, 0.5)
     assert (training.epochs, training.schedule) == (200, "cosine")
     assert templates.axes == {"folding.per_class": (50, 100, 150), "lmd.sample": (50, 100, 150)}
+    assert len(zipped.zipped) == 4
+    assert len(expand(zipped)) == 6
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)

@@ -29,7 +29,7 @@ def _build(
 
 
 def _engines(options: NetworkOptions) -> tuple[Engine, ...]:
-    return engines_for(options.activation, ("exact", "layerwise", "jvp", "sampled"))
+    return engines_for(options.activation, ("exact", "layerwise", "jvp", "sampled", "adaptive"))
 
 
 ENTRY = NetworkEntry(

@@ -59,6 +59,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 # Among the sources themselves one walk is two directed paths of the same counts.
                 "num_walks": folding.num_paths // (2 if ends.targets is None else 1),
                 "num_violations": folding.num_violations,
+                "unresolved": folding.num_unresolved,
             }
             counts = StoredCounts.of(ends, directions, folding, detail)
             yield part, PartContent(record, arrays=counts.to_arrays())
