@@ -30,7 +30,7 @@ def test_the_studies_of_the_page_of_settings(tmp_path):
     for text in blocks(ROOT / "docs" / "settings.md", "yaml")[1:]:
         path.write_text(text)
         studies.append(load_study(path))
-    ranges, templates, zipped = studies
+    ranges, templates, zipped, own = studies
     assert ranges.sections["training"].snapshots == (5, 10, 15, 20, 25)
     assert ranges.axes == {"training.seed": (0, 1, 2, 3, 4)}
     training = templates.sections["training"]
@@ -39,6 +39,7 @@ def test_the_studies_of_the_page_of_settings(tmp_path):
     assert templates.axes == {"folding.per_class": (50, 100, 150), "lmd.sample": (50, 100, 150)}
     assert len(zipped.zipped) == 4
     assert len(expand(zipped)) == 6
+    assert own.sections["network"].model == "mynets:build"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
