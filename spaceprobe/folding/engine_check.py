@@ -113,7 +113,7 @@ class _Listening(Probe):
     @property
     def heard(self) -> list[Numbers]:
         """What each activation was given."""
-        return self.__dict__.setdefault("_heard", [])  # type: ignore[no-any-return]
+        return self.__dict__.setdefault("_heard", [])  # type: ignore[no-any-return]  # of its own __dict__
 
 
 def _of_polylines(network: PreparedModule, points: Tensor) -> tuple[list[Numbers], Numbers | None]:

@@ -158,7 +158,7 @@ def as_batch(points: Tensor, network: nn.Module, source: ModelSource, flag: str)
             with torch.no_grad():
                 outputs = network(two)
             if isinstance(outputs, Tensor) and (outputs.ndim < 1 or len(outputs) != 2):
-                raise ValueError(f"gives {format_shape(outputs.shape)} for a batch of 2")  # noqa: TRY301
+                raise ValueError(f"gives {format_shape(outputs.shape)} for a batch of 2")  # noqa: TRY301 - told as the others
         except Exception as error:  # whatever a network raises at inputs that it does not take
             reason = str(error).partition("\n")[0][:120] or type(error).__name__
             reasons.append(f"{format_shape(batch.shape[1:])} ({reason})")
