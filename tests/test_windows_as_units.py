@@ -71,7 +71,10 @@ def traced(function, a: list[float], b: list[float], units: str = "all") -> list
 
 def test_a_window_is_one_unit_whose_symbol_is_its_winner():
     """(x, 1/2, 1 - x) from x = 1 to 0: the first wins to t = 1/2, then the last; in between 1/2 just ties."""
-    maxout = lambda x: x.view(len(x), 1, 3).amax(2)  # noqa: E731 - one of several in a list
+
+    def maxout(x):
+        return x.view(len(x), 1, 3).amax(2)
+
     assert traced(maxout, [1.0, 0.5, 0.0], [0.0, 0.5, 1.0]) == [(0, 0, 0), (0.5, 1, 1)]
     # and where the one in the middle is above both from 1/4 to 3/4: a second flip, of the same unit
     steps = traced(maxout, [1.0, 0.75, 0.0], [0.0, 0.75, 1.0])

@@ -1,6 +1,7 @@
 """Whether an engine computes what a network computes: both at the same points, activation by activation."""
 
 import copy
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -102,18 +103,16 @@ Numbers = tuple[Tensor, Tensor]
 """Values and their scale."""
 
 
+@dataclass
 class _Listening(Probe):
     """Points that go through a network as polylines, with what each activation was given."""
+
+    heard: list[Numbers] = field(default_factory=list)
 
     def bend(self, line: Polyline, activation: Activation) -> Polyline:
         """Keep the input of an activation."""
         self.heard.append((line.rows.flatten(1), line.sizes.flatten(1)))
         return super().bend(line, activation)
-
-    @property
-    def heard(self) -> list[Numbers]:
-        """What each activation was given."""
-        return self.__dict__.setdefault("_heard", [])  # type: ignore[no-any-return]  # of its own __dict__
 
 
 def _of_polylines(network: PreparedModule, points: Tensor) -> tuple[list[Numbers], Numbers | None]:
