@@ -84,6 +84,13 @@ def test_a_cost_is_that_of_what_was_timed(monkeypatch, network, engine, num_time
     assert predicted.timed.startswith(f"{num_timed} path")
 
 
+def test_quick_paths_are_timed_together(monkeypatch):
+    monkeypatch.setattr(cost, "_timed", lambda call: call() or 0.05)
+    predicted = cost.predict_cost(sections(CNN, pairs=("3-8",), per_class=2))
+    assert predicted.seconds == pytest.approx(0.05 / 32 * 8)
+    assert predicted.timed.startswith("32 paths")
+
+
 def test_a_path_that_takes_too_long_is_given_up(monkeypatch):
     monkeypatch.setattr(cost, "LIMIT_S", 1e-4)
     threads = torch.get_num_threads()

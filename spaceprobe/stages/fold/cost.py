@@ -21,8 +21,14 @@ LIMIT_S = 10.0
 QUICK_S = 1.0
 """Chosen: where the first path takes less, a second one is timed."""
 
+TOGETHER_S = 0.1
+"""Chosen: where a path takes less, several are timed together, as most are walked."""
+
+NUM_TOGETHER = 32
+"""Chosen: how many."""
+
 NUM_TIMED = 400
-"""Chosen: paths that the kernel walks while it is timed, some tenths of a second; other engines walk one."""
+"""Chosen: paths that the kernel walks while it is timed, some tenths of a second; for others see above."""
 
 
 class _TooLongError(Exception):
@@ -52,18 +58,20 @@ def predict_cost(sections: Sections) -> Cost:
         name += f" of {options.model} with {options.entry.activation(options)}"
     total = num_walks(path_sets) * len(checkpoints_of(sections, settings.epoch))
     sources, targets = _ends(data.test.inputs.double())
-    way: dict[str, Any] = {
+    choice: dict[str, Any] = {
         "method": settings.method,
-        "num_points": settings.num_points,
         "device": "cpu",
-        "threads": 1,
         "precision": settings.precision,
+        "units": settings.units,
+        # Quantiles would be known after training; a walk takes as long at any number.
+        "threshold": 1.0 if isinstance(settings.threshold, str) else settings.threshold,
     }
-    engine = engine_for(network, sources, **{key: way[key] for key in ("method", "device", "precision")})
+    engine = engine_for(network, sources, **choice)
+    way = {**choice, "num_points": settings.num_points, "bits": settings.bits, "threads": 1}
     work = f"{name}, {total:,} paths by {engine}"
 
     def walk(first: int, last: int) -> None:
-        fold_matched(network, sources[first:last], targets[first:last], **way)
+        fold_matched(network, sources[first:last], targets[first:last], warn=False, **way)
 
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -76,6 +84,9 @@ def predict_cost(sections: Sections) -> Cost:
                 number, seconds = 1, _timed(lambda: walk(0, 1))
                 if seconds < QUICK_S:  # the first one also sets up what the others find ready
                     seconds = _timed(lambda: walk(1, 2))
+                if seconds < TOGETHER_S:
+                    number = min(NUM_TOGETHER, len(sources))
+                    seconds = _timed(lambda: walk(0, number))
     except _TooLongError:
         return Cost(work, f"one path takes more than {LIMIT_S:g} s", None, at_least_s=LIMIT_S * total)
     except ValueError as error:  # what cannot be walked says so
