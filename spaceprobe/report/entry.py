@@ -95,10 +95,13 @@ def _count(numbers: Numbers, drawn: Mapping[str, GroupedRows]) -> Markup:
         of = Markup()
         if names != done and state != UNTRAINED:  # of which there are fewer where weights are the same
             of = sentence(" of {}", numbers.statistic("count", "runs", None, {"status": "done"}))
-        parts.append(sentence("{}{} {}networks", count, of, f"{state} " if state else ""))
+        noun = "network" if len(names) == 1 and not of else "networks"
+        parts.append(sentence("{}{} {}{}", count, of, f"{state} " if state else "", noun))
     fixed = [*dict.fromkeys(label for grouped in drawn.values() for label in grouped.fixed)]
     at = Markup(" at <code>{}</code>,").format(" · ".join(fixed)) if fixed else Markup()
-    return sentence(" Drawn are{} {}.", at, joined(parts, " and ")) if parts else Markup()
+    is_single = len(parts) == 1 and parts[0].endswith("network")
+    verb = "is" if is_single else "are"
+    return sentence(" Drawn {}{} {}.", verb, at, joined(parts, " and ")) if parts else Markup()
 
 
 def when(numbers: Numbers, table: str) -> str:

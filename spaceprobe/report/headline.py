@@ -239,17 +239,20 @@ def run_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     if results.has("folding_checks"):
         columns = results.frames["folding_checks"].columns
         where = {name: value for name, value in reading_values(results.frames).items() if name in columns}
-        yield Markup(
-            "{} straight lines were walked, each read from both ends; {} linear regions could not be "
-            "certified."
-        ).format(
-            numbers.statistic("sum", "folding_checks", "num_walks", where),
-            numbers.statistic("sum", "folding_checks", "num_violations", where),
-        )
-        if where.get("method") == "adaptive":
+        lines = numbers.statistic("sum", "folding_checks", "num_walks", where)
+        if where.get("method") in ("sampled", "adaptive"):
             yield Markup(
-                "{} intervals of adaptive paths were left with several flips; lengths are lower bounds."
-            ).format(numbers.statistic("sum", "folding_checks", "unresolved", where))
+                "{} straight lines were sampled, each read from both ends; lengths are lower bounds."
+            ).format(lines)
+        else:
+            yield Markup(
+                "{} straight lines were walked, each read from both ends; {} linear regions could not be "
+                "certified."
+            ).format(lines, numbers.statistic("sum", "folding_checks", "num_violations", where))
+        if where.get("method") == "adaptive":
+            yield Markup("{} intervals of adaptive paths were left with several flips.").format(
+                numbers.statistic("sum", "folding_checks", "unresolved", where)
+            )
     yield Markup(
         "Every number on this page is a cell of a CSV beside it, or a count, sum, extreme or median of some."
     )
