@@ -145,7 +145,7 @@ def test_a_refusal_on_a_thread_names_the_module(monkeypatch):
     monkeypatch.setattr(walk, "most_numbers", lambda _: 64)
     with pytest.raises(TypeError, match=r"module '2': .*glu is not known"):
         walk_paths(network, torch.zeros(9, 4), torch.ones(9, 4), method="layerwise", threads=2)
-    with pytest.raises(ValueError, match="threads is 0; at least one is needed"):
+    with pytest.raises(ValueError, match="threads is 0: expected a whole number, at least 1"):
         walk_paths(network[:2], torch.zeros(9, 4), torch.ones(9, 4), method="layerwise", threads=0)
 
 

@@ -122,7 +122,7 @@ class Folding:
         if isinstance(self.paths, AdaptiveFolding) and (left := int(self.paths.num_unresolved.sum())):
             lines.append(f"{left:,} intervals with several flips stayed unresolved")
         if wrong := int(self.paths.num_violations.sum()):
-            lines.append(f"{wrong:,} linear regions failed the region check")
+            lines.append(f"{wrong:,} linear region{'s' * (wrong != 1)} failed the region check")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -150,7 +150,7 @@ def fold(
     """Return the folding of the straight path from a to b, or of a batch of such paths.
 
     Args:
-        model: see `spaceprobe.walk_paths`; it is copied, and walked in evaluation mode in float64.
+        model: see `spaceprobe.walk_paths`; it is copied, and walked in float64.
         a: an input of the model, or a batch of shape ``(num_paths, *input shape)``: a torch tensor, a numpy
             array or lists of any real numbers, which are taken as they are. The model is run to see which of
             the two it is; where both are possible the first dimension is the batch.

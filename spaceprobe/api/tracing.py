@@ -135,7 +135,7 @@ def trace(
     where it began is a loop; its ends are not compared. A segment of length 0 has no events.
 
     Args:
-        model: see `spaceprobe.walk_paths`; it is copied, and walked in evaluation mode in float64.
+        model: see `spaceprobe.walk_paths`; it is copied, and walked in float64.
         points: at least 2, of shape ``(num_points, *input shape)``: a torch tensor, a numpy array or lists of
             real numbers, which are taken as they are.
         method: ``exact`` sees every linear region that the open segments cross, and is for piecewise-linear

@@ -1,6 +1,5 @@
 """Whether points are one input of a network or a batch of them."""
 
-import copy
 from functools import partial
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 
 from spaceprobe.folding.guards import check_images, check_network
 from spaceprobe.folding.layers import mlp_layers
+from spaceprobe.machine.torch_modules import copy_of
 
 CONVOLUTION_SIDES = {nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5}
 """Of a batch; with one side fewer torch takes it for a single input."""
@@ -39,7 +39,7 @@ def is_single(network: nn.Module, points: Tensor, name: str) -> bool:
     mlp = mlp_layers(network, points.ndim)
     if mlp is not None and mlp[0][0][0].shape[1] == points.shape[1:].numel():
         return False
-    network = copy.deepcopy(network).eval()
+    network = copy_of(network).eval()
     for module in network.modules():
         for kind, num_sides in CONVOLUTION_SIDES.items():
             if isinstance(module, kind):

@@ -83,12 +83,7 @@ def make_walker(
     """Return the walker of a module by an engine other than the kernel, for images such as the example.
 
     Threads and precision are those of the layerwise walk (`spaceprobe.folding.layerwise.crew`).
-
-    Raises:
-        ValueError: if there is less than one thread.
     """
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads is {threads}; at least one is needed")
     device = check_device(device)
     # Without images there is still a shape.
     example = example[:1] if len(example) else example.new_zeros((1, *example.shape[1:]))

@@ -40,7 +40,7 @@ class Counted:
         """Check the values."""
         if self.units not in get_args(Units):
             raise ValueError(f"units is {self.units!r}: choose one of {', '.join(get_args(Units))}")
-        if not isinstance(self.threshold, int | float | list | tuple):
+        if isinstance(self.threshold, bool) or not isinstance(self.threshold, int | float | list | tuple):
             raise TypeError(
                 f"threshold is a {type(self.threshold).__name__}: expected a number, or a list with a number "
                 "or a tensor for each ReLU that the network runs"

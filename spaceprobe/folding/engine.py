@@ -13,7 +13,7 @@ from spaceprobe.folding.counted import Counted, Threshold, Units
 from spaceprobe.folding.counts import CountedFolding, PathFolding, PathTrace
 from spaceprobe.folding.guards import check_images, check_same_shape
 from spaceprobe.folding.measure import space_folding
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Method, Precision, check_options
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Method, Precision, check_options, check_walk
 from spaceprobe.folding.path_counter import TwoWayCounter
 from spaceprobe.folding.points import Points, read_points
 
@@ -119,6 +119,7 @@ def walk_batch(
         TypeError: see `walk_paths`.
     """
     check_options(method, num_points, tolerance, bits)
+    check_walk(threads, precision)
     check_images("a", a)
     check_images("b", b)
     check_same_shape(("a", "b"), a.shape, b.shape)
@@ -191,6 +192,7 @@ def fold_grid(
         TypeError: see `walk_paths`.
     """
     check_options(method, num_points, tolerance, bits)
+    check_walk(threads, precision)
     sources = read_points("sources", sources)
     check_images("sources", sources)
     if targets is not None:

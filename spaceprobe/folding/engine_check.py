@@ -1,6 +1,5 @@
 """Whether an engine computes what a network computes: both at the same points, activation by activation."""
 
-import copy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from spaceprobe.folding.options import DEFAULT_TOLERANCE, SAMPLING, Engine
 from spaceprobe.folding.prepared_module import PreparedModule, count_relu_units, prepare
 from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
 from spaceprobe.folding.tracked import Tracked, tracking
+from spaceprobe.machine.torch_modules import copy_of
 
 ROUNDING = 1e-9
 """Chosen: a difference of more, relative to what a number was computed from, is not rounding of float64."""
@@ -65,7 +65,7 @@ def check_engine(
     """
     if engine in SAMPLING:
         return None
-    outputs = copy.deepcopy(network).cpu().double().eval()(points.double())
+    outputs = copy_of(network).cpu().double().eval()(points.double())
     if engine == "kernel":
         mlp = mlp_layers(network, points.ndim)
         if mlp is None:

@@ -22,7 +22,16 @@ def check_images(name: str, images: Tensor) -> None:
 
 
 def check_network(module: nn.Module) -> None:
-    """Raise ValueError if a module's output is random or mixes images, or its weights are not finite."""
+    """Raise ValueError if a module's output is random or mixes images, or its weights are not finite.
+
+    Raises:
+        TypeError: it is no module.
+    """
+    if not isinstance(module, nn.Module):
+        if isinstance(module, type) and issubclass(module, nn.Module):
+            name = module.__name__
+            raise TypeError(f"the network is the class {name}: expected an instance of it, such as {name}()")
+        raise TypeError(f"the network is a {type(module).__name__}: expected a torch.nn.Module")
     for name, child in module.named_modules():
         reason = why_not_walkable(child)
         if reason is not None:

@@ -4,27 +4,22 @@ import numpy as np
 from jaxtyping import Float64
 from torch import nn
 
+from spaceprobe.machine.torch_modules import runs_as_written
+
 Layer = tuple[Float64[np.ndarray, "outputs inputs"], Float64[np.ndarray, " outputs"]]
 
 
 def flat_sequence(module: nn.Module) -> list[nn.Module] | None:
     """Return the steps of a plain `nn.Sequential`, those of nested ones in their place, else None.
 
-    A subclass with its own forward method is not plain, nor is one with hooks.
+    A subclass with its own forward method is not plain, nor is one with hooks (`runs_as_written`).
     """
-    if not isinstance(module, nn.Sequential) or has_hooks(module):
-        return None
-    if type(module).forward is not nn.Sequential.forward:
+    if not isinstance(module, nn.Sequential) or not runs_as_written(module):
         return None
     steps: list[nn.Module] = []
     for child in module:
         steps += flat_sequence(child) or [child]
     return steps
-
-
-def has_hooks(module: nn.Module) -> bool:
-    """Return whether something else runs when a module is called."""
-    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def mlp_layers(module: nn.Module, num_dims: int) -> tuple[list[Layer], bool] | None:
@@ -35,7 +30,7 @@ def mlp_layers(module: nn.Module, num_dims: int) -> tuple[list[Layer], bool] | N
     the batch, have to be flattened first.
     """
     steps = flat_sequence(module)
-    if steps is None or any(has_hooks(step) for step in steps):
+    if steps is None or not all(runs_as_written(step) for step in steps):
         return None
     layers: list[Layer] = []
     is_flat, after_relu = num_dims == 2, True

@@ -1,5 +1,6 @@
 """What a walk may be asked for, and what counts as zero on the way."""
 
+from numbers import Integral
 from typing import Literal, get_args
 
 Engine = Literal["kernel", "layerwise", "jvp", "sampled", "adaptive"]
@@ -42,9 +43,24 @@ def check_options(method: Method, num_points: int, tolerance: float, bits: Bits 
             f"bits is {bits!r}, which concerns smooth activations only, and method {method!r} walks none: "
             f"use {' or '.join(SAMPLING)}"
         )
+    if not is_whole(num_points):
+        raise ValueError(f"num_points is {num_points!r}: expected a whole number")
     if num_points < 2:
         raise ValueError(f"num_points is {num_points}: a path has at least its 2 ends")
     check_tolerance(tolerance)
+
+
+def check_walk(threads: int | None, precision: Precision) -> None:
+    """Raise ValueError for an unknown precision, and for threads that are no number of some."""
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision is {precision!r}: choose one of {', '.join(get_args(Precision))}")
+    if threads is not None and not (is_whole(threads) and threads >= 1):
+        raise ValueError(f"threads is {threads!r}: expected a whole number, at least 1, or None")
+
+
+def is_whole(number: object) -> bool:
+    """Return whether something is a whole number; True and False are none."""
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def check_tolerance(tolerance: float) -> None:

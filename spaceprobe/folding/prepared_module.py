@@ -1,6 +1,5 @@
 """A torch module made ready to be walked: checked, in float64, cut where its first ReLU begins."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +11,13 @@ from torch import Tensor, nn
 from spaceprobe.folding.activations import Activation
 from spaceprobe.folding.counted import BENDS, Counted
 from spaceprobe.folding.guards import check_network
-from spaceprobe.folding.layers import flat_sequence, has_hooks
+from spaceprobe.folding.layers import flat_sequence
 from spaceprobe.folding.place import Place, begin_at, follow
 from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
 from spaceprobe.folding.relus import Relus, empty_patterns, unit_columns
 from spaceprobe.folding.tracked import Tracked, tracking
 from spaceprobe.folding.uncounted import check_rows_apart, functions_passed_over
+from spaceprobe.machine.torch_modules import copy_of, runs_as_written
 
 AFFINE_MODULES = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d,
@@ -189,9 +189,9 @@ def prepare(
     """
     check_network(module)
     # eval: a user's module may call F.dropout(x, training=self.training)
-    module = copy.deepcopy(module).eval().requires_grad_(False).to(device=device, dtype=torch.float64)
+    module = copy_of(module).eval().requires_grad_(False).to(device=device, dtype=torch.float64)
     # Two rows, so that a module that squeezes a batch of one is seen as it will be used
-    inputs = example[:1].to(device, torch.float64).expand(2, *example.shape[1:])
+    inputs = example[:1].to(device, torch.float64).repeat(2, *[1] * (example.ndim - 1))
     head, body = split(module, inputs)
     place = follow(module)
     begin_at(body, place)
@@ -254,7 +254,8 @@ def units_met(body: nn.Module, inputs: Tensor, counted: Counted) -> list[tuple[t
     if not met:
         raise ValueError(
             "the network ran no ReLU and no other activation whose units count, so it has no activation "
-            "patterns (see Activations in docs/definitions.md)"
+            "patterns (see Activations in docs/definitions.md; those inside of recurrent layers, and behind a "
+            "detour through numpy, are not seen)"
             + (
                 "; with monotone bits, a smooth one that only rises has none"
                 if counted.bits == "monotone"
@@ -288,7 +289,7 @@ def split(module: nn.Module, inputs: Tensor) -> tuple[nn.Module, nn.Module]:
         return nn.Identity(), module
     length = 0
     for step in steps:
-        if type(step) not in AFFINE_MODULES or has_hooks(step):
+        if type(step) not in AFFINE_MODULES or not runs_as_written(step):
             break
         length += 1
     while length and too_large(nn.Sequential(*steps[:length]), inputs):

@@ -76,7 +76,7 @@ def check_rows_apart(body: nn.Module, inputs: Tensor, place: Place) -> None:
 
     Args:
         body: of a network.
-        inputs: a batch of two equal inputs, which are run again beside one another's mirror image.
+        inputs: a batch of two equal inputs; one is run again in a batch of three, beside others.
         place: where a run of the network is.
     """
 
@@ -86,7 +86,7 @@ def check_rows_apart(body: nn.Module, inputs: Tensor, place: Place) -> None:
             body(inputs.as_subclass(Tracked))
         return seen
 
-    others = torch.stack([inputs[0], inputs[1].flip(-1)])
+    others = torch.stack([inputs[0], inputs[0].flip(-1), inputs[0] / 2])
     for (module, z), (_, beside) in zip(run(inputs.clone()), run(others), strict=False):
         if z.shape != beside.shape or not bool(z.isfinite().all()):
             continue  # refused, or no certified walk, whatever the others are
@@ -94,8 +94,9 @@ def check_rows_apart(body: nn.Module, inputs: Tensor, place: Place) -> None:
         if not torch.allclose(z, beside, rtol=0, atol=ROUNDING * size):
             where = f"in module {module!r} " if module else ""
             raise ValueError(
-                f"what the activation {where}gets for an input depends on the other inputs of its batch, or "
-                "is random, so an input has no pattern of its own and no method can walk its paths"
+                f"what the activation {where}gets for an input depends on the other inputs of its batch, on "
+                "their number, or is random, so an input has no pattern of its own and no method can walk its "
+                "paths"
             )
 
 

@@ -11,6 +11,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, mse_loss
 
+from spaceprobe.machine.torch_modules import runs_as_written
+
 _REDUCTIONS = {"mean": 1, "sum": 2}
 """As torch's operators number them."""
 
@@ -93,10 +95,7 @@ def _relu_mlp(network: nn.Module) -> list[tuple[Tensor, Tensor]] | None:
     layers = [module for module in network[::2] if type(module) is nn.Linear and module.bias is not None]
     relus = [module for module in network[1::2] if type(module) is nn.ReLU]
     is_whole = len(layers) + len(relus) == len(network)
-    is_plain = not any(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
-        for module in network.modules()
-    )
+    is_plain = all(runs_as_written(module) and not module._backward_hooks for module in network.modules())
     if not (is_whole and is_plain and len({*map(id, network)}) == len(network)):
         return None
     return [(layer.weight, layer.bias) for layer in layers]
