@@ -254,8 +254,8 @@ def units_met(body: nn.Module, inputs: Tensor, counted: Counted) -> list[tuple[t
     if not met:
         raise ValueError(
             "the network ran no ReLU and no other activation whose units count, so it has no activation "
-            "patterns (see Activations in docs/definitions.md; those inside of recurrent layers, and behind a "
-            "detour through numpy, are not seen)"
+            "patterns (see Activations in docs/definitions.md; those inside of recurrent layers, and behind "
+            "a detour through numpy, are not seen)"
             + (
                 "; with monotone bits, a smooth one that only rises has none"
                 if counted.bits == "monotone"

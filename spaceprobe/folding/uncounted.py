@@ -95,8 +95,8 @@ def check_rows_apart(body: nn.Module, inputs: Tensor, place: Place) -> None:
             where = f"in module {module!r} " if module else ""
             raise ValueError(
                 f"what the activation {where}gets for an input depends on the other inputs of its batch, on "
-                "their number, or is random, so an input has no pattern of its own and no method can walk its "
-                "paths"
+                "their number, or is random, so an input has no pattern of its own and no method can walk "
+                "its paths"
             )
 
 
