@@ -164,7 +164,7 @@ def _size(path: Path, max_bytes: int) -> int:
         raise RefusedError(f"is {kind}; give a file of weights")
     if path.suffix.lower() not in (".safetensors", *TORCH_SUFFIXES):
         raise RefusedError(
-            f"its suffix is {quote(path.suffix)}, {', '.join(('.safetensors', *TORCH_SUFFIXES))} are read; "
+            f"its suffix is {quote(path.suffix)}; {', '.join(('.safetensors', *TORCH_SUFFIXES))} are read; "
             "save the weights in one of these formats"
         )
     if status.st_size == 0:
