@@ -10,6 +10,7 @@ Run: python scripts/bench_layerwise.py [--quick]
 import argparse
 import resource
 import time
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from spaceprobe.data.idx_files import MNIST
 from spaceprobe.data.idx_images import load_split
-from spaceprobe.folding import Engine, PathFolding, trace_path, walk_paths
+from spaceprobe.folding import Engine, PathFolding, UncountedUnits, trace_path, walk_paths
 
 NUM_ROUNDS = 3
 
@@ -69,6 +70,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="leave out what takes minutes")
     is_quick = parser.parse_args().quick
+    warnings.simplefilter("ignore", UncountedUnits)  # max-pooling is passed through, not counted
     images = load_split(MNIST, train=False).inputs
     a, b = images[:512], images[512:1024]
     compare("2x300", wide_mlp(), a, b, rounds=1)
