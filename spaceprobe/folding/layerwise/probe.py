@@ -1,5 +1,7 @@
 """A run of a network at single points, by the same rules as on polylines."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -13,9 +15,26 @@ from spaceprobe.folding.layerwise.visit import LastActivation, Visit
 from spaceprobe.folding.options import DEFAULT_TOLERANCE
 from spaceprobe.folding.prepared_module import OTHER_ACTIVATIONS, units_met
 
+RESOLVED = 1e-3
+"""Chosen: what is nearer to a kink than this share of its tolerance is a tie up to rounding, at a kink."""
 
+MANY_UNITS = 16
+"""Chosen: of fewer units some may be close to a kink by themselves."""
+
+MANY = 0.25
+"""Chosen: where a larger share of an activation's units is too close to tell, scales have outgrown values."""
+
+
+@dataclass
 class Probe(Visit):
-    """A run of a network at single points, through its activations as they are."""
+    """A run of a network at single points, through its activations as they are.
+
+    Attributes:
+        is_lost: of each point, whether many units of an activation are too close to a kink to tell and still
+            not at it. That happens where sums cancel layer after layer: scales outgrow values by 10^12.
+    """
+
+    is_lost: Tensor | None = None
 
     def bend(self, line: Polyline, activation: Activation) -> Polyline:
         """Return the output of an activation.
@@ -25,6 +44,11 @@ class Probe(Visit):
         """
         rows = line.rows
         self.bits.append((rows.shape[1:], len(activation.kinks)))
+        for kink in activation.kinks:
+            near = (rows - kink).abs() / (self.tolerance * line.sizes)
+            share = ((near <= 1) & (near > RESOLVED)).flatten(1).double().mean(1)
+            lost = (share > MANY) & (rows[0].numel() >= MANY_UNITS)
+            self.is_lost = lost if self.is_lost is None else self.is_lost | lost
         if len(self.bits) == self.num_activations:
             self.last = (rows.flatten(1), line.sizes, line.knots)
             raise LastActivation

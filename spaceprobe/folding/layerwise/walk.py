@@ -195,13 +195,19 @@ class Walk:
         return (self.a.scale + self.b.scale)[parts.path]
 
     def probe(self, parts: Parts) -> Tensor:
-        """Return z of the last activation at a point of each part, as the network itself computes it."""
+        """Return z of the last activation at a point of each part, as the network itself computes it.
+
+        Where many units are too close to tell (`Probe.is_lost`) it is NaN, which fails every check.
+        """
         network = self.networks.exact
         probe = Probe(self.tolerance, len(network.num_units), squares=self.squares, counted=network.counted)
         points = self.points(parts, LOOK_AT)
         knots = Knots.of_points(len(points), points.device)
         run(network, Polyline.of(points, self.sizes(parts), knots, probe))
-        return probe.last[0]
+        z = probe.last[0].clone()
+        if probe.is_lost is not None:
+            z[probe.is_lost] = torch.nan
+        return z
 
     def together(self, parts: Parts, probed: Tensor, care: Care) -> Seen:
         """Return what is seen on parts of paths in one run of the network.
