@@ -25,7 +25,7 @@ def check_network(module: nn.Module) -> None:
     """Raise ValueError if a module's output is random or mixes images, or its weights are not finite.
 
     Raises:
-        TypeError: it is no module.
+        TypeError: if it is not a torch module.
     """
     if not isinstance(module, nn.Module):
         if isinstance(module, type) and issubclass(module, nn.Module):

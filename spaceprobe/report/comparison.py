@@ -186,8 +186,8 @@ def _caption(names: list[str]) -> Markup:
     return Markup(
         "What <code>{}</code> measured minus what <code>{}</code> measured, group by group, with 95 % t "
         "intervals of the difference of means over seeds: paired, and over the shared seeds only, where both "
-        "have seeds in common, else Welch's; {}. An interval that spans zero is no "
-        "evidence that the two are equal."
+        "have seeds in common, else Welch's; {}. An interval that spans zero does not show "
+        "that the two are equal."
     ).format(names[1], names[0], _SCALE)
 
 
