@@ -92,11 +92,12 @@ def _relu_mlp(network: nn.Module) -> list[tuple[Tensor, Tensor]] | None:
     """Return weight and bias of the linear layers of a network that has a ReLU between each two, no more."""
     if type(network) is not nn.Sequential or len(network) % 2 == 0:
         return None
-    layers = [module for module in network[::2] if type(module) is nn.Linear and module.bias is not None]
-    relus = [module for module in network[1::2] if type(module) is nn.ReLU]
-    is_whole = len(layers) + len(relus) == len(network)
+    modules = [*network]
+    layers = [module for module in modules[::2] if type(module) is nn.Linear and module.bias is not None]
+    relus = [module for module in modules[1::2] if type(module) is nn.ReLU]
+    is_whole = len(layers) + len(relus) == len(modules)
     is_plain = all(runs_as_written(module) and not module._backward_hooks for module in network.modules())
-    if not (is_whole and is_plain and len({*map(id, network)}) == len(network)):
+    if not (is_whole and is_plain and len({*map(id, modules)}) == len(modules)):
         return None
     return [(layer.weight, layer.bias) for layer in layers]
 

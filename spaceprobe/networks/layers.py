@@ -107,7 +107,10 @@ def _pass_through_sequence(network: nn.Sequential, inputs: Tensor) -> list[Layer
     for position, module in enumerate(network):
         outputs = module(inputs)
         if id(module) in by_layer:
-            matrix, finish = by_layer[id(module)], _without_gradients(network[position + 1 :])
+            matrix, finish = (
+                by_layer[id(module)],
+                _without_gradients(nn.Sequential(*[*network][position + 1 :])),
+            )
             passes.append(
                 LayerPass(matrix, inputs, outputs, finish, partial(_finish_with, matrix, inputs, finish))
             )

@@ -1,5 +1,6 @@
 """The sign activation of binary networks."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -32,6 +33,5 @@ class _StraightThroughSign(torch.autograd.Function):
         return passed
 
 
-def _straight_through_sign(z: Tensor) -> Tensor:
-    signs: Tensor = _StraightThroughSign.apply(z)
-    return signs
+# torch has types for `apply` in some releases only
+_straight_through_sign: Callable[[Tensor], Tensor] = _StraightThroughSign.apply
