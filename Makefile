@@ -58,7 +58,8 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
+# After torch: pip, given both at once, takes the newest CUDA toolkit for numba-cuda and then an old torch that allows it.
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@ $(VENV)/installed $(VENV)/installed-docs
 
