@@ -4,15 +4,17 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from spaceprobe.tables.seeds import SEEDS
+
 
 def predictors(runs: pd.DataFrame, settings: Sequence[str]) -> list[str]:
-    """Return depth, width and the numeric swept settings that vary.
+    """Return depth, width and the numeric swept settings that vary, seeds left out.
 
     Args:
         runs: runs.csv.
         settings: its columns that hold swept settings.
     """
-    numeric = runs[[*settings]].select_dtypes("number")
+    numeric = runs[[name for name in settings if name not in SEEDS]].select_dtypes("number")
     return ["depth", "width", *(name for name in numeric.columns if numeric[name].nunique() > 1)]
 
 

@@ -13,6 +13,7 @@ from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.study.config import Study
 from spaceprobe.study.grid import expand, label_of
 from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.seeds import SEEDS
 from spaceprobe.tables.states import UNTRAINED
 from spaceprobe.tables.telling_apart import telling_apart
 
@@ -20,9 +21,6 @@ LABEL = "group"
 
 MAX_GROUPS = 8
 """That one figure compares: so many lines can still be told apart, and so many rows printed. Chosen."""
-
-SEEDS = ("seed", "points_seed")
-"""Settings that only draw other random numbers."""
 
 _SPEAK_FOR_THEMSELVES = ("architecture", "activation", "dataset", "model", "optimizer")
 """Columns of runs.csv whose values say which setting they are of."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.train.tables import RUNS
+from spaceprobe.tables.seeds import SEEDS
 from spaceprobe.tables.text import NOTHING, SHORT_NAMES, TextColumn, count, fill, in_short
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ def varying_settings(runs: "pd.DataFrame", *, with_seeds: bool = False) -> list[
         with_seeds: whether those of the seeds are among them.
     """
     settings = ["architecture", "activation", "dataset", *RUNS.settings(runs)]
-    seeds = ["seed", "points_seed"] if with_seeds else []
-    names = [*dict.fromkeys([*(name for name in settings if name != "points_seed"), *seeds])]
+    names = [*(name for name in settings if name not in SEEDS), *(SEEDS if with_seeds else ())]
     return [name for name in names if name in runs and runs[name].nunique(dropna=False) > 1] or [
         "architecture"
     ]

@@ -52,6 +52,8 @@ DETERMINISM: Mapping[str, Any] = {
     "seeds": {
         "training.seed": "s seeds three generators: 2s for the initial weights, 2s + 1 for the order of the "
         "batches in every epoch, s for which labels are drawn at random and what they become",
+        "training.initialization_seed, training.order_seed": "the first or the second of these generators "
+        "alone, in place of training.seed",
         "data.points_seed": "the points of a drawn set (swiss-roll): training and test from streams of their "
         "own",
         "folding": "nothing is drawn: all paths between the images chosen; the sample that folding.detail "

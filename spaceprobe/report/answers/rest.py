@@ -10,8 +10,9 @@ from spaceprobe.results.answers.rest import END, RULE, WHEN, coming_to_rest
 from spaceprobe.results.questions import has_valid_rank
 from spaceprobe.results.results import Results
 from spaceprobe.stages.train.settings import TrainingSettings
+from spaceprobe.tables.seeds import SEEDS
 
-_WAYS = [name for name in TrainingSettings.model_fields if name not in ("seed", "snapshots")]
+_WAYS = [name for name in TrainingSettings.model_fields if name not in (*SEEDS, "snapshots")]
 
 
 def _one_way(results: Results) -> str | None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from spaceprobe.results.groups import SEEDS, notes_on_failures
+from spaceprobe.results.groups import notes_on_failures
 from spaceprobe.results.readings import one_reading, reading_columns
 from spaceprobe.results.results import Results
 from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.frames import cell_of, column_name
+from spaceprobe.tables.seeds import SEEDS
 from spaceprobe.tables.states import last_epochs
 
 EPOCH, LAYER, ACTIVATION = "epoch", "layer", "activation"

@@ -71,7 +71,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     error = None
     try:
         recipe = Recipe(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(Recipe)})
-        with network_of(job.sections).seeded(settings.seed):
+        with network_of(job.sections).seeded(settings.seed_of_order):
             train(
                 network,
                 *(images.to(device) for images in (dataset.train.inputs, dataset.train.targets)),

@@ -22,13 +22,13 @@ def build_foreign(
 ) -> nn.Module:
     """Return a network that takes the rows of a data set and has as many outputs as the data ask for.
 
-    The random numbers of torch, numpy and Python are seeded with the run's seed while it is constructed.
+    The random numbers of torch, numpy and Python are seeded with that of the run's weights meanwhile.
 
     Args:
         source: what names it.
         input_shape: of one input.
         num_outputs: classes, or values of a regression.
-        generator: that of a run's weights, seeded with twice the run's seed.
+        generator: that of a run's weights, seeded with twice their seed.
 
     Raises:
         ModelSourceError: it cannot be built, does not take the inputs, or has other outputs.

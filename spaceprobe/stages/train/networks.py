@@ -76,8 +76,9 @@ def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Module, torc
     Weights and batches draw from two streams, so that a wider network sees the same batches.
     """
     network = network_of(sections)
-    seed = training_of(sections).seed
-    weights, batches = (torch.Generator().manual_seed(2 * seed + stream) for stream in range(2))
+    training = training_of(sections)
+    weights = torch.Generator().manual_seed(2 * training.seed_of_weights)
+    batches = torch.Generator().manual_seed(2 * training.seed_of_order + 1)
     built = network.entry.build(network, data_layout(sections).input_shape, dataset.num_outputs, weights)
     return built.eval(), batches
 

@@ -135,6 +135,12 @@ class TrainingSettings(Settings):
     seed: Annotated[int, AlsoCalled(("seeds", "random_seed", "rng_seed", "random_state"))] = Field(
         0, ge=0, le=2**31 - 1, description="of the initial weights, the batches and random labels"
     )
+    initialization_seed: int | None = Field(
+        None, ge=0, le=2**31 - 1, description="of the initial weights alone; the default is seed"
+    )
+    order_seed: int | None = Field(
+        None, ge=0, le=2**31 - 1, description="of the order of the batches alone; the default is seed"
+    )
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], AlsoCalled(("opt", "optim", "optimiser"))] = Field(
         "adam", description="torch's Adam, AdamW or SGD"
     )
@@ -171,6 +177,16 @@ class TrainingSettings(Settings):
         return self
 
     @property
+    def seed_of_weights(self) -> int:
+        """What the initial weights are drawn with."""
+        return self.seed if self.initialization_seed is None else self.initialization_seed
+
+    @property
+    def seed_of_order(self) -> int:
+        """What the order of the batches is drawn with."""
+        return self.seed if self.order_seed is None else self.order_seed
+
+    @property
     def snapshot_epochs(self) -> list[int]:
         """The epochs whose weights are kept, in order, without the first and the last."""
         between = range(1, self.epochs)
@@ -178,7 +194,7 @@ class TrainingSettings(Settings):
 
 
 TRAINING_ONLY = (
-    *(name for name in TrainingSettings.model_fields if name != "seed"),
+    *(name for name in TrainingSettings.model_fields if name not in ("seed", "initialization_seed")),
     *("train_images", "random_labels"),
 )
 """The settings that an untrained network, and what is measured of it on test images, does not depend on."""
