@@ -299,7 +299,7 @@ def test_a_base_that_cannot_be_read(load, tmp_path, kind):
         case "Latin-1":
             base.write_bytes(b"fit: {}  # caf\xe9\n")
     (line,) = errors_of(load, child="fit: {}\nextends: base.yaml\n")
-    assert re.match(r"base\.yaml:1:\d+: found (a|the) .* allowed: .*; child\.yaml:2:1 extends it$", line)
+    assert re.match(r"child\.yaml:2:10: extends: base\.yaml:1:\d+: found (a|the) .* allowed: ", line)
 
 
 def test_a_wrong_word_of_the_command_line_is_told_from_files(load):

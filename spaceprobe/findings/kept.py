@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ def _check_whole(results: Results, name: str) -> None:
         raise SpaceprobeError(
             f"{results.folder}: {num_done} of {num_runs} runs are done; `spaceprobe run {name}` goes on"
         )
-    if not results.has("aggregates", "correlations", "timings"):
+    if not results.has("aggregates", "correlations"):
         raise SpaceprobeError(f"{results.folder}: is not summarized yet; `spaceprobe run {name}` goes on")
 
 
@@ -127,7 +127,7 @@ def essentials(results: Results) -> dict[str, Any]:
         "cores": machine.get("cores"),
         "num_runs": len(results.runs),
         "num_seeds": int(results.runs["seed"].nunique()),
-        "steps_s": round(float(results.frames["timings"]["duration_s"].sum()), 1),
+        "steps_s": round(float(read_csv(table_path(results.folder, "timings"))["duration_s"].sum()), 1),
     }
 
 
@@ -141,42 +141,52 @@ def build_findings(home: Path, findings: Sequence[FindingEntry]) -> list[KeptFin
     Raises:
         SpaceprobeError: nothing is kept of a finding, or a table of it cannot be read.
     """
-    built = []
-    for entry in findings:
-        folders = {form: home / entry.study / form for form in FORMS}
-        present = [form for form, folder in folders.items() if (folder / PROVENANCE).is_file()]
-        if not present:
-            raise SpaceprobeError(
-                f"{home / entry.study}: nothing is kept of the finding {entry.name}; run `spaceprobe run "
-                f"{entry.study_of('ci')}`, then scripts/findings.py {entry.study_of('ci')}"
-            )
-        built += [_build(entry, form, folders[form] / entry.name) for form in present]
+    for entry, _, folder in _folders(home, findings):
+        kept = {table: read_csv(table_path(folder, table)) for table in entry.kept}
+        for table, frame in entry.derive(kept).items():
+            write_csv(table_path(folder, table), frame)
+    built = read_findings(home, findings)
+    for finding in built:
+        with styled():
+            image = render(finding.entry.draw(finding.tables), "svg").decode()
+        head, svg, rest = image.partition("<svg ")
+        text = head + DRAWN_FROM.format(digest_of(finding.folder)) + svg + rest
+        write_whole(finding.figure, text.encode())
     return built
 
 
-def _build(entry: FindingEntry, form: str, folder: Path) -> KeptFinding:
-    kept = {table: read_csv(table_path(folder, table)) for table in entry.kept}
-    for table, frame in entry.derive(kept).items():
-        write_csv(table_path(folder, table), frame)
-    finding = read_finding(entry, form, folder)
-    with styled():
-        image = render(entry.draw(finding.tables), "svg").decode()
-    head, svg, rest = image.partition("<svg ")
-    write_whole(finding.figure, (head + DRAWN_FROM.format(digest_of(folder)) + svg + rest).encode())
-    return finding
-
-
-def read_finding(entry: FindingEntry, form: str, folder: Path) -> KeptFinding:
-    """Return a finding as it is committed.
+def read_findings(home: Path, findings: Sequence[FindingEntry]) -> list[KeptFinding]:
+    """Return all that is kept.
 
     Args:
-        entry: its declaration.
-        form: one of `FORMS`.
-        folder: its own folder in that of the study.
+        home: the folder of what is committed.
+        findings: all of them.
 
     Raises:
-        SpaceprobeError: a table cannot be read.
+        SpaceprobeError: nothing is kept of a finding, or a table of it cannot be read.
     """
+    return [_read(entry, form, folder) for entry, form, folder in _folders(home, findings)]
+
+
+def _folders(home: Path, findings: Sequence[FindingEntry]) -> Iterator[tuple[FindingEntry, str, Path]]:
+    """Yield each finding in each form that is kept, and its folder.
+
+    Raises:
+        SpaceprobeError: nothing is kept of a finding.
+    """
+    for entry in findings:
+        present = [form for form in FORMS if (home / entry.study / form / PROVENANCE).is_file()]
+        if not present:
+            small = entry.study_of("ci")
+            raise SpaceprobeError(
+                f"{home / entry.study}: nothing is kept of the finding {entry.name}; run `spaceprobe run "
+                f"{small}`, then scripts/findings.py {small}"
+            )
+        for form in present:
+            yield entry, form, home / entry.study / form / entry.name
+
+
+def _read(entry: FindingEntry, form: str, folder: Path) -> KeptFinding:
     tables = {path.stem: read_csv(path) for path in sorted(folder.glob("*.csv"))}
     path = folder.parent / PROVENANCE
     try:

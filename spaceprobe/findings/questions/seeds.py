@@ -159,16 +159,17 @@ def _says(numbers: Numbers) -> list[Markup]:
         MEASURE_NAMES[most],
         mean(at(TRAINED, most)),
         mean(partial),
-        _filtered(cell("num_seeds", accurate, "d"), mean(accurate)),
+        _filtered(cell("num_seeds", accurate, "d"), mean(accurate), cell("min_accuracy", accurate, "g")),
     )
     return [spread, states, depends]
 
 
-def _filtered(num_seeds: Markup, mean: Markup) -> Markup:
+def _filtered(num_seeds: Markup, mean: Markup, accuracy: Markup) -> Markup:
     """Return what is left where every network of a seed has to reach the accuracy of the filter."""
     if num_seeds.striptags() == "0":
-        return sentence("in {} seeds all networks reach a test accuracy of `0.9`", num_seeds)
-    return sentence("{} in the {} seeds whose networks all reach a test accuracy of `0.9`", mean, num_seeds)
+        return sentence("in none of the seeds do all networks reach a test accuracy of {}", accuracy)
+    of = sentence("{} seed{}", num_seeds, "" if num_seeds.striptags() == "1" else "s")
+    return sentence("{} in the {} whose networks all reach a test accuracy of {}", mean, of, accuracy)
 
 
 LOOKS = {**STATE_LOOKS, DIFFERENCE: Look("trained minus untrained", GRAY, ":", "^", PAPER)}

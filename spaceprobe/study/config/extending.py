@@ -42,7 +42,8 @@ def read_document(path: Path, problems: Sequence[Problem], known: Sequence[str])
     while (location := layers[-1].keys.get((EXTENDS,))) is not None:
         try:
             paths.append(_find_base(layers[-1], paths))
-            layers.append(_read_base(paths[-1], known, -len(layers), location))
+            text = _text_of(paths[-1], layers[-1].places[EXTENDS,])
+            layers.append(_read_base(text, paths[-1], known, -len(layers), location))
         except ConfigError as error:
             raise ConfigError(
                 [*error.errors, *(each for layer in layers for each in layer.problems)]
@@ -52,14 +53,26 @@ def read_document(path: Path, problems: Sequence[Problem], known: Sequence[str])
     return layers[0]
 
 
-def _read_base(path: Path, known: Sequence[str], rank: int, named_at: SourceLocation) -> Document:
+def _text_of(path: Path, named_at: SourceLocation) -> str:
+    """Return the text of a file that another one extends.
+
+    Raises:
+        ConfigError: it cannot be read; the place is that where it is named.
+    """
+    try:
+        return read_text(path)
+    except ConfigError as error:
+        raise ConfigError((named_at, f"{EXTENDS}: {at}: {message}") for at, message in error.errors) from None
+
+
+def _read_base(text: str, path: Path, known: Sequence[str], rank: int, named_at: SourceLocation) -> Document:
     """Return the values of a file that another one extends.
 
     Raises:
-        ConfigError: it cannot be read or is not a mapping; the message says which line extends it.
+        ConfigError: it is not a mapping; the message says which line extends it.
     """
     try:
-        return Document(read_text(path), str(path), [], known, rank)
+        return Document(text, str(path), [], known, rank)
     except ConfigError as error:
         raise ConfigError(
             (place._replace(rank=rank), f"{message}; {named_at} extends it")
