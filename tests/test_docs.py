@@ -162,7 +162,7 @@ def test_a_finding():
     tables = {"networks": networks, **entry.derive({"networks": networks})}
     (says,) = entry.says(Numbers(None, tables))
     assert re.fullmatch(
-        r"\+0\.440 \[0.\d+, 0.\d+\], p = 0.\d+ is the change of the largest χ\.", says.striptags()
+        r"The largest χ changes by \+0\.440 \[\+0.\d+, \+0.\d+\] \(p = 0.\d+\)\.", says.striptags()
     )
     assert isinstance(entry.draw(tables), Figure)
 

@@ -1,6 +1,7 @@
 """Findings about how folding changes along depth, width or a swept number."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from spaceprobe.report.drawing.marks import STATE_LOOKS, grid_figure, legend_abo
 from spaceprobe.report.drawing.number_axis import NumberAxis
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.results import Results
-from spaceprobe.tables.states import DIFFERENCE, STATES, TRAINED
+from spaceprobe.tables.states import DIFFERENCE, TRAINED
 
 MEASURES = ("chi_folded_mean", "chi_max", "chi_row_max_median")
 """The share of paths that fold, and how far they do."""
@@ -27,10 +28,41 @@ CAPTION = (
 )
 
 
+class Compared(NamedTuple):
+    """A comparison of two architectures, or of one before and after training.
+
+    Attributes:
+        measure: an aggregate of a network, such as ``chi_max``.
+        state: ``untrained``, ``trained`` or `DIFFERENCE`. Of the last, two architectures say whether training
+            adds as much to the one as to the other, and one alone what it adds.
+        first: an architecture.
+        second: the one minus which it is taken, or the same.
+    """
+
+    measure: str
+    state: str
+    first: str
+    second: str
+
+    def differences(self, networks: pd.DataFrame) -> list[float]:
+        """Return the second minus the first, one a seed; what training adds where they are the same.
+
+        Raises:
+            ValueError: they are the same, but the state is not `DIFFERENCE`.
+        """
+        of_state = networks[networks["state"] == self.state]
+        first = of_state[of_state["architecture"] == self.first]
+        if self.first != self.second:
+            return seed_differences(first, of_state[of_state["architecture"] == self.second], self.measure)
+        if self.state != DIFFERENCE:
+            raise ValueError(f"{self.first} is compared with itself, expected the state {DIFFERENCE}")
+        return [*first[self.measure].astype(float)]
+
+
 def along_finding(
     says: Callable[[Numbers], Sequence[Markup]],
     axis: str,
-    pairs: Sequence[tuple[str, str]],
+    compared: Sequence[Compared],
     *,
     title: str,
     question: str,
@@ -42,12 +74,13 @@ def along_finding(
     """Return a finding about the architectures of a study, drawn along an axis, trained and untrained.
 
     Its tables are ``networks``, kept of aggregates.csv; ``means`` of each architecture, state and measure;
-    and the comparisons of `_comparisons`.
+    and the comparisons.
 
     Args:
         says: the sentences.
         axis: ``depth`` or ``width``.
-        pairs: architectures that are compared with one another.
+        compared: the comparisons that are made: those that are spoken of, since each makes it harder for the
+            others to be told from none.
         title: of the section.
         question: what is asked.
         study: its name.
@@ -62,7 +95,8 @@ def along_finding(
     def derive(tables: Tables) -> Tables:
         networks = tables["networks"]
         means = means_table(networks, ["architecture", "depth", "width"], measures)
-        return {"means": means, COMPARISONS: with_holm([*_comparisons(networks, pairs, measures)])}
+        rows = [each._asdict() | comparison(each.differences(networks)) for each in compared]
+        return {"means": means, COMPARISONS: with_holm(rows)}
 
     def draw(tables: Tables) -> Figure:
         return _draw(tables, axis, beside, measures)
@@ -71,25 +105,6 @@ def along_finding(
         title=title, question=question, study=study, kept=("networks",), keep=keep, derive=derive, says=says,
         draw=draw, caption=caption,
     )  # fmt: skip
-
-
-def _comparisons(
-    networks: pd.DataFrame, pairs: Sequence[tuple[str, str]], measures: Sequence[str]
-) -> Iterator[dict[str, object]]:
-    """Yield, for each measure, each pair in each state, and what training adds to each network of a pair.
-
-    Of the state `DIFFERENCE` a pair says whether training adds as much to the one as to the other.
-    """
-    of = dict([*networks.groupby(["architecture", "state"])])
-    for measure in measures:
-        for first, second in pairs:
-            for state in STATES:
-                about = {"measure": measure, "state": state, "first": first, "second": second}
-                differences = seed_differences(of[first, state], of[second, state], measure)
-                yield about | comparison(differences)
-        for architecture in dict.fromkeys(name for pair in pairs for name in pair):
-            about = {"measure": measure, "state": DIFFERENCE, "first": architecture, "second": architecture}
-            yield about | comparison([*of[architecture, DIFFERENCE][measure].astype(float)])
 
 
 def _draw(tables: Tables, axis: str, beside: Sequence[str], measures: Sequence[str]) -> Figure:

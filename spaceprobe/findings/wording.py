@@ -35,9 +35,9 @@ def change_of(numbers: Numbers, where: Mapping[str, object]) -> Markup:
     shown = _with_interval(numbers, COMPARISONS, row, "difference", "+.3f")
     verdict = numbers.value_at(COMPARISONS, row, "verdict")
     if verdict == UNTESTED:
-        return sentence("{}, which cannot be tested", shown)
+        return sentence("{} (not tested)", shown)
     p = numbers.cell(COMPARISONS, row, "p_holm", ".2g")
-    return sentence("{}, p = {}{}", shown, p, "" if verdict == DIFFERS else ": not told from none")
+    return sentence("{} (p = {}{})", shown, p, "" if verdict == DIFFERS else ": not told from none")
 
 
 def _with_interval(numbers: Numbers, table: str, row: int, column: str, spec: str) -> Markup:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spaceprobe.analysis.association import CONFIDENCE, is_perfect
-from spaceprobe.analysis.comparisons import comparison, with_holm
+from spaceprobe.analysis.comparisons import DIFFERS, comparison, with_holm
 from spaceprobe.analysis.over_seeds import mean_correlation, t_interval
 from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
 from spaceprobe.findings.tables import MEASURE_NAMES, seed_differences
@@ -24,8 +24,8 @@ from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED
 PRIMARY = "chi_row_max_median"
 RESPONSES = (PRIMARY, "chi_max", "chi_folded_mean", "chi_mean", "peak_max", "peak_row_max_median")
 
-PAPER_R = 0.987
-"""Pearson's r of depth and folding of one seed (arXiv 2502.09954, section 5)."""
+PAPER_R, PAPER_DIGITS = 0.987, 3
+"""Pearson's r of depth and folding of one seed, as the paper prints it (arXiv 2502.09954, section 5)."""
 
 KEPT = ("response", "state", "given", "min_accuracy", "seed", "num_runs", "pearson", "spearman")
 """The columns of correlations.csv that are kept."""
@@ -34,6 +34,9 @@ BY = ("response", "state", "given", "min_accuracy")
 
 PLAIN = {"given": "none", "min_accuracy": 0.0}
 """No partial correlation, no filter by accuracy."""
+
+PARTIAL = {"given": "test_accuracy"}
+ZERO = "zero"
 
 
 def _keep(results: Results) -> Tables:
@@ -63,7 +66,7 @@ def _spread(column: "pd.Series[float]") -> dict[str, object]:
     mean = mean_correlation(values, t_interval)
     low, high = mean.interval or (math.nan, math.nan)
     quantiles = np.quantile(values, (0, 0.25, 0.5, 0.75, 1)) if len(values) else np.full(5, np.nan)
-    num_as_high = int((values >= PAPER_R).sum())
+    num_as_high = int((values.round(PAPER_DIGITS) >= PAPER_R).sum())
     share: tuple[float, float, float] = (math.nan, math.nan, math.nan)
     if len(values):
         ends = binomtest(num_as_high, len(values)).proportion_ci(CONFIDENCE, method="exact")
@@ -86,21 +89,17 @@ def _comparisons(by_seed: pd.DataFrame) -> list[dict[str, object]]:
     table = by_seed.assign(z=[_atanh(r) for r in by_seed["pearson"]])
     plain = table[(table["given"] == "none") & (table["min_accuracy"] == 0)]
     of = dict([*plain.groupby(["response", "state"])])
-    rows: list[dict[str, object]] = []
-    for response in RESPONSES:
-        about = {"response": response, "given": "none"}
-        states = seed_differences(of[response, UNTRAINED], of[response, TRAINED], "z")
-        rows.append(about | {"state": TRAINED, "against": UNTRAINED} | comparison(states))
-        rows.append(
-            about | {"state": DIFFERENCE, "against": "zero"} | comparison([*of[response, DIFFERENCE]["z"]])
-        )
-        if response != PRIMARY:
-            other = seed_differences(of[PRIMARY, TRAINED], of[response, TRAINED], "z")
-            rows.append(about | {"state": TRAINED, "against": PRIMARY} | comparison(other))
-    partial = table[(table["given"] != "none") & (table["min_accuracy"] == 0)]
-    for state in (TRAINED, DIFFERENCE):
-        about = {"response": PRIMARY, "given": "test_accuracy", "state": state, "against": "zero"}
-        rows.append(about | comparison([*partial.loc[partial["state"] == state, "z"]]))
+    about = {"response": PRIMARY, "given": "none"}
+    states = seed_differences(of[PRIMARY, UNTRAINED], of[PRIMARY, TRAINED], "z")
+    rows = [
+        {**about, "state": TRAINED, "against": UNTRAINED} | comparison(states),
+        {**about, "state": DIFFERENCE, "against": ZERO} | comparison([*of[PRIMARY, DIFFERENCE]["z"]]),
+    ]
+    partial = table[(table["given"] != "none") & (table["min_accuracy"] == 0) & (table["state"] == TRAINED)]
+    rows.append({**about, **PARTIAL, "state": TRAINED, "against": ZERO} | comparison([*partial["z"]]))
+    for response in RESPONSES[1:]:
+        other = seed_differences(of[PRIMARY, TRAINED], of[response, TRAINED], "z")
+        rows.append({**about, "response": response, "state": TRAINED, "against": PRIMARY} | comparison(other))
     return rows
 
 
@@ -124,15 +123,15 @@ def _says(numbers: Numbers) -> list[Markup]:
     trained = at(TRAINED)
     spread = sentence(
         "In trained networks Pearson's r of depth and the row maxima of χ is {} on average over {} seeds and "
-        "from {} to {} in single ones; {} of them, a share of {} [{}, {}], show the {} that the paper "
-        "reports for one seed, or more.",
+        "from {} to {} in single ones; the {} that the paper reports for one seed is reached, when rounded, "
+        "by {} of them, a share of {} [{}, {}].",
         mean(trained),
         cell("num_seeds", trained, "d"),
         cell("least", trained),
         cell("largest", trained),
+        cell("paper", trained),
         cell("num_as_high", trained, "d"),
         *(cell(column, trained, ".2f") for column in ("share_as_high", "share_low", "share_high")),
-        cell("paper", trained),
     )
     states = sentence(
         "Untrained networks have {} (from {} to {}), so that training changes atanh(r) by {}; what training "
@@ -142,23 +141,27 @@ def _says(numbers: Numbers) -> list[Markup]:
         change_of(numbers, {"response": PRIMARY, "given": "none", "state": TRAINED, "against": UNTRAINED}),
         mean(at(DIFFERENCE)),
         *(cell(column, at(DIFFERENCE)) for column in ("least", "largest")),
-        change_of(numbers, {"response": PRIMARY, "given": "none", "state": DIFFERENCE, "against": "zero"}),
+        change_of(numbers, {"response": PRIMARY, "given": "none", "state": DIFFERENCE, "against": ZERO}),
     )
     ranked = means[(means["state"] == TRAINED) & (means["given"] == "none") & (means["min_accuracy"] == 0)]
     least, most = (
         str(means.at[at_row, "response"]) for at_row in (ranked["mean"].idxmin(), ranked["mean"].idxmax())
     )
     accurate = at(TRAINED, min_accuracy=0.9)
-    partial = at(TRAINED, given="test_accuracy")
+    others = {"state": TRAINED, "against": PRIMARY}
     depends = sentence(
-        "It depends on the statistic: of {} statistics, the {} has the least mean r in trained networks, {}, "
-        "and the {} the largest, {}; the r of row maxima is {} at a fixed test accuracy, and {}.",
+        "Of {} statistics the {} has the least mean r in trained networks, {}, and the {} the largest, {}, "
+        "and {} of {} are told apart from row maxima; at a fixed test accuracy the r of row maxima is {}, in "
+        "atanh {}, and {}.",
         numbers.statistic("distinct", "means", "response"),
         MEASURE_NAMES[least],
         mean(at(TRAINED, least)),
         MEASURE_NAMES[most],
         mean(at(TRAINED, most)),
-        mean(partial),
+        numbers.statistic("count", COMPARISONS, None, {**others, "verdict": DIFFERS}),
+        numbers.statistic("count", COMPARISONS, None, others),
+        mean(at(TRAINED, **PARTIAL)),
+        change_of(numbers, {"response": PRIMARY, **PARTIAL, "state": TRAINED, "against": ZERO}),
         _filtered(cell("num_seeds", accurate, "d"), mean(accurate), cell("min_accuracy", accurate, "g")),
     )
     return [spread, states, depends]
