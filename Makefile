@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= results
+# The studies that docs/findings.md answers questions with, in their forms for CI.
+SMALL_STUDIES := $(patsubst configs/%.yaml,%,$(wildcard configs/*-ci.yaml))
 # The CPUs that this process may use. -I: what lies beside the script must not hide Python's own modules.
 JOBS ?= $(shell $(PYTHON) -I spaceprobe/machine/cpus.py)
 
-.PHONY: quickstart test lint format docs bench bench-cuda depth-sweep depth-sweep-full report gallery clean
+.PHONY: quickstart test lint format docs bench bench-cuda depth-sweep depth-sweep-full studies report gallery clean
 
 quickstart: $(VENV)/installed  ## train, fold, decompose and summarize three small networks on MNIST
 	$(BIN)/spaceprobe run quickstart --results $(RESULTS) --jobs $(JOBS)
@@ -16,6 +18,11 @@ depth-sweep: $(VENV)/installed  ## the experiment of the folding paper: 25 netwo
 
 depth-sweep-full: $(VENV)/installed  ## the same with the whole MNIST test set: 10^8 paths for each network and epoch
 	$(BIN)/spaceprobe run depth-sweep --results $(RESULTS)/full --jobs $(JOBS) --set folding.per_class=all
+
+studies: $(VENV)/installed  ## the forms for CI of all studies of docs/findings.md, and that page: minutes
+	@for study in $(SMALL_STUDIES); do \
+		$(BIN)/spaceprobe run $$study --results $(RESULTS) --jobs $(JOBS) --no-report || exit; done
+	$(BIN)/python scripts/findings.py $(SMALL_STUDIES) --results $(RESULTS)
 
 report: $(VENV)/installed  ## the pages of all studies in the folder of results
 	@for study in $(RESULTS)/*/study.yaml; do $(BIN)/spaceprobe report --quiet "$${study%/*}" || exit; done

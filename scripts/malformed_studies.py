@@ -60,6 +60,7 @@ VALID_STUDIES = {
     "templates": "x-a: &a {seed: 1}\nx-b: &b {epochs: 2}\nx-c: [0]\ntraining: {<<: [*a, *b], seed: 3}\n",
     "range": "training: {snapshots: {from: 1, to: 9, step: 2}}\nsweep: {training.seed: {from: 0, to: 4}}\n",
     "zipped settings": "sweep: {zip: {network.architecture: [2x30, 2x60], training.epochs: [3, 3]}}\n",
+    "another study below": "extends: quickstart\ntraining: {epochs: 2}\n",
     "the paper's sign": "network: {architecture: 2×30}\n",
 }
 """Studies with what only looks wrong; a run of the script begins with them."""
@@ -207,6 +208,14 @@ HAND_MADE: dict[str, tuple[str | bytes, str]] = {
     "the same member": ("sweep: {zip: {training.seed: [1, 1], training.epochs: [2, 2]}}\n", "1:33"),
     "endless zip": ("sweep: {zip: {training.seed: {from: 0, to: 999999999}}}\n", "1:30"),
     "set and swept": ("training: {seed: 3}\nsweep: {training.seed: [1, 2]}\n", "2:9"),
+    "swept, and set in what it extends": ("extends: quickstart\nsweep: {training.epochs: [1, 2]}\n", "2:9"),
+    "extends no file": ("extends: nope.yaml\n", "1:10"),
+    "extends no study": ("extends: quikstart\n", "1:10"),
+    "extends a folder": ("extends: ./\n", "1:10"),
+    "extends a device": ("extends: /dev/zero\n", "1:10"),
+    "extends a list": ("extends: [quickstart]\n", "1:10"),
+    "extends nothing": ("extends:\n", "1:9"),
+    "extends twice": ("extends: quickstart\nextends: quickstart\n", "2:1"),
     "late snapshot": ("training: {epochs: 2, snapshots: [3]}\n", "1:1"),
     "no milestones": ("training:\n  schedule: step\n", "1:1"),
     "points without a roll": ("data: {points: 50}\n", "1:1"),

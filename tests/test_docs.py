@@ -142,6 +142,31 @@ def test_an_answer(finished, monkeypatch):
     assert block["csv"] == "figures/answer_hardest.csv"
 
 
+def test_a_finding():
+    entry = extension("A finding")["ENTRY"]
+    rows = [
+        {
+            "architecture": name,
+            "depth": depth,
+            "width": 10,
+            "seed": seed,
+            "state": state,
+            "chi_folded_mean": 0.5,
+        }
+        | {"chi_max": 0.1 * depth + 0.01 * seed * (depth + seed), "chi_row_max_median": 0.1}
+        for name, depth in (("2x10", 2), ("6x10", 6))
+        for seed in range(3)
+        for state in ("untrained", "trained", "difference")
+    ]
+    networks = pd.DataFrame(rows)
+    tables = {"networks": networks, **entry.derive({"networks": networks})}
+    (says,) = entry.says(Numbers(None, tables))
+    assert re.fullmatch(
+        r"The largest χ changes by \+0\.440 \[\+0.\d+, \+0.\d+\] \(p = 0.\d+\)\.", says.striptags()
+    )
+    assert isinstance(entry.draw(tables), Figure)
+
+
 def test_an_activation(monkeypatch):
     monkeypatch.setattr("spaceprobe.networks.mlp.ACTIVATIONS", activations.ACTIVATIONS.copy())
     monkeypatch.setattr(

@@ -30,13 +30,15 @@ def test_the_studies_of_the_page_of_settings(tmp_path):
     for text in blocks(ROOT / "docs" / "settings.md", "yaml")[1:]:
         path.write_text(text)
         studies.append(load_study(path))
-    ranges, templates, zipped, own = studies
+    ranges, templates, extended, zipped, own = studies
     assert ranges.sections["training"].snapshots == (5, 10, 15, 20, 25)
     assert ranges.axes == {"training.seed": (0, 1, 2, 3, 4)}
     training = templates.sections["training"]
     assert (training.optimizer, training.learning_rate, training.momentum) == ("sgd", 0.1, 0.5)
     assert (training.epochs, training.schedule) == (200, "cosine")
     assert templates.axes == {"folding.per_class": (50, 100, 150), "lmd.sample": (50, 100, 150)}
+    assert (extended.sections["training"].epochs, extended.sections["folding"].per_class) == (100, "auto")
+    assert len(expand(extended)) == 20
     assert len(zipped.zipped) == 4
     assert len(expand(zipped)) == 6
     assert own.sections["network"].model == "mynets:build"

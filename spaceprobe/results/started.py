@@ -152,7 +152,7 @@ def _load(
     try:
         return load_study(path, overrides, flags, name=name)
     except ConfigError as error:
-        if check_name(name, path) or any(place.rank for place, _ in error.errors):
+        if check_name(name, path) or any(place.rank > 0 for place, _ in error.errors):
             raise  # the folder's name or the command line is wrong, not the file
         raise SettingsError(
             f"{error}\nspaceprobe wrote this file, so it is an older version's or was edited: `spaceprobe "

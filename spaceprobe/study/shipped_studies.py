@@ -37,7 +37,7 @@ def study_lines() -> Iterator[str]:
     studies = shipped_studies()
     width = max((len(study.name) for study in studies), default=0)
     for study in studies:
-        yield f"{study.name:<{width}}  {study.num_runs:>2} runs  {study.description}"
+        yield f"{study.name:<{width}}  {study.num_runs:>3} runs  {study.description}"
 
 
 def _first_comment(path: Path) -> str:

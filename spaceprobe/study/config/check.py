@@ -14,8 +14,9 @@ from spaceprobe.study.config.composer import MAX_NODES
 from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.explain import Details, allowed, explain, guess, own_words, takes_integers
 from spaceprobe.study.config.habits import as_range, as_yaml, is_range, whole_numbers
-from spaceprobe.study.config.problems import MAX_SHOWN, ConfigError
+from spaceprobe.study.config.problems import MAX_SHOWN, ConfigError, SourceLocation
 from spaceprobe.study.config.sections import (
+    EXTENDS,
     SWEEP,
     Models,
     dotted_keys,
@@ -212,7 +213,9 @@ def _note_unknown(document: Document, models: Models, names: Mapping[str, list[s
         document.note(path, message, location)
         return
     what, known = (
-        ("section", [*models]) if len(path) == 1 else ("setting", [*models[str(path[0])].model_fields])
+        ("section", [*models, EXTENDS])
+        if len(path) == 1
+        else ("setting", [*models[str(path[0])].model_fields])
     )
     words = listed(known) if known else ""
     if path[0] == SWEEP:
@@ -233,8 +236,7 @@ def _check_axis(document: Document, models: Models, fixed: Collection[str], key:
         message = f"found in a sweep, but it {why}, allowed: one value, set under {section}"
         document.note(path, message, location)
     if single := document.keys.get((section, name)):  # which of the two is meant cannot be known
-        message = f"found here and, set to one value, in line {single.line}, allowed: one of them; remove one"
-        document.note(path, message, location)
+        document.note(path, _on_both(location, single, section, name), location)
     seen: set[str] = set()
     is_zipped = key in document.zipped  # whose single values may come again
     for number, value in enumerate(values if isinstance(values, list) and not is_zipped else ()):
@@ -244,6 +246,16 @@ def _check_axis(document: Document, models: Models, fixed: Collection[str], key:
             found = describe(document.sections[SWEEP][key][number])
             document.note(item, f"found {found} a second time, allowed: each value once; remove one")
         seen.add(text)
+
+
+def _on_both(axis: SourceLocation, single: SourceLocation, section: str, name: str) -> str:
+    """Return the message on a setting that is swept and set to one value."""
+    if axis.rank == single.rank or not single.line:
+        return f"found here and, set to one value, in line {single.line}, allowed: one of them; remove one"
+    way_out = f"write `{name}: null` below `{section}:` in {axis.source} to take that away"
+    if single.rank > axis.rank:
+        way_out = f"remove that, or write in {single.source} a `{SWEEP}:` of its own"
+    return f"found here and, set to one value, in {single}, allowed: one of them; {way_out}"
 
 
 def _check_points(

@@ -8,7 +8,7 @@ import yaml
 from spaceprobe.study.config.composer import REFUSED, compose
 from spaceprobe.study.config.problems import MAX_SHOWN, ConfigError, Problem, SourceLocation
 from spaceprobe.study.config.scalars import hidden_character, resolve_scalar
-from spaceprobe.study.config.sections import SWEEP, ZIP
+from spaceprobe.study.config.sections import EXTENDS, SWEEP, ZIP
 from spaceprobe.study.config.wording import KeyPath, describe, did_you_mean, dotted, listed, shorten
 
 _MAX_KEY = 120  # characters of a key that a message repeats (chosen)
@@ -31,25 +31,29 @@ class Document:
         problems: what is wrong so far.
         refused: the paths of values that are wrong, and all paths above them.
         zipped: the keys of swept settings that go together. They and their paths stand beside the other axes.
+        extends: what the file says that it extends, if it does.
 
     Args:
         text: what the file holds.
         source: its name.
         problems: what is wrong with the study's name.
         known: the names of the sections of a study.
+        rank: that of its places; see `SourceLocation`.
 
     Raises:
         ConfigError: the text is not a mapping.
     """
 
-    def __init__(self, text: str, source: str, problems: list[Problem], known: Sequence[str]) -> None:
+    def __init__(
+        self, text: str, source: str, problems: list[Problem], known: Sequence[str], rank: int = 0
+    ) -> None:
         self.keys: dict[KeyPath, SourceLocation] = {}
-        self.places: dict[KeyPath, SourceLocation] = {(): SourceLocation(0, 1, 1, source)}
+        self.places: dict[KeyPath, SourceLocation] = {(): SourceLocation(rank, 1, 1, source)}
         self.problems = [*problems]
         self.refused: set[KeyPath] = set()
         self.zipped: list[str] = []
         self._at: Callable[[int, int], SourceLocation] = lambda line, column: SourceLocation(
-            0, line + 1, column + 1, source
+            rank, line + 1, column + 1, source
         )
         root = compose(text, self._note)
         values = None if root is None else self._read(root, ())
@@ -59,6 +63,7 @@ class Document:
                 message = f"found {kind}, allowed: sections such as {listed(known)}"
                 self.note((), message, self._at(0, 0))
             raise ConfigError(self.problems)
+        self.extends = values.pop(EXTENDS, None)
         self.sections: dict[str, Any] = {k: {} if v is None else v for k, v in values.items()}
         self._unzip()
 
@@ -150,7 +155,7 @@ class Document:
         in_file = self.keys.get((section,), self.places[()])
         # a setting of the command line is the newest, so it is the one to look at
         return max(
-            (place for path, place in self.keys.items() if path[:1] == (section,) and place.rank),
+            (place for path, place in self.keys.items() if path[:1] == (section,) and place.rank > 0),
             default=in_file,
         )
 

@@ -2,7 +2,7 @@
 
 A study has the sections that its stages declare; ``study``, which lists the stages; ``slurm``; and ``sweep``,
 which lists values of dotted keys: the study's runs are their product, but that the lists below ``zip`` go
-together. No stage is known here by name.
+together. A file that ``extends`` another is laid over it. No stage is known here by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,8 @@ from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import Sections
 from spaceprobe.study.config.check import check
 from spaceprobe.study.config.document import Document
-from spaceprobe.study.config.finding import check_name, find_config, read_text
+from spaceprobe.study.config.extending import read_document
+from spaceprobe.study.config.finding import check_name, find_config
 from spaceprobe.study.config.problems import SourceLocation
 from spaceprobe.study.config.sections import (
     STUDY,
@@ -49,12 +50,12 @@ def load_study(
         name: the study's name, where it is not the stem of its file.
 
     Raises:
-        ConfigError: with everything that is wrong, each with its location, in the order of the file.
+        ConfigError: with everything that is wrong, each with its location, in the order of the files.
     """
     path = config if isinstance(config, Path) else find_config(config)
     name = path.stem if name is None else name
     models = section_models(STAGES)
-    document = Document(read_text(path), str(path), check_name(name, path), [*models, SWEEP])
+    document = read_document(path, check_name(name, path), [*models, SWEEP])
     _put(document, models, overrides, flags or {})
     sections, axes, zipped = check(document, models, fixed_sections(STAGES))
     return Study(name, path, sections, axes, zipped)

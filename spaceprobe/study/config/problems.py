@@ -11,10 +11,11 @@ MAX_SHOWN = 50
 
 
 class SourceLocation(NamedTuple):
-    """Where a value was written; in order: the file from top to bottom, then the command line.
+    """Where a value was written; in order: each file from top to bottom, then the command line.
 
     Attributes:
-        rank: 0 for the file, then the position among the arguments of the command line.
+        rank: 0 for the file, -1 for the one that it extends, -2 for that below it and so on; of the command
+            line the position among its arguments, from 1.
         line: in the file, from 1; 0 on the command line.
         column: in the file, from 1.
         source: the file as the user named it, or the argument.
@@ -39,7 +40,8 @@ class ConfigError(SpaceprobeError):
     """A study that cannot be read, with everything that is wrong with it.
 
     Attributes:
-        errors: the problems, in the order of the file, then of the command line.
+        errors: the problems, in the order of the file; those of what it extends come first, those of the
+            command line last.
     """
 
     exit_code = 2

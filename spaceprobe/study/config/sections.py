@@ -21,6 +21,9 @@ SWEEP = "sweep"
 ZIP = "zip"
 """The key of ``sweep`` whose settings go together instead of being combined."""
 
+EXTENDS = "extends"
+"""The key at the top of a file that names the study on which it is built."""
+
 Models = Mapping[str, type[Settings]]
 """The model of each section, in the order of the stages."""
 
@@ -34,7 +37,7 @@ def section_models(stages: Sequence[Stage]) -> Models:
     models: dict[str, type[Settings]] = {}
     for stage in stages:
         for section, model in stage.sections.items():
-            if section in (STUDY, SLURM, SWEEP) or models.setdefault(section, model) is not model:
+            if section in (STUDY, SLURM, SWEEP, EXTENDS) or models.setdefault(section, model) is not model:
                 raise ValueError(f"stage {stage.name} cannot declare the section {section}")
     models[STUDY] = study_model(tuple((stage.name, stage.needs) for stage in stages))
     models[SLURM] = SlurmSettings

@@ -1,0 +1,204 @@
+"""What is committed of a study's results: the tables of its findings, and where they come from."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spaceprobe.errors import SpaceprobeError
+from spaceprobe.files import file_digest, write_whole
+from spaceprobe.findings.entry import CI, FindingEntry, Tables
+from spaceprobe.report.drawing.style import render, styled
+from spaceprobe.results.results import Results, load_results, read_csv
+from spaceprobe.results.started import find_started
+from spaceprobe.study.config import load_study
+from spaceprobe.study.config.finding import shipped_configs
+from spaceprobe.study.grid import expand
+from spaceprobe.study.layout import PROVENANCE, table_path
+from spaceprobe.tables.frames import write_csv
+
+FORMS = ("full", "ci")
+"""The forms of a study, the one that is shown where both were run first. Each is a folder of its name."""
+
+DRAWN_FROM = "<!-- drawn from tables with the SHA-256 {} -->\n"
+"""A line of a figure's file, so that an old figure beside new tables is noticed."""
+
+
+@dataclass(frozen=True)
+class KeptFinding:
+    """A finding in one form, as it is committed.
+
+    Attributes:
+        entry: its declaration.
+        form: one of `FORMS`.
+        folder: its own, in that of the study in this form.
+        tables: those that were kept and those derived from them, by name; each is a CSV of its name.
+        provenance: the facts of `essentials`.
+    """
+
+    entry: FindingEntry
+    form: str
+    folder: Path
+    tables: Tables
+    provenance: Mapping[str, Any]
+
+    @property
+    def figure(self) -> Path:
+        """The file of the figure."""
+        return self.folder / f"{self.entry.name}.svg"
+
+
+def keep_study(name: str, results: Path, home: Path, findings: Sequence[FindingEntry]) -> Path:
+    """Write what findings need of a study's results, and remove what was kept of it before.
+
+    Args:
+        name: the study; one that ends in `CI` is the form for CI of another.
+        results: the folder of results.
+        home: the folder of what is committed.
+        findings: all of them.
+
+    Returns:
+        The folder that was written.
+
+    Raises:
+        SpaceprobeError: no finding asks for the study, or it was not run to its end as it is shipped.
+    """
+    study, form = (name.removesuffix(CI), "ci") if name.endswith(CI) else (name, "full")
+    entries = [entry for entry in findings if entry.study == study]
+    if not entries:
+        known = ", ".join(entry.study_of(form) for entry in findings for form in FORMS)
+        raise SpaceprobeError(f"{name}: no finding is of this study, expected one of {known}")
+    loaded = load_results(*find_started(name, results))
+    _check_whole(loaded, name)
+    folder = home / study / form
+    written = set()
+    for entry in entries:
+        tables = entry.keep(loaded)
+        if {*tables} != {*entry.kept}:
+            raise ValueError(f"{entry.module}: keeps {[*tables]}, but declares {[*entry.kept]}")
+        (folder / entry.name).mkdir(parents=True, exist_ok=True)
+        for table, frame in tables.items():
+            write_csv(path := table_path(folder / entry.name, table), frame)
+            written.add(path)
+    for old in [path for path in folder.rglob("*") if path.suffix in (".csv", ".svg")]:
+        if old not in written:
+            old.unlink()
+    facts = json.dumps(essentials(loaded), indent=1, ensure_ascii=False) + "\n"
+    write_whole(folder / PROVENANCE, facts.encode())
+    return folder
+
+
+def _check_whole(results: Results, name: str) -> None:
+    """Check that a study was run to its end, as it is shipped.
+
+    Raises:
+        SpaceprobeError: it was not.
+    """
+    if results.study.resolved() != load_study(shipped_configs()[name]).resolved():
+        raise SpaceprobeError(
+            f"{results.folder}: was run with other settings than the shipped {name} has; `spaceprobe run "
+            f"{name}` runs that one"
+        )
+    runs = results.runs
+    num_done = int((runs["status"] == "done").sum())
+    if (num_runs := len(expand(results.study))) != num_done:
+        raise SpaceprobeError(
+            f"{results.folder}: {num_done} of {num_runs} runs are done; `spaceprobe run {name}` goes on"
+        )
+    if not results.has("aggregates", "correlations"):
+        raise SpaceprobeError(f"{results.folder}: is not summarized yet; `spaceprobe run {name}` goes on")
+
+
+def essentials(results: Results) -> dict[str, Any]:
+    """Return where results come from: as much of their provenance as a page of findings shows.
+
+    ``steps_s`` is the time of all steps, one after the other, in seconds.
+    """
+    facts = results.provenance
+    machine = facts.get("machine", {})
+    return {
+        "study": results.study.name,
+        "started": facts.get("started"),
+        "spaceprobe": facts.get("spaceprobe"),
+        "versions": facts.get("versions"),
+        "cpu": machine.get("cpu"),
+        "cores": machine.get("cores"),
+        "num_runs": len(results.runs),
+        "num_seeds": int(results.runs["seed"].nunique()),
+        "steps_s": round(float(read_csv(table_path(results.folder, "timings"))["duration_s"].sum()), 1),
+    }
+
+
+def build_findings(home: Path, findings: Sequence[FindingEntry]) -> list[KeptFinding]:
+    """Derive the tables and draw the figures of all that is kept, and return it.
+
+    Args:
+        home: the folder of what is committed.
+        findings: all of them.
+
+    Raises:
+        SpaceprobeError: nothing is kept of a finding, or a table of it cannot be read.
+    """
+    for entry, _, folder in _folders(home, findings):
+        kept = {table: read_csv(table_path(folder, table)) for table in entry.kept}
+        for table, frame in entry.derive(kept).items():
+            write_csv(table_path(folder, table), frame)
+    built = read_findings(home, findings)
+    for finding in built:
+        with styled():
+            image = render(finding.entry.draw(finding.tables), "svg").decode()
+        head, svg, rest = image.partition("<svg ")
+        text = head + DRAWN_FROM.format(digest_of(finding.folder)) + svg + rest
+        write_whole(finding.figure, text.encode())
+    return built
+
+
+def read_findings(home: Path, findings: Sequence[FindingEntry]) -> list[KeptFinding]:
+    """Return all that is kept.
+
+    Args:
+        home: the folder of what is committed.
+        findings: all of them.
+
+    Raises:
+        SpaceprobeError: nothing is kept of a finding, or a table of it cannot be read.
+    """
+    return [_read(entry, form, folder) for entry, form, folder in _folders(home, findings)]
+
+
+def _folders(home: Path, findings: Sequence[FindingEntry]) -> Iterator[tuple[FindingEntry, str, Path]]:
+    """Yield each finding in each form that is kept, and its folder.
+
+    Raises:
+        SpaceprobeError: nothing is kept of a finding.
+    """
+    for entry in findings:
+        present = [form for form in FORMS if (home / entry.study / form / PROVENANCE).is_file()]
+        if not present:
+            small = entry.study_of("ci")
+            raise SpaceprobeError(
+                f"{home / entry.study}: nothing is kept of the finding {entry.name}; run `spaceprobe run "
+                f"{small}`, then scripts/findings.py {small}"
+            )
+        for form in present:
+            yield entry, form, home / entry.study / form / entry.name
+
+
+def _read(entry: FindingEntry, form: str, folder: Path) -> KeptFinding:
+    tables = {path.stem: read_csv(path) for path in sorted(folder.glob("*.csv"))}
+    path = folder.parent / PROVENANCE
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpaceprobeError(f"{path}: cannot be read ({error}); keep the study again") from None
+    return KeptFinding(entry, form, folder, tables, facts)
+
+
+def digest_of(folder: Path) -> str:
+    """Return a SHA-256 of all tables in a finding's folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.csv")):
+        digest.update(f"{path.name} {file_digest(path)}\n".encode())
+    return digest.hexdigest()

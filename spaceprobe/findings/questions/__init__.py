@@ -1,0 +1,9 @@
+"""The questions, each a file of this package with its ``ENTRY``, in the order of the page."""
+
+from spaceprobe.findings.entry import FindingEntry
+from spaceprobe.registry import read_entries
+
+FILES = ("seeds", "width")
+
+FINDINGS = read_entries(__name__, FILES, FindingEntry)
+"""All findings by name."""

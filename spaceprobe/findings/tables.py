@@ -1,0 +1,76 @@
+"""Tables that several findings keep and derive."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from spaceprobe.analysis.aggregate_columns import ACCURACY
+from spaceprobe.analysis.by_seed import means_by
+from spaceprobe.report.drawing.limits import bounds_of
+from spaceprobe.results.results import Results
+from spaceprobe.tables.states import DIFFERENCE
+
+NETWORK_COLUMNS = ("run", "architecture", "depth", "width", "seed", "state", ACCURACY)
+"""What tells the rows of `networks_table` apart, and the test accuracy."""
+
+MEASURE_NAMES = {
+    "chi_folded_mean": "share of paths that fold",
+    "chi_max": "largest χ",
+    "chi_row_max_median": "row maxima of χ",
+    "chi_mean": "mean χ",
+    "peak_max": "largest peak folding",
+    "peak_row_max_median": "row maxima of peak folding",
+}
+"""What sentences and figures call the aggregates of a network."""
+
+
+def networks_table(results: Results, measures: Sequence[str], settings: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the rows of aggregates.csv with a few of its columns: a network in a state each.
+
+    Args:
+        results: of the study.
+        measures: the aggregates that are kept.
+        settings: columns of swept settings beside the architecture and the seed.
+    """
+    return results.frames["aggregates"][[*NETWORK_COLUMNS, *settings, *measures]].reset_index(drop=True)
+
+
+def means_table(networks: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
+    """Return the means over seeds of several measures, one below the other; see `by_seed.means_by`.
+
+    Args:
+        networks: rows with ``seed``, ``state`` and the measures.
+        by: the columns that tell groups apart beside the state.
+        measures: columns of aggregates.csv, which know their bounds.
+
+    Returns:
+        The columns ``measure``, ``state`` and ``by``, then those of `by_seed.MEAN_COLUMNS`.
+    """
+    tables = []
+    for measure in measures:
+        for state, rows in networks.groupby("state", sort=False):
+            bounds = bounds_of("aggregates", measure)
+            means = means_by(rows, by, measure, bounds.of_difference() if state == DIFFERENCE else bounds)
+            means.insert(0, "state", state)
+            means.insert(0, "measure", measure)
+            tables.append(means)
+    return pd.concat(tables, ignore_index=True)
+
+
+def seed_differences(first: pd.DataFrame, second: pd.DataFrame, measure: str) -> list[float]:
+    """Return the second minus the first, one a seed that both have, in the order of the seeds.
+
+    Args:
+        first: rows with ``seed``, each seed once.
+        second: the same.
+        measure: the column.
+
+    Raises:
+        ValueError: a seed comes twice.
+    """
+    sides = []
+    for rows in (first, second):
+        if rows["seed"].duplicated().any():
+            raise ValueError(f"{measure}: expected each seed once, got {[*rows['seed']]}")
+        sides.append(dict(zip(rows["seed"], rows[measure].astype(float), strict=True)))
+    return [sides[1][seed] - sides[0][seed] for seed in sorted({*sides[0]} & {*sides[1]})]

@@ -1,0 +1,46 @@
+"""How sentences of findings show numbers: each from a cell of a table, with its interval."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from markupsafe import Markup
+
+from spaceprobe.analysis.comparisons import DIFFERS, UNTESTED
+from spaceprobe.findings.entry import COMPARISONS
+from spaceprobe.report.entry import sentence
+from spaceprobe.report.numbers import Numbers, rows_where
+
+
+def row_where(frame: pd.DataFrame, where: Mapping[str, object]) -> int:
+    """Return the number of the one row where columns have these values.
+
+    Raises:
+        ValueError: there is none, or several.
+    """
+    rows = rows_where(frame, where)
+    if len(rows) != 1:
+        raise ValueError(f"expected one row with {dict(where)}, got {len(rows)}")
+    return int(rows.index[0])
+
+
+def mean_of(numbers: Numbers, table: str, where: Mapping[str, object], spec: str = ".3f") -> Markup:
+    """Return a mean with its interval, of a table with the columns ``mean``, ``low`` and ``high``."""
+    row = row_where(numbers.frames[table], where)
+    return _with_interval(numbers, table, row, "mean", spec)
+
+
+def change_of(numbers: Numbers, where: Mapping[str, object]) -> Markup:
+    """Return a difference of `COMPARISONS` with its interval, corrected p value and what follows from it."""
+    row = row_where(numbers.frames[COMPARISONS], where)
+    shown = _with_interval(numbers, COMPARISONS, row, "difference", "+.3f")
+    verdict = numbers.value_at(COMPARISONS, row, "verdict")
+    if verdict == UNTESTED:
+        return sentence("{} (not tested)", shown)
+    p = numbers.cell(COMPARISONS, row, "p_holm", ".2g")
+    return sentence("{} (p = {}{})", shown, p, "" if verdict == DIFFERS else ": not told from none")
+
+
+def _with_interval(numbers: Numbers, table: str, row: int, column: str, spec: str) -> Markup:
+    interval = numbers.interval(table, row, "low", "high", spec)
+    value = numbers.cell(table, row, column, spec)
+    return sentence("{} {}", value, interval) if interval else value
