@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from spaceprobe.folding import CountedFolding, Threshold
     from spaceprobe.stages.fold.endpoints.entry import Ends
+    from spaceprobe.stages.fold.path_tables.entry import PathTable
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +42,12 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     for epoch, parts in itertools.groupby(job.parts, key=lambda part: part.key["epoch"]):
         network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
         threshold = threshold_of(settings, network, data.train.inputs)
+        tables = [(table, table.observe(network, data.train.inputs)) for table in settings.path_tables]
         for part in parts:
             ends = source.ends(network, data, part.key, job.sections)
             directions = source.directions(part.key)
             walk = partial(
-                _walk, network, ends, directions, settings, threshold, is_first=part is job.parts[0]
+                _walk, network, ends, directions, settings, threshold, tables, is_first=part is job.parts[0]
             )
             engine, folding, detail = place.run(walk, advance)
             record = {
@@ -71,6 +73,7 @@ def _walk(
     directions: Sequence[Direction],
     settings: FoldingSettings,
     threshold: "Threshold",
+    tables: "Sequence[tuple[PathTable, Any]]",
     device: str,
     advance: Advance,
     *,
@@ -102,6 +105,8 @@ def _walk(
     detail = {}
     if settings.detail:
         walk = partial(walk_batch, network, **way)
-        detail = sample_detail(network, ends, directions, settings.detail, is_grid=is_grid, walk=walk)
+        detail = sample_detail(
+            network, ends, directions, settings.detail, is_grid=is_grid, walk=walk, way=way, tables=tables
+        )
         advance(settings.detail)
     return engine, folding, detail

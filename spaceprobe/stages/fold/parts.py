@@ -8,7 +8,7 @@ from typing import Any, Literal
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.networks.entry import Engine
-from spaceprobe.networks.walkable import RISING
+from spaceprobe.networks.walkable import JUMPING, RISING
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of, num_walks, with_images
 from spaceprobe.stages.stage import Inputs, Part, Sections
@@ -43,6 +43,7 @@ def check(sections: Sections) -> None:
         )
     _check_bits(sections)
     _check_units(sections, engines)
+    _check_path_tables(sections)
     if not DATASETS[dataset].is_walkable:
         raise SettingsError(
             f"data.dataset: {dataset} has no classes of images to walk between; "
@@ -98,6 +99,32 @@ def _check_units(sections: Sections, engines: Sequence[Engine]) -> None:
         )
 
 
+def _check_path_tables(sections: Sections) -> None:
+    """Check that there are single paths for the tables with several rows of each, and that they have these.
+
+    Raises:
+        SettingsError: it is not so.
+    """
+    settings, network = folding_of(sections), network_of(sections)
+    for table in settings.path_tables:
+        if settings.detail == 0:
+            raise SettingsError(
+                f"folding.{table.setting}: {table.table_name}.csv lists the single paths of folding.detail, "
+                "which is 0; set a number of them, such as folding.detail: 20"
+            )
+        if settings.method == "adaptive":
+            raise SettingsError(
+                f"folding.{table.setting}: {table.table_name}.csv is measured where paths bend, or at evenly "
+                "spaced points, and folding.method is adaptive; set folding.method to exact or sampled"
+            )
+    activation = network.entry.activation(network)
+    if settings.distances and activation in JUMPING and not settings.is_sampled:
+        raise SettingsError(
+            f"folding.distances: {activation} jumps (network.activation, network.model), so distances are not "
+            "known from breakpoints; set folding.method: sampled, or leave folding.distances out"
+        )
+
+
 def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
     """Return which device the settings ask for; ``auto`` is the CPU where its compiled walk is fastest."""
     settings, network = folding_of(sections), network_of(sections)
@@ -119,6 +146,7 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
         key |= {name: sections[name].key()}
     if settings.detail:  # a new measure of a path concerns these parts only
         key |= {"columns": [column.name for measure in PATH_MEASURES.values() for column in measure.columns]}
+        key |= {table.table_name: [*table.names] for table in settings.path_tables}
     # A folder for each way of measuring: trying another one loses nothing.
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     data_digest = data_key(sections)["data_digest"]
@@ -143,9 +171,10 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
 
 
 def sources(sections: Sections) -> tuple[str, ...]:
-    """Return the modules of the chosen data, network and endpoints, and of the measures of single paths."""
+    """Return the modules of the chosen data, network, endpoints, and measures and tables of single paths."""
     settings = folding_of(sections)
     measures = [measure.module for measure in PATH_MEASURES.values()] if settings.detail else []
+    measures += [table.module for table in settings.path_tables]
     return (*train_sources(sections), settings.source.module, *measures)
 
 

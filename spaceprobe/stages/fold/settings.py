@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field
 
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
+from spaceprobe.stages.fold.path_tables import PATH_TABLES
 from spaceprobe.stages.stage import (
     NOT_IN_KEY,
     AlsoCalled,
@@ -20,6 +21,7 @@ from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice, data_lay
 
 if TYPE_CHECKING:
     from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry, PathSet
+    from spaceprobe.stages.fold.path_tables.entry import PathTable
 
     EndpointsName = str
 else:  # of the registry, so that a new entry is a choice without a word here
@@ -61,7 +63,7 @@ def parse_pairs(value: object) -> object:
     return tuple(pairs)
 
 
-LATER = ("endpoints", "detail", "bits", "units", "threshold")
+LATER = ("endpoints", "detail", "by_layer", "distances", "bits", "units", "threshold")
 """Settings that came after the first release."""
 
 _QUANTILE = re.compile(r"quantile-(0?\.\d{1,9})", re.ASCII)
@@ -148,6 +150,12 @@ class FoldingSettings(Settings):
     detail: Annotated[int, Flag("--detail"), ChoosesCode((0, 1))] = Field(
         0, ge=0, le=1_000_000, description="single paths of each class pair that paths.csv lists"
     )
+    by_layer: Annotated[bool, ChoosesCode((False, True))] = Field(
+        False, description="whether path_layers.csv lists the layers of these single paths"
+    )
+    distances: Annotated[bool, ChoosesCode((False, True))] = Field(
+        False, description="whether path_distances.csv lists their lengths in L1 and L2, by layer"
+    )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     threads: Annotated[
         int | None, Flag("--threads"), NOT_IN_KEY, AlsoCalled(("num_threads", "n_threads"))
@@ -179,6 +187,11 @@ class FoldingSettings(Settings):
     def is_sampled(self) -> bool:
         """Whether paths are read at points."""
         return self.method in ("sampled", "adaptive")
+
+    @property
+    def path_tables(self) -> "tuple[PathTable, ...]":
+        """The tables with several rows of a single path that are asked for."""
+        return tuple(table for table in PATH_TABLES.values() if getattr(self, table.setting))
 
     @property
     def source(self) -> "EndpointsEntry":

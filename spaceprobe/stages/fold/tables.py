@@ -8,6 +8,8 @@ from spaceprobe.analysis.measures import measure_counts, measures_of
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
+from spaceprobe.stages.fold.path_tables import PATH_TABLES
+from spaceprobe.stages.fold.path_tables.entry import PathTable
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
 from spaceprobe.stages.fold.stored_counts import FOLDINGS, StoredCounts
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
@@ -125,19 +127,44 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
     )
 
 
+def path_tables_of(source: EndpointsEntry) -> dict[str, Table]:
+    """Return the tables with several rows of a single path of a source, by the names of `PATH_TABLES`."""
+    paths = SOURCE_TABLES[source.name].paths
+    end = paths.name.removeprefix(PATHS.name)
+    first = paths.names.index("distance")
+    return {
+        name: Table(
+            f"{table.table_name}{end}",
+            key=(*paths.key, *(column.name for column in table.key_columns)),
+            columns=(*paths.columns[:first], *table.key_columns, *table.columns),
+            meaning=f"{table.row} of {paths.meaning} with folding.{table.setting}",
+        )
+        for name, table in PATH_TABLES.items()
+    }
+
+
 SOURCE_TABLES = {name: tables_of(source) for name, source in ENDPOINTS.items()}
 """By the source's name."""
 
 FOLDING, CHECKS, HISTOGRAM, PATHS = SOURCE_TABLES[CLASS_PAIRS]
 
-TABLES = tuple(table for tables in SOURCE_TABLES.values() for table in tables)
+SOURCE_PATH_TABLES = {name: path_tables_of(source) for name, source in ENDPOINTS.items()}
+"""By the source's name, then by that of `PATH_TABLES`."""
+
+TABLES = (
+    *(table for tables in SOURCE_TABLES.values() for table in tables),
+    *(table for tables in SOURCE_PATH_TABLES.values() for table in tables.values()),
+)
 
 
 def asked_tables(sections: Sections) -> tuple[Table, ...]:
     """Return the tables that the settings ask for."""
     settings = folding_of(sections)
     tables = SOURCE_TABLES[settings.endpoints]
-    return (*tables[:3], tables.paths) if settings.detail else tables[:3]
+    if not settings.detail:
+        return tables[:3]
+    of_path = SOURCE_PATH_TABLES[settings.endpoints]
+    return (*tables[:3], tables.paths, *(of_path[table.name] for table in settings.path_tables))
 
 
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
@@ -165,6 +192,10 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
                 rows[tables.folding.name].append({"epoch": epoch, **direction.key, **way, **row})
             for row in _path_rows(counts, number):
                 rows[tables.paths.name].append({"epoch": epoch, **direction.key, **way, **row})
+            for path_table in settings.path_tables:
+                name = SOURCE_PATH_TABLES[settings.endpoints][path_table.name].name
+                for row in _rows_of_paths(counts, number, path_table):
+                    rows[name].append({"epoch": epoch, **direction.key, **way, **row})
     rows[tables.histogram.name] = [
         {"epoch": epoch, "measure": name, **way, **row}
         for (epoch, name), counted_cells in cells.items()
@@ -187,11 +218,22 @@ def _rows(counts: StoredCounts, number: int, direction: str, *, is_grid: bool) -
 
 def _path_rows(counts: StoredCounts, number: int) -> Iterator[dict[str, Any]]:
     """Yield the single paths of a direction that were kept."""
-    columns = {name: values.tolist() for name, values in counts.detail.items()}
+    columns = {name: values.tolist() for name, values in counts.detail.items() if values.ndim == 1}
     directions = columns.pop("direction", [])
     for row, direction in enumerate(directions):
         if direction == number:
             yield {name: values[row] for name, values in columns.items()}
+
+
+def _rows_of_paths(counts: StoredCounts, number: int, table: PathTable) -> Iterator[dict[str, Any]]:
+    """Yield the rows that a table has of the single paths of a direction that were kept."""
+    columns = {name: counts.detail[f"{table.table_name}.{name}"].tolist() for name in table.names}
+    ends = {name: counts.detail[name].tolist() for name in ("source", "target")}
+    for path, direction in enumerate(counts.detail["direction"].tolist()):
+        if direction == number:
+            of_path = {name: values[path] for name, values in ends.items()}
+            for row in range(len(columns[table.names[0]][path])):
+                yield {**of_path, **{name: values[path][row] for name, values in columns.items()}}
 
 
 def _histogram(cells: "Sequence[np.ndarray]") -> Iterator[dict[str, Any]]:
