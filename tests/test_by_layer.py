@@ -65,7 +65,9 @@ def test_paths_without_flips(method):
 
 def test_equals_rational_arithmetic_on_degenerate_networks():
     num_flips = 0
-    for case in [case for kind in ("known", "tie", "end-on-boundary", "dead") for case in cases_of(kind)[:20]]:
+    for case in [
+        case for kind in ("known", "tie", "end-on-boundary", "dead") for case in cases_of(kind)[:20]
+    ]:
         _, a, b = case.arrays()
         seen = fold_by_layer(case.module(), a[None], b[None])
         hidden = case.layers if case.relu_at_end else case.layers[:-1]

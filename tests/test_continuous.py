@@ -1,4 +1,4 @@
-"""Distances of pre-activations and activations along paths: by hand, in rational arithmetic, at many points."""
+"""Distances of pre-activations and activations: by hand, in rational arithmetic, at many points."""
 
 import math
 from fractions import Fraction
@@ -206,9 +206,7 @@ def values_at(network: nn.Module, a: Tensor, b: Tensor, t: np.ndarray) -> list[t
     return seen
 
 
-def sums_at(
-    network: nn.Module, a: Tensor, b: Tensor, t: np.ndarray, spread: UnitSpread
-) -> np.ndarray:
+def sums_at(network: nn.Module, a: Tensor, b: Tensor, t: np.ndarray, spread: UnitSpread) -> np.ndarray:
     """Return Σ and maximum at points, by layer (all first), quantity, norm and scaling."""
     layers = values_at(network, a, b, t)
     found = np.zeros((2, len(layers) + 1, 2, 2, 2))
@@ -218,7 +216,9 @@ def sums_at(
             v[:, std.numpy() > 0] / std.numpy()[std.numpy() > 0] for v, std in zip(raw, spreads, strict=True)
         ]
         for scaling, values in enumerate((raw, standardised)):
-            for which, changes in enumerate(([np.diff(v, axis=0) for v in values], [v - v[0] for v in values])):
+            for which, changes in enumerate(
+                ([np.diff(v, axis=0) for v in values], [v - v[0] for v in values])
+            ):
                 total = (np.sum, np.max)[which]
                 l1 = np.stack([np.abs(change).sum(1) for change in changes])
                 squares = np.stack([(change**2).sum(1) for change in changes])
@@ -365,7 +365,9 @@ def test_maxima_and_other_activations_bend_as_well():
 
 
 def test_smooth_activations_are_sampled():
-    network = nn.Sequential(linear([[1.0], [-2.0]], [0, 0.5]), nn.GELU(), linear([[1.0, 1.0]], [0]), nn.Tanh())
+    network = nn.Sequential(
+        linear([[1.0], [-2.0]], [0, 0.5]), nn.GELU(), linear([[1.0, 1.0]], [0]), nn.Tanh()
+    )
     seen = of_path(network, [-2.0], [2.0], method="sampled", num_points=1001)
     values = network(torch.linspace(-2, 2, 1001, dtype=torch.float64)[:, None])[:, 0].detach().numpy()
     assert seen.length[0, 2, 1, 0, 0] == pytest.approx(np.abs(np.diff(values)).sum(), rel=ROUNDING)

@@ -1,4 +1,4 @@
-"""Where a path folds: flips, reach and boundaries of each layer by itself (docs/definitions.md, "By layer")."""
+"""Where paths fold: flips, reach and boundaries of each layer by itself (docs/definitions.md, "By layer")."""
 
 from dataclasses import dataclass
 from itertools import accumulate
@@ -63,7 +63,8 @@ class LayerFolding:
     @property
     def first_boundary(self) -> Float64[np.ndarray, "paths layers"]:
         """L2 distance in input space from the start to the first boundary; NaN where there is none."""
-        return self.first_t * self.distance[:, None]
+        first: np.ndarray = self.first_t * self.distance[:, None]
+        return first
 
     @property
     def density(self) -> Float64[np.ndarray, "paths layers"]:

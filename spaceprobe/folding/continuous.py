@@ -33,9 +33,9 @@ MAX_NUMBERS = 2**20
 """Chosen: numbers in the largest tensor of a block of points, 8 MiB."""
 
 ROUNDING = 1e-12
-"""Chosen: what is at most this share is rounding, which is some 1e-15 of what is added up: a length of the
-largest norm on the path, which is then 0, and a difference of length and reach of the length. So what does not
-change has no length, and a path without a bend χ = 0."""
+"""Chosen: what is at most this share is rounding, which is some 1e-15 of what is added up. A length is
+compared with the largest norm on the path, and is then 0; the difference of length and reach with the length.
+So what does not change has no length, and a path without a bend has χ = 0."""
 
 DistanceMethod = Literal["exact", "layerwise", "sampled"]
 """At which t values are taken; see `continuous_distances`."""
@@ -205,9 +205,7 @@ def _along(
         # starts of the paths, the point before the block, the block
         of_point = torch.cat([paths, path[before], own])
         at = torch.cat([torch.zeros(len(paths), dtype=torch.float64), t[before], t[first : first + size]])
-        points = torch.lerp(
-            a.value[of_point], b.value[of_point], at.view(-1, *[1] * (a.value.ndim - 1))
-        )
+        points = torch.lerp(a.value[of_point], b.value[of_point], at.view(-1, *[1] * (a.value.ndim - 1)))
         block = _Block(start, len(paths), own == torch.cat([path[before], own[:-1]]), scales)
         see_layers(network, points, len(scales), block.look, is_continuous=is_continuous)
         steps, distances, sizes = block.norms()
@@ -219,7 +217,7 @@ def _along(
 
 
 class _Block:
-    """The norms of a block of points, layer by layer: of the step to each, its distance from the start, itself."""
+    """The norms of a block of points, by layer: of each, of the step to it, and of the way from the start."""
 
     def __init__(self, start: Tensor, num_starts: int, is_step: Tensor, scales: list[Tensor]) -> None:
         """Take what the rows are.
@@ -251,7 +249,11 @@ class _Block:
 
     def norms(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the norms of steps, distances and values, all layers together first."""
-        return tuple(map(_with_all_layers, (self._steps, self._distances, self._sizes)))
+        return (
+            _with_all_layers(self._steps),
+            _with_all_layers(self._distances),
+            _with_all_layers(self._sizes),
+        )
 
 
 def _with_all_layers(by_layer: Tensor) -> Float64[Tensor, "points layers 2 2 scalings"]:

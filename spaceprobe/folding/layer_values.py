@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-import torch
 from torch import Tensor
 
 from spaceprobe.folding.activations import Activation
@@ -49,7 +48,7 @@ def see_layers(
             raise ValueError("glu has half as many outputs as inputs: distances are of units that have both")
         if is_continuous and activation.pieces is not None:
             raise ValueError(
-                f'{activation.function or "an activation"} jumps, so its values between two points are not '
+                f"{activation.function or 'an activation'} jumps, so its values between two points are not "
                 'known from these; use method="sampled"'
             )
         look(num_met, z.flatten(1), activation.apply(z.clone()).flatten(1))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.endpoints.entry import Direction
-from spaceprobe.stages.fold.parts import folded_checkpoints
+from spaceprobe.stages.fold.parts import folded_checkpoints, is_comparison
+from spaceprobe.stages.fold.pattern_changes import compare_epochs
 from spaceprobe.stages.fold.place import Place
 from spaceprobe.stages.fold.settings import FoldingSettings, folding_of
 from spaceprobe.stages.fold.stored_counts import StoredCounts
@@ -39,11 +40,16 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     data = load_data(data_of(job.sections))
     (trained,) = job.inputs["train"]
     checkpoints = folded_checkpoints(job.sections)
-    for epoch, parts in itertools.groupby(job.parts, key=lambda part: part.key["epoch"]):
+    for epoch, of_epoch in itertools.groupby(job.parts, key=lambda part: part.key["epoch"]):
         network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
+        parts = [*of_epoch]
+        for part in filter(is_comparison, parts):
+            yield part, compare_epochs(job, part, network, data)
+        if all(map(is_comparison, parts)):
+            continue
         threshold = threshold_of(settings, network, data.train.inputs)
         tables = [(table, table.observe(network, data.train.inputs)) for table in settings.path_tables]
-        for part in parts:
+        for part in itertools.filterfalse(is_comparison, parts):
             ends = source.ends(network, data, part.key, job.sections)
             directions = source.directions(part.key)
             walk = partial(

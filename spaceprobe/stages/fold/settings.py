@@ -156,6 +156,13 @@ class FoldingSettings(Settings):
     distances: Annotated[bool, ChoosesCode((False, True))] = Field(
         False, description="whether path_distances.csv lists their lengths in L1 and L2, by layer"
     )
+    patterns: Annotated[int, NOT_IN_KEY] = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="test images, the first of all, whose activation patterns pattern_changes.csv compares "
+        "from one epoch to the next",
+    )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     threads: Annotated[
         int | None, Flag("--threads"), NOT_IN_KEY, AlsoCalled(("num_threads", "n_threads"))
@@ -207,6 +214,11 @@ class FoldingSettings(Settings):
         idle = set() if self.is_sampled else {"num_points"}
         later = {name for name in LATER if getattr(self, name) == self._default(name)}
         return {name: value for name, value in values.items() if name not in idle | later}
+
+    def pattern_key(self) -> dict[str, Any]:
+        """Return those of the settings that the patterns of images depend on."""
+        names = ("patterns", "bits", "units", "threshold")
+        return {name: value for name, value in self.model_dump(mode="json").items() if name in names}
 
     def _default(self, name: str) -> Any:
         return type(self).model_fields[name].default

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+LAYER = Column(
+    "layer", "integer", "number of the layer, from 1: of each activation, in their order; 0 for all together"
+)
+
 
 def _observe_nothing(network: "nn.Module", images: "Tensor") -> None:
     del network, images

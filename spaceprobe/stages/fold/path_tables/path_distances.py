@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.fold.path_measures.entry import WalkedPaths
-from spaceprobe.stages.fold.path_tables.entry import PathTable
-from spaceprobe.stages.fold.path_tables.path_layers import LAYER
+from spaceprobe.stages.fold.path_tables.entry import LAYER, PathTable
 from spaceprobe.tables.table import Column
 
 if TYPE_CHECKING:

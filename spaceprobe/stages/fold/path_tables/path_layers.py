@@ -4,15 +4,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.fold.path_measures.entry import WalkedPaths
-from spaceprobe.stages.fold.path_tables.entry import PathTable
+from spaceprobe.stages.fold.path_tables.entry import LAYER, PathTable
 from spaceprobe.tables.table import Column
 
 if TYPE_CHECKING:
     import numpy as np
-
-LAYER = Column(
-    "layer", "integer", "number of the layer, from 1: of each activation, in their order; 0 for all together"
-)
 
 
 def _measure(paths: WalkedPaths, _: object) -> "Mapping[str, np.ndarray]":
