@@ -14,6 +14,9 @@ RISING = (
 )  # fmt: skip
 """Smooth activations that only rise."""
 
+JUMPING = ("hardshrink", "threshold", "sign")
+"""Activations that are not continuous; the last one is that of a binary MLP."""
+
 SAMPLED: tuple[Engine, ...] = ("sampled", "adaptive")
 ANY_PIECEWISE_LINEAR: tuple[Engine, ...] = ("exact", "layerwise", *SAMPLED)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.endpoints.entry import Direction
-from spaceprobe.stages.fold.parts import folded_checkpoints
+from spaceprobe.stages.fold.parts import folded_checkpoints, is_comparison
+from spaceprobe.stages.fold.pattern_changes import compare_epochs
 from spaceprobe.stages.fold.place import Place
 from spaceprobe.stages.fold.settings import FoldingSettings, folding_of
 from spaceprobe.stages.fold.stored_counts import StoredCounts
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from spaceprobe.folding import CountedFolding, Threshold
     from spaceprobe.stages.fold.endpoints.entry import Ends
+    from spaceprobe.stages.fold.path_tables.entry import PathTable
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +40,20 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     data = load_data(data_of(job.sections))
     (trained,) = job.inputs["train"]
     checkpoints = folded_checkpoints(job.sections)
-    for epoch, parts in itertools.groupby(job.parts, key=lambda part: part.key["epoch"]):
+    for epoch, of_epoch in itertools.groupby(job.parts, key=lambda part: part.key["epoch"]):
         network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
+        parts = [*of_epoch]
+        for part in filter(is_comparison, parts):
+            yield part, compare_epochs(job, part, network, data)
+        if all(map(is_comparison, parts)):
+            continue
         threshold = threshold_of(settings, network, data.train.inputs)
-        for part in parts:
+        tables = [(table, table.observe(network, data.train.inputs)) for table in settings.path_tables]
+        for part in itertools.filterfalse(is_comparison, parts):
             ends = source.ends(network, data, part.key, job.sections)
             directions = source.directions(part.key)
             walk = partial(
-                _walk, network, ends, directions, settings, threshold, is_first=part is job.parts[0]
+                _walk, network, ends, directions, settings, threshold, tables, is_first=part is job.parts[0]
             )
             engine, folding, detail = place.run(walk, advance)
             record = {
@@ -71,6 +79,7 @@ def _walk(
     directions: Sequence[Direction],
     settings: FoldingSettings,
     threshold: "Threshold",
+    tables: "Sequence[tuple[PathTable, Any]]",
     device: str,
     advance: Advance,
     *,
@@ -102,6 +111,8 @@ def _walk(
     detail = {}
     if settings.detail:
         walk = partial(walk_batch, network, **way)
-        detail = sample_detail(network, ends, directions, settings.detail, is_grid=is_grid, walk=walk)
+        detail = sample_detail(
+            network, ends, directions, settings.detail, is_grid=is_grid, walk=walk, way=way, tables=tables
+        )
         advance(settings.detail)
     return engine, folding, detail

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from spaceprobe.folding import PathFolding
     from spaceprobe.stages.fold.endpoints.entry import Direction, Ends
+    from spaceprobe.stages.fold.path_tables.entry import PathTable
 
 PATHS_PER_BATCH = 1 << 12
 """Chosen: the two ends of a batch of MNIST take 50 MB."""
@@ -29,6 +30,8 @@ def sample_detail(
     *,
     is_grid: bool,
     walk: "Callable[[Tensor, Tensor], PathFolding]",
+    way: Mapping[str, Any] | None = None,
+    tables: "Sequence[tuple[PathTable, Any]]" = (),
 ) -> dict[str, np.ndarray]:
     """Return the columns of a sample of single paths, drawn without replacement from both directions.
 
@@ -42,10 +45,13 @@ def sample_detail(
         num_asked: how many paths; where there are fewer, all are kept.
         is_grid: whether paths lead from every source to every target.
         walk: returns the folding of the paths from each start to the end beside it.
+        way: how it walks them; see `WalkedPaths`.
+        tables: those with several rows of a path that are asked for, and what each observed of the network.
 
     Returns:
         ``direction`` (0 from sources to targets, 1 back), ``source`` and ``target`` (numbers of the images at
-        start and end), ``distance`` (L2, in input space) and the columns of `PATH_MEASURES`.
+        start and end), ``distance`` (L2, in input space) and the columns of `PATH_MEASURES`; and of tables
+        with several rows of a path, columns such as ``path_layers.length``, of shape ``(paths, rows)``.
     """
     targets = ends.targets or ends.sources
     num_sources, num_targets = len(ends.sources.numbers), len(targets.numbers)
@@ -68,18 +74,27 @@ def sample_detail(
         batch = slice(first, first + PATHS_PER_BATCH)
         a, b = ends.sources.values[i[batch]], targets.values[j[batch]]
         swap = torch.from_numpy(is_back[batch]).view(-1, *[1] * (a.ndim - 1))
-        batches.append(measure_batch(network, torch.where(swap, b, a), torch.where(swap, a, b), walk))
+        a, b = torch.where(swap, b, a), torch.where(swap, a, b)
+        batches.append(measure_batch(network, a, b, walk, way, tables))
     return columns | {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def measure_batch(
-    network: "nn.Module", a: "Tensor", b: "Tensor", walk: "Callable[[Tensor, Tensor], PathFolding]"
+    network: "nn.Module",
+    a: "Tensor",
+    b: "Tensor",
+    walk: "Callable[[Tensor, Tensor], PathFolding]",
+    way: Mapping[str, Any] | None = None,
+    tables: "Sequence[tuple[PathTable, Any]]" = (),
 ) -> dict[str, np.ndarray]:
     """Return the distance of the ends of a batch of paths, and what the measures of a path give."""
-    paths = WalkedPaths(network, a, b, walk(a, b))
+    paths = WalkedPaths(network, a, b, walk(a, b), way or {})
     columns = {"distance": torch.linalg.vector_norm((b - a).flatten(1), dim=1).numpy()}
     for measure in PATH_MEASURES.values():
         columns |= measure.measure(paths)
+    for table, observed in tables:
+        for name, values in table.measure(paths, observed).items():
+            columns[f"{table.table_name}.{name}"] = values
     return columns
 
 

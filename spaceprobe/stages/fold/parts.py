@@ -8,7 +8,7 @@ from typing import Any, Literal
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.networks.entry import Engine
-from spaceprobe.networks.walkable import RISING
+from spaceprobe.networks.walkable import JUMPING, RISING
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of, num_walks, with_images
 from spaceprobe.stages.stage import Inputs, Part, Sections
@@ -43,6 +43,7 @@ def check(sections: Sections) -> None:
         )
     _check_bits(sections)
     _check_units(sections, engines)
+    _check_tables(sections)
     if not DATASETS[dataset].is_walkable:
         raise SettingsError(
             f"data.dataset: {dataset} has no classes of images to walk between; "
@@ -98,6 +99,37 @@ def _check_units(sections: Sections, engines: Sequence[Engine]) -> None:
         )
 
 
+def _check_tables(sections: Sections) -> None:
+    """Check that there is what the tables of single paths and of epochs are about.
+
+    Raises:
+        SettingsError: it is not so.
+    """
+    settings, network = folding_of(sections), network_of(sections)
+    for table in settings.path_tables:
+        if settings.detail == 0:
+            raise SettingsError(
+                f"folding.{table.setting}: {table.table_name}.csv lists the single paths of folding.detail, "
+                "which is 0; set a number of them, such as folding.detail: 20"
+            )
+        if settings.method == "adaptive":
+            raise SettingsError(
+                f"folding.{table.setting}: {table.table_name}.csv is measured where paths bend, or at evenly "
+                "spaced points, and folding.method is adaptive; set folding.method to exact or sampled"
+            )
+    if settings.patterns and len(folded_checkpoints(sections)) < 2:
+        raise SettingsError(
+            f"folding.patterns: pattern_changes.csv compares two epochs, and folding.epoch: {settings.epoch} "
+            "has one of this network; set folding.epoch to both, or to all with training.snapshots"
+        )
+    activation = network.entry.activation(network)
+    if settings.distances and activation in JUMPING and not settings.is_sampled:
+        raise SettingsError(
+            f"folding.distances: {activation} jumps (network.activation, network.model), so values at "
+            "breakpoints do not tell distances; set folding.method: sampled, or leave folding.distances out"
+        )
+
+
 def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
     """Return which device the settings ask for; ``auto`` is the CPU where its compiled walk is fastest."""
     settings, network = folding_of(sections), network_of(sections)
@@ -119,33 +151,51 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
         key |= {name: sections[name].key()}
     if settings.detail:  # a new measure of a path concerns these parts only
         key |= {"columns": [column.name for measure in PATH_MEASURES.values() for column in measure.columns]}
+        key |= {table.table_name: [*table.names] for table in settings.path_tables}
     # A folder for each way of measuring: trying another one loses nothing.
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     data_digest = data_key(sections)["data_digest"]
     of_network = network_key(sections)
-    return [
-        Part(
-            f"folding-{digest[:6]}/epoch{epoch}-{paths.name}.npz",
-            {
-                **key,
-                "data_digest": data_digest,
-                **of_network,
-                "checkpoint": trained.files[name],
-                "epoch": epoch,
-                **paths.key,
-            },
-            siblings=f"folding-*/epoch{epoch}-{paths.name}.npz",
-            amount=paths.amount + settings.detail,
-        )
-        for epoch, name in folded_checkpoints(sections).items()
-        for paths in source.path_sets(sections, num_classes_of(sections))
-    ]
+    checkpoints = folded_checkpoints(sections)
+    every = {"data_digest": data_digest, **of_network}
+    parts = []
+    for epoch, before in zip(checkpoints, [None, *checkpoints], strict=False):
+        state = {"checkpoint": trained.files[checkpoints[epoch]], "epoch": epoch}
+        if settings.patterns and before is not None:
+            states = {
+                **state,
+                "checkpoint_before": trained.files[checkpoints[before]],
+                "epoch_before": before,
+            }
+            parts.append(
+                Part(
+                    f"folding-{digest[:6]}/patterns-epoch{before}-{epoch}.json",
+                    {"folding": settings.pattern_key(), **every, **states},
+                    amount=0,  # no path
+                )
+            )
+        parts += [
+            Part(
+                f"folding-{digest[:6]}/epoch{epoch}-{paths.name}.npz",
+                {**key, **every, **state, **paths.key},
+                siblings=f"folding-*/epoch{epoch}-{paths.name}.npz",
+                amount=paths.amount + settings.detail,
+            )
+            for paths in source.path_sets(sections, num_classes_of(sections))
+        ]
+    return parts
+
+
+def is_comparison(part: Part) -> bool:
+    """Return whether a part compares the patterns of two epochs, where the others are sets of paths."""
+    return "epoch_before" in part.key
 
 
 def sources(sections: Sections) -> tuple[str, ...]:
-    """Return the modules of the chosen data, network and endpoints, and of the measures of single paths."""
+    """Return the modules of the chosen data, network, endpoints, and measures and tables of single paths."""
     settings = folding_of(sections)
     measures = [measure.module for measure in PATH_MEASURES.values()] if settings.detail else []
+    measures += [table.module for table in settings.path_tables]
     return (*train_sources(sections), settings.source.module, *measures)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field
 
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
+from spaceprobe.stages.fold.path_tables import PATH_TABLES
 from spaceprobe.stages.stage import (
     NOT_IN_KEY,
     AlsoCalled,
@@ -20,6 +21,7 @@ from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice, data_lay
 
 if TYPE_CHECKING:
     from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry, PathSet
+    from spaceprobe.stages.fold.path_tables.entry import PathTable
 
     EndpointsName = str
 else:  # of the registry, so that a new entry is a choice without a word here
@@ -61,7 +63,7 @@ def parse_pairs(value: object) -> object:
     return tuple(pairs)
 
 
-LATER = ("endpoints", "detail", "bits", "units", "threshold")
+LATER = ("endpoints", "detail", "by_layer", "distances", "bits", "units", "threshold")
 """Settings that came after the first release."""
 
 _QUANTILE = re.compile(r"quantile-(0?\.\d{1,9})", re.ASCII)
@@ -148,6 +150,19 @@ class FoldingSettings(Settings):
     detail: Annotated[int, Flag("--detail"), ChoosesCode((0, 1))] = Field(
         0, ge=0, le=1_000_000, description="single paths of each class pair that paths.csv lists"
     )
+    by_layer: Annotated[bool, ChoosesCode((False, True))] = Field(
+        False, description="whether path_layers.csv lists the layers of these single paths"
+    )
+    distances: Annotated[bool, ChoosesCode((False, True))] = Field(
+        False, description="whether path_distances.csv lists their lengths in L1 and L2, by layer"
+    )
+    patterns: Annotated[int, NOT_IN_KEY] = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="test images, the first of all, whose activation patterns pattern_changes.csv compares "
+        "from one epoch to the next",
+    )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     threads: Annotated[
         int | None, Flag("--threads"), NOT_IN_KEY, AlsoCalled(("num_threads", "n_threads"))
@@ -181,6 +196,11 @@ class FoldingSettings(Settings):
         return self.method in ("sampled", "adaptive")
 
     @property
+    def path_tables(self) -> "tuple[PathTable, ...]":
+        """The tables with several rows of a single path that are asked for."""
+        return tuple(table for table in PATH_TABLES.values() if getattr(self, table.setting))
+
+    @property
     def source(self) -> "EndpointsEntry":
         """The source of endpoints."""
         return ENDPOINTS[self.endpoints]
@@ -194,6 +214,11 @@ class FoldingSettings(Settings):
         idle = set() if self.is_sampled else {"num_points"}
         later = {name for name in LATER if getattr(self, name) == self._default(name)}
         return {name: value for name, value in values.items() if name not in idle | later}
+
+    def pattern_key(self) -> dict[str, Any]:
+        """Return those of the settings that the patterns of images depend on."""
+        names = ("patterns", "bits", "units", "threshold")
+        return {name: value for name, value in self.model_dump(mode="json").items() if name in names}
 
     def _default(self, name: str) -> Any:
         return type(self).model_fields[name].default

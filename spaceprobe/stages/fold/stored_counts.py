@@ -24,7 +24,8 @@ class StoredCounts:
         images: the numbers of the images at each end, by the name of the points, those of the sources first;
             one entry where the targets are the sources themselves.
         counts: the counts of each direction, by its name, then by `FOLDINGS`.
-        detail: what is kept of a sample of single paths, a column an array; empty where none was asked for.
+        detail: what is kept of a sample of single paths, a column an array, which has two axes where a table
+            has several rows of a path (`sample_detail`); empty where none was asked for.
     """
 
     images: "Mapping[str, np.ndarray]"

@@ -1,13 +1,16 @@
 """The tables of the fold stage, from the counts of its parts: those of each source of endpoints."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spaceprobe.analysis.measures import measure_counts, measures_of
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
+from spaceprobe.stages.fold.parts import is_comparison
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
+from spaceprobe.stages.fold.path_tables import PATH_TABLES
+from spaceprobe.stages.fold.path_tables.entry import LAYER, PathTable
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
 from spaceprobe.stages.fold.stored_counts import FOLDINGS, StoredCounts
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
@@ -125,19 +128,63 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
     )
 
 
+def path_tables_of(source: EndpointsEntry) -> dict[str, Table]:
+    """Return the tables with several rows of a single path of a source, by the names of `PATH_TABLES`."""
+    paths = SOURCE_TABLES[source.name].paths
+    end = paths.name.removeprefix(PATHS.name)
+    first = paths.names.index("distance")
+    return {
+        name: Table(
+            f"{table.table_name}{end}",
+            key=(*paths.key, *(column.name for column in table.key_columns)),
+            columns=(*paths.columns[:first], *table.key_columns, *table.columns),
+            meaning=f"{table.row} of {paths.meaning} with folding.{table.setting}",
+        )
+        for name, table in PATH_TABLES.items()
+    }
+
+
 SOURCE_TABLES = {name: tables_of(source) for name, source in ENDPOINTS.items()}
 """By the source's name."""
 
+PATTERN_CHANGES = Table(
+    "pattern_changes",
+    key=("epoch", "epoch_before", "layer"),
+    columns=(
+        EPOCH,
+        Column("epoch_before", "integer", "the epoch that it is compared with: the one before in this study"),
+        LAYER,
+        Column("num_images", "integer", "test images that were looked at, the first of all"),
+        Column("num_bits", "integer", "bits of the layer's pattern: its units, times the kinks of each"),
+        Column("changed_bits", "number", "share of these bits, over all images, that differ, in [0, 1]"),
+        Column("changed_images", "number", "share of images whose pattern of the layer differs, in [0, 1]"),
+    ),
+    meaning="a layer of a network, and how far its activation patterns changed since an earlier epoch",
+)
+
 FOLDING, CHECKS, HISTOGRAM, PATHS = SOURCE_TABLES[CLASS_PAIRS]
 
-TABLES = tuple(table for tables in SOURCE_TABLES.values() for table in tables)
+SOURCE_PATH_TABLES = {name: path_tables_of(source) for name, source in ENDPOINTS.items()}
+"""By the source's name, then by that of `PATH_TABLES`."""
+
+TABLES = (
+    *(table for tables in SOURCE_TABLES.values() for table in tables),
+    *(table for tables in SOURCE_PATH_TABLES.values() for table in tables.values()),
+    PATTERN_CHANGES,
+)
 
 
 def asked_tables(sections: Sections) -> tuple[Table, ...]:
     """Return the tables that the settings ask for."""
     settings = folding_of(sections)
     tables = SOURCE_TABLES[settings.endpoints]
-    return (*tables[:3], tables.paths) if settings.detail else tables[:3]
+    asked = [*tables[:3]]
+    if settings.detail:
+        of_path = SOURCE_PATH_TABLES[settings.endpoints]
+        asked += [tables.paths, *(of_path[table.name] for table in settings.path_tables)]
+    if settings.patterns:
+        asked.append(PATTERN_CHANGES)
+    return tuple(asked)
 
 
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
@@ -151,6 +198,9 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
     rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in asked_tables(sections)}
     cells: dict[tuple[int, str], list[np.ndarray]] = {}
     for part, content in parts:
+        if is_comparison(part):
+            rows[PATTERN_CHANGES.name] += _changes(part, content.record)
+            continue
         epoch, counts = part.key["epoch"], StoredCounts.from_arrays(content.arrays)
         directions = source.directions(part.key)
         checks = {"engine": None, "not_counted": None, "unresolved": None, **content.record}
@@ -165,6 +215,10 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
                 rows[tables.folding.name].append({"epoch": epoch, **direction.key, **way, **row})
             for row in _path_rows(counts, number):
                 rows[tables.paths.name].append({"epoch": epoch, **direction.key, **way, **row})
+            for path_table in settings.path_tables:
+                name = SOURCE_PATH_TABLES[settings.endpoints][path_table.name].name
+                for row in _rows_of_paths(counts, number, path_table):
+                    rows[name].append({"epoch": epoch, **direction.key, **way, **row})
     rows[tables.histogram.name] = [
         {"epoch": epoch, "measure": name, **way, **row}
         for (epoch, name), counted_cells in cells.items()
@@ -187,11 +241,31 @@ def _rows(counts: StoredCounts, number: int, direction: str, *, is_grid: bool) -
 
 def _path_rows(counts: StoredCounts, number: int) -> Iterator[dict[str, Any]]:
     """Yield the single paths of a direction that were kept."""
-    columns = {name: values.tolist() for name, values in counts.detail.items()}
+    columns = {name: values.tolist() for name, values in counts.detail.items() if values.ndim == 1}
     directions = columns.pop("direction", [])
     for row, direction in enumerate(directions):
         if direction == number:
             yield {name: values[row] for name, values in columns.items()}
+
+
+def _rows_of_paths(counts: StoredCounts, number: int, table: PathTable) -> Iterator[dict[str, Any]]:
+    """Yield the rows that a table has of the single paths of a direction that were kept."""
+    columns = {name: counts.detail[f"{table.table_name}.{name}"].tolist() for name in table.names}
+    ends = {name: counts.detail[name].tolist() for name in ("source", "target")}
+    for path, direction in enumerate(counts.detail["direction"].tolist()):
+        if direction == number:
+            of_path = {name: values[path] for name, values in ends.items()}
+            for row in range(len(columns[table.names[0]][path])):
+                yield {**of_path, **{name: values[path][row] for name, values in columns.items()}}
+
+
+def _changes(part: Part, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the layers of a comparison of two epochs."""
+    epochs = {name: part.key[name] for name in ("epoch", "epoch_before")}
+    names = ("num_bits", "changed_bits", "changed_images")
+    for layer, values in enumerate(zip(*(record[name] for name in names), strict=True)):
+        row = dict(zip(names, values, strict=True))
+        yield {**epochs, "layer": layer, "num_images": record["num_images"], **row}
 
 
 def _histogram(cells: "Sequence[np.ndarray]") -> Iterator[dict[str, Any]]:

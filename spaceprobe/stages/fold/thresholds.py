@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from spaceprobe.folding import Threshold
 
 MAX_IMAGES = 10_000
-"""Chosen: training images of which quantiles are taken; of more, as many are drawn."""
+"""Chosen: training images over which units are described; of more, as many are drawn."""
 
 
 def threshold_of(settings: FoldingSettings, network: "nn.Module", images: "Tensor") -> "Threshold":
@@ -23,15 +23,23 @@ def threshold_of(settings: FoldingSettings, network: "nn.Module", images: "Tenso
     Args:
         settings: with the threshold that is asked for.
         network: whose units they are.
-        images: the training images of the run. Of more than 10,000 as many are drawn, without replacement, by
-            a generator seeded with 0: the same for every network that is trained on so many.
+        images: the training images of the run; see `draw_images`.
     """
     from spaceprobe.folding import unit_quantiles
 
     share = quantile_share(settings.threshold)
     if share is None:
         return float(settings.threshold)
-    if len(images) > MAX_IMAGES:
-        drawn = np.random.default_rng(0).choice(len(images), MAX_IMAGES, replace=False)
-        images = images[np.sort(drawn)]
-    return unit_quantiles(network, images, share)
+    return unit_quantiles(network, draw_images(images), share)
+
+
+def draw_images(images: "Tensor") -> "Tensor":
+    """Return the training images over which units are described: all, or 10,000 of them.
+
+    Of more, so many are drawn, without replacement, by a generator seeded with 0: the same for every network
+    that is trained on as many.
+    """
+    if len(images) <= MAX_IMAGES:
+        return images
+    drawn = np.random.default_rng(0).choice(len(images), MAX_IMAGES, replace=False)
+    return images[np.sort(drawn)]

@@ -1,8 +1,8 @@
 """What a measure of a single path declares. Without torch."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from spaceprobe.registry import Entry
 from spaceprobe.tables.table import Column
@@ -23,12 +23,15 @@ class WalkedPaths:
         starts: where paths start; shape ``(paths, *input shape)``.
         ends: where they end; of the same shape.
         folding: what the walk gave, read from both ends.
+        way: how they were walked: arguments of `spaceprobe.folding.walk_paths`; defaults where they are not
+            given.
     """
 
     network: "nn.Module"
     starts: "Tensor"
     ends: "Tensor"
     folding: "PathFolding"
+    way: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
