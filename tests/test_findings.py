@@ -430,7 +430,12 @@ def test_a_verdict_is_that_of_the_corrected_p_value():
     assert LEVEL / 2 < table["p"][1] < LEVEL < table["p_holm"][1]  # the only one that the correction changes
 
 
-SAMPLES = {"sure": [1.0, 1.1, 0.9, 1.05], "just": [1.0, 2.6, 1.9, 0.6], "noise": [-1.0, 0.9, 0.2, 0.1], "one": [1.0]}
+SAMPLES = {
+    "sure": [1.0, 1.1, 0.9, 1.05],
+    "just": [1.0, 2.6, 1.9, 0.6],
+    "noise": [-1.0, 0.9, 0.2, 0.1],
+    "one": [1.0],
+}
 
 
 def test_seeds_are_paired_by_their_number():

@@ -117,14 +117,14 @@ def _draw(tables: Tables, axis: str, beside: Sequence[str], measures: Sequence[s
             of_state = means[(means["measure"] == measure) & (means["state"] == state)]
             is_beside = of_state["architecture"].isin([*beside])
             points = networks[networks["state"] == state]
-            _draw_state(axes, places, points, measure, state, of_state[~is_beside], of_state[is_beside])
+            draw_state(axes, places, points, measure, state, of_state[~is_beside], of_state[is_beside])
         axes.set_ylabel(MEASURE_NAMES[measure])
         keep_within(axes, "y", bounds_of("aggregates", measure), low=0)
     legend_above(figure, [*STATE_LOOKS.values()], has_markers=True)
     return figure
 
 
-def _draw_state(
+def draw_state(
     axes: Axes,
     places: NumberAxis,
     networks: pd.DataFrame,
@@ -133,7 +133,17 @@ def _draw_state(
     line: pd.DataFrame,
     beside: pd.DataFrame,
 ) -> None:
-    """Draw the networks of one state, a line through the means, and those beside it."""
+    """Draw the networks of one state, a line through the means, and those beside it.
+
+    Args:
+        axes: a panel.
+        places: its x axis.
+        networks: dots.
+        measure: the column of theirs that is drawn.
+        state: of all of them.
+        line: rows of `means_table` that a line joins.
+        beside: others, as diamonds.
+    """
     look = STATE_LOOKS[state]
     shift = 0.1 if state == TRAINED else -0.1
     xs = [float(places.shifted(value, shift)) for value in networks[places.column]]
