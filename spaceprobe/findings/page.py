@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from spaceprobe.analysis.comparisons import DIFFERS, LEVEL, UNTESTED
+from spaceprobe.analysis.comparisons import DIFFERS, INCONCLUSIVE, LEVEL, UNTESTED
 from spaceprobe.findings.entry import COMPARISONS
 from spaceprobe.findings.kept import FORMS, KeptFinding
 from spaceprobe.report.entry import counted, sentence
@@ -17,15 +17,16 @@ HEAD = """\
 # Findings
 
 What shipped studies say about questions that the papers on folding leave open, a section each: a figure and
-three sentences. "No effect" and "not told from none" are answers, too.
+three sentences. "Inconclusive" is an answer, too. What χ, row maxima and the other quantities are, is said in
+[Definitions](definitions.md).
 
 - This page is written by `scripts/findings.py` from the tables in the folder `findings` beside it. Each
   number names its cell in one of them (in the HTML); none is typed by hand. Intervals are 95 % t intervals
   over seeds.
 - A section says whether it shows the **full form** of its study or the **form for CI**, which takes minutes:
   fewer seeds, networks and images, and hardly any training. That one checks the chain; it is not an answer.
-- The comparisons of a section are corrected together (Holm's method), and each p value is the corrected one.
-  Not told from none: it is not below {level}.
+- The comparisons of a section are corrected together (Holm's method), and each p value is the corrected one;
+  where it is not below {level}, the comparison is inconclusive.
 - `make studies` runs all forms for CI again and replaces their tables;
   [Studies](studies.md#questions-about-folding) says how the full ones are run.
 """
@@ -54,8 +55,8 @@ def _section(finding: KeptFinding, beside: Path) -> str:
     parts = [
         f"## {entry.title}",
         f"*{entry.question}*",
-        f"![{entry.caption}]({(folder / finding.figure.name).as_posix()})",
-        f"*{entry.caption}*",
+        f"![The figure of this section, described below]({(folder / finding.figure.name).as_posix()})",
+        f"*{entry.caption}*.",
         *map(str, entry.says(numbers)),
         str(_compared(numbers)),
         f"{_origin(finding, folder)} Tables: {links}.",
@@ -72,11 +73,12 @@ def _compared(numbers: Numbers) -> Markup:
         return numbers.statistic("count", COMPARISONS, None, where)
 
     untested = count({"verdict": UNTESTED})
-    rest = sentence(", {} cannot be tested", untested) if untested.striptags() != "0" else Markup()
+    rest = sentence(", {} could not be tested", untested) if untested.striptags() != "0" else Markup()
     return sentence(
-        "{}, corrected together: {} told from none{}.",
+        "{}, corrected together: {} with a difference, {} inconclusive{}.",
         counted(count(), "comparison"),
         count({"verdict": DIFFERS}),
+        count({"verdict": INCONCLUSIVE}),
         rest,
     )
 
