@@ -235,6 +235,8 @@ def test_the_full_form_is_shown_where_there_is_one(tmp_path):
     page = findings_page(build_findings(home, [entry]), tmp_path)
     section = page.partition(f"## {entry.title}")[2].partition("\n## ")[0]
     assert f"**The full form**: `spaceprobe run {entry.study}`" in section
+    assert f"Not shown, the form for CI: `spaceprobe run {entry.study}-ci`" in section
+    assert [*number_faults(page, tmp_path)] == []
     assert f"(findings/{entry.study}/full/{entry.name}/{entry.name}.svg)" in section
 
 
@@ -304,6 +306,19 @@ def test_a_study_is_kept_whole(tiny, finished, tmp_path):
     timings = read_csv(finished / "tiny" / "timings.csv")
     assert math.isclose(facts["steps_s"], timings["duration_s"].sum(), abs_tol=0.051)  # rounded to a tenth
     assert "hostname" not in json.dumps(facts)
+
+
+def test_a_stop_in_the_middle_leaves_nothing_that_counts(tiny, finished, tmp_path, monkeypatch):
+    keep_study("tiny", finished, tmp_path, [tiny])
+
+    def stop(path, frame):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kept, "write_csv", stop)
+    with pytest.raises(KeyboardInterrupt):
+        keep_study("tiny", finished, tmp_path, [tiny])
+    with pytest.raises(SpaceprobeError, match="nothing is kept of the finding tiny"):
+        read_findings(tmp_path, [tiny])
 
 
 def test_a_study_with_other_settings_is_not_kept(tiny, finished, tmp_path, study, monkeypatch):
