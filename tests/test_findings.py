@@ -25,6 +25,7 @@ from spaceprobe.analysis.comparisons import (
 )
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.findings import kept
+from spaceprobe.findings.along import Compared
 from spaceprobe.findings.entry import CI, COMPARISONS
 from spaceprobe.findings.kept import FORMS, build_findings, digest_of, keep_study, read_findings
 from spaceprobe.findings.page import findings_page
@@ -487,3 +488,23 @@ def test_the_script_writes_what_is_committed(tmp_path, monkeypatch, capsys):
     findings.main()
     assert Path(capsys.readouterr().out.strip()) == tmp_path / "findings.md"
     assert (tmp_path / "findings.md").read_bytes() == PAGE.read_bytes()
+
+
+NETWORKS = pd.DataFrame(
+    {
+        "architecture": ["2x3", "2x3", "2x9", "2x9"] * 2,
+        "seed": [0, 1, 1, 0] * 2,
+        "state": ["trained"] * 4 + ["difference"] * 4,
+        "chi_max": [0.1, 0.2, 0.5, 0.3, 0.01, 0.02, 0.04, 0.08],
+    }
+)
+
+
+def test_architectures_are_compared_seed_by_seed():
+    assert Compared("chi_max", "trained", "2x3", "2x9").differences(NETWORKS) == pytest.approx([0.2, 0.3])
+    assert Compared("chi_max", "difference", "2x3", "2x9").differences(NETWORKS) == pytest.approx(
+        [0.07, 0.02]
+    )
+    assert Compared("chi_max", "difference", "2x9", "2x9").differences(NETWORKS) == [0.04, 0.08]
+    with pytest.raises(ValueError, match="2x3 is compared with itself, expected the state difference"):
+        Compared("chi_max", "trained", "2x3", "2x3").differences(NETWORKS)

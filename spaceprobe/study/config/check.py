@@ -216,7 +216,7 @@ def _note_unknown(document: Document, models: Models, names: Mapping[str, list[s
         ("section", [*models]) if len(path) == 1 else ("setting", [*models[str(path[0])].model_fields])
     )
     words = listed(known) if known else ""
-    known += [EXTENDS] if len(path) == 1 else []  # which is not a section
+    known += [EXTENDS] if len(path) == 1 and name != EXTENDS else []  # a key of files, not a section
     if path[0] == SWEEP:
         known = [word for word in names if "." in word]
         words = f"a dotted key such as {next((k for k in known if k.startswith(f'{name}.')), known[0])}"
