@@ -309,6 +309,13 @@ def test_a_wrong_word_of_the_command_line_is_told_from_files(load):
     assert [place.rank for place in places] == [-1, 1]
 
 
+def test_only_a_file_extends(load):
+    for word in ("extends=b.yaml", "extends.b=1"):
+        with pytest.raises(ConfigError, match=f"^--set {re.escape(word)}: found no such se") as caught:
+            load([word], a="extends: b.yaml\n", b=BASE)
+        assert "did you mean" not in str(caught.value)
+
+
 def test_no_section_can_be_called_so():
     with pytest.raises(ValueError, match="cannot declare the section extends"):
         section_models([make_stage("fit", {"extends": SimpleNamespace})])

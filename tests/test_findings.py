@@ -14,9 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from spaceprobe.analysis.comparisons import DIFFERS, LEVEL, NOT_TOLD, UNTESTED, comparison, holm, with_holm
+from spaceprobe.analysis.comparisons import (
+    DIFFERS,
+    INCONCLUSIVE,
+    LEVEL,
+    UNTESTED,
+    comparison,
+    holm,
+    with_holm,
+)
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.findings import kept
+from spaceprobe.findings.along import Compared
 from spaceprobe.findings.entry import CI, COMPARISONS
 from spaceprobe.findings.kept import FORMS, build_findings, digest_of, keep_study, read_findings
 from spaceprobe.findings.page import findings_page
@@ -137,7 +146,7 @@ def number_faults(text, folder):
         if not is_rounded(data.text, value / 60 if place.get("data-key") == "steps_s" else value):
             yield f"{value} is shown as {data.text}"
     own = " ".join(child for child in root.children if isinstance(child, str))
-    own = ALLOWED.sub("", own).replace(f"below {LEVEL:g}.", "")
+    own = ALLOWED.sub("", own).replace(f"not below {LEVEL:g},", "")
     yield from (f"a number from nowhere: {number}" for number in re.findall(r"\S*\d\S*", own))
 
 
@@ -227,6 +236,8 @@ def test_the_full_form_is_shown_where_there_is_one(tmp_path):
     page = findings_page(build_findings(home, [entry]), tmp_path)
     section = page.partition(f"## {entry.title}")[2].partition("\n## ")[0]
     assert f"**The full form**: `spaceprobe run {entry.study}`" in section
+    assert f"Not shown, the form for CI: `spaceprobe run {entry.study}-ci`" in section
+    assert [*number_faults(page, tmp_path)] == []
     assert f"(findings/{entry.study}/full/{entry.name}/{entry.name}.svg)" in section
 
 
@@ -296,6 +307,19 @@ def test_a_study_is_kept_whole(tiny, finished, tmp_path):
     timings = read_csv(finished / "tiny" / "timings.csv")
     assert math.isclose(facts["steps_s"], timings["duration_s"].sum(), abs_tol=0.051)  # rounded to a tenth
     assert "hostname" not in json.dumps(facts)
+
+
+def test_a_stop_in_the_middle_leaves_nothing_that_counts(tiny, finished, tmp_path, monkeypatch):
+    keep_study("tiny", finished, tmp_path, [tiny])
+
+    def stop(path, frame):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kept, "write_csv", stop)
+    with pytest.raises(KeyboardInterrupt):
+        keep_study("tiny", finished, tmp_path, [tiny])
+    with pytest.raises(SpaceprobeError, match="nothing is kept of the finding tiny"):
+        read_findings(tmp_path, [tiny])
 
 
 def test_a_study_with_other_settings_is_not_kept(tiny, finished, tmp_path, study, monkeypatch):
@@ -426,7 +450,7 @@ def test_a_verdict_is_that_of_the_corrected_p_value():
     rows = [{"of": name} | comparison(values) for name, values in SAMPLES.items()]
     table = with_holm(rows)
     assert [*table.columns[:2]] == ["of", "difference"]
-    assert [*table["verdict"]] == [DIFFERS, NOT_TOLD, NOT_TOLD, UNTESTED]
+    assert [*table["verdict"]] == [DIFFERS, INCONCLUSIVE, INCONCLUSIVE, UNTESTED]
     assert LEVEL / 2 < table["p"][1] < LEVEL < table["p_holm"][1]  # the only one that the correction changes
 
 
@@ -434,7 +458,7 @@ SAMPLES = {
     "sure": [1.0, 1.1, 0.9, 1.05],
     "just": [1.0, 2.6, 1.9, 0.6],
     "noise": [-1.0, 0.9, 0.2, 0.1],
-    "one": [1.0],
+    "one seed": [1.0],
 }
 
 
@@ -464,3 +488,23 @@ def test_the_script_writes_what_is_committed(tmp_path, monkeypatch, capsys):
     findings.main()
     assert Path(capsys.readouterr().out.strip()) == tmp_path / "findings.md"
     assert (tmp_path / "findings.md").read_bytes() == PAGE.read_bytes()
+
+
+NETWORKS = pd.DataFrame(
+    {
+        "architecture": ["2x3", "2x3", "2x9", "2x9"] * 2,
+        "seed": [0, 1, 1, 0] * 2,
+        "state": ["trained"] * 4 + ["difference"] * 4,
+        "chi_max": [0.1, 0.2, 0.5, 0.3, 0.01, 0.02, 0.04, 0.08],
+    }
+)
+
+
+def test_architectures_are_compared_seed_by_seed():
+    assert Compared("chi_max", "trained", "2x3", "2x9").differences(NETWORKS) == pytest.approx([0.2, 0.3])
+    assert Compared("chi_max", "difference", "2x3", "2x9").differences(NETWORKS) == pytest.approx(
+        [0.07, 0.02]
+    )
+    assert Compared("chi_max", "difference", "2x9", "2x9").differences(NETWORKS) == [0.04, 0.08]
+    with pytest.raises(ValueError, match="2x3 is compared with itself, expected the state difference"):
+        Compared("chi_max", "trained", "2x3", "2x3").differences(NETWORKS)

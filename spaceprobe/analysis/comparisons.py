@@ -12,7 +12,7 @@ from spaceprobe.analysis.over_seeds import t_interval, why_no_interval
 LEVEL = 0.05
 """Below which a corrected p value counts: the complement of the confidence of all intervals."""
 
-DIFFERS, NOT_TOLD, UNTESTED = "differs", "not told apart", "not tested"
+DIFFERS, INCONCLUSIVE, UNTESTED = "differs", "inconclusive", "not tested"
 
 COMPARISON_COLUMNS = ("difference", "low", "high", "num_seeds", "p", "p_holm", "verdict", "note")
 """The columns of a comparison, behind those that say what is compared."""
@@ -55,12 +55,12 @@ def with_holm(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
 
     Returns:
         A row for each, with ``p_holm`` (see `holm`) and ``verdict``: `DIFFERS` where that is below `LEVEL`,
-        `NOT_TOLD` where it is not, `UNTESTED` where there is no p value.
+        `INCONCLUSIVE` where it is not, `UNTESTED` where there is no p value.
     """
     table = pd.DataFrame(rows)
     table["p_holm"] = holm(table["p"].to_numpy(np.float64))
     is_below = table["p_holm"] < LEVEL
-    table["verdict"] = np.where(table["p"].isna(), UNTESTED, np.where(is_below, DIFFERS, NOT_TOLD))
+    table["verdict"] = np.where(table["p"].isna(), UNTESTED, np.where(is_below, DIFFERS, INCONCLUSIVE))
     about = [name for name in table.columns if name not in COMPARISON_COLUMNS]
     return table[[*about, *COMPARISON_COLUMNS]]
 

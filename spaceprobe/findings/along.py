@@ -79,8 +79,8 @@ def along_finding(
     Args:
         says: the sentences.
         axis: ``depth`` or ``width``.
-        compared: the comparisons that are made: those that are spoken of, since each makes it harder for the
-            others to be told from none.
+        compared: the comparisons that are made: those that are spoken of, since each makes the others
+            more likely to be inconclusive.
         title: of the section.
         question: what is asked.
         study: its name.

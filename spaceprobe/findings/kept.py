@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import file_digest, write_whole
 from spaceprobe.findings.entry import CI, FindingEntry, Tables
@@ -73,19 +75,20 @@ def keep_study(name: str, results: Path, home: Path, findings: Sequence[FindingE
     loaded = load_results(*find_started(name, results))
     _check_whole(loaded, name)
     folder = home / study / form
-    written = set()
+    written: dict[Path, pd.DataFrame] = {}
     for entry in entries:
         tables = entry.keep(loaded)
         if {*tables} != {*entry.kept}:
             raise ValueError(f"{entry.module}: keeps {[*tables]}, but declares {[*entry.kept]}")
-        (folder / entry.name).mkdir(parents=True, exist_ok=True)
-        for table, frame in tables.items():
-            write_csv(path := table_path(folder / entry.name, table), frame)
-            written.add(path)
+        written |= {table_path(folder / entry.name, table): frame for table, frame in tables.items()}
+    facts = json.dumps(essentials(loaded), indent=1, ensure_ascii=False) + "\n"
+    (folder / PROVENANCE).unlink(missing_ok=True)  # written last: without it, nothing counts as kept
+    for path, frame in written.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_csv(path, frame)
     for old in [path for path in folder.rglob("*") if path.suffix in (".csv", ".svg")]:
         if old not in written:
             old.unlink()
-    facts = json.dumps(essentials(loaded), indent=1, ensure_ascii=False) + "\n"
     write_whole(folder / PROVENANCE, facts.encode())
     return folder
 

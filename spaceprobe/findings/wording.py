@@ -37,7 +37,7 @@ def change_of(numbers: Numbers, where: Mapping[str, object]) -> Markup:
     if verdict == UNTESTED:
         return sentence("{} (not tested)", shown)
     p = numbers.cell(COMPARISONS, row, "p_holm", ".2g")
-    return sentence("{} (p = {}{})", shown, p, "" if verdict == DIFFERS else ": not told from none")
+    return sentence("{} (p = {}{})", shown, p, "" if verdict == DIFFERS else ", inconclusive")
 
 
 def _with_interval(numbers: Numbers, table: str, row: int, column: str, spec: str) -> Markup:

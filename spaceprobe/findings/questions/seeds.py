@@ -150,9 +150,9 @@ def _says(numbers: Numbers) -> list[Markup]:
     accurate = at(TRAINED, min_accuracy=0.9)
     others = {"state": TRAINED, "against": PRIMARY}
     depends = sentence(
-        "Of {} statistics the {} has the least mean r in trained networks, {}, and the {} the largest, {}, "
-        "and {} of {} are told apart from row maxima; at a fixed test accuracy the r of row maxima is {}, in "
-        "atanh {}, and {}.",
+        "Of {} statistics the {} has the least mean r in trained networks, {}, and the {} the largest, "
+        "{}, and {} of the {} others differ from row maxima; at a fixed test accuracy the r of row maxima is "
+        "{}, in atanh {}, and {}.",
         numbers.statistic("distinct", "means", "response"),
         MEASURE_NAMES[least],
         mean(at(TRAINED, least)),

@@ -213,11 +213,10 @@ def _note_unknown(document: Document, models: Models, names: Mapping[str, list[s
         document.note(path, message, location)
         return
     what, known = (
-        ("section", [*models, EXTENDS])
-        if len(path) == 1
-        else ("setting", [*models[str(path[0])].model_fields])
+        ("section", [*models]) if len(path) == 1 else ("setting", [*models[str(path[0])].model_fields])
     )
     words = listed(known) if known else ""
+    known += [EXTENDS] if len(path) == 1 and name != EXTENDS else []  # a key of files, not a section
     if path[0] == SWEEP:
         known = [word for word in names if "." in word]
         words = f"a dotted key such as {next((k for k in known if k.startswith(f'{name}.')), known[0])}"

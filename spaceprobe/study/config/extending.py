@@ -50,6 +50,7 @@ def read_document(path: Path, problems: Sequence[Problem], known: Sequence[str])
             ) from None
     for upper, lower in reversed([*itertools.pairwise(layers)]):  # the lowest first: a null is of all below
         _lay_over(upper, lower)
+    layers[0].keys.pop((EXTENDS,), None)  # not a section
     return layers[0]
 
 
