@@ -5,6 +5,7 @@ from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
 
 FILES = (
     "class_pairs",
+    "clusters",
 )  # fmt: skip
 
 ENDPOINTS = read_entries(__name__, FILES, EndpointsEntry)
