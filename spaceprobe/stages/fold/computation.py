@@ -60,6 +60,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 "num_walks": folding.num_paths // (2 if ends.targets is None else 1),
                 "num_violations": folding.num_violations,
                 "unresolved": folding.num_unresolved,
+                **ends.facts,
             }
             counts = StoredCounts.of(ends, directions, folding, detail)
             yield part, PartContent(record, arrays=counts.to_arrays())

@@ -6,6 +6,7 @@ from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
 FILES = (
     "class_pairs",
     "clusters",
+    "adversarial",
 )  # fmt: skip
 
 ENDPOINTS = read_entries(__name__, FILES, EndpointsEntry)
