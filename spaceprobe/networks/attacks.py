@@ -13,8 +13,6 @@ from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from spaceprobe.data.value_range import ValueRange
-
 Norm = Literal["linf", "l2"]
 
 STEP_SHARE = 2.5
@@ -28,6 +26,9 @@ HALVINGS = 200
 """Chosen: more than enough to halve the largest scale down to the last bit."""
 
 Points = Float64[Tensor, "points features"]
+
+Range = tuple[Float64[Tensor, "features"], Float64[Tensor, "features"]]
+"""The least and the largest value of each feature."""
 
 
 class NoGradientError(ValueError):
@@ -73,7 +74,7 @@ def fgsm(
     *,
     norm: Norm,
     radius: float,
-    values: ValueRange,
+    values: Range,
 ) -> Points:
     """Return each image after one step of length ``radius`` along the gradient, clipped to the range.
 
@@ -92,7 +93,7 @@ def fgsm(
         NoGradientError: see `losses_and_gradients`.
     """
     _, gradient = losses_and_gradients(network, images, classes)
-    return values.clip(images + radius * _direction(gradient, norm))
+    return _clip(values, images + radius * _direction(gradient, norm))
 
 
 def pgd(
@@ -102,7 +103,7 @@ def pgd(
     *,
     norm: Norm,
     radius: float,
-    values: ValueRange,
+    values: Range,
     steps: int,
     generator: np.random.Generator,
 ) -> Points:
@@ -125,7 +126,7 @@ def pgd(
     Raises:
         NoGradientError: see `losses_and_gradients`.
     """
-    points = values.clip(images + _start(images, norm, radius, generator))
+    points = _clip(values, images + _start(images, norm, radius, generator))
     best, best_loss = points, points.new_full((len(points),), -torch.inf)
     for step in range(steps + 1):
         loss, gradient = losses_and_gradients(network, points, classes)
@@ -136,7 +137,7 @@ def pgd(
         )
         if step < steps:
             moved = points + STEP_SHARE * radius / steps * _direction(gradient, norm)
-            points = values.clip(images + _into_ball(moved - images, norm, radius))
+            points = _clip(values, images + _into_ball(moved - images, norm, radius))
     return best
 
 
@@ -145,7 +146,7 @@ def random_perturbations(
     asked: Float64[Tensor, "points"],
     *,
     norm: Norm,
-    values: ValueRange,
+    values: Range,
     generator: np.random.Generator,
 ) -> Points:
     """Return each image moved in a random direction, until the change that is left in the range has a norm.
@@ -162,12 +163,13 @@ def random_perturbations(
     """
     drawn = torch.from_numpy(generator.standard_normal(tuple(images.shape)))
     direction = torch.where(drawn >= 0, 1.0, -1.0).double() if norm == "linf" else drawn
-    room = torch.where(direction > 0, values.high - images, images - values.low)
+    least, largest = values
+    room = torch.where(direction > 0, largest - images, images - least)
     # Beyond this scale nothing moves on; a direction of exactly 0 moves nothing.
     furthest = torch.where(direction == 0, 0.0, room / direction.abs()).amax(1)
 
     def moved(scale: Tensor) -> Tensor:
-        return values.clip(images + scale[:, None] * direction)
+        return _clip(values, images + scale[:, None] * direction)
 
     def is_inside(scale: Tensor) -> Tensor:
         return norms(moved(scale) - images, norm) <= asked
@@ -178,6 +180,10 @@ def random_perturbations(
         middle = (low + high) / 2
         low, high = torch.where(is_inside(middle), middle, low), torch.where(is_inside(middle), high, middle)
     return moved(low)
+
+
+def _clip(values: Range, points: Points) -> Points:
+    return points.clamp(*values)
 
 
 def _direction(gradient: Points, norm: Norm) -> Points:
