@@ -7,6 +7,7 @@ FILES = (
     "class_pairs",
     "clusters",
     "adversarial",
+    "augmented",
 )  # fmt: skip
 
 ENDPOINTS = read_entries(__name__, FILES, EndpointsEntry)
