@@ -20,6 +20,8 @@ def rotated(images: Images, degrees: float, input_shape: Sequence[int]) -> Image
         degrees: the angle.
         input_shape: ``(height, width)`` or ``(channels, height, width)``.
     """
+    if not len(images):  # of which torchvision turns none
+        return images
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms.functional import rotate
 
@@ -36,6 +38,8 @@ def shifted(images: Images, right: int, down: int, input_shape: Sequence[int]) -
         down: by how many pixels down; negative for up.
         input_shape: see `rotated`.
     """
+    if not len(images):
+        return images
     from torchvision.transforms.functional import affine
 
     pixels = _as_images(images, input_shape)
@@ -45,6 +49,8 @@ def shifted(images: Images, right: int, down: int, input_shape: Sequence[int]) -
 
 def each_rotated(images: Images, degrees: Float[Tensor, "points"], input_shape: Sequence[int]) -> Images:
     """Return images as `rotated` does, each by an angle of its own; torchvision turns all by the same."""
+    if not len(images):
+        return images
     pixels = _as_images(images, input_shape)
     height, width = pixels.shape[2:]
     angle = torch.deg2rad(degrees)
