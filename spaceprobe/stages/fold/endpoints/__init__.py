@@ -8,6 +8,7 @@ FILES = (
     "clusters",
     "adversarial",
     "augmented",
+    "searched",
 )  # fmt: skip
 
 ENDPOINTS = read_entries(__name__, FILES, EndpointsEntry)

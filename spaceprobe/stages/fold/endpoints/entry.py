@@ -65,11 +65,13 @@ class Ends:
         targets: where they end; of matched paths one for each source. None for the paths of a grid from each
             source to the other sources.
         facts: the cells of `EndpointsEntry.facts`, as JSON values; None for an empty one.
+        are_kept: whether the part's file keeps the points themselves: they cannot be had from the data.
     """
 
     sources: Points
     targets: Points | None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    are_kept: bool = False
 
 
 def _check_nothing(sections: Sections, num_classes: int) -> None:
