@@ -8,6 +8,7 @@ FILES = (
     "clusters",
     "adversarial",
     "augmented",
+    "loops",
     "searched",
 )  # fmt: skip
 

@@ -66,12 +66,15 @@ class Ends:
             source to the other sources.
         facts: the cells of `EndpointsEntry.facts`, as JSON values; None for an empty one.
         are_kept: whether the part's file keeps the points themselves: they cannot be had from the data.
+        via: of matched paths the corners between both ends, of shape ``(paths, corners, *input shape)``; None
+            for straight paths.
     """
 
     sources: Points
     targets: Points | None
     facts: Mapping[str, Any] = field(default_factory=dict)
     are_kept: bool = False
+    via: "Tensor | None" = None
 
 
 def _check_nothing(sections: Sections, num_classes: int) -> None:
