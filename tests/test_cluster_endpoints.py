@@ -1,5 +1,7 @@
 """Clusters in place of all pairs: k-means centres, medoids and random subsets of the images of each class."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,9 @@ import torch
 
 from spaceprobe.data.dataset import Dataset, Split
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.results.answers.clusters import STATISTICS, cluster_errors
+from spaceprobe.results.results import load_results
+from spaceprobe.results.started import find_started
 from spaceprobe.stages.fold.endpoints import ENDPOINTS, clusters
 from spaceprobe.stages.fold.endpoints.clusters import ClustersSettings, class_points
 from spaceprobe.stages.fold.settings import FoldingSettings
@@ -179,13 +184,18 @@ sweep:
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory):
+def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clusters")
     study = folder / "small.yaml"
     study.write_text(STUDY)
     outcome = call("run", study, "--results", folder)
     assert outcome.exit_code == 0, outcome.output
-    return {path.stem: pd.read_csv(path) for path in (folder / "small").glob("*.csv")}
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tables(results):
+    return {path.stem: pd.read_csv(path) for path in (results / "small").glob("*.csv")}
 
 
 def test_as_many_points_as_images_give_what_all_pairs_give(tables):
@@ -203,3 +213,35 @@ def test_one_point_a_class(tables):
     paths = one.set_index(["source_class", "target_class"])["num_paths"]
     assert paths.to_dict() == {(3, 8): 1, (5, 5): 0, (8, 3): 1}
     assert one.set_index("source_class").loc[5, ["folded", "mean", "max"]].isna().all()
+
+
+# --- the answer --------------------------------------------------------------------------------
+
+
+def test_errors_against_all_pairs_are_those_of_a_few_lines(results, tables):
+    answer = cluster_errors(load_results(*find_started("small", results)))
+    key = ["source_class", "target_class"]
+    every = tables["folding"].query("measure == 'chi'").set_index(key)
+    assert set(answer["statistic"]) <= {*STATISTICS}
+    for _, row in answer.iterrows():
+        few = tables["folding_clusters"].query("measure == 'chi'")
+        few = few[(few["kind"] == row["kind"]) & (few["k"] == row["k"])].set_index(key)
+        errors = (few[row["statistic"]].astype(float) - every[row["statistic"]]).abs()
+        assert row["error"] == pytest.approx(errors.mean(), rel=ROUNDING)
+        assert row["spread"] == pytest.approx(every[row["statistic"]].std(), rel=ROUNDING, nan_ok=True)
+        assert row["cost"] == few["num_paths"].sum() / every["num_paths"].sum()
+        assert row["lacking"] == (few[row["statistic"]].isna() & every[row["statistic"]].notna()).mean()
+    exact = answer[answer["kind"].isin(["medoids", "random"])]
+    assert (exact["error"] == 0).all()
+    assert (exact["cost"] == 1).all()
+    assert exact.loc[exact["spread"] > 0, "is_below"].all()
+
+
+def test_the_page_says_from_which_k_on(results):
+    outcome = call("report", "small", "--results", results)
+    assert outcome.exit_code == 0, outcome.output
+    page = (results / "small" / "report.html").read_text()
+    assert "Do a few points of each class tell what all pairs tell?" in page
+    text = re.sub("<[^>]*>", "", page)
+    assert "medoids: with k = 4 for each class the mean error at a class pair is 0.000" in text
+    assert (results / "small" / "figures" / "answer_clusters.csv").is_file()

@@ -20,6 +20,7 @@ FILES = (
     "rules",
     "setting",
     "architectures",
+    "clusters",
 )
 
 ANSWERS = read_entries(__name__, FILES, AnswerEntry)
