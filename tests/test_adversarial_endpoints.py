@@ -1,11 +1,16 @@
 """Paths to adversarial twins: ball, range, control, robust accuracy, seeds, and what has no gradient."""
 
+import re
+
 import pandas as pd
 import pytest
 import torch
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.networks.attacks import norms
+from spaceprobe.results.answers.robustness import robust_accuracies
+from spaceprobe.results.results import load_results
+from spaceprobe.results.started import find_started
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.endpoints.adversarial import AdversarialSettings
 from spaceprobe.stages.fold.settings import FoldingSettings
@@ -158,3 +163,15 @@ def test_tables_of_a_study(tmp_path):
     first, second = (paths[paths["attack"] == name].reset_index() for name in ("pgd", "random-pgd"))
     assert (first["distance"] - second["distance"]).abs().max() < ROUNDING
     assert tables["folding_adversarial"]["num_paths"].eq(3).all()
+    answer = robust_accuracies(load_results(*find_started("small", tmp_path)))
+    shares = answer.set_index("attack")
+    for attack, part in checks.groupby("attack"):
+        chi = tables["folding_adversarial"].query("measure == 'chi' and attack == @attack")
+        assert shares.loc[attack, "robust_accuracy"] == pytest.approx(
+            part["robust_accuracy"].mean(), rel=ROUNDING
+        )
+        assert shares.loc[attack, "folded"] == pytest.approx(chi["folded"].mean(), rel=ROUNDING)
+    assert call("report", "small", "--results", tmp_path).exit_code == 0
+    page = (tmp_path / "small" / "report.html").read_text()
+    assert "How robust are the networks, and do paths to adversarial twins fold?" in page
+    assert "twins of trained networks: a share of" in re.sub("<[^>]*>", "", page)

@@ -21,6 +21,7 @@ FILES = (
     "setting",
     "architectures",
     "clusters",
+    "robustness",
 )
 
 ANSWERS = read_entries(__name__, FILES, AnswerEntry)
