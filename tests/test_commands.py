@@ -221,7 +221,7 @@ def test_a_diverging_run_does_not_stop_the_others(tmp_path):
     [
         (("--pairs", "3-11"), 2, "folding.pairs: 3-11: the dataset has classes 0 to 9"),
         (("--pairs", "x"), 2, "--pairs x: 'x' is not a class pair"),
-        (("--set", "folding.endpoints=clusters"), 2, "class-pairs"),
+        (("--set", "folding.endpoints=cluster"), 2, "class-pairs"),
         (("--per-class", "0"), 2, "--per-class 0"),
         (("--points", "1"), 2, "--points 1"),
         (("--epoch", "3"), 2, "--epoch 3"),

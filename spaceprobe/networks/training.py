@@ -98,6 +98,7 @@ def train(
     recipe: Recipe,
     generator: torch.Generator,
     on_epoch: Callable[[Epoch], None],
+    augment: Callable[[Inputs, int], Inputs] | None = None,
 ) -> None:
     """Train a network in place: cross-entropy for classes, squared error for values.
 
@@ -115,6 +116,8 @@ def train(
         recipe: how it is trained.
         generator: draws the order of the points in each epoch, on the CPU.
         on_epoch: called before training and after each epoch.
+        augment: returns the training inputs as an epoch sees them, given them and its number; the network is
+            measured on them as they are. None to train on them as they are.
 
     Raises:
         DivergenceError: after an epoch the loss, its gradient or a weight is not finite.
@@ -143,12 +146,13 @@ def train(
         learning_rate = optimizer.learning_rate
         order = torch.randperm(len(train_inputs), generator=generator).to(train_inputs.device)
         targets = train_targets[order]
+        seen = train_inputs if augment is None else augment(train_inputs, epoch)
         network.train()
         for indices, some_targets in zip(
             order.split(recipe.batch_size), targets.split(recipe.batch_size), strict=True
         ):
             inputs = batch[: len(indices)]
-            torch.index_select(train_inputs, 0, indices, out=inputs)  # no new memory: 3x an indexing
+            torch.index_select(seen, 0, indices, out=inputs)  # no new memory: 3x an indexing
             optimizer.step(differentiate(inputs, some_targets, "mean").gradients)
         if schedule is not None:
             schedule.step()

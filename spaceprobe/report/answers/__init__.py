@@ -20,6 +20,8 @@ FILES = (
     "rules",
     "setting",
     "architectures",
+    "clusters",
+    "robustness",
 )
 
 ANSWERS = read_entries(__name__, FILES, AnswerEntry)

@@ -4,7 +4,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.endpoints.entry import Direction
@@ -19,7 +19,7 @@ from spaceprobe.stages.train.settings import data_of
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import nn
+    from torch import Tensor, nn
 
     from spaceprobe.folding import CountedFolding, Threshold
     from spaceprobe.stages.fold.endpoints.entry import Ends
@@ -68,6 +68,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 "num_walks": folding.num_paths // (2 if ends.targets is None else 1),
                 "num_violations": folding.num_violations,
                 "unresolved": folding.num_unresolved,
+                **ends.facts,
             }
             counts = StoredCounts.of(ends, directions, folding, detail)
             yield part, PartContent(record, arrays=counts.to_arrays())
@@ -86,6 +87,8 @@ def _walk(
     is_first: bool,
 ) -> "tuple[str, CountedFolding, dict[str, np.ndarray]]":
     """Return the engine that walked a set of paths, their folding, and the sample of single paths."""
+    import torch
+
     from spaceprobe.folding import engine_for, fold_grid, fold_matched, walk_batch
     from spaceprobe.stages.fold.detail import sample_detail
 
@@ -93,6 +96,9 @@ def _walk(
     fold: Callable[..., CountedFolding] = fold_grid if is_grid else fold_matched
     sources = ends.sources.values
     targets = None if ends.targets is None else ends.targets.values
+    if ends.via is not None and targets is not None:
+        corners = torch.cat([sources[:, None], ends.via, targets[:, None]], 1)
+        return _walk_polylines(network, corners, settings, device, advance)
     choice: dict[str, Any] = {
         "method": settings.method,
         "device": device,
@@ -116,3 +122,16 @@ def _walk(
         )
         advance(settings.detail)
     return engine, folding, detail
+
+
+def _walk_polylines(
+    network: "nn.Module", corners: "Tensor", settings: FoldingSettings, device: str, advance: Advance
+) -> "tuple[str, CountedFolding, dict[str, np.ndarray]]":
+    """Return what `_walk` does of paths with corners, which are followed flip by flip."""
+    from spaceprobe.folding.polylines import fold_polylines
+
+    method: Literal["sampled", "layerwise"] = "sampled" if settings.method == "sampled" else "layerwise"
+    folding = fold_polylines(
+        network, corners, method=method, num_points=settings.num_points, device=device, progress=advance
+    )
+    return method, folding, {}

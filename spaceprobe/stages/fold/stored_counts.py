@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 FOLDINGS = ("chi", "peak")
 """What is counted of each path: its folding, and that of its prefix that folds most."""
 
-_IMAGES, _CELLS, _ROW_MAX, _DETAIL = "images-", "-cells", "-row-max", "detail-"
+_IMAGES, _CELLS, _ROW_MAX, _DETAIL, _POINTS = "images-", "-cells", "-row-max", "detail-", "points-"
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,13 @@ class StoredCounts:
         counts: the counts of each direction, by its name, then by `FOLDINGS`.
         detail: what is kept of a sample of single paths, a column an array, which has two axes where a table
             has several rows of a path (`sample_detail`); empty where none was asked for.
+        points: the points at each end, by their name; empty where the data have them.
     """
 
     images: "Mapping[str, np.ndarray]"
     counts: "Mapping[str, Mapping[str, FoldingCounts]]"
     detail: "Mapping[str, np.ndarray]" = field(default_factory=dict)
+    points: "Mapping[str, np.ndarray]" = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -53,6 +55,7 @@ class StoredCounts:
                 )  # back may not be asked for
             },
             detail=detail,
+            points={each.name: each.values.numpy() for each in points} if ends.are_kept else {},
         )
 
     def images_of(self, number: int) -> "tuple[np.ndarray, np.ndarray]":
@@ -70,6 +73,7 @@ class StoredCounts:
                 row_max = counts[name].row_max
                 if row_max is not None:
                     arrays[f"{name}-{direction}{_ROW_MAX}"] = row_max
+        arrays |= {f"{_POINTS}{name}": values for name, values in self.points.items()}
         return arrays | {f"{_DETAIL}{column}": values for column, values in self.detail.items()}
 
     @classmethod
@@ -95,6 +99,7 @@ class StoredCounts:
                 for direction in directions
             },
             detail=_named(arrays, _DETAIL),
+            points=_named(arrays, _POINTS),
         )
 
 

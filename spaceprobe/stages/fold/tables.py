@@ -98,6 +98,7 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
                     "intervals of adaptive walks in which several bits flip still, empty for other methods; "
                     "a unit that flips twice between two points is missed, so a length is a lower bound",
                 ),
+                *source.facts,
             ),
             meaning=f"the walks of paths {source.summary}, both directions at once",
         ),

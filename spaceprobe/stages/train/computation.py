@@ -78,6 +78,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 *(images.to(device) for images in (dataset.test.inputs, dataset.test.targets)),
                 recipe=recipe,
                 generator=batches,
+                augment=networks.augmentation_of(job.sections, dataset),
                 on_epoch=on_epoch,
             )
         digests[FINAL] = write_file(FINAL, to_bytes(network))

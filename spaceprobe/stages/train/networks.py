@@ -10,13 +10,22 @@ import numpy as np
 import torch
 from torch import nn
 
+from spaceprobe.data.augmentation import Augmentation
 from spaceprobe.data.dataset import Dataset
 from spaceprobe.data.random_labels import randomize_labels
 from spaceprobe.data.sets import DATASETS
+from spaceprobe.data.value_range import value_range
 from spaceprobe.networks.checkpoints import load_into, read_verified
 from spaceprobe.networks.matrices import WeightMatrix, weight_matrices
 from spaceprobe.stages.stage import FinishedPart, Sections
-from spaceprobe.stages.train.settings import DataSettings, data_layout, data_of, network_of, training_of
+from spaceprobe.stages.train.settings import (
+    AUGMENTATION,
+    DataSettings,
+    data_layout,
+    data_of,
+    network_of,
+    training_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +76,21 @@ def load_training_data(sections: Sections, folder: Path, trained: FinishedPart) 
     limit = 8 * len(dataset.train.targets) + 1_000
     return dataset.with_labels(
         read_labels(read_verified(folder / RANDOM_LABELS, trained.files[RANDOM_LABELS], limit))
+    )
+
+
+def augmentation_of(sections: Sections, dataset: Dataset) -> Augmentation | None:
+    """Return how a run's training points are changed in each epoch; None where they are not."""
+    data = data_of(sections)
+    if not any(getattr(data, name) for name in AUGMENTATION):
+        return None
+    return Augmentation(
+        rotation=data.augment_rotation,
+        shift=data.augment_shift,
+        noise=data.augment_noise,
+        seed=training_of(sections).seed,
+        input_shape=data_layout(sections).input_shape,
+        values=value_range(dataset),
     )
 
 

@@ -27,7 +27,7 @@ def label(sections: Sections) -> str:
 
 
 def check(sections: Sections) -> None:
-    """Check that the network takes the data, and that no batch is too small for a BatchNorm.
+    """Check that network, data and augmentation go together, and that no batch is too small for a BatchNorm.
 
     Raises:
         SettingsError: one of them is not so.
@@ -37,12 +37,30 @@ def check(sections: Sections) -> None:
         network.entry.check(network, data_layout(sections).input_shape)
     except ValueError as error:
         raise SettingsError(str(error)) from error
+    _check_augmentation(sections)
     num_points = DATASETS[data.dataset].num_training_points(data)
     batch_size = training_of(sections).batch_size
     if network.batch_norm and 1 in (num_points, batch_size, num_points % batch_size):
         raise SettingsError(
             f"network.batch_norm: a batch of {num_points} training points in batches of {batch_size} has one "
             "point, of which BatchNorm has no variance; change training.batch_size"
+        )
+
+
+def _check_augmentation(sections: Sections) -> None:
+    """Raise SettingsError where points are to be turned or moved that are not images, or too small."""
+    data, layout = data_of(sections), data_layout(sections)
+    for name in ("augment_rotation", "augment_shift"):
+        if getattr(data, name) and not layout.has_images:
+            raise SettingsError(
+                f"data.{name} is for images, and the data are rows of {layout.input_shape[0]} numbers; "
+                "leave it out, or set data.augment_noise"
+            )
+    side = min(layout.input_shape[-2:])
+    if layout.has_images and data.augment_shift >= side:
+        raise SettingsError(
+            f"data.augment_shift: {data.augment_shift} pixels may leave nothing of an image whose side has "
+            f"{side}; set less than {side}"
         )
 
 

@@ -78,6 +78,15 @@ class DataSettings(Settings):
         0.0, ge=0, le=100, allow_inf_nan=False, description="of swiss-roll: standard deviation off the roll"
     )
     points_seed: int = Field(0, ge=0, le=2**31 - 1, description="of the points that are drawn: swiss-roll")
+    augment_rotation: float = Field(
+        0.0, ge=0, le=180, description="degrees: in each epoch a training image is turned by up to so many"
+    )
+    augment_shift: int = Field(
+        0, ge=0, le=1_000, description="pixels: and moved by up to so many along each side"
+    )
+    augment_noise: float = Field(
+        0.0, ge=0, le=1e6, allow_inf_nan=False, description="and each value gets noise of this deviation"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -106,6 +115,10 @@ class DataSettings(Settings):
             if is_idle and getattr(self, name) != field.default:
                 raise ValueError(f"{name} does nothing with dataset: {self.dataset}; leave it out")
         return self
+
+
+AUGMENTATION = ("augment_rotation", "augment_shift", "augment_noise")
+"""The settings of data that change training points in each epoch; they came after the first release."""
 
 
 Epochs = tuple[Annotated[int, Field(ge=1, le=MAX_EPOCHS)], ...]
@@ -195,7 +208,7 @@ class TrainingSettings(Settings):
 
 TRAINING_ONLY = (
     *(name for name in TrainingSettings.model_fields if name not in ("seed", "initialization_seed")),
-    *("train_images", "random_labels"),
+    *("train_images", "random_labels", *AUGMENTATION),
 )
 """The settings that an untrained network, and what is measured of it on test images, does not depend on."""
 
@@ -247,6 +260,9 @@ def data_key(sections: Sections) -> dict[str, Any]:
     key = data.key()
     for name in ("root", *OWN):  # where the data lie changes nothing; their digest says what they are
         key.pop(name)
+    for name in AUGMENTATION:  # trainings from before keep their keys
+        if not key[name]:
+            key.pop(name)
     entry = DATASETS[data.dataset]
     digest = entry.digest(data)
     entry.check(data)

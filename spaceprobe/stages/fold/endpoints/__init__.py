@@ -5,6 +5,11 @@ from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry
 
 FILES = (
     "class_pairs",
+    "clusters",
+    "adversarial",
+    "augmented",
+    "loops",
+    "searched",
 )  # fmt: skip
 
 ENDPOINTS = read_entries(__name__, FILES, EndpointsEntry)

@@ -64,10 +64,17 @@ class Ends:
         sources: where paths start.
         targets: where they end; of matched paths one for each source. None for the paths of a grid from each
             source to the other sources.
+        facts: the cells of `EndpointsEntry.facts`, as JSON values; None for an empty one.
+        are_kept: whether the part's file keeps the points themselves: they cannot be had from the data.
+        via: of matched paths the corners between both ends, of shape ``(paths, corners, *input shape)``; None
+            for straight paths.
     """
 
     sources: Points
     targets: Points | None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    are_kept: bool = False
+    via: "Tensor | None" = None
 
 
 def _check_nothing(sections: Sections, num_classes: int) -> None:
@@ -88,6 +95,7 @@ class EndpointsEntry(Entry):
         layout: ``grid`` for the paths from every source to every target, ``matched`` for those from each
             source to its own target.
         key_columns: the columns of its tables that tell its paths apart.
+        facts: further columns of its table of checks, which say what its ends are.
         sections: further sections of the study file and their models, with what it is asked for.
         check: given the sections and the number of classes, raises a `SpaceprobeError` where they do not go
             together.
@@ -102,6 +110,7 @@ class EndpointsEntry(Entry):
     summary: str
     layout: Literal["grid", "matched"]
     key_columns: tuple[Column, ...]
+    facts: tuple[Column, ...] = ()
     sections: Mapping[str, type[Settings]] = field(default_factory=dict)
     check: Callable[[Sections, int], None] = _check_nothing
     path_sets: Callable[[Sections, int], Sequence[PathSet]]

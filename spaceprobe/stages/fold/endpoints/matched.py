@@ -1,4 +1,4 @@
-"""The entry of a matched source: from each test image of a class to its twin, which is computed."""
+"""The entries of matched sources: from each test image of a class to its twin, which is computed."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from spaceprobe.data.dataset import Dataset
 
+CLASS = Column("class", "integer", "the class of the images")
+
 
 def matched_entry(
     twins: "Callable[[nn.Module, Tensor, Sections], Tensor]", summary: str, **sections: type[Settings]
@@ -31,21 +33,59 @@ def matched_entry(
         sections: as of `EndpointsEntry`.
     """
 
-    def path_sets(sections: Sections, num_classes: int) -> list[PathSet]:
-        amount = 2 * (images_per_class(sections) or IMAGES_PER_CLASS)
-        return [PathSet(f"class{label}", {"class": label}, amount) for label in range(num_classes)]
-
     def ends(network: "nn.Module", data: "Dataset", key: Mapping[str, Any], sections: Sections) -> Ends:
-        images = class_members(data.test, key["class"], images_per_class(sections))
+        images = images_of(data, key, sections)
         return Ends(images, Points("twins", images.numbers, twins(network, images.values, sections)))
+
+    return class_entry(ends, summary, sections=sections)
+
+
+def class_entry(
+    ends: "Callable[[nn.Module, Dataset, Mapping[str, Any], Sections], Ends]",
+    summary: str,
+    *,
+    settings: tuple[Column, ...] = (),
+    facts: tuple[Column, ...] = (),
+    sections: Mapping[str, type[Settings]],
+    check: Callable[[Sections, int], None] = lambda sections, num_classes: None,  # noqa: ARG005
+) -> EndpointsEntry:
+    """Return the entry of matched paths that begin at test images, a set of them for each class.
+
+    Args:
+        ends: as of `EndpointsEntry`; the class is ``key["class"]``.
+        summary: as of `EndpointsEntry`.
+        settings: further key columns, each of the name of a setting of the one section.
+        facts: as of `EndpointsEntry`.
+        sections: as of `EndpointsEntry`.
+        check: as of `EndpointsEntry`, beside the check that there are images of each class.
+    """
+
+    def path_sets(asked: Sections, num_classes: int) -> list[PathSet]:
+        amount = 2 * (images_per_class(asked) or IMAGES_PER_CLASS)
+        own = {name: asked[name].key() for name in sections if settings}
+        return [PathSet(f"class{label}", {"class": label, **own}, amount) for label in range(num_classes)]
+
+    def directions(key: Mapping[str, Any]) -> tuple[Direction, ...]:
+        cells = {column.name: key[name][column.name] for name in sections for column in settings}
+        return (Direction(f"class{key['class']}", {"class": key["class"], **cells}),)
+
+    def check_all(asked: Sections, num_classes: int) -> None:
+        check_present(asked, range(num_classes))
+        check(asked, num_classes)
 
     return EndpointsEntry(
         summary=summary,
         layout="matched",
-        key_columns=(Column("class", "integer", "the class of the images"),),
+        key_columns=(CLASS, *settings),
+        facts=facts,
         sections=sections,
-        check=lambda sections, num_classes: check_present(sections, range(num_classes)),
+        check=check_all,
         path_sets=path_sets,
-        directions=lambda key: (Direction(f"class{key['class']}", {"class": key["class"]}),),
+        directions=directions,
         ends=ends,
     )
+
+
+def images_of(data: "Dataset", key: Mapping[str, Any], sections: Sections) -> Points:
+    """Return the test images of the class of a set of paths, as many as are asked for."""
+    return class_members(data.test, key["class"], images_per_class(sections))
