@@ -425,8 +425,9 @@ def test_a_config_that_is_not_there(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="found no such file and no shipped study of") as caught:
         find_config(name)
-    assert "a path to a YAML file, a folder of results or one of any-architecture, binary-mlp, cnn, " in str(
-        caught.value
+    assert (
+        "a path to a YAML file, a folder of results or one of any-architecture, beyond-bits, binary-mlp, "
+        in str(caught.value)
     )
     assert ("did you mean quickstart" in str(caught.value)) == ("uickstart" in name or name[0:1] == "q")
 
