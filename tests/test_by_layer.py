@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaceprobe.folding import space_folding, trace_path, walk_paths
+from spaceprobe.folding import by_layer, space_folding, trace_path, walk_paths
 from spaceprobe.folding.by_layer import NEAR_END, fold_by_layer
 from spaceprobe.networks.cantornet import cantornet
 from tests.degenerate_networks import DegenerateCase, cases_of, tent_map
@@ -111,6 +111,17 @@ def test_all_layers_are_what_a_walk_gives(options):
         assert seen.num_near_start[path, 0] == (is_boundary & (trace.t < NEAR_END)).sum()
         assert seen.num_near_end[path, 0] == (is_boundary & (trace.t > 1 - NEAR_END)).sum()
     assert seen.length[:, 3].max() > 7  # more than its units: it folds
+
+
+@pytest.mark.parametrize("method", ["exact", "sampled"])
+def test_blocks_do_not_matter(method, monkeypatch):
+    network, (a, b) = random_network(10), random_ends(10, 7)
+    whole = fold_by_layer(network, a, b, method=method)
+    monkeypatch.setattr(by_layer.layerwise, "paths_per_batch", lambda *_: 2)
+    monkeypatch.setattr(by_layer, "MAX_STEPS", 300)
+    parts = fold_by_layer(network, a, b, method=method)
+    for name in ("length", "reach", "num_boundaries", "num_near_start", "num_near_end", "first_t"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=ROUNDING)
 
 
 def test_a_way_back_has_the_same_flips_and_boundaries():

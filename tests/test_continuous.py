@@ -269,7 +269,8 @@ def test_blocks_do_not_matter(trained, monkeypatch):
     network, images = trained
     spread = unit_spread(network, images[:300])
     whole = continuous_distances(network, images[:5], images[5:10], spread=spread)
-    monkeypatch.setattr(continuous, "MAX_NUMBERS", 30)  # three points of ten units
+    monkeypatch.setattr(continuous, "MAX_NUMBERS", 18)  # three points of six units
+    monkeypatch.setattr(continuous.layerwise, "paths_per_batch", lambda *_: 2)
     parts = continuous_distances(network, images[:5], images[5:10], spread=spread)
     np.testing.assert_allclose(parts.length, whole.length, rtol=ROUNDING)
     np.testing.assert_allclose(parts.reach, whole.reach, rtol=ROUNDING)
