@@ -248,6 +248,7 @@ def test_ten_paths_at_breakpoints_and_100_000_even_points(trained):
     assert num_bends > 30
     assert (seen.chi > 0).mean() > 0.5
     assert (seen.chi < 1).all()
+    assert (seen.num_violations == 0).all()
     assert (seen.chi[:, 1, 0] == 0).all()  # affine
     assert (seen.chi[:, 1, :, 0] == 0).all()  # in L1 units that do not turn back do not fold, as in Lemma 1
     assert (seen.chi[:, 1, 1, 1] > 0).any()  # in L2 they do

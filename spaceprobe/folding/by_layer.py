@@ -48,6 +48,7 @@ class LayerFolding:
         first_t: where the first one is; NaN where there is none.
         num_bits: of the layer's pattern, without the axis of paths.
         distance: L2 distance of the ends in input space; of shape ``(paths,)``.
+        num_violations: linear regions that failed the region check (see `PathFolding`); as many.
     """
 
     length: Int64[np.ndarray, "paths layers"]
@@ -58,6 +59,7 @@ class LayerFolding:
     first_t: Float64[np.ndarray, "paths layers"]
     num_bits: Int64[np.ndarray, " layers"]
     distance: Float64[np.ndarray, " paths"]
+    num_violations: Int64[np.ndarray, " paths"]
 
     @property
     def chi(self) -> Float64[np.ndarray, "paths layers"]:
@@ -166,13 +168,14 @@ def fold_by_layer(
     crew = layerwise.Crew(prepared, threads)
     distance = torch.linalg.vector_norm((b.double() - a.double()).flatten(1), dim=1).numpy()
     size = layerwise.paths_per_batch(prepared, starts.value.shape[1:].numel())
-    measured = []
+    measured, violations = [], np.zeros(len(a), dtype=np.int64)
     for block in blocks(len(a), max(1, MAX_STEPS // num_points) if method == "sampled" else size):
         own = starts.take(block), ends.take(block)
         if method == "sampled":
             steps = _sampled_steps(prepared, *own, num_points)
         else:
-            steps = _exact_steps(line_flips(crew, *own, tolerance), prepared.num_units)
+            flips, violations[block] = line_flips(crew, *own, tolerance)
+            steps = _exact_steps(flips, prepared.num_units)
         measured.append(_measure(steps, len(prepared.num_units), len(own[0].value)))
     length, reach, num_boundaries, num_near_start, num_near_end, first_t = (
         np.concatenate(columns) for columns in zip(*measured, strict=True)
@@ -186,6 +189,7 @@ def fold_by_layer(
         first_t=first_t,
         num_bits=np.array([sum(prepared.num_units), *prepared.num_units]),
         distance=distance,
+        num_violations=violations,
     )
 
 
