@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from spaceprobe.folding import space_folding, trace_path, walk_paths
+from spaceprobe.folding import by_layer, space_folding, trace_path, walk_paths
 from spaceprobe.folding.by_layer import NEAR_END, fold_by_layer
+from spaceprobe.folding.continuous import continuous_distances
 from spaceprobe.networks.cantornet import cantornet
 from tests.degenerate_networks import DegenerateCase, cases_of, tent_map
 from tests.rational_oracle import hamming_distance, patterns_along
 from tests.test_continuous import linear, random_ends, random_network
+from tests.test_layerwise import cancelling
 
 ROUNDING = 1e-12
 """Relative, of numbers that a few roundings separate."""
@@ -98,6 +100,7 @@ def test_all_layers_are_what_a_walk_gives(options):
     seen, walked = fold_by_layer(network, a, b, **options), walk_paths(network, a, b, **options)
     assert (seen.length[:, 0] == walked.length).all()
     assert (seen.reach[:, 0] == walked.reach_from_a).all()
+    assert (seen.num_violations == 0).all()
     assert (seen.chi[:, 0] == space_folding(walked.length, walked.reach_from_a)).all()
     assert (seen.length[:, 0] == seen.length[:, 1:].sum(1)).all()
     assert (seen.reach[:, 0] >= seen.reach[:, 1:].max(1)).all()
@@ -111,6 +114,17 @@ def test_all_layers_are_what_a_walk_gives(options):
         assert seen.num_near_start[path, 0] == (is_boundary & (trace.t < NEAR_END)).sum()
         assert seen.num_near_end[path, 0] == (is_boundary & (trace.t > 1 - NEAR_END)).sum()
     assert seen.length[:, 3].max() > 7  # more than its units: it folds
+
+
+@pytest.mark.parametrize("method", ["exact", "sampled"])
+def test_blocks_do_not_matter(method, monkeypatch):
+    network, (a, b) = random_network(10), random_ends(10, 7)
+    whole = fold_by_layer(network, a, b, method=method)
+    monkeypatch.setattr(by_layer.layerwise, "paths_per_batch", lambda *_: 2)
+    monkeypatch.setattr(by_layer, "MAX_STEPS", 300)
+    parts = fold_by_layer(network, a, b, method=method)
+    for name in ("length", "reach", "num_boundaries", "num_near_start", "num_near_end", "first_t"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=ROUNDING)
 
 
 def test_a_way_back_has_the_same_flips_and_boundaries():
@@ -139,6 +153,14 @@ def test_each_end_of_a_bent_activation_is_a_bit_and_a_maximum_a_layer_where_aske
         # 3 falls to 1 and rises to 3: two flips of the last unit; the winner changes in the middle
         assert every.length.tolist() == [[5, 2, 1, 2]]
         assert every.reach.tolist() == [[3, 2, 1, 1]]
+
+
+def test_units_that_no_tolerance_resolves_fail_the_region_check():
+    ends = torch.tensor([[-1.0], [-3.0], [1.0]]), torch.tensor([[1.0], [-1.0], [1.0]])
+    for measure in (fold_by_layer, continuous_distances):
+        assert measure(cancelling(3), *ends).num_violations.tolist() == [0, 0, 0]
+        found = measure(cancelling(4), *ends).num_violations
+        assert (found > 0).tolist() == [True, True, False]  # the last path has no length
 
 
 def test_cantornet():

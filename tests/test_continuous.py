@@ -248,7 +248,10 @@ def test_ten_paths_at_breakpoints_and_100_000_even_points(trained):
     assert num_bends > 30
     assert (seen.chi > 0).mean() > 0.5
     assert (seen.chi < 1).all()
+    assert (seen.num_violations == 0).all()
     assert (seen.chi[:, 1, 0] == 0).all()  # affine
+    assert (seen.chi[:, 1, :, 0] == 0).all()  # in L1 units that do not turn back do not fold, as in Lemma 1
+    assert (seen.chi[:, 1, 1, 1] > 0).any()  # in L2 they do
 
 
 def breakpoints_of(network: nn.Module, a: Tensor, b: Tensor) -> np.ndarray:
@@ -267,7 +270,8 @@ def test_blocks_do_not_matter(trained, monkeypatch):
     network, images = trained
     spread = unit_spread(network, images[:300])
     whole = continuous_distances(network, images[:5], images[5:10], spread=spread)
-    monkeypatch.setattr(continuous, "MAX_NUMBERS", 30)  # three points of ten units
+    monkeypatch.setattr(continuous, "MAX_NUMBERS", 18)  # three points of six units
+    monkeypatch.setattr(continuous.layerwise, "paths_per_batch", lambda *_: 2)
     parts = continuous_distances(network, images[:5], images[5:10], spread=spread)
     np.testing.assert_allclose(parts.length, whole.length, rtol=ROUNDING)
     np.testing.assert_allclose(parts.reach, whole.reach, rtol=ROUNDING)

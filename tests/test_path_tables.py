@@ -22,7 +22,8 @@ STUDY = """\
 data: {train_images: 500}
 network: {architecture: 3x8}
 training: {epochs: 2, learning_rate: 0.01, snapshots: [1]}
-folding: {per_class: 3, pairs: [3-8, 8-3, 5-5], detail: 7, epoch: all, by_layer: true, distances: true, patterns: 50}
+folding: {per_class: 3, pairs: [3-8, 8-3, 5-5], epoch: all, detail: 7, by_layer: true,
+  distances: true, patterns: 50}
 study: {stages: [train, fold]}
 sweep: {folding.threshold: [0, median]}
 """
@@ -129,7 +130,7 @@ def test_patterns_are_compared_with_those_of_the_epoch_before(folder):
     assert len(table) == 2 * 2 * 4
     states, pixels = networks(folder), images()[:50]
     for (epoch, before), rows in table.query("threshold == '0.0'").groupby(["epoch", "epoch_before"]):
-        h = {number: pixels for number in (epoch, before)}
+        h = dict.fromkeys((epoch, before), pixels)
         differs = []
         for layer in range(3):
             z = {number: states[number][2 * layer](values) for number, values in h.items()}

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
 from spaceprobe.folding import layerwise
+from spaceprobe.folding.block_walker import blocks
 from spaceprobe.folding.counted import Counted, Threshold, Units
 from spaceprobe.folding.guards import check_images, check_same_shape
 from spaceprobe.folding.layerwise.lines import line_flips
@@ -23,6 +24,9 @@ from spaceprobe.folding.sampled import points_between, points_per_block
 
 LayerMethod = Literal["exact", "layerwise", "sampled"]
 """How flips are found; see `fold_by_layer`."""
+
+MAX_STEPS = 2**20
+"""Chosen: steps of sampled paths that are held at a time."""
 
 NEAR_END = 0.1
 """Chosen: what share of a path is near its start, and near its end."""
@@ -44,6 +48,7 @@ class LayerFolding:
         first_t: where the first one is; NaN where there is none.
         num_bits: of the layer's pattern, without the axis of paths.
         distance: L2 distance of the ends in input space; of shape ``(paths,)``.
+        num_violations: linear regions that failed the region check (see `PathFolding`); as many.
     """
 
     length: Int64[np.ndarray, "paths layers"]
@@ -54,6 +59,7 @@ class LayerFolding:
     first_t: Float64[np.ndarray, "paths layers"]
     num_bits: Int64[np.ndarray, " layers"]
     distance: Float64[np.ndarray, " paths"]
+    num_violations: Int64[np.ndarray, " paths"]
 
     @property
     def chi(self) -> Float64[np.ndarray, "paths layers"]:
@@ -159,20 +165,37 @@ def fold_by_layer(
     count = count_bits if method == "sampled" else layerwise.count_bits
     prepared = prepare(network, example, torch.device("cpu"), count, counted)
     starts, ends = prepared.ends(a), prepared.ends(b)
-    if method == "sampled":
-        steps = _sampled_steps(prepared, starts, ends, num_points)
-    else:
-        flips = line_flips(layerwise.Crew(prepared, threads), starts, ends, tolerance)
-        steps = _exact_steps(flips, prepared.num_units)
+    crew = layerwise.Crew(prepared, threads)
     distance = torch.linalg.vector_norm((b.double() - a.double()).flatten(1), dim=1).numpy()
-    return _measure(steps, prepared.num_units, distance)
+    size = layerwise.paths_per_batch(prepared, starts.value.shape[1:].numel())
+    measured, violations = [], np.zeros(len(a), dtype=np.int64)
+    for block in blocks(len(a), max(1, MAX_STEPS // num_points) if method == "sampled" else size):
+        own = starts.take(block), ends.take(block)
+        if method == "sampled":
+            steps = _sampled_steps(prepared, *own, num_points)
+        else:
+            flips, violations[block] = line_flips(crew, *own, tolerance)
+            steps = _exact_steps(flips, prepared.num_units)
+        measured.append(_measure(steps, len(prepared.num_units), len(own[0].value)))
+    length, reach, num_boundaries, num_near_start, num_near_end, first_t = (
+        np.concatenate(columns) for columns in zip(*measured, strict=True)
+    )
+    return LayerFolding(
+        length=length,
+        reach=reach,
+        num_boundaries=num_boundaries,
+        num_near_start=num_near_start,
+        num_near_end=num_near_end,
+        first_t=first_t,
+        num_bits=np.array([sum(prepared.num_units), *prepared.num_units]),
+        distance=distance,
+        num_violations=violations,
+    )
 
 
-def _measure(
-    steps: _Steps, num_units: tuple[int, ...], distance: Float64[np.ndarray, " paths"]
-) -> LayerFolding:
-    """Return what steps make of each path."""
-    shape = (len(distance), len(num_units) + 1)
+def _measure(steps: _Steps, num_layers: int, num_paths: int) -> tuple[np.ndarray, ...]:
+    """Return what steps make of each path, in the order of the fields of `LayerFolding`."""
+    shape = (num_paths, num_layers + 1)
     is_boundary = steps.flips > 0
     counts = {name: np.zeros(shape, dtype=np.int64) for name in ("length", "all", "start", "end", "reach")}
     np.add.at(counts["length"], steps.path, steps.flips)
@@ -182,16 +205,8 @@ def _measure(
     np.maximum.at(counts["reach"], steps.path, steps.distance)
     first_t = np.full(shape, np.inf)
     np.minimum.at(first_t, steps.path, np.where(is_boundary, steps.t[:, None], np.inf))
-    return LayerFolding(
-        length=counts["length"],
-        reach=counts["reach"],
-        num_boundaries=counts["all"],
-        num_near_start=counts["start"],
-        num_near_end=counts["end"],
-        first_t=np.where(np.isinf(first_t), np.nan, first_t),
-        num_bits=np.array([sum(num_units), *num_units]),
-        distance=distance,
-    )
+    names = ("length", "reach", "all", "start", "end")
+    return (*(counts[name] for name in names), np.where(np.isinf(first_t), np.nan, first_t))
 
 
 def _exact_steps(flips: Flips, num_units: tuple[int, ...]) -> _Steps:

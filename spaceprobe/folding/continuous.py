@@ -15,9 +15,11 @@ from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
 from spaceprobe.folding import layerwise
+from spaceprobe.folding.block_walker import blocks
 from spaceprobe.folding.counted import BENDS, Counted
 from spaceprobe.folding.guards import check_images, check_same_shape
 from spaceprobe.folding.layer_values import layer_widths, see_layers
+from spaceprobe.folding.layerwise.knots import order_by
 from spaceprobe.folding.layerwise.lines import line_flips
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, check_options, check_walk
 from spaceprobe.folding.points import Points, read_points
@@ -53,11 +55,14 @@ class PathDistances:
         reach: the largest distance from the start, max_k ‖h(t_k) - h(0)‖.
         num_units: how many units the norm is of; those that are constant are left out where standardised.
             Without the axes of paths and norms.
+        num_violations: linear regions of each path that failed the region check (see `PathFolding`): there
+            breakpoints may be missing.
     """
 
     length: Float64[np.ndarray, "paths layers 2 2 scalings"]
     reach: Float64[np.ndarray, "paths layers 2 2 scalings"]
     num_units: Int64[np.ndarray, "layers 2 scalings"]
+    num_violations: Int64[np.ndarray, " paths"]
 
     @property
     def chi(self) -> Float64[np.ndarray, "paths layers 2 2 scalings"]:
@@ -126,14 +131,21 @@ def continuous_distances(
     widths = layer_widths(prepared, prepared.ends(example).value)
     scales = _scales(widths, spread)
     starts, ends = prepared.ends(a), prepared.ends(b)
-    if is_exact:
-        path, t = _breakpoints(layerwise.Crew(prepared, threads), starts, ends, tolerance)
-    else:
-        path = torch.arange(len(a)).repeat_interleave(num_points)
-        t = (torch.arange(num_points, dtype=torch.float64) / (num_points - 1)).repeat(len(a))
-    with one_thread():
-        length, reach = _along(prepared, starts, ends, path, t, scales, is_continuous=is_exact)
-    return PathDistances(length, reach, _num_units(scales))
+    crew = layerwise.Crew(prepared, threads)
+    even = torch.arange(num_points, dtype=torch.float64) / (num_points - 1)
+    size = layerwise.paths_per_batch(prepared, starts.value.shape[1:].numel())
+    lengths, reaches, violations = [], [], np.zeros(len(a), dtype=np.int64)
+    for block in blocks(len(a), size if is_exact else max(1, MAX_NUMBERS // num_points)):
+        own = starts.take(block), ends.take(block)
+        if is_exact:
+            path, t, violations[block] = _breakpoints(crew, *own, tolerance)
+        else:
+            path, t = _even_points(len(own[0].value), even)
+        with one_thread():
+            length, reach = _along(prepared, *own, path, t, scales, is_continuous=is_exact)
+        lengths.append(length)
+        reaches.append(reach)
+    return PathDistances(np.concatenate(lengths), np.concatenate(reaches), _num_units(scales), violations)
 
 
 def _scales(
@@ -167,15 +179,28 @@ def _num_units(scales: list[Tensor]) -> Int64[np.ndarray, "layers 2 scalings"]:
 
 def _breakpoints(
     crew: layerwise.Crew, a: EndValues, b: EndValues, tolerance: float
-) -> tuple[Int64[Tensor, " points"], Float64[Tensor, " points"]]:
-    """Return path and t of both ends of each path, and of each t between at which something bends."""
-    flips = line_flips(crew, a, b, tolerance)
+) -> tuple[Int64[Tensor, " points"], Float64[Tensor, " points"], Int64[Tensor, " paths"]]:
+    """Return path and t of both ends of each path, and of each t between at which something bends.
+
+    And for each path how many of its linear regions failed the region check.
+    """
+    flips, num_violations = line_flips(crew, a, b, tolerance)
     paths = torch.arange(len(a.value))
     path = torch.cat([paths, paths, flips.path])
     zeros = torch.zeros(len(paths), dtype=torch.float64)
     t = torch.cat([zeros, zeros + 1, flips.t])
-    both = np.unique(np.stack([path.double().numpy(), t.numpy()]), axis=1)  # by path, then t
-    return torch.from_numpy(both[0]).long(), torch.from_numpy(both[1])
+    order = order_by(path, t)
+    path, t = path[order], t[order]
+    is_new = torch.ones_like(path, dtype=torch.bool)
+    is_new[1:] = (path[1:] != path[:-1]) | (t[1:] != t[:-1])
+    return path[is_new], t[is_new], num_violations
+
+
+def _even_points(
+    num_paths: int, even: Float64[Tensor, " points"]
+) -> tuple[Int64[Tensor, " points"], Float64[Tensor, " points"]]:
+    """Return path and t of the same points of each path."""
+    return torch.arange(num_paths).repeat_interleave(len(even)), even.repeat(num_paths)
 
 
 def _along(

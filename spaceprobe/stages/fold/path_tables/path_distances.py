@@ -43,6 +43,7 @@ def _measure(paths: WalkedPaths, spread: "UnitSpread") -> "Mapping[str, np.ndarr
         "length": seen.length,
         "reach": seen.reach,
         "chi": seen.chi,
+        "num_violations": seen.num_violations[:, None, None, None, None],
     }
     return {
         name: np.broadcast_to(values, shape).reshape(shape[0], int(np.prod(shape[1:])))
@@ -70,6 +71,11 @@ ENTRY = PathTable(
         Column("length", "number", "total variation along the path; of sampled paths a lower bound"),
         Column("reach", "number", "largest distance from the source; of sampled paths a lower bound"),
         Column("chi", "number", "1 - reach / length, in [0, 1); 0 for length 0"),
+        Column(
+            "num_violations",
+            "integer",
+            "linear regions of the path that failed the region check, on this walk",
+        ),
     ),
     observe=_observe,
     measure=_measure,

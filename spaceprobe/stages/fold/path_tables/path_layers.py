@@ -37,6 +37,7 @@ def _measure(paths: WalkedPaths, _: object) -> "Mapping[str, np.ndarray]":
         "density_source": seen.density_near_start,
         "density_middle": seen.density_in_middle,
         "density_target": seen.density_near_end,
+        "num_violations": np.broadcast_to(seen.num_violations[:, None], seen.length.shape),
     }
 
 
@@ -63,6 +64,11 @@ ENTRY = PathTable(
         Column("density_source", "number", "the same on the first tenth of the path"),
         Column("density_middle", "number", "the same between"),
         Column("density_target", "number", "the same on the last tenth"),
+        Column(
+            "num_violations",
+            "integer",
+            "linear regions of the path that failed the region check, on this walk",
+        ),
     ),
     measure=_measure,
 )
