@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from spaceprobe.folding import PathFolding
+    from spaceprobe.folding import PathFlips, PathFolding
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,15 @@ class WalkedPaths:
         starts: where paths start; shape ``(paths, *input shape)``.
         ends: where they end; of the same shape.
         folding: what the walk gave, read from both ends.
+        flips: which unit flips in which step, as many flips as the walk counts; of sampled paths what differs
+            from each point to the next, of adaptive ones between the ends of intervals.
     """
 
     network: "nn.Module"
     starts: "Tensor"
     ends: "Tensor"
     folding: "PathFolding"
+    flips: "PathFlips"
 
 
 @dataclass(frozen=True, kw_only=True)
