@@ -206,7 +206,6 @@ def assert_flips_are_the_walk(folding, flips):
             symbol, start, farthest = {}, {}, 0
             here = one.path == path
             rows = zip(one.step[here], one.unit[here], one.before[here], one.after[here], strict=True)
-            steps = 0
             for number, (step, of_step) in enumerate(itertools.groupby(rows, key=lambda row: row[0])):
                 assert step == number
                 for _, unit, before, after in of_step:
@@ -214,7 +213,6 @@ def assert_flips_are_the_walk(folding, flips):
                     start.setdefault(unit, before)
                     symbol[unit] = after
                 farthest = max(farthest, sum(symbol[unit] != start[unit] for unit in symbol))
-                steps += 1
             assert farthest == reach[path]
 
 
@@ -299,9 +297,11 @@ def test_blocks_and_threads_change_no_flip(method, monkeypatch):
 def test_one_hidden_layer_has_nothing_to_shuffle():
     folding, flips = walk_with_flips(deep_network((4, 20, 3)), *some_ends())
     assert folding.length.min() > 2
-    assert null_folding(flips).mean.tolist() == [0] * 7 == space_folding(
-        folding.length, folding.reach_from_a
-    ).tolist()
+    assert (
+        null_folding(flips).mean.tolist()
+        == [0] * 7
+        == space_folding(folding.length, folding.reach_from_a).tolist()
+    )
 
 
 def test_permuted_units_have_the_same_null_value():

@@ -45,7 +45,7 @@ class BlockWalker:
     block_size: int
     kind: type[PathFolding] = PathFolding
 
-    def fold(self, a: EndValues, b: EndValues, flips: list[Flips] | None = None) -> PathFolding:
+    def fold(self, a: EndValues, b: EndValues, *, flips: list[Flips] | None = None) -> PathFolding:
         """Return the folding of a block of paths; of its halves where it is too long for one.
 
         Args:

@@ -129,13 +129,14 @@ def walk_with_flips(
     walker = make_walker(network, a, lister, num_points, device, tolerance, counted, threads, precision)
     foldings, listed, first = [], [], 0
     for block in blocks(len(a), walker.block_size):
-        ends = (walker.network.ends(images[block]) for images in (a, b))
         flips: list[Flips] = []
-        foldings.append(walker.fold(*ends, flips))
+        ends = (walker.network.ends(images[block]) for images in (a, b))
+        foldings.append(walker.fold(*ends, flips=flips))
         listed.append(_of_block(flips, first))
         first = block.stop
     folding = walked or join(foldings)
-    found = PathFlips(*(np.concatenate(columns) for columns in zip(*listed, strict=True)), num_paths=len(a))
+    path, step, unit, before, after = (np.concatenate(columns) for columns in zip(*listed, strict=True))
+    found = PathFlips(path, step, unit, before, after, num_paths=len(a))
     check_lengths(folding, found, engine, lister)
     return folding, found
 
@@ -151,7 +152,7 @@ def check_lengths(folding: PathFolding, flips: PathFlips, engine: str, lister: s
         path = int(is_other.argmax())
         raise UnequalLengthsError(
             f"path {path} of {len(is_other)}: the {engine} walk counts {folding.length[path]} flips and the "
-            f"{lister} walk lists {flips.length[path]}, so one of them is wrong about it; the method layerwise "
+            f"{lister} walk lists {flips.length[path]}, so one of them is wrong; the method layerwise "
             "counts what it lists"
         )
 
@@ -162,12 +163,10 @@ def _of_block(flips: list[Flips], first: int) -> tuple[np.ndarray, ...]:
     if not flips:
         return tuple(np.zeros(0, dtype=np.int64) for _ in range(5))
     net, step = net_flips(Flips.join(flips))
-    path, step, unit, before, after = (
-        column.cpu().numpy().astype(np.int64) for column in (net.path, step, net.unit, net.before, net.after)
-    )
+    columns = net.path, step, net.unit, net.before, net.after
+    path, number, unit, before, after = (column.cpu().numpy().astype(np.int64) for column in columns)
     # Steps are numbered over the whole block, and some are left without a flip: from 0 on each path.
-    is_new = np.diff(step, prepend=-1) != 0
-    number = np.cumsum(is_new) - 1
+    number = np.cumsum(np.diff(number, prepend=-1) != 0) - 1
     is_first = np.diff(path, prepend=-1) != 0
-    step = number - np.maximum.accumulate(np.where(is_first, number, 0))
-    return path + first, step, unit, before, after
+    of_path = number - np.maximum.accumulate(np.where(is_first, number, 0))
+    return path + first, of_path, unit, before, after

@@ -81,9 +81,7 @@ def walk_ends(network: "nn.Module", a: "Tensor", b: "Tensor", way: Mapping[str, 
 
 def measure_paths(paths: WalkedPaths) -> dict[str, np.ndarray]:
     """Return the distance of the ends of a batch of paths, and what the measures of a path give."""
-    columns = {
-        "distance": torch.linalg.vector_norm((paths.ends - paths.starts).flatten(1), dim=1).numpy()
-    }
+    columns = {"distance": torch.linalg.vector_norm((paths.ends - paths.starts).flatten(1), dim=1).numpy()}
     for measure in PATH_MEASURES.values():
         columns |= measure.measure(paths)
     return columns

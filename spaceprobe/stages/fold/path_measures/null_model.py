@@ -1,4 +1,4 @@
-"""The null model of a single path: what its flips show in shuffled order (docs/definitions.md, "Null model")."""
+"""The null model of a path: what its flips show in random order (docs/definitions.md, "Null model")."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
