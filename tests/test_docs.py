@@ -251,7 +251,8 @@ def test_the_page_of_tables_shows_every_column(finished, monkeypatch):
     shown = {table.name: [name for name, *_ in page.columns_of(table)] for _, table in page.tables_by_stage()}
     written = {path.stem: [*pd.read_csv(path)] for path in (finished / "quickstart").glob("*.csv")}
     # Asked for by folding.detail; of networks other than MLPs
-    assert {*shown} - {*written} == {"paths", "lmd_matrices"}
+    of_detail = {"paths", "folding_null", "folding_null_correlations"}
+    assert {*shown} - {*written} == {*of_detail, "lmd_matrices"}
     assert {name: shown[name] for name in written} == written
 
 

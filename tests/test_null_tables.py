@@ -13,6 +13,7 @@ from spaceprobe.stages import TABLES
 from spaceprobe.stages.summarize.computation import reduce
 from spaceprobe.stages.summarize.tables import FOLDING_NULL, NULL_CORRELATIONS
 from spaceprobe.tables.frames import Frames
+from tests.commands import call
 from tests.test_analysis_aggregates import make_folding, make_runs, make_training
 
 SUMMED = 1e-12
@@ -171,3 +172,42 @@ def test_long_lengths_share_bins_that_are_narrow():
     assert (np.diff(bins) >= 0).all()
     assert ((lengths - bins) * 32 < lengths).all()
     assert (length_bins(bins) == bins).all()
+
+
+STUDY = """\
+study: {stages: [train, fold, summarize]}
+data: {train_images: 300}
+training: {epochs: 1}
+folding: {per_class: 2, pairs: [3-8, 8-3], detail: 6}
+sweep:
+  network.architecture: [2x12, 4x6]
+  training.seed: [0, 1]
+"""
+
+
+def test_a_study_with_single_paths_answers_the_question(tmp_path):
+    study = tmp_path / "small.yaml"
+    study.write_text(STUDY)
+    outcome = call("run", study, "--results", tmp_path)
+    assert outcome.exit_code == 0, outcome.output
+    folder = tmp_path / "small"
+    paths, null = (pd.read_csv(folder / f"{name}.csv") for name in ("paths", "folding_null"))
+    assert len(paths) == 4 * 2 * 6
+    assert paths["null_chi"].between(0, 1, inclusive="left").all()
+    means = paths[paths["epoch"] == 1].groupby("run")["null_chi"].mean()
+    rows = null[null["state"] == "trained"].set_index("run")["null_chi"]
+    assert np.allclose(rows, means[rows.index], rtol=SUMMED)
+    assert (folder / "folding_null_correlations.csv").exists()
+    assert call("report", study, "--results", tmp_path).exit_code == 0
+    page = (folder / "report.html").read_text()
+    assert "Do paths fold more than the number of their flips explains?" in page
+    assert "Folding beside its null model" in page
+    answer = pd.read_csv(folder / "figures" / "answer_more_than_flips.csv")
+    assert answer[["architecture", "state"]].to_numpy().tolist() == [
+        [name, state] for name in ("2x12", "4x6") for state in ("untrained", "trained")
+    ]
+    expected = null[(null["architecture"] == "4x6") & (null["state"] == "trained")]["excess"].mean()
+    assert answer["excess"].iloc[3] == pytest.approx(expected, rel=SUMMED)
+    # without single paths there is nothing to ask
+    call("run", study, "--results", tmp_path, "--set", "folding.detail=0")
+    assert not [*folder.glob("folding_null*.csv")]

@@ -35,9 +35,7 @@ def null_along(
     return replace(along, aggregates=rows)
 
 
-def null_correlation_rows(
-    frames: Mapping[str, pd.DataFrame], predictor: str, state: str
-) -> dict[str, int]:
+def null_correlation_rows(frames: Mapping[str, pd.DataFrame], predictor: str, state: str) -> dict[str, int]:
     """Return the row of each response in folding_null_correlations.csv over all seeds and networks."""
     if CORRELATIONS not in frames:
         return {}

@@ -7,14 +7,14 @@ from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown
 from spaceprobe.report.drawing.number_axis import AXES
 from spaceprobe.report.entry import joined, sample_of, sentence
 from spaceprobe.report.numbers import Numbers
-from spaceprobe.results.answers.null_model import STATE, folding_beside_null
+from spaceprobe.results.answers.null_model import STATE, null_means
 from spaceprobe.results.null_rows import CORRELATIONS, null_correlation_rows
 from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.states import TRAINED, UNTRAINED
 
 _RESPONSES = {
     "chi": "χ",
-    "null_chi": "its null value",
+    "matched_chi": "χ at matched lengths",
     "excess": "the excess",
     "matched_excess": "the excess at matched lengths",
 }
@@ -35,7 +35,7 @@ def _excess(numbers: Numbers, table: str, state: str) -> Markup:
     """Describe χ, its null value and the excess of the networks in a state."""
     of_state = {STATE: state}
     ends = [
-        numbers.statistic(end, table, column, of_state, ".3f" if column != "excess" else "+.3f")
+        numbers.statistic(end, table, column, of_state, ".3f" if column != "excess" else "+.4f")
         for column in ("chi", "null_chi", "excess")
         for end in ("min", "max")
     ]
@@ -75,13 +75,14 @@ def _correlations(numbers: Numbers, predictor: str, state: str) -> Markup:
 ENTRY = AnswerEntry(
     question="Do paths fold more than the number of their flips explains?",
     needs=("folding_null",),
-    function=folding_beside_null,
+    function=null_means,
     lines=(SETTINGS, "depth"),
     across=STATE,
     shown=(
         Shown("chi", "χ"),
         Shown("null_chi", "null value"),
         Shown("excess", "excess", "+.4f", ("excess_low", "excess_high")),
+        Shown("matched_chi", "χ at matched lengths"),
         Shown(
             "matched_excess",
             "excess at matched lengths",
@@ -93,5 +94,5 @@ ENTRY = AnswerEntry(
     says=_says,
     reading="Means over seeds of the mean over single paths. The null value is the χ of a path averaged over "
     "random orders of its flips; the overlap is the share of paths that matched lengths are of",
-    figures=("null_model",),
+    figures=("null-model",),
 )

@@ -88,7 +88,13 @@ def folding_against(
                 of_state = rows[rows["state"] == state].dropna(subset=response)
                 bounds = bounds_of("aggregates", response)
                 has_bars |= points_and_means(
-                    axes, of_state, places, response, STATE_LOOKS[state], bounds, is_over_seeds=state not in mixed
+                    axes,
+                    of_state,
+                    places,
+                    response,
+                    STATE_LOOKS[state],
+                    bounds,
+                    is_over_seeds=state not in mixed,
                 )
             axes.set_ylabel(name)
             keep_within(axes, "y", bounds_of("aggregates", response), low=0)

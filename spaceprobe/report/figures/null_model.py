@@ -33,16 +33,20 @@ from spaceprobe.results.results import Results
 from spaceprobe.stages.train.tables import RUNS
 
 PANELS = {
-    "chi": "χ of single paths\n(mean)",
-    "excess": "excess: χ minus its null value\n(mean)",
-    "matched_excess": "excess at matched lengths\n(mean)",
+    "chi": "mean χ of paths",
+    "matched_chi": "mean χ at matched lengths",
+    "excess": "χ minus its null value",
+    "matched_excess": "the same at matched lengths",
 }
 """What is drawn: columns of folding_null.csv, and their names."""
+
+NULL_OF = {"chi": "null_chi", "matched_chi": "matched_null_chi"}
+"""What is drawn beside χ."""
 
 NULL = Look("mean null value: the same flips in random order", MUTED, ":", "x", MUTED)
 
 
-def null_model(
+def folding_beside_null(
     runs: pd.DataFrame,
     aggregates: pd.DataFrame,
     null: pd.DataFrame,
@@ -67,14 +71,14 @@ def null_model(
         return empty_figure("no single path was measured", *notes_on_failures(runs))
     places = NumberAxis(axis, sorted(rows[axis].astype(float).unique()))
     with styled():
-        figure = grid_figure(len(PANELS), 3, height=2.7)
+        figure = grid_figure(len(PANELS), 2, height=2.6)
         has_bars = False
         for axes, (column, name) in zip(figure.axes, PANELS.items(), strict=True):
             places.prepare(axes)
             has_bars |= _panel(axes, along, places, column)
             axes.set_ylabel(name)
-            if column == "chi":
-                _null_lines(axes, rows, places)
+            if column in NULL_OF:
+                _null_lines(axes, rows, places, NULL_OF[column])
                 keep_within(axes, "y", bounds_of("folding_null", column), low=0)
             else:
                 axes.axhline(0, color=MUTED, linewidth=0.8, zorder=0)
@@ -101,11 +105,11 @@ def _panel(axes: Axes, along: AlongAxis, places: NumberAxis, column: str) -> boo
     return has_bars
 
 
-def _null_lines(axes: Axes, rows: pd.DataFrame, places: NumberAxis) -> None:
+def _null_lines(axes: Axes, rows: pd.DataFrame, places: NumberAxis, column: str) -> None:
     """Draw the mean null value of the networks at each place, in the colour of their state."""
     for state, look in STATE_LOOKS.items():
         of_state = rows[rows["state"] == state]
-        means = of_state.groupby(places.column)["null_chi"].mean()
+        means = of_state.groupby(places.column)[column].mean()
         axes.plot(
             means.index.to_numpy(float), means.to_numpy(float), color=look.color, linestyle=NULL.line,
             marker=NULL.marker, markersize=4.5, linewidth=1.2, zorder=3, clip_on=False,
@@ -128,7 +132,7 @@ def _axis(results: Results) -> str:
 ENTRY = FigureEntry(
     title="Folding beside its null model",
     section="folding",
-    function=null_model,
+    function=folding_beside_null,
     tables=("runs", "aggregates", "folding_null", "folding_null_correlations"),
     options=lambda results: {"axis": _axis(results)},
     needs=("folding_null", "aggregates"),

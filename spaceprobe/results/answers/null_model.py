@@ -17,7 +17,7 @@ AVERAGED = (
 """The columns of folding_null.csv that are averaged over seeds."""
 
 
-def folding_beside_null(results: Results) -> pd.DataFrame:
+def null_means(results: Results) -> pd.DataFrame:
     """Return χ, its null value and the excess of each network, untrained and trained, as means over seeds.
 
     Returns:
