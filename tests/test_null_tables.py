@@ -208,6 +208,7 @@ def test_a_study_with_single_paths_answers_the_question(tmp_path):
     ]
     expected = null[(null["architecture"] == "4x6") & (null["state"] == "trained")]["excess"].mean()
     assert answer["excess"].iloc[3] == pytest.approx(expected, rel=SUMMED)
+    assert {*answer["verdict"]} == {"no interval"}  # of two seeds
     # without single paths there is nothing to ask
     call("run", study, "--results", tmp_path, "--set", "folding.detail=0")
     assert not [*folder.glob("folding_null*.csv")]

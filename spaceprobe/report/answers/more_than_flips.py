@@ -7,7 +7,8 @@ from spaceprobe.report.answers.entry import SETTINGS, AnswerEntry, Shown
 from spaceprobe.report.drawing.number_axis import AXES
 from spaceprobe.report.entry import joined, sample_of, sentence
 from spaceprobe.report.numbers import Numbers
-from spaceprobe.results.answers.null_model import STATE, null_means
+from spaceprobe.results.answers.null_model import ABOVE, BELOW, STATE, null_means
+from spaceprobe.results.answers.verdicts import NO_INTERVAL, SPANS_ZERO, VERDICT
 from spaceprobe.results.null_rows import CORRELATIONS, null_correlation_rows
 from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.states import TRAINED, UNTRAINED
@@ -41,9 +42,15 @@ def _excess(numbers: Numbers, table: str, state: str) -> Markup:
     ]
     return sentence(
         "The paths of {} networks have a mean χ of {} to {}, and of {} to {} in random order of their flips: "
-        "an excess of {} to {}.",
+        "an excess of {} to {}. Of {} means over seeds of the excess {} have an interval above zero, {} below, "
+        "{} one that spans zero, {} none.",
         state,
         *ends,
+        numbers.statistic("count", table, None, of_state),
+        *(
+            numbers.statistic("count", table, None, {**of_state, VERDICT: verdict})
+            for verdict in (ABOVE, BELOW, SPANS_ZERO, NO_INTERVAL)
+        ),
     )
 
 
