@@ -42,8 +42,8 @@ def _excess(numbers: Numbers, table: str, state: str) -> Markup:
     ]
     return sentence(
         "The paths of {} networks have a mean χ of {} to {}, and of {} to {} in random order of their flips: "
-        "an excess of {} to {}. Of {} means over seeds of the excess {} have an interval above zero, {} below, "
-        "{} one that spans zero, {} none.",
+        "an excess of {} to {}. Of {} means over seeds of the excess {} have an interval above zero, {} "
+        "below it, {} one that spans it, {} none.",
         state,
         *ends,
         numbers.statistic("count", table, None, of_state),
