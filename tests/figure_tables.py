@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 import spaceprobe.report.figures as figures
+from spaceprobe.analysis.null_columns import NULL_RESPONSES
 from spaceprobe.report.figures.depth import RESPONSES
 from spaceprobe.report.figures.training import CURVES
 from spaceprobe.results.readings import DECLARED
@@ -19,7 +20,7 @@ def make_tables(architectures=("2x6", "3x4"), seeds=(0, 1, 2), **swept):
     """Return the tables by name of runs over architectures, seeds and at most one further setting."""
     rng = np.random.default_rng(7)
     name, values = next(iter(swept.items()), ("", (None,)))
-    runs, rows = [], {table: [] for table in (*TABLES, "aggregates")}
+    runs, rows = [], {table: [] for table in (*TABLES, "aggregates", "folding_null")}
     for architecture in architectures:
         depth, width = map(int, architecture.split("x"))
         for value in values:
@@ -32,6 +33,7 @@ def make_tables(architectures=("2x6", "3x4"), seeds=(0, 1, 2), **swept):
                         rows[table] += [{"run": run, "epoch": epoch, **row} for row in make(rng, depth)]
                 of_run = {name: value for name, value in runs[-1].items() if name != "initial_digest"}
                 rows["aggregates"] += [{**of_run, **row} for row in _aggregates(rng)]
+                rows["folding_null"] += [{**of_run, **row} for row in _null(np.random.default_rng(seed))]
     return {"runs": as_read(pd.DataFrame(runs))} | {
         table: as_read(pd.DataFrame(of_table)) for table, of_table in rows.items()
     }
@@ -64,6 +66,12 @@ def _aggregates(rng):
     for state in STATES:
         reading = {"state": state, "method": "exact", "num_points": None, "num_pairs": 3}
         yield reading | {name: rng.uniform(0.1, 0.9) for name in RESPONSES}
+
+
+def _null(rng):
+    for state in STATES:
+        reading = {"state": state, "method": "exact", "num_points": None, "num_paths": 40}
+        yield reading | {name: rng.uniform(0.1, 0.9) for name in (*NULL_RESPONSES, "overlap")}
 
 
 def _histogram(rng, _):
@@ -138,6 +146,9 @@ TABLES = {
 
 FIGURES = {
     "folding_against": lambda t: figures.folding_against(t["runs"], t["aggregates"], t.get("correlations")),
+    "folding_beside_null": lambda t: figures.folding_beside_null(
+        t["runs"], t["aggregates"], t["folding_null"], t.get("folding_null_correlations")
+    ),
     "class_pair_heat_maps": lambda t: figures.class_pair_heat_maps(t["runs"], t["folding"]),
     "chi_distribution": lambda t: figures.chi_distribution(t["runs"], t["folding_histogram"]),
     "folding_by_kind": lambda t: figures.folding_by_kind(t["runs"], t["folding_histogram"]),

@@ -139,7 +139,7 @@ def drawn(sources, targets, num_asked, pairs, *, is_grid=True):
         [pair.direction for pair in pairs],
         num_asked,
         is_grid=is_grid,
-        walk=lambda a, b: walk_paths(network, a, b),
+        way={},
     )
 
 
@@ -235,7 +235,8 @@ def test_a_measure_of_counts_is_one_line_and_walks_nothing(study, finished, exte
 
 def test_a_measure_of_a_path_is_one_file_and_redoes_single_paths_only(study, finished, extended):
     out = command_of(extended, "plan", study, "--results", finished, "--set", "folding.detail=5").stdout
-    reason = "columns length,reach,chi,peak → on_in_the_middle,length,reach,chi,peak, code changed"
+    columns = "length,reach,chi,peak,null_chi,null_chi_sd"
+    reason = f"columns {columns} → on_in_the_middle,{columns}, code changed"
     assert f"fold 1 of 1 runs, 182 paths: {reason}" in " ".join(out.split())
     command_of(extended, "fold", study, "--results", finished, "--detail", 5)
     paths = pd.read_csv(finished / "small" / "paths.csv")

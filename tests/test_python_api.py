@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 import spaceprobe
-from spaceprobe.folding import UncountedUnits, space_folding
+from spaceprobe.folding import UncountedUnits, null_folding, space_folding, walk_with_flips
 from spaceprobe.folding.events import trace_events
 from spaceprobe.folding.layerwise import corners as layerwise_corners
 from spaceprobe.folding.layerwise import walk as layerwise_walk
@@ -105,6 +105,20 @@ def test_fold_is_walk_paths(network, method):
     assert frame["chi"].tolist() == found.chi.tolist()
     back = spaceprobe.fold(network, b, a, method=method, num_points=30)
     np.testing.assert_array_equal(found.peak_back, back.peak)
+
+
+@pytest.mark.parametrize("method", ["exact", "sampled"])
+def test_the_null_value_is_there_where_it_is_asked_for(network, method):
+    a, b = points(6, 5), points(6, 5, seed=1)
+    found = spaceprobe.fold(network, a, b, method=method, null=True)
+    plain = spaceprobe.fold(network, a, b, method=method)
+    assert found.chi.tolist() == plain.chi.tolist()
+    _, flips = walk_with_flips(network, a, b, method=method)
+    assert found.null_chi.tolist() == null_folding(flips).mean.tolist()
+    assert [*found.to_frame()] == [*plain.to_frame(), "null_chi"]
+    assert spaceprobe.fold(network, a[2], b[2], method=method, null=True).null_chi == found.null_chi[2]
+    with pytest.raises(ValueError, match="call fold with null=True"):
+        plain.null_chi  # noqa: B018
 
 
 def test_a_single_input_has_plain_numbers(network):

@@ -43,6 +43,7 @@ def results():
             "interval": "t over seeds", "num_seeds": 3,
         }
     )  # fmt: skip
+    frames["folding_null_correlations"] = frames["correlations"].assign(response="chi")
     frames = Frames(frames, DECLARED.values())
     made = Results(
         study=None, folder=Path(), frames=frames, study_text="", provenance={}, states=(), warnings=()

@@ -48,12 +48,15 @@ Row = dict[str, Any]
 
 
 def correlation_table(
-    frames: Frames, table: Table, min_accuracies: Sequence[float] = MIN_ACCURACIES
+    frames: Frames,
+    table: Table,
+    min_accuracies: Sequence[float] = MIN_ACCURACIES,
+    responses: Sequence[str] = FOLDING_RESPONSES,
 ) -> pd.DataFrame:
     """Return correlations.csv.
 
     Predictors are depth, width and every numeric swept setting that varies and that the state depends on: an
-    untrained network has no learning rate. Responses are the aggregates `FOLDING_RESPONSES`, and the trained
+    untrained network has no learning rate. Responses are aggregates, and the trained
     test accuracy itself. ``at`` has the values of what else is swept, which the networks share; ``pooled``
     is over all of them. ``given`` test_accuracy means partial correlation, rank correlation and slope, with
     the test accuracy of the run's trained network held fixed; ``min_accuracy`` is about the same accuracy,
@@ -69,6 +72,7 @@ def correlation_table(
         frames: aggregates, and runs for failed runs and swept settings.
         table: the declaration of correlations.csv.
         min_accuracies: least test accuracies to filter by; 0 for no filter.
+        responses: columns of aggregates.
 
     Returns:
         The columns of ``table``. Where paths were read in several ways, the columns that tell these apart
@@ -81,7 +85,7 @@ def correlation_table(
     rows = [
         {**dict(zip(keys, key, strict=True)), **row}
         for key, of_reading in groups
-        for row in _rows_of_one_reading(of_reading, frames, min_accuracies)
+        for row in _rows_of_one_reading(of_reading, frames, min_accuracies, responses)
     ]
     # A column without any number would be of objects otherwise.
     numbers = [c.name for c in table.columns if isinstance(c, Column) and c.dtype == "number"]
@@ -89,7 +93,7 @@ def correlation_table(
 
 
 def _rows_of_one_reading(
-    aggregates: pd.DataFrame, frames: Frames, min_accuracies: Sequence[float]
+    aggregates: pd.DataFrame, frames: Frames, min_accuracies: Sequence[float], responses: Sequence[str]
 ) -> Iterator[Row]:
     """Yield all rows of the aggregates of one way of reading paths."""
     readings = probe_readings(frames)
@@ -98,10 +102,10 @@ def _rows_of_one_reading(
             (state, min_accuracy, accurate(sample, min_accuracy))
             for state in STATES
             if predictor in predictors_in(frames, state)
-            for sample in take_samples(aggregates, frames, readings, state, predictor)
+            for sample in take_samples(aggregates, frames, readings, state, predictor, responses)
             for min_accuracy in (min_accuracies if state != UNTRAINED else [0.0])
         ]
-        for response in (*FOLDING_RESPONSES, ACCURACY):
+        for response in (*responses, ACCURACY):
             for state, min_accuracy, sample in samples:
                 for given in ("none", ACCURACY) if state != UNTRAINED else ("none",):
                     # Accuracy itself is asked about once, where it is of interest.

@@ -90,7 +90,12 @@ def predictors_in(frames: Frames, state: str) -> list[str]:
 
 
 def take_samples(
-    aggregates: pd.DataFrame, frames: Frames, readings: Sequence[str], state: str, predictor: str
+    aggregates: pd.DataFrame,
+    frames: Frames,
+    readings: Sequence[str],
+    state: str,
+    predictor: str,
+    responses: Sequence[str] = FOLDING_RESPONSES,
 ) -> Iterator[Sample]:
     """Yield the networks of a state for each combination of what else is swept, then all of them pooled.
 
@@ -103,6 +108,7 @@ def take_samples(
         readings: the columns that tell readings of one network apart.
         state: untrained, trained or difference.
         predictor: one of `predictors_in`.
+        responses: the columns of aggregates.csv that are asked about.
     """
     rows = one_per_network(aggregates[aggregates["state"] == state], frames, state, readings)
     networks = _networks(frames, rows, aggregates, state)
@@ -112,7 +118,7 @@ def take_samples(
     others = [name for name in others if name != predictor and networks[name].nunique(dropna=False) > 1]
     seeds = sorted(aggregates["seed"].unique())
     if not others:
-        yield _sample(NOTHING_ELSE, rows, networks, frames, seeds)
+        yield _sample(NOTHING_ELSE, rows, networks, frames, seeds, responses)
         return
     in_order = networks
     for name in reversed(others):
@@ -120,8 +126,8 @@ def take_samples(
     for values, of_values in in_order.groupby(others, dropna=False, sort=False):
         at = ", ".join(_setting_text(name, value) for name, value in zip(others, values, strict=True))
         is_here = rows[NETWORK].isin(of_values[NETWORK])
-        yield _sample(at, rows[is_here], of_values, frames, seeds)
-    pooled = _sample(POOLED, rows, networks, frames, seeds)
+        yield _sample(at, rows[is_here], of_values, frames, seeds, responses)
+    pooled = _sample(POOLED, rows, networks, frames, seeds, responses)
     pooled.notes.insert(0, f"pooled over {', '.join(others)}")
     yield pooled
 
@@ -167,7 +173,14 @@ def _networks(frames: Frames, rows: pd.DataFrame, aggregates: pd.DataFrame, stat
     return runs.loc[first]
 
 
-def _sample(at: str, rows: pd.DataFrame, networks: pd.DataFrame, frames: Frames, seeds: list[Any]) -> Sample:
+def _sample(
+    at: str,
+    rows: pd.DataFrame,
+    networks: pd.DataFrame,
+    frames: Frames,
+    seeds: list[Any],
+    responses: Sequence[str],
+) -> Sample:
     """Return some networks, all of one state, as a sample."""
     places = predictors(frames["runs"], frames.settings("runs"))
     absent = networks.loc[networks["reason"] != "", [*places, "seed", "reason"]]
@@ -176,7 +189,7 @@ def _sample(at: str, rows: pd.DataFrame, networks: pd.DataFrame, frames: Frames,
         at=at,
         columns={
             name: rows[name].astype(float).to_numpy(dtype=np.float64)
-            for name in (*places, *FOLDING_RESPONSES, ACCURACY)
+            for name in (*places, *responses, ACCURACY)
         },
         seed=rows["seed"].to_numpy(),
         seeds=seeds,

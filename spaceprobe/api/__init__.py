@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from spaceprobe.report.figures.evolution import rank_evolution
     from spaceprobe.report.figures.memory import labels_fitted
     from spaceprobe.report.figures.metrics import latent_spectra
+    from spaceprobe.report.figures.null_model import folding_beside_null
     from spaceprobe.report.figures.path import path_figure
     from spaceprobe.report.figures.plane import plane_figure
     from spaceprobe.report.figures.ranks import ranks_against_functional
@@ -108,6 +109,7 @@ __all__ = [
     "decompose",
     "fold",
     "folding_against",
+    "folding_beside_null",
     "folding_by_kind",
     "labels_fitted",
     "latent_spectra",

@@ -1,6 +1,7 @@
 """The folding of straight paths through any torch module, as a result that shows itself."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +16,17 @@ from spaceprobe.folding import (
     Bits,
     Engine,
     Method,
+    NullFolding,
     PathFolding,
     Precision,
     Threshold,
     Units,
     engine_for,
+    null_folding,
     passed_over,
     space_folding,
     walk_batch,
+    walk_with_flips,
 )
 from spaceprobe.folding.batching import is_single
 from spaceprobe.folding.choice import warn_of_uncounted
@@ -48,6 +52,8 @@ class Folding:
         num_points: on each path, where it was sampled, or that an adaptive one starts with; None for all
             linear regions.
         not_counted: functions of the network that are neither affine nor counted, each with its module.
+        null: χ of the same flips in random order (docs/definitions.md, "Null model"); None where it was not
+            asked for.
     """
 
     paths: PathFolding
@@ -55,6 +61,7 @@ class Folding:
     engine: Engine
     num_points: int | None
     not_counted: tuple[str, ...] = ()
+    null: NullFolding | None = None
 
     @property
     def length(self) -> Counts | int:
@@ -91,6 +98,17 @@ class Folding:
         """The same of the path from b to a."""
         return self._folding(self.paths.peak_length_from_b, self.paths.peak_reach_from_b)
 
+    @property
+    def null_chi(self) -> Shares | float:
+        """The null value of χ: its mean over random orders of the same flips.
+
+        Raises:
+            ValueError: it was not asked for.
+        """
+        if self.null is None:
+            raise ValueError("the null value was not computed: call fold with null=True")
+        return float(self.null.mean[0]) if self.is_single else self.null.mean
+
     def _counts(self, column: Counts) -> Counts | int:
         return int(column[0]) if self.is_single else column
 
@@ -103,8 +121,9 @@ class Folding:
         return len(self.paths.length)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row for each path: length, reach, chi, peak, reach_back, chi_back and peak_back."""
-        names = ("length", "reach", "chi", "peak", "reach_back", "chi_back", "peak_back")
+        """Return a row for each path: length, reach, chi, peak, and the same back; null_chi if asked for."""
+        names = ["length", "reach", "chi", "peak", "reach_back", "chi_back", "peak_back"]
+        names += [] if self.null is None else ["null_chi"]
         frame = pd.DataFrame({name: np.atleast_1d(getattr(self, name)) for name in names})
         return frame.rename_axis(index="path")
 
@@ -146,6 +165,7 @@ def fold(
     bits: Bits = "sign",
     units: Units = "activations",
     threshold: Threshold = 0.0,
+    null: bool = False,
 ) -> Folding:
     """Return the folding of the straight path from a to b, or of a batch of such paths.
 
@@ -164,6 +184,8 @@ def fold(
         bits: see `spaceprobe.walk_paths`.
         units: see `spaceprobe.walk_paths`.
         threshold: see `spaceprobe.walk_paths`.
+        null: whether to compute the null value of each path as well, `Folding.null_chi`; of an MLP of ReLUs
+            it takes longer than the walk.
 
     Returns:
         The folding, of which `Folding.chi`, `Folding.length` and `Folding.reach` are numbers for single
@@ -184,20 +206,16 @@ def fold(
     single = is_single(model, starts, "a")
     if single:
         starts, ends = starts[None], ends[None]
-    paths = walk_batch(
-        model,
-        starts,
-        ends,
-        method=method,
-        num_points=num_points,
-        device=device,
-        tolerance=tolerance,
-        threads=threads,
-        precision=precision,
-        bits=bits,
-        units=units,
-        threshold=threshold,
-    )
+    way: dict[str, Any] = {
+        **{"method": method, "num_points": num_points, "device": device, "tolerance": tolerance},
+        **{"threads": threads, "precision": precision, "bits": bits, "units": units, "threshold": threshold},
+    }
+    of_null = None
+    if null:
+        paths, flips = walk_with_flips(model, starts, ends, **way)
+        of_null = null_folding(flips)
+    else:
+        paths = walk_batch(model, starts, ends, **way)
     engine = engine_for(
         model,
         starts,
@@ -209,4 +227,4 @@ def fold(
     )
     not_counted = passed_over(model, starts, units=units, bits=bits)
     warn_of_uncounted(not_counted, units, stacklevel=3)
-    return Folding(paths, single, engine, num_points if engine in SAMPLING else None, not_counted)
+    return Folding(paths, single, engine, num_points if engine in SAMPLING else None, not_counted, of_null)

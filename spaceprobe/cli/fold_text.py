@@ -17,6 +17,8 @@ MEASURES = {
     "reach_back": "reach back",
     "chi": "χ",
     "chi_back": "χ back",
+    "null_chi": "null χ",
+    "null_chi_back": "null χ back",
     "peak": "peak folding",
     "peak_back": "peak folding back",
 }

@@ -9,7 +9,9 @@ from spaceprobe.folding.counted import Threshold, Units
 from spaceprobe.folding.counts import AdaptiveFolding, CountedFolding, FoldingCounts, PathFolding, PathTrace
 from spaceprobe.folding.engine import fold_grid, fold_matched, trace_path, walk_batch, walk_paths
 from spaceprobe.folding.measure import space_folding
+from spaceprobe.folding.null_model import NullFolding, null_folding
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, Precision
+from spaceprobe.folding.path_flips import PathFlips, walk_with_flips
 from spaceprobe.folding.thresholds import unit_quantiles
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "Engine",
     "FoldingCounts",
     "Method",
+    "NullFolding",
+    "PathFlips",
     "PathFolding",
     "PathTrace",
     "Precision",
@@ -29,10 +33,12 @@ __all__ = [
     "engine_for",
     "fold_grid",
     "fold_matched",
+    "null_folding",
     "passed_over",
     "space_folding",
     "trace_path",
     "unit_quantiles",
     "walk_batch",
     "walk_paths",
+    "walk_with_flips",
 ]

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float64, Int32, Int64
 from torch import Tensor
 
 from spaceprobe.folding.layerwise.knots import order_by
-from spaceprobe.folding.layerwise.steps import begins, firsts
+from spaceprobe.folding.layerwise.steps import Flips, begins, firsts, flips_at
 from spaceprobe.folding.measure import History, hamming_distance
 from spaceprobe.folding.prepared_module import EndValues, PreparedModule
 from spaceprobe.folding.sampled import points_between, points_per_block
@@ -84,10 +84,13 @@ class Steps:
 
 
 @torch.no_grad()
-def sample_adaptively(network: PreparedModule, a: EndValues, b: EndValues, num_points: int) -> History:
+def sample_adaptively(
+    network: PreparedModule, a: EndValues, b: EndValues, num_points: int, flips: list[Flips] | None = None
+) -> History:
     """Return what is seen of each path at `num_points` evenly spaced points, and between those that differ.
 
     A step is an interval between neighbouring points in which something flips. Its t is where it ends.
+    ``flips`` is a list that gets the flips of these paths.
     """
     # cloned, because a module may write in place
     pattern_a, pattern_b = network.patterns(a.value.clone()), network.patterns(b.value.clone())
@@ -98,19 +101,21 @@ def sample_adaptively(network: PreparedModule, a: EndValues, b: EndValues, num_p
         waiting = [grid]
         while waiting:  # the shortest first, so that few wait
             intervals = waiting.pop()
-            flips = intervals.flips()
-            is_step = flips == 1 if intervals.num_halvings < most_halvings else flips > 0
+            num_flips = intervals.flips()
+            is_step = num_flips == 1 if intervals.num_halvings < most_halvings else num_flips > 0
             done = intervals.take(is_step)
+            if flips is not None:
+                flips.append(flips_at(done.path, done.end, done.before, done.after))
             steps.append(
                 Steps(
                     done.path,
                     done.end,
-                    flips[is_step],
+                    num_flips[is_step],
                     hamming_distance(done.after, pattern_a[done.path]),
                     hamming_distance(done.after, pattern_b[done.path]),
                 )
             )
-            several = intervals.take(~is_step & (flips > 0))
+            several = intervals.take(~is_step & (num_flips > 0))
             waiting += [
                 several.take(slice(start, start + capacity)).halves(network, a, b)
                 for start in range(0, len(several), capacity)

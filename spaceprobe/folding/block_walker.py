@@ -14,6 +14,7 @@ from spaceprobe.folding.counted import BENDS, Counted
 from spaceprobe.folding.counts import AdaptiveFolding, PathFolding
 from spaceprobe.folding.guards import check_device
 from spaceprobe.folding.jvp_walk import TooManyRegions, paths_per_batch, walk_regions
+from spaceprobe.folding.layerwise.steps import Flips
 from spaceprobe.folding.measure import History, fold_history
 from spaceprobe.folding.options import SAMPLING, Engine, Precision
 from spaceprobe.folding.prepared_module import (
@@ -33,18 +34,24 @@ class BlockWalker:
 
     Attributes:
         network: the module in float64.
-        walk: takes starts and ends, returns what was seen on the way.
+        walk: takes starts and ends, returns what was seen on the way; of the engines that are `LISTING` also
+            ``flips``, a list that gets the flips of these paths.
         block_size: how many paths are walked at a time.
         kind: of the result.
     """
 
     network: PreparedModule
-    walk: Callable[[EndValues, EndValues], History]
+    walk: Callable[..., History]
     block_size: int
     kind: type[PathFolding] = PathFolding
 
-    def fold(self, a: EndValues, b: EndValues) -> PathFolding:
+    def fold(self, a: EndValues, b: EndValues, *, flips: list[Flips] | None = None) -> PathFolding:
         """Return the folding of a block of paths; of its halves where it is too long for one.
+
+        Args:
+            a: starts.
+            b: ends, as many.
+            flips: a list that gets the flips of these paths; only of engines that are `LISTING`.
 
         Raises:
             RuntimeError: if even a single path crosses too many linear regions.
@@ -52,6 +59,8 @@ class BlockWalker:
         num_paths = len(a.value)
         if num_paths == 0:
             return self.kind(*np.zeros((len(fields(self.kind)), 0), dtype=np.int64))
+        if flips is not None:
+            return fold_history(self.walk(a, b, flips=flips))
         try:
             return fold_history(self.walk(a, b))
         except TooManyRegions as error:

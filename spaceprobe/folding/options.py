@@ -9,6 +9,9 @@ Engine = Literal["kernel", "layerwise", "jvp", "sampled", "adaptive"]
 SAMPLING: tuple[Engine, ...] = ("sampled", "adaptive")
 """Those that read single points of a path, of any module."""
 
+LISTING: tuple[Engine, ...] = ("layerwise", *SAMPLING)
+"""Those that know which unit flips where, beside how many do."""
+
 Method = Literal["exact"] | Engine
 """How a path is walked; see `walk_paths`."""
 

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from spaceprobe.folding.layerwise.steps import Flips, flips_at
 from spaceprobe.folding.measure import History, hamming_distance
 from spaceprobe.folding.prepared_module import EndValues, PreparedModule
 
@@ -17,10 +18,13 @@ def points_per_block(network: PreparedModule, num_features: int) -> int:
 
 
 @torch.no_grad()
-def sample_paths(network: PreparedModule, a: EndValues, b: EndValues, num_points: int) -> History:
+def sample_paths(
+    network: PreparedModule, a: EndValues, b: EndValues, num_points: int, flips: list[Flips] | None = None
+) -> History:
     """Return what `num_points` evenly spaced points of each path see, both ends included.
 
     A step is from one point to the next. In blocks of points, so that paths of many points fit as well.
+    ``flips`` is a list that gets the flips of these paths.
     """
     num_paths, num_features = len(a.value), a.value[0].numel()
     # cloned, because a module may write in place
@@ -38,6 +42,11 @@ def sample_paths(network: PreparedModule, a: EndValues, b: EndValues, num_points
         from_b[block] = hamming_distance(patterns, pattern_b)
         length[start] = hamming_distance(patterns[0], before)
         length[start + 1 : start + len(patterns)] = hamming_distance(patterns[1:], patterns[:-1])
+        if flips is not None:
+            path = torch.arange(num_paths, device=network.device).repeat(len(patterns))
+            t = times[block].repeat_interleave(num_paths)
+            earlier = torch.cat([before[None], patterns[:-1]])
+            flips.append(flips_at(path, t, earlier.flatten(0, 1), patterns.flatten(0, 1)))
         before = patterns[-1]
     return History(
         t=times[:, None].expand(-1, num_paths),

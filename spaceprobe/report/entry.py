@@ -127,10 +127,8 @@ def counted(number: Markup, noun: str) -> Markup:
     return Markup("{} {}{}").format(number, noun, "s" * (number.striptags() != "1"))
 
 
-def sample_of(numbers: Numbers, row: int) -> Markup:
+def sample_of(numbers: Numbers, row: int, table: str = "correlations") -> Markup:
     """Describe what a row of correlations.csv is over; its own note says where seeds are pooled."""
-    if numbers.frames["correlations"].at[row, "interval"] == RUNS_POOLED:
-        return sentence(
-            "{} runs, as if they were independent", numbers.cell("correlations", row, "num_runs", "d")
-        )
-    return sentence("mean over {}", counted(numbers.cell("correlations", row, "num_seeds", "d"), "seed"))
+    if numbers.frames[table].at[row, "interval"] == RUNS_POOLED:
+        return sentence("{} runs, as if they were independent", numbers.cell(table, row, "num_runs", "d"))
+    return sentence("mean over {}", counted(numbers.cell(table, row, "num_seeds", "d"), "seed"))

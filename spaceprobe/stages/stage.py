@@ -387,7 +387,7 @@ class StudyStage(Stage):
     """A stage that computes tables of a study from the tables of other stages.
 
     Attributes:
-        reduce: returns its tables.
+        reduce: returns its tables; those that it leaves out are not written.
     """
 
     reduce: Callable[[Sections, Frames], Mapping[str, "pd.DataFrame"]]

@@ -59,7 +59,7 @@ class StudyTables:
         memo = self._parts.store.memo(stage.name)
         while not self._fits(memo, stage, sources):
             frames = self.frames(stage)
-            asked = self._asked(stage)
+            asked = self._asked(stage) & {*frames}
             digests: dict[str, str] = {}
             for table in stage.tables:
                 path = table_path(self._folder, table.name)

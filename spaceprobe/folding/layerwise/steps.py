@@ -7,7 +7,7 @@ symbol before is that of the start. The distance from the start counts units who
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, Shaped
 from torch import Tensor
 
 from spaceprobe.folding.layerwise.knots import order_by
@@ -42,6 +42,18 @@ class Flips:
     def join(cls, parts: list["Flips"]) -> "Flips":
         """Return those of several lists."""
         return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
+
+
+def flips_at(
+    path: Int64[Tensor, " rows"],
+    t: Float64[Tensor, " rows"],
+    before: Shaped[Tensor, "rows units"],
+    after: Shaped[Tensor, "rows units"],
+) -> Flips:
+    """Return what differs between two patterns of each row, as flips at its t."""
+    row, unit = (before != after).nonzero(as_tuple=True)
+    symbols = (patterns[row, unit].long() for patterns in (before, after))
+    return Flips(path[row], t[row], torch.zeros_like(t[row]), unit, *symbols)
 
 
 def net_flips(flips: Flips) -> tuple[Flips, Int64[Tensor, " flips"]]:

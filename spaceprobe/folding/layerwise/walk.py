@@ -18,7 +18,7 @@ from spaceprobe.folding.layerwise.crew import Crew, Networks, whole_float32
 from spaceprobe.folding.layerwise.knots import Knots, close_items, column
 from spaceprobe.folding.layerwise.polyline import Polyline
 from spaceprobe.folding.layerwise.probe import Probe
-from spaceprobe.folding.layerwise.segments import Parts, Seen, history_of
+from spaceprobe.folding.layerwise.segments import Parts, Seen, flips_of, history_of
 from spaceprobe.folding.layerwise.steps import Flips
 from spaceprobe.folding.layerwise.visit import TooManyRows, Visit, run
 from spaceprobe.folding.measure import History, join_histories
@@ -73,7 +73,9 @@ def paths_per_batch(network: PreparedModule, num_features: int) -> int:
 
 
 @torch.no_grad()
-def walk_layers(crew: Crew, a: EndValues, b: EndValues, tolerance: float) -> History:
+def walk_layers(
+    crew: Crew, a: EndValues, b: EndValues, tolerance: float, flips: list[Flips] | None = None
+) -> History:
     """Return every linear region that the open segments from a to b cross.
 
     What is walked in one run follows from shapes alone, and runs do not know of each other, so the result is
@@ -84,11 +86,14 @@ def walk_layers(crew: Crew, a: EndValues, b: EndValues, tolerance: float) -> His
         a: starts.
         b: ends, as many.
         tolerance: a unit is at its kink where |z - kink| ≤ tolerance·scale.
+        flips: a list that gets the flips of these paths.
 
     Raises:
         TypeError: for a module that is not known to be piecewise linear.
     """
     seen = see_paths(crew, a, b, tolerance)
+    if flips is not None:
+        flips += [flips_of(batch) for batch in seen]
     return join_histories(crew.map(lambda _, batch: history_of(batch), seen))
 
 

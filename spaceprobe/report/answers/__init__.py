@@ -10,6 +10,7 @@ from spaceprobe.report.answers.entry import AnswerEntry
 from spaceprobe.results.results import Results
 
 FILES = (
+    "more_than_flips",
     "memory",
     "memory_ranks",
     "activations",

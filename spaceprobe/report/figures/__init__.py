@@ -21,6 +21,7 @@ FILES = (
     "depth",
     "width",
     "setting",
+    "null_model",
     "class_pairs",
     "distribution",
     "architectures",

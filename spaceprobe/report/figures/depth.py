@@ -1,6 +1,6 @@
 """Folding against depth, width or any other number that a sweep varies."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ from spaceprobe.results.results import Results
 from spaceprobe.stages import TABLES
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.states import TRAINED
+from spaceprobe.tables.table import Bounds
 
 RESPONSES = {
     "chi_row_max_median": "row maxima of χ\n(median over class pairs)",
@@ -85,11 +86,20 @@ def folding_against(
             places.prepare(axes)
             for state in STATE_LOOKS:
                 of_state = rows[rows["state"] == state].dropna(subset=response)
-                has_bars |= _points_and_means(axes, of_state, places, response, state, state not in mixed)
+                bounds = bounds_of("aggregates", response)
+                has_bars |= points_and_means(
+                    axes,
+                    of_state,
+                    places,
+                    response,
+                    STATE_LOOKS[state],
+                    bounds,
+                    is_over_seeds=state not in mixed,
+                )
             axes.set_ylabel(name)
             keep_within(axes, "y", bounds_of("aggregates", response), low=0)
-            _note_correlations(axes, along.correlations[along.correlations["response"] == response])
-        notes = [*_over_seeds(along.correlations), *notes]
+            note_correlations(axes, along.correlations[along.correlations["response"] == response])
+        notes = [*over_seeds(along.correlations, RESPONSES), *notes]
         drawn = [look for state, look in STATE_LOOKS.items() if (rows["state"] == state).any()]
         drawn += [NETWORK, MEAN, *([INTERVAL] if has_bars else [])]
         legend_above(figure, drawn, has_markers=True)
@@ -97,13 +107,28 @@ def folding_against(
     return figure
 
 
-def _points_and_means(
-    axes: Axes, rows: pd.DataFrame, places: NumberAxis, response: str, state: str, is_over_seeds: bool
+def points_and_means(
+    axes: Axes,
+    rows: pd.DataFrame,
+    places: NumberAxis,
+    response: str,
+    look: Look,
+    bounds: Bounds,
+    *,
+    is_over_seeds: bool,
 ) -> bool:
-    """Draw the networks of one state, their means and bars, and return whether there is any bar."""
-    bounds = bounds_of("aggregates", response)
-    look = STATE_LOOKS[state]
-    shift = 0.05 if state == TRAINED else -0.05
+    """Draw the networks of one state, their means and bars, and return whether there is any bar.
+
+    Args:
+        axes: the panel.
+        rows: of the networks, with ``group`` and ``seed``.
+        places: the x axis.
+        response: the column that is drawn.
+        look: of the state.
+        bounds: of the response.
+        is_over_seeds: whether networks at one place differ in nothing but their seed.
+    """
+    shift = 0.05 if look.name == TRAINED else -0.05
     means = []
     for key, at_place in rows.sort_values("seed", kind="stable").groupby(places.column):
         place = float(key)  # type: ignore[arg-type]  # a column of numbers: `why_no_axis`
@@ -140,7 +165,8 @@ def _jitter(count: int, width: float) -> np.ndarray:
     return np.linspace(-width, width, count) if count > 1 else np.zeros(count)
 
 
-def _note_correlations(axes: Axes, correlations: pd.DataFrame) -> None:
+def note_correlations(axes: Axes, correlations: pd.DataFrame) -> None:
+    """Write the correlations of each state above a panel, in its colour."""
     lines = []
     for state, look in reversed(STATE_LOOKS.items()):
         rows = correlations[correlations["state"] == state]
@@ -152,9 +178,9 @@ def _note_correlations(axes: Axes, correlations: pd.DataFrame) -> None:
         title_lines(axes, lines)
 
 
-def _over_seeds(correlations: pd.DataFrame) -> list[str]:
+def over_seeds(correlations: pd.DataFrame, responses: Collection[str]) -> list[str]:
     """Return the note on how many seeds the correlations in the figure are means over, if there are any."""
-    shown = correlations["response"].isin([*RESPONSES]) & correlations["state"].isin([*STATE_LOOKS])
+    shown = correlations["response"].isin([*responses]) & correlations["state"].isin([*STATE_LOOKS])
     numbers = sorted({*correlations.loc[shown, "num_seeds"].astype(int)})
     if not numbers:
         return []

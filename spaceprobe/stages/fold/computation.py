@@ -89,7 +89,7 @@ def _walk(
     """Return the engine that walked a set of paths, their folding, and the sample of single paths."""
     import torch
 
-    from spaceprobe.folding import engine_for, fold_grid, fold_matched, walk_batch
+    from spaceprobe.folding import engine_for, fold_grid, fold_matched
     from spaceprobe.stages.fold.detail import sample_detail
 
     is_grid = settings.source.layout == "grid"
@@ -116,9 +116,8 @@ def _walk(
     folding = fold(network, sources, targets, progress=advance, warn=False, **way)
     detail = {}
     if settings.detail:
-        walk = partial(walk_batch, network, **way)
         detail = sample_detail(
-            network, ends, directions, settings.detail, is_grid=is_grid, walk=walk, way=way, tables=tables
+            network, ends, directions, settings.detail, is_grid=is_grid, way=way, tables=tables
         )
         advance(settings.detail)
     return engine, folding, detail

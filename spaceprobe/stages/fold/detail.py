@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from spaceprobe.stages.fold.path_measures.entry import WalkedPaths
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from spaceprobe.folding import PathFolding
     from spaceprobe.stages.fold.endpoints.entry import Direction, Ends
     from spaceprobe.stages.fold.path_tables.entry import PathTable
 
@@ -29,8 +28,7 @@ def sample_detail(
     num_asked: int,
     *,
     is_grid: bool,
-    walk: "Callable[[Tensor, Tensor], PathFolding]",
-    way: Mapping[str, Any] | None = None,
+    way: Mapping[str, Any],
     tables: "Sequence[tuple[PathTable, Any]]" = (),
 ) -> dict[str, np.ndarray]:
     """Return the columns of a sample of single paths, drawn without replacement from both directions.
@@ -44,8 +42,7 @@ def sample_detail(
         directions: that are measured of the set.
         num_asked: how many paths; where there are fewer, all are kept.
         is_grid: whether paths lead from every source to every target.
-        walk: returns the folding of the paths from each start to the end beside it.
-        way: how it walks them; see `WalkedPaths`.
+        way: how paths are walked, as `spaceprobe.folding.walk_with_flips` takes it.
         tables: those with several rows of a path that are asked for, and what each observed of the network.
 
     Returns:
@@ -74,22 +71,23 @@ def sample_detail(
         batch = slice(first, first + PATHS_PER_BATCH)
         a, b = ends.sources.values[i[batch]], targets.values[j[batch]]
         swap = torch.from_numpy(is_back[batch]).view(-1, *[1] * (a.ndim - 1))
-        a, b = torch.where(swap, b, a), torch.where(swap, a, b)
-        batches.append(measure_batch(network, a, b, walk, way, tables))
+        walked = walk_ends(network, torch.where(swap, b, a), torch.where(swap, a, b), way)
+        batches.append(measure_paths(walked, tables))
     return columns | {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def measure_batch(
-    network: "nn.Module",
-    a: "Tensor",
-    b: "Tensor",
-    walk: "Callable[[Tensor, Tensor], PathFolding]",
-    way: Mapping[str, Any] | None = None,
-    tables: "Sequence[tuple[PathTable, Any]]" = (),
+def walk_ends(network: "nn.Module", a: "Tensor", b: "Tensor", way: Mapping[str, Any]) -> WalkedPaths:
+    """Return a batch of paths after their walk, as measures of a path take it."""
+    from spaceprobe.folding import walk_with_flips
+
+    return WalkedPaths(network, a, b, *walk_with_flips(network, a, b, **way), way)
+
+
+def measure_paths(
+    paths: WalkedPaths, tables: "Sequence[tuple[PathTable, Any]]" = ()
 ) -> dict[str, np.ndarray]:
     """Return the distance of the ends of a batch of paths, and what the measures of a path give."""
-    paths = WalkedPaths(network, a, b, walk(a, b), way or {})
-    columns = {"distance": torch.linalg.vector_norm((b - a).flatten(1), dim=1).numpy()}
+    columns = {"distance": torch.linalg.vector_norm((paths.ends - paths.starts).flatten(1), dim=1).numpy()}
     for measure in PATH_MEASURES.values():
         columns |= measure.measure(paths)
     for table, observed in tables:

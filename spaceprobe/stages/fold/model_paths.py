@@ -13,19 +13,19 @@ from torch import Tensor, nn
 from spaceprobe.folding import (
     AdaptiveFolding,
     Engine,
-    PathFolding,
     engine_for,
+    null_folding,
     passed_over,
     space_folding,
-    walk_batch,
 )
 from spaceprobe.folding.choice import engine_beside_kernel
 from spaceprobe.folding.counted import Counted
 from spaceprobe.folding.engine_check import check_engine
+from spaceprobe.folding.null_model import compile_shuffles
 from spaceprobe.folding.options import SAMPLING
 from spaceprobe.model_sources.construction import seeded
 from spaceprobe.model_sources.source import ModelSourceError
-from spaceprobe.stages.fold.detail import measure_batch
+from spaceprobe.stages.fold.detail import measure_paths, walk_ends
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.model_ends import ChosenPaths
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
@@ -71,6 +71,7 @@ MODEL_PATHS = Table(
         Column("reach_back", "integer", "the same from the target: reach of the path read from there"),
         Column("chi_back", "number", "1 - reach_back / length, in [0, 1); 0 for length 0"),
         Column("peak_back", "number", "largest chi of the paths from the target to a point of this path"),
+        Column("null_chi_back", "number", "null_chi of the path read from the target"),
         Column("num_violations", "integer", "linear regions that failed the region check"),
         Column("unresolved", "integer", "of an adaptive walk: intervals in which several units flip"),
         Column("engine", "text", "what walked it: kernel, layerwise, jvp, sampled or adaptive"),
@@ -236,7 +237,8 @@ def walk_chosen(
 
     a, _ = paths.block(slice(0, 1))
     with walking(where):
-        walk_batch(prepared.network, a, a, **prepared.way)  # compiles the kernel, and is not timed
+        compile_shuffles()
+        _measure(prepared, a, a)  # compiles the kernel, and is not timed
     path_s = walk(1)
     if path_s < QUICK_S and done < len(paths):
         path_s = walk(TIMED_PATHS)
@@ -259,19 +261,14 @@ def join_frames(frames: "Mapping[int | None, pd.DataFrame]") -> "pd.DataFrame":
 
 def _measure(prepared: Prepared, a: Tensor, b: Tensor) -> Mapping[str, np.ndarray]:
     """Return the measures of a batch of paths, from both ends."""
-    walked: list[PathFolding] = []
-
-    def walk(a: Tensor, b: Tensor) -> PathFolding:
-        walked.append(walk_batch(prepared.network, a, b, **prepared.way))
-        return walked[0]
-
-    columns = measure_batch(prepared.network, a, b, walk)
-    (folding,) = walked
+    walked = walk_ends(prepared.network, a, b, prepared.way)
+    folding = walked.folding
     return {
-        **columns,
+        **measure_paths(walked),
         "reach_back": folding.reach_from_b,
         "chi_back": space_folding(folding.length, folding.reach_from_b),
         "peak_back": space_folding(folding.peak_length_from_b, folding.peak_reach_from_b),
+        "null_chi_back": null_folding(walked.flips.reversed()).mean,
         "num_violations": folding.num_violations,
         **({"unresolved": folding.num_unresolved} if isinstance(folding, AdaptiveFolding) else {}),
     }

@@ -1,5 +1,7 @@
 """The tables of the summarize stage."""
 
+from dataclasses import replace
+
 from spaceprobe.analysis.aggregate_columns import (
     ACCURACY,
     FOLDINGS,
@@ -8,6 +10,7 @@ from spaceprobe.analysis.aggregate_columns import (
     OVER_SEEDS,
     aggregations,
 )
+from spaceprobe.analysis.null_columns import EXCESS, MATCHED, PLAIN
 from spaceprobe.stages.fold.tables import FOLDING
 from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.states import STATES
@@ -94,6 +97,48 @@ ARCHITECTURES = Table(
     "the settings that only training has are empty where untrained",
 )
 
+_MEANINGS = {
+    "length": "mean length of these paths",
+    "chi": "mean chi of these paths, in [0, 1)",
+    "null_chi": "mean null_chi of these paths: chi of the same flips in random order",
+    EXCESS: "mean of chi minus null_chi",
+    **{
+        name: f"{name.removeprefix('matched_')} at matched lengths; empty where overlap is 0"
+        for name in MATCHED
+    },
+}
+
+FOLDING_NULL = Table(
+    "folding_null",
+    key=("state", "method", "num_points"),
+    columns=(
+        *(RUNS.column(name) for name in RUNS.names if name not in NOT_OF_AGGREGATES),
+        *(AGGREGATES.column(name) for name in ("state", ACCURACY, "accuracy_of", "method", "num_points")),
+        Column("num_paths", "integer", "number of single paths, those of paths.csv"),
+        *(
+            Column(
+                name,
+                "number",
+                _MEANINGS[name],
+                low=None if name == "length" else -1 if EXCESS in name else 0,
+                high=None if name == "length" else 1,
+            )
+            for name in (*PLAIN, EXCESS, *MATCHED)
+        ),
+        Column(
+            "overlap",
+            "number",
+            "share of these paths that matched lengths are of, in [0, 1]: the sum over lengths of the least "
+            "share of paths of that length in any network of the seed; empty for the difference",
+            low=0,
+            high=1,
+        ),
+    ),
+    settings_after="seed",
+    meaning="χ of the single paths of one network in one state beside their null model; only where "
+    "folding.detail asks for single paths",
+)
+
 CORRELATIONS = Table(
     "correlations",
     key=(),
@@ -150,4 +195,16 @@ CORRELATIONS = Table(
     meaning="how one response goes with one predictor, in one state, over one seed or all",
 )
 
-TABLES = (AGGREGATES, ARCHITECTURES, CORRELATIONS)
+NULL_CORRELATIONS = Table(
+    "folding_null_correlations",
+    key=(),
+    columns=tuple(
+        replace(column, meaning="a column of folding_null.csv, or test_accuracy")
+        if column.name == "response"
+        else column
+        for column in CORRELATIONS.columns
+    ),
+    meaning="how χ, its null value and the excess go with one predictor, as correlations.csv has it",
+)
+
+TABLES = (AGGREGATES, ARCHITECTURES, CORRELATIONS, FOLDING_NULL, NULL_CORRELATIONS)

@@ -5,6 +5,7 @@ from spaceprobe.stages.fold.path_measures.entry import PathMeasure
 
 FILES = (
     "space_folding",
+    "null_model",
 )  # fmt: skip
 
 PATH_MEASURES = read_entries(__name__, FILES, PathMeasure)

@@ -1,7 +1,7 @@
 """What a measure of a single path declares. Without torch."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spaceprobe.registry import Entry
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from spaceprobe.folding import PathFolding
+    from spaceprobe.folding import PathFlips, PathFolding
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,17 @@ class WalkedPaths:
         starts: where paths start; shape ``(paths, *input shape)``.
         ends: where they end; of the same shape.
         folding: what the walk gave, read from both ends.
-        way: how they were walked: arguments of `spaceprobe.folding.walk_paths`; defaults where they are not
-            given.
+        flips: which unit flips in which step, as many flips as the walk counts; of sampled paths what differs
+            from each point to the next, of adaptive ones between the ends of intervals.
+        way: how they were walked: arguments of `spaceprobe.folding.walk_with_flips`.
     """
 
     network: "nn.Module"
     starts: "Tensor"
     ends: "Tensor"
     folding: "PathFolding"
-    way: Mapping[str, Any] = field(default_factory=dict)
+    flips: "PathFlips"
+    way: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
