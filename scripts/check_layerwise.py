@@ -52,7 +52,8 @@ def pytorchcv(name: str) -> Callable[[], nn.Module]:
         from pytorchcv.model_provider import get_model
 
         network: nn.Module = get_model(name, num_classes=10)
-        network.features.final_pool = nn.AdaptiveAvgPool2d(1)
+        last = network.output if name.startswith("darknet") else network.features
+        last.final_pool = nn.AdaptiveAvgPool2d(1)
         return network
 
     return make
@@ -70,7 +71,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "pytorchcv shufflenet_g1_wd4": pytorchcv("shufflenet_g1_wd4"),
     "pytorchcv sqnxt23_w1": pytorchcv("sqnxt23_w1"),
     "pytorchcv igcv3_wd4": pytorchcv("igcv3_wd4"),
-    "pytorchcv darknet_ref": pytorchcv("darknet_ref"),
+    "pytorchcv darknet_tiny": pytorchcv("darknet_tiny"),
 }
 """Makes networks of others: with ReLU, ReLU6 and LeakyReLU, max-pooling, sums and concatenation."""
 

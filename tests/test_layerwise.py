@@ -236,23 +236,3 @@ def test_reversal_and_scaling_change_what_they_should():
         network[0].bias *= 4
         network[2].weight /= 4
     assert_same(walk_paths(network, a, b), there)
-
-
-def cancelling(num_pairs):
-    """x, by sums that cancel: each pair of layers has a scale 1,999 times as large, and leaves the value."""
-    pairs = []
-    for _ in range(num_pairs):
-        spread, difference = nn.Linear(1, 2, bias=False), nn.Linear(2, 1, bias=False)
-        spread.weight.data = torch.tensor([[1000.0], [999.0]])
-        difference.weight.data = torch.tensor([[1.0, -1.0]])
-        pairs += [spread, difference]
-    return nn.Sequential(*pairs, nn.Linear(1, 16, bias=False), nn.ReLU(), nn.Linear(16, 1))
-
-
-def test_units_that_no_tolerance_resolves_fail_the_region_check():
-    """Four pairs have a scale of 1.6e13: units nearer to 0 than their tolerance are not taken for tied."""
-    ends = torch.tensor([[-1.0], [-3.0]]), torch.tensor([[1.0], [-1.0]])
-    resolved = walk_paths(cancelling(3), *ends, method="layerwise")
-    assert resolved.length.tolist() == [16, 0]
-    assert resolved.num_violations.tolist() == [0, 0]
-    assert (walk_paths(cancelling(4), *ends, method="layerwise").num_violations > 0).all()

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812, the name that every torch user knows
 from torch import Tensor
 
+from spaceprobe.folding.layerwise.anchors import anchored
 from spaceprobe.folding.layerwise.convolution import convolve
 from spaceprobe.folding.layerwise.operands import (
     MIXES,
@@ -104,6 +105,7 @@ def multiply_matrix(func: Func, first: Any, second: Any) -> Polyline:
     def product(x: Tensor, matrix: Tensor) -> Tensor:
         return torch.matmul(x, matrix) if isinstance(first, Polyline) else torch.matmul(matrix, x)
 
+    line = anchored(line)
     sizes = product(line.sizes**2, constant**2).sqrt()
     return Polyline.of(product(line.rows, constant), sizes, line.knots, line.visit)
 
@@ -132,6 +134,7 @@ def weighted(
     if not is_batch_apart:
         raise refusal(func, MIXES)
     run = convolve if func in CONVOLUTIONS else func
+    input = anchored(input)
     squared = input.visit.squared
     squares = run(input.sizes**2, squared(weight), None if bias is None else squared(bias), *args, **kwargs)
     rows = run(input.rows, weight, bias, *args, **kwargs)

@@ -14,9 +14,7 @@ from spaceprobe.folding.layerwise.polyline import Polyline
 from spaceprobe.folding.layerwise.visit import LastActivation, Visit
 from spaceprobe.folding.options import DEFAULT_TOLERANCE
 from spaceprobe.folding.prepared_module import OTHER_ACTIVATIONS, units_met
-
-RESOLVED = 1e-3
-"""Chosen: what is nearer to a kink than this share of its tolerance is a tie up to rounding, at a kink."""
+from spaceprobe.folding.rounding import kept_share
 
 MANY_UNITS = 16
 """Chosen: of fewer units some may be close to a kink by themselves."""
@@ -34,6 +32,7 @@ class Probe(Visit):
             not at it. That happens where sums cancel layer after layer: scales outgrow values by 10^12.
     """
 
+    is_at_points: bool = True
     is_lost: Tensor | None = None
 
     def bend(self, line: Polyline, activation: Activation) -> Polyline:
@@ -44,9 +43,10 @@ class Probe(Visit):
         """
         rows = line.rows
         self.bits.append((rows.shape[1:], len(activation.kinks)))
+        resolved = kept_share(self.tolerance, torch.finfo(rows.dtype).eps)
         for kink in activation.kinks:
             near = (rows - kink).abs() / (self.tolerance * line.sizes)
-            share = ((near <= 1) & (near > RESOLVED)).flatten(1).double().mean(1)
+            share = ((near <= 1) & (near > resolved)).flatten(1).double().mean(1)
             lost = (share > MANY) & (rows[0].numel() >= MANY_UNITS)
             self.is_lost = lost if self.is_lost is None else self.is_lost | lost
         if len(self.bits) == self.num_activations:

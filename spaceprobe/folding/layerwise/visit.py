@@ -43,6 +43,7 @@ class Visit:
         num_activations: after how many the run is over, windows that count included; None for all.
         is_careful: whether scales have a row a knot.
         is_rough: whether it is in float32, where also what is just at a kink is in doubt.
+        is_at_points: whether it is at single points, with no interval between them.
         max_numbers: of one tensor.
         counted: what counts as a unit, and where its bit flips.
         num_bent: how many activations were met.
@@ -60,6 +61,7 @@ class Visit:
     num_activations: int | None = None
     is_careful: bool = False
     is_rough: bool = False
+    is_at_points: bool = False
     max_numbers: int = 2**62
     counted: Counted = BENDS
     num_bent: int = 0
