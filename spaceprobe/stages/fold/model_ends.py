@@ -25,7 +25,7 @@ from spaceprobe.stages.fold.endpoints.class_pairs import (
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
 from spaceprobe.stages.stage import Sections
 from spaceprobe.stages.train.networks import load_data
-from spaceprobe.stages.train.settings import data_of
+from spaceprobe.stages.train.settings import data_of, network_of
 
 DEFAULT_PATHS = 1_000
 """Chosen: how many paths are walked at most where nobody says how many."""
@@ -170,11 +170,31 @@ def as_batch(points: Tensor, network: nn.Module, source: ModelSource, flag: str)
     )
 
 
-def of_class_pairs(sections: Sections, num_asked: int | None, seed: int) -> ChosenPaths:
+def images_asked(source: ModelSource, sections: Sections) -> int | None:
+    """Return how many test images of each class paths are chosen among, the first ones; None for all.
+
+    Without a number from the user an MLP of ReLUs has those that a study gives it; of any other network all
+    count, since its paths are drawn.
+
+    Raises:
+        DataError: see `images_per_class`.
+    """
+    network = network_of(sections)
+    is_relu_mlp = source.kind == "widths" or (
+        source.kind == "network" and "kernel" in network.entry.engines(network)
+    )
+    is_open = folding_of(sections).per_class == "auto"
+    return None if is_open and not is_relu_mlp else images_per_class(sections)
+
+
+def of_class_pairs(
+    sections: Sections, per_class: int | None, num_asked: int | None, seed: int
+) -> ChosenPaths:
     """Return the paths between the test images of class pairs, each path once: both ends read it.
 
     Args:
         sections: ``data`` and ``folding``.
+        per_class: how many images of each class, the first ones; None for all.
         num_asked: see `draw`.
         seed: see `draw`.
 
@@ -190,14 +210,14 @@ def of_class_pairs(sections: Sections, num_asked: int | None, seed: int) -> Chos
     images = load_data(data_of(sections)).test
     pairs = [*_once(directed_pairs(sections, num_classes))]
     labels = dict.fromkeys(label for pair in pairs for label in pair)
-    members = {label: _members(images, label, sections) for label in labels}
+    members = {label: _members(images, label, per_class, sections) for label in labels}
     sizes = [_num_paths(pair, members) for pair in pairs]
     first = np.concatenate([[0], np.cumsum(sizes)])
     number = draw(int(first[-1]), num_asked, seed)
     which = np.searchsorted(first, number, side="right") - 1
     source, target, classes = np.empty_like(number), np.empty_like(number), np.empty((2, len(number)), int)
-    for place, pair in enumerate(pairs):
-        is_here = which == place
+    for place in np.unique(which):
+        pair, is_here = pairs[place], which == place
         of_source, of_target = members[pair.source], members[pair.target]
         inside = number[is_here] - first[place]
         if pair.source == pair.target:
@@ -219,8 +239,8 @@ def _once(pairs: Sequence[ClassPair]) -> Iterator[ClassPair]:
             yield pair
 
 
-def _members(images: Split, label: int, sections: Sections) -> np.ndarray:
-    numbers = class_members(images, label, images_per_class(sections)).numbers
+def _members(images: Split, label: int, per_class: int | None, sections: Sections) -> np.ndarray:
+    numbers = class_members(images, label, per_class).numbers
     if not len(numbers):
         data = data_of(sections)
         raise SettingsError(

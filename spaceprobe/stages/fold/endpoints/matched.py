@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from spaceprobe.stages.fold.endpoints.class_pairs import (
     IMAGES_PER_CLASS,
     check_present,
-    class_members,
+    chosen_members,
     images_per_class,
 )
 from spaceprobe.stages.fold.endpoints.entry import Direction, EndpointsEntry, Ends, PathSet, Points
@@ -36,7 +36,7 @@ def matched_entry(
         return [PathSet(f"class{label}", {"class": label}, amount) for label in range(num_classes)]
 
     def ends(network: "nn.Module", data: "Dataset", key: Mapping[str, Any], sections: Sections) -> Ends:
-        images = class_members(data.test, key["class"], images_per_class(sections))
+        images = chosen_members(data.test, key["class"], sections)
         return Ends(images, Points("twins", images.numbers, twins(network, images.values, sections)))
 
     return EndpointsEntry(
