@@ -150,7 +150,11 @@ def test_forms_that_show_their_functions_are_walked(form):
 @pytest.mark.parametrize("num_points", [MAX_POINTS + 1, 10**9, 10**30])
 def test_too_many_points_are_refused_before_anything_is_made(num_points):
     message = r"num_points is 1,?[\d,]+: a path is sampled at up to 1,000,000 points; method \"exact\" sees"
-    for walk in (spaceprobe.fold, walk_paths, lambda f, a, b, **way: spaceprobe.trace(f, [a[0], b[0]], **way)):
+    for walk in (
+        spaceprobe.fold,
+        walk_paths,
+        lambda f, a, b, **way: spaceprobe.trace(f, [a[0], b[0]], **way),
+    ):
         with pytest.raises(ValueError, match=message):
             walk(Net(), *ENDS, method="sampled", num_points=num_points)
     with pytest.raises(ValueError, match=str(MAX_POINTS)):

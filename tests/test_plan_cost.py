@@ -62,7 +62,7 @@ def test_images_that_nobody_chose_are_drawn_and_have_files_of_their_own():
 
 def test_of_many_classes_some_pairs_are_drawn(monkeypatch):
     """47 classes have 1,128 pairs: 2 images of each class would make 4,371 walks."""
-    monkeypatch.setattr(fold_settings, "num_classes_of", lambda sections: 47)
+    monkeypatch.setattr(fold_settings, "num_classes_of", lambda _: 47)
     some = path_sets_of(sections(CNN))
     assert MAX_UNASKED_WALKS - 4 < num_walks(some) <= MAX_UNASKED_WALKS
     assert with_images(sections(CNN)).per_class == 2
@@ -70,12 +70,12 @@ def test_of_many_classes_some_pairs_are_drawn(monkeypatch):
     assert [paths for paths in everything if paths in some] == some  # in their order
     assert len({name for paths in some for name in paths.name.split("-")}) == 47
     assert path_sets_of(sections(CNN)) == some
-    monkeypatch.setattr(fold_parts, "num_classes_of", lambda sections: 47)
+    monkeypatch.setattr(fold_parts, "num_classes_of", lambda _: 47)
     assert f"{len(some)} of 1,128 sets of paths, drawn" in STAGE.remark(sections(CNN))
 
 
 def test_an_mlp_of_relus_has_all_pairs_of_many_classes(monkeypatch):
-    monkeypatch.setattr(fold_settings, "num_classes_of", lambda sections: 47)
+    monkeypatch.setattr(fold_settings, "num_classes_of", lambda _: 47)
     assert len(path_sets_of(sections())) == 47 * 48 // 2
 
 

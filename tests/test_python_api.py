@@ -458,7 +458,10 @@ def test_a_maximum_over_a_dimension_is_named_by_its_output(keepdim, index):
 
 def test_a_threshold_is_what_the_pre_activation_passes():
     frame = spaceprobe.trace(nn.ReLU(), [[-1.0, 0.0], [1.0, 4.0]], threshold=[torch.tensor([0.5, 2.0])])
-    assert frame.to_frame()[["t", "kink", "is_on"]].to_numpy().tolist() == [[0.5, 2.0, True], [0.75, 0.5, True]]
+    assert frame.to_frame()[["t", "kink", "is_on"]].to_numpy().tolist() == [
+        [0.5, 2.0, True],
+        [0.75, 0.5, True],
+    ]
 
 
 def test_corners_on_a_straight_line_change_nothing(residual, corners):

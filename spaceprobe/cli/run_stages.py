@@ -115,9 +115,7 @@ def _chosen(study: Study, call: StudyCall) -> list[Stage]:
     return [stage for stage in STAGES if stage.name in (call.only_stages or study.stages)]
 
 
-def _print_plan(
-    plan: "StudyPlan", print_line: Callable[[str], None], *, is_cost_told: bool = False
-) -> None:
+def _print_plan(plan: "StudyPlan", print_line: Callable[[str], None], *, is_cost_told: bool = False) -> None:
     for line in plan.lines(is_cost_told=is_cost_told):
         print_line(line)
 

@@ -42,7 +42,7 @@ def check_network(module: nn.Module) -> None:
 
 
 def check_modules(module: nn.Module, why_not: Callable[[nn.Module], str | None]) -> None:
-    """Raise ValueError if there is a reason against a module or one inside of it, the first one by its name."""
+    """Raise ValueError if there is a reason against a module or one inside of it, naming the first."""
     for name, child in module.named_modules():
         reason = why_not(child)
         if reason is not None:

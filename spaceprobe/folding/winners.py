@@ -40,7 +40,11 @@ def of_dimensions(is_largest: bool, x: Tensor, dim: Any = (), keepdim: bool = Fa
         raise ValueError(MIXES)
     entries = x.movedim(sorted(dims), list(range(-len(dims), 0))).flatten(-len(dims))
     winner = entries.argmax(-1) if is_largest else entries.argmin(-1)
-    return winner.view([1 if place in dims else size for place, size in enumerate(x.shape)]) if keepdim else winner
+    return (
+        winner.view([1 if place in dims else size for place, size in enumerate(x.shape)])
+        if keepdim
+        else winner
+    )
 
 
 def of_either(is_largest: bool, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:

@@ -63,8 +63,16 @@ def build(
         SpaceprobeError: the file of weights cannot be read.
     """
     where = f"{setting} {source}"
-    with seeded(seed):
-        network = _construct(source, where, seed, input_shape, num_outputs, options)
+    try:
+        with seeded(seed):
+            network = _construct(source, where, seed, input_shape, num_outputs, options)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
+            raise
+        raise ModelSourceError(
+            f"{where}: its weights do not fit into the memory of this machine; name a smaller network, or "
+            "fewer outputs"
+        ) from error
     if source.kind == "function":
         try:
             check_modules(network, lambda module: why_not_as_written(module) or why_no_weights(module))

@@ -150,7 +150,8 @@ def as_batch(points: Tensor, network: nn.Module, source: ModelSource, flag: str)
     candidates = [points] if points.ndim > 1 else []
     candidates.append(points[None])
     if source.kind in ("widths", "network"):  # these take rows
-        candidates = [batch.flatten(1) for batch in candidates]
+        rows = {batch.flatten(1).shape: batch.flatten(1) for batch in candidates}
+        candidates = [*rows.values()]
     reasons = []
     for batch in candidates:
         two = batch[:1].expand(2, *batch.shape[1:]).to(dtype)
@@ -208,6 +209,8 @@ def of_class_pairs(
     num_classes = num_classes_of(sections)
     folding_of(sections).source.check(sections, num_classes)
     images = load_data(data_of(sections)).test
+    if folding_of(sections).pairs == "all":
+        return _of_all_pairs(images, num_classes, per_class, num_asked, seed)
     pairs = [*_once(directed_pairs(sections, num_classes))]
     labels = dict.fromkeys(label for pair in pairs for label in pair)
     members = {label: _members(images, label, per_class, sections) for label in labels}
@@ -227,6 +230,38 @@ def of_class_pairs(
         source[is_here], target[is_here] = of_source[i], of_target[j]
         classes[0, is_here], classes[1, is_here] = pair
     columns = {"source_class": classes[0], "target_class": classes[1]}
+    return ChosenPaths(images.inputs, images.inputs, source, target, number, columns, int(first[-1]))
+
+
+def _of_all_pairs(
+    images: Split, num_classes: int, per_class: int | None, num_asked: int | None, seed: int
+) -> ChosenPaths:
+    """Return paths between all classes, without a list of pairs: thousands of classes have millions.
+
+    They are numbered as a list of them would: (0, 0), (0, 1) and so on, of two classes the smaller one first.
+    """
+    order = np.argsort(images.targets.numpy(), kind="stable")
+    begins = np.searchsorted(images.targets.numpy()[order], np.arange(num_classes + 1))
+    sizes = np.diff(begins) if per_class is None else np.minimum(np.diff(begins), per_class)
+    up_to = np.concatenate([[0], np.cumsum(sizes)])  # images of the classes before each
+    within = sizes * (sizes - 1) // 2
+    first = np.concatenate([[0], np.cumsum(within + sizes * (up_to[-1] - up_to[1:]))])
+    number = draw(int(first[-1]), num_asked, seed)
+    source_class = np.searchsorted(first, number, side="right") - 1
+    inside = number - first[source_class]
+    target_class, i, j = source_class.copy(), np.empty_like(number), np.empty_like(number)
+    is_same = inside < within[source_class]
+    for label in np.unique(source_class[is_same]):
+        is_here = is_same & (source_class == label)
+        i[is_here], j[is_here] = pair_among(inside[is_here], int(sizes[label]))
+    of_source, inside = source_class[~is_same], (inside - within[source_class])[~is_same]
+    target = up_to[of_source + 1] + inside // sizes[of_source]
+    target_class[~is_same] = np.searchsorted(up_to, target, side="right") - 1
+    of_target = target_class[~is_same]
+    inside -= sizes[of_source] * (up_to[of_target] - up_to[of_source + 1])
+    i[~is_same], j[~is_same] = np.divmod(inside, sizes[of_target])
+    source, target = order[begins[source_class] + i], order[begins[target_class] + j]
+    columns = {"source_class": source_class, "target_class": target_class}
     return ChosenPaths(images.inputs, images.inputs, source, target, number, columns, int(first[-1]))
 
 

@@ -246,7 +246,7 @@ def _drawn(settings: FoldingSettings, number: int) -> DrawnFoldingSettings:
 
 
 def path_sets_of(sections: Sections) -> "list[PathSet]":
-    """Return the sets of paths that are measured: some of them where all are too many and nobody gave a number.
+    """Return the sets of paths that are measured: some where all are too many and nobody gave a number.
 
     Those are drawn: sorted by the digests of their names, the first whose paths are few enough together.
 
@@ -257,7 +257,7 @@ def path_sets_of(sections: Sections) -> "list[PathSet]":
     path_sets = [*folding_of(sections).source.path_sets(sections, num_classes_of(sections))]
     if not is_left_open(sections) or num_walks(path_sets) <= MAX_UNASKED_WALKS:
         return path_sets
-    amounts, kept = 0, set()
+    amounts, kept = 0, set[str]()
     for paths in sorted(path_sets, key=lambda paths: hashlib.sha256(paths.name.encode()).digest()):
         amounts += paths.amount
         if kept and amounts // 2 > MAX_UNASKED_WALKS:

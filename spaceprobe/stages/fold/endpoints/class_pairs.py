@@ -51,9 +51,7 @@ def walked_pairs(pairs: Iterable[ClassPair]) -> list[ClassPair]:
     return sorted({ClassPair(min(pair), max(pair)) for pair in pairs})
 
 
-def class_members(
-    images: "Split", label: int, per_class: int | None, *, is_drawn: bool = False
-) -> Points:
+def class_members(images: "Split", label: int, per_class: int | None, *, is_drawn: bool = False) -> Points:
     """Return images of a class, in the dataset's order.
 
     Args:
@@ -94,10 +92,14 @@ def _folding(sections: Sections) -> "FoldingSettings":
 
 
 def _check(sections: Sections, num_classes: int) -> None:
-    for pair in directed_pairs(sections, num_classes):
+    if _folding(sections).pairs == "all":
+        check_present(sections, range(num_classes))
+        return
+    pairs = directed_pairs(sections, num_classes)
+    for pair in pairs:
         if max(pair) >= num_classes:
             raise SettingsError(f"folding.pairs: {pair.name}: the dataset has classes 0 to {num_classes - 1}")
-    check_present(sections, {label for pair in directed_pairs(sections, num_classes) for label in pair})
+    check_present(sections, {label for pair in pairs for label in pair})
 
 
 def check_present(sections: Sections, classes: Iterable[int]) -> None:
