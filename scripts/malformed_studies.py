@@ -205,7 +205,7 @@ HAND_MADE: dict[str, tuple[str | bytes, str]] = {
         "3:9",
     ),
     "zipped and set": ("training: {seed: 3}\nsweep: {zip: {training.seed: [1, 2]}}\n", "2:15"),
-    "the same member": ("sweep: {zip: {training.seed: [1, 1], training.epochs: [2, 2]}}\n", "1:33"),
+    "the same member": ("sweep: {zip: {training.seed: [1, 1], training.epochs: [2, 2]}}\n", "1:34"),
     "endless zip": ("sweep: {zip: {training.seed: {from: 0, to: 999999999}}}\n", "1:30"),
     "set and swept": ("training: {seed: 3}\nsweep: {training.seed: [1, 2]}\n", "2:9"),
     "swept, and set in what it extends": ("extends: quickstart\nsweep: {training.epochs: [1, 2]}\n", "2:9"),

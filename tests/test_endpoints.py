@@ -20,7 +20,7 @@ from spaceprobe.stages.fold.endpoints.class_pairs import (
 )
 from spaceprobe.stages.fold.endpoints.entry import Ends, Points
 from spaceprobe.stages.fold.endpoints.matched import matched_entry
-from spaceprobe.stages.fold.settings import FoldingSettings
+from spaceprobe.stages.fold.settings import FoldingSettings, with_images
 from spaceprobe.stages.fold.stored_counts import StoredCounts
 from spaceprobe.stages.fold.tables import CHECKS, FOLDING, PATHS
 from spaceprobe.stages.stage import FinishedPart, Part
@@ -64,6 +64,32 @@ def test_members_are_the_first_of_each_class():
         assert (points.name, points.numbers.tolist()) == (str(label), numbers)
         assert points.values.dtype == torch.float64
         assert points.values[:, 0].tolist() == [2 * number for number in numbers]
+
+
+def test_drawn_members_are_a_seeded_sample_of_the_class():
+    split = images([0, 1] * 40)
+    few, more, other = (
+        class_members(split, label, number, is_drawn=True) for label, number in ((1, 3), (1, 12), (0, 12))
+    )
+    assert (len(few.numbers), len(more.numbers)) == (3, 12)
+    assert set(few.numbers) < set(more.numbers) < set(range(1, 80, 2))
+    assert more.numbers.tolist() == sorted(more.numbers) != list(range(1, 24, 2))
+    assert more.values[:, 0].tolist() == (2 * more.numbers).tolist()
+    assert more.numbers.tolist() == class_members(split, 1, 12, is_drawn=True).numbers.tolist()
+    assert (other.numbers // 2).tolist() != (more.numbers // 2).tolist()  # not the same places of each class
+    assert class_members(split, 1, 99, is_drawn=True).numbers.tolist() == list(range(1, 80, 2))
+
+
+def test_ends_are_drawn_where_nobody_gave_a_number_and_a_path_may_take_long():
+    data = Dataset(images([0]), images([0, 1] * 40), 2)
+    asked = {**sections(pairs=("0-1",)), "network": NetworkSettings(activation="abs")}
+    ends = CLASS_PAIRS.ends(torch.nn.Identity(), data, {"pair": [0, 1]}, asked)
+    number = with_images(asked).per_class
+    assert number == 31  # 31 * 31 paths
+    drawn = [class_members(data.test, label, number, is_drawn=True).numbers.tolist() for label in (0, 1)]
+    assert [ends.sources.numbers.tolist(), ends.targets.numbers.tolist()] == drawn
+    of_mlp = CLASS_PAIRS.ends(torch.nn.Identity(), data, {"pair": [0, 1]}, sections(pairs=("0-1",)))
+    assert of_mlp.sources.numbers.tolist() == list(range(0, 80, 2))  # of 150 images, the first
 
 
 def test_each_pair_is_walked_once():

@@ -16,11 +16,14 @@ from torch import nn
 from spaceprobe.cli.fold_text import cost_text
 from spaceprobe.folding import space_folding, trace_path, walk_paths
 from spaceprobe.folding.engine_check import EngineCheck, check_engine
-from spaceprobe.model_sources import parse_model
+from spaceprobe.model_sources import ModelSourceError, construction, parse_model
 from spaceprobe.model_sources.construction import build
 from spaceprobe.stages.fold import model_paths
-from spaceprobe.stages.fold.model_ends import draw
+from spaceprobe.stages.fold.model_ends import draw, images_asked, of_class_pairs
 from spaceprobe.stages.fold.model_paths import MODEL_PATHS, Cost
+from spaceprobe.stages.fold.settings import FoldingSettings
+from spaceprobe.stages.train.network_settings import NetworkSettings
+from spaceprobe.stages.train.settings import DataSettings
 from spaceprobe.weights.modules import hints_of
 from tests.commands import call
 from tests.documents import ROOT
@@ -183,6 +186,78 @@ def test_without_a_number_at_most_a_thousand_paths_are_drawn(folder):
     assert len({*draw(1001, None, 0).tolist()}) == 1000
 
 
+def class_sections(**folding):
+    return {
+        "data": DataSettings(dataset="digits"),
+        "folding": FoldingSettings(**folding),
+        "network": NetworkSettings(),
+    }
+
+
+@pytest.mark.parametrize("per_class", [None, 1, 5])
+def test_paths_between_all_classes_are_those_of_a_list_of_all_pairs(per_class):
+    pairs = tuple(f"{source}-{target}" for source in range(10) for target in range(source, 10))
+    listed = of_class_pairs(class_sections(pairs=pairs), per_class, 10**6, 0)
+    everything = of_class_pairs(class_sections(), per_class, 10**6, 0)
+    assert len(listed) == listed.num_possible == everything.num_possible
+    assert len(listed) == 297 * 296 // 2 or per_class is not None
+    some, same = (of_class_pairs(s, per_class, 7, 3) for s in (class_sections(pairs=pairs), class_sections()))
+    for one, other in ((listed, everything), (some, same)):
+        for name in ("source", "target", "number"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        for name in ("source_class", "target_class"):
+            np.testing.assert_array_equal(one.columns[name], other.columns[name])
+
+
+@pytest.mark.parametrize(
+    ("model", "per_class", "number"),
+    [
+        ("64-5-3", "auto", 150),
+        ("mlp", "auto", 150),
+        ("cnn", "auto", None),
+        ("nets:image", "auto", None),
+        ("cnn", 7, 7),
+        ("nets:image", "all", None),
+    ],
+)
+def test_without_a_number_only_an_mlp_of_relus_has_the_first_images(model, per_class, number):
+    sections = {
+        **class_sections(per_class=per_class),
+        "network": NetworkSettings(model="cnn", architecture="2") if model == "cnn" else NetworkSettings(),
+    }
+    assert images_asked(parse_model(model), sections) == number
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "do not fit into the memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "do not fit into the memory"),
+    ],
+)
+def test_a_network_that_memory_does_not_hold_is_one_sentence(monkeypatch, error, message):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(construction, "mlp", fail)
+    with pytest.raises(ModelSourceError, match=f"--model 6-3: its weights {message}"):
+        build(parse_model("6-3"))
+
+
+@pytest.mark.parametrize(
+    ("form", "reason"), [("lazy", "before its first pass"), ("meta", "on the meta device")]
+)
+def test_a_function_that_returns_no_weights_is_one_sentence(folder, form, reason):
+    network = {"lazy": "nn.LazyLinear(3)", "meta": "nn.Linear(6, 3, device='meta')"}[form]
+    Path("forms.py").write_text(
+        f"from torch import nn\n\n\ndef build():\n    return nn.Sequential({network})\n"
+    )
+    refused = fold("--model", "forms:build", "--trust", "forms", "--from", "a.npy", "--to", "b.npy")
+    assert refused.exit_code == 2
+    assert "--model forms:build returned a network whose module '0' (" in refused.stderr
+    assert reason in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("cost", "text"),
     [
@@ -311,7 +386,7 @@ def write_bad(name):
         return r"the number at (2, 4) is not finite (nan)"
     if name == "wrong shape":
         np.save("bad.npy", np.zeros((7, 5)))
-        return "6-5-4-3 does not take inputs of shape (5,)"
+        return "6-5-4-3 does not take inputs of shape (5,) ("
     if name == "other number":
         np.save("bad.npy", np.zeros((3, 6)))
         return "--from has 3 points, --to 7: expected as many, or one on a side"
@@ -338,7 +413,15 @@ def write_bad(name):
         ),
         "code in the header": (
             header("{'descr': __import__('os').system('touch bomb-went-off'), 'fortran_order': False}"),
-            "its header cannot be read",
+            "its header cannot be read (it holds more than a type, an order and a shape)",
+        ),
+        "brackets": (
+            header("{'descr': " + "(" * 5000 + "}"),
+            "its header cannot be read (it is not a dictionary of Python)",
+        ),
+        "many sides": (
+            header("{'descr': '<f8', 'fortran_order': False, 'shape': (" + "0, " * 100 + "), }"),
+            "its header cannot be read (100 dimensions, at most 32)",
         ),
         "negative": (
             header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 6), }"),
@@ -355,7 +438,7 @@ def write_bad(name):
 
 BAD = [
     "pickled", "nan", "wrong shape", "other number", "empty", "complex", "records", "folder", "size bomb",
-    "lying header", "code in the header", "negative", "text", "nothing", "pickle",
+    "lying header", "code in the header", "brackets", "many sides", "negative", "text", "nothing", "pickle",
 ]  # fmt: skip
 
 

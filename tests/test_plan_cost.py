@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from spaceprobe.stages.fold import STAGE, cost
-from spaceprobe.stages.fold.settings import FoldingSettings, with_images
+from spaceprobe.stages.fold import parts as fold_parts
+from spaceprobe.stages.fold import settings as fold_settings
+from spaceprobe.stages.fold.settings import (
+    MAX_UNASKED_WALKS,
+    FoldingSettings,
+    num_walks,
+    path_sets_of,
+    with_images,
+)
 from spaceprobe.stages.stage import FinishedPart, Part
 from spaceprobe.stages.train.network_settings import NetworkSettings
 from spaceprobe.stages.train.settings import FINAL, INITIAL, DataSettings, TrainingSettings
@@ -36,12 +44,54 @@ def parts(network=None, **folding):
 def test_without_a_number_networks_of_other_kinds_walk_at_most_1000_paths():
     """45 pairs of two classes and 10 of one: 4 images give 45 · 16 + 10 · 6 walks, 5 give 1,225."""
     assert with_images(sections(CNN)).per_class == 4
-    assert STAGE.remark(sections(CNN)).startswith("780 paths at an epoch, those of the first 4 test images")
+    assert STAGE.remark(sections(CNN)).startswith(
+        "780 paths at an epoch, between 4 test images of each class, drawn with a fixed seed, since"
+    )
     assert with_images(sections(CNN, pairs=("3-8",))).per_class == 31  # 961 paths
     assert with_images(sections(CNN, pairs=("3-8", "8-3"))).per_class == 31  # the same walks
     assert with_images(sections(NetworkSettings(activation="abs"))).per_class == 4
     assert parts(CNN)[0].key["folding"]["per_class"] == 4
     assert parts(CNN)[0].path != parts(CNN, per_class=3)[0].path
+
+
+def test_images_that_nobody_chose_are_drawn_and_have_files_of_their_own():
+    chosen, first = parts(CNN)[0], parts(CNN, per_class=4)[0]
+    assert chosen.key == {**first.key, "folding": {**first.key["folding"], "drawn": True}}
+    assert chosen.path != first.path
+
+
+def test_of_many_classes_some_pairs_are_drawn(monkeypatch):
+    """47 classes have 1,128 pairs: 2 images of each class would make 4,371 walks."""
+    monkeypatch.setattr(fold_settings, "num_classes_of", lambda _: 47)
+    some = path_sets_of(sections(CNN))
+    assert MAX_UNASKED_WALKS - 4 < num_walks(some) <= MAX_UNASKED_WALKS
+    assert with_images(sections(CNN)).per_class == 2
+    everything = path_sets_of(sections(CNN, per_class=2))
+    assert [paths for paths in everything if paths in some] == some  # in their order
+    assert len({name for paths in some for name in paths.name.split("-")}) == 47
+    assert path_sets_of(sections(CNN)) == some
+    monkeypatch.setattr(fold_parts, "num_classes_of", lambda _: 47)
+    assert f"{len(some)} of 1,128 sets of paths, drawn" in STAGE.remark(sections(CNN))
+
+
+def test_an_mlp_of_relus_has_all_pairs_of_many_classes(monkeypatch):
+    monkeypatch.setattr(fold_settings, "num_classes_of", lambda _: 47)
+    assert len(path_sets_of(sections())) == 47 * 48 // 2
+
+
+@pytest.mark.parametrize(
+    ("network", "folding", "costly"),
+    [
+        (None, {}, False),
+        (None, {"method": "kernel"}, False),
+        (None, {"method": "sampled"}, True),
+        (None, {"threshold": 0.5}, True),
+        (CNN, {}, True),
+        (NetworkSettings(activation="abs"), {}, True),
+    ],
+)
+def test_which_paths_may_take_long(network, folding, costly):
+    assert STAGE.is_costly(sections(network, **folding)) is costly
 
 
 @pytest.mark.parametrize("asked", [3, 150, "all"])
@@ -110,12 +160,14 @@ def test_plan_prints_the_cost_where_it_is_asked_for(tmp_path, monkeypatch):
     words = ("plan", study, "--results", tmp_path / "results")
     output = " ".join(call(*words).stdout.split())
     assert "961 paths at an epoch" in output
+    assert "fold may take long: `spaceprobe plan --cost` times a path of each architecture" in output
     assert "timed" not in output
     output = " ".join(call(*words, "--cost").stdout.split())
     # 2 runs of 2 epochs of 961 paths of half a second
     assert (
         "2 of cnn with relu, 1,922 paths by layerwise (1 path timed in 0.5 s), 2 runs: about 32 min" in output
     )
+    assert "may take long" not in output
     (facts,) = json.loads(call(*words, "--cost", "--json").stdout)["costs"]
     assert (facts["stage"], facts["num_runs"], facts["seconds_a_run"]) == ("fold", 2, 961.0)
     assert not (tmp_path / "results").exists()

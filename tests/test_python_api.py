@@ -410,6 +410,74 @@ def test_a_trace_ends_where_fold_does(model, shape, method):
     assert frame["chi"].iloc[-1] == trace.chi == folding.chi[0]
 
 
+def pooled():
+    """A sign of which every maximum of two is taken, and a ReLU of that."""
+    torch.manual_seed(4)
+    return nn.Sequential(nn.Linear(5, 12), nn.ReLU(), nn.Unflatten(1, (1, 12)), nn.MaxPool1d(3), nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (pooled(), {"units": "all"}),
+        (pooled(), {"units": "all", "method": "sampled", "num_points": 60}),
+        (mlp([5, 9, 9, 3], torch.Generator().manual_seed(2)), {"threshold": 0.25}),
+        (mlp([5, 9, 9, 3], torch.Generator().manual_seed(2)), {"threshold": [0.5, torch.linspace(0, 1, 9)]}),
+        (
+            nn.Sequential(nn.Linear(5, 30), nn.GELU(), nn.Linear(30, 9), nn.SiLU(), nn.Tanh()),
+            {"bits": "monotone", "method": "sampled", "num_points": 60},
+        ),
+    ],
+    ids=["windows", "sampled windows", "threshold", "thresholds", "monotone"],
+)
+def test_a_trace_counts_what_fold_counts(model, options):
+    ends = 3 * points(2, 5)
+    trace, folding = spaceprobe.trace(model, ends, **options), spaceprobe.fold(model, *ends, **options)
+    assert (trace.length, trace.reach, trace.chi) == (folding.length, folding.reach, folding.chi)
+    assert trace.length > 3
+    there_and_back = spaceprobe.trace(model, [*ends, ends[0]], **options)
+    assert there_and_back.events.distance[-1] == 0
+
+
+def test_a_window_tells_who_wins_from_there_on():
+    pool = nn.Sequential(nn.Unflatten(1, (1, 4)), nn.MaxPool1d(2), nn.ReLU())
+    # the first window changes at 1/2; the second one's entries are -1 and -2, where its ReLU stays off
+    ends = [[3.0, 1.0, -1.0, -2.0], [1.0, 3.0, -1.0, -2.0]]
+    frame = spaceprobe.trace(pool, ends, units="all").to_frame()
+    (event,) = frame.drop(columns=["distance", "flips", "chi"]).to_dict("records")
+    assert event | {"is_on": None, "kink": None} == {
+        "t": 0.5, "module": "1", "function": "max_pool1d", "call": 0, "index": (0, 0), "kink": None,
+        "is_on": None, "winner": 1,
+    }  # fmt: skip
+    assert frame[["kink", "is_on"]].isna().all(axis=None)
+    mixed = spaceprobe.trace(pool, [ends[0], [1.0, 3.0, 1.0, -2.0]], units="all").to_frame()
+    assert mixed["function"].tolist() == ["max_pool1d", "relu"]
+    assert mixed["index"].tolist() == [(0, 0), (0, 1)]
+    assert mixed["is_on"].tolist() == [pd.NA, True]
+    assert mixed["winner"].tolist() == [1, pd.NA]
+    assert "winner" not in spaceprobe.trace(nn.ReLU(), [A, B]).to_frame()
+
+
+@pytest.mark.parametrize(("keepdim", "index"), [(False, (1,)), (True, (1, 0))])
+def test_a_maximum_over_a_dimension_is_named_by_its_output(keepdim, index):
+    class Largest(nn.Module):
+        def forward(self, x):
+            return x.unflatten(1, (2, 3)).amax(dim=2, keepdim=keepdim).relu()
+
+    frame = spaceprobe.trace(
+        Largest(), [[1.0, 0, 0, 1.0, 0, 2.0], [1.0, 0, 0, 3.0, 0, 2.0]], units="all"
+    ).to_frame()
+    assert frame[["function", "index", "winner"]].to_numpy().tolist() == [["amax", index, 0]]
+
+
+def test_a_threshold_is_what_the_pre_activation_passes():
+    frame = spaceprobe.trace(nn.ReLU(), [[-1.0, 0.0], [1.0, 4.0]], threshold=[torch.tensor([0.5, 2.0])])
+    assert frame.to_frame()[["t", "kink", "is_on"]].to_numpy().tolist() == [
+        [0.5, 2.0, True],
+        [0.75, 0.5, True],
+    ]
+
+
 def test_corners_on_a_straight_line_change_nothing(residual, corners):
     a, b = corners[:2]
     whole = spaceprobe.trace(residual, [a, b]).to_frame()
@@ -443,6 +511,10 @@ def test_many_segments_are_walked_in_blocks(residual, corners, monkeypatch):
         ({"points": [[1.0], [np.inf]]}, "points has entries that are not finite"),
         ({"method": "kernel"}, "method is 'kernel': events are told by one of exact, layerwise, sampled"),
         ({"num_points": 1}, "num_points is 1"),
+        ({"units": "some"}, "units is 'some': choose one of activations, all"),
+        ({"bits": "monotone"}, "bits is 'monotone', which concerns smooth activations only"),
+        ({"threshold": np.nan}, "threshold is nan: expected finite numbers"),
+        ({"threshold": [1.0, 2.0]}, "threshold has 2 entries: expected one for each of the 1 ReLUs"),
     ],
 )
 def test_what_cannot_be_traced(arguments, message):

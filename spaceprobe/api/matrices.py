@@ -5,10 +5,12 @@ from typing import Any, overload
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from spaceprobe.folding.guards import check_modules
 from spaceprobe.folding.points import read_points
 from spaceprobe.lmd.factors import Factors
 from spaceprobe.lmd.factors import decompose as decompose_matrix
 from spaceprobe.lmd.metrics import LatentMetric
+from spaceprobe.machine.module_forms import original_of, why_no_weights
 from spaceprobe.weights.matrices import find_matrices
 from spaceprobe.weights.modules import CONVOLUTIONS, hints_of
 
@@ -48,8 +50,12 @@ def decompose(
         dict of them by name, in the order of its weights.
 
     Raises:
-        ValueError: see `spaceprobe.lmd.decompose`; or the module has no matrix.
+        ValueError: see `spaceprobe.lmd.decompose`; or the module has no matrix, or weights that are not
+            numbers, such as those of a lazy module before its first pass.
     """
+    if isinstance(weight, nn.Module):
+        weight = original_of(weight)
+        check_modules(weight, why_no_weights)
     if isinstance(weight, nn.Linear):
         return decompose_matrix(weight.weight, rank, metric)
     if isinstance(weight, CONVOLUTIONS) and weight.groups == 1:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 import torch
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from spaceprobe.api.display import first_rows, html_page
-from spaceprobe.folding import DEFAULT_TOLERANCE
+from spaceprobe.folding import DEFAULT_TOLERANCE, Bits, Threshold, Units
 from spaceprobe.folding.choice import warn_of_uncounted
 from spaceprobe.folding.events import PathEvents, TraceMethod, trace_events
 from spaceprobe.folding.points import Points
@@ -25,10 +26,12 @@ class Trace:
     Attributes:
         events: the flips, as arrays.
         num_points: on each segment, where it was sampled; None for all linear regions.
+        has_windows: whether windows count, as with ``units="all"``.
     """
 
     events: PathEvents
     num_points: int | None
+    has_windows: bool = False
 
     @property
     def length(self) -> int:
@@ -60,8 +63,11 @@ class Trace:
         - ``function``: the function of torch, such as ``relu``.
         - ``call``: how many calls of this function in this module came before it, in one run of the model.
         - ``index``: which unit: a tuple, its place in the activation's output without the batch.
-        - ``kink``: what its pre-activation passes: 0 of a ReLU, -1 or 1 of a Hardtanh.
-        - ``is_on``: whether it is above that afterwards.
+        - ``kink``: what its pre-activation passes: 0 of a ReLU, or the threshold; -1 or 1 of a Hardtanh;
+          missing for a window.
+        - ``is_on``: whether it is above that afterwards; missing for a window.
+        - ``winner``: only with ``units="all"``: the number of the entry that a window chooses afterwards
+          (docs/definitions.md, "Windows"); missing for an activation.
         - ``distance``: Hamming distance of the activation pattern from that at the first point.
         - ``flips``: flips so far.
         - ``chi``: χ of the path so far.
@@ -72,6 +78,13 @@ class Trace:
     def _frame(self) -> pd.DataFrame:
         events = self.events
         bits = events.units.bits(events.bit)
+        symbols: dict[str, pd.Series[Any]] = {"is_on": pd.Series(events.symbol > 0)}
+        if self.has_windows:
+            is_window = pd.Series([bit.activation.is_window for bit in bits], dtype=bool)
+            symbols = {
+                "is_on": symbols["is_on"].astype("boolean").mask(is_window),
+                "winner": pd.Series(events.symbol, dtype="Int64").where(is_window),
+            }
         return pd.DataFrame(
             {
                 "t": events.t,
@@ -80,7 +93,7 @@ class Trace:
                 "call": pd.Series([bit.activation.call for bit in bits], dtype="int64"),
                 "index": pd.Series([bit.index for bit in bits], dtype=object),
                 "kink": pd.Series([bit.kink for bit in bits], dtype="float64"),
-                "is_on": events.is_on,
+                **symbols,
                 "distance": events.distance,
                 "flips": events.length,
                 "chi": events.chi,
@@ -128,6 +141,9 @@ def trace(
     num_points: int = 100,
     device: str | torch.device = "cpu",
     tolerance: float = DEFAULT_TOLERANCE,
+    bits: Bits = "sign",
+    units: Units = "activations",
+    threshold: Threshold = 0.0,
 ) -> Trace:
     """Return every flip of a unit along the straight line between two points, or along a polyline.
 
@@ -144,6 +160,9 @@ def trace(
         num_points: on each segment, both ends included, at least 2; for ``sampled``.
         device: see `spaceprobe.walk_paths`.
         tolerance: see `spaceprobe.walk_paths`.
+        bits: see `spaceprobe.walk_paths`.
+        units: see `spaceprobe.walk_paths`.
+        threshold: see `spaceprobe.walk_paths`.
 
     Raises:
         ValueError: the arguments do not fit together or to the model, or it has no unit that counts.
@@ -153,7 +172,15 @@ def trace(
     [0.25, 0.75]
     """
     events = trace_events(
-        model, points, method=method, num_points=num_points, device=device, tolerance=tolerance
+        model,
+        points,
+        method=method,
+        num_points=num_points,
+        device=device,
+        tolerance=tolerance,
+        bits=bits,
+        units=units,
+        threshold=threshold,
     )
-    warn_of_uncounted(events.not_counted, "activations", stacklevel=3)
-    return Trace(events, num_points if method == "sampled" else None)
+    warn_of_uncounted(events.not_counted, units, stacklevel=3)
+    return Trace(events, num_points if method == "sampled" else None, units == "all")

@@ -187,9 +187,9 @@ def _between_classes(
 ) -> "tuple[nn.Module, ChosenPaths]":
     """Return the network and the paths between test images of its data."""
     from spaceprobe.model_sources.inputs import fit_inputs
-    from spaceprobe.stages.fold.model_ends import of_class_pairs
+    from spaceprobe.stages.fold.model_ends import images_asked, of_class_pairs
 
-    paths = of_class_pairs(sections, num_paths, call.seed)
+    paths = of_class_pairs(sections, images_asked(call.source, sections), num_paths, call.seed)
     shape = call.data_shape(sections) or ()
     return fit_inputs(call.build(sections, shape), call.source, shape), paths
 

@@ -24,6 +24,12 @@ ALWAYS = ("overrides", "trusted_modules", *(str(option.name) for option in messa
 MESSAGES = tuple(str(option.name) for option in message_parameters())
 
 
+LMD_DATA = (
+    "With --model cnn and the other kinds: the data whose inputs say the network's shape. What the data "
+    "themselves tell about matrices a study measures (network.weights)."
+)
+"""What ``--data`` is of a decomposition, which reads weights alone."""
+
 MODEL_NAMES = ("model", "data", "seed", "num_outputs", "weights", "key")
 """The parameters that name a network, its weights and its data."""
 
@@ -90,7 +96,8 @@ def _lmd(stage: Stage, of_model: dict[str, Any], flags: Flags, values: dict[str,
     if call.data is not None and model.kind != "network":
         raise click.UsageError(
             f"--data goes with {', '.join(NETWORKS)}, for the shape of their inputs; the matrices of {model} "
-            "need no data"
+            "need no data. What does (functional rank, dimension, semantics) a study measures, with "
+            "network.model, network.weights and study.stages: [train, lmd]"
         )
     has_failed = False
     for chosen in call.checkpoints().values():
@@ -119,6 +126,6 @@ def _stage_flags() -> list[str]:
 
 MODEL_WORK: Mapping[str, ModelWork] = {
     "fold": ModelWork(lambda: [*model_parameters(), *weights_parameters(), *fold_parameters()], _fold),
-    "lmd": ModelWork(model_parameters, _lmd),
+    "lmd": ModelWork(lambda: model_parameters(LMD_DATA), _lmd),
 }
 """By the name of the stage."""

@@ -27,8 +27,14 @@ FOLDING_SETTINGS = (
 """The settings of the section ``folding`` that say how a network without a study is folded."""
 
 
-def model_parameters() -> list[click.Option]:
-    """Return the flags that name a network and its data."""
+MAX_OUTPUTS = 1_000_000
+"""Chosen: of a network, more than any set of classes or vocabulary has."""
+
+DATA = "With --model: a data set, such as mnist, your .npz file, folder of images or function."
+
+
+def model_parameters(data_help: str = DATA) -> list[click.Option]:
+    """Return the flags that name a network and its data, given what the data are for."""
     return [
         click.Option(
             ["--model"],
@@ -39,7 +45,7 @@ def model_parameters() -> list[click.Option]:
         click.Option(
             ["--data"],
             metavar="DATA",
-            help="With --model: a data set, such as mnist, your .npz file, folder of images or function.",
+            help=data_help,
         ),
         click.Option(
             ["--seed"],
@@ -49,7 +55,7 @@ def model_parameters() -> list[click.Option]:
         ),
         click.Option(
             ["--outputs", "num_outputs"],
-            type=click.IntRange(min=1),
+            type=click.IntRange(1, MAX_OUTPUTS),
             metavar="N",
             help="With --model: outputs of the network, where its constructor takes their number.",
         ),
@@ -153,6 +159,8 @@ class ModelCall:
             raise click.UsageError("--key goes with --weights FILE")
         flags = dict(self.flags)
         if self.data is not None:
+            if not self.data.strip():
+                raise click.UsageError("--data: names nothing; give a data set, such as mnist")
             flags[_data_setting(self.data)] = ("--data", self.data)
         if is_ours:
             flags["network.model"] = ("--model", self.model)

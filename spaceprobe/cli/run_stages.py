@@ -85,7 +85,7 @@ def print_plan(call: StudyCall) -> None:
         facts = plan_facts(plan) | ({} if of_slurm is None else {"slurm": of_slurm})
         say_json(facts | ({} if costs is None else {"costs": cost_facts(costs)}))
     else:
-        _print_plan(plan, say)
+        _print_plan(plan, say, is_cost_told=call.wants_cost)
         for line in cost_lines(costs or ()):
             say(line)
         if of_slurm is not None:
@@ -115,8 +115,8 @@ def _chosen(study: Study, call: StudyCall) -> list[Stage]:
     return [stage for stage in STAGES if stage.name in (call.only_stages or study.stages)]
 
 
-def _print_plan(plan: "StudyPlan", print_line: Callable[[str], None]) -> None:
-    for line in plan.lines():
+def _print_plan(plan: "StudyPlan", print_line: Callable[[str], None], *, is_cost_told: bool = False) -> None:
+    for line in plan.lines(is_cost_told=is_cost_told):
         print_line(line)
 
 

@@ -1,6 +1,7 @@
 """Read a user's .npz file of arrays: no pickles, no more bytes than its headers and its size allow."""
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -13,6 +14,9 @@ import numpy as np
 from spaceprobe.data.entry import DataError
 from spaceprobe.data.labelled_arrays import MAX_BYTES, ArrayHeader
 from spaceprobe.reading import open_regular
+
+MAX_SIDES = 32
+"""Of an array: as many as NumPy of before 2.0 has."""
 
 MAX_HEADER_BYTES = 10_000
 """Of one array: NumPy's own limit, below which it parses a header without running it."""
@@ -121,14 +125,21 @@ def parse_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
         ValueError: it is not a header of NumPy, or says more than these; what NumPy raises too.
     """
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream, MAX_HEADER_BYTES)
-    elif version == (2, 0):
-        shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(stream, MAX_HEADER_BYTES)
-    else:
+    if version not in ((1, 0), (2, 0)):
         raise ValueError(f"version {'.'.join(map(str, version))}, expected 1.0 or 2.0")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    try:
+        shape, is_fortran, dtype = read(stream, MAX_HEADER_BYTES)
+    except tokenize.TokenError as error:  # NumPy tries to read a header of Python 2
+        raise ValueError("it is not a dictionary of Python") from error
+    except ValueError as error:
+        if "malformed node" in str(error):  # which goes on with the place of an object in memory
+            raise ValueError("it holds more than a type, an order and a shape") from error
+        raise
     if any(size < 0 for size in shape):
         raise ValueError(f"shape {shape}")
+    if len(shape) > MAX_SIDES:
+        raise ValueError(f"{len(shape)} dimensions, at most {MAX_SIDES}")
     return shape, is_fortran, dtype
 
 

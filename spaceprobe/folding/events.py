@@ -5,16 +5,18 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
 from spaceprobe.folding import layerwise
+from spaceprobe.folding.counted import Counted, Threshold
+from spaceprobe.folding.counted import Units as Counts
 from spaceprobe.folding.counts import PathTrace
 from spaceprobe.folding.guards import check_device, check_images
 from spaceprobe.folding.layerwise.corners import polyline_flips
 from spaceprobe.folding.layerwise.steps import Flips
 from spaceprobe.folding.measure import space_folding
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, check_options
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, check_options
 from spaceprobe.folding.points import Points, read_points
 from spaceprobe.folding.prepared_module import EndValues, PreparedModule, count_bits, prepare
 from spaceprobe.folding.sampled import points_between, points_per_block
@@ -32,8 +34,8 @@ class PathEvents:
 
     Attributes:
         t: number of the segment plus where in it the step is: from 0 to the number of segments.
-        bit: which bit of the pattern flips.
-        is_on: whether it is on after it.
+        bit: which bit of the pattern flips, or which symbol.
+        symbol: what it is after it: 1 for on, 0 for off; of a window the number of the winner.
         distance: Hamming distance from the pattern at the first point.
         length: flips so far.
         chi: χ of the path so far, in [0, 1).
@@ -45,7 +47,7 @@ class PathEvents:
 
     t: Float64[np.ndarray, " events"]
     bit: Int64[np.ndarray, " events"]
-    is_on: Bool[np.ndarray, " events"]
+    symbol: Int64[np.ndarray, " events"]
     distance: Int64[np.ndarray, " events"]
     length: Int64[np.ndarray, " events"]
     chi: Float64[np.ndarray, " events"]
@@ -70,6 +72,9 @@ def trace_events(
     num_points: int = 100,
     device: str | torch.device = "cpu",
     tolerance: float = DEFAULT_TOLERANCE,
+    bits: Bits = "sign",
+    units: Counts = "activations",
+    threshold: Threshold = 0.0,
 ) -> PathEvents:
     """Return every flip along the polyline through points.
 
@@ -82,6 +87,9 @@ def trace_events(
         num_points: evenly spaced on each segment, both ends included, at least 2; for ``sampled``.
         device: see `walk_paths`.
         tolerance: see `walk_paths`.
+        bits: see `walk_paths`.
+        units: see `walk_paths`; of a window an event says who wins from there on.
+        threshold: see `walk_paths`.
 
     Raises:
         ValueError: see `walk_paths`; or the method is another one.
@@ -91,14 +99,15 @@ def trace_events(
         raise ValueError(
             f"method is {method!r}: events are told by one of {', '.join(get_args(TraceMethod))}"
         )
-    check_options(method, num_points, tolerance)
+    check_options(method, num_points, tolerance, bits)
+    counted = Counted(units, threshold, bits)
     corners = read_points("points", points)
     check_images("points", corners)
     if len(corners) < 2:
         raise ValueError(f"points has {len(corners)} point: a path has at least its 2 ends")
     is_exact = method != "sampled"
     count = layerwise.count_bits if is_exact else count_bits
-    prepared = prepare(network, corners, check_device(device), count)
+    prepared = prepare(network, corners, check_device(device), count, counted)
     ends = prepared.ends(corners)
     if is_exact:
         flips, step, num_violations = polyline_flips(prepared, ends, tolerance)
@@ -111,7 +120,7 @@ def trace_events(
     return PathEvents(
         t=(flips.path + flips.t).cpu().numpy()[first],
         bit=bit,
-        is_on=after > before,
+        symbol=after,
         distance=distance,
         length=length,
         chi=space_folding(length, np.maximum.accumulate(distance)),
@@ -144,10 +153,8 @@ def sampled_flips(
             patterns = torch.cat([before, network.patterns(points_between(a, b, block).flatten(0, 1))])
             place, unit = (patterns[1:] != patterns[:-1]).nonzero(as_tuple=True)
             t = block[place]
-            is_on = patterns[1:][place, unit].long()
-            parts.append(
-                Flips(torch.full_like(unit, segment), t, torch.zeros_like(t), unit, 1 - is_on, is_on)
-            )
+            was, now = (rows[place, unit].long() for rows in (patterns[:-1], patterns[1:]))
+            parts.append(Flips(torch.full_like(unit, segment), t, torch.zeros_like(t), unit, was, now))
             steps.append(segment * num_points + start + place)
             before = patterns[-1:]
     return Flips.join(parts), torch.cat(steps)

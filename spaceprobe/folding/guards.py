@@ -1,8 +1,11 @@
 """Checks of networks, images and devices before anything is walked."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.lazy import LazyModuleMixin
+
+from spaceprobe.machine.module_forms import why_no_weights, why_not_as_written
 
 FRACTIONAL_POOLS = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 RANDOM_OR_MIXING_MODULES = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.RReLU)
@@ -32,20 +35,26 @@ def check_network(module: nn.Module) -> None:
             name = module.__name__
             raise TypeError(f"the network is the class {name}: expected an instance of it, such as {name}()")
         raise TypeError(f"the network is a {type(module).__name__}: expected a torch.nn.Module")
-    for name, child in module.named_modules():
-        reason = why_not_walkable(child)
-        if reason is not None:
-            kind = type(child).__name__
-            raise ValueError(f"module {name or kind!r} ({kind}) {reason}")
+    check_modules(module, why_not_walkable)
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         if not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} of the network has entries that are not finite")
 
 
+def check_modules(module: nn.Module, why_not: Callable[[nn.Module], str | None]) -> None:
+    """Raise ValueError if there is a reason against a module or one inside of it, naming the first."""
+    for name, child in module.named_modules():
+        reason = why_not(child)
+        if reason is not None:
+            kind = type(child).__name__
+            raise ValueError(f"module {name or kind!r} ({kind}) {reason}")
+
+
 def why_not_walkable(module: nn.Module) -> str | None:
     """Return why no path can be walked through a module, and the way out; None if one can."""
-    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
-        return "has no weights before its first pass: call network(images) once"
+    reason = why_not_as_written(module) or why_no_weights(module)
+    if reason is not None:
+        return reason
     if module.training and isinstance(module, RANDOM_OR_MIXING_MODULES):
         return "is in training mode, where its output is random or mixes images: call network.eval() first"
     if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:

@@ -34,6 +34,10 @@ MAX_TOLERANCE = 1e-6
 """Chosen: beyond it, units that differ would be taken for tied."""
 
 
+MAX_POINTS = 1_000_000
+"""Chosen: points of a sampled path, as in a study: some hundred for each flip of a network of thousands."""
+
+
 def check_options(method: Method, num_points: int, tolerance: float, bits: Bits = "sign") -> None:
     """Raise ValueError for an unknown method, bits that it does not read, and numbers out of range."""
     methods = ("exact", *get_args(Engine))
@@ -50,6 +54,11 @@ def check_options(method: Method, num_points: int, tolerance: float, bits: Bits 
         raise ValueError(f"num_points is {num_points!r}: expected a whole number")
     if num_points < 2:
         raise ValueError(f"num_points is {num_points}: a path has at least its 2 ends")
+    if num_points > MAX_POINTS:
+        raise ValueError(
+            f"num_points is {num_points:,}: a path is sampled at up to {MAX_POINTS:,} points; method "
+            '"exact" sees every linear region, "adaptive" more points where units flip'
+        )
     check_tolerance(tolerance)
 
 

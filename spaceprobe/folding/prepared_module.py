@@ -141,7 +141,7 @@ class PreparedModule:
             if not columns:
                 raise LastRelu
 
-        def choose(winner: Tensor) -> None:
+        def choose(winner: Tensor, *_: Any) -> None:
             patterns[:, next_units(winner.shape[1])] = winner.to(kind)
             if not columns:
                 raise LastRelu
@@ -246,7 +246,7 @@ def units_met(body: nn.Module, inputs: Tensor, counted: Counted) -> list[tuple[t
         met.append((z.shape, len(activation.kinks)))
         activations.append((z.shape, activation))
 
-    def choose(winner: Tensor) -> None:
+    def choose(winner: Tensor, *_: Any) -> None:
         met.append((winner.shape, 1))
 
     with tracking(visit, choose=choose if counted.has_windows else None, bits=counted.bits):

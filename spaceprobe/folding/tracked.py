@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spaceprobe.folding.activations import Activation, read_activation
+from spaceprobe.folding.activations import Activation, read_activation, short_name
 from spaceprobe.folding.options import Bits
 from spaceprobe.folding.smooth import gate, read_smooth
 from spaceprobe.folding.winners import WINDOWS, winners
 
 Visit = Callable[[Tensor, Activation], None]
-Choose = Callable[[Tensor], None]
+Choose = Callable[[Tensor, str, tuple[int, ...]], None]
 PassOver = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], None]
 
 
@@ -59,7 +59,8 @@ class Tracked(Tensor):
         elif _current.choose is not None and activation is None and func in WINDOWS:
             with torch._C.DisableTorchFunctionSubclass():
                 winner = winners(func, args, kwargs)
-            _current.choose(winner.as_subclass(Tensor))
+            flat = winner.as_subclass(Tensor).reshape(len(winner), -1)
+            _current.choose(flat, short_name(func), tuple(winner.shape[1:]))
         elif _current.pass_over is not None:
             _current.pass_over(func, args, kwargs)
         untyped: Any = super()  # torch declares no types here
@@ -78,8 +79,9 @@ def tracking(
     Args:
         visit: called with pre-activation and activation, before the function runs.
         pass_over: called with each other function, and its arguments.
-        choose: called with the winner of each window of a function that chooses among entries; None to pass
-            it over.
+        choose: called with the winner of each window of a function that chooses among entries, of shape
+            ``(points, windows)``, the function's name, and the shape of its output without the points; None
+            to pass it over.
         bits: of smooth activations.
     """
     before = _current.visit, _current.pass_over, _current.choose, _current.bits

@@ -1,7 +1,8 @@
-"""Which unit a bit of an activation pattern belongs to: its module, and its index in that module's output."""
+"""Which unit a bit or symbol of an activation pattern belongs to: its module, and its index in the output."""
 
 from dataclasses import dataclass
 from itertools import accumulate
+from math import nan
 
 import numpy as np
 import torch
@@ -23,7 +24,8 @@ class CountedActivation:
         function: the name of the function of torch, such as ``relu``.
         call: how many calls of this function in this module came before, in one run of the network.
         shape: of its units, without the batch.
-        kinks: where it bends or jumps; a unit has a bit for each.
+        kinks: where its bits flip; a unit has one for each.
+        is_window: whether it chooses among entries, as max-pooling does: a unit has one symbol, the winner.
     """
 
     module: str
@@ -31,6 +33,7 @@ class CountedActivation:
     call: int
     shape: tuple[int, ...]
     kinks: tuple[Constant, ...]
+    is_window: bool = False
 
     @property
     def num_units(self) -> int:
@@ -39,16 +42,18 @@ class CountedActivation:
 
     @property
     def num_bits(self) -> int:
-        """The number of bits of its units."""
-        return self.num_units * len(self.kinks)
+        """The number of bits of its units, or of symbols."""
+        return self.num_units * (1 if self.is_window else len(self.kinks))
 
     def kink(self, number: int, index: tuple[int, ...]) -> float:
-        """Return where a unit bends.
+        """Return where a bit of a unit flips; NaN of a window.
 
         Args:
             number: of the kink, from 0.
             index: of the unit.
         """
+        if self.is_window:
+            return nan
         kink = self.kinks[number]
         if not isinstance(kink, Tensor):
             return float(kink)
@@ -59,12 +64,12 @@ class CountedActivation:
 
 @dataclass(frozen=True)
 class Bit:
-    """A bit of an activation pattern: whether the pre-activation of a unit is above a kink.
+    """A bit of an activation pattern: whether the pre-activation of a unit is above a kink; or a symbol.
 
     Attributes:
         activation: the call that the unit belongs to.
         index: of the unit among the activation's outputs.
-        kink: where the unit bends or jumps; 0 for a ReLU.
+        kink: where the bit flips; 0 for a ReLU, NaN for a window.
     """
 
     activation: CountedActivation
@@ -104,20 +109,30 @@ def name_units(network: PreparedModule, inputs: Tensor) -> Units:
     """Return the units of a network that count.
 
     Args:
-        network: prepared so that all activations count.
+        network: prepared so that all activations count, and windows where these are asked for.
         inputs: at the entry of its body; one point is enough.
 
     Raises:
         ValueError: it runs other activations than when it was prepared.
     """
     met: list[CountedActivation] = []
+    counted = network.counted
+
+    def add(function: str, shape: tuple[int, ...], kinks: tuple[Constant, ...], *, is_window: bool) -> None:
+        place = (network.place.module, function)
+        call = sum((other.module, other.function) == place for other in met)
+        met.append(CountedActivation(*place, call, shape, kinks, is_window))
 
     def visit(z: Tensor, activation: Activation) -> None:
-        place = (network.place.module, activation.function)
-        call = sum((other.module, other.function) == place for other in met)
-        met.append(CountedActivation(*place, call, tuple(z.shape[1:]), activation.kinks))
+        number = sum(not other.is_window for other in met)
+        kinks = counted.flips_at(activation, number)
+        add(activation.function, tuple(z.shape[1:]), kinks, is_window=False)
 
-    with tracking(visit):
+    def choose(_winner: Tensor, function: str, shape: tuple[int, ...]) -> None:
+        add(function, shape, (), is_window=True)
+
+    choose_too = choose if counted.has_windows else None
+    with tracking(visit, choose=choose_too, bits=counted.bits):
         network.body(inputs[:1].clone().as_subclass(Tracked))
     if tuple(activation.num_bits for activation in met) != network.num_units:
         raise ValueError(OTHER_ACTIVATIONS)

@@ -35,12 +35,16 @@ def of_dimensions(is_largest: bool, x: Tensor, dim: Any = (), keepdim: bool = Fa
     Raises:
         ValueError: if the batch is one of them.
     """
-    del keepdim
     dims = [one % x.ndim for one in (dim if isinstance(dim, list | tuple) else [dim])]
     if not dims or 0 in dims:
         raise ValueError(MIXES)
     entries = x.movedim(sorted(dims), list(range(-len(dims), 0))).flatten(-len(dims))
-    return entries.argmax(-1) if is_largest else entries.argmin(-1)
+    winner = entries.argmax(-1) if is_largest else entries.argmin(-1)
+    return (
+        winner.view([1 if place in dims else size for place, size in enumerate(x.shape)])
+        if keepdim
+        else winner
+    )
 
 
 def of_either(is_largest: bool, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -69,7 +73,7 @@ activation."""
 
 
 def winners(func: Func, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    """Return the winner of each window of a call of one of `WINDOWS`, of shape ``(points, windows)``.
+    """Return the winner of each window of a call of one of `WINDOWS`, of the shape of its output.
 
     Raises:
         ValueError: if it mixes the inputs of a batch.
@@ -79,4 +83,4 @@ def winners(func: Func, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor
     if "other" in kwargs:
         args, kwargs = (*args, kwargs["other"]), {k: v for k, v in kwargs.items() if k != "other"}
     chosen: Tensor = WINDOWS[func](*args, **kwargs)
-    return chosen.reshape(len(chosen), -1)
+    return chosen

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from spaceprobe.folding.guards import check_modules
+from spaceprobe.machine.module_forms import why_no_weights, why_not_as_written
 from spaceprobe.model_sources.given_weights import load_given
 from spaceprobe.model_sources.source import ModelSource, ModelSourceError
 from spaceprobe.networks.entry import NetworkOptions
@@ -61,8 +63,21 @@ def build(
         SpaceprobeError: the file of weights cannot be read.
     """
     where = f"{setting} {source}"
-    with seeded(seed):
-        network = _construct(source, where, seed, input_shape, num_outputs, options)
+    try:
+        with seeded(seed):
+            network = _construct(source, where, seed, input_shape, num_outputs, options)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
+            raise
+        raise ModelSourceError(
+            f"{where}: its weights do not fit into the memory of this machine; name a smaller network, or "
+            "fewer outputs"
+        ) from error
+    if source.kind == "function":
+        try:
+            check_modules(network, lambda module: why_not_as_written(module) or why_no_weights(module))
+        except ValueError as error:
+            raise ModelSourceError(f"{where} returned a network whose {error}") from error
     network.eval()
     if weights is not None:
         network = load_given(network, weights, where, key)

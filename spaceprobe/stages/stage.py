@@ -352,6 +352,8 @@ class RunStage(Stage):
             ``run`` column and those of swept settings.
         remark: returns what a reader of a plan should know of what the settings leave open; None for nothing.
         cost: measures how long a piece of a run's work takes on this machine; None where nothing is timed.
+        is_costly: whether a run's work may take so long that a reader should ask for its cost; cheap, and
+            without torch. None where it never does.
         sources: names the modules that the settings choose from registries, such as a dataset's, which are
             part of the version of the code; None if nothing is chosen. Such settings are annotated with
             `ChoosesCode`.
@@ -372,6 +374,7 @@ class RunStage(Stage):
     tabulate: Callable[[Sections, Sequence[tuple[Part, PartContent]]], Rows]
     remark: Callable[[Sections], str | None] | None = None
     cost: Callable[[Sections], "Cost"] | None = None
+    is_costly: Callable[[Sections], bool] | None = None
     sources: Callable[[Sections], Sequence[str]] | None = None
     asked_tables: Callable[[Sections], Sequence[Table]] | None = None
     tabulate_failed: Callable[[Sections, str], Rows] | None = None

@@ -42,7 +42,7 @@ def polyline_flips(
         groups = see_paths(crew, points.take(segments), points.take(segments + 1), tolerance)
         seen = [part for group in groups for part in group]
         num_violations += sum(int(part.is_wrong.sum()) for part in seen)
-        starts = torch.empty((len(segments), seen[0].start.shape[1]), dtype=torch.bool, device=network.device)
+        starts = seen[0].start.new_empty((len(segments), seen[0].start.shape[1]))
         ends = torch.empty_like(starts)
         for part in seen:
             is_first, is_last = part.parts.begin == 0, part.parts.end == 1

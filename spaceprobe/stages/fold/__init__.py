@@ -3,7 +3,7 @@
 from spaceprobe.stages.fold.computation import compute
 from spaceprobe.stages.fold.cost import predict_cost
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
-from spaceprobe.stages.fold.parts import asks_gpu, check, plan, remark, sources
+from spaceprobe.stages.fold.parts import asks_gpu, check, is_costly, plan, remark, sources
 from spaceprobe.stages.fold.settings import FoldingSettings
 from spaceprobe.stages.fold.summary import present
 from spaceprobe.stages.fold.tables import TABLES, asked_tables, tabulate
@@ -32,5 +32,6 @@ STAGE = RunStage(
     present=present,
     remark=remark,
     cost=predict_cost,
+    is_costly=is_costly,
     sources=sources,
 )

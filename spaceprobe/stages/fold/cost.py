@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from spaceprobe.stages.fold.settings import folding_of, num_classes_of, num_walks
+from spaceprobe.stages.fold.settings import folding_of, num_walks, path_sets_of
 from spaceprobe.stages.stage import Cost, Sections
 from spaceprobe.stages.train.settings import checkpoints_of, data_of, network_of
 from spaceprobe.tables.text import count
@@ -50,13 +50,12 @@ def predict_cost(sections: Sections) -> Cost:
     from spaceprobe.stages.train.networks import build_network, load_data
 
     settings, options = folding_of(sections), network_of(sections)
-    path_sets = settings.source.path_sets(sections, num_classes_of(sections))
     data = load_data(data_of(sections))
     network = build_network(sections, data)[0].double()
     name = options.entry.architecture(options)
     if not options.is_foreign:
         name += f" of {options.model} with {options.entry.activation(options)}"
-    total = num_walks(path_sets) * len(checkpoints_of(sections, settings.epoch))
+    total = num_walks(path_sets_of(sections)) * len(checkpoints_of(sections, settings.epoch))
     sources, targets = _ends(data.test.inputs.double())
     choice: dict[str, Any] = {
         "method": settings.method,

@@ -25,7 +25,7 @@ from spaceprobe.stages.fold.endpoints.class_pairs import (
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
 from spaceprobe.stages.stage import Sections
 from spaceprobe.stages.train.networks import load_data
-from spaceprobe.stages.train.settings import data_of
+from spaceprobe.stages.train.settings import data_of, network_of
 
 DEFAULT_PATHS = 1_000
 """Chosen: how many paths are walked at most where nobody says how many."""
@@ -150,7 +150,8 @@ def as_batch(points: Tensor, network: nn.Module, source: ModelSource, flag: str)
     candidates = [points] if points.ndim > 1 else []
     candidates.append(points[None])
     if source.kind in ("widths", "network"):  # these take rows
-        candidates = [batch.flatten(1) for batch in candidates]
+        rows = {batch.flatten(1).shape: batch.flatten(1) for batch in candidates}
+        candidates = [*rows.values()]
     reasons = []
     for batch in candidates:
         two = batch[:1].expand(2, *batch.shape[1:]).to(dtype)
@@ -170,11 +171,31 @@ def as_batch(points: Tensor, network: nn.Module, source: ModelSource, flag: str)
     )
 
 
-def of_class_pairs(sections: Sections, num_asked: int | None, seed: int) -> ChosenPaths:
+def images_asked(source: ModelSource, sections: Sections) -> int | None:
+    """Return how many test images of each class paths are chosen among, the first ones; None for all.
+
+    Without a number from the user an MLP of ReLUs has those that a study gives it; of any other network all
+    count, since its paths are drawn.
+
+    Raises:
+        DataError: see `images_per_class`.
+    """
+    network = network_of(sections)
+    is_relu_mlp = source.kind == "widths" or (
+        source.kind == "network" and "kernel" in network.entry.engines(network)
+    )
+    is_open = folding_of(sections).per_class == "auto"
+    return None if is_open and not is_relu_mlp else images_per_class(sections)
+
+
+def of_class_pairs(
+    sections: Sections, per_class: int | None, num_asked: int | None, seed: int
+) -> ChosenPaths:
     """Return the paths between the test images of class pairs, each path once: both ends read it.
 
     Args:
         sections: ``data`` and ``folding``.
+        per_class: how many images of each class, the first ones; None for all.
         num_asked: see `draw`.
         seed: see `draw`.
 
@@ -188,16 +209,18 @@ def of_class_pairs(sections: Sections, num_asked: int | None, seed: int) -> Chos
     num_classes = num_classes_of(sections)
     folding_of(sections).source.check(sections, num_classes)
     images = load_data(data_of(sections)).test
+    if folding_of(sections).pairs == "all":
+        return _of_all_pairs(images, num_classes, per_class, num_asked, seed)
     pairs = [*_once(directed_pairs(sections, num_classes))]
     labels = dict.fromkeys(label for pair in pairs for label in pair)
-    members = {label: _members(images, label, sections) for label in labels}
+    members = {label: _members(images, label, per_class, sections) for label in labels}
     sizes = [_num_paths(pair, members) for pair in pairs]
     first = np.concatenate([[0], np.cumsum(sizes)])
     number = draw(int(first[-1]), num_asked, seed)
     which = np.searchsorted(first, number, side="right") - 1
     source, target, classes = np.empty_like(number), np.empty_like(number), np.empty((2, len(number)), int)
-    for place, pair in enumerate(pairs):
-        is_here = which == place
+    for place in np.unique(which):
+        pair, is_here = pairs[place], which == place
         of_source, of_target = members[pair.source], members[pair.target]
         inside = number[is_here] - first[place]
         if pair.source == pair.target:
@@ -210,6 +233,38 @@ def of_class_pairs(sections: Sections, num_asked: int | None, seed: int) -> Chos
     return ChosenPaths(images.inputs, images.inputs, source, target, number, columns, int(first[-1]))
 
 
+def _of_all_pairs(
+    images: Split, num_classes: int, per_class: int | None, num_asked: int | None, seed: int
+) -> ChosenPaths:
+    """Return paths between all classes, without a list of pairs: thousands of classes have millions.
+
+    They are numbered as a list of them would: (0, 0), (0, 1) and so on, of two classes the smaller one first.
+    """
+    order = np.argsort(images.targets.numpy(), kind="stable")
+    begins = np.searchsorted(images.targets.numpy()[order], np.arange(num_classes + 1))
+    sizes = np.diff(begins) if per_class is None else np.minimum(np.diff(begins), per_class)
+    up_to = np.concatenate([[0], np.cumsum(sizes)])  # images of the classes before each
+    within = sizes * (sizes - 1) // 2
+    first = np.concatenate([[0], np.cumsum(within + sizes * (up_to[-1] - up_to[1:]))])
+    number = draw(int(first[-1]), num_asked, seed)
+    source_class = np.searchsorted(first, number, side="right") - 1
+    inside = number - first[source_class]
+    target_class, i, j = source_class.copy(), np.empty_like(number), np.empty_like(number)
+    is_same = inside < within[source_class]
+    for label in np.unique(source_class[is_same]):
+        is_here = is_same & (source_class == label)
+        i[is_here], j[is_here] = pair_among(inside[is_here], int(sizes[label]))
+    of_source, inside = source_class[~is_same], (inside - within[source_class])[~is_same]
+    target = up_to[of_source + 1] + inside // sizes[of_source]
+    target_class[~is_same] = np.searchsorted(up_to, target, side="right") - 1
+    of_target = target_class[~is_same]
+    inside -= sizes[of_source] * (up_to[of_target] - up_to[of_source + 1])
+    i[~is_same], j[~is_same] = np.divmod(inside, sizes[of_target])
+    source, target = order[begins[source_class] + i], order[begins[target_class] + j]
+    columns = {"source_class": source_class, "target_class": target_class}
+    return ChosenPaths(images.inputs, images.inputs, source, target, number, columns, int(first[-1]))
+
+
 def _once(pairs: Sequence[ClassPair]) -> Iterator[ClassPair]:
     """Yield pairs without those whose opposite is there too."""
     seen: set[frozenset[int]] = set()
@@ -219,8 +274,8 @@ def _once(pairs: Sequence[ClassPair]) -> Iterator[ClassPair]:
             yield pair
 
 
-def _members(images: Split, label: int, sections: Sections) -> np.ndarray:
-    numbers = class_members(images, label, images_per_class(sections)).numbers
+def _members(images: Split, label: int, per_class: int | None, sections: Sections) -> np.ndarray:
+    numbers = class_members(images, label, per_class).numbers
     if not len(numbers):
         data = data_of(sections)
         raise SettingsError(

@@ -10,7 +10,14 @@ from spaceprobe.errors import SettingsError
 from spaceprobe.networks.entry import Engine
 from spaceprobe.networks.walkable import JUMPING, RISING
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
-from spaceprobe.stages.fold.settings import folding_of, num_classes_of, num_walks, with_images
+from spaceprobe.stages.fold.settings import (
+    folding_of,
+    is_left_open,
+    num_classes_of,
+    num_walks,
+    path_sets_of,
+    with_images,
+)
 from spaceprobe.stages.stage import Inputs, Part, Sections
 from spaceprobe.stages.train.parts import sources as train_sources
 from spaceprobe.stages.train.settings import checkpoints_of, data_key, data_of, network_key, network_of
@@ -181,7 +188,7 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
                 siblings=f"folding-*/epoch{epoch}-{paths.name}.npz",
                 amount=paths.amount + settings.detail,
             )
-            for paths in source.path_sets(sections, num_classes_of(sections))
+            for paths in path_sets_of(sections)
         ]
     return parts
 
@@ -201,13 +208,22 @@ def sources(sections: Sections) -> tuple[str, ...]:
 
 def remark(sections: Sections) -> str | None:
     """Return how many paths are walked where the study leaves that open and they may take long."""
-    network = network_of(sections)
-    if folding_of(sections).per_class != "auto" or "kernel" in network.entry.engines(network):
+    if not is_left_open(sections):
         return None
-    settings = with_images(sections)
-    number = num_walks(settings.source.path_sets(sections, num_classes_of(sections)))
+    network, settings = network_of(sections), with_images(sections)
+    path_sets = path_sets_of(sections)
+    num_sets = len(settings.source.path_sets(sections, num_classes_of(sections)))
+    fewer = "" if len(path_sets) == num_sets else f" in {len(path_sets):,} of {num_sets:,} sets of paths"
     return (
-        f"{number:,} paths at an epoch, those of the first {settings.per_class} test images of each class, "
-        f"since the study gives no number and {network.entry.architecture(network)} is not an MLP of ReLUs; "
-        "folding.per_class (--per-class) walks more"
+        f"{num_walks(path_sets):,} paths at an epoch, between {settings.per_class} test images of each class"
+        f"{fewer}, drawn with a fixed seed, since the study gives no number and "
+        f"{network.entry.architecture(network)} is not an MLP of ReLUs; "
+        "folding.per_class (--per-class) takes more"
     )
+
+
+def is_costly(sections: Sections) -> bool:
+    """Return whether another engine than the kernel walks the paths, of which one may take seconds."""
+    network, settings = network_of(sections), folding_of(sections)
+    is_compiled = "kernel" in network.entry.engines(network) and settings.method in ("exact", "kernel")
+    return not is_compiled or settings.threshold != 0

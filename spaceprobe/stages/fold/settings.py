@@ -1,5 +1,6 @@
 """The settings of the fold stage: which paths are measured, and how."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -34,6 +35,9 @@ DEFAULT_PER_CLASS = 150
 MAX_UNASKED_WALKS = 1_000
 """Chosen: paths of a network at one epoch that are walked without a number from the user, where a path may
 take a second."""
+
+FEWEST_IMAGES = 2
+"""Of a class: of one there is no path to another one of it."""
 
 
 def parse_pairs(value: object) -> object:
@@ -115,8 +119,8 @@ class FoldingSettings(Settings):
         Literal["all", "auto"] | Annotated[int, Field(ge=1, le=10_000)], Flag("--per-class")
     ] = Field(
         "auto",
-        description="the first N test images of each class, or all; auto is 150 for MLPs of ReLUs, and for "
-        "other networks what makes at most 1,000 paths",
+        description="the first N test images of each class, or all; auto is the first 150 for MLPs of ReLUs, "
+        "and for other networks a drawn sample that makes at most 1,000 paths",
     )
     method: Annotated[
         Literal["exact", "sampled", "adaptive", "layerwise", "jvp", "kernel"], Flag("--method")
@@ -229,6 +233,18 @@ def folding_of(sections: Sections) -> FoldingSettings:
     return cast(FoldingSettings, sections["folding"])
 
 
+class DrawnFoldingSettings(FoldingSettings):
+    """The same with a number of images that nobody gave: they are drawn from those of each class."""
+
+    drawn: Literal[True] = Field(description="that the images are drawn, with a fixed seed")
+
+
+def is_left_open(sections: Sections) -> bool:
+    """Return whether the settings leave open which paths are walked, and a path may take long."""
+    network = network_of(sections)
+    return folding_of(sections).per_class == "auto" and "kernel" not in network.entry.engines(network)
+
+
 def with_images(sections: Sections) -> FoldingSettings:
     """Return the folding settings, with a number of images of each class where they leave that open.
 
@@ -239,20 +255,40 @@ def with_images(sections: Sections) -> FoldingSettings:
     settings = folding_of(sections)
     if settings.per_class != "auto":
         return settings
-    network = network_of(sections)
-    if "kernel" in network.entry.engines(network):
-        return _with_images(settings, DEFAULT_PER_CLASS)
-    number, num_classes = 2, num_classes_of(sections)
+    if not is_left_open(sections):
+        return settings.model_copy(update={"per_class": DEFAULT_PER_CLASS})
+    number, num_classes = FEWEST_IMAGES, num_classes_of(sections)
     while number < DEFAULT_PER_CLASS:
-        more = {**sections, "folding": _with_images(settings, number + 1)}
+        more = {**sections, "folding": _drawn(settings, number + 1)}
         if num_walks(settings.source.path_sets(more, num_classes)) > MAX_UNASKED_WALKS:
             break
         number += 1
-    return _with_images(settings, number)
+    return _drawn(settings, number)
 
 
-def _with_images(settings: FoldingSettings, number: int) -> FoldingSettings:
-    return settings.model_copy(update={"per_class": number})
+def _drawn(settings: FoldingSettings, number: int) -> DrawnFoldingSettings:
+    return DrawnFoldingSettings(**{**dict(settings), "per_class": number}, drawn=True)
+
+
+def path_sets_of(sections: Sections) -> "list[PathSet]":
+    """Return the sets of paths that are measured: some where all are too many and nobody gave a number.
+
+    Those are drawn: sorted by the digests of their names, the first whose paths are few enough together.
+
+    Raises:
+        DataError: see `data_layout`.
+        UserCodeError: see `data_layout`.
+    """
+    path_sets = [*folding_of(sections).source.path_sets(sections, num_classes_of(sections))]
+    if not is_left_open(sections) or num_walks(path_sets) <= MAX_UNASKED_WALKS:
+        return path_sets
+    amounts, kept = 0, set[str]()
+    for paths in sorted(path_sets, key=lambda paths: hashlib.sha256(paths.name.encode()).digest()):
+        amounts += paths.amount
+        if kept and amounts // 2 > MAX_UNASKED_WALKS:
+            break
+        kept.add(paths.name)
+    return [paths for paths in path_sets if paths.name in kept]
 
 
 def num_walks(path_sets: "Sequence[PathSet]") -> int:

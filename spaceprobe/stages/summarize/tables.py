@@ -16,7 +16,11 @@ from spaceprobe.stages.train.tables import RUNS
 from spaceprobe.tables.states import STATES
 from spaceprobe.tables.table import Column, Table
 
-_STATE = Column("state", "text", f"{', '.join(STATES)}: epoch 0, the last epoch, and trained minus untrained")
+_STATE = Column(
+    "state",
+    "text",
+    f"{', '.join(STATES)}: epoch 0, the last epoch or given weights, and trained minus untrained",
+)
 _ACCURACY_OF = Column(
     "accuracy_of",
     "text",

@@ -17,6 +17,8 @@ from spaceprobe.user_code import trusted_modules
 
 FORCED = "--force"
 
+ASK_FOR_COST = "may take long: `spaceprobe plan --cost` times a path of each architecture and predicts all"
+
 MAX_REASONS = 4
 """Chosen: how many reasons are reported for a stage."""
 
@@ -43,6 +45,7 @@ class StagePlan:
         blocked: those of them that are not results, but lie in what the stage needs: it cannot be started.
         waiting: the stage that has to be computed first, by run.
         remarks: what a reader should know of what the settings of these runs leave open.
+        is_costly: whether what is to be done may take long (`RunStage.is_costly`).
     """
 
     stage: RunStage
@@ -56,6 +59,7 @@ class StagePlan:
     blocked: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    is_costly: bool = False
 
     @property
     def busy(self) -> set[str]:
@@ -116,13 +120,19 @@ class StudyPlan:
                 for job in plan.jobs:
                     plan.stage.check_trust(job.sections)
 
-    def lines(self) -> Iterator[str]:
-        """Yield the plan as lines for a person."""
+    def lines(self, *, is_cost_told: bool = False) -> Iterator[str]:
+        """Yield the plan as lines for a person.
+
+        Args:
+            is_cost_told: whether what it costs follows, so that no line says how to ask for it.
+        """
         yield f"{self.study}: {self.num_runs} run{'s' * (self.num_runs != 1)} in {self.folder}"
         by_stage = {plan.stage.name: plan for plan in self.plans}
         for stage in self.stages:
             plan = by_stage.get(stage.name)
-            lines = self._table_lines(stage) if plan is None else self._run_lines(plan)
+            lines = [*(self._table_lines(stage) if plan is None else self._run_lines(plan))]
+            if plan is not None and plan.is_costly and not is_cost_told:
+                lines.append(ASK_FOR_COST)
             for line in lines:
                 yield from fill(f"{stage.name:<9}  {line}", " " * 11)
 
@@ -180,10 +190,12 @@ class Planner:
                 continue
             for sections in run.variants(stage):
                 self._add(plan, run, sections)
+        variants = [
+            sections for run in self._runs if run.name in plan.busy for sections in run.variants(stage)
+        ]
+        if stage.is_costly is not None and not plan.amount_kept:  # finished parts tell how long others take
+            plan.is_costly = any(map(stage.is_costly, variants))
         if stage.remark is not None:
-            variants = [
-                sections for run in self._runs if run.name in plan.busy for sections in run.variants(stage)
-            ]
             plan.remarks = [*dict.fromkeys(filter(None, map(stage.remark, variants)))]
         return plan
 

@@ -51,15 +51,24 @@ def walked_pairs(pairs: Iterable[ClassPair]) -> list[ClassPair]:
     return sorted({ClassPair(min(pair), max(pair)) for pair in pairs})
 
 
-def class_members(images: "Split", label: int, per_class: int | None) -> Points:
-    """Return the first images of a class, in the dataset's order.
+def class_members(images: "Split", label: int, per_class: int | None, *, is_drawn: bool = False) -> Points:
+    """Return images of a class, in the dataset's order.
 
     Args:
         images: the images with their classes.
         label: the class.
         per_class: how many at most; None for all.
+        is_drawn: whether they are drawn, seeded by the class, so that a larger number has those of a smaller
+            one; the first ones otherwise.
     """
-    numbers = (images.targets == label).nonzero().squeeze(1)[:per_class]
+    numbers = (images.targets == label).nonzero().squeeze(1)
+    if is_drawn:
+        import numpy as np
+        import torch
+
+        order = np.random.default_rng(label).permutation(len(numbers))[:per_class]
+        numbers = numbers[torch.from_numpy(np.sort(order))]
+    numbers = numbers[:per_class]
     return Points(str(label), numbers.numpy(), images.inputs[numbers].double())
 
 
@@ -71,15 +80,26 @@ def images_per_class(sections: Sections) -> int | None:
     return per_class if isinstance(per_class, int) else None
 
 
+def chosen_members(images: "Split", label: int, sections: Sections) -> Points:
+    """Return the images of a class that the settings ask for, or that are drawn where these leave it open."""
+    from spaceprobe.stages.fold.settings import is_left_open  # which imports this
+
+    return class_members(images, label, images_per_class(sections), is_drawn=is_left_open(sections))
+
+
 def _folding(sections: Sections) -> "FoldingSettings":
     return cast("FoldingSettings", sections["folding"])
 
 
 def _check(sections: Sections, num_classes: int) -> None:
-    for pair in directed_pairs(sections, num_classes):
+    if _folding(sections).pairs == "all":
+        check_present(sections, range(num_classes))
+        return
+    pairs = directed_pairs(sections, num_classes)
+    for pair in pairs:
         if max(pair) >= num_classes:
             raise SettingsError(f"folding.pairs: {pair.name}: the dataset has classes 0 to {num_classes - 1}")
-    check_present(sections, {label for pair in directed_pairs(sections, num_classes) for label in pair})
+    check_present(sections, {label for pair in pairs for label in pair})
 
 
 def check_present(sections: Sections, classes: Iterable[int]) -> None:
@@ -117,16 +137,17 @@ def _directions(key: Mapping[str, Any]) -> tuple[Direction, ...]:
 
 
 def _is_asked(direction: Direction, sections: Sections, num_classes: int) -> bool:
-    return direction.name in {pair.name for pair in directed_pairs(sections, num_classes)}
+    del num_classes
+    pairs = _folding(sections).pairs
+    return pairs == "all" or direction.name in pairs
 
 
 def _ends(network: "nn.Module", data: "Dataset", key: Mapping[str, Any], sections: Sections) -> Ends:
     del network
-    per_class = images_per_class(sections)
     source, target = key["pair"]
     return Ends(
-        class_members(data.test, source, per_class),
-        None if source == target else class_members(data.test, target, per_class),
+        chosen_members(data.test, source, sections),
+        None if source == target else chosen_members(data.test, target, sections),
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from spaceprobe.stages.fold.endpoints.class_pairs import (
     IMAGES_PER_CLASS,
     check_present,
-    class_members,
+    chosen_members,
     images_per_class,
 )
 from spaceprobe.stages.fold.endpoints.entry import Direction, EndpointsEntry, Ends, PathSet, Points
@@ -88,4 +88,4 @@ def class_entry(
 
 def images_of(data: "Dataset", key: Mapping[str, Any], sections: Sections) -> Points:
     """Return the test images of the class of a set of paths, as many as are asked for."""
-    return class_members(data.test, key["class"], images_per_class(sections))
+    return chosen_members(data.test, key["class"], sections)

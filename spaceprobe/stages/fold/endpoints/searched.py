@@ -14,7 +14,7 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.stages.fold.endpoints.class_pairs import (
     IMAGES_PER_CLASS,
     check_present,
-    class_members,
+    chosen_members,
     images_per_class,
 )
 from spaceprobe.stages.fold.endpoints.entry import Direction, EndpointsEntry, Ends, PathSet, Points
@@ -116,9 +116,9 @@ def _ends(network: "nn.Module", data: "Dataset", key: Mapping[str, Any], section
     from spaceprobe.stages.fold.walking import way_of
 
     del key
-    settings, per_class = settings_of(sections), images_per_class(sections)
+    settings = settings_of(sections)
     classes = range(data.num_classes or 0)
-    members = [class_members(data.test, label, per_class) for label in classes]
+    members = [chosen_members(data.test, label, sections) for label in classes]
     numbers = np.concatenate([each.numbers for each in members])
     images = torch.cat([each.values for each in members])
     if len(images) < 2:
