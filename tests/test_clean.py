@@ -393,7 +393,8 @@ def test_every_setting_that_chooses_code_says_so():
         if any(isinstance(mark, ChoosesCode) for mark in info.metadata)
     }
     assert {("data", "dataset"), ("folding", "detail")} <= choosing
-    assert choosing == {place for place in declared if len(others[place]) > 1 or place[1] == "detail"}
+    of_detail = ("detail", "by_layer", "distances")
+    assert choosing == {place for place in declared if len(others[place]) > 1 or place[1] in of_detail}
 
 
 def _others(info):
