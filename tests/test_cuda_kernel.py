@@ -330,7 +330,7 @@ def test_engine_by_name_on_a_gpu(warps, monkeypatch):
     network = mlp([3, 9, 9, 2], torch.Generator().manual_seed(0))
     points = torch.from_numpy(draw_points(4, 3, 0))
     by_name = {"method": "kernel", "device": "cuda"}
-    assert engine_for(network, points, **by_name) == "kernel"
+    assert engine_for(network, points, **by_name) == "cuda-kernel"
     assert engine_for(network, points, device="cuda") == "jvp"
     assert_same(fold_grid(network, points, **by_name), fold_grid(network, points))
     assert_same(

@@ -9,7 +9,7 @@ from spaceprobe.folding.counted import Threshold, Units
 from spaceprobe.folding.counts import AdaptiveFolding, CountedFolding, FoldingCounts, PathFolding, PathTrace
 from spaceprobe.folding.engine import fold_grid, fold_matched, trace_path, walk_batch, walk_paths
 from spaceprobe.folding.measure import space_folding
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, Precision
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, PlacedEngine, Precision
 from spaceprobe.folding.thresholds import unit_quantiles
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Method",
     "PathFolding",
     "PathTrace",
+    "PlacedEngine",
     "Precision",
     "Threshold",
     "UncountedUnits",

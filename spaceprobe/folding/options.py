@@ -9,6 +9,9 @@ Engine = Literal["kernel", "layerwise", "jvp", "sampled", "adaptive"]
 SAMPLING: tuple[Engine, ...] = ("sampled", "adaptive")
 """Those that read single points of a path, of any module."""
 
+PlacedEngine = Engine | Literal["cuda-kernel"]
+"""What walks a path where it is walked: ``cuda-kernel`` is the kernel on a GPU."""
+
 Method = Literal["exact"] | Engine
 """How a path is walked; see `walk_paths`."""
 

@@ -85,9 +85,10 @@ def put(array: Any, index: Any, value: Any, condition: Any) -> None:
     array[np.broadcast_to(index, LANES)[condition]] = np.broadcast_to(value, LANES)[condition]
 
 
-def add_atomically(array: Any, index: Any, condition: Any) -> None:
-    """Add 1 at each lane's index where the condition holds; lanes and warps may share an index."""
-    np.add.at(array, np.broadcast_to(index, LANES)[np.broadcast_to(condition, LANES)], 1)
+def add_atomically(array: Any, index: Any, value: Any, condition: Any) -> None:
+    """Add each lane's value at its index where the condition holds; lanes and warps may share an index."""
+    condition = np.broadcast_to(condition, LANES)
+    np.add.at(array, np.broadcast_to(index, LANES)[condition], np.broadcast_to(value, LANES)[condition])
 
 
 def raise_atomically(array: Any, index: Any, value: Any, condition: Any) -> None:

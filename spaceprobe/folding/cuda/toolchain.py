@@ -108,9 +108,9 @@ def _primitives() -> dict[str, Any]:
             array[np.uint64(index)] = value
 
     @inlined
-    def add_atomically(array: Any, index: Any, condition: Any) -> None:
+    def add_atomically(array: Any, index: Any, value: Any, condition: Any) -> None:
         if condition:
-            cuda.atomic.add(array, np.uint64(index), 1)
+            cuda.atomic.add(array, np.uint64(index), value)
 
     @inlined
     def raise_atomically(array: Any, index: Any, value: Any, condition: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.endpoints.entry import Direction
-from spaceprobe.stages.fold.parts import folded_checkpoints
+from spaceprobe.stages.fold.parts import asks_gpu, folded_checkpoints
 from spaceprobe.stages.fold.place import Place
 from spaceprobe.stages.fold.settings import FoldingSettings, folding_of
 from spaceprobe.stages.fold.stored_counts import StoredCounts
@@ -34,7 +34,8 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
 
     settings = folding_of(job.sections)
     source = ENDPOINTS[settings.endpoints]
-    place = Place(job, is_auto=settings.device == "auto")
+    is_for_kernel = asks_gpu(job.sections) == "auto-float64"
+    place = Place(job, is_auto=settings.device == "auto", is_for_kernel=is_for_kernel)
     data = load_data(data_of(job.sections))
     (trained,) = job.inputs["train"]
     checkpoints = folded_checkpoints(job.sections)
@@ -45,7 +46,10 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
             ends = source.ends(network, data, part.key, job.sections)
             directions = source.directions(part.key)
             walk = partial(
-                _walk, network, ends, directions, settings, threshold, is_first=part is job.parts[0]
+                _walk,
+                *(network, ends, directions, settings, threshold),
+                is_first=part is job.parts[0],
+                is_for_kernel=is_for_kernel,
             )
             engine, folding, detail = place.run(walk, advance)
             record = {
@@ -75,6 +79,7 @@ def _walk(
     advance: Advance,
     *,
     is_first: bool,
+    is_for_kernel: bool,
 ) -> "tuple[str, CountedFolding, dict[str, np.ndarray]]":
     """Return the engine that walked a set of paths, their folding, and the sample of single paths."""
     from spaceprobe.folding import engine_for, fold_grid, fold_matched, walk_batch
@@ -85,7 +90,7 @@ def _walk(
     sources = ends.sources.values
     targets = None if ends.targets is None else ends.targets.values
     choice: dict[str, Any] = {
-        "method": settings.method,
+        "method": "kernel" if is_for_kernel and device == "cuda" else settings.method,
         "device": device,
         "precision": settings.precision,
         "units": settings.units,

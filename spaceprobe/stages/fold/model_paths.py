@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from spaceprobe.folding import (
     AdaptiveFolding,
-    Engine,
     PathFolding,
+    PlacedEngine,
     engine_for,
     passed_over,
     space_folding,
@@ -73,7 +73,7 @@ MODEL_PATHS = Table(
         Column("peak_back", "number", "largest chi of the paths from the target to a point of this path"),
         Column("num_violations", "integer", "linear regions that failed the region check"),
         Column("unresolved", "integer", "of an adaptive walk: intervals in which several units flip"),
-        Column("engine", "text", "what walked it: kernel, layerwise, jvp, sampled or adaptive"),
+        Column("engine", "text", "what walked it: kernel, cuda-kernel, layerwise, jvp, sampled or adaptive"),
         Column("not_counted", "text", "functions that are neither affine nor counted; empty for none"),
     ),
     meaning="a path that `spaceprobe fold --model` walked, read from both ends",
@@ -94,7 +94,7 @@ class Prepared:
     """
 
     network: nn.Module
-    engine: Engine
+    engine: PlacedEngine
     way: dict[str, Any]
     not_counted: tuple[str, ...]
     check: str
@@ -138,9 +138,6 @@ def prepare_network(
     Raises:
         ModelSourceError: it cannot be walked in this way; or the engine computes other numbers than it.
     """
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     if isinstance(settings.threshold, str):
         raise ModelSourceError(
             f"folding.threshold: {settings.threshold} is taken over the training images of a study; give a "
@@ -148,11 +145,16 @@ def prepare_network(
         )
     counted = Counted(settings.units, settings.threshold, settings.bits)
     choice: dict[str, Any] = {
-        **{"method": settings.method, "device": device, "precision": settings.precision},
+        **{"method": settings.method, "device": settings.device, "precision": settings.precision},
         **{"units": counted.units, "threshold": counted.threshold},
     }
     with walking(where):
         network = network.double()
+        if settings.device == "auto":
+            on_cpu = engine_for(network, example, **{**choice, "device": "cpu"})
+            # of MLPs on the CPU: a GPU pays for more paths than are listed one by one
+            is_gpu = torch.cuda.is_available() and on_cpu != "kernel"
+            choice["device"] = "cuda" if is_gpu else "cpu"
         engine = engine_for(network, example, **choice)
         if is_traced:
             engine = engine_beside_kernel(network, example, settings.method, counted)
