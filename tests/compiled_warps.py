@@ -1,7 +1,7 @@
 """The CUDA kernels compiled for the CPU: the primitives are loops over the lanes of a warp.
 
-What `spaceprobe.folding.cuda.lanes` says in numpy, some fifty times as fast, for thousands of paths. It does not
-watch for races, as `tests.warp_memory` does.
+What `spaceprobe.folding.cuda.lanes` says in numpy, some fifty times as fast, for thousands of paths. It does
+not watch for races, as `tests.warp_memory` does.
 """
 
 from functools import cache
@@ -25,7 +25,7 @@ def of_lane(value, lane):
     raise NotImplementedError
 
 
-@overload(of_lane, inline="always")
+@overload(of_lane)
 def _of_lane(value, lane):
     if isinstance(value, types.Array):
         return lambda value, lane: value[lane]
@@ -41,7 +41,7 @@ def _scalar(kind):
     return kind.dtype if isinstance(kind, types.Array) else types.unliteral(kind)
 
 
-@overload(same_kind, inline="always")
+@overload(same_kind)
 def _same_kind(first, second):
     has_float = isinstance(_scalar(first), types.Float) or isinstance(_scalar(second), types.Float)
     if has_float:
@@ -97,6 +97,10 @@ def lowest(bits):
     while not (bits >> place) & 1:
         place += 1
     return place
+
+
+def without_lowest(bits):
+    return bits & (bits - 1)
 
 
 def is_set(bits):
@@ -191,6 +195,7 @@ class CompiledWarps:
 
     def __init__(self) -> None:
         self.place = torch.device("cpu")
+        self.memory = 4 * 10**9
 
     def num_warps(self, shared: int) -> int:
         assert shared <= 48 * 1024

@@ -20,8 +20,8 @@ EVERY = (1 << LANES) - 1
 """The bits of all lanes."""
 
 PRIMITIVES = (
-    "lane", "sync", "ballot", "popcount", "lowest", "is_set", "ones_below", "pick", "read", "get", "put",
-    "add_atomically", "raise_atomically", "append", "warp_number", "num_warps", "shared_floats",
+    "lane", "sync", "ballot", "popcount", "lowest", "without_lowest", "is_set", "ones_below", "pick", "read",
+    "get", "put", "add_atomically", "raise_atomically", "append", "warp_number", "num_warps", "shared_floats",
     "shared_integers",
 )  # fmt: skip
 """The names of the functions here."""
@@ -51,6 +51,11 @@ def popcount(bits: int) -> int:
 def lowest(bits: int) -> int:
     """Return the position of the lowest 1 of bits that are not 0."""
     return (int(bits) & -int(bits)).bit_length() - 1
+
+
+def without_lowest(bits: int) -> int:
+    """Return bits that are not 0 without the lowest 1."""
+    return bits & (bits - 1)
 
 
 def is_set(bits: int) -> Any:

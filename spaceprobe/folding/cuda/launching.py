@@ -17,12 +17,12 @@ from torch import Tensor
 
 from spaceprobe.folding import kernel_walk
 from spaceprobe.folding.counts import CountedFolding, PathFolding
-from spaceprobe.folding.cuda.images import forward_passes, unpacked
+from spaceprobe.folding.cuda.images import BLOCK_BYTES, forward_passes, resident_bytes, unpacked
 from spaceprobe.folding.cuda.lanes import LANES
 from spaceprobe.folding.cuda.layout import NUM_VALUES, global_bytes, shared_bytes
 from spaceprobe.folding.cuda.toolchain import CudaError, Gpu, told_plainly
 from spaceprobe.folding.kernel_walk import Layers
-from spaceprobe.folding.kernels.network import pack
+from spaceprobe.folding.kernels.network import Network, pack
 from spaceprobe.folding.options import DEFAULT_TOLERANCE
 from spaceprobe.folding.path_counter import REACH_BITS, PathCounter, TwoWayCounter
 
@@ -51,14 +51,29 @@ NUM_COMPARED = 8
 """Images of each side whose paths are walked by the CPU too. Chosen: some milliseconds."""
 
 
+def memory_bytes(network: Network, num_images: int, capacity: int) -> int:
+    """Return what the paths between images take on a device at most; their number does not count.
+
+    Args:
+        network: packed.
+        num_images: sources and targets.
+        capacity: flips that a warp's memory holds at most.
+    """
+    tables = 4 * 8 * (capacity + 1) ** 2 + 2 * 8 * num_images
+    left = 4 * PAIRS_PER_LAUNCH * (1 + NUM_VALUES)  # of matched paths also their values
+    return resident_bytes(network, num_images) + BLOCK_BYTES + SCRATCH_LIMIT + tables + left
+
+
 class Device(Protocol):
     """What runs the kernels: a GPU, or numpy in the tests.
 
     Attributes:
         place: where the tensors are.
+        memory: its size in bytes.
     """
 
     place: torch.device
+    memory: int
 
     def num_warps(self, shared: int) -> int:
         """Return how many warps with so many bytes of shared memory run at a time."""
@@ -210,9 +225,16 @@ class _Walks:
             )
         num_units = int(network.widths.sum())
         enough = [capacity for capacity in fitting if capacity >= min(num_units, MOST_UNITS)] or fitting[-1:]
+        needed = memory_bytes(network, len(a) + (0 if b is None else len(b)), fitting[-1])
+        if needed > device.memory:
+            raise CudaError(
+                f"{len(a)} and {len(a if b is None else b)} images through this network need "
+                f"{needed / 1e9:.1f} GB on {device.place}, which has {device.memory / 1e9:.1f}: walk fewer "
+                "(folding.per_class), or use --device cpu"
+            )
         layers = unpacked(network, device.place)
         seen = [
-            forward_passes(layers, torch.from_numpy(np.ascontiguousarray(x)).to(device.place), network.widths)
+            forward_passes(layers, torch.from_numpy(np.ascontiguousarray(x)), network)
             for x in ([a] if b is None else [a, b])
         ]
         arrays = (network.weights, *network[2:5], *network[6:8])

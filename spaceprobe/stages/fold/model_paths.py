@@ -1,10 +1,11 @@
 """Fold paths through a network that stands by itself: a row a path, and what it costs is told before."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from spaceprobe.folding import (
 )
 from spaceprobe.folding.choice import engine_beside_kernel
 from spaceprobe.folding.counted import Counted
+from spaceprobe.folding.cuda.toolchain import CudaError, told_plainly
 from spaceprobe.folding.engine_check import check_engine
 from spaceprobe.folding.options import SAMPLING
 from spaceprobe.model_sources.construction import seeded
@@ -35,6 +37,10 @@ from spaceprobe.tables.table import Column, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+Walked = TypeVar("Walked")
 
 CHECKED_POINTS = 4
 """Chosen: random inputs at which an engine is compared with the network."""
@@ -91,6 +97,7 @@ class Prepared:
         way: how, as `spaceprobe.folding.walk_batch` takes it.
         not_counted: functions that are neither affine nor counted.
         check: what the comparison of the engine with the network gave, as a sentence.
+        is_auto: whether nobody asked for the GPU by name, so that the CPU will do.
     """
 
     network: nn.Module
@@ -98,6 +105,25 @@ class Prepared:
     way: dict[str, Any]
     not_counted: tuple[str, ...]
     check: str
+    is_auto: bool = False
+
+    def run(self, walk: Callable[[], Walked]) -> Walked:
+        """Return what a walk returns that reads ``way``; on the CPU where ``auto`` meets a failing GPU.
+
+        Raises:
+            CudaError: the GPU failed, and it was asked for by name.
+        """
+        if self.way["device"] == "cpu":
+            return walk()
+        try:
+            with told_plainly(self.way["device"]):
+                return walk()
+        except CudaError as error:
+            if not self.is_auto:
+                raise
+            logger.warning("%s; device is auto, so the CPU walks the paths from here on", error)
+        self.way["device"] = "cpu"
+        return walk()
 
 
 @dataclass(frozen=True)
@@ -184,7 +210,7 @@ def prepare_network(
         **choice,
         **{"num_points": settings.num_points, "threads": settings.threads, "bits": settings.bits},
     }
-    return Prepared(network, engine, way, not_counted, sentence)
+    return Prepared(network, engine, way, not_counted, sentence, is_auto=settings.device == "auto")
 
 
 @contextmanager
@@ -231,14 +257,15 @@ def walk_chosen(
         a, b = paths.block(block)
         start = time.perf_counter()
         with walking(where):
-            batches.append(_measure(prepared, a, b))
+            batches.append(prepared.run(lambda: _measure(prepared, a, b)))
         done = block.stop
         advance(len(a))
         return (time.perf_counter() - start) / len(a)
 
     a, _ = paths.block(slice(0, 1))
     with walking(where):
-        walk_batch(prepared.network, a, a, **prepared.way)  # compiles the kernel, and is not timed
+        # compiles the kernel, and is not timed
+        prepared.run(lambda: walk_batch(prepared.network, a, a, **prepared.way))
     path_s = walk(1)
     if path_s < QUICK_S and done < len(paths):
         path_s = walk(TIMED_PATHS)
