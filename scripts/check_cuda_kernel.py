@@ -136,8 +136,8 @@ def resources() -> None:
             print(f"  sm_{major}{minor}: {warps} warps a multiprocessor, of {registers} registers at most")
 
 
-def count_events(network: nn.Module, num_paths: int) -> Counter[str]:
-    """Return how often each event of `INSTRUCTIONS` happens on some paths together."""
+def count_events(network: nn.Module, num_paths: int) -> tuple[Counter[str], int]:
+    """Return how often each event of `INSTRUCTIONS` happens on some paths together, and the longest of 64."""
     events: Counter[str] = Counter()
     inside = [""]
     own_bind = bind
@@ -166,7 +166,8 @@ def count_events(network: nn.Module, num_paths: int) -> Counter[str]:
         launching.walk_mlp_paths(layers, relu_at_end, *paths_between(num_paths), device="cuda:0")
     finally:
         warp_memory.bind = own_bind
-    return events
+    compared = launching.NUM_COMPARED**2  # by which the launching chooses the memory
+    return events, int(walk_mlp_paths(layers, relu_at_end, *paths_between(compared)).length.max())
 
 
 def _note(events: Counter[str], name: str, given: tuple[Any, ...], result: Any) -> None:
@@ -201,12 +202,18 @@ def _note(events: Counter[str], name: str, given: tuple[Any, ...], result: Any) 
 def predict(architecture: str) -> None:
     """Print what a walk takes, and what it comes to a second."""
     for state in ("untrained", "trained"):
-        events = count_events(make_network(architecture, state), FEW_PATHS)
+        events, longest = count_events(make_network(architecture, state), FEW_PATHS)
         parts = {name: number * INSTRUCTIONS[name] / events["paths"] for name, number in events.items()}
         total = sum(parts.values())
+        share = GOALS[architecture] * total / ISSUED_A_SECOND
+        capacity = min(c for c in launching.CAPACITIES if c >= longest) if longest <= 512 else 512
+        shared = shared_bytes(capacity, -(-int(architecture.partition("x")[2]) // LANES) * LANES)
+        registers, warps = toolchain.occupancy(shared, *CAPABILITIES[9, 0])
         print(f"{architecture} {state}: {total:,.0f} instructions a walk, so at most", end=" ")
         print(f"{ISSUED_A_SECOND / total / 1e6:,.1f} M walks a second on an H100; the goal", end=" ")
-        print(f"{GOALS[architecture] / 1e6:g} M takes {GOALS[architecture] * total / ISSUED_A_SECOND:.0%}")
+        print(f"{GOALS[architecture] / 1e6:g} M takes {share:.0%}")
+        print(f"  memory for {capacity} flips: {warps} warps of {registers} registers", end=", ")
+        print(f"each with {warps / (4 * share):.1f} cycles for an instruction at that rate")
         for name in sorted(parts, key=lambda name: -parts[name])[:4]:
             each = events[name] / events["paths"]
             print(f"  {parts[name] / total:4.0%}  {name}: {each:,.0f} x {INSTRUCTIONS[name]}", flush=True)

@@ -150,13 +150,35 @@ def test_a_wrong_walk_is_left_to_the_cpu(name, warps, monkeypatch):
     assert numbers[0] > 5
 
 
+@pytest.mark.parametrize("is_grid", [False, True])
+def test_the_longest_path_that_the_cpu_walks_tells_the_memory(is_grid, warps, monkeypatch):
+    warps()
+    layers, a, b = draw_network([5, 12, 40, 7], 3), draw_points(3, 5, 1), draw_points(3, 5, 2)
+    longest = int(walk_mlp_paths(layers, True, np.repeat(a, 3, 0), np.tile(b, (3, 1))).length.max())
+    monkeypatch.setattr(launching, "CAPACITIES", (4, longest - 1, longest + 1, 128))
+    capacities = []
+    run = launching._Walks._run
+
+    def noted(self, *given):
+        capacities.append(self.capacities[0])
+        return run(self, *given)
+
+    monkeypatch.setattr(launching._Walks, "_run", noted)
+    if is_grid:
+        launching.fold_mlp_grid(layers, True, a, b, **CUDA)
+        assert capacities == [128, longest + 1]  # that of the comparison has as much as there may be
+    else:
+        launching.walk_mlp_paths(layers, True, np.repeat(a, 3, 0), np.tile(b, (3, 1)), **CUDA)
+        assert capacities == [longest + 1]
+
+
 @pytest.mark.parametrize(("capacities", "left"), [((4, 128), [3, 0, 0]), ((4, 8), [3, 3, 3])])
 def test_long_paths_get_more_memory_and_longer_ones_the_cpu(capacities, left, warps, monkeypatch):
     warps()
     numbers = left_out(monkeypatch)
     monkeypatch.setattr(launching, "PAIRS_PER_LAUNCH", 3)
     monkeypatch.setattr(launching, "CAPACITIES", capacities)
-    monkeypatch.setattr(launching, "MOST_UNITS", 4)
+    monkeypatch.setattr(launching, "NUM_COMPARED", 0)  # so that no length is known
     layers = draw_network([5, 12, 40, 7], 3)
     a, b = draw_points(9, 5, 1), draw_points(9, 5, 2)
     expected = walk_mlp_paths(layers, True, a, b)
@@ -205,8 +227,8 @@ def test_counts_do_not_depend_on_what_a_warp_holds(num_slots, is_among, warps, m
 
 SIZES = {
     "10x60, all training images of two classes": ([784, *[60] * 10], 2 * 6_742),
-    "4x2048": ([784, *[2048] * 4], 2 * 6_742),
-    "images of 224 x 224": ([3 * 224 * 224, 300, 300], 2_600),
+    "2x4096, of few inputs": ([20, 4096, 30], 2 * 6_742),
+    "images of 224 x 224": ([3 * 224 * 224, 30, 30], 2_600),
 }
 
 
@@ -295,8 +317,12 @@ def test_warps_that_run_at_a_time():
     """As many as registers and shared memory allow, with more registers where shared memory allows few."""
     shared = [shared_bytes(capacity, LANES) for capacity in launching.CAPACITIES]
     hopper, turing = 228 * 1024, 64 * 1024
-    assert [toolchain.occupancy(size, hopper) for size in shared] == [(96, 21), (96, 19), (168, 11), (168, 5)]
-    assert [toolchain.occupancy(size, turing) for size in shared] == [(168, 9), (168, 5), (168, 3), (168, 1)]
+    few, many = toolchain.FEW_REGISTERS, toolchain.MANY_REGISTERS
+    found = [toolchain.occupancy(size, hopper) for size in shared]
+    assert found == [*zip([few] * 4 + [many] * 3, [21, 21, 19, 14, 11, 7, 5], strict=True)]
+    assert [toolchain.occupancy(size, turing) for size in shared] == [
+        (many, n) for n in (9, 6, 5, 4, 3, 2, 1)
+    ]
     for size in shared:
         registers, warps = toolchain.occupancy(size, hopper)
         assert warps * registers * LANES <= toolchain.REGISTERS

@@ -21,8 +21,8 @@ from spaceprobe.folding.cuda import lanes, layout
 from spaceprobe.folding.cuda.binding import bind
 
 FEW_REGISTERS, MANY_REGISTERS = 96, 168
-"""Of a lane, at most. Chosen by what ptxas says for sm_90: it takes 188 without a limit, which let 10 warps
-run at a time; 168 let 12, without spills, and 96 let 21, for 320 bytes of spills."""
+"""Of a lane, at most. Chosen by what nvJitLink 13.5 says for sm_90: it takes some 180 without a limit, which
+let 11 warps run at a time; 168 let 12, without spills, and 96 let 21, for some 330 bytes of spills."""
 
 REGISTERS = 1 << 16
 """Of a multiprocessor, on every device that numba-cuda knows."""
