@@ -16,6 +16,7 @@ import torch
 from bench_folding import ends, make_network
 
 from spaceprobe.folding import CountedFolding, fold_grid
+from spaceprobe.folding.cuda.capability import FULL_RATE
 from spaceprobe.folding.cuda.toolchain import CudaError, numba_cuda
 
 NETWORKS = ("2x30", "3x20", "6x10", "2x300", "10x60")
@@ -23,8 +24,6 @@ IMAGES = {"2x30": 1_000, "3x20": 1_000, "6x10": 1_000, "2x300": 142, "10x60": 14
 FAST_IMAGES = {"2x30": 4_000, "3x20": 3_000, "6x10": 3_000, "2x300": 1_000, "10x60": 600}  # chosen: a second
 FEW_IMAGES = 40  # of the engines for any module; chosen: seconds
 NUM_ROUNDS = 3
-FULL_RATE = {(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)}
-"""Compute capabilities with float64 at half of float32's rate; the others have 1/32 or 1/64."""
 
 
 @dataclass(frozen=True)

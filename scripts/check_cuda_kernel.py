@@ -1,84 +1,239 @@
-"""What can be known of the CUDA kernel without a device: its counts, run in numpy, and what ptxas says of it.
+"""What can be known of the CUDA kernel without a device.
 
-    python scripts/check_cuda_kernel.py --paths 5000 --ptxas /usr/local/cuda/bin/ptxas
+    python scripts/check_cuda_kernel.py --paths 5000 --resources --predict
 
-The counts are compared with the CPU's, on paths between MNIST test images through trained networks. Numpy
-takes 2 ms for a path of a 2x30, and some 0.2 s for one of a 10x60.
+Its counts, compiled for the CPU (`tests.compiled_warps`): against rational arithmetic on every degenerate
+case, and against the CPU's walk on paths between MNIST test images through trained networks. With
+``--resources`` also registers, spills, shared memory and warps at a time. With ``--predict`` how many
+instructions a walk takes, and so how many walks a second an H100 can do at most: what happens on a walk is
+counted, in numpy, and multiplied by the instructions of each event in the machine code.
 """
 
 import argparse
-import re
-import subprocess
 import sys
-import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bench_folding import ends, make_network
+from torch import nn
 
 from spaceprobe.folding.cuda import launching, toolchain
-from spaceprobe.folding.cuda.binding import KERNELS
+from spaceprobe.folding.cuda.binding import KERNELS, bind
+from spaceprobe.folding.cuda.lanes import LANES
 from spaceprobe.folding.cuda.layout import shared_bytes
 from spaceprobe.folding.kernel_walk import walk_mlp_paths
 from spaceprobe.folding.layers import mlp_layers
 
 sys.path.append(str(Path(__file__).parents[1]))
-from tests.warp_memory import Warps  # the tests are not installed
+from tests import warp_memory  # the tests are not installed
+from tests.compiled_warps import CompiledWarps
+from tests.degenerate_networks import degenerate_cases
+from tests.rational_oracle import fold_exactly
 
-CAPABILITIES = ((7, 5), (8, 0), (9, 0))
+CAPABILITIES = {(7, 5): (64 * 1024, 16), (8, 0): (164 * 1024, 32), (9, 0): (228 * 1024, 32)}
+"""Shared memory of a multiprocessor, and how many blocks it takes (CUDA C++ Programming Guide, "Technical
+Specifications per Compute Capability")."""
+
+INSTRUCTIONS = {
+    "paths": 1_000,
+    "layers": 516,
+    "groups of a layer": 166,
+    "knots": 79,
+    "knots with flips": 136,
+    "weights of first slopes": 20,
+    "comparisons of times": 20,
+    "comparisons of places": 17,
+    "four knots carried": 154,
+    "masks of four knots": 104,
+    "sources of four knots": 41,
+    "new knots carried": 40,
+    "steps read": 44,
+}
+"""Of a warp for each event. Read from the loops of walk_grid for sm_90 with 96 registers (CUDA 13.5,
+nvdisasm 13.1); unrolled loops divided by their factor. Those of paths and layers are what stands outside of
+loops."""
+
+GOALS = {"2x30": 50e6, "2x300": 2e6, "10x60": 1e6}
+"""Walks a second on an H100."""
+
+ISSUED_A_SECOND = 132 * 4 * 1.755e9
+"""Instructions of an H100 SXM: 132 multiprocessors with 4 schedulers, at its boost clock."""
+
+FEW_PATHS = 10  # whose events are counted; chosen: numpy takes half a second for one of a 10x60
+
+
+def use(device: Any) -> None:
+    """Let the launching run on a stand-in for a device."""
+    launching.Gpu.of = lambda _: device
+
+
+def left_by(walk: Callable[[], Any]) -> tuple[Any, int]:
+    """Return what a walk returns, and how many paths were left to the CPU."""
+    left = []
+    run = launching._Walks._run
+    launching._Walks._run = lambda *given: left.append(found := run(*given)) or found
+    try:
+        return walk(), sum(map(len, left))
+    finally:
+        launching._Walks._run = run
+
+
+def compare_with_rationals() -> int:
+    """Print and return how many degenerate cases differ from rational arithmetic."""
+    different = num_left = num_cases = 0
+    for case in degenerate_cases():
+        layers, a, b = case.arrays()
+        given = (layers, case.relu_at_end, a[None], b[None])
+        found, left = left_by(lambda given=given: launching.walk_mlp_paths(*given, device="cuda:0"))
+        values = tuple(int(column[0]) for column in astuple(found))[:-1]
+        different += values != astuple(fold_exactly(case.layers, case.relu_at_end, case.a, case.b))
+        num_left += left
+        num_cases += 1
+    print(f"degenerate cases: {different} of {num_cases} differ, {num_left} were left to the CPU", flush=True)
+    return different
 
 
 def compare(architecture: str, num_paths: int) -> int:
     """Print and return how many paths differ from the CPU's."""
-    network = make_network(architecture, "trained")
-    layers, relu_at_end = mlp_layers(network, 2)
-    sides = ends(num_paths)
-    num_paths = min(map(len, sides))  # the classes of one side have fewer images
-    a, b = (side[:num_paths].flatten(1).double().numpy() for side in sides)
-    device = Warps()
-    launching.Gpu.of = lambda _: device
-    left = []
-    run = launching._Walks._run
-    launching._Walks._run = lambda *given: left.append(found := run(*given)) or found
-    found = np.stack(astuple(launching.walk_mlp_paths(layers, relu_at_end, a, b, device="cuda:0")))
-    launching._Walks._run = run
-    different = int((found != np.stack(astuple(walk_mlp_paths(layers, relu_at_end, a, b)))).any(axis=0).sum())
-    print(
-        f"{architecture}: {different} of {len(a)} paths differ, {sum(map(len, left))} were left to the CPU",
-        flush=True,
-    )
+    layers, relu_at_end = mlp_layers(make_network(architecture, "trained"), 2)
+    a, b = paths_between(num_paths)
+    given = (layers, relu_at_end, a, b)
+    found, left = left_by(lambda: launching.walk_mlp_paths(*given, device="cuda:0"))
+    expected = np.stack(astuple(walk_mlp_paths(*given)))
+    different = int((np.stack(astuple(found)) != expected).any(axis=0).sum())
+    print(f"{architecture}: {different} of {len(a)} paths differ, {left} were left to the CPU", flush=True)
     return different
 
 
-def resources(ptxas: str) -> None:
-    """Print registers, spills and shared memory of the kernels."""
+def paths_between(num_paths: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ends of paths: each image of one side with one of the other, round by round another."""
+    sides = [side.flatten(1).double().numpy() for side in ends(min(num_paths, 4_000))]
+    number = np.arange(num_paths)
+    sizes = [len(side) for side in sides]
+    return sides[0][number % sizes[0]], sides[1][(number + number // sizes[0]) % sizes[1]]
+
+
+def resources() -> None:
+    """Print registers, spills and shared memory of the kernels, and warps at a time."""
+    warnings.simplefilter("ignore")  # numba-cuda's own
     for kernel in KERNELS:
         for major, minor in CAPABILITIES:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "kernel.ptx"
-                path.write_text(toolchain.ptx(kernel, (major, minor)))
-                arch = [f"-arch=sm_{major}{minor}", f"-maxrregcount={toolchain.MAX_REGISTERS}"]
-                command = [ptxas, "-v", *arch, path, "-o", path.with_suffix(".cubin")]
-                told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-            facts = re.findall(r"\d+ bytes spill stores|Used \d+ registers", told)
-            print(f"{kernel} sm_{major}{minor}: {', '.join(facts)}", flush=True)
+            text = toolchain.ptx(kernel, (major, minor))
+            for limit in (toolchain.FEW_REGISTERS, toolchain.MANY_REGISTERS, 255):
+                taken = toolchain.resources(text, (major, minor), limit)
+                facts = f"{taken.registers} registers of at most {limit}, {taken.spilled} bytes spilled"
+                print(f"{kernel} sm_{major}{minor}: {facts}", flush=True)
     for capacity in launching.CAPACITIES:
-        print(
-            f"{capacity} flips, layers of up to 32 units: {shared_bytes(capacity, 32)} bytes of shared memory"
-        )
+        shared = shared_bytes(capacity, LANES)
+        print(f"{capacity} flips, layers of up to 32 units: {shared} bytes of shared memory a warp")
+        for (major, minor), (of_processor, most_blocks) in CAPABILITIES.items():
+            registers, warps = toolchain.occupancy(shared, of_processor, most_blocks)
+            print(f"  sm_{major}{minor}: {warps} warps a multiprocessor, of {registers} registers at most")
+
+
+def count_events(network: nn.Module, num_paths: int) -> tuple[Counter[str], int]:
+    """Return how often each event of `INSTRUCTIONS` happens on some paths together, and the longest of 64."""
+    events: Counter[str] = Counter()
+    inside = [""]
+    own_bind = bind
+
+    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*given: Any) -> Any:
+            before, inside[0] = inside[0], name
+            result = function(*given)
+            inside[0] = before
+            _note(events, name, given, result)
+            return result
+
+        return noted
+
+    def bound(kernel: str, primitives: dict[str, Any]) -> Any:
+        def lowest(bits: int) -> int:  # once for each unit that is read
+            events[{"carry_jumps": "sources of four knots"}.get(inside[0], "weights of first slopes")] += 1
+            return primitives["lowest"](bits)
+
+        return own_bind(kernel, {**primitives, "lowest": lowest}, noting)
+
+    warp_memory.bind = bound
+    try:
+        use(warp_memory.Warps())
+        layers, relu_at_end = mlp_layers(network, 2)
+        launching.walk_mlp_paths(layers, relu_at_end, *paths_between(num_paths), device="cuda:0")
+    finally:
+        warp_memory.bind = own_bind
+    compared = launching.NUM_COMPARED**2  # by which the launching chooses the memory
+    return events, int(walk_mlp_paths(layers, relu_at_end, *paths_between(compared)).length.max())
+
+
+def _note(events: Counter[str], name: str, given: tuple[Any, ...], result: Any) -> None:
+    if name == "walk_path":
+        events["paths"] += 1
+        events["layers"] += given[0].depth - 1
+    elif name == "sweep":
+        net, work, layer, _, _, num_knots = given[:6]
+        num_new, groups = result[0], int(net.groups[layer])
+        # flips between the same two knots, in one group, are found at once
+        found = {
+            (int(interval), int(unit) // (4 * LANES))
+            for interval, unit in zip(work.raw_interval[:num_new], work.raw_unit[:num_new], strict=True)
+        }
+        events["groups of a layer"] += groups
+        events["knots"] += groups * (num_knots + 1)
+        events["knots with flips"] += len(found)
+    elif name == "order_flips":
+        events["comparisons of times"] += given[2] * -(-given[2] // LANES)
+    elif name == "merge_flips":
+        events["comparisons of places"] += given[4] * -(-given[3] // LANES)
+    elif name == "carry_jumps":
+        net, _, layer, _, num_knots, num_new = given
+        fours = int(net.groups[layer]) * -(-num_knots // 4)
+        events["four knots carried"] += fours
+        events["masks of four knots"] += fours * int(net.groups[layer - 1])
+        events["new knots carried"] += int(net.groups[layer]) * num_new
+    elif name == "read_walk":
+        events["steps read"] += given[2]
+
+
+def predict(architecture: str) -> None:
+    """Print what a walk takes, and what it comes to a second."""
+    for state in ("untrained", "trained"):
+        events, longest = count_events(make_network(architecture, state), FEW_PATHS)
+        parts = {name: number * INSTRUCTIONS[name] / events["paths"] for name, number in events.items()}
+        total = sum(parts.values())
+        share = GOALS[architecture] * total / ISSUED_A_SECOND
+        capacity = min(c for c in launching.CAPACITIES if c >= longest) if longest <= 512 else 512
+        shared = shared_bytes(capacity, -(-int(architecture.partition("x")[2]) // LANES) * LANES)
+        registers, warps = toolchain.occupancy(shared, *CAPABILITIES[9, 0])
+        print(f"{architecture} {state}: {total:,.0f} instructions a walk, so at most", end=" ")
+        print(f"{ISSUED_A_SECOND / total / 1e6:,.1f} M walks a second on an H100; the goal", end=" ")
+        print(f"{GOALS[architecture] / 1e6:g} M takes {share:.0%}")
+        print(f"  memory for {capacity} flips: {warps} warps of {registers} registers", end=", ")
+        print(f"each with {warps / (4 * share):.1f} cycles for an instruction at that rate")
+        for name in sorted(parts, key=lambda name: -parts[name])[:4]:
+            each = events[name] / events["paths"]
+            print(f"  {parts[name] / total:4.0%}  {name}: {each:,.0f} x {INSTRUCTIONS[name]}", flush=True)
 
 
 def main() -> None:
-    """Compare, and ask ptxas."""
+    """Assemble, predict and compare."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--networks", nargs="*", default=["2x30", "6x10", "2x64", "10x60"])
     parser.add_argument("--paths", type=int, default=5_000)
-    parser.add_argument("--ptxas", help="of CUDA 13 or newer; without it, only counts are compared")
+    parser.add_argument("--resources", action="store_true", help="registers, spills and shared memory")
+    parser.add_argument("--predict", nargs="*", choices=GOALS, help="networks whose events are counted")
     given = parser.parse_args()
-    if given.ptxas:
-        resources(given.ptxas)
-    sys.exit(1 if sum(compare(architecture, given.paths) for architecture in given.networks) else 0)
+    if given.resources:
+        resources()
+    for architecture in GOALS if given.predict == [] else given.predict or ():
+        predict(architecture)
+    use(CompiledWarps())
+    different = compare_with_rationals() if given.networks else 0
+    sys.exit(1 if different + sum(compare(name, given.paths) for name in given.networks) else 0)
 
 
 if __name__ == "__main__":

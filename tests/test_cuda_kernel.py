@@ -4,6 +4,7 @@ import importlib
 import sys
 import warnings
 from dataclasses import astuple
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from spaceprobe.data.idx_files import MNIST
 from spaceprobe.data.idx_images import load_split
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.folding import engine_for, fold_grid, kernel_walk, walk_paths
-from spaceprobe.folding.cuda import launching, toolchain
-from spaceprobe.folding.cuda.images import forward_passes, unpacked
+from spaceprobe.folding.cuda import launching, layout, tally, toolchain
+from spaceprobe.folding.cuda.images import forward_passes, resident_bytes, unpacked
 from spaceprobe.folding.cuda.lanes import LANES, lane
+from spaceprobe.folding.cuda.layout import shared_bytes
 from spaceprobe.folding.cuda.toolchain import CudaError
 from spaceprobe.folding.kernel_walk import fold_mlp_grid, walk_mlp_paths
 from spaceprobe.folding.kernels.network import pack
@@ -25,6 +27,7 @@ from spaceprobe.networks.mlp import mlp
 from spaceprobe.stages.fold.place import Place
 from spaceprobe.stages.stage import Job
 from tests import warp_memory
+from tests.compiled_warps import CompiledWarps
 from tests.degenerate_networks import degenerate_cases
 from tests.rational_oracle import fold_exactly
 from tests.test_kernel_walk import assert_same, draw_network, draw_points
@@ -45,6 +48,16 @@ def warps(monkeypatch):
     return use
 
 
+@pytest.fixture
+def compiled_warps(monkeypatch):
+    """Let the launching run on the kernels compiled for the CPU; returns what makes the device."""
+
+    def use() -> None:
+        monkeypatch.setattr(launching.Gpu, "of", lambda _: CompiledWarps())
+
+    return use
+
+
 def left_out(monkeypatch):
     """Return the list of numbers of paths that came back to the CPU."""
     numbers: list[int] = []
@@ -59,8 +72,8 @@ def left_out(monkeypatch):
     return numbers
 
 
-def test_equals_rational_arithmetic_on_every_degenerate_case(warps, monkeypatch):
-    warps()
+def test_equals_rational_arithmetic_on_every_degenerate_case(compiled_warps, monkeypatch):
+    compiled_warps()
     numbers = left_out(monkeypatch)
     for case in degenerate_cases():
         layers, a, b = case.arrays()
@@ -137,13 +150,35 @@ def test_a_wrong_walk_is_left_to_the_cpu(name, warps, monkeypatch):
     assert numbers[0] > 5
 
 
+@pytest.mark.parametrize("is_grid", [False, True])
+def test_the_longest_path_that_the_cpu_walks_tells_the_memory(is_grid, warps, monkeypatch):
+    warps()
+    layers, a, b = draw_network([5, 12, 40, 7], 3), draw_points(3, 5, 1), draw_points(3, 5, 2)
+    longest = int(walk_mlp_paths(layers, True, np.repeat(a, 3, 0), np.tile(b, (3, 1))).length.max())
+    monkeypatch.setattr(launching, "CAPACITIES", (4, longest - 1, longest + 1, 128))
+    capacities = []
+    run = launching._Walks._run
+
+    def noted(self, *given):
+        capacities.append(self.capacities[0])
+        return run(self, *given)
+
+    monkeypatch.setattr(launching._Walks, "_run", noted)
+    if is_grid:
+        launching.fold_mlp_grid(layers, True, a, b, **CUDA)
+        assert capacities == [128, longest + 1]  # that of the comparison has as much as there may be
+    else:
+        launching.walk_mlp_paths(layers, True, np.repeat(a, 3, 0), np.tile(b, (3, 1)), **CUDA)
+        assert capacities == [longest + 1]
+
+
 @pytest.mark.parametrize(("capacities", "left"), [((4, 128), [3, 0, 0]), ((4, 8), [3, 3, 3])])
 def test_long_paths_get_more_memory_and_longer_ones_the_cpu(capacities, left, warps, monkeypatch):
     warps()
     numbers = left_out(monkeypatch)
     monkeypatch.setattr(launching, "PAIRS_PER_LAUNCH", 3)
     monkeypatch.setattr(launching, "CAPACITIES", capacities)
-    monkeypatch.setattr(launching, "MOST_UNITS", 4)
+    monkeypatch.setattr(launching, "NUM_COMPARED", 0)  # so that no length is known
     layers = draw_network([5, 12, 40, 7], 3)
     a, b = draw_points(9, 5, 1), draw_points(9, 5, 2)
     expected = walk_mlp_paths(layers, True, a, b)
@@ -169,6 +204,53 @@ def test_launches_are_large_once_the_memory_is_found(warps, monkeypatch):
     assert stretches == [(0, 2), (2, 5), (7, 2)]
 
 
+@pytest.mark.parametrize("num_slots", [16, 64])
+@pytest.mark.parametrize("is_among", [False, True])
+def test_counts_do_not_depend_on_what_a_warp_holds(num_slots, is_among, warps, monkeypatch):
+    """With few slots cells push each other out; each way the table has every path once."""
+    for module in (tally, layout):
+        monkeypatch.setattr(module, "SLOTS", num_slots)
+    warps(2)
+    added, add = [], warp_memory.lanes.add_atomically
+
+    def noted(array, index, value, condition):
+        added.append(int(np.sum(np.broadcast_to(value, LANES)[np.broadcast_to(condition, LANES)])))
+        add(array, index, value, condition)
+
+    monkeypatch.setattr(warp_memory.lanes, "add_atomically", noted)
+    layers, points = draw_network([3, 9, 9, 8], 0), draw_points(12, 3, 0)
+    targets = None if is_among else draw_points(11, 3, 1)
+    found = launching.fold_mlp_grid(layers, True, points, targets, **CUDA)
+    assert_same(found, fold_mlp_grid(layers, True, points, targets))
+    assert max(added) > 4  # a cell's number at once
+
+
+SIZES = {
+    "10x60, all training images of two classes": ([784, *[60] * 10], 2 * 6_742),
+    "2x4096, of few inputs": ([20, 4096, 30], 2 * 6_742),
+    "images of 224 x 224": ([3 * 224 * 224, 30, 30], 2_600),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_four_gigabytes_are_enough(name):
+    widths, num_images = SIZES[name]
+    network = pack([(np.zeros((n, m)), np.zeros(n)) for m, n in pairwise(widths)], LANES, np.float64)
+    assert 10**9 < launching.memory_bytes(network, num_images, max(launching.CAPACITIES)) < 4 * 10**9
+    padded = sum(-(-width // LANES) * LANES for width in widths[1:])
+    assert resident_bytes(network, num_images) > 8 * num_images * padded
+
+
+def test_more_images_than_fit_are_one_sentence(warps):
+    device = warps()
+    device.memory = 1_400_000_000  # what is always there takes 1.39 GB
+    layers = draw_network([3, 2000], 0)
+    with pytest.raises(
+        CudaError, match=r"^2000 and 2000 images .* need 1\.4 GB on cpu, which has 1\.4: .*per_class"
+    ):
+        launching.fold_mlp_grid(layers, True, draw_points(2000, 3, 0), **CUDA)
+
+
 def test_no_paths_and_no_hidden_units(warps):
     warps()
     layers = draw_network([3, 2], 0)
@@ -181,21 +263,24 @@ def test_no_paths_and_no_hidden_units(warps):
 
 
 @pytest.mark.parametrize("widths", [[30] * 2, [10] * 6, [64] * 2, [60] * 10])
-def test_equals_the_cpu_on_paths_between_mnist_images(widths, warps):
-    warps()
+def test_equals_the_cpu_on_paths_between_mnist_images(widths, compiled_warps):
+    """On as many as take a second, for 10x60 fewer; `scripts/check_cuda_kernel.py` has 5,000 of each."""
+    compiled_warps()
     images = load_split(MNIST, train=False).inputs.flatten(1).double().numpy()
     network = mlp([784, *widths, 10], torch.Generator().manual_seed(1))
     layers, _ = mlp_layers(network, 2)
-    count = 3 if len(widths) == 10 else 30
+    count = 500 if len(widths) == 10 else 1_500
     a, b = images[:count], images[count : 2 * count]
     assert_same(launching.walk_mlp_paths(layers, False, a, b, **CUDA), walk_mlp_paths(layers, False, a, b))
 
 
-def test_forward_passes_are_those_of_the_cpu():
+@pytest.mark.parametrize("block_bytes", [1 << 28, 1])  # all at once, and one by one
+def test_forward_passes_are_those_of_the_cpu(block_bytes, monkeypatch):
+    monkeypatch.setattr("spaceprobe.folding.cuda.images.BLOCK_BYTES", block_bytes)
     hidden = draw_network([5, 40, 70], 2)
     points = draw_points(9, 5, 1)
     network = pack(hidden, LANES, np.float64)
-    seen = forward_passes(unpacked(network, torch.device("cpu")), torch.from_numpy(points), network.widths)
+    seen = forward_passes(unpacked(network, torch.device("cpu")), torch.from_numpy(points), network)
     plan = kernel_walk._plan(hidden, True, "float64", 1e-12)
     assert len(plan.tag) == LANES  # the same groups
     expected = kernel_walk._forward_passes(plan, points)
@@ -208,7 +293,7 @@ def test_forward_passes_are_those_of_the_cpu():
 @pytest.mark.parametrize(
     ("kernel", "capability"), [("walk_grid", (7, 5)), ("walk_grid", (8, 0)), ("walk_matched", (9, 0))]
 )
-def test_compiles_without_a_device(kernel, capability):
+def test_compiles_without_a_device(kernel, capability, capsys):
     pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
     with warnings.catch_warnings():  # numba-cuda's own
         warnings.simplefilter("ignore")
@@ -220,6 +305,29 @@ def test_compiles_without_a_device(kernel, capability):
     assert ".entry" in text
     assert "fma.rn.f64" in text
     assert "vote.sync.ballot" in text
+    for limit, most_spilled in ((toolchain.FEW_REGISTERS, 600), (toolchain.MANY_REGISTERS, 200)):
+        taken = toolchain.resources(text, capability, limit)
+        with capsys.disabled():
+            print(f"\n{kernel} sm_{capability[0]}{capability[1]}: {taken}", end="")
+        assert 32 < taken.registers <= limit
+        assert taken.spilled <= most_spilled  # as seen, and some more
+
+
+def test_warps_that_run_at_a_time():
+    """As many as registers and shared memory allow, with more registers where shared memory allows few."""
+    shared = [shared_bytes(capacity, LANES) for capacity in launching.CAPACITIES]
+    hopper, turing = 228 * 1024, 64 * 1024
+    few, many = toolchain.FEW_REGISTERS, toolchain.MANY_REGISTERS
+    found = [toolchain.occupancy(size, hopper) for size in shared]
+    assert found == [*zip([few] * 4 + [many] * 3, [21, 21, 19, 14, 11, 7, 5], strict=True)]
+    assert [toolchain.occupancy(size, turing) for size in shared] == [
+        (many, n) for n in (9, 6, 5, 3, 3, 2, 1)
+    ]
+    for size in shared:
+        registers, warps = toolchain.occupancy(size, hopper)
+        assert warps * registers * LANES <= toolchain.REGISTERS
+        assert warps * (size + 1024) <= hopper
+    assert toolchain.occupancy(shared[0], hopper, most_blocks=16) == (96, 16)
 
 
 class Failing(Warps):
@@ -247,7 +355,7 @@ FAILURES = {
     ),
     "driver": (
         CudaAPIError("[35] driver version is insufficient"),
-        r"its driver is new enough for numba-cuda",
+        r"its driver is new enough for torch and numba-cuda",
     ),
 }
 
@@ -330,7 +438,7 @@ def test_engine_by_name_on_a_gpu(warps, monkeypatch):
     network = mlp([3, 9, 9, 2], torch.Generator().manual_seed(0))
     points = torch.from_numpy(draw_points(4, 3, 0))
     by_name = {"method": "kernel", "device": "cuda"}
-    assert engine_for(network, points, **by_name) == "kernel"
+    assert engine_for(network, points, **by_name) == "cuda-kernel"
     assert engine_for(network, points, device="cuda") == "jvp"
     assert_same(fold_grid(network, points, **by_name), fold_grid(network, points))
     assert_same(

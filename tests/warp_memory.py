@@ -61,6 +61,7 @@ class Warps:
 
     def __init__(self, num_warps: int = 1, *, is_watched: bool = False) -> None:
         self.place = torch.device("cpu")
+        self.memory = 4 * 10**9
         self.launches: list[tuple[str, int]] = []
         self._most = num_warps
         self._is_watched = is_watched

@@ -14,10 +14,10 @@ from spaceprobe.folding import (
     DEFAULT_TOLERANCE,
     AdaptiveFolding,
     Bits,
-    Engine,
     Method,
     NullFolding,
     PathFolding,
+    PlacedEngine,
     Precision,
     Threshold,
     Units,
@@ -48,7 +48,7 @@ class Folding:
     Attributes:
         paths: the counts from which everything follows.
         is_single: whether single inputs were given, not a batch.
-        engine: what walked the paths: kernel, layerwise, jvp, sampled or adaptive.
+        engine: what walked the paths: kernel, cuda-kernel, layerwise, jvp, sampled or adaptive.
         num_points: on each path, where it was sampled, or that an adaptive one starts with; None for all
             linear regions.
         not_counted: functions of the network that are neither affine nor counted, each with its module.
@@ -58,7 +58,7 @@ class Folding:
 
     paths: PathFolding
     is_single: bool
-    engine: Engine
+    engine: PlacedEngine
     num_points: int | None
     not_counted: tuple[str, ...] = ()
     null: NullFolding | None = None

@@ -80,7 +80,14 @@ def path_model(call: ModelCall, ends: tuple[int | Path | None, int | Path | None
             for name in ("method", "num_points", "device", "units", "threshold", "bits")
         }
         with walking(call.where):
-            trace = trace_path(prepared.network, path.start, path.end, warn=False, **way)
+            trace = prepared.run(
+                lambda: trace_path(
+                    prepared.network,
+                    *(path.start, path.end),
+                    warn=False,
+                    **{**way, "device": prepared.way["device"]},
+                )
+            )
     reading = reading_of(prepared.engine, settings.num_points)
     notes = [call.describe_weights(), prepared.check]
     if prepared.not_counted:

@@ -10,7 +10,7 @@ from spaceprobe.folding.counts import AdaptiveFolding, CountedFolding, FoldingCo
 from spaceprobe.folding.engine import fold_grid, fold_matched, trace_path, walk_batch, walk_paths
 from spaceprobe.folding.measure import space_folding
 from spaceprobe.folding.null_model import NullFolding, null_folding
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, Precision
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Engine, Method, PlacedEngine, Precision
 from spaceprobe.folding.path_flips import PathFlips, walk_with_flips
 from spaceprobe.folding.thresholds import unit_quantiles
 
@@ -26,6 +26,7 @@ __all__ = [
     "PathFlips",
     "PathFolding",
     "PathTrace",
+    "PlacedEngine",
     "Precision",
     "Threshold",
     "UncountedUnits",

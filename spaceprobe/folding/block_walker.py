@@ -46,7 +46,7 @@ class BlockWalker:
     kind: type[PathFolding] = PathFolding
 
     def fold(self, a: EndValues, b: EndValues, *, flips: list[Flips] | None = None) -> PathFolding:
-        """Return the folding of a block of paths; of its halves where it is too long for one.
+        """Return the folding of a block of paths; of its halves where it is too much for one.
 
         Args:
             a: starts.
@@ -54,7 +54,7 @@ class BlockWalker:
             flips: a list that gets the flips of these paths; only of engines that are `LISTING`.
 
         Raises:
-            RuntimeError: if even a single path crosses too many linear regions.
+            RuntimeError: if even a single path crosses too many linear regions, or is too much for a GPU.
         """
         num_paths = len(a.value)
         if num_paths == 0:
@@ -69,6 +69,12 @@ class BlockWalker:
                     "a single path crosses more linear regions than can be remembered; walk it in "
                     'parts, or use method="sampled"'
                 ) from error
+        except torch.OutOfMemoryError:
+            if num_paths == 1:
+                raise
+        # Here the tensors of the attempt are gone, which the error kept.
+        if self.network.device.type == "cuda":
+            torch.cuda.empty_cache()
         half = num_paths // 2
         first, second = slice(None, half), slice(half, None)
         return join([self.fold(a.take(part), b.take(part)) for part in (first, second)])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from spaceprobe.folding.counted import BENDS, Counted, Threshold, Units
 from spaceprobe.folding.guards import check_device, check_network
 from spaceprobe.folding.layers import Layer, mlp_layers
-from spaceprobe.folding.options import Bits, Engine, Method, Precision
+from spaceprobe.folding.options import Bits, Engine, Method, PlacedEngine, Precision
 from spaceprobe.folding.prepared_module import count_bits, prepare
 
 
@@ -26,8 +26,10 @@ def engine_for(
     precision: Precision = "float64",
     units: Units = "activations",
     threshold: Threshold = 0.0,
-) -> Engine:
+) -> PlacedEngine:
     """Return the engine that walks the paths of a network, by what it is and where, never by timing.
+
+    The kernel on a GPU is called ``cuda-kernel``.
 
     Args:
         network: see `walk_paths`.
@@ -44,7 +46,7 @@ def engine_for(
     """
     counted = Counted(units, threshold)
     if mlp_for_kernel(network, images, method, device, precision, counted) is not None:
-        return "kernel"
+        return "kernel" if torch.device(device).type == "cpu" else "cuda-kernel"
     return engine_beside_kernel(network, images, method, counted)
 
 

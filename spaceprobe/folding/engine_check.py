@@ -14,7 +14,7 @@ from spaceprobe.folding.layers import Layer, mlp_layers
 from spaceprobe.folding.layerwise.knots import Knots
 from spaceprobe.folding.layerwise.polyline import Polyline
 from spaceprobe.folding.layerwise.probe import Probe
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, SAMPLING, Engine
+from spaceprobe.folding.options import DEFAULT_TOLERANCE, SAMPLING, PlacedEngine
 from spaceprobe.folding.prepared_module import PreparedModule, count_relu_units, prepare
 from spaceprobe.folding.ray import NotPiecewiseLinear, Ray
 from spaceprobe.folding.tracked import Tracked, tracking
@@ -46,7 +46,7 @@ class EngineCheck(NamedTuple):
 
 @torch.no_grad()
 def check_engine(
-    network: nn.Module, points: Tensor, engine: Engine, counted: Counted = BENDS
+    network: nn.Module, points: Tensor, engine: PlacedEngine, counted: Counted = BENDS
 ) -> EngineCheck | None:
     """Compare what an engine evaluates at points with what the network itself computes there.
 
@@ -66,7 +66,7 @@ def check_engine(
     if engine in SAMPLING:
         return None
     outputs = copy_of(network).cpu().double().eval()(points.double())
-    if engine == "kernel":
+    if engine in ("kernel", "cuda-kernel"):
         mlp = mlp_layers(network, points.ndim)
         if mlp is None:
             raise ValueError("the kernel walks MLPs only")

@@ -12,6 +12,9 @@ SAMPLING: tuple[Engine, ...] = ("sampled", "adaptive")
 LISTING: tuple[Engine, ...] = ("layerwise", *SAMPLING)
 """Those that know which unit flips where, beside how many do."""
 
+PlacedEngine = Engine | Literal["cuda-kernel"]
+"""What walks a path where it is walked: ``cuda-kernel`` is the kernel on a GPU."""
+
 Method = Literal["exact"] | Engine
 """How a path is walked; see `walk_paths`."""
 

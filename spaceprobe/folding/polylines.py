@@ -55,13 +55,12 @@ def fold_polylines(
 
 
 def fold_events(events: PathEvents) -> PathFolding:
-    """Return the folding of one polyline, read from both ends, from its flips."""
+    """Return the folding of one polyline, read from both ends, from the flips of its bits."""
     there = events.distance, events.length
     # The other way, every flip is undone, the last one first.
     _, last = ends_of_groups(events.length[::-1])
-    distance = distance_from_start(
-        events.bit[::-1], *(on[::-1].astype(int) for on in (events.is_on, ~events.is_on))
-    )
+    is_on = events.symbol[::-1]
+    distance = distance_from_start(events.bit[::-1], is_on, 1 - is_on)
     reach, *peak = _read(*there)
     reach_back, *peak_back = _read(distance[last], last + 1)
     numbers = (len(events.bit), reach, reach_back, *peak, *peak_back, events.num_violations)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from spaceprobe.folding import Method, PathTrace, passed_over, trace_path
+from spaceprobe.folding import Method, PathTrace, PlacedEngine, passed_over, trace_path
 from spaceprobe.machine.torch_threads import one_thread
 from spaceprobe.results.trained_run import EXACT, PathEnd, TrainedRun
 
@@ -82,7 +82,7 @@ def walk_images(
     return WalkedPath(trained.study, run, epoch, source, target, reading, trace, images, not_counted)
 
 
-def reading_of(method: Method, num_points: int) -> str:
+def reading_of(method: Method | PlacedEngine, num_points: int) -> str:
     """Return how a path was read: ``exact``, or at how many points."""
     readings = {
         "sampled": f"{num_points:,} points",

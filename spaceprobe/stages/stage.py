@@ -17,6 +17,9 @@ from spaceprobe.tables.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+GpuWish = Literal["cuda", "auto", "auto-float64", "cpu"]
+"""Which device settings ask for: see `RunStage.asks_gpu`."""
+
 NOT_IN_KEY = "not in key"
 """Annotates a setting that selects what is computed, or how fast, but changes no number."""
 
@@ -343,8 +346,10 @@ class RunStage(Stage):
         check: raises a `SpaceprobeError` if the settings do not go together.
         check_trust: raises a `UserCodeError` if code of the user's that a job runs is not trusted; None if a
             stage runs none.
-        asks_gpu: whether the settings ask for a GPU (``cuda``) or use one if there is one (``auto``); None if
-            they never do.
+        asks_gpu: whether the settings ask for a GPU (``cuda``), use one if there is one (``auto``), or use
+            one that is fast in float64 (``auto-float64``); None if they never do.
+        gpu_pays: returns whether jobs that would use a GPU fast in float64 are together so much work that
+            starting on it pays; None if no settings say ``auto-float64``.
         uses_all_cores: whether its computation runs on all cores that it gets, not on one.
         plan: lists the parts that the settings ask for; cheap, and without torch.
         compute: yields each part of a job with its content, in the job's order.
@@ -367,7 +372,8 @@ class RunStage(Stage):
     label: Callable[[Sections], str] | None = None
     check: Callable[[Sections], None] | None = None
     check_trust: Callable[[Sections], None] | None = None
-    asks_gpu: Callable[[Sections], Literal["cuda", "auto", "cpu"]] | None = None
+    asks_gpu: Callable[[Sections], GpuWish] | None = None
+    gpu_pays: "Callable[[Sequence[Job]], bool] | None" = None
     uses_all_cores: bool = False
     plan: Callable[[Sections, Inputs], list[Part]]
     compute: Callable[[Job, Advance, WriteFile], Iterator[tuple[Part, PartContent]]]

@@ -4,7 +4,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spaceprobe.folding.cuda import entry, flips, layout, reading, walk
+from spaceprobe.folding.cuda import entry, flips, layout, reading, tally, walk
 
 KERNELS = ("walk_matched", "walk_grid")
 
@@ -12,6 +12,7 @@ _FUNCTIONS = (
     *(layout.lay_out, layout.view_net),
     *(flips.order_flips, flips.first_flips, flips.merge_flips),
     reading.read_walk,
+    *(tally.open_tally, tally.count_in, tally.close_tally),
     *(walk.jump_at, walk.put_jump, walk.put_gate, walk.starting_slope),
     *(walk.sweep, walk.carry_jumps, walk.walk_path),
 )

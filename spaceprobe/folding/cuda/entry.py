@@ -4,7 +4,6 @@ Warps take the paths in turn. A path of which a warp is not sure is put on a lis
 """
 
 from spaceprobe.folding.cuda.lanes import (
-    add_atomically,
     append,
     lane,
     num_warps,
@@ -16,6 +15,7 @@ from spaceprobe.folding.cuda.lanes import (
 )
 from spaceprobe.folding.cuda.layout import NUM_VALUES, Points, lay_out, view_net
 from spaceprobe.folding.cuda.reading import read_walk
+from spaceprobe.folding.cuda.tally import close_tally, count_in, open_tally
 from spaceprobe.folding.cuda.walk import walk_path
 
 
@@ -64,6 +64,7 @@ def walk_grid(
     a = Points(a_z, a_states, a_scale, a_margin)
     b = Points(b_z, b_states, b_scale, b_margin)
     work = lay_out(capacity, row, warp_number(), jumps, gates)
+    open_tally(work)
     for path in range(warp_number(), count, num_warps()):
         i = (first + path) // num_targets
         j = (first + path) % num_targets
@@ -73,16 +74,17 @@ def walk_grid(
             if length < 0:
                 append(left, num_left, path)
             elif num_back == 0:
-                add_atomically(cells, table + length * side + length, lane() < 2)
+                count_in(work, cells, table + length * side + length, lane() < 2)
             else:
                 knots = work.other_knots if which == 1 else work.knots
                 reach, peak_length, peak_reach = read_walk(work, knots, length)
-                add_atomically(cells, table + length * side + reach, lane() < 2)
+                count_in(work, cells, table + length * side + reach, lane() < 2)
                 is_folded = (lane() < 2) & (peak_length > peak_reach)
-                add_atomically(cells, table + (side + peak_length) * side + peak_reach, is_folded)
+                count_in(work, cells, table + (side + peak_length) * side + peak_reach, is_folded)
                 place = pick(lane() == 0, i, 2 * num_sources + j)
                 between = pick(lane() == 0, num_sources, num_targets)
                 raise_atomically(maxima, place, (length - reach) / length, (lane() < 2) & (reach < length))
                 peak = (peak_length - peak_reach) / pick(is_folded, peak_length, 1)
                 raise_atomically(maxima, place + between, peak, is_folded)
         sync()
+    close_tally(work, cells)

@@ -9,8 +9,22 @@ from spaceprobe.folding.cuda.lanes import LANES
 from spaceprobe.folding.cuda.layout import Points
 from spaceprobe.folding.kernels.network import PADDING, Network
 
-IMAGES_PER_BLOCK = 1 << 12
-"""Chosen: some 0.1 GB of a network with 4,096 units."""
+BLOCK_BYTES = 1 << 28
+"""Of the images that are seen at a time, with what is computed of them. Chosen: 1/16 of a small device's."""
+
+
+def images_per_block(network: Network) -> int:
+    """Return how many images are seen at a time."""
+    widest = int(network.groups.max()) * LANES
+    # an image and its scale; of a layer z, scale, their squares, bits and the sums of bits
+    return max(1, BLOCK_BYTES // (8 * (3 * int(network.fan_in[0]) + 8 * widest)))
+
+
+def resident_bytes(network: Network, num_images: int) -> int:
+    """Return what a network and the forward passes of images take on a device."""
+    num_units, num_groups = int(network.unit_start[-1]), int(network.group_start[-1])
+    of_image = num_units + num_groups + 2 * len(network.widths)
+    return 8 * (2 * network.weights.size + num_images * of_image)
 
 
 def unpacked(network: Network, device: torch.device) -> list[tuple[Tensor, Tensor]]:
@@ -26,15 +40,28 @@ def unpacked(network: Network, device: torch.device) -> list[tuple[Tensor, Tenso
 
 
 def forward_passes(
-    layers: list[tuple[Tensor, Tensor]], images: Float64[Tensor, "images inputs"], widths: np.ndarray
+    layers: list[tuple[Tensor, Tensor]], images: Float64[Tensor, "images inputs"], network: Network
 ) -> Points:
-    """Return the pre-activations, patterns, scales and margins of images.
+    """Return the pre-activations, patterns, scales and margins of images, where the layers are.
 
     The scale of a unit is that of `spaceprobe.folding.kernels.network`: ``sqrt(W² scale² + bias²)``. Order of
     summation, and so the last bits, depend on the number of images; what a walk is sure of does not.
     """
-    blocks = [_pass(layers, block, widths) for block in images.split(IMAGES_PER_BLOCK)]
-    return Points(*(torch.cat(columns) for columns in zip(*blocks, strict=True)))
+    device, depth = layers[0][0].device, len(layers)
+    sizes = (int(network.unit_start[-1]), int(network.group_start[-1]), depth, depth)
+    kinds = (torch.float64, torch.int64, torch.float64, torch.float64)
+    seen = Points(
+        *(
+            torch.empty(len(images), size, dtype=kind, device=device)
+            for size, kind in zip(sizes, kinds, strict=True)
+        )
+    )
+    size = images_per_block(network)
+    for first in range(0, len(images), size):
+        block = slice(first, first + size)
+        for column, part in zip(seen, _pass(layers, images[block].to(device), network.widths), strict=True):
+            column[block] = part
+    return seen
 
 
 def _pass(layers: list[tuple[Tensor, Tensor]], images: Tensor, widths: np.ndarray) -> Points:

@@ -20,8 +20,8 @@ EVERY = (1 << LANES) - 1
 """The bits of all lanes."""
 
 PRIMITIVES = (
-    "lane", "sync", "ballot", "popcount", "lowest", "is_set", "ones_below", "pick", "read", "get", "put",
-    "add_atomically", "raise_atomically", "append", "warp_number", "num_warps", "shared_floats",
+    "lane", "sync", "ballot", "popcount", "lowest", "without_lowest", "is_set", "ones_below", "pick", "read",
+    "get", "put", "add_atomically", "raise_atomically", "append", "warp_number", "num_warps", "shared_floats",
     "shared_integers",
 )  # fmt: skip
 """The names of the functions here."""
@@ -51,6 +51,11 @@ def popcount(bits: int) -> int:
 def lowest(bits: int) -> int:
     """Return the position of the lowest 1 of bits that are not 0."""
     return (int(bits) & -int(bits)).bit_length() - 1
+
+
+def without_lowest(bits: int) -> int:
+    """Return bits that are not 0 without the lowest 1."""
+    return bits & (bits - 1)
 
 
 def is_set(bits: int) -> Any:
@@ -85,9 +90,10 @@ def put(array: Any, index: Any, value: Any, condition: Any) -> None:
     array[np.broadcast_to(index, LANES)[condition]] = np.broadcast_to(value, LANES)[condition]
 
 
-def add_atomically(array: Any, index: Any, condition: Any) -> None:
-    """Add 1 at each lane's index where the condition holds; lanes and warps may share an index."""
-    np.add.at(array, np.broadcast_to(index, LANES)[np.broadcast_to(condition, LANES)], 1)
+def add_atomically(array: Any, index: Any, value: Any, condition: Any) -> None:
+    """Add each lane's value at its index where the condition holds; lanes and warps may share an index."""
+    condition = np.broadcast_to(condition, LANES)
+    np.add.at(array, np.broadcast_to(index, LANES)[condition], np.broadcast_to(value, LANES)[condition])
 
 
 def raise_atomically(array: Any, index: Any, value: Any, condition: Any) -> None:

@@ -17,20 +17,17 @@ from torch import Tensor
 
 from spaceprobe.folding import kernel_walk
 from spaceprobe.folding.counts import CountedFolding, PathFolding
-from spaceprobe.folding.cuda.images import forward_passes, unpacked
+from spaceprobe.folding.cuda.images import BLOCK_BYTES, forward_passes, resident_bytes, unpacked
 from spaceprobe.folding.cuda.lanes import LANES
 from spaceprobe.folding.cuda.layout import NUM_VALUES, global_bytes, shared_bytes
 from spaceprobe.folding.cuda.toolchain import CudaError, Gpu, told_plainly
 from spaceprobe.folding.kernel_walk import Layers
-from spaceprobe.folding.kernels.network import pack
+from spaceprobe.folding.kernels.network import Network, pack
 from spaceprobe.folding.options import DEFAULT_TOLERANCE
 from spaceprobe.folding.path_counter import REACH_BITS, PathCounter, TwoWayCounter
 
-CAPACITIES = (64, 128, 256, 512)
-"""Flips that a warp's memory holds: as many as let many warps run, more where many paths need it. Chosen."""
-
-MOST_UNITS = 256
-"""A network of more units begins with memory for as many flips: a trained 10x60 has 169 a path. Chosen."""
+CAPACITIES = (64, 96, 128, 192, 256, 384, 512)
+"""Flips that a warp's memory holds: few, which let many warps run, more where paths need it. Chosen."""
 
 SHARED_LIMIT = 48 * 1024
 """Bytes of shared memory that a block gets on every device without asking."""
@@ -48,7 +45,21 @@ TOO_MANY_LEFT = 0.01
 """Share of the paths left to the CPU from which on a warp gets more memory. Chosen."""
 
 NUM_COMPARED = 8
-"""Images of each side whose paths are walked by the CPU too. Chosen: some milliseconds."""
+"""Images of each side whose paths are walked by the CPU too; the longest of these paths tells what memory a
+warp gets first. Chosen: some milliseconds."""
+
+
+def memory_bytes(network: Network, num_images: int, capacity: int) -> int:
+    """Return what the paths between images take on a device at most; their number does not count.
+
+    Args:
+        network: packed.
+        num_images: sources and targets.
+        capacity: flips that a warp's memory holds at most.
+    """
+    tables = 4 * 8 * (capacity + 1) ** 2 + 2 * 8 * num_images
+    left = 4 * PAIRS_PER_LAUNCH * (1 + NUM_VALUES)  # of matched paths also their values
+    return resident_bytes(network, num_images) + BLOCK_BYTES + SCRATCH_LIMIT + tables + left
 
 
 class Device(Protocol):
@@ -56,9 +67,11 @@ class Device(Protocol):
 
     Attributes:
         place: where the tensors are.
+        memory: its size in bytes.
     """
 
     place: torch.device
+    memory: int
 
     def num_warps(self, shared: int) -> int:
         """Return how many warps with so many bytes of shared memory run at a time."""
@@ -92,11 +105,13 @@ def walk_mlp_paths(
             layers, relu_at_end, a[i], b[j], threads=threads, tolerance=tolerance
         )
 
-    with told_plainly(device):
-        walks = _Walks.of(Gpu.of(device), kernel_walk.hidden_layers(layers, relu_at_end), a, b, tolerance)
-        values = walks.matched(on_cpu)
     few = np.arange(min(len(a), NUM_COMPARED**2))
     expected = np.stack(astuple(on_cpu(few, few)), axis=1)
+    longest = int(expected[:, 0].max(initial=0))
+    with told_plainly(device):
+        hidden = kernel_walk.hidden_layers(layers, relu_at_end)
+        walks = _Walks.of(Gpu.of(device), hidden, a, b, tolerance, longest)
+        values = walks.matched(on_cpu)
     _check_same(int((values[few] != expected).any(axis=1).sum()), len(few))
     return PathFolding(*(np.ascontiguousarray(column) for column in values.T))
 
@@ -123,7 +138,10 @@ def fold_mlp_grid(
     hidden = kernel_walk.hidden_layers(layers, relu_at_end)
 
     def folded(
-        sources: np.ndarray, targets: np.ndarray | None, progress: Callable[[int], None] | None
+        sources: np.ndarray,
+        targets: np.ndarray | None,
+        progress: Callable[[int], None] | None,
+        longest: int | None = None,
     ) -> CountedFolding:
         others = sources if targets is None else targets
 
@@ -132,7 +150,7 @@ def fold_mlp_grid(
                 layers, relu_at_end, sources[i], others[j], threads=threads, tolerance=tolerance
             )
 
-        walks = _Walks.of(gpu, hidden, sources, targets, tolerance)
+        walks = _Walks.of(gpu, hidden, sources, targets, tolerance, longest)
         return walks.grid(on_cpu, progress)
 
     with told_plainly(device):
@@ -141,8 +159,9 @@ def fold_mlp_grid(
         found = folded(*corner, None)
     expected = kernel_walk.fold_mlp_grid(layers, relu_at_end, *corner, threads=threads, tolerance=tolerance)
     _check_same(0 if _is_same(found, expected) else found.num_paths, found.num_paths)
+    longest = int(expected.chi.cells[:, 0].max(initial=0))
     with told_plainly(device):
-        return folded(sources, targets, progress)
+        return folded(sources, targets, progress, longest)
 
 
 def _check_same(num_different: int, num_compared: int) -> None:
@@ -197,9 +216,24 @@ class _Walks:
 
     @classmethod
     def of(
-        cls, device: Device, hidden: Layers, a: np.ndarray, b: np.ndarray | None, tolerance: float
+        cls,
+        device: Device,
+        hidden: Layers,
+        a: np.ndarray,
+        b: np.ndarray | None,
+        tolerance: float,
+        longest: int | None,
     ) -> "_Walks":
-        """Pack the network and see the images; without ``b`` the paths are those among ``a``."""
+        """Pack the network and see the images.
+
+        Args:
+            device: what runs the kernels.
+            hidden: the hidden layers.
+            a: sources.
+            b: targets; None for the paths among the sources.
+            tolerance: what counts as zero, relative to scale.
+            longest: flips of the longest path known; None for as much memory as there may be.
+        """
         network = pack(hidden, LANES, np.float64)
         row = int(network.groups.max()) * LANES
         fitting = [capacity for capacity in CAPACITIES if shared_bytes(capacity, row) <= SHARED_LIMIT]
@@ -208,11 +242,17 @@ class _Walks:
                 f"a hidden layer of {int(network.widths.max())} units is too wide for the CUDA kernel; use "
                 "--device cpu"
             )
-        num_units = int(network.widths.sum())
-        enough = [capacity for capacity in fitting if capacity >= min(num_units, MOST_UNITS)] or fitting[-1:]
+        enough = [] if longest is None else [capacity for capacity in fitting if capacity >= longest]
+        needed = memory_bytes(network, len(a) + (0 if b is None else len(b)), fitting[-1])
+        if needed > device.memory:
+            raise CudaError(
+                f"{len(a)} and {len(a if b is None else b)} images through this network need "
+                f"{needed / 1e9:.1f} GB on {device.place}, which has {device.memory / 1e9:.1f}: walk fewer "
+                "(folding.per_class), or use --device cpu"
+            )
         layers = unpacked(network, device.place)
         seen = [
-            forward_passes(layers, torch.from_numpy(np.ascontiguousarray(x)).to(device.place), network.widths)
+            forward_passes(layers, torch.from_numpy(np.ascontiguousarray(x)), network)
             for x in ([a] if b is None else [a, b])
         ]
         arrays = (network.weights, *network[2:5], *network[6:8])
@@ -224,7 +264,7 @@ class _Walks:
             is_among=b is None,
             depth=len(hidden),
             row=row,
-            capacities=enough,
+            capacities=enough or fitting[-1:],
             tolerance=tolerance,
         )
 

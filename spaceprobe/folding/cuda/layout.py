@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from spaceprobe.folding.cuda.lanes import LANES, read, shared_floats, shared_integers
+from spaceprobe.folding.cuda.tally import SLOTS
 
 UNSURE = -1  # instead of a number of flips: a tie, a touch or an end on a boundary
 FULL = -2  # the same: more flips than the warp's memory holds
@@ -58,6 +59,8 @@ class Work(NamedTuple):
     first_jump: int  # of this warp
     gates: Any  # global, for each warp: (position in time, group): states of a layer at a knot
     first_gate: int
+    slot_cell: Any  # of counts: see `tally`
+    slot_number: Any
 
 
 def num_floats(capacity: int, row: int) -> int:
@@ -67,7 +70,7 @@ def num_floats(capacity: int, row: int) -> int:
 
 def num_integers(capacity: int) -> int:
     """Return the int32 behind them."""
-    return 6 * capacity
+    return 6 * capacity + 4 * SLOTS
 
 
 def shared_bytes(capacity: int, row: int) -> int:
@@ -83,7 +86,7 @@ def global_bytes(capacity: int, row: int) -> int:
 def lay_out(capacity, row, slot, jumps, gates):
     """Return the memory of a warp; part of a kernel."""
     floats = shared_floats(2 * (capacity + 1) + 4 * capacity + 2 * row)
-    integers = shared_integers(6 * capacity, 2 * (capacity + 1) + 4 * capacity + 2 * row)
+    integers = shared_integers(6 * capacity + 4 * SLOTS, 2 * (capacity + 1) + 4 * capacity + 2 * row)
     lists = 2 * (capacity + 1)
     return Work(
         capacity,
@@ -105,6 +108,8 @@ def lay_out(capacity, row, slot, jumps, gates):
         slot * 2 * capacity * row,
         gates,
         slot * capacity * (row // LANES),
+        integers[6 * capacity : 6 * capacity + 2 * SLOTS],
+        integers[6 * capacity + 2 * SLOTS : 6 * capacity + 4 * SLOTS],
     )
 
 

@@ -5,13 +5,14 @@ functions of a GPU, and compiled. NVVM inlines them all into the kernel; numba's
 has so far for each of hundreds of calls, and takes three times as long.
 """
 
+import re
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,13 +20,19 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.folding.cuda import lanes, layout
 from spaceprobe.folding.cuda.binding import bind
 
-MAX_REGISTERS = 96
-"""Of a lane. Chosen by what ptxas says for sm_90: the 159 that it takes without a limit let 12 warps run at a
-time, and 96 let 20, for 268 bytes of spills."""
-
+FEW_REGISTERS, MANY_REGISTERS = 96, 168
+"""Of a lane, at most. Chosen by what nvJitLink 13.5 says for sm_90: it takes some 180 without a limit, which
+let 11 warps run at a time; 168 let 12, without spills, and 96 let 21, for some 330 bytes of spills."""
 
 REGISTERS = 1 << 16
 """Of a multiprocessor, on every device that numba-cuda knows."""
+
+
+PLAIN_ERRORS = (
+    *("CUDA ", "cuDNN ", "cuFFT ", "No CUDA GPUs", "Found no NVIDIA driver", "The NVIDIA driver"),
+    "Unexpected error from cuda",
+)
+"""How the errors of torch begin that are RuntimeErrors like any other: of its libraries, and of starting."""
 
 
 class CudaError(SpaceprobeError):
@@ -78,6 +85,11 @@ def _primitives() -> dict[str, Any]:
         return np.int64(cuda.ffs(np.uint32(bits))) - 1
 
     @inlined
+    def without_lowest(bits: Any) -> Any:
+        low = np.uint32(bits)  # 64 bits take twice as many instructions
+        return np.int64(low & np.uint32(low - np.uint32(1)))
+
+    @inlined
     def is_set(bits: Any) -> Any:
         return (bits >> np.int64(cuda.laneid)) & 1 == 1
 
@@ -108,9 +120,9 @@ def _primitives() -> dict[str, Any]:
             array[np.uint64(index)] = value
 
     @inlined
-    def add_atomically(array: Any, index: Any, condition: Any) -> None:
+    def add_atomically(array: Any, index: Any, value: Any, condition: Any) -> None:
         if condition:
-            cuda.atomic.add(array, np.uint64(index), 1)
+            cuda.atomic.add(array, np.uint64(index), value)
 
     @inlined
     def raise_atomically(array: Any, index: Any, value: Any, condition: Any) -> None:
@@ -192,6 +204,42 @@ def ptx(name: str, capability: tuple[int, int]) -> str:
     return str(text)
 
 
+class Resources(NamedTuple):
+    """What a compiled kernel takes.
+
+    Attributes:
+        registers: of a lane.
+        spilled: bytes that a lane stores for want of registers.
+    """
+
+    registers: int
+    spilled: int
+
+
+def resources(text: str, capability: tuple[int, int], registers: int) -> Resources:
+    """Return what a kernel's PTX takes when it is assembled with at most so many registers; needs no device.
+
+    nvJitLink assembles it, which numba-cuda uses as well.
+    """
+    linker: Any = import_module("cuda.bindings.nvjitlink")
+    major, minor = capability
+    options = [f"-arch=sm_{major}{minor}", "-verbose", f"-maxrregcount={registers}"]
+    handle = linker.create(len(options), options)
+    try:
+        source = text.encode()
+        linker.add_data(handle, linker.InputType.PTX, source, len(source), "kernel.ptx")
+        linker.complete(handle)
+        log = bytearray(linker.get_info_log_size(handle))
+        linker.get_info_log(handle, log)
+    finally:
+        linker.destroy(handle)
+    told = log.decode(errors="replace")
+    number, spilled = re.search(r"Used (\d+) registers", told), re.search(r"(\d+) bytes spill stores", told)
+    if number is None:
+        raise CudaError(f"nvJitLink {linker.version()} does not tell what a kernel takes: {told[:200]!r}")
+    return Resources(int(number[1]), int(spilled[1]) if spilled else 0)
+
+
 @contextmanager
 def told_plainly(device: str | torch.device) -> Iterator[None]:
     """Turn the errors of torch and numba-cuda about a device into one sentence.
@@ -209,7 +257,7 @@ def told_plainly(device: str | torch.device) -> Iterator[None]:
         first_line = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CudaError(
             f"{device} failed ({first_line}): see whether nvidia-smi lists it and its driver is new enough "
-            "for numba-cuda, or use --device cpu"
+            "for torch and numba-cuda, or use --device cpu"
         ) from error
 
 
@@ -217,7 +265,27 @@ def _is_of_cuda(error: Exception) -> bool:
     """Return whether an error comes from a device, its driver or the compiler for it."""
     if isinstance(error, torch.AcceleratorError):
         return True
+    if isinstance(error, RuntimeError) and str(error).startswith(PLAIN_ERRORS):
+        return True
     return type(error).__module__.startswith(("numba.cuda.", "numba_cuda.", "cuda."))
+
+
+def occupancy(shared: int, shared_of_processor: int, most_blocks: int = 32) -> tuple[int, int]:
+    """Return the limit of a lane's registers, and how many warps run at a time on a multiprocessor.
+
+    A warp is a block. Where shared memory lets few of them run, each lane may have more registers.
+
+    Args:
+        shared: bytes of a warp.
+        shared_of_processor: bytes of a multiprocessor.
+        most_blocks: that a multiprocessor takes.
+    """
+    by_shared = min(most_blocks, shared_of_processor // (shared + 1024))  # CUDA keeps 1 KB of each block's
+    few = REGISTERS // (FEW_REGISTERS * lanes.LANES)
+    many = REGISTERS // (MANY_REGISTERS * lanes.LANES)
+    if by_shared <= many:
+        return MANY_REGISTERS, max(1, by_shared)
+    return FEW_REGISTERS, min(by_shared, few)
 
 
 class Gpu:
@@ -225,6 +293,7 @@ class Gpu:
 
     Attributes:
         place: where torch puts its tensors.
+        memory: its size in bytes.
     """
 
     def __init__(self, place: torch.device) -> None:
@@ -232,9 +301,10 @@ class Gpu:
         self.place = place
         self._cuda = numba_cuda()
         properties = torch.cuda.get_device_properties(place)
+        self.memory = int(properties.total_memory)
         self._capability = (properties.major, properties.minor)
-        self._num_processors = properties.multi_processor_count
-        self._shared_of_processor = properties.shared_memory_per_multiprocessor
+        self._num_processors = int(properties.multi_processor_count)
+        self._shared_of_processor = int(properties.shared_memory_per_multiprocessor)
 
     @classmethod
     def of(cls, device: str | torch.device) -> "Gpu":
@@ -248,16 +318,15 @@ class Gpu:
 
     def num_warps(self, shared: int) -> int:
         """Return how many warps with so many bytes of shared memory run at a time."""
-        per_block = shared + 1024  # CUDA keeps 1 KB of each block's for itself
-        by_registers = REGISTERS // (MAX_REGISTERS * lanes.LANES)
-        of_processor = max(1, min(self._shared_of_processor // per_block, by_registers))
-        return int(self._num_processors * of_processor)
+        _, of_processor = occupancy(shared, self._shared_of_processor)
+        return self._num_processors * of_processor
 
     def launch(self, name: str, warps: int, shared: int, arguments: Sequence[Any]) -> None:
         """Run a kernel on tensors and numbers, behind what torch has queued."""
         with self._cuda.gpus[self.place.index], warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Grid size")  # few paths take few warps
-            run = _compiled(name, self._capability)
+            registers, _ = occupancy(shared, self._shared_of_processor)
+            run = _compiled(name, self._capability, registers)
             pointer = torch.cuda.current_stream(self.place).cuda_stream
             stream = self._cuda.external_stream(pointer) if pointer else self._cuda.default_stream()
             run[warps, lanes.LANES, stream, shared](
@@ -267,10 +336,10 @@ class Gpu:
 
 
 @cache
-def _compiled(name: str, capability: tuple[int, int]) -> Any:
+def _compiled(name: str, capability: tuple[int, int], registers: int) -> Any:
     """Return a kernel that compiles when it is first launched, once a process."""
     cuda = numba_cuda()
-    return cuda.jit(signature(name), max_registers=MAX_REGISTERS)(kernel(name, capability))
+    return cuda.jit(signature(name), max_registers=registers)(kernel(name, capability))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from spaceprobe.folding.cuda.lanes import (
     put,
     read,
     sync,
+    without_lowest,
 )
 from spaceprobe.folding.cuda.layout import FULL, UNSURE
 
@@ -146,7 +147,7 @@ def starting_slope(net, work, layer, column, a, i):
         active = read(a.states, i * net.num_groups + read(net.group_start, layer - 1) + group)
         while active:
             source = group * LANES + lowest(active)
-            active &= active - 1
+            active = without_lowest(active)
             slope = slope + read(net.weights, column + source * LANES) * read(work.slopes, above + source)
     return slope
 
@@ -183,7 +184,7 @@ def carry_jumps(net, work, layer, knots, num_knots, num_new):
                 )
                 while active:
                     source = part * LANES + lowest(active)
-                    active &= active - 1
+                    active = without_lowest(active)
                     weight = read(net.weights, column + source * LANES)
                     jump0 = jump0 + weight * read(work.jumps, jump_at(work, source_row, knot0, source))
                     jump1 = jump1 + weight * read(work.jumps, jump_at(work, source_row, knot1, source))

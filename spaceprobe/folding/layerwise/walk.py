@@ -25,8 +25,11 @@ from spaceprobe.folding.measure import History, join_histories
 from spaceprobe.folding.prepared_module import EndValues, PreparedModule
 
 MAX_NUMBERS = {"cpu": 2**21, "cuda": 2**25}
-"""Chosen: numbers in the largest tensor that are aimed at. On a CPU it takes 16 MiB: what is larger than
-32 MiB the C library gives back to the system, and asks for again, page by page."""
+"""Chosen: numbers in the largest tensor that are aimed at; a small GPU aims at fewer. On a CPU it takes 16
+MiB: what is larger than 32 MiB the C library gives back to the system, and asks for again, page by page."""
+
+NUM_TENSORS = 12
+"""Chosen: for how many tensors of the largest size a GPU has to have memory; some six are in use at once."""
 
 RUNS_PER_BATCH = 16
 """Chosen: runs that are distributed over threads at a time."""
@@ -58,7 +61,16 @@ class Care(Enum):
 def most_numbers(network: PreparedModule) -> int:
     """Return how many numbers the largest tensor should have: more where there are more weights to read."""
     num_weights = sum(weight.numel() for weight in network.body.parameters())
-    return max(MAX_NUMBERS[network.device.type], num_weights)
+    aimed_at = max(MAX_NUMBERS[network.device.type], num_weights)
+    if network.device.type == "cpu":
+        return aimed_at
+    # Of all its memory, not of what is free now: so two GPUs of a kind walk the same batches.
+    return max(1, min(aimed_at, device_bytes(network.device) // (NUM_TENSORS * MAX_ROOM * 8)))
+
+
+def device_bytes(device: torch.device) -> int:
+    """Return the memory of a GPU."""
+    return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 def expected_numbers(network: PreparedModule, num_features: int) -> int:

@@ -3,7 +3,7 @@
 from spaceprobe.stages.fold.computation import compute
 from spaceprobe.stages.fold.cost import predict_cost
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
-from spaceprobe.stages.fold.parts import asks_gpu, check, is_costly, plan, remark, sources
+from spaceprobe.stages.fold.parts import asks_gpu, check, gpu_pays, is_costly, plan, remark, sources
 from spaceprobe.stages.fold.settings import FoldingSettings
 from spaceprobe.stages.fold.summary import present
 from spaceprobe.stages.fold.tables import TABLES, asked_tables, tabulate
@@ -25,6 +25,7 @@ STAGE = RunStage(
     check=check,
     check_trust=check_trust,
     asks_gpu=asks_gpu,
+    gpu_pays=gpu_pays,
     uses_all_cores=True,
     plan=plan,
     compute=compute,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.endpoints.entry import Direction
-from spaceprobe.stages.fold.parts import folded_checkpoints, is_comparison
+from spaceprobe.stages.fold.parts import asks_gpu, folded_checkpoints, is_comparison
 from spaceprobe.stages.fold.pattern_changes import compare_epochs
 from spaceprobe.stages.fold.place import Place
 from spaceprobe.stages.fold.settings import FoldingSettings, folding_of
@@ -36,7 +36,8 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
 
     settings = folding_of(job.sections)
     source = ENDPOINTS[settings.endpoints]
-    place = Place(job, is_auto=settings.device == "auto")
+    is_for_kernel = asks_gpu(job.sections) == "auto-float64"
+    place = Place(job, is_auto=settings.device == "auto", is_for_kernel=is_for_kernel)
     data = load_data(data_of(job.sections))
     (trained,) = job.inputs["train"]
     checkpoints = folded_checkpoints(job.sections)
@@ -53,7 +54,10 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
             ends = source.ends(network, data, part.key, job.sections)
             directions = source.directions(part.key)
             walk = partial(
-                _walk, network, ends, directions, settings, threshold, tables, is_first=part is job.parts[0]
+                _walk,
+                *(network, ends, directions, settings, threshold, tables),
+                is_first=part is job.parts[0],
+                is_for_kernel=is_for_kernel,
             )
             engine, folding, detail = place.run(walk, advance)
             record = {
@@ -85,6 +89,7 @@ def _walk(
     advance: Advance,
     *,
     is_first: bool,
+    is_for_kernel: bool,
 ) -> "tuple[str, CountedFolding, dict[str, np.ndarray]]":
     """Return the engine that walked a set of paths, their folding, and the sample of single paths."""
     import torch
@@ -100,7 +105,7 @@ def _walk(
         corners = torch.cat([sources[:, None], ends.via, targets[:, None]], 1)
         return _walk_polylines(network, corners, settings, device, advance)
     choice: dict[str, Any] = {
-        "method": settings.method,
+        "method": "kernel" if is_for_kernel and device == "cuda" else settings.method,
         "device": device,
         "precision": settings.precision,
         "units": settings.units,

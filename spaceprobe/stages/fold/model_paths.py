@@ -1,10 +1,11 @@
 """Fold paths through a network that stands by itself: a row a path, and what it costs is told before."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from spaceprobe.folding import (
     AdaptiveFolding,
-    Engine,
+    PlacedEngine,
     engine_for,
     null_folding,
     passed_over,
@@ -20,6 +21,7 @@ from spaceprobe.folding import (
 )
 from spaceprobe.folding.choice import engine_beside_kernel
 from spaceprobe.folding.counted import Counted
+from spaceprobe.folding.cuda.toolchain import CudaError, told_plainly
 from spaceprobe.folding.engine_check import check_engine
 from spaceprobe.folding.null_model import compile_shuffles
 from spaceprobe.folding.options import SAMPLING
@@ -35,6 +37,10 @@ from spaceprobe.tables.table import Column, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+Walked = TypeVar("Walked")
 
 CHECKED_POINTS = 4
 """Chosen: random inputs at which an engine is compared with the network."""
@@ -74,7 +80,7 @@ MODEL_PATHS = Table(
         Column("null_chi_back", "number", "null_chi of the path read from the target"),
         Column("num_violations", "integer", "linear regions that failed the region check"),
         Column("unresolved", "integer", "of an adaptive walk: intervals in which several units flip"),
-        Column("engine", "text", "what walked it: kernel, layerwise, jvp, sampled or adaptive"),
+        Column("engine", "text", "what walked it: kernel, cuda-kernel, layerwise, jvp, sampled or adaptive"),
         Column("not_counted", "text", "functions that are neither affine nor counted; empty for none"),
     ),
     meaning="a path that `spaceprobe fold --model` walked, read from both ends",
@@ -92,13 +98,33 @@ class Prepared:
         way: how, as `spaceprobe.folding.walk_batch` takes it.
         not_counted: functions that are neither affine nor counted.
         check: what the comparison of the engine with the network gave, as a sentence.
+        is_auto: whether nobody asked for the GPU by name, so that the CPU will do.
     """
 
     network: nn.Module
-    engine: Engine
+    engine: PlacedEngine
     way: dict[str, Any]
     not_counted: tuple[str, ...]
     check: str
+    is_auto: bool = False
+
+    def run(self, walk: Callable[[], Walked]) -> Walked:
+        """Return what a walk returns that reads ``way``; on the CPU where ``auto`` meets a failing GPU.
+
+        Raises:
+            CudaError: the GPU failed, and it was asked for by name.
+        """
+        if self.way["device"] == "cpu":
+            return walk()
+        try:
+            with told_plainly(self.way["device"]):
+                return walk()
+        except CudaError as error:
+            if not self.is_auto:
+                raise
+            logger.warning("%s; device is auto, so the CPU walks the paths from here on", error)
+        self.way["device"] = "cpu"
+        return walk()
 
 
 @dataclass(frozen=True)
@@ -139,9 +165,6 @@ def prepare_network(
     Raises:
         ModelSourceError: it cannot be walked in this way; or the engine computes other numbers than it.
     """
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     if isinstance(settings.threshold, str):
         raise ModelSourceError(
             f"folding.threshold: {settings.threshold} is taken over the training images of a study; give a "
@@ -149,11 +172,16 @@ def prepare_network(
         )
     counted = Counted(settings.units, settings.threshold, settings.bits)
     choice: dict[str, Any] = {
-        **{"method": settings.method, "device": device, "precision": settings.precision},
+        **{"method": settings.method, "device": settings.device, "precision": settings.precision},
         **{"units": counted.units, "threshold": counted.threshold},
     }
     with walking(where):
         network = network.double()
+        if settings.device == "auto":
+            on_cpu = engine_for(network, example, **{**choice, "device": "cpu"})
+            # of MLPs on the CPU: a GPU pays for more paths than are listed one by one
+            is_gpu = torch.cuda.is_available() and on_cpu != "kernel"
+            choice["device"] = "cuda" if is_gpu else "cpu"
         engine = engine_for(network, example, **choice)
         if is_traced:
             engine = engine_beside_kernel(network, example, settings.method, counted)
@@ -183,7 +211,7 @@ def prepare_network(
         **choice,
         **{"num_points": settings.num_points, "threads": settings.threads, "bits": settings.bits},
     }
-    return Prepared(network, engine, way, not_counted, sentence)
+    return Prepared(network, engine, way, not_counted, sentence, is_auto=settings.device == "auto")
 
 
 @contextmanager
@@ -230,7 +258,7 @@ def walk_chosen(
         a, b = paths.block(block)
         start = time.perf_counter()
         with walking(where):
-            batches.append(_measure(prepared, a, b))
+            batches.append(prepared.run(lambda: _measure(prepared, a, b)))
         done = block.stop
         advance(len(a))
         return (time.perf_counter() - start) / len(a)
@@ -238,7 +266,8 @@ def walk_chosen(
     a, _ = paths.block(slice(0, 1))
     with walking(where):
         compile_shuffles()
-        _measure(prepared, a, a)  # compiles the kernel, and is not timed
+        # compiles the kernel, and is not timed
+        prepared.run(lambda: _measure(prepared, a, a))
     path_s = walk(1)
     if path_s < QUICK_S and done < len(paths):
         path_s = walk(TIMED_PATHS)

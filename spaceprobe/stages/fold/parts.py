@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
@@ -18,9 +18,16 @@ from spaceprobe.stages.fold.settings import (
     path_sets_of,
     with_images,
 )
-from spaceprobe.stages.stage import Inputs, Part, Sections
+from spaceprobe.stages.stage import GpuWish, Inputs, Job, Part, Sections
 from spaceprobe.stages.train.parts import sources as train_sources
-from spaceprobe.stages.train.settings import checkpoints_of, data_key, data_of, network_key, network_of
+from spaceprobe.stages.train.settings import (
+    checkpoints_of,
+    data_key,
+    data_layout,
+    data_of,
+    network_key,
+    network_of,
+)
 
 
 def folded_checkpoints(sections: Sections) -> Mapping[int, str]:
@@ -137,13 +144,34 @@ def _check_tables(sections: Sections) -> None:
         )
 
 
-def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
-    """Return which device the settings ask for; ``auto`` is the CPU where its compiled walk is fastest."""
+GPU_PAYS_FROM = 3 * 10**10
+"""Paths times counted units from which a study of ReLU MLPs goes to a GPU that is fast in float64. Chosen: 16
+cores walk that in the ten seconds that a process takes to compile the CUDA kernel (2x30: 60 units, 3 million
+paths a second and core), so that no smaller study gets slower by a GPU."""
+
+
+def asks_gpu(sections: Sections) -> GpuWish:
+    """Return which device the settings ask for.
+
+    With ``auto``, exact walks of ReLU MLPs take a GPU only for the CUDA kernel, and so one that is fast in
+    float64; at a threshold or in float32, which it does not have, they take the CPU.
+    """
     settings, network = folding_of(sections), network_of(sections)
-    if settings.device == "auto" and settings.method in ("exact", "kernel"):
-        is_compiled = "kernel" in network.entry.engines(network)
-        return "cpu" if is_compiled else "auto"
-    return settings.device
+    if settings.device != "auto" or settings.method not in ("exact", "kernel"):
+        return settings.device
+    if "kernel" not in network.entry.engines(network):
+        return "auto"
+    return "auto-float64" if settings.precision == "float64" and settings.threshold == 0 else "cpu"
+
+
+def gpu_pays(jobs: Sequence[Job]) -> bool:
+    """Return whether jobs have so many paths, through so many units, that a GPU's start pays."""
+    work = 0
+    for job in jobs:
+        network = network_of(job.sections)
+        widths = network.entry.hidden_widths(network, data_layout(job.sections).input_shape)
+        work += job.amount // 2 * sum(widths)  # a walk is two directed paths
+    return work >= GPU_PAYS_FROM
 
 
 def plan(sections: Sections, inputs: Inputs) -> list[Part]:

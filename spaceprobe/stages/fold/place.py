@@ -20,12 +20,13 @@ class Place:
         device: ``cpu`` or ``cuda``; with ``auto`` the CPU from the first failure of the GPU on.
     """
 
-    def __init__(self, job: Job, *, is_auto: bool) -> None:
+    def __init__(self, job: Job, *, is_auto: bool, is_for_kernel: bool = False) -> None:
         """Choose the device.
 
         Args:
             job: which may want a GPU.
             is_auto: whether nobody asked for the GPU by name, so that the CPU will do.
+            is_for_kernel: whether ``auto`` takes a GPU only where the CUDA kernel is fast.
 
         Raises:
             SpaceprobeError: torch sees no GPU, and it was asked for by name.
@@ -35,6 +36,13 @@ class Place:
             self.device: str = device_of(job)
         except SpaceprobeError as error:
             self._leave_gpu(error)
+        if self.device == "cuda" and is_for_kernel:
+            from spaceprobe.folding.cuda.capability import why_cpu
+
+            reason = why_cpu(self.device)
+            if reason is not None:  # another device than where the study was started
+                logger.warning("%s; device is auto, so the CPU walks the paths", reason)
+                self.device = "cpu"
 
     def run(self, walk: Callable[[str, Advance], Walked], advance: Advance) -> Walked:
         """Return what a walk returns, given the device and what to report progress to.

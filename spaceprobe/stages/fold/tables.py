@@ -81,8 +81,8 @@ def tables_of(source: EndpointsEntry) -> SourceTables:
                 Column(
                     "engine",
                     "text",
-                    "what walked them: kernel, layerwise, jvp, sampled or adaptive; empty where an older "
-                    "version did",
+                    "what walked them: kernel, cuda-kernel, layerwise, jvp, sampled or adaptive; empty where "
+                    "an older version did",
                     rerun_rtol=math.inf,
                 ),
                 Column(

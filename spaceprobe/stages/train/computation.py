@@ -27,6 +27,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
 
     Given weights are measured as they are, in place of a training, and are one file.
     """
+    from spaceprobe.folding.cuda.toolchain import told_plainly
     from spaceprobe.networks.checkpoints import to_bytes
     from spaceprobe.networks.mlp import count_parameters
     from spaceprobe.networks.training import DivergenceError, Epoch, Recipe, train
@@ -53,7 +54,8 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         return
     digests[INITIAL] = write_file(INITIAL, to_bytes(network))
     curve = []
-    network.to(device)  # drawn on the CPU: the untrained network is the same on every device
+    with told_plainly(device):
+        network.to(device)  # drawn on the CPU: the untrained network is the same on every device
     matrices = networks.followed_matrices(network)
     convergence = ConvergenceLog(
         lambda: [matrix.weight.cpu() for matrix in matrices], dataset.train.targets, settings.learning_rate
@@ -71,7 +73,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     error = None
     try:
         recipe = Recipe(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(Recipe)})
-        with network_of(job.sections).seeded(settings.seed_of_order):
+        with network_of(job.sections).seeded(settings.seed_of_order), told_plainly(device):
             train(
                 network,
                 *(images.to(device) for images in (dataset.train.inputs, dataset.train.targets)),

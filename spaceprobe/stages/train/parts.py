@@ -1,10 +1,8 @@
 """What the train stage computes of a run: one part, the finished training."""
 
-from typing import Literal
-
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
-from spaceprobe.stages.stage import Inputs, Part, Sections
+from spaceprobe.stages.stage import GpuWish, Inputs, Part, Sections
 from spaceprobe.stages.train.foreign_entry import FOREIGN_NETWORKS
 from spaceprobe.stages.train.settings import (
     data_key,
@@ -64,7 +62,7 @@ def _check_augmentation(sections: Sections) -> None:
         )
 
 
-def asks_gpu(sections: Sections) -> Literal["cuda", "auto", "cpu"]:
+def asks_gpu(sections: Sections) -> GpuWish:
     """Return which device the settings ask for."""
     return training_of(sections).device
 

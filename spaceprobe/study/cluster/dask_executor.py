@@ -69,6 +69,10 @@ class DaskExecutor:
         """Return whether a worker has a GPU, after waiting until there is a worker."""
         return self._workers.has_gpu()
 
+    def why_no_float64_gpu(self) -> str | None:
+        """Return why not every GPU of the workers is one on which exact walks of ReLU MLPs pay."""
+        return self._workers.why_no_float64_gpu()
+
     def run(self, jobs: JobSource, watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
         """Compute jobs and yield the outcome of each as it ends.
 

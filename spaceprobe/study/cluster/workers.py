@@ -92,6 +92,23 @@ class Workers:
             time.sleep(LOOK_EVERY_S / 5)
         return self._num_fit(wants_gpu=True) > 0
 
+    def why_no_float64_gpu(self) -> str | None:
+        """Return why exact walks of ReLU MLPs do not pay on each GPU of theirs; None if they do.
+
+        Raises:
+            SpaceprobeError: the scheduler is gone.
+        """
+        from spaceprobe.folding.cuda.capability import why_cpu
+
+        if not self.has_gpu():
+            return f"no worker of {self._where} has the resource {GPU}"
+        with_gpu = [address for address, worker in self._workers.items() if worker["resources"].get(GPU, 0)]
+        answers = self._client.run(why_cpu, workers=with_gpu, on_error="return")
+        reasons = [
+            f"{address}: {answer}" for address, answer in sorted(answers.items()) if answer is not None
+        ]
+        return reasons[0] if reasons or not answers else None
+
     def died(self, title: str, error: KilledWorker) -> Death:
         """Return the death of a worker; who ended it may become known later.
 

@@ -56,6 +56,9 @@ class Executor(Protocol):
     def has_gpu(self) -> bool:
         """Return whether there is a GPU for jobs that use one if they can."""
 
+    def why_no_float64_gpu(self) -> str | None:
+        """Return why there is no GPU on which exact walks of ReLU MLPs pay; None if there is one."""
+
     def run(self, jobs: JobSource, watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
         """Compute jobs and yield the outcome of each as it ends.
 
@@ -77,6 +80,12 @@ class InProcessExecutor:
         import torch
 
         return torch.cuda.is_available()
+
+    def why_no_float64_gpu(self) -> str | None:
+        """Return why this process has no such GPU."""
+        from spaceprobe.folding.cuda.capability import why_cpu
+
+        return why_cpu()
 
     def run(self, jobs: JobSource, watch: JobWatch) -> Generator[tuple[Job, JobOutcome], None, None]:
         """Compute jobs in order and yield their outcomes."""

@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
@@ -36,6 +36,7 @@ from spaceprobe.study.parts import StudyParts
 from spaceprobe.study.provenance import provenance, read_provenance
 from spaceprobe.study.running.claims import Claims
 from spaceprobe.study.running.costs import StageCost, predict_costs
+from spaceprobe.study.running.gpu_jobs import with_gpus
 from spaceprobe.study.running.job_feed import JobFeed, job_name
 from spaceprobe.study.running.journal import Journal
 from spaceprobe.study.running.narrowing import narrowing
@@ -336,7 +337,7 @@ class Runner:
 
     def _compute(self, stage: RunStage, jobs: Sequence[Job], outcome: StageOutcome) -> None:
         executor = self._open()
-        jobs = _with_gpus(stage, jobs, executor)
+        jobs = with_gpus(stage, jobs, executor)
         # disable=None: nothing is drawn where there is no terminal.
         with tqdm(
             total=sum(job.amount for job in jobs),
@@ -397,18 +398,6 @@ class Runner:
             if runner not in self._others:
                 self._others.add(runner)
                 logger.warning("another runner, on %s, is at work on this study: they share the jobs", host)
-
-
-def _with_gpus(stage: RunStage, jobs: Sequence[Job], executor: Executor) -> list[Job]:
-    """Return jobs that tell whether they want a GPU."""
-    if stage.asks_gpu is None:
-        return [*jobs]
-    wishes = [stage.asks_gpu(job.sections) for job in jobs]
-    has_gpu = "auto" in wishes and executor.has_gpu()
-    return [
-        replace(job, wants_gpu=wish == "cuda" or (wish == "auto" and has_gpu))
-        for job, wish in zip(jobs, wishes, strict=True)
-    ]
 
 
 def _selected(study: Study, runs: Sequence[Run], names: Sequence[str]) -> list[Run]:

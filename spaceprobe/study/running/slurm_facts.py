@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.stages.stage import RunStage
+from spaceprobe.stages.stage import GpuWish
 from spaceprobe.study.config.study import Study
 from spaceprobe.study.grid import expand
 from spaceprobe.study.layout import SLURM
+from spaceprobe.study.running.gpu_jobs import pays
 from spaceprobe.study.running.planning import StagePlan, StudyPlan
 from spaceprobe.tables.text import fill
 
@@ -54,7 +55,7 @@ def slurm_lines(facts: dict[str, Any]) -> Iterator[str]:
 
 def _stage_facts(plan: StagePlan, study: Study) -> dict[str, Any]:
     gpus = study.slurm.gpus
-    wishes = _wishes(plan.stage, study)
+    wishes = _wishes(plan, study)
     if "cuda" in wishes and not gpus:
         raise SpaceprobeError(
             f"{plan.stage.name} asks for a GPU (device: cuda), and slurm.gpus is 0; set slurm.gpus to 1, or "
@@ -65,15 +66,17 @@ def _stage_facts(plan: StagePlan, study: Study) -> dict[str, Any]:
         "num_jobs": len(plan.jobs),
         "num_waiting": len(plan.waiting),
         "cores": study.slurm.cores if plan.stage.uses_all_cores else 1,
-        "gpus": gpus if wishes & {"cuda", "auto"} else 0,
+        "gpus": gpus if wishes & {"cuda", "auto", "auto-float64"} else 0,
     }
 
 
-def _wishes(stage: RunStage, study: Study) -> set[str]:
-    """Return what the runs of a study say of a GPU."""
+def _wishes(plan: StagePlan, study: Study) -> set[GpuWish]:
+    """Return what the runs of a study say of a GPU, without what does not pay."""
+    stage = plan.stage
     if stage.asks_gpu is None:
         return set()
-    return {stage.asks_gpu(sections) for run in expand(study) for sections in run.variants(stage)}
+    wishes = {stage.asks_gpu(sections) for run in expand(study) for sections in run.variants(stage)}
+    return wishes if pays(stage, plan.jobs) else wishes - {"auto-float64"}
 
 
 def _cores(number: int) -> str:
