@@ -39,6 +39,7 @@ FILES = (
     "retrieval",
     "semantics",
     "memory",
+    "gap",
     "training",
 )
 
