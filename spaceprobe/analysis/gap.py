@@ -1,14 +1,15 @@
 """Which measures go with the gap between training and test: Kendall's τ within groups of alike networks.
 
-A group has the networks that differ in one setting alone, the seed included. The mean of τ over the groups of a
-setting, and then over settings, is the granulated coefficient of Jiang et al. ("Fantastic generalization measures
-and where to find them", ICLR 2020): a measure that only tells which setting was chosen, as a learning rate would,
-has a large τ over all networks and a small one here.
+A group has the networks that differ in one setting alone and share the seed. The mean of τ over the groups of
+a setting, and then over settings, is the granulated coefficient of Jiang et al. ("Fantastic generalization
+measures and where to find them", ICLR 2020): a measure that only tells which learning rate was chosen has a
+large τ over all networks and a small one here.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from jaxtyping import Float64
 
 from spaceprobe.analysis.aggregate_columns import MAIN_AGGREGATES, OF_ARCHITECTURE
 from spaceprobe.analysis.aggregates import aggregate_epochs
-from spaceprobe.analysis.kendall import Pairs, grouped_tau, pairs_within
+from spaceprobe.analysis.kendall import grouped_tau, pairs_within
 from spaceprobe.analysis.over_seeds import t_interval, why_no_interval
 from spaceprobe.tables.frames import Frames
 from spaceprobe.tables.table import Bounds, Table
@@ -28,7 +29,9 @@ BASELINE = "train_loss"
 """What every training knows without a probe: a measure that adds nothing to it says nothing new."""
 
 RESPONSES = ("accuracy_gap", "loss_gap")
-"""Training minus test accuracy, and test minus training loss, after the last epoch: both grow with overfitting."""
+"""Training minus test accuracy, and test minus training loss, after the last epoch.
+
+Both grow with overfitting."""
 
 FITTED = 0.99
 """Chosen: the training accuracy from which a network counts as fitted, as all of Jiang et al. are."""
@@ -56,6 +59,7 @@ def gap_ranks(frames: Frames, table: Table) -> pd.DataFrame:
 _DTYPES: Mapping[str, str] = {"text": "object", "number": "float64", "integer": "Int64", "boolean": "bool"}
 
 
+@dataclass(frozen=True)
 class _Measured:
     """One measure of some networks at one epoch.
 
@@ -67,15 +71,15 @@ class _Measured:
         values: by run.
     """
 
-    def __init__(
-        self, epoch: int | None, reading: str, measure: str, values: "pd.Series[float]", *, is_last: bool
-    ) -> None:
-        self.epoch, self.is_last = epoch, is_last
-        self.reading, self.measure, self.values = reading, measure, values
+    epoch: int | None
+    is_last: bool
+    reading: str
+    measure: str
+    values: "pd.Series[float]"
 
 
 def _measured(frames: Frames, last: "pd.Series[int]") -> Iterator[_Measured]:
-    """Yield every measure at every epoch, the earliest epoch first and the last epochs of all networks last."""
+    """Yield every measure at every epoch, the earliest epoch first, each network's last at the end."""
     of_training = frames["training"][["run", "epoch", BASELINE]]
     complexity = frames["complexity"]
     names = [name for name in frames.tables["complexity"].names if name not in ("epoch", "note")]
@@ -86,8 +90,8 @@ def _measured(frames: Frames, last: "pd.Series[int]") -> Iterator[_Measured]:
     ]
     if not frames["folding"].empty:
         folded = aggregate_epochs(frames)
-        readings = [name for name in frames.readings("folding") if name not in frames.settings("runs")]
-        sources.append((folded, readings, FOLDING_MEASURES))
+        of_paths = [name for name in frames.readings("folding") if name not in frames.settings("runs")]
+        sources.append((folded, of_paths, FOLDING_MEASURES))
     epochs = sorted({int(epoch) for frame, *_ in sources[1:] for epoch in frame["epoch"]})
     for epoch, is_last in [*((epoch, False) for epoch in epochs), (None, True)]:
         for frame, readings, measures in sources:
@@ -99,9 +103,7 @@ def _measured(frames: Frames, last: "pd.Series[int]") -> Iterator[_Measured]:
                 by_run = of_reading.set_index("run")
                 for name in measures:
                     if by_run[name].notna().any():
-                        yield _Measured(
-                            named, reading, name, by_run[name].astype(float), is_last=is_last
-                        )
+                        yield _Measured(named, is_last, reading, name, by_run[name].astype(float))
 
 
 def _by_reading(
@@ -113,7 +115,7 @@ def _by_reading(
         yield "", rows
         return
     for key, group in rows.groupby(varying, dropna=False, sort=False):
-        named = zip(varying, key, strict=True)
+        named = zip(varying, cast("tuple[Any, ...]", key), strict=True)
         yield ", ".join(f"{name} {value}" for name, value in named if not pd.isna(value)), group
 
 
@@ -128,7 +130,7 @@ class _Networks:
         runs = frames["runs"]
         self._num_failed = int((runs["status"] != "done").sum())
         self._runs = runs[runs["status"] == "done"].reset_index(drop=True)
-        training = frames["training"]
+        training = frames["training"][frames["training"]["run"].isin(self._runs["run"])]
         self.last = training.groupby("run")["epoch"].max()
         given = self._runs.loc[~self._runs["run"].isin(self.last.index), "run"]
         if len(given):  # given weights have no training; what was measured of them stands at its only epoch

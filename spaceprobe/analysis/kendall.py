@@ -36,9 +36,8 @@ def pairs_within(groups: Sequence[Hashable]) -> Pairs:
         first.append(numbers[left])
         second.append(numbers[right])
         of_group.append(np.full(len(left), place))
-    return Pairs(
-        *(np.concatenate(part).astype(np.int64) for part in (first, second, of_group)), [*several]
-    )
+    left, right, numbers = (np.concatenate(part).astype(np.int64) for part in (first, second, of_group))
+    return Pairs(left, right, numbers, [*several])
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,8 @@ def grouped_tau(
 ) -> GroupedTau:
     """Return Kendall's τ_b of two quantities within each group, that of `scipy.stats.kendalltau`.
 
-    With concordant pairs minus discordant ones in the numerator, and below the geometric mean of the numbers of
-    pairs that x and y tell apart (Kendall, "The treatment of ties in ranking problems", Biometrika 33(3), 1945).
+    Concordant minus discordant pairs, over the geometric mean of the numbers of pairs that x and that y tell
+    apart (Kendall, "The treatment of ties in ranking problems", Biometrika 33(3), 1945).
 
     Args:
         pairs: which observations are compared.

@@ -24,8 +24,8 @@ class AffineMap:
 def affine_maps(network: nn.Module) -> list[AffineMap] | None:
     """Return the affine maps of an MLP, first to last, in float64; None for any other network.
 
-    A BatchNorm is the affine map of its running statistics, and part of the layer that it follows. Activations
-    are passed over, those with slopes of their own (PReLU) as well.
+    A BatchNorm is the affine map of its running statistics, and part of the layer that it follows.
+    Activations are passed over, those with slopes of their own (PReLU) as well.
 
     Args:
         network: an MLP is an `nn.Sequential` of linear layers, BatchNorms and modules without parameters.
@@ -67,11 +67,11 @@ def _scale_and_shift(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
 def path_norm(maps: Sequence[AffineMap]) -> float:
     """Return √(Σ over paths of Π w²), the path norm; infinite where a square overflows.
 
-    A path leads from an input, or from a bias, through one unit of each layer to an output. The sum over all of
-    them is that of the outputs for an input of ones, once every weight and bias is squared and activations are
-    left out (Neyshabur, Salakhutdinov and Srebro, "Path-SGD", NeurIPS 2015; as a forward pass in Jiang et al.,
-    "Fantastic generalization measures and where to find them", ICLR 2020). Multiplying a unit's row and bias by
-    c > 0 and dividing the next layer's column by c does not change it.
+    A path leads from an input, or from a bias, through one unit of each layer to an output. The sum over all
+    of them is that of the outputs for an input of ones, once every weight and bias is squared and activations
+    are left out (Neyshabur, Salakhutdinov and Srebro, "Path-SGD", NeurIPS 2015; as a forward pass in Jiang et
+    al., "Fantastic generalization measures and where to find them", ICLR 2020). Multiplying a unit's row and
+    bias by c > 0 and dividing the next layer's column by c does not change it.
 
     Args:
         maps: those of an MLP, one or more.
@@ -83,7 +83,7 @@ def path_norm(maps: Sequence[AffineMap]) -> float:
 
 
 def spectral_product(maps: Sequence[AffineMap]) -> float:
-    """Return Π ‖W‖₂: with activations of slope 1 at most, an upper bound of the network's Lipschitz constant."""
+    """Return Π ‖W‖₂, an upper bound of the Lipschitz constant where activations have slopes of 1 at most."""
     return _product([float(torch.linalg.matrix_norm(layer.weight, 2)) for layer in maps])
 
 

@@ -45,9 +45,10 @@ def sharpness(
     """Return how much the mean loss grows when every weight w becomes w · (1 + noise · ε).
 
     The ε are standard normal, one for each weight and bias, and the same in networks of one shape. Since the
-    noise is relative to each weight, as in the magnitude-aware measures of Jiang et al. ("Fantastic
-    generalization measures and where to find them", ICLR 2020; they look for the largest noise that a network
-    bears, here the noise is fixed), multiplying a unit's row and bias by c > 0 and dividing the next layer's column by c does not change it.
+    noise is relative to each weight, multiplying a unit's row and bias by c > 0 and dividing the next layer's
+    column by c does not change it. So it is in the magnitude-aware measures of Jiang et al. ("Fantastic
+    generalization measures and where to find them", ICLR 2020), which look for the largest noise that a
+    network bears; here the noise is fixed.
 
     The network is left as it was, bit for bit.
 

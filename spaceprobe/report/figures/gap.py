@@ -26,6 +26,7 @@ from spaceprobe.report.drawing.style import (
 )
 from spaceprobe.report.entry import FigureEntry, sentence
 from spaceprobe.report.numbers import Numbers
+from spaceprobe.results.groups import notes_on_failures
 from spaceprobe.tables.table import Bounds
 
 NAMES = {
@@ -69,19 +70,23 @@ KINDS = {
 }
 
 
-def gap_by_measure(gap_ranks: pd.DataFrame) -> Figure:
+def gap_by_measure(runs: pd.DataFrame, gap_ranks: pd.DataFrame) -> Figure:
     """Draw Kendall's τ of each measure and the gap, after the last epoch and over epochs.
 
-    On the left is the mean over settings with its interval over seeds, thin marks being single settings; on the
-    right the mean over settings of the measure at each epoch that was kept, against the same gap.
+    On the left is the mean over settings with its interval over seeds, thin marks being single settings; on
+    the right the mean over settings of the measure at each epoch that was kept, against the same gap.
 
     Args:
+        runs: runs.csv.
         gap_ranks: gap_ranks.csv.
     """
     rows = drawn_ranks(gap_ranks)
     last = rows[rows["is_last"] & (rows["axis"] == MEAN) & rows["tau"].notna()]
+    if not rows["tau"].notna().any():
+        return empty_figure("no gap was measured", *notes_on_failures(runs))
     if last.empty:
-        return empty_figure("no two networks with the same seed differ in one setting alone")
+        why = "no two networks with the same seed differ in one setting alone"
+        return empty_figure(why, *notes_on_failures(runs))
     measures = [*last.sort_values("tau", ascending=False, kind="stable")["measure"]]
     over_epochs = rows[(rows["axis"] == MEAN) & rows["tau"].notna() & rows["epoch"].notna()]
     has_epochs = over_epochs["epoch"].nunique() > 1
@@ -94,7 +99,7 @@ def gap_by_measure(gap_ranks: pd.DataFrame) -> Figure:
         if has_epochs:
             _epochs(figure.axes[1], over_epochs, measures)
         _legend(figure, [kind for kind in KINDS if any(_kind(name) == kind for name in measures)])
-        name_below(figure, "", _notes(gap_ranks, rows))
+        name_below(figure, "", [*notes_on_failures(runs), *_notes(gap_ranks, rows)])
     return figure
 
 
@@ -126,26 +131,23 @@ def _kind(measure: str) -> str:
 def _forest(axes: Axes, rows: pd.DataFrame, last: pd.DataFrame, measures: Sequence[str]) -> None:
     """Draw τ after the last epoch: a row for each measure."""
     settings = rows[rows["is_last"] & ~rows["axis"].isin([MEAN, EVERY]) & rows["tau"].notna()]
-    by_measure = last.set_index("measure")
+    ends = last.set_index("measure").loc[[*measures], ["tau", "tau_low", "tau_high"]].to_numpy(float).tolist()
     for place, name in enumerate(measures):
-        look, cells = KINDS[_kind(name)], by_measure.loc[name]
+        look = KINDS[_kind(name)]
         for axis, tau in settings.loc[settings["measure"] == name, ["axis", "tau"]].itertuples(index=False):
             axes.plot(
                 tau, place, "|", color=look.color, alpha=0.45, markersize=5,
                 gid=titled(f"{_name(name)}, {axis.replace('_', ' ')}: {format_number(tau)}"),
             )  # fmt: skip
-        has_interval = cells["tau_low"] == cells["tau_low"]
-        if has_interval:
-            axes.hlines(place, cells["tau_low"], cells["tau_high"], color=look.color, linewidth=1.3)
-        interval = (
-            f"[{format_number(cells['tau_low'])}, {format_number(cells['tau_high'])}]"
-            if has_interval
-            else "no interval"
-        )
+        center, low, high = ends[place]
+        interval = "no interval"
+        if low == low:
+            axes.hlines(place, low, high, color=look.color, linewidth=1.3)
+            interval = f"[{format_number(low)}, {format_number(high)}]"
         axes.plot(
-            cells["tau"], place, linestyle="none", marker=look.marker, color=look.color,
+            center, place, linestyle="none", marker=look.marker, color=look.color,
             markerfacecolor=look.fill, markersize=4.5,
-            gid=titled(f"{_name(name)}: {format_number(cells['tau'])} {interval}"),
+            gid=titled(f"{_name(name)}: {format_number(center)} {interval}"),
         )  # fmt: skip
     axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
     axes.set_yticks(range(len(measures)), [plain(_name(name)) for name in measures], fontsize=7.5)
@@ -168,6 +170,7 @@ def _epochs(axes: Axes, rows: pd.DataFrame, measures: Sequence[str]) -> None:
         )  # fmt: skip
     axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
     axes.set_ylim(-1, 1)
+    axes.set_yticks([-1, -0.5, 0, 0.5, 1])
     axes.set_xlabel("epoch of the measure")
     axes.set_ylabel("τ of measure and gap")
     count_axis(axes)
@@ -198,13 +201,16 @@ def _caption(numbers: Numbers) -> Markup:
     rows = drawn_ranks(frame)
     response = str(rows["response"].iloc[0])
     where = {"is_last": True, "axis": MEAN, "response": response, "min_train_accuracy": 0}
-    ends = [numbers.statistic("max", "gap_ranks", name, where) for name in ("num_runs", "num_groups", "num_pairs")]
+    ends = [
+        numbers.statistic("max", "gap_ranks", name, where) for name in ("num_runs", "num_groups", "num_pairs")
+    ]
     gap = "training minus test accuracy" if response == "accuracy_gap" else "test minus training loss"
     return sentence(
-        "Kendall's τ of each measure and the gap at the end ({}), between networks that differ in one setting "
-        "alone: its mean over settings, with the 95 % t interval over seeds; a thin mark is one setting. A measure "
-        "that grows with the gap is on the right; of margins and of the training loss that is not expected. Up to "
-        "{} networks, {} groups and {} pairs. The intervals of {} measures are not corrected for their number.",
+        "Kendall's τ of each measure and the gap at the end ({}), between networks that differ in one "
+        "setting alone: its mean over settings, with the 95 % t interval over seeds; a thin mark is one "
+        "setting. What grows with the gap is on the right; of margins and of the training loss that is not "
+        "expected. Up to {} networks, {} groups and {} pairs. The intervals of {} measures are not corrected "
+        "for their number.",
         gap,
         *ends,
         numbers.statistic("distinct", "gap_ranks", "measure", where),
@@ -215,6 +221,7 @@ ENTRY = FigureEntry(
     title="What goes with the gap between training and test",
     section="training",
     function=gap_by_measure,
-    tables=("gap_ranks",),
+    tables=("runs", "gap_ranks"),
+    needs=("gap_ranks",),
     caption=_caption,
 )

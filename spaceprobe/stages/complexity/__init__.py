@@ -1,4 +1,4 @@
-"""Complexity: what the field relates to the gap between training and test, of every kept epoch of a network."""
+"""Complexity: what the field relates to the gap between training and test, of a network at its epochs."""
 
 from spaceprobe.stages.complexity.computation import compute
 from spaceprobe.stages.complexity.parts import plan

@@ -83,9 +83,7 @@ def _norms(network: "nn.Module", untrained: "nn.Module | None") -> dict[str, flo
     return values
 
 
-def _margins(
-    network: "nn.Module", inputs: Any, targets: Any, norms: dict[str, float]
-) -> dict[str, float]:
+def _margins(network: "nn.Module", inputs: Any, targets: Any, norms: dict[str, float]) -> dict[str, float]:
     """Return the margin of the outputs, as it is and over norms; nothing for a regression."""
     import torch
 

@@ -16,7 +16,10 @@ class ComplexitySettings(Settings):
         2000, ge=1, le=60_000, description="the first N training points, behind margins and sharpness"
     )
     noise: float = Field(
-        0.1, gt=0, le=10, description="of the sharpness: standard deviation of the change relative to each weight"
+        0.1,
+        gt=0,
+        le=10,
+        description="of the sharpness: standard deviation of the change relative to each weight",
     )
     draws: int = Field(20, ge=1, le=1000, description="of this noise")
 

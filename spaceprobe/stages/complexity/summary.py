@@ -18,10 +18,9 @@ def present(frames: Frames) -> str:
     last = last_epochs(measured).drop(columns=[name for name in settings if name in measured])
     rows = last.merge(runs[["run", *settings]], on="run")
     groups = rows.groupby(by, dropna=False, sort=False)
+    medians = groups[[*MEASURES]].median().astype(float)  # of a column without a value, missing integers
     values = [
-        TextColumn(
-            heading(name), [NOTHING if value != value else f"{value:.3g}" for value in groups[name].median()]
-        )
+        TextColumn(heading(name), [NOTHING if value != value else f"{value:.3g}" for value in medians[name]])
         for name in MEASURES
     ]
     sizes = groups.size()

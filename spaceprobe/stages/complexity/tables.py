@@ -24,15 +24,12 @@ COMPLEXITY = Table(
         Column(
             "path_norm",
             "number",
-            f"√ of the sum, over paths from an input or a bias to an output, of products of squared weights; {_OF_MLPS}",
+            "√ of the sum, over paths from an input or a bias to an output, of products of squared weights; "
+            f"{_OF_MLPS}",
             low=0,
         ),
-        Column(
-            "spectral_product", "number", f"product of the layers' spectral norms; {_OF_MLPS}", low=0
-        ),
-        Column(
-            "frobenius_product", "number", f"product of the layers' Frobenius norms; {_OF_MLPS}", low=0
-        ),
+        Column("spectral_product", "number", f"product of the layers' spectral norms; {_OF_MLPS}", low=0),
+        Column("frobenius_product", "number", f"product of the layers' Frobenius norms; {_OF_MLPS}", low=0),
         Column(
             "margin",
             "number",
@@ -44,8 +41,8 @@ COMPLEXITY = Table(
         Column(
             "sharpness",
             "number",
-            "growth of the mean training loss when each weight is multiplied by 1 + noise · ε with a normal ε; "
-            "mean over draws",
+            "growth of the mean training loss when each weight is multiplied by 1 + noise · ε with a normal "
+            "ε; mean over draws",
         ),
         Column("worst_sharpness", "number", "the largest growth over these draws"),
         Column("note", "text", "why a cell is empty"),

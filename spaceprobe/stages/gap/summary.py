@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEGEND = (
-    "τ: Kendall's, of a measure and the gap, in [-1, 1], between networks that differ in one setting alone; mean "
-    "over settings with its 95 % t interval over seeds, each setting, and all networks of a seed"
+    "τ: Kendall's, of a measure and the gap, in [-1, 1], between networks that differ in one setting alone; "
+    "mean over settings with its 95 % t interval over seeds, each setting, and all networks of a seed"
 )
 
 _HEADS = {"mean": "mean", "all": "all"}
@@ -41,9 +41,7 @@ def present(frames: Frames) -> str:
     largest = int(rows["num_runs"].max())
     legend = f"{LEGEND}. {count(len(names), 'measure')}: intervals are not corrected for their number"
     lines = [f"{what} of {count(largest, 'network')}, measured after the last epoch"]
-    return "\n".join(
-        [*lines, *text_table(key, values), *fill(legend), *why_failed(frames["runs"])]
-    )
+    return "\n".join([*lines, *text_table(key, values), *fill(legend), *why_failed(frames["runs"])])
 
 
 def _axes(rows: "pd.DataFrame") -> list[str]:
