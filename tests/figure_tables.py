@@ -34,6 +34,7 @@ def make_tables(architectures=("2x6", "3x4"), seeds=(0, 1, 2), **swept):
                 of_run = {name: value for name, value in runs[-1].items() if name != "initial_digest"}
                 rows["aggregates"] += [{**of_run, **row} for row in _aggregates(rng)]
                 rows["folding_null"] += [{**of_run, **row} for row in _null(np.random.default_rng(seed))]
+    rows["gap_ranks"] = [*_gap_ranks(rng)]
     return {"runs": as_read(pd.DataFrame(runs))} | {
         table: as_read(pd.DataFrame(of_table)) for table, of_table in rows.items()
     }
@@ -131,6 +132,19 @@ def _semantics(rng, depth):
             yield {"layer": layer, "axis": axis, "share": rng.uniform(0, 1), "shuffled_q95": 0.02}
 
 
+def _gap_ranks(rng):
+    for epoch in EPOCHS:
+        for measure in ("train_loss", "path_norm", "chi_max"):
+            for axis in ("learning_rate", "all", "mean"):
+                tau = rng.uniform(-0.5, 0.5)
+                yield {
+                    "epoch": epoch, "is_last": epoch == EPOCHS[-1], "reading": None, "measure": measure,
+                    "response": "accuracy_gap", "min_train_accuracy": 0.0, "axis": axis, "num_runs": 6,
+                    "num_groups": 3, "num_pairs": 9, "num_seeds": 3, "tau": tau, "tau_low": tau - 0.3,
+                    "tau_high": tau + 0.3, "note": None,
+                }  # fmt: skip
+
+
 TABLES = {
     "folding": _folding,
     "folding_histogram": _histogram,
@@ -162,6 +176,7 @@ FIGURES = {
     "retrieval_accuracy": lambda t: figures.retrieval_accuracy(t["runs"], t["lmd_retrieval"]),
     "axis_semantics": lambda t: figures.axis_semantics(t["runs"], t["lmd_semantics"]),
     "labels_fitted": lambda t: figures.labels_fitted(t["runs"], t["training"]),
+    "gap_by_measure": lambda t: figures.gap_by_measure(t["runs"], t["gap_ranks"]),
     "training_curves": lambda t: figures.training_curves(t["runs"], t["training"]),
     "convergence_curves": lambda t: figures.convergence_curves(t["runs"], t["lmd_convergence"]),
 }

@@ -144,6 +144,8 @@ def test_sections_that_stages_share():
 
 def test_stages_of_a_study(load):
     assert load("{}", stages=ALL).stages == ("train", "fold", "lmd", "summarize")
+    listed = load("study: {stages: [train, fold, complexity, gap]}", stages=ALL)
+    assert listed.stages == ("train", "fold", "complexity", "gap")
     study = load("study: {stages: [lmd, train, lmd]}", stages=ALL)
     assert study.stages == ("train", "lmd")
     assert load(dump_study(study), stages=ALL).stages == study.stages
@@ -153,8 +155,12 @@ def test_stages_of_a_study(load):
     ("text", "message"),
     [
         ("study: {stages: [lmd]}", "1:17: study.stages: .*lmd reads what train writes: list it as well"),
+        ("study: {stages: [train, gap]}", "gap reads what fold, complexity writes: list it as well"),
         ("study: {stages: []}", "1:17: study.stages: .*a list of at least 1"),
-        ("study: {stages: [train, trian]}", "1:25: study.stages.*train, fold, lmd or summarize"),
+        (
+            "study: {stages: [train, trian]}",
+            "1:25: study.stages.*train, fold, lmd, complexity, summarize or gap",
+        ),
         ("sweep: {study.stages: [[train]]}", "belongs to the study as a whole"),
     ],
 )

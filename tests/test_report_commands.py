@@ -53,7 +53,9 @@ def test_without_a_kind_all_are_listed_with_what_is_missing(finished):
     lines = re.sub(r"\n +", " ", outcome.stdout).splitlines()
     assert [line.split()[0] for line in lines] == [*FIGURES]
     missing = {line.split()[0] for line in lines if "(not there: " in line}
-    assert missing == {"setting", "architectures", "metrics", "dimension", "retrieval", "semantics", "memory"}
+    assert missing == {
+        *("setting", "architectures", "metrics", "dimension", "retrieval", "semantics", "memory", "gap")
+    }
 
 
 @pytest.mark.parametrize(("suffix", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])

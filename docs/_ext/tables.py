@@ -13,7 +13,7 @@ from spaceprobe.tables.table import Table
 RUN = ("run", "text", "the run, as its folder is called")
 """The column that the tables begin with and none declares."""
 
-ABOUT_SEVERAL_RUNS = ("architectures", "correlations")
+ABOUT_SEVERAL_RUNS = ("architectures", "correlations", "gap_ranks")
 """The tables that lack it."""
 
 

@@ -71,6 +71,22 @@ def aggregate_runs(frames: Frames) -> pd.DataFrame:
     return done.merge(aggregates, on="run", how="right", sort=False)
 
 
+def aggregate_epochs(frames: Frames) -> pd.DataFrame:
+    """Return the folding of each network at each epoch that was folded: medians over class pairs.
+
+    Args:
+        frames: folding, with rows.
+
+    Returns:
+        A row for each run, epoch and reading of paths: these, and the numbers that aggregates.csv has.
+    """
+    folding, readings = frames["folding"], frames.readings("folding")
+    measured = _aggregate(
+        folding.assign(state=folding["epoch"]), readings, aggregations(frames.tables["folding"])
+    )
+    return measured.rename(columns={"state": "epoch"})
+
+
 def probe_readings(frames: Frames) -> list[str]:
     """Return the columns of aggregates.csv that tell the readings of one network's paths apart."""
     settings = frames.settings("runs")

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from spaceprobe.report.figures.dimension import activation_dimension
     from spaceprobe.report.figures.distribution import chi_distribution
     from spaceprobe.report.figures.evolution import rank_evolution
+    from spaceprobe.report.figures.gap import gap_by_measure
     from spaceprobe.report.figures.memory import labels_fitted
     from spaceprobe.report.figures.metrics import latent_spectra
     from spaceprobe.report.figures.null_model import folding_beside_null
@@ -111,6 +112,7 @@ __all__ = [
     "folding_against",
     "folding_beside_null",
     "folding_by_kind",
+    "gap_by_measure",
     "labels_fitted",
     "latent_spectra",
     "layer_spectra",

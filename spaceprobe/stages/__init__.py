@@ -1,9 +1,16 @@
 """The stages of a study, in the order in which `spaceprobe run` takes them."""
 
-from spaceprobe.stages import fold, lmd, summarize, train
+from spaceprobe.stages import complexity, fold, gap, lmd, summarize, train
 from spaceprobe.stages.stage import RunStage, Stage
 
-STAGES: tuple[Stage, ...] = (train.STAGE, fold.STAGE, lmd.STAGE, summarize.STAGE)
+STAGES: tuple[Stage, ...] = (
+    train.STAGE,
+    fold.STAGE,
+    lmd.STAGE,
+    complexity.STAGE,
+    summarize.STAGE,
+    gap.STAGE,
+)
 
 TABLES = tuple(table for stage in STAGES for table in stage.tables)
 """Every table that a stage writes."""

@@ -318,6 +318,7 @@ class Stage:
         present: returns what the command prints, from the study's tables.
         warn: yields what a reader of the tables should be warned of; None for nothing.
         file_input: how its command works on a file instead of a study; None if it does not.
+        is_optional: whether a study has it only where it lists it (``study.stages``).
     """
 
     name: str
@@ -329,6 +330,7 @@ class Stage:
     present: Callable[[Frames], str]
     warn: Callable[[Frames], Iterable[str]] | None = None
     file_input: FileInput | None = None
+    is_optional: bool = False
 
     @property
     def is_identity(self) -> bool:

@@ -59,6 +59,7 @@ DETERMINISM: Mapping[str, Any] = {
         "folding": "nothing is drawn: all paths between the images chosen; the sample that folding.detail "
         "keeps has a fixed seed in the code",
         "lmd": "noise, subsets, shuffles and random starts come from fixed seeds in the code",
+        "complexity": "the noise of the sharpness comes from a fixed seed in the code",
         "summarize": "the bootstrap over seeds comes from a fixed seed in the code",
     },
     "guaranteed": "equal study, data, code and versions give the same bytes in every table but timings.csv "

@@ -40,6 +40,7 @@ FILES = (
     "retrieval",
     "semantics",
     "memory",
+    "gap",
     "training",
 )
 

@@ -39,7 +39,8 @@ def section_models(stages: Sequence[Stage]) -> Models:
         for section, model in stage.sections.items():
             if section in (STUDY, SLURM, SWEEP, EXTENDS) or models.setdefault(section, model) is not model:
                 raise ValueError(f"stage {stage.name} cannot declare the section {section}")
-    models[STUDY] = study_model(tuple((stage.name, stage.needs) for stage in stages))
+    optional = tuple(stage.name for stage in stages if stage.is_optional)
+    models[STUDY] = study_model(tuple((stage.name, stage.needs) for stage in stages), optional)
     models[SLURM] = SlurmSettings
     return models
 
@@ -86,13 +87,17 @@ def sweep_model(models: Models, keys: Collection[str]) -> type[Settings]:
 
 
 @lru_cache  # one class for one list of stages: settings are equal only within a class
-def study_model(stages: tuple[tuple[str, tuple[str, ...]], ...]) -> type[Settings]:
+def study_model(
+    stages: tuple[tuple[str, tuple[str, ...]], ...], optional: tuple[str, ...] = ()
+) -> type[Settings]:
     """Return the model of the section ``study``.
 
     Args:
         stages: the name of each stage and the stages that it needs.
+        optional: the names of those that a study has only where it lists them.
     """
     names = tuple(name for name, _ in stages)
+    default = tuple(name for name in names if name not in optional)
 
     def split_words(value: object) -> object:
         words = value.split(",") if isinstance(value, str) else value
@@ -107,5 +112,5 @@ def study_model(stages: tuple[tuple[str, tuple[str, ...]], ...]) -> type[Setting
 
     name_type: Any = Literal[names]
     chosen: Any = Annotated[tuple[name_type, ...], BeforeValidator(split_words), AfterValidator(check_needs)]
-    field = Field(names, min_length=1, description="what `spaceprobe run` does")
+    field = Field(default, min_length=1, description="what `spaceprobe run` does")
     return create_model("StudySettings", __base__=Settings, stages=(chosen, field))

@@ -128,17 +128,20 @@ class StudyPlan:
         """
         yield f"{self.study}: {self.num_runs} run{'s' * (self.num_runs != 1)} in {self.folder}"
         by_stage = {plan.stage.name: plan for plan in self.plans}
+        width = max(9, *(len(stage.name) for stage in self.stages))
         for stage in self.stages:
             plan = by_stage.get(stage.name)
             lines = [*(self._table_lines(stage) if plan is None else self._run_lines(plan))]
             if plan is not None and plan.is_costly and not is_cost_told:
                 lines.append(ASK_FOR_COST)
             for line in lines:
-                yield from fill(f"{stage.name:<9}  {line}", " " * 11)
+                yield from fill(f"{stage.name:<{width}}  {line}", " " * (width + 2))
 
     def _table_lines(self, stage: Stage) -> Iterator[str]:
         is_current = stage.name in self.current
-        yield "up to date" if is_current else f"from the tables of {' and '.join(stage.needs)}"
+        *first, final = stage.needs
+        needed = f"{', '.join(first)} and {final}" if first else final
+        yield "up to date" if is_current else f"from the tables of {needed}"
 
     def _run_lines(self, plan: StagePlan) -> Iterator[str]:
         runs = {job.run for job in plan.jobs}
