@@ -20,6 +20,7 @@ from spaceprobe.analysis.aggregates import aggregate_epochs
 from spaceprobe.analysis.kendall import grouped_tau, pairs_within
 from spaceprobe.analysis.over_seeds import t_interval, why_no_interval
 from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.seeds import SEEDS
 from spaceprobe.tables.table import Bounds, Table
 
 FOLDING_MEASURES = (*MAIN_AGGREGATES, "chi_mean")
@@ -140,8 +141,8 @@ class _Networks:
         names = ["architecture", *(name for name in OF_ARCHITECTURE if name in ("activation", "dataset"))]
         settings = [*dict.fromkeys([*names, *frames.settings("runs")])]
         varying = [name for name in settings if self._runs[name].nunique(dropna=False) > 1]
-        self._seeds = [name for name in ["seed", *varying] if _is_seed(name)]
-        self._settings = [name for name in varying if not _is_seed(name)]
+        self._seeds = [name for name in ["seed", *varying] if name in SEEDS]
+        self._settings = [name for name in varying if name not in SEEDS]
         self._gaps = {
             "accuracy_gap": self._runs["train_accuracy"] - self._runs["test_accuracy"],
             "loss_gap": self._runs["test_loss"] - self._runs["train_loss"],
@@ -208,10 +209,6 @@ class _Networks:
         """Return the values of columns of each network; empty cells are equal."""
         columns = (self._runs[name].astype(object).where(self._runs[name].notna(), None) for name in names)
         return [*zip(*columns, strict=True)]
-
-
-def _is_seed(name: str) -> bool:
-    return name == "seed" or name.endswith("_seed")
 
 
 def _left_out(num_pairs: np.ndarray, has_tau: np.ndarray) -> Iterator[str]:
