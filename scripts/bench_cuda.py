@@ -17,7 +17,8 @@ from bench_folding import ends, make_network
 
 from spaceprobe.folding import CountedFolding, fold_grid
 from spaceprobe.folding.cuda.capability import FULL_RATE
-from spaceprobe.folding.cuda.toolchain import CudaError, numba_cuda
+from spaceprobe.folding.cuda.toolchain import numba_cuda
+from spaceprobe.machine.cuda_errors import CudaError
 
 NETWORKS = ("2x30", "3x20", "6x10", "2x300", "10x60")
 IMAGES = {"2x30": 1_000, "3x20": 1_000, "6x10": 1_000, "2x300": 142, "10x60": 142}  # 10^6 or 20,000 paths

@@ -19,10 +19,10 @@ from spaceprobe.folding.cuda import launching, layout, tally, toolchain
 from spaceprobe.folding.cuda.images import forward_passes, resident_bytes, unpacked
 from spaceprobe.folding.cuda.lanes import LANES, lane
 from spaceprobe.folding.cuda.layout import shared_bytes
-from spaceprobe.folding.cuda.toolchain import CudaError
 from spaceprobe.folding.kernel_walk import fold_mlp_grid, walk_mlp_paths
 from spaceprobe.folding.kernels.network import pack
 from spaceprobe.folding.layers import mlp_layers
+from spaceprobe.machine.cuda_errors import CudaError
 from spaceprobe.networks.mlp import mlp
 from spaceprobe.stages.fold.place import Place
 from spaceprobe.stages.stage import Job

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from spaceprobe.folding import block_walker, walk_paths
-from spaceprobe.folding.cuda import capability, launching, toolchain
+from spaceprobe.folding.cuda import capability, launching
 from spaceprobe.folding.cuda.capability import why_cpu
-from spaceprobe.folding.cuda.toolchain import CudaError
 from spaceprobe.folding.layerwise import walk
+from spaceprobe.machine.cuda_errors import CudaError, told_plainly
 from spaceprobe.networks.mlp import mlp
 from spaceprobe.stages import fold, train
 from spaceprobe.stages.fold import parts
@@ -330,12 +330,12 @@ PLAIN = (
 def test_plain_errors_of_torch_about_a_device_are_one_sentence(text):
     with (
         pytest.raises(CudaError, match=r"cuda failed .*or use --device cpu") as raised,
-        toolchain.told_plainly("cuda"),
+        told_plainly("cuda"),
     ):
         raise RuntimeError(text + "\nmore")
     assert text in str(raised.value)
     assert "more" not in str(raised.value)
-    with pytest.raises(RuntimeError, match="shapes differ"), toolchain.told_plainly("cuda"):
+    with pytest.raises(RuntimeError, match="shapes differ"), told_plainly("cuda"):
         raise RuntimeError("shapes differ")
 
 

@@ -2,7 +2,8 @@
 
 import torch
 
-from spaceprobe.folding.cuda.toolchain import CudaError, numba_cuda, told_plainly
+from spaceprobe.folding.cuda.toolchain import numba_cuda
+from spaceprobe.machine.cuda_errors import CudaError, told_plainly
 
 FULL_RATE = frozenset({(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)})
 """Compute capabilities with float64 at half of float32's rate: data-centre cards (CUDA C++ Programming Guide,

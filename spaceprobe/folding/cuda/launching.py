@@ -20,11 +20,12 @@ from spaceprobe.folding.counts import CountedFolding, PathFolding
 from spaceprobe.folding.cuda.images import BLOCK_BYTES, forward_passes, resident_bytes, unpacked
 from spaceprobe.folding.cuda.lanes import LANES
 from spaceprobe.folding.cuda.layout import NUM_VALUES, global_bytes, shared_bytes
-from spaceprobe.folding.cuda.toolchain import CudaError, Gpu, told_plainly
+from spaceprobe.folding.cuda.toolchain import Gpu
 from spaceprobe.folding.kernel_walk import Layers
 from spaceprobe.folding.kernels.network import Network, pack
 from spaceprobe.folding.options import DEFAULT_TOLERANCE
 from spaceprobe.folding.path_counter import REACH_BITS, PathCounter, TwoWayCounter
+from spaceprobe.machine.cuda_errors import CudaError, told_plainly
 
 CAPACITIES = (64, 96, 128, 192, 256, 384, 512)
 """Flips that a warp's memory holds: few, which let many warps run, more where paths need it. Chosen."""

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from spaceprobe.errors import SpaceprobeError
 from spaceprobe.folding.cuda import lanes, layout
 from spaceprobe.folding.cuda.binding import bind
+from spaceprobe.machine.cuda_errors import CudaError
 
 FEW_REGISTERS, MANY_REGISTERS = 96, 168
 """Of a lane, at most. Chosen by what nvJitLink 13.5 says for sm_90: it takes some 180 without a limit, which
@@ -26,17 +26,6 @@ let 11 warps run at a time; 168 let 12, without spills, and 96 let 21, for some 
 
 REGISTERS = 1 << 16
 """Of a multiprocessor, on every device that numba-cuda knows."""
-
-
-PLAIN_ERRORS = (
-    *("CUDA ", "cuDNN ", "cuFFT ", "No CUDA GPUs", "Found no NVIDIA driver", "The NVIDIA driver"),
-    "Unexpected error from cuda",
-)
-"""How the errors of torch begin that are RuntimeErrors like any other: of its libraries, and of starting."""
-
-
-class CudaError(SpaceprobeError):
-    """A CUDA device, its driver or numba-cuda is missing or has failed; nothing of its work was kept."""
 
 
 def numba_cuda() -> Any:
@@ -238,36 +227,6 @@ def resources(text: str, capability: tuple[int, int], registers: int) -> Resourc
     if number is None:
         raise CudaError(f"nvJitLink {linker.version()} does not tell what a kernel takes: {told[:200]!r}")
     return Resources(int(number[1]), int(spilled[1]) if spilled else 0)
-
-
-@contextmanager
-def told_plainly(device: str | torch.device) -> Iterator[None]:
-    """Turn the errors of torch and numba-cuda about a device into one sentence.
-
-    Raises:
-        CudaError: in place of any of them.
-    """
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise CudaError(f"the memory of {device} is full: free some of it, or use --device cpu") from error
-    except Exception as error:
-        if not _is_of_cuda(error):
-            raise
-        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise CudaError(
-            f"{device} failed ({first_line}): see whether nvidia-smi lists it and its driver is new enough "
-            "for torch and numba-cuda, or use --device cpu"
-        ) from error
-
-
-def _is_of_cuda(error: Exception) -> bool:
-    """Return whether an error comes from a device, its driver or the compiler for it."""
-    if isinstance(error, torch.AcceleratorError):
-        return True
-    if isinstance(error, RuntimeError) and str(error).startswith(PLAIN_ERRORS):
-        return True
-    return type(error).__module__.startswith(("numba.cuda.", "numba_cuda.", "cuda."))
 
 
 def occupancy(shared: int, shared_of_processor: int, most_blocks: int = 32) -> tuple[int, int]:

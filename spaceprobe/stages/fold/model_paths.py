@@ -21,10 +21,10 @@ from spaceprobe.folding import (
 )
 from spaceprobe.folding.choice import engine_beside_kernel
 from spaceprobe.folding.counted import Counted
-from spaceprobe.folding.cuda.toolchain import CudaError, told_plainly
 from spaceprobe.folding.engine_check import check_engine
 from spaceprobe.folding.null_model import compile_shuffles
 from spaceprobe.folding.options import SAMPLING
+from spaceprobe.machine.cuda_errors import CudaError, told_plainly
 from spaceprobe.model_sources.construction import seeded
 from spaceprobe.model_sources.source import ModelSourceError
 from spaceprobe.stages.fold.detail import measure_paths, walk_ends

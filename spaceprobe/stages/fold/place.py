@@ -50,7 +50,7 @@ class Place:
         Raises:
             CudaError: the GPU failed, and it was asked for by name.
         """
-        from spaceprobe.folding.cuda.toolchain import CudaError, told_plainly
+        from spaceprobe.machine.cuda_errors import CudaError, told_plainly
 
         if self.device == "cpu":
             return walk(self.device, advance)

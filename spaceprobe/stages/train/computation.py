@@ -27,7 +27,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
 
     Given weights are measured as they are, in place of a training, and are one file.
     """
-    from spaceprobe.folding.cuda.toolchain import told_plainly
+    from spaceprobe.machine.cuda_errors import told_plainly
     from spaceprobe.networks.checkpoints import to_bytes
     from spaceprobe.networks.mlp import count_parameters
     from spaceprobe.networks.training import DivergenceError, Epoch, Recipe, train
