@@ -10,6 +10,9 @@ from spaceprobe.report.drawing.limits import bounds_of
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import DIFFERENCE
 
+AGGREGATES = "aggregates"
+"""The table that most findings keep rows of."""
+
 NETWORK_COLUMNS = ("run", "architecture", "depth", "width", "seed", "state", ACCURACY)
 """What tells the rows of `networks_table` apart, and the test accuracy."""
 
@@ -24,37 +27,43 @@ MEASURE_NAMES = {
 """What sentences and figures call the aggregates of a network."""
 
 
-def networks_table(results: Results, measures: Sequence[str], settings: Sequence[str] = ()) -> pd.DataFrame:
+def networks_table(
+    results: Results, measures: Sequence[str], settings: Sequence[str] = (), table: str = AGGREGATES
+) -> pd.DataFrame:
     """Return the rows of aggregates.csv with a few of its columns: a network in a state each.
 
     Args:
         results: of the study.
-        measures: the aggregates that are kept.
+        measures: the columns that are kept beside `NETWORK_COLUMNS`.
         settings: columns of swept settings beside the architecture and the seed.
+        table: another one with such rows, such as folding_null.
     """
-    return results.frames["aggregates"][[*NETWORK_COLUMNS, *settings, *measures]].reset_index(drop=True)
+    return results.frames[table][[*NETWORK_COLUMNS, *settings, *measures]].reset_index(drop=True)
 
 
-def means_table(networks: pd.DataFrame, by: Sequence[str], measures: Sequence[str]) -> pd.DataFrame:
+def means_table(
+    networks: pd.DataFrame, by: Sequence[str], measures: Sequence[str], table: str = AGGREGATES
+) -> pd.DataFrame:
     """Return the means over seeds of several measures, one below the other; see `by_seed.means_by`.
 
     Args:
         networks: rows with ``seed``, ``state`` and the measures.
         by: the columns that tell groups apart beside the state.
-        measures: columns of aggregates.csv, which know their bounds.
+        measures: columns of a table that knows their bounds.
+        table: its name.
 
     Returns:
         The columns ``measure``, ``state`` and ``by``, then those of `by_seed.MEAN_COLUMNS`.
     """
-    tables = []
+    means_of = []
     for measure in measures:
         for state, rows in networks.groupby("state", sort=False):
-            bounds = bounds_of("aggregates", measure)
+            bounds = bounds_of(table, measure)
             means = means_by(rows, by, measure, bounds.of_difference() if state == DIFFERENCE else bounds)
             means.insert(0, "state", state)
             means.insert(0, "measure", measure)
-            tables.append(means)
-    return pd.concat(tables, ignore_index=True)
+            means_of.append(means)
+    return pd.concat(means_of, ignore_index=True)
 
 
 def seed_differences(first: pd.DataFrame, second: pd.DataFrame, measure: str) -> list[float]:
