@@ -151,6 +151,8 @@ def draw_state(
         xs, networks[measure], linestyle="none", marker=".", markersize=2.5, color=look.color, alpha=0.5
     )
     for means, style, marker in ((line, look.line, look.marker), (beside, "none", "D")):
+        if means.empty:  # an errorbar of nothing has a place in the layout: the figure's corner
+            continue
         rows = means.sort_values(places.column)
         x = [float(places.shifted(value, shift)) for value in rows[places.column]]
         mean = rows["mean"].to_numpy(float)

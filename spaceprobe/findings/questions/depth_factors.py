@@ -31,7 +31,7 @@ BASE: dict[str, object] = {
 LEVEL = "level"
 LEVELS: dict[str, dict[str, object]] = {
     "as the base": {},
-    "He's weights": {"initialization": "he"},
+    "weights by He": {"initialization": "he"},
     "half the weights": {"initialization_scale": 0.5},
     "twice the weights": {"initialization_scale": 2},
     "BatchNorm": {"batch_norm": True},
@@ -41,7 +41,7 @@ LEVELS: dict[str, dict[str, object]] = {
 }
 """What each level changes, one setting each."""
 
-OF_WEIGHTS = ("He's weights", "half the weights", "twice the weights")
+OF_WEIGHTS = ("weights by He", "half the weights", "twice the weights")
 OF_TRAINING = ("one epoch", "a tenth of the rate", "a large rate")
 
 

@@ -97,11 +97,12 @@ def _draw(tables: Tables) -> Figure:
             line = means[(means["measure"] == measure) & (means["state"] == state)]
             of_state = networks[networks["state"] == state]
             draw_state(axes, places, of_state, measure, state, line, line[:0])
-            null = means[(means["measure"] == NULL.get(measure)) & (means["state"] == state)]
-            axes.plot(
-                null["depth"], null["mean"], color=STATE_LOOKS[state].color, linestyle=NULL_LOOK.line,
-                marker=NULL_LOOK.marker, markersize=4.5, linewidth=1.2, clip_on=False,
-            )  # fmt: skip
+            if measure in NULL:
+                null = means[(means["measure"] == NULL[measure]) & (means["state"] == state)]
+                axes.plot(
+                    null["depth"], null["mean"], color=STATE_LOOKS[state].color, linestyle=NULL_LOOK.line,
+                    marker=NULL_LOOK.marker, markersize=4.5, linewidth=1.2, clip_on=False,
+                )  # fmt: skip
         if measure in NULL:
             keep_within(axes, "y", bounds_of(TABLE, measure), low=0)
         else:
