@@ -15,7 +15,7 @@ from spaceprobe.folding.layerwise import anchors
 from spaceprobe.folding.layerwise.knots import Knots
 from spaceprobe.folding.layerwise.probe import Probe
 from spaceprobe.folding.layerwise.visit import Visit
-from spaceprobe.folding.rounding import ROUNDINGS, kept_share
+from spaceprobe.folding.rounding import INHERITED, MOST, ROUNDINGS, inherited_scale, rounding_share
 from tests.degenerate_networks import DegenerateCase
 from tests.rational_oracle import Layer, fold_exactly
 
@@ -202,15 +202,22 @@ def test_units_that_no_tolerance_resolves_fail_the_region_check(large, is_resolv
 
 
 def test_what_a_scale_keeps_is_what_rounding_does():
-    assert kept_share(DEFAULT_TOLERANCE, EPSILON) == ROUNDINGS * EPSILON / DEFAULT_TOLERANCE < 0.01
-    assert kept_share(1e-15, EPSILON) == 1
+    assert rounding_share(DEFAULT_TOLERANCE, EPSILON) == ROUNDINGS * EPSILON / DEFAULT_TOLERANCE < 0.01
+    assert rounding_share(1e-15, EPSILON) == 1
+    largest, before = torch.tensor([[3, 1e-9, 0], [8, 4, 1]], dtype=torch.float64)
+    assert inherited_scale(largest, before, DEFAULT_TOLERANCE).tolist() == [5, 1e-9 + MOST * 1e-9, 0]
+    assert inherited_scale(largest, before, 1e-15).tolist() == [11, 1e-9 + MOST * 1e-9, 0]
+    # Six layers on, what is inherited is what rounding may do.
+    assert EPSILON <= INHERITED**6 * DEFAULT_TOLERANCE < 2 * EPSILON
 
 
-def test_the_largest_values_are_those_of_a_path_and_those_of_its_neighbouring_knots():
+def test_the_largest_values_are_those_of_a_path_and_live_units_those_of_its_neighbouring_knots():
     path, is_joined = [0, 0, 0, 0, 1, 1], [True, False, True, False, True, False]
     knots = Knots(
         torch.tensor(path), torch.tensor([0, 0.5, 0.5, 1, 0, 1]), torch.tensor(is_joined), num_paths=2
     )
     rows = torch.tensor([[1.0, 0], [-2, 0], [3, 0], [4, 0], [-9, 1], [0, -2]], dtype=torch.float64)
     assert anchors.largest_on_paths(rows, knots).tolist() == [[4, 0], [9, 2]]
-    assert anchors.largest_near(rows, knots).tolist() == [[2, 0], [2, 0], [4, 0], [4, 0], [9, 2], [9, 2]]
+    assert anchors.is_live(rows, knots).tolist() == [[True, False]] * 4 + [[True, True]] * 2
+    late = torch.tensor([[0.0], [0], [0], [4], [0], [-2]], dtype=torch.float64)
+    assert anchors.is_live(late, knots).tolist() == [[False], [False], [True], [True], [True], [True]]

@@ -19,7 +19,7 @@ from torch import Tensor
 from spaceprobe.folding.prepared_module import PreparedModule
 from spaceprobe.folding.ray import Ray
 from spaceprobe.folding.relus import empty_patterns
-from spaceprobe.folding.rounding import kept_share
+from spaceprobe.folding.rounding import inherited_scale
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ def settle(
     smallest_ratio = state.new_zeros(num_paths)
     disagreement = state.new_zeros(num_paths)
     left = state.new_ones(num_paths) if left is None else left
-    kept = kept_share(tolerance, torch.finfo(state.dtype).eps)
 
     def look(ray: Ray, units: slice) -> tuple[Tensor, Tensor]:
         # Masks are 0.0 and 1.0 here: on a CPU torch computes with them several times faster than with
@@ -81,7 +80,7 @@ def settle(
     def output(ray: Ray, seen: tuple[Tensor, Tensor]) -> Ray:
         z, is_on = seen
         value, tangent = z * is_on, ray.tangent * is_on
-        scale = value.abs().add_(tangent.abs()).addcmul_(ray.scale, is_on, value=kept)
+        scale = inherited_scale(value.abs().add_(tangent.abs()), ray.scale, tolerance)
         return Ray.of(value, tangent, scale)
 
     network.run(ray, look, output)

@@ -9,27 +9,30 @@ from torch import Tensor
 
 from spaceprobe.folding.layerwise.knots import Knots
 from spaceprobe.folding.layerwise.polyline import Polyline
-from spaceprobe.folding.rounding import kept_share
+from spaceprobe.folding.rounding import inherited_scale, rounding_share
 
 
 def anchored(line: Polyline) -> Polyline:
     """Return what a layer is given, with the scale that its values have.
 
     A unit that is zero but for rounding on a whole path puts the path in doubt. In a careful walk, and at
-    single points, a value that is zero but for rounding is zero.
+    single points, a value that is zero but for rounding is zero. The largest value is that on the path, also
+    where scales have a row a knot: values at new knots are interpolated between old ones, and their rounding
+    is of the size of those. A unit that is zero in the intervals at a knot has no scale there.
     """
     visit, knots = line.visit, line.knots
     rows, sizes = line.rows.flatten(1), line.sizes.flatten(1)
-    kept = kept_share(visit.tolerance, torch.finfo(rows.dtype).eps)
+    share = rounding_share(visit.tolerance, torch.finfo(rows.dtype).eps)
+    rounding = visit.tolerance * share * sizes
     if visit.is_careful or visit.is_at_points:
-        is_rounding = (rows.abs() <= visit.tolerance * kept * sizes) & (rows != 0)
+        is_rounding = (rows.abs() <= rounding) & (rows != 0)
         rows = rows.masked_fill(is_rounding, 0) if bool(is_rounding.any()) else rows
-        largest = largest_near(rows, knots)
+        largest = largest_on_paths(rows, knots)[knots.path] * is_live(rows, knots)
     else:
         largest = largest_on_paths(rows, knots)
-        is_rounding = (largest <= visit.tolerance * kept * sizes) & (largest > 0)
+        is_rounding = (largest <= rounding) & (largest > 0)
         visit.doubts.append(is_rounding.any(1).nonzero().squeeze(1))
-    sizes = torch.add(largest, sizes, alpha=kept)
+    sizes = inherited_scale(largest, sizes, visit.tolerance)
     return Polyline.of(rows.view_as(line.rows), sizes.view_as(line.sizes), knots, visit)
 
 
@@ -42,12 +45,11 @@ def largest_on_paths(rows: Float[Tensor, "rows units"], knots: Knots) -> Float[T
     return torch.maximum(highest, lowest.neg_())
 
 
-def largest_near(rows: Float[Tensor, "rows units"], knots: Knots) -> Float[Tensor, "rows units"]:
-    """Return the largest absolute value of each unit in the intervals at each knot."""
-    size = rows.abs()
-    is_joined: Bool[Tensor, " rows"] = knots.is_joined[:-1]
-    largest = size.clone()
-    left, right = largest[:-1], largest[1:]
-    torch.maximum(left, size[1:] * is_joined[:, None], out=left)
-    torch.maximum(right, size[:-1] * is_joined[:, None], out=right)
-    return largest
+def is_live(rows: Float[Tensor, "rows units"], knots: Knots) -> Bool[Tensor, "rows units"]:
+    """Return which units are not zero throughout the intervals at each knot."""
+    moves = rows != 0
+    live = moves.clone()
+    is_joined = knots.is_joined[:-1, None]
+    live[:-1] |= moves[1:] & is_joined
+    live[1:] |= moves[:-1] & is_joined
+    return live

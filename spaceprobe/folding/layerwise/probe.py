@@ -14,7 +14,7 @@ from spaceprobe.folding.layerwise.polyline import Polyline
 from spaceprobe.folding.layerwise.visit import LastActivation, Visit
 from spaceprobe.folding.options import DEFAULT_TOLERANCE
 from spaceprobe.folding.prepared_module import OTHER_ACTIVATIONS, units_met
-from spaceprobe.folding.rounding import kept_share
+from spaceprobe.folding.rounding import rounding_share
 
 MANY_UNITS = 16
 """Chosen: of fewer units some may be close to a kink by themselves."""
@@ -43,7 +43,7 @@ class Probe(Visit):
         """
         rows = line.rows
         self.bits.append((rows.shape[1:], len(activation.kinks)))
-        resolved = kept_share(self.tolerance, torch.finfo(rows.dtype).eps)
+        resolved = rounding_share(self.tolerance, torch.finfo(rows.dtype).eps)
         for kink in activation.kinks:
             near = (rows - kink).abs() / (self.tolerance * line.sizes)
             share = ((near <= 1) & (near > resolved)).flatten(1).double().mean(1)
