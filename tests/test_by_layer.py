@@ -15,7 +15,7 @@ from spaceprobe.networks.cantornet import cantornet
 from tests.degenerate_networks import DegenerateCase, cases_of, tent_map
 from tests.rational_oracle import hamming_distance, patterns_along
 from tests.test_continuous import linear, random_ends, random_network
-from tests.test_layerwise import cancelling
+from tests.test_layerwise_deep import cancelling
 
 ROUNDING = 1e-12
 """Relative, of numbers that a few roundings separate."""
@@ -158,8 +158,8 @@ def test_each_end_of_a_bent_activation_is_a_bit_and_a_maximum_a_layer_where_aske
 def test_units_that_no_tolerance_resolves_fail_the_region_check():
     ends = torch.tensor([[-1.0], [-3.0], [1.0]]), torch.tensor([[1.0], [-1.0], [1.0]])
     for measure in (fold_by_layer, continuous_distances):
-        assert measure(cancelling(3), *ends).num_violations.tolist() == [0, 0, 0]
-        found = measure(cancelling(4), *ends).num_violations
+        assert measure(cancelling(2.0**30), *ends).num_violations.tolist() == [0, 0, 0]
+        found = measure(cancelling(2.0**43), *ends).num_violations
         assert (found > 0).tolist() == [True, True, False]  # the last path has no length
 
 

@@ -280,6 +280,12 @@ def test_the_page_of_tables_shows_every_column(finished, monkeypatch):
     of_detail = {"paths", "path_layers", "path_distances", "pattern_changes"}
     of_detail |= {"folding_null", "folding_null_correlations"}
     others = {table.name for name, tables in SOURCE_TABLES.items() if name != CLASS_PAIRS for table in tables}
+    others |= {
+        f"{name}_{source.replace('-', '_')}"
+        for name in ("path_layers", "path_distances")
+        for source in SOURCE_TABLES
+        if source != CLASS_PAIRS
+    }
     assert {*shown} - {*written} == {*of_detail, "lmd_matrices", "complexity", "gap_ranks", *others}
     assert {name: shown[name] for name in written} == written
 

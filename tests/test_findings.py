@@ -251,9 +251,9 @@ def test_built_again_everything_has_the_same_bytes(tmp_path):
 
 
 def test_a_finding_without_results_is_an_error(tmp_path):
-    with pytest.raises(
-        SpaceprobeError, match="kept of the finding seeds; run `spaceprobe run depth-seeds-ci`"
-    ):
+    first = ENTRIES[0]
+    message = f"kept of the finding {first.name}; run `spaceprobe run {first.study}-ci`"
+    with pytest.raises(SpaceprobeError, match=message):
         build_findings(tmp_path, ENTRIES)
 
 

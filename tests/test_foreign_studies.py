@@ -81,7 +81,8 @@ def planned(*words):
     outcome = call("plan", "own.yaml", *words)
     assert outcome.exit_code == 0, outcome.output
     lines = outcome.stdout.replace("\n           ", " ").splitlines()[1:]
-    return {line.split()[0]: line.partition(" ")[2].strip() for line in lines}
+    stages = [line for line in lines if "may take long" not in line]
+    return {line.split()[0]: line.partition(" ")[2].strip() for line in stages}
 
 
 def checkpoint(place, name="model.safetensors"):

@@ -191,12 +191,16 @@ def test_sums_that_cancel_leave_a_scale_that_fits_what_is_left(num_pairs):
     assert folding.num_violations.tolist() == [0, 0]
 
 
+def cancelling(large):
+    """Sixteen units, each the difference of numbers that are as many times as large."""
+    units = weights(*([(1 + unit / 8) * (large + 1), -(1 + unit / 8) * large] for unit in range(16)))
+    return Body(weights([1], [1]), units, nn.ReLU())
+
+
 @pytest.mark.parametrize(("large", "is_resolved"), [(2.0**30, True), (2.0**43, False)])
 def test_units_that_no_tolerance_resolves_fail_the_region_check(large, is_resolved):
     """Of 2^43·x float64 leaves 1/1000 of x: nearer to 0 than its tolerance, and still not at it."""
-    units = weights(*([(1 + unit / 8) * (large + 1), -(1 + unit / 8) * large] for unit in range(16)))
-    network = Body(weights([1], [1]), units, nn.ReLU())
-    folding = walk_paths(network, *ENDS, method="layerwise")
+    folding = walk_paths(cancelling(large), *ENDS, method="layerwise")
     assert (folding.num_violations == 0).tolist() == [is_resolved] * 2
     assert not is_resolved or folding.length.tolist() == [16, 0]
 

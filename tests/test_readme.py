@@ -30,7 +30,7 @@ def test_the_studies_of_the_page_of_settings(tmp_path):
     for text in blocks(ROOT / "docs" / "settings.md", "yaml")[1:]:
         path.write_text(text)
         studies.append(load_study(path))
-    ranges, templates, extended, zipped, own = studies
+    ranges, templates, extended, zipped, clusters, own = studies
     assert ranges.sections["training"].snapshots == (5, 10, 15, 20, 25)
     assert ranges.axes == {"training.seed": (0, 1, 2, 3, 4)}
     training = templates.sections["training"]
@@ -41,6 +41,7 @@ def test_the_studies_of_the_page_of_settings(tmp_path):
     assert len(expand(extended)) == 20
     assert len(zipped.zipped) == 4
     assert len(expand(zipped)) == 6
+    assert clusters.sections["folding"].endpoints == "clusters"
     assert own.sections["network"].model == "mynets:build"
 
 

@@ -54,7 +54,17 @@ def test_without_a_kind_all_are_listed_with_what_is_missing(finished):
     assert [line.split()[0] for line in lines] == [*FIGURES]
     missing = {line.split()[0] for line in lines if "(not there: " in line}
     assert missing == {
-        *("setting", "architectures", "metrics", "dimension", "retrieval", "semantics", "memory", "gap")
+        *(
+            "setting",
+            "architectures",
+            "metrics",
+            "dimension",
+            "retrieval",
+            "semantics",
+            "memory",
+            "gap",
+            "null-model",
+        )
     }
 
 

@@ -493,4 +493,4 @@ def test_bash_takes_the_script(tmp_path):
     done = subprocess.run(
         ["bash", "-c", script + ask], capture_output=True, text=True, env={**os.environ, "PATH": path}
     )
-    assert done.stdout.splitlines()[0] == "depth-sweep", done.stderr
+    assert done.stdout.splitlines()[0] == "depth", done.stderr

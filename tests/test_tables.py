@@ -111,13 +111,14 @@ def test_summaries_have_the_columns_that_they_declare(num_ways):
     folding.insert(1, "per_class", 7)
     frames = make_frames(runs, folding)
     summaries = reduce({}, frames)
-    assert [*summaries] == [table.name for table in SUMMARIES]
+    declared = [table for table in SUMMARIES if "null" not in table.name]  # there are no single paths
+    assert [*summaries] == [table.name for table in declared]
     leading = {
         "aggregates": ["run", "learning_rate", "per_class"],
         "architectures": ["learning_rate", "per_class"],
         "correlations": ["num_points"] if num_ways > 1 else [],
     }
-    for table in SUMMARIES:
+    for table in declared:
         frame = summaries[table.name]
         assert [*frame.columns.drop(leading[table.name])] == [*table.names]
         assert {*table.settings(frame), *frame.columns.intersection(["run"])} == {*leading[table.name]}

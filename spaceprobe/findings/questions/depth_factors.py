@@ -23,10 +23,10 @@ PRIMARY = "chi_row_max_median"
 MEASURES = (PRIMARY, "chi_folded_mean")
 
 BASE: dict[str, object] = {
-    "initialization": "torch", "initialization_scale": 1, "batch_norm": False, "epochs": None,
+    "initialization": "torch", "initialization_scale": 1, "batch_norm": False, "epochs": 20,
     "learning_rate": 0.001,
 }  # fmt: skip
-"""The settings of the base; its epochs are the most of the study, which the form for CI has fewer of."""
+"""The settings of the base."""
 
 LEVEL = "level"
 LEVELS: dict[str, dict[str, object]] = {
@@ -46,12 +46,12 @@ OF_TRAINING = ("one epoch", "a tenth of the rate", "a large rate")
 
 
 def _keep(results: Results) -> Tables:
-    return {"networks": networks_table(results, MEASURES, [*BASE])}
+    networks = with_levels(networks_table(results, MEASURES, [*BASE]))
+    return {"networks": networks[networks["state"].isin((UNTRAINED, TRAINED))].drop(columns=[*BASE])}
 
 
 def _derive(tables: Tables) -> Tables:
-    networks = with_levels(tables["networks"])
-    networks = networks[networks["state"].isin((UNTRAINED, TRAINED))]
+    networks = tables["networks"]
     slopes = slopes_table(networks, [LEVEL], MEASURES)
     means = means_by(slopes, ["measure", "state", LEVEL], "slope")
     return {SLOPES: slopes, "means": means, COMPARISONS: with_holm([*_comparisons(slopes)])}
@@ -65,7 +65,7 @@ def with_levels(networks: pd.DataFrame) -> pd.DataFrame:
     """
     levels = np.full(len(networks), "", dtype=object)
     for name, change in LEVELS.items():
-        settings = {**BASE, "epochs": networks["epochs"].max()} | change
+        settings = BASE | change
         is_of_level = np.all([networks[column] == value for column, value in settings.items()], axis=0)
         levels[is_of_level] = name
     if (levels == "").any():

@@ -121,6 +121,10 @@ def _walk(
     folding = fold(network, sources, targets, progress=advance, warn=False, **way)
     detail = {}
     if settings.detail:
+        if (
+            engine == "cuda-kernel"
+        ):  # which does not tell flips; of a few paths the CPU does, as it always would
+            way |= {"method": settings.method, "device": "cpu"}
         detail = sample_detail(
             network, ends, directions, settings.detail, is_grid=is_grid, way=way, tables=tables
         )

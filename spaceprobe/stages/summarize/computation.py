@@ -29,7 +29,7 @@ def reduce(sections: Sections, frames: Frames) -> "Mapping[str, pd.DataFrame]":
         "architectures": pd.concat(architectures, names=["state", None]).reset_index(level="state"),
         "correlations": correlation_table(frames, CORRELATIONS),
     }
-    if frames["paths"]["null_chi"].notna().any():
+    if "paths" in frames and frames["paths"]["null_chi"].notna().any():
         null = null_table(frames, FOLDING_NULL)
         frames = frames.with_table(FOLDING_NULL, null)
         tables |= {
