@@ -236,7 +236,7 @@ def test_a_gpu_that_fails_in_the_middle_loses_nothing(study, gpu, tmp_path, monk
 
     def fail(*given):
         launch(*given)
-        if len(gpu.launches) > 4:
+        if len(gpu.launches) > 2:
             raise LOST
 
     monkeypatch.setattr(gpu, "launch", fail)

@@ -114,7 +114,7 @@ def test_studies_lists_the_shipped_ones_with_a_line_each():
     assert all(len(line) <= 80 for line in lines)
     numbers = {line.split()[0]: int(line.split()[1]) for line in lines}
     assert numbers == {name: len(expand(load_study(path))) for name, path in shipped_configs().items()}
-    assert "quickstart           9 runs  The whole chain: one to three minutes on two cores." in lines
+    assert "quickstart            9 runs  The whole chain: one to three minutes on 2 cores." in lines
 
 
 @pytest.mark.parametrize("study", shipped_studies(), ids=lambda study: study.name)
