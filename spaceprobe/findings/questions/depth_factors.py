@@ -12,7 +12,7 @@ from spaceprobe.analysis.comparisons import comparison, with_holm
 from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
 from spaceprobe.findings.slopes import SLOPES, slopes_table
 from spaceprobe.findings.tables import MEASURE_NAMES, networks_table, seed_differences
-from spaceprobe.findings.wording import change_of, mean_of
+from spaceprobe.findings.wording import change_of
 from spaceprobe.report.drawing.marks import STATE_LOOKS, grid_figure, legend_above
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
@@ -99,7 +99,8 @@ def _says(numbers: Numbers) -> list[Markup]:
         return sentence("{} with {}", change_of(numbers, where), level)
 
     def slope(state: str) -> Markup:
-        return mean_of(numbers, "means", {"measure": PRIMARY, "state": state, LEVEL: base}, "+.3f")
+        where = {"measure": PRIMARY, "state": state, LEVEL: base, "against": "zero"}
+        return change_of(numbers, where)
 
     def changes(levels: tuple[str, ...], state: str = TRAINED) -> Markup:
         return sentence("; ".join(["{}"] * len(levels)), *(change(level, state) for level in levels))
