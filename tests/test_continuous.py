@@ -81,7 +81,7 @@ def test_two_units_that_bend_one_after_the_other():
     assert length[1] == pytest.approx([6, 2 + math.sqrt(8)], rel=ROUNDING)
     assert reach[1] == pytest.approx([6, math.sqrt(18)], rel=ROUNDING)
     assert seen.chi[0, 1, 1, 1, 0] == pytest.approx(1 - math.sqrt(18) / (2 + math.sqrt(8)), rel=ROUNDING)
-    # L2 of layers together is no sum; of one layer it is the layer's own
+    # the L2 norm over all layers is not a sum; over one layer it is the layer's own
     assert (seen.length[:, 0] == seen.length[:, 1]).all()
 
 

@@ -37,7 +37,7 @@ MAX_UNASKED_WALKS = 1_000
 take a second."""
 
 FEWEST_IMAGES = 2
-"""Of a class: of one there is no path to another one of it."""
+"""Of each class, so that there is a path between two of its images."""
 
 
 def parse_pairs(value: object) -> object:

@@ -35,7 +35,7 @@ def read_document(path: Path, problems: Sequence[Problem], known: Sequence[str])
         known: the names of the sections of a study.
 
     Raises:
-        ConfigError: a file cannot be read or is not a mapping, or there is no such study to extend.
+        ConfigError: a file cannot be read or is not a mapping, or the study to extend does not exist.
     """
     layers = [Document(read_text(path), str(path), [*problems], known)]
     paths = [path]
