@@ -1,4 +1,4 @@
-"""kill -9 again and again, in a study with every stage of folding: nothing is lost, done twice or written by halves."""
+"""kill -9 again and again, in a study with every table of folding: nothing is lost or written by halves."""
 
 import signal
 import subprocess
