@@ -143,7 +143,8 @@ def _shares(variances: Float64[np.ndarray, "arrays terms"]) -> Float64[np.ndarra
     """Return the shares of the sum; not a number where there is no variance at all."""
     kept = variances.clip(0)
     total = kept.sum(1, keepdims=True)
-    return np.divide(kept, total, out=np.full_like(kept, np.nan), where=total > 0)
+    shares: np.ndarray = np.divide(kept, total, out=np.full_like(kept, np.nan), where=total > 0)
+    return shares
 
 
 def _drawn_anew(
