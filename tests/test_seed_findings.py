@@ -145,5 +145,5 @@ def test_exact_and_sampled_paths_between_the_same_images_are_compared(per_class)
     states = derived["comparisons"].query("against == 'untrained'")
     assert [*states["difference"]] == pytest.approx([0.1], abs=SAME)
     text = entry.says(Numbers(None, tables | derived))[2].striptags()
-    assert "between 20 images a class it is" in text
+    assert "between 20 images a class r of row maxima is" in text
     assert "sampled at 100 points a path, in atanh a difference of −0.135 [" in text
