@@ -189,7 +189,7 @@ def _says(numbers: Numbers) -> list[Markup]:
     )
     accurate = at(TRAINED, min_accuracy=0.9)
     others = {"state": TRAINED, "against": PRIMARY}
-    exact, sampled = (at(TRAINED, **_beside(means, method)) for method in (EXACT, SAMPLED))
+    exact, sampled = (at(TRAINED) | _beside(means, method) for method in (EXACT, SAMPLED))
     depends = sentence(
         "Of {} statistics the {} has the least mean r in trained networks, {}, and the {} the largest, "
         "{}, and {} of the {} others differ from row maxima; {}; between {} images a class r of row maxima "
