@@ -25,9 +25,37 @@ def test_the_mean_of_the_estimates_is_what_was_drawn():
     """Unbiased: over 3,000 draws the mean is within four standard errors of 4, 1, 0 and 0.25."""
     from spaceprobe.analysis.variance_components import _variances
 
-    estimates = np.array([_variances(drawn((4, 3, 5), (2, 1, 0), 0.5, seed)) for seed in range(3_000)])
+    estimates = _variances(np.array([drawn((4, 3, 5), (2, 1, 0), 0.5, seed) for seed in range(3_000)]))
     error = estimates.std(0) / len(estimates) ** 0.5
-    assert (abs(estimates.mean(0) - [4, 1, 0, 0.25]) < 4 * error).all()
+    assert (abs(estimates.mean(0) - [4, 1, 0, 0, 0, 0, 0.25]) < 4 * error).all()
+
+
+def test_an_interaction_is_not_taken_for_effects_of_its_factors():
+    """Every pair of levels of the first two has a value of its own, as every training has: 2, of variance."""
+    from spaceprobe.analysis.variance_components import _variances
+
+    generator = np.random.default_rng(0)
+    pairs = 2**0.5 * generator.normal(size=(3_000, 4, 3, 1))
+    estimates = _variances(pairs + 0.5 * generator.normal(size=(3_000, 4, 3, 5)))
+    error = estimates.std(0) / len(estimates) ** 0.5
+    assert (abs(estimates.mean(0) - [0, 0, 0, 2, 0, 0, 0.25]) < 4 * error).all()
+
+
+def test_interactions_are_apart_or_in_the_residual():
+    values = drawn((5, 4, 3), (1, 0.5, 2), 0.3, 1)
+    plain = {c.source: c for c in variance_components(values, "abc")}
+    apart = {c.source: c for c in variance_components(values, "abc", apart=[("a", "b"), ("b", "c")])}
+    assert [*plain] == ["a", "b", "c", "residual"]
+    assert [*apart] == ["a", "b", "c", "a × b", "b × c", "residual"]
+    assert all(apart[name].variance == plain[name].variance for name in "abc")
+    rest = sum(apart[name].variance for name in ("a × b", "b × c", "residual"))
+    assert rest == pytest.approx(plain["residual"].variance, abs=SAME)
+
+
+@pytest.mark.parametrize("names", [("a",), ("b", "a"), ("a", "d"), ("a", "b", "c")])
+def test_what_is_not_an_interaction(names):
+    with pytest.raises(ValueError, match="is not an interaction apart from the residual, expected"):
+        variance_components(np.zeros((3, 3, 3)), "abc", apart=[names])
 
 
 def test_mean_squares_by_literal_sums():

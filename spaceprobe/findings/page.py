@@ -22,7 +22,7 @@ three sentences. "Inconclusive" is an answer, too. What χ, row maxima and the o
 
 - This page is written by `scripts/findings.py` from the tables in the folder `findings` beside it. Each
   number names its cell in one of them (in the HTML); none is typed by hand. Intervals are 95 % t intervals
-  over seeds.
+  over seeds where a section does not say otherwise.
 - A section says whether it shows the **full form** of its study or the **form for CI**, which takes minutes:
   fewer seeds, networks and images, and hardly any training. That one checks the chain; it is not an answer.
 - The comparisons of a section are corrected together (Holm's method), and each p value is the corrected one;

@@ -56,7 +56,10 @@ DETERMINISM: Mapping[str, Any] = {
         "alone, in place of training.seed",
         "data.points_seed": "the points of a drawn set (swiss-roll): training and test from streams of their "
         "own",
-        "folding": "nothing is drawn: all paths between the images chosen; the sample that folding.detail "
+        "folding.images_seed": "which test images of a class are the ends of paths: drawn by the seed "
+        "and the class; by default the first ones, or drawn with a fixed seed where their number is left "
+        "open",
+        "folding": "nothing else is drawn: all paths between these images; the sample that folding.detail "
         "keeps has a fixed seed in the code",
         "lmd": "noise, subsets, shuffles and random starts come from fixed seeds in the code",
         "complexity": "the noise of the sharpness comes from a fixed seed in the code",

@@ -1,6 +1,7 @@
 """How far seeds agree on the correlation of folding with depth, of which the folding paper reports one."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from spaceprobe.findings.wording import change_of, mean_of, row_where
 from spaceprobe.report.drawing.marks import STATE_LOOKS, Look, grid_figure
 from spaceprobe.report.drawing.style import GRAY, MUTED, PAPER
 from spaceprobe.report.entry import sentence
-from spaceprobe.report.numbers import Numbers
+from spaceprobe.report.numbers import Numbers, rows_where
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import DIFFERENCE, TRAINED, UNTRAINED
 
@@ -27,10 +28,16 @@ RESPONSES = (PRIMARY, "chi_max", "chi_folded_mean", "chi_mean", "peak_max", "pea
 PAPER_R, PAPER_DIGITS = 0.987, 3
 """Pearson's r of depth and folding of one seed, as the paper prints it (arXiv 2502.09954, section 5)."""
 
-KEPT = ("response", "state", "given", "min_accuracy", "seed", "num_runs", "pearson", "spearman")
+EXACT, SAMPLED = "exact", "sampled"
+
+READING = ("method", "per_class")
+"""What tells the readings of a network's paths apart: how they were walked, and between how many images."""
+
+QUESTION = ("response", "state", "given", "min_accuracy")
+KEPT = (*QUESTION, *READING, "num_points", "seed", "num_runs", "pearson", "spearman")
 """The columns of correlations.csv that are kept."""
 
-BY = ("response", "state", "given", "min_accuracy")
+BY = (*QUESTION, *READING)
 
 PLAIN = {"given": "none", "min_accuracy": 0.0}
 """No partial correlation, no filter by accuracy."""
@@ -40,18 +47,33 @@ ZERO = "zero"
 
 
 def _keep(results: Results) -> Tables:
-    """Return the correlation of each seed with depth, partial ones of the primary response alone."""
+    """Return the correlation of each seed with depth, partial ones of the primary response alone.
+
+    Of the readings beside the main one only what is compared is kept: the plain correlations.
+    """
     table = results.frames["correlations"]
+    if "per_class" not in table:  # which has no column where it does not vary
+        (per_class,) = results.frames["aggregates"]["per_class"].unique()
+        table = table.assign(per_class=per_class)
     is_kept = (table["predictor"] == "depth") & (table["seed"] != "all") & table["response"].isin(RESPONSES)
     is_kept &= (table["given"] == "none") | (table["response"] == PRIMARY)
+    is_plain = (table["given"] == "none") & (table["min_accuracy"] == 0) & (table["response"] == PRIMARY)
+    is_kept &= is_plain | table.index.isin(rows_where(table, main_reading(table)).index)
     return {"correlations": table.loc[is_kept, [*KEPT]].astype({"seed": int}).reset_index(drop=True)}
+
+
+def main_reading(table: pd.DataFrame) -> dict[str, object]:
+    """Return the reading that is spoken of where nothing is said: the exact one of the most images."""
+    return {"method": EXACT, "per_class": int(table.loc[table["method"] == EXACT, "per_class"].max())}
 
 
 def _derive(tables: Tables) -> Tables:
     by_seed = tables["correlations"]
     means = pd.DataFrame(
         [
-            dict(zip(BY, key, strict=True)) | _spread(rows["pearson"])
+            dict(zip(BY, key, strict=True))
+            | {"num_points": rows["num_points"].max()}
+            | _spread(rows["pearson"])
             for key, rows in by_seed.groupby([*BY], sort=False)
         ]
     )
@@ -85,8 +107,13 @@ def _spread(column: "pd.Series[float]") -> dict[str, object]:
 
 
 def _comparisons(by_seed: pd.DataFrame) -> list[dict[str, object]]:
-    """Return comparisons of atanh(r), which is closer to normal: of states, with 0, of statistics."""
-    table = by_seed.assign(z=[_atanh(r) for r in by_seed["pearson"]])
+    """Return comparisons of atanh(r), which is closer to normal: of states, statistics and methods, with 0.
+
+    A row is about ``state`` minus ``against``, or about ``response`` minus it; where it is `SAMPLED`, about
+    exact minus sampled paths between the same images.
+    """
+    every = by_seed.assign(z=[_atanh(r) for r in by_seed["pearson"]])
+    table = rows_where(every, main_reading(every))
     plain = table[(table["given"] == "none") & (table["min_accuracy"] == 0)]
     of = dict([*plain.groupby(["response", "state"])])
     about = {"response": PRIMARY, "given": "none"}
@@ -100,7 +127,19 @@ def _comparisons(by_seed: pd.DataFrame) -> list[dict[str, object]]:
     for response in RESPONSES[1:]:
         other = seed_differences(of[PRIMARY, TRAINED], of[response, TRAINED], "z")
         rows.append({**about, "response": response, "state": TRAINED, "against": PRIMARY} | comparison(other))
+    for state in STATE_LOOKS:
+        exact, sampled = (
+            rows_where(every, {**_beside(every, method), **PLAIN, "response": PRIMARY, "state": state})
+            for method in (EXACT, SAMPLED)
+        )
+        methods = seed_differences(sampled, exact, "z")
+        rows.append({**about, "state": state, "against": SAMPLED} | comparison(methods))
     return rows
+
+
+def _beside(table: pd.DataFrame, method: str) -> dict[str, object]:
+    """Return the reading of a method between the images of which there is a sampled one."""
+    return {"method": method, "per_class": int(table.loc[table["method"] == SAMPLED, "per_class"].max())}
 
 
 def _atanh(r: float) -> float:
@@ -110,9 +149,10 @@ def _atanh(r: float) -> float:
 
 def _says(numbers: Numbers) -> list[Markup]:
     means = numbers.frames["means"]
+    main = main_reading(means)
 
     def at(state: str, response: str = PRIMARY, **others: object) -> dict[str, object]:
-        return {**PLAIN, **others, "response": response, "state": state}
+        return {**PLAIN, **main, **others, "response": response, "state": state}
 
     def cell(column: str, where: dict[str, object], spec: str = ".3f") -> Markup:
         return numbers.cell("means", row_where(means, where), column, spec)
@@ -143,16 +183,17 @@ def _says(numbers: Numbers) -> list[Markup]:
         *(cell(column, at(DIFFERENCE)) for column in ("least", "largest")),
         change_of(numbers, {"response": PRIMARY, "given": "none", "state": DIFFERENCE, "against": ZERO}),
     )
-    ranked = means[(means["state"] == TRAINED) & (means["given"] == "none") & (means["min_accuracy"] == 0)]
+    ranked = rows_where(means, {**PLAIN, **main, "state": TRAINED})
     least, most = (
         str(means.at[at_row, "response"]) for at_row in (ranked["mean"].idxmin(), ranked["mean"].idxmax())
     )
     accurate = at(TRAINED, min_accuracy=0.9)
     others = {"state": TRAINED, "against": PRIMARY}
+    exact, sampled = (at(TRAINED) | _beside(means, method) for method in (EXACT, SAMPLED))
     depends = sentence(
         "Of {} statistics the {} has the least mean r in trained networks, {}, and the {} the largest, "
-        "{}, and {} of the {} others differ from row maxima; at a fixed test accuracy the r of row maxima is "
-        "{}, in atanh {}, and {}.",
+        "{}, and {} of the {} others differ from row maxima; {}; between {} images a class r of row maxima "
+        "is {} exactly and {} sampled at {} points a path, in atanh a difference of {}.",
         numbers.statistic("distinct", "means", "response"),
         MEASURE_NAMES[least],
         mean(at(TRAINED, least)),
@@ -160,19 +201,24 @@ def _says(numbers: Numbers) -> list[Markup]:
         mean(at(TRAINED, most)),
         numbers.statistic("count", COMPARISONS, None, {**others, "verdict": DIFFERS}),
         numbers.statistic("count", COMPARISONS, None, others),
-        mean(at(TRAINED, **PARTIAL)),
-        change_of(numbers, {"response": PRIMARY, **PARTIAL, "state": TRAINED, "against": ZERO}),
         _filtered(cell("num_seeds", accurate, "d"), mean(accurate), cell("min_accuracy", accurate, "g")),
+        cell("per_class", sampled, "d"),
+        mean(exact),
+        mean(sampled),
+        cell("num_points", sampled, ".0f"),
+        change_of(numbers, {"response": PRIMARY, "given": "none", "state": TRAINED, "against": SAMPLED}),
     )
     return [spread, states, depends]
 
 
 def _filtered(num_seeds: Markup, mean: Markup, accuracy: Markup) -> Markup:
-    """Return what is left where every network of a seed has to reach the accuracy of the filter."""
+    """Return what r is where every network of a seed has to reach the accuracy of the filter."""
     if num_seeds.striptags() == "0":
         return sentence("in none of the seeds do all networks reach a test accuracy of {}", accuracy)
     of = sentence("{} seed{}", num_seeds, "" if num_seeds.striptags() == "1" else "s")
-    return sentence("{} in the {} whose networks all reach a test accuracy of {}", mean, of, accuracy)
+    return sentence(
+        "r of row maxima is {} in the {} whose networks all reach a test accuracy of {}", mean, of, accuracy
+    )
 
 
 LOOKS = {**STATE_LOOKS, DIFFERENCE: Look("trained minus untrained", GRAY, ":", "^", PAPER)}
@@ -180,40 +226,46 @@ LOOKS = {**STATE_LOOKS, DIFFERENCE: Look("trained minus untrained", GRAY, ":", "
 
 def _draw(tables: Tables) -> Figure:
     by_seed, means = tables["correlations"], tables["means"]
-    figure = grid_figure(2, 2, height=2.8)
-    states = [*LOOKS]
-    _draw_column(figure.axes[0], by_seed, means, [(PRIMARY, state) for state in states])
-    figure.axes[0].set_xticks(range(len(states)), ["untrained", "trained", "trained\nminus untrained"])
-    figure.axes[0].set_title("row maxima of χ, by state")
-    _draw_column(figure.axes[1], by_seed, means, [(response, TRAINED) for response in RESPONSES])
-    names = [MEASURE_NAMES[response].replace(" of ", "\nof ") for response in RESPONSES]
-    figure.axes[1].set_xticks(range(len(RESPONSES)), names, rotation=35, ha="right", fontsize=7)
-    figure.axes[1].set_title("trained networks, by statistic")
+    figure = grid_figure(3, 3, height=2.9)
+    main = {**PLAIN, **main_reading(means), "response": PRIMARY, "state": TRAINED}
+    columns = (
+        [main | {"state": state} for state in LOOKS],
+        [main | {"response": response} for response in RESPONSES],
+        [main | _beside(means, method) for method in (EXACT, SAMPLED)],
+    )
+    names = (
+        ["untrained", "trained", "difference"],
+        [MEASURE_NAMES[response].replace(" of ", "\nof ") for response in RESPONSES],
+        [EXACT, SAMPLED],
+    )
+    titles = ("row maxima of χ, by state", "trained, by statistic", "trained, by method")
+    for axes, places, labels, title in zip(figure.axes, columns, names, titles, strict=True):
+        for place, where in enumerate(places):
+            _draw_seeds(axes, by_seed, means, place, where)
+        axes.set_xticks(range(len(places)), labels, rotation=45, ha="right", fontsize=7)
+        axes.set_xlim(-0.6, len(places) - 0.4)
+        axes.set_ylim(-1.05, 1.05)
+        axes.axhline(PAPER_R, color=MUTED, linewidth=0.8, linestyle="--")
+        axes.set_title(title)
     figure.axes[0].set_ylabel("Pearson's r with depth, one a seed")
     return figure
 
 
-def _draw_column(
-    axes: Axes, by_seed: pd.DataFrame, means: pd.DataFrame, places: list[tuple[str, str]]
+def _draw_seeds(
+    axes: Axes, by_seed: pd.DataFrame, means: pd.DataFrame, place: int, where: Mapping[str, object]
 ) -> None:
     """Draw the r of every seed, and the mean with its interval beside them."""
-    for place, (response, state) in enumerate(places):
-        look = LOOKS[state]
-        is_here = (by_seed["response"] == response) & (by_seed["state"] == state)
-        values = by_seed.loc[
-            is_here & (by_seed["given"] == "none") & (by_seed["min_accuracy"] == 0), "pearson"
-        ]
-        xs = place - 0.15 + np.linspace(-0.1, 0.1, len(values))
-        axes.plot(xs, values, linestyle="none", marker=".", markersize=3.5, color=look.color, alpha=0.6)
-        row = row_where(means, {**PLAIN, "response": response, "state": state})
-        mean, low, high = (float(means[name].iloc[row]) for name in ("mean", "low", "high"))
-        ends = [[0.0], [0.0]] if math.isnan(low) else [[mean - low], [high - mean]]
-        axes.errorbar(
-            [place + 0.15], [mean], ends, color=look.color, linestyle="none", capsize=2.5, elinewidth=1,
-            marker=look.marker, markersize=5, markerfacecolor=look.fill,
-        )  # fmt: skip
-    axes.axhline(PAPER_R, color=MUTED, linewidth=0.8, linestyle="--")
-    axes.set_ylim(-1.05, 1.05)
+    look = LOOKS[str(where["state"])]
+    values = rows_where(by_seed, where)["pearson"]
+    xs = place - 0.15 + np.linspace(-0.1, 0.1, len(values))
+    axes.plot(xs, values, linestyle="none", marker=".", markersize=3.5, color=look.color, alpha=0.6)
+    row = row_where(means, where)
+    mean, low, high = (float(means[name].iloc[row]) for name in ("mean", "low", "high"))
+    ends = [[0.0], [0.0]] if math.isnan(low) else [[mean - low], [high - mean]]
+    axes.errorbar(
+        [place + 0.15], [mean], ends, color=look.color, linestyle="none", capsize=2.5, elinewidth=1,
+        marker=look.marker, markersize=5, markerfacecolor=look.fill,
+    )  # fmt: skip
 
 
 ENTRY = FindingEntry(
@@ -226,5 +278,5 @@ ENTRY = FindingEntry(
     says=_says,
     draw=_draw,
     caption="A dot is the correlation of one seed's networks, a marker the mean over seeds (of atanh) with "
-    "its interval; the dashed line is what the paper reports",
+    "its interval; the dashed line is what the paper reports; methods are compared on the same images",
 )

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.path_tables import PATH_TABLES
@@ -67,7 +67,7 @@ def parse_pairs(value: object) -> object:
     return tuple(pairs)
 
 
-LATER = ("endpoints", "detail", "by_layer", "distances", "bits", "units", "threshold")
+LATER = ("endpoints", "detail", "by_layer", "distances", "bits", "units", "threshold", "images_seed")
 """Settings that came after the first release."""
 
 _QUANTILE = re.compile(r"quantile-(0?\.\d{1,9})", re.ASCII)
@@ -121,6 +121,13 @@ class FoldingSettings(Settings):
         "auto",
         description="the first N test images of each class, or all; auto is the first 150 for MLPs of ReLUs, "
         "and for other networks a drawn sample that makes at most 1,000 paths",
+    )
+    images_seed: int | None = Field(
+        None,
+        ge=0,
+        le=2**31 - 1,
+        description="by which the N test images of each class are drawn; by default they are those that "
+        "per_class says",
     )
     method: Annotated[
         Literal["exact", "sampled", "adaptive", "layerwise", "jvp", "kernel"], Flag("--method")
@@ -186,6 +193,15 @@ class FoldingSettings(Settings):
         description="where paths are walked; auto is a CUDA device where there is one, for exact walks of "
         "ReLU MLPs only in a large study and on one fast in float64, else the CPU",
     )
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "FoldingSettings":
+        if self.images_seed is not None and self.per_class == "all":
+            raise ValueError(
+                "images_seed: draws some test images of each class, and per_class takes all; set "
+                "per_class to a number, or leave images_seed out"
+            )
+        return self
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that are not the default; 150 images a class were that once and still are."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.stages.fold.endpoints.entry import Direction, EndpointsEntry, Ends, PathSet, Points
+from spaceprobe.stages.fold.endpoints.repeatable import generator
 from spaceprobe.stages.stage import Sections
 from spaceprobe.stages.train.settings import data_of
 from spaceprobe.tables.table import Column
@@ -51,7 +52,14 @@ def walked_pairs(pairs: Iterable[ClassPair]) -> list[ClassPair]:
     return sorted({ClassPair(min(pair), max(pair)) for pair in pairs})
 
 
-def class_members(images: "Split", label: int, per_class: int | None, *, is_drawn: bool = False) -> Points:
+def class_members(
+    images: "Split",
+    label: int,
+    per_class: int | None,
+    *,
+    is_drawn: bool = False,
+    images_seed: int | None = None,
+) -> Points:
     """Return images of a class, in the dataset's order.
 
     Args:
@@ -60,13 +68,16 @@ def class_members(images: "Split", label: int, per_class: int | None, *, is_draw
         per_class: how many at most; None for all.
         is_drawn: whether they are drawn, seeded by the class, so that a larger number has those of a smaller
             one; the first ones otherwise.
+        images_seed: by which they are drawn as well, so that other seeds have other images; None for what
+            ``is_drawn`` says.
     """
     numbers = (images.targets == label).nonzero().squeeze(1)
-    if is_drawn:
+    if is_drawn or images_seed is not None:
         import numpy as np
         import torch
 
-        order = np.random.default_rng(label).permutation(len(numbers))[:per_class]
+        draw = np.random.default_rng(label) if images_seed is None else generator(images_seed, label)
+        order = draw.permutation(len(numbers))[:per_class]
         numbers = numbers[torch.from_numpy(np.sort(order))]
     numbers = numbers[:per_class]
     return Points(str(label), numbers.numpy(), images.inputs[numbers].double())
@@ -84,7 +95,13 @@ def chosen_members(images: "Split", label: int, sections: Sections) -> Points:
     """Return the images of a class that the settings ask for, or that are drawn where these leave it open."""
     from spaceprobe.stages.fold.settings import is_left_open  # which imports this
 
-    return class_members(images, label, images_per_class(sections), is_drawn=is_left_open(sections))
+    return class_members(
+        images,
+        label,
+        images_per_class(sections),
+        is_drawn=is_left_open(sections),
+        images_seed=_folding(sections).images_seed,
+    )
 
 
 def _folding(sections: Sections) -> "FoldingSettings":

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from spaceprobe.data.dataset import Dataset, Split
+    from spaceprobe.stages.fold.settings import FoldingSettings
 
 NUM_STARTS = 10
 """Of k-means, of which the tightest clusters count. Chosen: scikit-learn's default before it was one."""
@@ -48,7 +49,13 @@ def settings_of(sections: Sections) -> ClustersSettings:
     return cast(ClustersSettings, sections["clusters"])
 
 
-def class_points(images: "Split", label: int, per_class: int | None, settings: ClustersSettings) -> Points:
+def class_points(
+    images: "Split",
+    label: int,
+    per_class: int | None,
+    settings: ClustersSettings,
+    images_seed: int | None = None,
+) -> Points:
     """Return the points that stand for a class, in the order of the images that they are or lie nearest to.
 
     Random images of a larger k contain those of a smaller one.
@@ -58,19 +65,22 @@ def class_points(images: "Split", label: int, per_class: int | None, settings: C
         label: the class.
         per_class: of how many of its first images; None for all.
         settings: what is asked for.
+        images_seed: by which these images are drawn instead; see `class_members`.
 
     Raises:
         SpaceprobeError: the class has fewer images than points are asked for, or k-means fewer distinct ones.
     """
-    return _class_points(images, label, per_class, settings)
+    return _class_points(images, label, per_class, settings, images_seed)
 
 
 @lru_cache(maxsize=256)  # a class has the same points in all its pairs, epochs and networks
-def _class_points(images: "Split", label: int, per_class: int | None, settings: ClustersSettings) -> Points:
+def _class_points(
+    images: "Split", label: int, per_class: int | None, settings: ClustersSettings, images_seed: int | None
+) -> Points:
     import numpy as np
     import torch
 
-    members = class_members(images, label, per_class)
+    members = class_members(images, label, per_class, images_seed=images_seed)
     values = members.values.flatten(1).numpy()
     is_random = settings.kind == "random"
     num_there = len(values) if is_random else len(np.unique(values, axis=0))
@@ -143,9 +153,11 @@ def _directions(key: Mapping[str, Any]) -> tuple[Direction, ...]:
 def _ends(network: "nn.Module", data: "Dataset", key: Mapping[str, Any], sections: Sections) -> Ends:
     del network
     per_class, settings = images_per_class(sections), settings_of(sections)
-    first, second = key["pair"]
-    sources, targets = (class_points(data.test, label, per_class, settings) for label in (first, second))
-    return Ends(sources, None if first == second else targets)
+    images_seed = cast("FoldingSettings", sections["folding"]).images_seed
+    sources, targets = (
+        class_points(data.test, label, per_class, settings, images_seed) for label in key["pair"]
+    )
+    return Ends(sources, None if len({*key["pair"]}) == 1 else targets)
 
 
 ENTRY = EndpointsEntry(
