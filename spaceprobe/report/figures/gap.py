@@ -45,6 +45,8 @@ NAMES = {
     "chi_max": "largest χ",
     "chi_row_max_median": "row maxima of χ",
     "chi_mean": "mean χ",
+    "region_density": "regions per unit of length",
+    "image_length": "length of images of paths",
 }
 """What readers call the measures of gap_ranks.csv; one that is not known is called as it is."""
 
