@@ -197,8 +197,15 @@ def two_seeds(table):
     return table[table["seed"] < 2].reset_index(drop=True)
 
 
+KEYS = (
+    *("architecture", "response", "state", "given", "min_accuracy", "measure", "epoch", "is_last", "axis"),
+    *("layer", "quantity", "norm", "scaling", "first_class", "second_class"),
+)
+"""The columns that tell the rows of a seed apart."""
+
+
 def all_seeds_equal(table):
-    about = [name for name in ("architecture", "response", "state", "given", "min_accuracy") if name in table]
+    about = [name for name in KEYS if name in table]
     numbers = table.select_dtypes("float").columns.difference(about)
     first = table.groupby(about, sort=False)[[*numbers]].transform("first")
     return table.assign(**{name: first[name] for name in numbers})

@@ -3,7 +3,16 @@
 from spaceprobe.findings.entry import FindingEntry
 from spaceprobe.registry import read_entries
 
-FILES = ("more_than_flips", "seeds", "depth", "depth_factors", "width")
+FILES = (
+    "more_than_flips",
+    "seeds",
+    "depth",
+    "depth_factors",
+    "width",
+    "generalization",
+    "beyond_bits",
+    "where_it_folds",
+)  # fmt: skip
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)
 """All findings by name."""
