@@ -345,7 +345,7 @@ def test_a_study_with_other_settings_is_not_kept(tiny, finished, tmp_path, study
             lambda folder: edit(folder / "runs.csv", ",done,", ",failed,"),
             "0 of 1 runs are done; `spaceprobe run tiny`",
         ),
-        (lambda folder: (folder / "correlations.csv").unlink(), "is not summarized yet"),
+        (lambda folder: (folder / "correlations.csv").unlink(), "the stage summarize is not done yet"),
     ],
 )
 def test_a_study_that_did_not_end_is_not_kept(tiny, copied, tmp_path, change, message):

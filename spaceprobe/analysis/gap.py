@@ -99,11 +99,11 @@ def _measured(frames: Frames, last: "pd.Series[int]") -> Iterator[_Measured]:
         of_paths = [name for name in frames.readings("folding") if name not in frames.settings("runs")]
         sources.append((folded, of_paths, FOLDING_MEASURES))
     if "path_images" in frames and not frames["path_images"].empty:
-        images, readings = frames["path_images"], frames.readings("path_images")
-        of_network = images.groupby(["run", "epoch", *readings], dropna=False, sort=False)
+        by = frames.readings("path_images")
+        of_network = frames["path_images"].groupby(["run", "epoch", *by], dropna=False, sort=False)
         means = of_network[[*IMAGE_MEASURES]].mean()
-        of_images = [name for name in readings if name not in frames.settings("runs")]
-        sources.append((means.reset_index(), of_images, IMAGE_MEASURES))
+        ways = [name for name in by if name not in frames.settings("runs")]
+        sources.append((means.reset_index(), ways, IMAGE_MEASURES))
     epochs = sorted({int(epoch) for frame, *_ in sources[1:] for epoch in frame["epoch"]})
     for epoch, is_last in [*((epoch, False) for epoch in epochs), (None, True)]:
         for frame, readings, measures in sources:

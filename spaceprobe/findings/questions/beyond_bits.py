@@ -1,6 +1,5 @@
 """Whether distances and other thresholds say of folding what bits say, and whether it grows with depth."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -9,12 +8,11 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spaceprobe.analysis.association import associate
 from spaceprobe.analysis.by_seed import means_by
 from spaceprobe.analysis.comparisons import DIFFERS, INCONCLUSIVE, UNTESTED, comparison, with_holm
 from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
 from spaceprobe.findings.slopes import SLOPES, slopes_table
-from spaceprobe.findings.tables import NETWORK_COLUMNS
+from spaceprobe.findings.tables import NETWORK_COLUMNS, rank_correlation
 from spaceprobe.findings.wording import change_of, mean_of
 from spaceprobe.report.drawing.limits import keep_within
 from spaceprobe.report.drawing.marks import grid_figure
@@ -92,11 +90,7 @@ def _by_network(table: pd.DataFrame, of_paths: Callable[[pd.DataFrame], "pd.Seri
 
 def _agreement(paths: pd.DataFrame) -> "pd.Series[float]":
     """Return Spearman's correlation over paths of each measure with bits; NaN where one is constant."""
-    values = {name: paths[name].to_numpy(np.float64) for name in paths}
-    found = {name: associate(values[BITS], values[name]) for name in paths if name != BITS}
-    return pd.Series(
-        {name: math.nan if isinstance(each, str) else each.spearman for name, each in found.items()}
-    )
+    return pd.Series({name: rank_correlation(paths[BITS], paths[name]) for name in paths if name != BITS})
 
 
 def _by_layer(distances: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +98,8 @@ def _by_layer(distances: pd.DataFrame) -> pd.DataFrame:
     by = ["seed", "state", "layer", "quantity", "norm", "scaling"]
     states = [rows.assign(state=state) for state, rows in by_state(distances).items()]
     of_layers = pd.concat(states)[lambda rows: rows["layer"] > 0]
-    return of_layers.groupby(by, sort=False)["chi"].mean().reset_index()
+    means: pd.DataFrame = of_layers.groupby(by, sort=False)["chi"].mean().reset_index()
+    return means
 
 
 def _derive(tables: Tables) -> Tables:
@@ -273,7 +268,7 @@ def _draw_forest(axes: Axes, dots: Mapping[str, "pd.Series[float]"], means: pd.D
         )  # fmt: skip
         if measure not in means.index:
             continue
-        mean, low, high = (float(means.at[measure, column]) for column in ("mean", "low", "high"))
+        mean, low, high = means.loc[measure, ["mean", "low", "high"]].to_numpy(float)
         axes.errorbar(
             [mean], [place], xerr=np.nan_to_num(np.abs([[low - mean], [high - mean]])), color=color,
             marker=marker, markersize=4, markerfacecolor=fill, capsize=2, elinewidth=1, linestyle="none",

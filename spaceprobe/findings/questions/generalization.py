@@ -35,6 +35,7 @@ RESPONSE = {"response": "accuracy_gap", "min_train_accuracy": 0.0}
 KEPT = ("epoch", "is_last", "measure", "axis", "num_groups", "num_pairs", "tau")
 """The columns of gap_ranks.csv that are kept of each seed."""
 
+LABELS = "random_labels"
 ZERO = "zero"
 BOUNDS = Bounds(-1, 1)
 
@@ -62,7 +63,8 @@ def ranks_by_seed(frames: Frames) -> pd.DataFrame:
         ranks = gap_ranks(Frames({"runs": runs, **own}, frames.tables.values()), GAP_RANKS)
         is_kept = np.all([ranks[name] == value for name, value in RESPONSE.items()], axis=0)
         by_seed.append(ranks.loc[is_kept & ranks["tau"].notna(), [*KEPT]].assign(seed=seed))
-    return pd.concat(by_seed, ignore_index=True)[["seed", *KEPT]]
+    ranked: pd.DataFrame = pd.concat(by_seed, ignore_index=True)[["seed", *KEPT]]
+    return ranked
 
 
 def _derive(tables: Tables) -> Tables:
@@ -80,36 +82,34 @@ def _comparisons(ranks: pd.DataFrame) -> Iterator[dict[str, object]]:
         yield about | {"against": ZERO} | comparison([*rows["tau"]])
     strength = plain[plain["is_last"]].assign(strength=plain["tau"].abs())
     for measure in OTHERS:
-        sides = (strength[strength["measure"] == name] for name in (PRIMARY, measure))
-        differences = seed_differences(*sides, "strength")
+        own, other = (strength[strength["measure"] == name] for name in (PRIMARY, measure))
+        differences = seed_differences(own, other, "strength")
         about = {"measure": measure, "epoch": int(strength["epoch"].max()), "is_last": True}
         yield about | {"against": PRIMARY} | comparison(differences)
 
 
 def _says(numbers: Numbers) -> list[Markup]:
-    compared, means = numbers.frames[COMPARISONS], numbers.frames["means"]
+    compared = numbers.frames[COMPARISONS]
 
     def tau(measure: str, axis: str = MEAN) -> Markup:
         return mean_of(numbers, "means", {"measure": measure, "is_last": True, "axis": axis}, "+.2f")
 
     def against_zero(row: int) -> Markup:
         where = {"measure": PRIMARY, "epoch": compared.at[row, "epoch"], "against": ZERO}
-        return sentence(
-            "{} after {} epochs", change_of(numbers, where), numbers.cell(COMPARISONS, row, "epoch", "d")
-        )
+        epoch = numbers.cell(COMPARISONS, row, "epoch", "d")
+        return sentence("{} after {} epochs", change_of(numbers, where), epoch)
 
     own = compared[compared["against"] == ZERO].sort_values("epoch", ascending=False)
-    epochs = Markup(", ").join(against_zero(int(row)) for row in own.index)
     folding = sentence(
         "Between networks that differ in one setting alone, Kendall's τ of the row maxima of χ and the gap "
-        "at the end (training minus test accuracy; intervals over seeds) is {}; between all networks of a "
-        "seed it is {}, with their labels alone different {}.",
-        epochs,
+        "between training and test accuracy at the end is, on average over settings, {}; at the end it is "
+        "{} between networks that differ in their random labels alone, and {} between all of a seed.",
+        Markup(", ").join(against_zero(int(row)) for row in own.index),
+        tau(PRIMARY, LABELS),
         tau(PRIMARY, EVERY),
-        tau(PRIMARY, "random_labels") if (means["axis"] == "random_labels").any() else Markup("unknown"),
     )
     others = sentence(
-        "At the end τ is {}.",
+        "The τ of what else was measured at the end is {}.",
         Markup(", ").join(sentence("{} for the {}", tau(name), NAMES[name]) for name in OTHERS),
     )
     return [folding, others, _strengths(numbers)]

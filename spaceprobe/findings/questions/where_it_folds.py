@@ -1,6 +1,5 @@
 """In which layers and where on a path networks fold, and whether patterns settle before weights."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,10 +8,10 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spaceprobe.analysis.association import associate
 from spaceprobe.analysis.by_seed import means_by
 from spaceprobe.analysis.comparisons import comparison, with_holm
 from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
+from spaceprobe.findings.tables import rank_correlation
 from spaceprobe.findings.wording import change_of, mean_of
 from spaceprobe.report.drawing.limits import keep_within
 from spaceprobe.report.drawing.marks import STATE_LOOKS, Look, grid_figure, legend_above, sequence_looks
@@ -77,12 +76,7 @@ def _columns_of_layers() -> list[str]:
 
 def _with_distance(paths: pd.DataFrame) -> dict[str, float]:
     """Return Spearman's correlation over paths with the distance of their ends; NaN where there is none."""
-    distance = paths["distance"].to_numpy(np.float64)
-    found = {name: associate(distance, paths[name].to_numpy(np.float64)) for name in OF_DISTANCE}
-    return {
-        f"{name}_with_distance": math.nan if isinstance(each, str) else each.spearman
-        for name, each in found.items()
-    }
+    return {f"{name}_with_distance": rank_correlation(paths["distance"], paths[name]) for name in OF_DISTANCE}
 
 
 def _by_pair(paths: pd.DataFrame) -> pd.DataFrame:
@@ -192,9 +186,9 @@ def _comparisons(
             about = {"of": "correlation with distance", "measure": measure, "state": state}
             yield about | comparison(_of_seeds(every, name))
     whole = layers[layers["layer"] == ALL_LAYERS]
-    sides = (whole[whole["state"] == state] for state in (UNTRAINED, TRAINED))
+    before, after = (whole[whole["state"] == state] for state in (UNTRAINED, TRAINED))
     yield {"of": "trained minus untrained", "measure": "first_boundary", "state": TRAINED} | comparison(
-        _differences(*sides, "first_boundary")
+        _differences(before, after, "first_boundary")
     )
     last_epoch = changes[changes["epoch"] == changes["epoch"].max()]
     yield {"of": "bits against weights", "measure": SETTLED, "state": TRAINED} | comparison(
@@ -245,7 +239,7 @@ def _says(numbers: Numbers) -> list[Markup]:
         change("correlation with distance", "length"),
         change("correlation with distance", "chi"),
     )
-    row = int(numbers.frames["share_means"]["epoch"].idxmax())
+    row = int(numbers.frames["share_means"]["epoch"].to_numpy().argmax())
     settled = sentence(
         "In epoch {} bits of test images still change by {} of what they changed in the first one, and "
         "weights by {}; the logarithm of the one over the other, below zero where patterns settle before "
