@@ -16,7 +16,7 @@ from spaceprobe.folding.spread import unit_spread
 from spaceprobe.stages import fold
 from spaceprobe.stages.fold.path_tables import PATH_TABLES
 from spaceprobe.stages.fold.settings import FoldingSettings
-from spaceprobe.stages.fold.tables import PATTERN_CHANGES, SOURCE_PATH_TABLES
+from spaceprobe.stages.fold.tables import PATTERN_CHANGES, SOURCE_PATH_TABLES, SOURCE_TABLES
 from tests.commands import call
 
 STUDY = """\
@@ -130,7 +130,7 @@ def test_images_are_what_the_function_gives(folder):
     assert (rows[ENDS] == paths[ENDS]).all(axis=None)
     for epoch, network in networks(folder).items():
         own = rows.query(f"epoch == {epoch} and threshold == '0.0'")
-        ends = (pixels[own[name].to_numpy()] for name in ("source", "target"))
+        ends = (pixels[own[name].to_numpy(copy=True)] for name in ("source", "target"))
         seen = path_images(network, *ends)
         assert (own["num_regions"] == seen.num_regions).all()
         np.testing.assert_allclose(own["region_density"], seen.region_density, rtol=RERUN)
@@ -247,11 +247,10 @@ def test_old_keys_stay():
 
 
 def test_a_row_of_every_table_has_a_key_that_tells_it_apart():
-    for tables in SOURCE_PATH_TABLES.values():
+    for source, tables in SOURCE_PATH_TABLES.items():
         for name, table in tables.items():
-            assert table.key[-len(PATH_TABLES[name].key_columns) :] == tuple(
-                column.name for column in PATH_TABLES[name].key_columns
-            )
+            own = tuple(column.name for column in PATH_TABLES[name].key_columns)
+            assert table.key == (*SOURCE_TABLES[source].paths.key, *own)
             assert {*table.key} < {*table.names}
             assert table in fold.STAGE.tables
 
