@@ -45,6 +45,7 @@ DEEPEST = "6x10"
 """Whose layers are shown one by one."""
 
 AGREEMENT = "agreement"
+LAYER_OF = ("state", "layer", "quantity", "norm", "scaling")
 GROWS, FALLS = "grows", "falls"
 CHI = Bounds(0, 1)
 CORRELATION = Bounds(-1, 1)
@@ -68,7 +69,7 @@ def _keep(results: Results) -> Tables:
     return {
         "networks": of_network.merge(_by_network(table, pd.DataFrame.mean)),
         AGREEMENT: of_network.merge(_by_network(table, _agreement)).drop(columns="test_accuracy"),
-        "layers": _by_layer(distances.merge(deepest)),
+        "layers": _by_layer(distances.merge(deepest), bits[BITS]),
     }
 
 
@@ -93,13 +94,20 @@ def _agreement(paths: pd.DataFrame) -> "pd.Series[float]":
     return pd.Series({name: rank_correlation(paths[BITS], paths[name]) for name in paths if name != BITS})
 
 
-def _by_layer(distances: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean χ of each layer of each network, in every distance."""
-    by = ["seed", "state", "layer", "quantity", "norm", "scaling"]
+def _by_layer(distances: pd.DataFrame, bits: "pd.Series[float]") -> pd.DataFrame:
+    """Return for each layer of each network, in every distance, the mean χ and how it goes with that of bits.
+
+    The latter is Spearman's correlation over paths with χ of the bits of all layers together.
+    """
     states = [rows.assign(state=state) for state, rows in by_state(distances).items()]
     of_layers = pd.concat(states)[lambda rows: rows["layer"] > 0]
-    means: pd.DataFrame = of_layers.groupby(by, sort=False)["chi"].mean().reset_index()
-    return means
+    rows = []
+    for key, paths in of_layers.merge(bits.rename(BITS).reset_index(), on=[*PATH]).groupby(
+        ["seed", *LAYER_OF], sort=False
+    ):
+        values = {"chi": float(paths["chi"].mean()), AGREEMENT: rank_correlation(paths[BITS], paths["chi"])}
+        rows.append({**dict(zip(["seed", *LAYER_OF], key, strict=True)), **values})
+    return pd.DataFrame(rows)
 
 
 def _derive(tables: Tables) -> Tables:
@@ -109,9 +117,8 @@ def _derive(tables: Tables) -> Tables:
         "means": _means(networks, ["architecture", "depth"], MEASURES, CHI),
         SLOPES: slopes,
         "agreement_means": _means(agreement, [], [*MEASURES[1:]], CORRELATION),
-        "layer_means": means_by(
-            tables["layers"], ["state", "layer", "quantity", "norm", "scaling"], "chi", CHI
-        ),
+        "layer_means": means_by(tables["layers"], LAYER_OF, "chi", CHI),
+        "layer_agreement": means_by(tables["layers"], LAYER_OF, AGREEMENT, CORRELATION),
         COMPARISONS: with_holm([*_comparisons(slopes)]),
     }
 
@@ -308,5 +315,5 @@ ENTRY = FindingEntry(
     draw=_draw,
     caption="Trained networks: the mean χ of single paths against depth and what a layer adds (a dot for "
     "a seed), its correlation with χ of bits over the paths of a network (a dot for a network; markers are "
-    "means with intervals), and the layers of the deepest network by themselves",
+    "means with intervals), and the mean χ of each layer of the deepest network",
 )

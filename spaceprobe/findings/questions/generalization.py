@@ -122,7 +122,7 @@ def _strengths(numbers: Numbers) -> Markup:
     kinds = {
         "larger for the {}": against[(against["verdict"] == DIFFERS) & (against["difference"] > 0)],
         "smaller for the {}": against[(against["verdict"] == DIFFERS) & (against["difference"] < 0)],
-        "not to be told apart for the {}": against[against["verdict"] == INCONCLUSIVE],
+        "undecided for the {}": against[against["verdict"] == INCONCLUSIVE],
         "not tested for the {}": against[against["verdict"] == UNTESTED],
     }
 
