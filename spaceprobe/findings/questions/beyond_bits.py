@@ -69,7 +69,7 @@ def _keep(results: Results) -> Tables:
     return {
         "networks": of_network.merge(_by_network(table, pd.DataFrame.mean)),
         AGREEMENT: of_network.merge(_by_network(table, _agreement)).drop(columns="test_accuracy"),
-        "layers": _by_layer(distances.merge(deepest), bits[BITS]),
+        "layers": by_layer(distances.merge(deepest), bits[BITS]),
     }
 
 
@@ -94,7 +94,7 @@ def _agreement(paths: pd.DataFrame) -> "pd.Series[float]":
     return pd.Series({name: rank_correlation(paths[BITS], paths[name]) for name in paths if name != BITS})
 
 
-def _by_layer(distances: pd.DataFrame, bits: "pd.Series[float]") -> pd.DataFrame:
+def by_layer(distances: pd.DataFrame, bits: "pd.Series[float]") -> pd.DataFrame:
     """Return for each layer of each network, in every distance, the mean χ and how it goes with that of bits.
 
     The latter is Spearman's correlation over paths with χ of the bits of all layers together.

@@ -59,7 +59,7 @@ def _keep(results: Results) -> Tables:
         )
         means = groups[[*OF_LAYER]].mean().reset_index()
         layers.append(means.merge(by_distance).assign(state=state))
-        pairs.append(_by_pair(rows[rows["layer"] == ALL_LAYERS].merge(runs)).assign(state=state))
+        pairs.append(by_class_pair(rows[rows["layer"] == ALL_LAYERS].merge(runs)).assign(state=state))
     return {
         "layers": runs.merge(pd.concat(layers), on="run")[_columns_of_layers()],
         "pairs": pd.concat(pairs, ignore_index=True),
@@ -79,7 +79,7 @@ def _with_distance(paths: pd.DataFrame) -> dict[str, float]:
     return {f"{name}_with_distance": rank_correlation(paths["distance"], paths[name]) for name in OF_DISTANCE}
 
 
-def _by_pair(paths: pd.DataFrame) -> pd.DataFrame:
+def by_class_pair(paths: pd.DataFrame) -> pd.DataFrame:
     """Return means over the paths of an unordered pair of classes, and over the networks of a seed."""
     ends = paths[["source_class", "target_class"]].to_numpy()
     paths = paths.assign(first_class=ends.min(1), second_class=ends.max(1))
