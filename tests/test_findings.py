@@ -197,8 +197,15 @@ def two_seeds(table):
     return table[table["seed"] < 2].reset_index(drop=True)
 
 
+KEYS = (
+    *("architecture", "response", "state", "given", "min_accuracy", "measure", "epoch", "is_last", "axis"),
+    *("layer", "quantity", "norm", "scaling", "first_class", "second_class"),
+)
+"""The columns that tell the rows of a seed apart."""
+
+
 def all_seeds_equal(table):
-    about = [name for name in ("architecture", "response", "state", "given", "min_accuracy") if name in table]
+    about = [name for name in KEYS if name in table]
     numbers = table.select_dtypes("float").columns.difference(about)
     first = table.groupby(about, sort=False)[[*numbers]].transform("first")
     return table.assign(**{name: first[name] for name in numbers})
@@ -338,7 +345,7 @@ def test_a_study_with_other_settings_is_not_kept(tiny, finished, tmp_path, study
             lambda folder: edit(folder / "runs.csv", ",done,", ",failed,"),
             "0 of 1 runs are done; `spaceprobe run tiny`",
         ),
-        (lambda folder: (folder / "correlations.csv").unlink(), "is not summarized yet"),
+        (lambda folder: (folder / "correlations.csv").unlink(), "the stage summarize is not done yet"),
     ],
 )
 def test_a_study_that_did_not_end_is_not_kept(tiny, copied, tmp_path, change, message):

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from spaceprobe.analysis.gap import gap_ranks
+from spaceprobe.analysis.gap import IMAGE_MEASURES, gap_ranks
 from spaceprobe.analysis.kendall import grouped_tau, pairs_within
+from spaceprobe.findings.questions.generalization import ranks_by_seed
 from spaceprobe.report.figures.gap import ENTRY, drawn_ranks, gap_by_measure
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.results import load_results
@@ -221,6 +222,33 @@ def test_ways_of_measuring_have_rows_of_their_own():
     assert {*table.loc[table["measure"] == "train_loss", "reading"]} == {""}
 
 
+def test_images_of_paths_count_by_their_means_over_paths():
+    frames = make_frames()
+    rng = np.random.default_rng(3)
+    last = frames["complexity"].query("epoch == 5")[["run", "epoch"]]
+    images = pd.concat([last] * 4).assign(region_density=lambda rows: rng.uniform(size=len(rows)))
+    images = images.assign(image_length=1.0, method="exact", num_points=None)
+    table = gap_ranks(frames.with_table(DECLARED["path_images"], images), GAP_RANKS)
+    means = images.groupby("run")["region_density"].mean()
+    runs = frames["runs"].set_index("run")
+    gap = runs["train_accuracy"] - runs["test_accuracy"]
+    taus = [kendalltau(means[gap[runs["seed"] == s].index], gap[runs["seed"] == s]).statistic for s in SEEDS]
+    row = at_end(table, measure="region_density", response="accuracy_gap", axis="all")
+    assert row["tau"].item() == pytest.approx(np.mean(taus), rel=ROUNDING)
+    assert at_end(table, measure="image_length")["tau"].isna().all()  # the same in all networks
+
+
+def test_each_seed_by_itself_has_the_values_whose_mean_is_reported():
+    frames = make_frames(failed=(0, 5, 20))
+    own, table = ranks_by_seed(frames), gap_ranks(frames, GAP_RANKS)
+    assert {*own["seed"]} == {*SEEDS}
+    means = own.groupby(["epoch", "measure", "axis"])["tau"].mean()
+    rows = table[(table["response"] == "accuracy_gap") & (table["min_train_accuracy"] == 0)]
+    rows = rows[rows["tau"].notna()].set_index(["epoch", "measure", "axis"])["tau"]
+    assert len(rows) == len(means) > 100
+    np.testing.assert_allclose(means.loc[rows.index], rows, rtol=ROUNDING, atol=ROUNDING)
+
+
 def test_what_the_terminal_says_without_anything_to_compare():
     present = stage_named("gap").present
     for frames in (make_frames(axes={"learning_rate": (0.1,)}), make_frames(failed=range(36))):
@@ -266,7 +294,7 @@ study: {stages: [train, fold, complexity, gap]}
 data: {train_images: 100}
 network: {architecture: 3x5}
 training: {epochs: 2, snapshots: [1], learning_rate: 0.02}
-folding: {per_class: 1, epoch: all, pairs: [3-8, 8-3]}
+folding: {per_class: 2, epoch: all, pairs: [3-8, 8-3], detail: 4, images: true}
 complexity: {draws: 1}
 sweep:
   data.random_labels: [0, 0.5]
@@ -285,7 +313,7 @@ def test_a_whole_study(tmp_path):
     table = pd.read_csv(folder / "gap_ranks.csv")
     assert [*table.columns] == [*GAP_RANKS.names]
     assert {*table["axis"]} == {"random_labels", "all", "mean"}
-    assert {"chi_max", "chi_mean", "chi_folded_mean", "path_norm"} <= {*table["measure"]}
+    assert {"chi_max", "chi_mean", "chi_folded_mean", "path_norm", *IMAGE_MEASURES} <= {*table["measure"]}
     assert {*table["epoch"]} == {0, 1, 2}
     results = load_results(load_study(file), folder)
     caption = ENTRY.caption_of(Numbers(results.study, results.frames))

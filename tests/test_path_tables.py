@@ -10,12 +10,13 @@ from spaceprobe.data.idx_images import load_split
 from spaceprobe.folding import unit_quantiles
 from spaceprobe.folding.by_layer import fold_by_layer
 from spaceprobe.folding.continuous import NORMS, QUANTITIES, SCALINGS, continuous_distances
+from spaceprobe.folding.path_images import path_images
 from spaceprobe.folding.pattern_changes import pattern_changes
 from spaceprobe.folding.spread import unit_spread
 from spaceprobe.stages import fold
 from spaceprobe.stages.fold.path_tables import PATH_TABLES
 from spaceprobe.stages.fold.settings import FoldingSettings
-from spaceprobe.stages.fold.tables import PATTERN_CHANGES, SOURCE_PATH_TABLES
+from spaceprobe.stages.fold.tables import PATTERN_CHANGES, SOURCE_PATH_TABLES, SOURCE_TABLES
 from tests.commands import call
 
 STUDY = """\
@@ -23,7 +24,7 @@ data: {train_images: 500}
 network: {architecture: 3x8}
 training: {epochs: 2, learning_rate: 0.01, snapshots: [1]}
 folding: {per_class: 3, pairs: [3-8, 8-3, 5-5], epoch: all, detail: 7, by_layer: true,
-  distances: true, patterns: 50}
+  distances: true, images: true, patterns: 50}
 study: {stages: [train, fold]}
 sweep: {folding.threshold: [0, median]}
 """
@@ -122,6 +123,21 @@ def test_distances_do_not_know_of_thresholds(folder):
     pd.testing.assert_frame_equal(first.reset_index(drop=True), second.reset_index(drop=True))
 
 
+def test_images_are_what_the_function_gives(folder):
+    paths = read(folder, "paths")
+    rows, pixels = read(folder, "path_images"), images()
+    assert [*rows.columns[9:]] == [*PATH_TABLES["path-images"].names]
+    assert (rows[ENDS] == paths[ENDS]).all(axis=None)
+    for epoch, network in networks(folder).items():
+        own = rows.query(f"epoch == {epoch} and threshold == '0.0'")
+        ends = (pixels[own[name].to_numpy(copy=True)] for name in ("source", "target"))
+        seen = path_images(network, *ends)
+        assert (own["num_regions"] == seen.num_regions).all()
+        np.testing.assert_allclose(own["region_density"], seen.region_density, rtol=RERUN)
+        np.testing.assert_allclose(own["image_length"], seen.image_length, rtol=RERUN)
+    assert (rows["num_violations"] == 0).all()
+
+
 def test_patterns_are_compared_with_those_of_the_epoch_before(folder):
     table = read(folder, "pattern_changes")
     assert [*table.columns] == ["run", "threshold", *PATTERN_CHANGES.names]
@@ -146,7 +162,7 @@ def test_patterns_are_compared_with_those_of_the_epoch_before(folder):
 
 
 def test_a_second_run_has_the_same_bytes_and_nothing_is_done_twice(study, folder):
-    names = ("path_layers.csv", "path_distances.csv", "pattern_changes.csv")
+    names = ("path_layers.csv", "path_distances.csv", "path_images.csv", "pattern_changes.csv")
     before = {name: (folder / name).read_bytes() for name in names}
     assert "up to date" in call("plan", study, "--results", folder.parent).stdout
     call("fold", study, "--results", folder.parent, "--force")
@@ -164,7 +180,7 @@ def test_more_images_walk_no_path(study, folder):
 def test_what_nobody_asks_for_is_removed(study, copied):
     call(
         *("fold", study, "--results", copied, "--set", "folding.distances=false"),
-        *("--set", "folding.by_layer=false", "--set", "folding.patterns=0"),
+        *("--set", "folding.by_layer=false", "--set", "folding.images=false", "--set", "folding.patterns=0"),
     )
     left = {path.name for path in (copied / "layers").glob("pat*.csv")}
     assert left == {"paths.csv"}
@@ -190,6 +206,8 @@ def test_what_nobody_asks_for_is_removed(study, copied):
         ),
         ("folding.detail=2 folding.distances=true network.activation=hardshrink", "hardshrink jumps"),
         ("folding.detail=2 folding.distances=true network.activation=threshold", "threshold jumps"),
+        ("folding.images=true", "folding.images: path_images.csv lists the single paths of folding.detail"),
+        ("folding.detail=2 folding.images=true network.activation=threshold", "threshold jumps"),
         ("folding.patterns=5 folding.epoch=last", "compares two epochs, and folding.epoch: last has one"),
         ("folding.patterns=-1", "folding.patterns"),
         ("folding.by_layer=1", "folding.by_layer"),
@@ -219,7 +237,7 @@ def test_a_binary_network_jumps_and_may_be_sampled(tmp_path):
 
 def test_old_keys_stay():
     settings = FoldingSettings()
-    assert not {"by_layer", "distances", "patterns"} & {*settings.measurement(settings.key())}
+    assert not {"by_layer", "distances", "images", "patterns"} & {*settings.measurement(settings.key())}
     assert settings.measurement(settings.identity()) == {}
     asked = FoldingSettings(detail=1, by_layer=True, distances=True, patterns=3)
     assert asked.measurement(asked.key()) | {"by_layer": True, "distances": True} == asked.measurement(
@@ -229,11 +247,10 @@ def test_old_keys_stay():
 
 
 def test_a_row_of_every_table_has_a_key_that_tells_it_apart():
-    for tables in SOURCE_PATH_TABLES.values():
+    for source, tables in SOURCE_PATH_TABLES.items():
         for name, table in tables.items():
-            assert table.key[-len(PATH_TABLES[name].key_columns) :] == tuple(
-                column.name for column in PATH_TABLES[name].key_columns
-            )
+            own = tuple(column.name for column in PATH_TABLES[name].key_columns)
+            assert table.key == (*SOURCE_TABLES[source].paths.key, *own)
             assert {*table.key} < {*table.names}
             assert table in fold.STAGE.tables
 

@@ -26,6 +26,10 @@ from spaceprobe.tables.table import Bounds, Table
 FOLDING_MEASURES = (*MAIN_AGGREGATES, "chi_mean")
 """The aggregates of folding that are related to the gap."""
 
+IMAGE_MEASURES = ("region_density", "image_length")
+"""The columns of path_images.csv whose means over paths are related to the gap
+(docs/definitions.md, "Images of paths")."""
+
 BASELINE = "train_loss"
 """What every training knows without a probe: a measure that adds nothing to it says nothing new."""
 
@@ -47,7 +51,8 @@ def gap_ranks(frames: Frames, table: Table) -> pd.DataFrame:
     """Return gap_ranks.csv: how each measure goes with the gap, by epoch, response and setting.
 
     Args:
-        frames: runs, training, folding and complexity; the last two may be empty.
+        frames: runs, training, folding and complexity; the last two may be empty. Of path_images, where the
+            study has it, too.
         table: the declaration of gap_ranks.csv.
     """
     networks = _Networks(frames)
@@ -93,6 +98,12 @@ def _measured(frames: Frames, last: "pd.Series[int]") -> Iterator[_Measured]:
         folded = aggregate_epochs(frames)
         of_paths = [name for name in frames.readings("folding") if name not in frames.settings("runs")]
         sources.append((folded, of_paths, FOLDING_MEASURES))
+    if "path_images" in frames and not frames["path_images"].empty:
+        by = frames.readings("path_images")
+        of_network = frames["path_images"].groupby(["run", "epoch", *by], dropna=False, sort=False)
+        means = of_network[[*IMAGE_MEASURES]].mean()
+        ways = [name for name in by if name not in frames.settings("runs")]
+        sources.append((means.reset_index(), ways, IMAGE_MEASURES))
     epochs = sorted({int(epoch) for frame, *_ in sources[1:] for epoch in frame["epoch"]})
     for epoch, is_last in [*((epoch, False) for epoch in epochs), (None, True)]:
         for frame, readings, measures in sources:

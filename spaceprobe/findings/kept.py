@@ -24,6 +24,9 @@ from spaceprobe.tables.frames import write_csv
 FORMS = ("full", "ci")
 """The forms of a study, the one that is shown where both were run first. Each is a folder of its name."""
 
+LAST_TABLES = {"summarize": ("aggregates", "correlations"), "gap": ("gap_ranks",)}
+"""What the stages that come last have written when a study is at its end, by stage."""
+
 DRAWN_FROM = "<!-- drawn from tables with the SHA-256 {} -->\n"
 """A line of a figure's file, so that an old figure beside new tables is noticed."""
 
@@ -110,8 +113,11 @@ def _check_whole(results: Results, name: str) -> None:
         raise SpaceprobeError(
             f"{results.folder}: {num_done} of {num_runs} runs are done; `spaceprobe run {name}` goes on"
         )
-    if not results.has("aggregates", "correlations"):
-        raise SpaceprobeError(f"{results.folder}: is not summarized yet; `spaceprobe run {name}` goes on")
+    for stage in LAST_TABLES.keys() & {*results.study.stages}:
+        if not results.has(*LAST_TABLES[stage]):
+            raise SpaceprobeError(
+                f"{results.folder}: the stage {stage} is not done yet; `spaceprobe run {name}` goes on"
+            )
 
 
 def essentials(results: Results) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """Tables that several findings keep and derive."""
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from spaceprobe.analysis.aggregate_columns import ACCURACY
+from spaceprobe.analysis.association import associate
 from spaceprobe.analysis.by_seed import means_by
 from spaceprobe.report.drawing.limits import bounds_of
 from spaceprobe.results.results import Results
@@ -64,6 +67,12 @@ def means_table(
             means.insert(0, "measure", measure)
             means_of.append(means)
     return pd.concat(means_of, ignore_index=True)
+
+
+def rank_correlation(first: "pd.Series[float]", second: "pd.Series[float]") -> float:
+    """Return Spearman's correlation of two columns; NaN where one is constant or rows are fewer than 5."""
+    found = associate(first.to_numpy(np.float64), second.to_numpy(np.float64))
+    return math.nan if isinstance(found, str) or found.spearman is None else found.spearman
 
 
 def seed_differences(first: pd.DataFrame, second: pd.DataFrame, measure: str) -> list[float]:

@@ -26,13 +26,13 @@ def row_where(frame: pd.DataFrame, where: Mapping[str, object]) -> int:
 def mean_of(numbers: Numbers, table: str, where: Mapping[str, object], spec: str = ".3f") -> Markup:
     """Return a mean with its interval, of a table with the columns ``mean``, ``low`` and ``high``."""
     row = row_where(numbers.frames[table], where)
-    return _with_interval(numbers, table, row, "mean", spec)
+    return with_interval(numbers, table, row, "mean", spec)
 
 
 def change_of(numbers: Numbers, where: Mapping[str, object]) -> Markup:
     """Return a difference of `COMPARISONS` with its interval, corrected p value and what follows from it."""
     row = row_where(numbers.frames[COMPARISONS], where)
-    shown = _with_interval(numbers, COMPARISONS, row, "difference", "+.3f")
+    shown = with_interval(numbers, COMPARISONS, row, "difference", "+.3f")
     verdict = numbers.value_at(COMPARISONS, row, "verdict")
     if verdict == UNTESTED:
         return sentence("{} (not tested)", shown)
@@ -40,7 +40,8 @@ def change_of(numbers: Numbers, where: Mapping[str, object]) -> Markup:
     return sentence("{} (p = {}{})", shown, p, "" if verdict == DIFFERS else ", inconclusive")
 
 
-def _with_interval(numbers: Numbers, table: str, row: int, column: str, spec: str) -> Markup:
+def with_interval(numbers: Numbers, table: str, row: int, column: str, spec: str) -> Markup:
+    """Return a cell and, where the row has them, the ends ``low`` and ``high`` of its interval."""
     interval = numbers.interval(table, row, "low", "high", spec)
     value = numbers.cell(table, row, column, spec)
     return sentence("{} {}", value, interval) if interval else value

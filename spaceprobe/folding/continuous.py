@@ -114,10 +114,7 @@ def continuous_distances(
         ValueError: see `walk_paths`; for an activation that jumps, or a spread of another network.
         TypeError: see `walk_paths`.
     """
-    if method not in get_args(DistanceMethod):
-        raise ValueError(
-            f"method is {method!r}: distances are measured by one of {', '.join(get_args(DistanceMethod))}"
-        )
+    check_distance_method(method)
     check_options(method, num_points, tolerance)
     check_walk(threads, "float64")
     a, b = read_points("a", a), read_points("b", b)
@@ -138,14 +135,22 @@ def continuous_distances(
     for block in blocks(len(a), size if is_exact else max(1, MAX_NUMBERS // num_points)):
         own = starts.take(block), ends.take(block)
         if is_exact:
-            path, t, violations[block] = _breakpoints(crew, *own, tolerance)
+            path, t, violations[block] = breakpoints(crew, *own, tolerance)
         else:
-            path, t = _even_points(len(own[0].value), even)
+            path, t = even_points(len(own[0].value), even)
         with one_thread():
             length, reach = _along(prepared, *own, path, t, scales, is_continuous=is_exact)
         lengths.append(length)
         reaches.append(reach)
     return PathDistances(np.concatenate(lengths), np.concatenate(reaches), _num_units(scales), violations)
+
+
+def check_distance_method(method: str) -> None:
+    """Raise ValueError unless values along a path can be taken by a method."""
+    if method not in get_args(DistanceMethod):
+        raise ValueError(
+            f"method is {method!r}: distances are measured by one of {', '.join(get_args(DistanceMethod))}"
+        )
 
 
 def _scales(
@@ -177,7 +182,7 @@ def _num_units(scales: list[Tensor]) -> Int64[np.ndarray, "layers 2 scalings"]:
     return torch.cat([by_layer.sum(0, keepdim=True), by_layer]).numpy()
 
 
-def _breakpoints(
+def breakpoints(
     crew: layerwise.Crew, a: EndValues, b: EndValues, tolerance: float
 ) -> tuple[Int64[Tensor, " points"], Float64[Tensor, " points"], Int64[Tensor, " paths"]]:
     """Return path and t of both ends of each path, and of each t between at which something bends.
@@ -196,7 +201,7 @@ def _breakpoints(
     return path[is_new], t[is_new], num_violations
 
 
-def _even_points(
+def even_points(
     num_paths: int, even: Float64[Tensor, " points"]
 ) -> tuple[Int64[Tensor, " points"], Float64[Tensor, " points"]]:
     """Return path and t of the same points of each path."""

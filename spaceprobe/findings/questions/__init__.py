@@ -3,7 +3,17 @@
 from spaceprobe.findings.entry import FindingEntry
 from spaceprobe.registry import read_entries
 
-FILES = ("more_than_flips", "seeds", "seed_sources", "depth", "depth_factors", "width")
+FILES = (
+    "more_than_flips",
+    "seeds",
+    "seed_sources",
+    "depth",
+    "depth_factors",
+    "width",
+    "generalization",
+    "beyond_bits",
+    "where_it_folds",
+)
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)
 """All findings by name."""

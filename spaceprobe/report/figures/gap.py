@@ -45,6 +45,8 @@ NAMES = {
     "chi_max": "largest χ",
     "chi_row_max_median": "row maxima of χ",
     "chi_mean": "mean χ",
+    "region_density": "regions per unit of length",
+    "image_length": "length of images of paths",
 }
 """What readers call the measures of gap_ranks.csv; one that is not known is called as it is."""
 
@@ -98,7 +100,7 @@ def gap_by_measure(runs: pd.DataFrame, gap_ranks: pd.DataFrame) -> Figure:
         _forest(figure.axes[0], rows, last, measures)
         if has_epochs:
             _epochs(figure.axes[1], over_epochs, measures)
-        _legend(figure, [kind for kind in KINDS if any(_kind(name) == kind for name in measures)])
+        _legend(figure, [kind for kind in KINDS if any(kind_of(name) == kind for name in measures)])
         name_below(figure, "", [*notes_on_failures(runs), *_notes(gap_ranks, rows)])
     return figure
 
@@ -122,7 +124,8 @@ def _notes(gap_ranks: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
     return [f"of {num_readings} ways of measuring: {', '.join(shown)}"] if num_readings > 1 else []
 
 
-def _kind(measure: str) -> str:
+def kind_of(measure: str) -> str:
+    """Return the kind of a measure, of `KINDS`."""
     if measure == BASELINE:
         return "baseline"
     return "folding" if measure in FOLDING_MEASURES else "complexity"
@@ -133,7 +136,7 @@ def _forest(axes: Axes, rows: pd.DataFrame, last: pd.DataFrame, measures: Sequen
     settings = rows[rows["is_last"] & ~rows["axis"].isin([MEAN, EVERY]) & rows["tau"].notna()]
     ends = last.set_index("measure").loc[[*measures], ["tau", "tau_low", "tau_high"]].to_numpy(float).tolist()
     for place, name in enumerate(measures):
-        look = KINDS[_kind(name)]
+        look = KINDS[kind_of(name)]
         for axis, tau in settings.loc[settings["measure"] == name, ["axis", "tau"]].itertuples(index=False):
             axes.plot(
                 tau, place, "|", color=look.color, alpha=0.45, markersize=5,
@@ -161,12 +164,12 @@ def _forest(axes: Axes, rows: pd.DataFrame, last: pd.DataFrame, measures: Sequen
 def _epochs(axes: Axes, rows: pd.DataFrame, measures: Sequence[str]) -> None:
     """Draw τ of the measures at each epoch and the gap at the end."""
     for name in measures:
-        look = KINDS[_kind(name)]
+        look = KINDS[kind_of(name)]
         of_measure = rows[rows["measure"] == name].sort_values("epoch")
         axes.plot(
             of_measure["epoch"].astype(float), of_measure["tau"], look.line, color=look.color,
             marker=look.marker, markerfacecolor=look.fill, markersize=3, linewidth=1,
-            alpha=1 if _kind(name) == "folding" else 0.6, gid=titled(_name(name)),
+            alpha=1 if kind_of(name) == "folding" else 0.6, gid=titled(_name(name)),
         )  # fmt: skip
     axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
     axes.set_ylim(-1, 1)

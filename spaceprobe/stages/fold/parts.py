@@ -137,11 +137,12 @@ def _check_tables(sections: Sections) -> None:
             "has one of this network; set folding.epoch to both, or to all with training.snapshots"
         )
     activation = network.entry.activation(network)
-    if settings.distances and activation in JUMPING and not settings.is_sampled:
-        raise SettingsError(
-            f"folding.distances: {activation} jumps (network.activation, network.model), so values at "
-            "breakpoints do not tell distances; set folding.method: sampled, or leave folding.distances out"
-        )
+    for name in ("distances", "images"):
+        if getattr(settings, name) and activation in JUMPING and not settings.is_sampled:
+            raise SettingsError(
+                f"folding.{name}: {activation} jumps (network.activation, network.model), so values at "
+                f"breakpoints do not tell lengths; set folding.method: sampled, or leave folding.{name} out"
+            )
 
 
 GPU_PAYS_FROM = 3 * 10**10

@@ -67,7 +67,17 @@ def parse_pairs(value: object) -> object:
     return tuple(pairs)
 
 
-LATER = ("endpoints", "detail", "by_layer", "distances", "bits", "units", "threshold", "images_seed")
+LATER = (
+    "endpoints",
+    "detail",
+    "by_layer",
+    "distances",
+    "images",
+    "bits",
+    "units",
+    "threshold",
+    "images_seed",
+)
 """Settings that came after the first release."""
 
 _QUANTILE = re.compile(r"quantile-(0?\.\d{1,9})", re.ASCII)
@@ -166,6 +176,10 @@ class FoldingSettings(Settings):
     )
     distances: Annotated[bool, ChoosesCode((False, True))] = Field(
         False, description="whether path_distances.csv lists their lengths in L1 and L2, by layer"
+    )
+    images: Annotated[bool, ChoosesCode((False, True))] = Field(
+        False,
+        description="whether path_images.csv lists how long their images are and how many regions they cross",
     )
     patterns: Annotated[int, NOT_IN_KEY] = Field(
         0,

@@ -18,7 +18,8 @@ GAP_RANKS = Table(
         Column(
             "measure",
             "text",
-            "a column of complexity.csv; of aggregates.csv, of that epoch; or train_loss of training.csv",
+            "a column of complexity.csv; of aggregates.csv, of that epoch; of path_images.csv, its mean over "
+            "paths; or train_loss of training.csv",
         ),
         Column(
             "response",
