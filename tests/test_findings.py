@@ -197,15 +197,24 @@ def two_seeds(table):
     return table[table["seed"] < 2].reset_index(drop=True)
 
 
+SETTINGS = ("min_accuracy", "radius", "amount", "augment_share")
+"""Columns of numbers that are not measured."""
+
+ABOUT = (
+    "architecture", "response", "state", "given", "attack", "norm", "paths", "transform", "step", *SETTINGS,
+)  # fmt: skip
+"""Columns that tell apart what seeds measure."""
+
+
 def all_seeds_equal(table):
-    about = [name for name in ("architecture", "response", "state", "given", "min_accuracy") if name in table]
+    about = [name for name in ABOUT if name in table]
     numbers = table.select_dtypes("float").columns.difference(about)
     first = table.groupby(about, sort=False)[[*numbers]].transform("first")
     return table.assign(**{name: first[name] for name in numbers})
 
 
 def a_seed_without_numbers(table):
-    numbers = table.select_dtypes("float").columns.difference(["min_accuracy"])
+    numbers = table.select_dtypes("float").columns.difference([*SETTINGS])
     table.loc[table["seed"] == 0, [*numbers]] = np.nan
     return table
 
