@@ -280,7 +280,7 @@ def test_an_error_says_where_it_was_written(load, name):
     assert len(lines) == len(expected), lines
     for line, words in zip(lines, expected, strict=True):
         assert words in line, line
-        assert len(line) < 600
+        assert len(line) < 1_000  # the list of all shipped studies is long
         assert re.match(r"\w+\.yaml:\d+:\d+: ", line)
 
 

@@ -165,13 +165,8 @@ def _says(numbers: Numbers) -> list[Markup]:
     def deeper(measure: str) -> Markup:
         return change_of(numbers, {"measure": measure, "of": DEEP})
 
-    robust = numbers.frames["robust_means"]
-    shares = [
-        mean_of(numbers, "robust_means", {"architecture": name})
-        if (robust["architecture"] == name).any()
-        else Markup("–")
-        for name in (SHALLOW, DEEP)
-    ]
+    shares = [mean_of(numbers, "robust_means", {"architecture": name}) for name in (SHALLOW, DEEP)]
+    over = [mean_of(numbers, "correlations", {"over": over}) for over in (DEPTHS, SEEDS)]
     return [
         sentence(
             "The share that folds of paths from images to adversarial twins, minus that of paths to random "
@@ -189,18 +184,12 @@ def _says(numbers: Numbers) -> list[Markup]:
         sentence(
             "The robust accuracy under PGD, a mean over the balls, is {} in a `2x30` and {} in a `6x10`, a "
             "change of {}; its correlation with the row maxima of χ is {} over the depths of a seed, and {} "
-            "over the seeds of a depth.",
+            "over the seeds of a depth, there with an interval over depths.",
             *shares,
             deeper(ROBUST),
-            _correlation(numbers, DEPTHS),
-            _correlation(numbers, SEEDS),
+            *over,
         ),
     ]
-
-
-def _correlation(numbers: Numbers, over: str) -> Markup:
-    """Return a mean correlation with its interval; a dash where there is none."""
-    return mean_of(numbers, "correlations", {"over": over})
 
 
 def _draw(tables: Tables) -> Figure:

@@ -111,8 +111,8 @@ def _says(numbers: Numbers) -> list[Markup]:
         *with_depth(UNTRAINED),
     )
     gained = sentence(
-        "Beyond the largest χ between images it finds {} in trained networks, {} in single ones, and {} in "
-        "untrained ones, {}; a `6x10` in place of a `2x30` changes that by {} and {}, and training by {}.",
+        "This exceeds the largest χ between images by {} in trained networks, {} in single ones, and by {} "
+        "in untrained ones, {}; a `6x10` in place of a `2x30` changes that by {} and {}, and training by {}.",
         change(GAIN, TRAINED, ALL, ZERO),
         spread(TRAINED),
         change(GAIN, UNTRAINED, ALL, ZERO),
@@ -131,8 +131,8 @@ def _best_path(numbers: Numbers) -> Markup:
         return numbers.cell("best", 0, column, spec)
 
     return sentence(
-        "The best path of all trained networks, of {} that climbed by {} proposals each, is one of a `{}` of "
-        "seed {} with {} flips, of which it keeps at most {} at once, so that χ is {}, a lower bound of the "
+        "The best path of all trained networks, in each of which {} climbed by {} proposals, is one of a `{}` "
+        "of seed {} with {} flips, of which it keeps at most {} at once, so that χ is {}, a lower bound of the "
         "global folding; between this network's images it is at most {}.",
         cell("climbers"),
         cell("climbs", ",d"),
