@@ -131,9 +131,9 @@ def _best_path(numbers: Numbers) -> Markup:
         return numbers.cell("best", 0, column, spec)
 
     return sentence(
-        "The best path of all trained networks, in each of which {} climbed by {} proposals, is one of a `{}` "
-        "of seed {} with {} flips, of which it keeps at most {} at once, so that χ is {}, a lower bound of the "
-        "global folding; between this network's images it is at most {}.",
+        "The best path of all trained networks, in each of which {} climbed by {} proposals, is one of a "
+        "`{}` of seed {} with {} flips, of which it keeps at most {} at once, so that χ is {}, a lower bound "
+        "of the global folding; between this network's images it is at most {}.",
         cell("climbers"),
         cell("climbs", ",d"),
         str(numbers.value_at("best", 0, "architecture")),
