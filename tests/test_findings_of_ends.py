@@ -92,7 +92,8 @@ def test_twins_are_compared_with_their_own_controls():
     comparisons = tables["comparisons"]
     pgd = row(comparisons, measure="excess", state="trained", attack="pgd", norm="l2")
     assert pgd["difference"] == pytest.approx(0.1)
-    fgsm = row(comparisons, measure="excess", state="untrained", attack="fgsm", norm="linf")
+    assert {*comparisons.query("state == 'untrained'")["attack"]} == {"pgd"}
+    fgsm = row(comparisons, measure="excess", state="trained", attack="fgsm", norm="linf")
     assert fgsm["difference"] == pytest.approx(0.1 + 0.02 * 4)
     deeper = row(comparisons, measure="twins", of="6x10")
     assert deeper["difference"] == pytest.approx(0.02 * 4 / 2)  # of one of two attacks

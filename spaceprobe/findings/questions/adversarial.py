@@ -135,7 +135,7 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> float:
 def _comparisons(paired: pd.DataFrame, robust: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Yield twins against controls, and deep against shallow networks: of χ and of robust accuracy."""
     for state in (TRAINED, UNTRAINED):
-        of_state = paired[paired["state"] == state]
+        of_state = paired[(paired["state"] == state) & ((paired["attack"] == PGD) | (state == TRAINED))]
         for (attack, norm), rows in of_state.groupby(["attack", "norm"], sort=False):
             about = {"measure": EXCESS, "state": state, "attack": attack, "norm": norm}
             yield about | {"of": ALL, "against": ZERO} | comparison([*rows.groupby("seed")[EXCESS].mean()])

@@ -137,8 +137,9 @@ def _says(numbers: Numbers) -> list[Markup]:
             changes(CHI),
         ),
         sentence(
-            "Loops from an image to two copies and back undo every flip, so their χ is at least one half; "
-            "in these networks it is higher by {}, and training with copies changes this by {}.",
+            "Loops from an image to two copies and back undo every flip, so where any unit flips their χ is "
+            "at least one half; in these networks it is higher by {}, and training with copies changes this "
+            "by {}.",
             _of_each(lambda transform: mean(BEYOND, transform)),
             changes(BEYOND),
         ),
