@@ -133,7 +133,7 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _comparisons(paired: pd.DataFrame, robust: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Yield twins against controls, and deep against shallow networks: of χ and of robust accuracy."""
+    """Yield twins against controls, and deep against shallow networks: what folds, and what resists."""
     for state in (TRAINED, UNTRAINED):
         of_state = paired[(paired["state"] == state) & ((paired["attack"] == PGD) | (state == TRAINED))]
         for (attack, norm), rows in of_state.groupby(["attack", "norm"], sort=False):
