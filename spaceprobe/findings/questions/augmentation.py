@@ -168,17 +168,24 @@ LOOKS = {
 }
 
 
+GAP = 0.12
+"""Between neighbours, of the distance of two ticks."""
+
+
 def _draw(tables: Tables) -> Figure:
     means = tables["means"]
     figure = grid_figure(len(TRANSFORMS) + 1, 2, height=2.2)
     *of_copies, of_loops = figure.axes
     copies, loops = (means[means["measure"] == measure] for measure in (CHI, BEYOND))
     for axes, (transform, name) in zip(of_copies, TRANSFORMS.items(), strict=True):
-        for training, look in LOOKS.items():
-            is_here = (copies["transform"] == transform) & (copies[TRAINING] == training)
-            rows = copies[is_here].sort_values("amount")
-            _draw_means(axes, [*rows["amount"]], rows, look, look.line)
-        axes.set_xticks(sorted(copies.loc[copies["transform"] == transform, "amount"].unique()))
+        of_transform = copies[copies["transform"] == transform]
+        amounts = sorted(of_transform["amount"].unique())
+        for number, (training, look) in enumerate(LOOKS.items()):
+            rows = of_transform[of_transform[TRAINING] == training].sort_values("amount")
+            places = [amounts.index(amount) + GAP * (number - 1) for amount in rows["amount"]]
+            _draw_means(axes, places, rows, look, look.line)
+        axes.set_xticks(range(len(amounts)), [f"{amount:g}" for amount in amounts])
+        axes.set_xlim(-0.5, len(amounts) - 0.5)
         axes.set_xlabel(UNITS[transform])
         axes.set_title(f"paths to {name} copies")
         axes.set_ylabel("mean χ")
@@ -186,7 +193,7 @@ def _draw(tables: Tables) -> Figure:
     for number, (training, look) in enumerate(LOOKS.items()):
         rows = loops[loops[TRAINING] == training].set_index("transform")
         rows = rows.reindex([*TRANSFORMS])
-        _draw_means(of_loops, [place + 0.2 * (number - 1) for place in range(len(rows))], rows, look, "none")
+        _draw_means(of_loops, [place + GAP * (number - 1) for place in range(len(rows))], rows, look, "none")
     of_loops.set_xticks(range(len(TRANSFORMS)), [*TRANSFORMS.values()])
     of_loops.set_title("loops through two copies")
     of_loops.set_ylabel("χ beyond 1/2")
