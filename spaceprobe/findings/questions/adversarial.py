@@ -38,7 +38,7 @@ CONTROL = "random-"
 """Begins the name of the control of an attack."""
 
 PGD, FGSM = "pgd", "fgsm"
-NORM_NAMES = {"linf": "L∞", "l2": "L2"}
+NORM_NAMES = {"linf": "L∞", "l2": "L₂"}
 
 SHALLOW, DEEP = "2x30", "6x10"
 ALL, ZERO = "all", "zero"

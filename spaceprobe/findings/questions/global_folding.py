@@ -68,7 +68,7 @@ def _best(networks: pd.DataFrame, paths: pd.DataFrame) -> pd.DataFrame:
     best = trained.sort_values(SEARCHED, ascending=False, kind="stable").head(1)
     steps = paths.groupby("run", sort=False).agg(length=("flips", "max"), reach=("distance", "max"))
     columns = ["run", "architecture", "seed", *SEARCH, DATA, SEARCHED]
-    return best[columns].merge(steps, left_on="run", right_index=True)
+    return best[columns].merge(steps, left_on="run", right_index=True).reset_index(drop=True)
 
 
 def _comparisons(networks: pd.DataFrame) -> Iterator[dict[str, object]]:
