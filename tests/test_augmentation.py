@@ -11,7 +11,13 @@ from spaceprobe.data.value_range import ValueRange
 from spaceprobe.errors import SettingsError
 from spaceprobe.stages import train
 from spaceprobe.stages.train.network_settings import NetworkSettings
-from spaceprobe.stages.train.settings import AUGMENTATION, DataSettings, TrainingSettings, data_key
+from spaceprobe.stages.train.settings import (
+    AUGMENT_SHARE,
+    AUGMENTATION,
+    DataSettings,
+    TrainingSettings,
+    data_key,
+)
 from tests.commands import call
 
 SIDE = 6
@@ -90,6 +96,16 @@ def test_each_image_is_turned_by_what_was_drawn():
         assert (copy - expected.flatten().clamp(0, 1)).abs().max() < FLOAT32
 
 
+def test_a_share_of_the_images_is_changed_and_the_others_are_as_they_were():
+    before, every = images(400), augmentation(**EVERY)(images(400), 1)
+    some = augmentation(**EVERY, share=0.3)(before, 1)
+    is_kept = (some == before).all(1)
+    assert 0.6 < float(is_kept.double().mean()) < 0.8
+    assert torch.equal(some[~is_kept], every[~is_kept])
+    assert some.numpy().tobytes() == augmentation(**EVERY, share=0.3)(before, 1).numpy().tobytes()
+    assert not torch.equal(some, augmentation(**EVERY, share=0.3)(before, 2))
+
+
 # --- settings ----------------------------------------------------------------------------------
 
 
@@ -99,9 +115,17 @@ def sections(data):
 
 def test_trainings_from_before_keep_their_names_and_keys():
     assert DataSettings().identity() == {}
-    assert not {*AUGMENTATION} & {*data_key(sections(DataSettings()))["data"]}
+    assert not {*AUGMENTATION, AUGMENT_SHARE} & {*data_key(sections(DataSettings()))["data"]}
     some = data_key(sections(DataSettings(augment_shift=2)))["data"]
-    assert {name: some[name] for name in AUGMENTATION if name in some} == {"augment_shift": 2}
+    names = (*AUGMENTATION, AUGMENT_SHARE)
+    assert {name: some[name] for name in names if name in some} == {"augment_shift": 2}
+    half = data_key(sections(DataSettings(augment_shift=2, augment_share=0.5)))["data"]
+    assert half == {**some, "augment_share": 0.5}
+
+
+def test_a_share_of_nothing_is_an_error():
+    with pytest.raises(ValueError, match="augment_share does nothing without augment_rotation, "):
+        DataSettings(augment_share=0.5)
 
 
 @pytest.mark.parametrize(
@@ -154,3 +178,9 @@ def test_a_study_with_and_without(tmp_path):
     assert call("run", untouched, "--results", tmp_path).exit_code == 0
     alone = pd.read_csv(tmp_path / "untouched" / "training.csv")
     assert alone["train_loss"].tolist() == plain["train_loss"].tolist()
+    idle = tmp_path / "idle.yaml"
+    idle.write_text(STUDY.partition("sweep")[0].replace("200", "200, augment_shift: 2, augment_share: 0"))
+    assert call("run", idle, "--results", tmp_path).exit_code == 0
+    assert (
+        pd.read_csv(tmp_path / "idle" / "training.csv")["train_loss"].tolist() == alone["train_loss"].tolist()
+    )

@@ -29,7 +29,7 @@ from spaceprobe.report.numbers import Numbers
 from spaceprobe.report.page.answers import answer_blocks
 from spaceprobe.results.results import load_results
 from spaceprobe.results.started import find_started
-from spaceprobe.stages.fold.tables import CLASS_PAIRS, SOURCE_TABLES
+from spaceprobe.stages.fold.tables import CLASS_PAIRS, SOURCE_LISTINGS, SOURCE_TABLES
 from spaceprobe.stages.stage import StudyStage
 from tests.documents import PAGES, ROOT, anchor, blocks, command_lines, headings, page_name, recipes, targets
 
@@ -286,6 +286,7 @@ def test_the_page_of_tables_shows_every_column(finished, monkeypatch):
         for source in SOURCE_TABLES
         if source != CLASS_PAIRS
     }
+    others |= {table.name for table in SOURCE_LISTINGS.values()}
     assert {*shown} - {*written} == {*of_detail, "lmd_matrices", "complexity", "gap_ranks", *others}
     assert {name: shown[name] for name in written} == written
 

@@ -1,6 +1,8 @@
 """Sources of endpoints: class pairs, and a matched source that is one file and one line."""
 
+import json
 import math
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,8 @@ from spaceprobe.stages.fold.tables import CHECKS, FOLDING, PATHS
 from spaceprobe.stages.stage import FinishedPart, Part
 from spaceprobe.stages.train.network_settings import NetworkSettings
 from spaceprobe.stages.train.settings import DataSettings, TrainingSettings
+from spaceprobe.study.config import load_study
+from spaceprobe.study.grid import expand, varying_probe_settings
 from tests.commands import call
 from tests.documents import recipes
 from tests.package_copies import add_entry, command_of, copy_package
@@ -277,6 +281,33 @@ def mirrored(tmp_path_factory):
     flags = ("--set", "folding.endpoints=mirror-images", "--set", "sweep.mirror.upside_down=[false, true]")
     out = command_of(package, "fold", study, "--results", folder, "--detail", 100, *flags).stdout
     return folder / "small", before, plan, out
+
+
+OF_SOURCES = [
+    (source, section, name)
+    for source, entry in ENDPOINTS.items()
+    for section, settings in entry.sections.items()
+    for name in settings.model_fields
+]
+
+
+@pytest.mark.parametrize(("source", "section", "name"), OF_SOURCES)
+def test_a_swept_setting_of_a_source_tells_its_rows_apart(source, section, name, tmp_path):
+    field = ENDPOINTS[source].sections[section].model_fields[name]
+    values = get_args(field.annotation) or (1, 2)
+    study = tmp_path / "s.yaml"
+    axis = f"{section}.{name}: [{', '.join(map(str, values))}]"
+    study.write_text(f"folding: {{endpoints: {source}}}\nsweep: {{{axis}}}\n")
+    runs = expand(load_study(study))
+    assert varying_probe_settings(runs, fold.STAGE) == (f"{section}.{name}",)
+    keys = {part_key(variant) for variant in runs[0].variants(fold.STAGE)}
+    assert len(keys) == len(values)
+
+
+def part_key(sections):
+    """Return what tells the parts of a set of paths of these settings apart from those of others."""
+    paths, *_ = sections["folding"].source.path_sets(sections, 10)
+    return json.dumps(paths.key, sort_keys=True)
 
 
 def test_a_source_redoes_nothing_of_the_others(mirrored):

@@ -197,9 +197,13 @@ def two_seeds(table):
     return table[table["seed"] < 2].reset_index(drop=True)
 
 
+SETTINGS = ("min_accuracy", "radius", "amount", "augment_share")
+"""Columns of numbers that are not measured."""
+
 KEYS = (
-    *("architecture", "response", "state", "given", "min_accuracy", "measure", "epoch", "is_last", "axis"),
+    *("architecture", "response", "state", "given", "measure", "epoch", "is_last", "axis"),
     *("layer", "quantity", "norm", "scaling", "first_class", "second_class"),
+    *("attack", "paths", "transform", "step", *SETTINGS),
 )
 """The columns that tell the rows of a seed apart."""
 
@@ -212,7 +216,7 @@ def all_seeds_equal(table):
 
 
 def a_seed_without_numbers(table):
-    numbers = table.select_dtypes("float").columns.difference(["min_accuracy"])
+    numbers = table.select_dtypes("float").columns.difference([*SETTINGS])
     table.loc[table["seed"] == 0, [*numbers]] = np.nan
     return table
 

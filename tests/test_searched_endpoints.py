@@ -70,6 +70,10 @@ def test_never_below_the_maximum_of_the_data(seed, method):
     walked = walk_batch(network(seed), ends.sources.values, ends.targets.values, method=method)
     chi = space_folding(walked.length, walked.reach_from_a)
     assert chi[0] == chi.max() == facts["searched_max"]
+    steps = ends.listing
+    assert steps["t"] == sorted(steps["t"])
+    length, reach = np.array([steps["flips"][-1]]), np.array([max(steps["distance"])])
+    assert space_folding(length, reach) == [facts["searched_max"]]
     assert (np.diff(chi) <= 0).all()
 
 
@@ -161,3 +165,9 @@ def test_tables_and_kept_ends_of_a_study(tmp_path):
     model = spaceprobe.load_run(tmp_path / "small", checks["run"])
     path = spaceprobe.trace(model, np.stack([arrays["points-starts"][0], arrays["points-ends"][0]]))
     assert path.chi == checks["searched_max"]
+    steps = tables["searched_path"]
+    assert steps["step"].tolist() == [*range(len(steps))]
+    assert {*steps["climbers"]} == {3}
+    pd.testing.assert_frame_equal(steps[["t", "distance", "flips"]], path.steps()[["t", "distance", "flips"]])
+    length, reach = steps["flips"].to_numpy()[-1:], np.array([steps["distance"].max()])
+    assert space_folding(length, reach) == [checks["searched_max"]]

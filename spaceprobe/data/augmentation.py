@@ -19,6 +19,8 @@ CHUNK = 2_000
 class Augmentation:
     """How training points are changed in each epoch: turned, then moved, then made noisy, then clipped.
 
+    Which of them are changed is drawn, too.
+
     Attributes:
         rotation: degrees; each image is turned by an angle that is uniform in ± this.
         shift: pixels; each image is moved by whole pixels, uniform in ± this along each side.
@@ -26,6 +28,7 @@ class Augmentation:
         seed: of the draws, which depend on it and on the epoch; each kind has draws of its own.
         input_shape: of a point.
         values: the range that points are clipped to.
+        share: the chance with which a point is changed in an epoch.
     """
 
     rotation: float
@@ -34,6 +37,7 @@ class Augmentation:
     seed: int
     input_shape: Sequence[int]
     values: ValueRange
+    share: float = 1.0
 
     def __call__(
         self, points: Float32[Tensor, "points features"], epoch: int
@@ -44,10 +48,11 @@ class Augmentation:
             points: those of the training set, in their order, on any device.
             epoch: its number, from 1.
         """
-        angles, moves, noise = (np.random.default_rng([self.seed, epoch, kind]) for kind in range(3))
+        angles, moves, noise, chance = (np.random.default_rng([self.seed, epoch, kind]) for kind in range(4))
         parts = []
         low, high = (bound.to(points) for bound in self.values)
         for part in points.split(CHUNK):
+            before = part
             if self.rotation:
                 degrees = angles.uniform(-self.rotation, self.rotation, len(part)).astype(np.float32)
                 part = each_rotated(part, torch.from_numpy(degrees).to(part.device), self.input_shape)
@@ -57,5 +62,9 @@ class Augmentation:
             if self.noise:
                 drawn = noise.standard_normal(tuple(part.shape), np.float32)
                 part = part + self.noise * torch.from_numpy(drawn).to(part.device)
-            parts.append(part.clamp(low, high))
+            part = part.clamp(low, high)
+            if self.share < 1:
+                is_changed = torch.from_numpy(chance.uniform(size=len(part)) < self.share).to(part.device)
+                part = torch.where(is_changed[:, None], part, before)
+            parts.append(part)
         return torch.cat(parts)

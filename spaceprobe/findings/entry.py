@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 from spaceprobe.registry import Entry
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.results import Results
-
-CI = "-ci"
-"""How the name of a study's form for CI ends."""
+from spaceprobe.study.config.finding import CI
 
 COMPARISONS = "comparisons"
 """The table of the comparisons that a finding makes, if any; see `spaceprobe.analysis.comparisons`."""

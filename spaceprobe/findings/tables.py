@@ -11,13 +11,16 @@ from spaceprobe.analysis.association import associate
 from spaceprobe.analysis.by_seed import means_by
 from spaceprobe.report.drawing.limits import bounds_of
 from spaceprobe.results.results import Results
-from spaceprobe.tables.states import DIFFERENCE
+from spaceprobe.tables.states import DIFFERENCE, by_state
 
 AGGREGATES = "aggregates"
 """The table that most findings keep rows of."""
 
 NETWORK_COLUMNS = ("run", "architecture", "depth", "width", "seed", "state", ACCURACY)
 """What tells the rows of `networks_table` apart, and the test accuracy."""
+
+RUN_COLUMNS = ("run", "architecture", "depth", "width", "seed")
+"""What tells the rows of `of_states` apart, beside the state."""
 
 MEASURE_NAMES = {
     "chi_folded_mean": "share of paths that fold",
@@ -42,6 +45,25 @@ def networks_table(
         table: another one with such rows, such as folding_null.
     """
     return results.frames[table][[*NETWORK_COLUMNS, *settings, *measures]].reset_index(drop=True)
+
+
+def of_states(results: Results, rows: pd.DataFrame, settings: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the rows of epochs as rows of states, untrained and trained, of the networks that have both.
+
+    Args:
+        results: of the study.
+        rows: with ``run`` and ``epoch``, as the tables of endpoints have them.
+        settings: columns of runs.csv that are wanted beside `RUN_COLUMNS`.
+
+    Returns:
+        `RUN_COLUMNS`, the settings, ``state``, then the columns of the rows but the epoch; networks in the
+        order of the sweep.
+    """
+    runs = results.runs[[*RUN_COLUMNS, *settings]]
+    parts = [part.assign(state=state) for state, part in by_state(rows).items()]
+    own = [name for name in rows.columns if name not in (*runs.columns, "epoch")]
+    stated = pd.concat(parts, ignore_index=True)[["run", "state", *own]]
+    return runs.merge(stated, on="run")
 
 
 def means_table(

@@ -1,12 +1,16 @@
 """The studies that come with spaceprobe, each with its runs and a line."""
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from spaceprobe.study.config import load_study
-from spaceprobe.study.config.finding import shipped_configs
+from spaceprobe.study.config.finding import CI, shipped_configs
 from spaceprobe.study.grid import expand
+
+LINE = 80
+"""Characters of a line of the list: what a terminal shows at least."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,18 @@ def shipped_studies() -> list[ShippedStudy]:
 
 
 def study_lines() -> Iterator[str]:
-    """Yield a line for each of them."""
+    """Yield a line for each of them, then the names of the small forms, at most `LINE` wide."""
     studies = shipped_studies()
-    width = max((len(study.name) for study in studies), default=0)
+    small = [study for study in studies if study.name.endswith(CI)]
+    width = max((len(study.name) for study in studies if study not in small), default=0)
     for study in studies:
-        yield f"{study.name:<{width}}  {study.num_runs:>3} runs  {study.description}"
+        if study not in small:
+            yield f"{study.name:<{width}}  {study.num_runs:>3} runs  {study.description}"
+    if small:
+        names = ", ".join(f"{study.name} ({study.num_runs})" for study in small)
+        text = f"The same with few networks and images, in minutes: {names} runs"
+        yield ""
+        yield from textwrap.wrap(text, LINE, break_long_words=False, break_on_hyphens=False)
 
 
 def _first_comment(path: Path) -> str:

@@ -12,7 +12,7 @@ from spaceprobe.stages.fold.parts import asks_gpu, folded_checkpoints, is_compar
 from spaceprobe.stages.fold.pattern_changes import compare_epochs
 from spaceprobe.stages.fold.place import Place
 from spaceprobe.stages.fold.settings import FoldingSettings, folding_of
-from spaceprobe.stages.fold.stored_counts import StoredCounts
+from spaceprobe.stages.fold.stored_counts import LISTING, StoredCounts
 from spaceprobe.stages.fold.thresholds import threshold_of
 from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
 from spaceprobe.stages.train.settings import data_of
@@ -73,6 +73,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 "num_violations": folding.num_violations,
                 "unresolved": folding.num_unresolved,
                 **ends.facts,
+                **({LISTING: {**ends.listing}} if ends.listing else {}),
             }
             counts = StoredCounts.of(ends, directions, folding, detail)
             yield part, PartContent(record, arrays=counts.to_arrays())

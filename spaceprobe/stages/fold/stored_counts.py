@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 FOLDINGS = ("chi", "peak")
 """What is counted of each path: its folding, and that of its prefix that folds most."""
 
+LISTING = "listing"
+"""The entry of a part's record with the columns of `EndpointsEntry.listing`."""
+
 _IMAGES, _CELLS, _ROW_MAX, _DETAIL, _POINTS = "images-", "-cells", "-row-max", "detail-", "points-"
 
 

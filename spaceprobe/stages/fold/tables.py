@@ -12,7 +12,7 @@ from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.path_tables import PATH_TABLES
 from spaceprobe.stages.fold.path_tables.entry import LAYER, PathTable
 from spaceprobe.stages.fold.settings import folding_of, num_classes_of
-from spaceprobe.stages.fold.stored_counts import FOLDINGS, StoredCounts
+from spaceprobe.stages.fold.stored_counts import FOLDINGS, LISTING, StoredCounts
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.stages.train.tables import EPOCH
 from spaceprobe.tables.table import Column, Table
@@ -145,6 +145,22 @@ def path_tables_of(source: EndpointsEntry) -> dict[str, Table]:
     }
 
 
+def listing_of(source: EndpointsEntry) -> Table | None:
+    """Return the further table of a source of endpoints, with several rows of each set of paths, if any."""
+    listing = source.listing
+    if listing is None:
+        return None
+    checks = tables_of(source).checks
+    key = (*checks.key[:-1], *(column.name for column in (*READING, *listing.key_columns)))
+    first = checks.names.index(METHOD.name)
+    return Table(
+        listing.name,
+        key=key,
+        columns=(*checks.columns[:first], *READING, *listing.key_columns, *listing.columns),
+        meaning=listing.meaning,
+    )
+
+
 SOURCE_TABLES = {name: tables_of(source) for name, source in ENDPOINTS.items()}
 """By the source's name."""
 
@@ -168,9 +184,15 @@ FOLDING, CHECKS, HISTOGRAM, PATHS = SOURCE_TABLES[CLASS_PAIRS]
 SOURCE_PATH_TABLES = {name: path_tables_of(source) for name, source in ENDPOINTS.items()}
 """By the source's name, then by that of `PATH_TABLES`."""
 
+SOURCE_LISTINGS = {
+    name: table for name, source in ENDPOINTS.items() if (table := listing_of(source)) is not None
+}
+"""By the source's name, of those that have one."""
+
 TABLES = (
     *(table for tables in SOURCE_TABLES.values() for table in tables),
     *(table for tables in SOURCE_PATH_TABLES.values() for table in tables.values()),
+    *SOURCE_LISTINGS.values(),
     PATTERN_CHANGES,
 )
 
@@ -180,6 +202,8 @@ def asked_tables(sections: Sections) -> tuple[Table, ...]:
     settings = folding_of(sections)
     tables = SOURCE_TABLES[settings.endpoints]
     asked = [*tables[:3]]
+    if settings.endpoints in SOURCE_LISTINGS:
+        asked.append(SOURCE_LISTINGS[settings.endpoints])
     if settings.detail:
         of_path = SOURCE_PATH_TABLES[settings.endpoints]
         asked += [tables.paths, *(of_path[table.name] for table in settings.path_tables)]
@@ -205,7 +229,12 @@ def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> R
         epoch, counts = part.key["epoch"], StoredCounts.from_arrays(content.arrays)
         directions = source.directions(part.key)
         checks = {"engine": None, "not_counted": None, "unresolved": None, **content.record}
+        listed = checks.pop(LISTING, {})
         rows[tables.checks.name].append({"epoch": epoch, **directions[0].key, **checks})
+        for row in _listed_rows(listed):
+            rows[SOURCE_LISTINGS[settings.endpoints].name].append(
+                {"epoch": epoch, **directions[0].key, **way, **row}
+            )
         for number, direction in enumerate(directions):
             if not source.is_asked(direction, sections, num_classes):
                 continue
@@ -258,6 +287,12 @@ def _rows_of_paths(counts: StoredCounts, number: int, table: PathTable) -> Itera
             of_path = {name: values[path] for name, values in ends.items()}
             for row in range(len(columns[table.names[0]][path])):
                 yield {**of_path, **{name: values[path][row] for name, values in columns.items()}}
+
+
+def _listed_rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a listing, which is stored column by column."""
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
 
 
 def _changes(part: Part, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -82,12 +82,13 @@ def load_training_data(sections: Sections, folder: Path, trained: FinishedPart) 
 def augmentation_of(sections: Sections, dataset: Dataset) -> Augmentation | None:
     """Return how a run's training points are changed in each epoch; None where they are not."""
     data = data_of(sections)
-    if not any(getattr(data, name) for name in AUGMENTATION):
+    if not data.augment_share or not any(getattr(data, name) for name in AUGMENTATION):
         return None
     return Augmentation(
         rotation=data.augment_rotation,
         shift=data.augment_shift,
         noise=data.augment_noise,
+        share=data.augment_share,
         seed=training_of(sections).seed,
         input_shape=data_layout(sections).input_shape,
         values=value_range(dataset),

@@ -87,6 +87,9 @@ class DataSettings(Settings):
     augment_noise: float = Field(
         0.0, ge=0, le=1e6, allow_inf_nan=False, description="and each value gets noise of this deviation"
     )
+    augment_share: float = Field(
+        1.0, ge=0, le=1, description="the chance with which an image is so changed in an epoch"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -114,11 +117,19 @@ class DataSettings(Settings):
             is_idle = name in _SOME_DATASETS - {*entry.settings}
             if is_idle and getattr(self, name) != field.default:
                 raise ValueError(f"{name} does nothing with dataset: {self.dataset}; leave it out")
+        if self.augment_share < 1 and not any(getattr(self, name) for name in AUGMENTATION):
+            raise ValueError(
+                f"{AUGMENT_SHARE} does nothing without {', '.join(AUGMENTATION)}; set one of these, or leave "
+                "it out"
+            )
         return self
 
 
 AUGMENTATION = ("augment_rotation", "augment_shift", "augment_noise")
 """The settings of data that change training points in each epoch; they came after the first release."""
+
+AUGMENT_SHARE = "augment_share"
+"""How many of them are changed: of no account where nothing changes them."""
 
 
 Epochs = tuple[Annotated[int, Field(ge=1, le=MAX_EPOCHS)], ...]
@@ -208,7 +219,7 @@ class TrainingSettings(Settings):
 
 TRAINING_ONLY = (
     *(name for name in TrainingSettings.model_fields if name not in ("seed", "initialization_seed")),
-    *("train_images", "random_labels", *AUGMENTATION),
+    *("train_images", "random_labels", *AUGMENTATION, AUGMENT_SHARE),
 )
 """The settings that an untrained network, and what is measured of it on test images, does not depend on."""
 
@@ -263,6 +274,8 @@ def data_key(sections: Sections) -> dict[str, Any]:
     for name in AUGMENTATION:  # trainings from before keep their keys
         if not key[name]:
             key.pop(name)
+    if key[AUGMENT_SHARE] == 1:
+        key.pop(AUGMENT_SHARE)
     entry = DATASETS[data.dataset]
     digest = entry.digest(data)
     entry.check(data)

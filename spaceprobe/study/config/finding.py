@@ -19,6 +19,9 @@ HERE = "spaceprobe.yaml"
 FALLBACK = "depth-sweep"
 """The shipped study that is taken where there is none in the current folder."""
 
+CI = "-ci"
+"""How the name of a study's form for CI ends."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 # those of Path raise where a parent cannot be read
 _is_dir, _is_file = os.path.isdir, os.path.isfile
@@ -53,7 +56,8 @@ def find_config(name: str | None = None) -> Path:
         "found no such file and no shipped study of that name, allowed: a path to a YAML file, a folder "
     )
     message += "of results"
-    message += f" or one of {listed([*shipped])}" if shipped else ""
+    whole = [name for name in shipped if not name.endswith(CI)]
+    message += f" or one of {listed(whole)}" if shipped else ""
     message += did_you_mean(nearest(name, shipped))
     raise ConfigError([(SourceLocation(0, 0, 0, name or "CONFIG"), message)])
 

@@ -57,6 +57,23 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """A further table of a source, with several rows of each set of paths.
+
+    Attributes:
+        name: of the table.
+        key_columns: the columns that tell the rows of a set apart.
+        columns: the other ones.
+        meaning: what a row is.
+    """
+
+    name: str
+    key_columns: tuple[Column, ...]
+    columns: tuple[Column, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
 class Ends:
     """The ends of a set of paths.
 
@@ -68,6 +85,7 @@ class Ends:
         are_kept: whether the part's file keeps the points themselves: they cannot be had from the data.
         via: of matched paths the corners between both ends, of shape ``(paths, corners, *input shape)``; None
             for straight paths.
+        listing: the columns of `EndpointsEntry.listing`, a list of JSON values each.
     """
 
     sources: Points
@@ -75,6 +93,7 @@ class Ends:
     facts: Mapping[str, Any] = field(default_factory=dict)
     are_kept: bool = False
     via: "Tensor | None" = None
+    listing: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 def _check_nothing(sections: Sections, num_classes: int) -> None:
@@ -96,6 +115,7 @@ class EndpointsEntry(Entry):
             source to its own target.
         key_columns: the columns of its tables that tell its paths apart.
         facts: further columns of its table of checks, which say what its ends are.
+        listing: a further table with several rows of each set of paths, if there is one.
         sections: further sections of the study file and their models, with what it is asked for.
         check: given the sections and the number of classes, raises a `SpaceprobeError` where they do not go
             together.
@@ -111,6 +131,7 @@ class EndpointsEntry(Entry):
     layout: Literal["grid", "matched"]
     key_columns: tuple[Column, ...]
     facts: tuple[Column, ...] = ()
+    listing: Listing | None = None
     sections: Mapping[str, type[Settings]] = field(default_factory=dict)
     check: Callable[[Sections, int], None] = _check_nothing
     path_sets: Callable[[Sections, int], Sequence[PathSet]]

@@ -17,7 +17,14 @@ from spaceprobe.stages.fold.endpoints.class_pairs import (
     chosen_members,
     images_per_class,
 )
-from spaceprobe.stages.fold.endpoints.entry import Direction, EndpointsEntry, Ends, PathSet, Points
+from spaceprobe.stages.fold.endpoints.entry import (
+    Direction,
+    EndpointsEntry,
+    Ends,
+    Listing,
+    PathSet,
+    Points,
+)
 from spaceprobe.stages.stage import Sections, Settings
 from spaceprobe.tables.table import Column
 
@@ -143,12 +150,26 @@ def _ends(network: "nn.Module", data: "Dataset", key: Mapping[str, Any], section
         "data_max": float(row_max.max()),
         "searched_max": float(chi[order[0]]),
     }
+    starts, stops = starts[order], stops[order]
     return Ends(
-        Points("starts", numbers[sources[order]], starts[order]),
-        Points("ends", numbers[targets[order]], stops[order]),
+        Points("starts", numbers[sources[order]], starts),
+        Points("ends", numbers[targets[order]], stops),
         facts,
         are_kept=True,
+        listing=_steps(network, way, starts[0], stops[0]),
     )
+
+
+def _steps(
+    network: "nn.Module", way: Mapping[str, Any], start: "Tensor", stop: "Tensor"
+) -> dict[str, list[Any]]:
+    """Return the columns of the listing: the steps of the path that folds most."""
+    from spaceprobe.folding import trace_path
+
+    names = ("method", "num_points", "units", "threshold", "bits")
+    trace = trace_path(network, start, stop, warn=False, **{name: way[name] for name in names})
+    columns = {"t": trace.t, "distance": trace.distance, "flips": trace.length}
+    return {"step": [*range(len(trace.t))], **{name: values.tolist() for name, values in columns.items()}}
 
 
 def _best_target(walk: "Walk", images: "Tensor", source: int) -> int:
@@ -200,6 +221,17 @@ ENTRY = EndpointsEntry(
             low=0,
             high=1,
         ),
+    ),
+    listing=Listing(
+        "searched_path",
+        key_columns=(Column("step", "integer", "0 for the start, then each place at which units flip"),),
+        columns=(
+            Column("t", "number", "where on the path it is, from 0 to 1"),
+            Column("distance", "integer", "Hamming distance from the activation pattern at the start"),
+            Column("flips", "integer", "flips of units so far"),
+        ),
+        meaning="a step of the path that folds most, of those that a search found: chi is 1 - the largest "
+        "distance / the last flips",
     ),
     sections={"searched": SearchedSettings},
     check=lambda sections, num_classes: check_present(sections, range(num_classes)),
