@@ -116,7 +116,11 @@ def _draw(tables: Tables) -> Figure:
         axes.set_title(f"{size} units")
         if size == SIZES[0]:
             axes.set_ylabel(MEASURE_NAMES[measure])
-        keep_within(axes, "y", bounds_of("aggregates", measure), low=0)
+    for number, measure in enumerate(MEASURES):
+        row = figure.axes[number * len(SIZES) : (number + 1) * len(SIZES)]
+        highest = max(axes.get_ylim()[1] for axes in row)
+        for axes in row:
+            keep_within(axes, "y", bounds_of("aggregates", measure), low=0, high=highest)
     legend_above(figure, [*STATE_LOOKS.values()], has_markers=True)
     return figure
 
