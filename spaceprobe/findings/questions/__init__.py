@@ -3,7 +3,7 @@
 from spaceprobe.findings.entry import FindingEntry
 from spaceprobe.registry import read_entries
 
-FILES = ("more_than_flips", "seeds", "depth", "depth_factors", "depth_shapes", "width", "clusters")
+FILES = ("more_than_flips", "seeds", "depth", "depth_factors", "depth_shapes", "width", "points", "clusters")
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)
 """All findings by name."""
