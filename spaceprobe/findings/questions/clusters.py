@@ -25,6 +25,7 @@ from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.answers.clusters import KIND, STATE, STATISTIC, K, cluster_networks
 from spaceprobe.results.results import Results
 from spaceprobe.tables.states import TRAINED
+from spaceprobe.tables.table import Bounds
 
 LEVEL = "level"
 PAIR, NETWORK = "class pair", "network"
@@ -60,34 +61,49 @@ def _keep(results: Results) -> Tables:
     }
     by = ["seed", STATE, LEVEL, STATISTIC, KIND, K]
     errors = pd.concat([networks.assign(**{LEVEL: name, **values}) for name, values in levels.items()])
-    return {"errors": errors.groupby(by, sort=False, as_index=False)[["error", "spread", "cost"]].mean()}
+    return {"errors": errors.groupby(by, sort=False, as_index=False)[[*NUMBERS]].mean()}
 
 
 BY = [LEVEL, STATISTIC, KIND]
 
+NUMBERS = ("error", "spread", "lacking", "cost")
+"""Of a statistic with k points of a class: its error, the spread beside it, the share of class pairs in which
+it has no value although it has one over all images, and the paths as a share of all."""
+
+MAX_LACKING = 0.05
+"""Of class pairs, for a k to be trusted. Chosen: quantiles are over folded paths, and of few paths
+often none folds; a class pair without a value has no error either."""
+
+ERRORS = Bounds(0, 1)
+"""Of statistics that are in [0, 1] themselves."""
+
 
 def _derive(tables: Tables) -> Tables:
     errors = tables["errors"]
-    means = means_by(errors, [*BY, K], "error")
-    others = errors.groupby([*BY, K], as_index=False)[["spread", "cost"]].mean()
+    means = means_by(errors, [*BY, K], "error", ERRORS)
+    others = errors.groupby([*BY, K], as_index=False)[[*NUMBERS[1:]]].mean()
     means = means.merge(others, on=[*BY, K], how="left")
-    means["is_below"] = np.where(means["high"] < means["spread"], "yes", "no")
+    is_met = (means["high"] < means["spread"]) & (means["lacking"] <= MAX_LACKING)
+    means["is_met"] = np.where(is_met, "yes", "no")
     return {"means": means, "trusted": _trusted(means), COMPARISONS: with_holm([*_comparisons(errors)])}
 
 
 def _trusted(means: pd.DataFrame) -> pd.DataFrame:
-    """Return from which k on, for it and all larger ones, the interval of the error lies below the spread.
+    """Return from which k on, for it and all larger ones, a statistic can be trusted.
 
-    Of each statistic and kind: ``from_k``, NaN for none, and whether that is at most `PAPER_K`, or any.
+    It can where the whole interval of its error lies below the spread, and few class pairs lack a value
+    (`MAX_LACKING`). Of each statistic and kind: ``from_k``, NaN for none, and whether that is at most
+    `PAPER_K`, or any.
     """
     rows = []
     for key, group in means.groupby(BY, sort=False):
         group = group.sort_values(K, ascending=False)
-        trusted = group.loc[(group["is_below"] == "yes").cummin(), K]
+        trusted = group.loc[(group["is_met"] == "yes").cummin(), K]
         from_k = float(trusted.min()) if len(trusted) else math.nan
         by_paper, by_last = ("yes" if is_met else "no" for is_met in (from_k <= PAPER_K, len(trusted) > 0))
-        rows.append({**dict(zip(BY, key, strict=True)), "from_k": from_k, "at_k": PAPER_K})
-        rows[-1] |= {"largest_k": int(group[K].iloc[0]), "by_at_k": by_paper, "by_largest_k": by_last}
+        rows.append({**dict(zip(BY, key, strict=True)), "from_k": from_k})
+        rows[-1] |= {"at_k": PAPER_K, "by_at_k": by_paper}
+        rows[-1] |= {"largest_k": int(group[K].iloc[0]), "by_largest_k": by_last, "max_lacking": MAX_LACKING}
     return pd.DataFrame(rows)
 
 
@@ -119,12 +135,8 @@ def _says(numbers: Numbers) -> list[Markup]:
 
     def counts(level: str, column: str) -> Markup:
         parts = [
-            sentence(
-                "{} with {}",
-                numbers.statistic("count", "trusted", None, {LEVEL: level, KIND: kind, column: "yes"}),
-                look.name,
-            )
-            for kind, look in LOOKS.items()
+            numbers.statistic("count", "trusted", None, {LEVEL: level, KIND: kind, column: "yes"})
+            for kind in LOOKS
         ]
         return sentence("{}, {} and {}", *parts)
 
@@ -146,14 +158,16 @@ def _says(numbers: Numbers) -> list[Markup]:
             cell("spread", at_paper_k(PAIR, ROW_MAXIMA), ".3f"),
         ),
         sentence(
-            "Call a k trusted if for it and all larger ones the interval of the error lies below the spread: "
-            "of {} statistics of a class pair some k up to {} is trusted for {}, and some k up to {} for {}; "
-            "of as many medians of a network, whose spread is that over seeds, for {}, and for {}.",
+            "A k is to be trusted if, for it and all larger ones, the interval of the error lies below the "
+            "spread and at most {} of the class pairs lack a value: of {} statistics of a class pair {} "
+            "(centres, medoids, random images) are trusted from some k up to {} on, and {} from some k up to "
+            "{} on; of as many medians of a network, beside their spread over seeds, {}, and {}.",
+            numbers.cell("trusted", first, "max_lacking", ".0%"),
             num_statistics,
-            numbers.cell("trusted", first, "at_k", "d"),
             counts(PAIR, "by_at_k"),
-            numbers.cell("trusted", first, "largest_k", "d"),
+            numbers.cell("trusted", first, "at_k", "d"),
             counts(PAIR, "by_largest_k"),
+            numbers.cell("trusted", first, "largest_k", "d"),
             counts(NETWORK, "by_at_k"),
             counts(NETWORK, "by_largest_k"),
         ),
@@ -190,12 +204,12 @@ def _draw(tables: Tables) -> Figure:
 def _draw_errors(axes: Axes, means: pd.DataFrame) -> None:
     """Draw the errors of one statistic against the share of paths, and their spread."""
     axes.set_xscale("log")
-    for kind, look in LOOKS.items():
-        rows = means[means[KIND] == kind].sort_values(K)
+    for kind, shift in zip(LOOKS, (0.9, 1, 1.1), strict=True):  # side by side, so that intervals are seen
+        look, rows = LOOKS[kind], means[means[KIND] == kind].sort_values(K)
         ends = np.nan_to_num(np.abs([rows["low"] - rows["mean"], rows["high"] - rows["mean"]]))
         axes.errorbar(
-            rows["cost"], rows["mean"], ends, color=look.color, linestyle=look.line, capsize=2, elinewidth=1,
-            marker=look.marker, markersize=4, markerfacecolor=look.fill,
+            shift * rows["cost"], rows["mean"], ends, color=look.color, linestyle=look.line, capsize=2,
+            elinewidth=1, marker=look.marker, markersize=4, markerfacecolor=look.fill,
         )  # fmt: skip
     axes.axhline(means["spread"].mean(), color=SPREAD_LOOK.color, linestyle=SPREAD_LOOK.line, linewidth=1)
     ticks = means.drop_duplicates(K).sort_values(K)
