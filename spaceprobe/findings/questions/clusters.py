@@ -60,7 +60,12 @@ def _keep(results: Results) -> Tables:
         ),
     }
     by = ["seed", STATE, LEVEL, STATISTIC, KIND, K]
-    errors = pd.concat([networks.assign(**{LEVEL: name, **values}) for name, values in levels.items()])
+    errors = pd.concat(
+        [
+            networks.assign(level=name, error=values["error"], spread=values["spread"])
+            for name, values in levels.items()
+        ]
+    )
     return {"errors": errors.groupby(by, sort=False, as_index=False)[[*NUMBERS]].mean()}
 
 

@@ -17,6 +17,7 @@ from spaceprobe.analysis.comparisons import comparison, with_holm
 from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
 from spaceprobe.findings.tables import seed_differences
 from spaceprobe.findings.wording import change_of, mean_of, row_where
+from spaceprobe.report.drawing.limits import COUNTED, keep_within
 from spaceprobe.report.drawing.marks import Look, grid_figure, legend_above, log_scale
 from spaceprobe.report.drawing.style import BLUE, GRAY, ORANGE, PAPER
 from spaceprobe.report.entry import sentence
@@ -48,7 +49,7 @@ REGIONS = ("mean_regions", "max_regions", "above_units")
 """Of the exact paths of a network: the mean and the largest number of linear regions, and the share of paths
 that cross more of them than the network has units."""
 
-SHARES = {"wrong": Bounds(0, 1), "above_units": Bounds(0, 1), "regions_seen": Bounds(0, 1)}
+SHARES = dict.fromkeys(("error", "wrong", "regions_seen", "above_units"), Bounds(0, 1))
 
 TENT_LAYERS = 6
 """Chosen: the tent map of docs/definitions.md, "Known answers"."""
@@ -150,8 +151,8 @@ def _says(numbers: Numbers) -> list[Markup]:
     means, regions = numbers.frames["means"], numbers.frames["region_means"]
 
     def mean(measure: str, architecture: str, way: str, num_points: int | None, spec: str) -> Markup:
-        where = {"measure": measure, "architecture": architecture, "state": TRAINED, "way": way}
-        where |= {} if num_points is None else {"num_points": num_points}
+        where: dict[str, object] = {"measure": measure, "architecture": architecture, "way": way}
+        where |= {"state": TRAINED, **({} if num_points is None else {"num_points": num_points})}
         return mean_of(numbers, "means", where, spec)
 
     def of_regions(measure: str, column: str, spec: str) -> Markup:
@@ -177,29 +178,33 @@ def _says(numbers: Numbers) -> list[Markup]:
     )  # fmt: skip
     return [
         sentence(
-            "At the {} evenly spaced points of the folding paper χ is wrong on a share of {} of the paths of "
-            "trained networks, on average by {}; at as many points as there are units, on {}.",
+            "The {} evenly spaced points of the folding paper see a share of {} of the linear regions of "
+            "paths in trained `{}`, `{}` and `{}`, and χ is wrong on {} of the paths, on average by {}; at as many "
+            "points as there are units it is wrong on {}.",
             numbers.cell("means", points, "num_points", "d"),
+            each(lambda name: mean("regions_seen", name, EVEN, PAPER_POINTS, ".3f")),
+            *SPOKEN,
             each(lambda name: mean("wrong", name, EVEN, PAPER_POINTS, ".3f")),
             change("bias", EVEN, EXACT),
             each(lambda name: mean("wrong", name, EVEN, _num_units(name), ".3f")),
         ),
         sentence(
-            "Bisecting from the two ends runs the network at {} points of a path, has χ wrong on {}, and "
-            "changes the absolute error of the even points by {}; an exact walk from region to region takes "
-            "{} runs.",
+            "Bisecting from the two ends runs these networks at {} points of a path, sees {} of the regions, "
+            "has χ wrong on {}, and changes the absolute error of the even points by {}; an exact walk from "
+            "region to region takes {} runs.",
             each(lambda name: mean("num_evaluated", name, BISECTING, None, ".1f")),
+            each(lambda name: mean("regions_seen", name, BISECTING, None, ".3f")),
             each(lambda name: mean("wrong", name, BISECTING, None, ".3f")),
             change("error", BISECTING, EVEN),
             of_regions("mean_regions", "mean", ".1f"),
         ),
         sentence(
-            "The most linear regions on a path, of all seeds, are {}; a share of {} of the paths cross more "
-            "than the network has units (N), which are {}; through a tent map of {} units a path crosses {}, "
-            "so that no number n ≤ N of points sees every region of every path.",
+            "With {} units (N) a path crosses up to {} regions, and more than N on a share of {} of the "
+            "paths; through a tent map of {} units one crosses {}, so that no number n ≤ N of points sees every "
+            "region of every path.",
+            of_regions("above_units", "num_units", "d"),
             of_regions("max_regions", "largest", ".0f"),
             of_regions("above_units", "mean", ".3f"),
-            of_regions("above_units", "num_units", "d"),
             numbers.cell("tent", 0, "num_units", "d"),
             numbers.cell("tent", 0, "num_regions", "d"),
         ),
@@ -207,8 +212,8 @@ def _says(numbers: Numbers) -> list[Markup]:
 
 
 def each(of: Callable[[str], Markup]) -> Markup:
-    """Return something of each of the architectures that are spoken of."""
-    return sentence("{}; {}; {}", *(sentence("{} in a `{}`", of(name), name) for name in SPOKEN))
+    """Return something of each of the architectures that are spoken of, in their order."""
+    return sentence("{}, {} and {}", *map(of, SPOKEN))
 
 
 def _num_units(architecture: str) -> int:
@@ -223,11 +228,15 @@ LOOKS = {
 }
 EXACT_LOOK = Look("linear regions: the exact walk, without an error", GRAY, "-.", "")
 
-PANELS = {"error": "mean absolute error of χ", "wrong": "share of paths with a wrong χ"}
+PANELS = {
+    "error": "mean absolute error of χ",
+    "wrong": "share of paths with a wrong χ",
+    "regions_seen": "share of regions seen",
+}
 
 
 def _draw(tables: Tables) -> Figure:
-    figure = grid_figure(len(PANELS) * len(SPOKEN), len(SPOKEN), height=2.4)
+    figure = grid_figure(len(PANELS) * len(SPOKEN), len(SPOKEN), height=2.2)
     panels = [(measure, name) for measure in PANELS for name in SPOKEN]
     for axes, (measure, name) in zip(figure.axes, panels, strict=True):
         _draw_panel(axes, tables, measure, name)
@@ -246,7 +255,7 @@ def _draw_panel(axes: Axes, tables: Tables, measure: str, architecture: str) -> 
     here = means[(means["architecture"] == architecture) & (means["state"] == TRAINED)]
     costs = here[here["measure"] == "num_evaluated"].set_index(["way", "num_points"])["mean"]
     for way, look in LOOKS.items():
-        rows = here[(here["measure"] == measure) & (here["way"] == way)]
+        rows = here[(here["measure"] == measure) & (here["way"] == way)].sort_values("num_points")
         if rows.empty:  # an errorbar of nothing has a place in the layout: the figure's corner
             continue
         x = [float(costs[way, points]) for points in rows["num_points"]]
@@ -259,7 +268,7 @@ def _draw_panel(axes: Axes, tables: Tables, measure: str, architecture: str) -> 
     for value in crossed.loc[crossed["measure"] == "mean_regions", "mean"]:
         axes.axvline(value, color=EXACT_LOOK.color, linestyle=EXACT_LOOK.line, linewidth=1)
     log_scale(axes, "x")
-    axes.set_ylim(bottom=0)
+    keep_within(axes, "y", SHARES.get(measure, COUNTED), low=0)
 
 
 ENTRY = FindingEntry(

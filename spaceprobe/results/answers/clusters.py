@@ -31,7 +31,7 @@ def cluster_errors(results: Results) -> pd.DataFrame:
     """
     by_network = cluster_networks(results)
     tables = [
-        _over_seeds(rows).assign(**{STATE: state, STATISTIC: statistic})
+        _over_seeds(rows).assign(**{STATE: str(state), STATISTIC: str(statistic)})
         for (state, statistic), rows in by_network.groupby([STATE, STATISTIC], sort=False)
     ]
     names = [STATE, KIND, STATISTIC, K, "error", "error_low", "error_high", "num_seeds"]
