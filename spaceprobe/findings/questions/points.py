@@ -179,8 +179,8 @@ def _says(numbers: Numbers) -> list[Markup]:
     return [
         sentence(
             "The {} evenly spaced points of the folding paper see a share of {} of the linear regions of "
-            "paths in trained `{}`, `{}` and `{}`, and χ is wrong on {} of the paths, on average by {}; at as many "
-            "points as there are units it is wrong on {}.",
+            "paths in trained `{}`, `{}` and `{}`, and χ is wrong on {} of the paths, on average by {}; at "
+            "as many points as there are units it is wrong on {}.",
             numbers.cell("means", points, "num_points", "d"),
             each(lambda name: mean("regions_seen", name, EVEN, PAPER_POINTS, ".3f")),
             *SPOKEN,
@@ -200,8 +200,8 @@ def _says(numbers: Numbers) -> list[Markup]:
         ),
         sentence(
             "With {} units (N) a path crosses up to {} regions, and more than N on a share of {} of the "
-            "paths; through a tent map of {} units one crosses {}, so that no number n ≤ N of points sees every "
-            "region of every path.",
+            "paths; through a tent map of {} units one crosses {}, so that no number n ≤ N of points sees "
+            "every region of every path.",
             of_regions("above_units", "num_units", "d"),
             of_regions("max_regions", "largest", ".0f"),
             of_regions("above_units", "mean", ".3f"),
