@@ -153,10 +153,10 @@ def _says(numbers: Numbers) -> list[Markup]:
     num_statistics = numbers.statistic("distinct", "trusted", STATISTIC)
     return [
         sentence(
-            "With {} centres of k-means a class, {} of the paths between all images, the error at a class "
-            "pair is {} and {}, where the spread over class pairs is {} and {}.",
+            "With {} centres of k-means a class, a share of {} of the paths between all images, the error "
+            "at a class pair is {} and {}, where the spread over class pairs is {} and {}.",
             cell(K, share, "d"),
-            cell("cost", share, ".2%"),
+            cell("cost", share, ".4f"),
             error(SHARE),
             error(ROW_MAXIMA),
             cell("spread", share, ".3f"),
@@ -164,10 +164,10 @@ def _says(numbers: Numbers) -> list[Markup]:
         ),
         sentence(
             "A k is to be trusted if, for it and all larger ones, the interval of the error lies below the "
-            "spread and at most {} of the class pairs lack a value: of {} statistics of a class pair {} "
-            "(centres, medoids, random images) are trusted from some k up to {} on, and {} from some k up to "
-            "{} on; of as many medians of a network, beside their spread over seeds, {}, and {}.",
-            numbers.cell("trusted", first, "max_lacking", ".0%"),
+            "spread and a share of at most {} of the class pairs lacks a value: of {} statistics of a class "
+            "pair {} (centres, medoids, random images) can be trusted at a k of {}, and {} at {}; of as many "
+            "medians of a network, beside their spread over seeds, {} and {}.",
+            numbers.cell("trusted", first, "max_lacking", ".2f"),
             num_statistics,
             counts(PAIR, "by_at_k"),
             numbers.cell("trusted", first, "at_k", "d"),
