@@ -160,7 +160,9 @@ def test_detail_has_files_of_its_own_and_its_columns_in_the_key():
     plain, detailed = planned(pairs=("3-8",))[0], planned(pairs=("3-8",), detail=7)[0]
     assert plain.path != detailed.path
     assert detailed.key["folding"] == {**plain.key["folding"], "detail": 7}
-    assert detailed.key["columns"] == ["length", "reach", "chi", "peak", "null_chi", "null_chi_sd"]
+    folding = ["length", "reach", "chi", "peak"]
+    others = ["null_chi", "null_chi_sd", "num_regions", "num_evaluated"]
+    assert detailed.key["columns"] == [*folding, *others]
     assert detailed.amount == plain.amount + 7
 
 
@@ -169,7 +171,8 @@ def test_the_code_of_a_choice_counts():
     assert "spaceprobe.stages.fold.endpoints.class_pairs" in modules
     assert not any("path_measures" in module for module in modules)
     detailed = fold.STAGE.sources(sections(detail=3))
-    measures = {f"spaceprobe.stages.fold.path_measures.{name}" for name in ("space_folding", "null_model")}
+    names = ("space_folding", "null_model", "regions")
+    measures = {f"spaceprobe.stages.fold.path_measures.{name}" for name in names}
     assert {*detailed} - {*modules} == measures
 
 

@@ -1,19 +1,24 @@
 """Measures of counts: one line. Of single paths: one file and one line. And the sample of single paths."""
 
 import re
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
-from spaceprobe.folding import space_folding, walk_paths
+from spaceprobe.folding import space_folding, trace_path, walk_paths
+from spaceprobe.networks.tent_map import tent_map
 from spaceprobe.stages import fold
-from spaceprobe.stages.fold.detail import PATHS_PER_BATCH, sample_detail
+from spaceprobe.stages.fold.detail import PATHS_PER_BATCH, measure_paths, sample_detail, walk_ends
 from spaceprobe.stages.fold.endpoints.class_pairs import ClassPair
 from spaceprobe.stages.fold.endpoints.entry import Ends, Points
 from spaceprobe.stages.fold.tables import PATHS
 from tests.commands import call
+from tests.degenerate_networks import DegenerateCase
+from tests.degenerate_networks import tent_map as fractions_of_tents
 from tests.documents import recipes
 from tests.package_copies import add_entry, command_of, copy_package
 
@@ -92,6 +97,60 @@ def test_single_paths_are_what_they_say(detailed):
     for name in ("length", "distance"):
         assert (both[f"{name}_x"] == both[f"{name}_y"]).all()
     assert (both["reach_x"] != both["reach_y"]).any()
+
+
+def measured(network, a, b, **way):
+    return measure_paths(walk_ends(network, a, b, way))
+
+
+def test_regions_and_points_of_a_path():
+    """Against the patterns of a path that is read step by step, and at many points."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 7), nn.ReLU(), nn.Linear(7, 5), nn.ReLU()
+    ).double()
+    a, b = 3 * torch.randn(2, 12, 4, dtype=torch.float64)
+    b[0] = a[0]
+    ways = {
+        "exact": {"method": "exact"},
+        "jvp": {"method": "jvp"},
+        "even": {"method": "sampled", "num_points": 20},
+        "fine": {"method": "sampled", "num_points": 20_000},
+        "bisecting": {"method": "adaptive", "num_points": 2},
+    }
+    found = {name: measured(network, a, b, **way) for name, way in ways.items()}
+    exact = found["exact"]["num_regions"]
+    steps = [trace_path(network, *ends).t for ends in zip(a, b, strict=True)]
+    assert exact.tolist() == [len(times) for times in steps]
+    assert (exact[0], found["bisecting"]["num_evaluated"][0]) == (1, 2)
+    assert exact.max() > 12
+    for name in ("exact", "jvp"):
+        np.testing.assert_array_equal(found[name]["num_regions"], exact)
+        np.testing.assert_array_equal(found[name]["num_evaluated"], exact)
+    assert (found["even"]["num_evaluated"] == 20).all()
+    assert (found["even"]["num_regions"] <= np.minimum(exact, 20)).all()
+    np.testing.assert_array_equal(found["fine"]["num_regions"], exact)
+    assert (found["bisecting"]["num_regions"] <= exact).all()
+    assert (found["bisecting"]["num_evaluated"] >= found["bisecting"]["num_regions"]).all()
+
+
+def test_regions_of_a_tent_map_outnumber_its_units():
+    """The network is the one that rational arithmetic knows as well."""
+    a, b = torch.zeros(1, 1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+    for num_layers in range(1, 8):
+        network = tent_map(num_layers)
+        assert network.state_dict().keys() == tent_case(num_layers).state_dict().keys()
+        for name, values in tent_case(num_layers).state_dict().items():
+            assert torch.equal(network.state_dict()[name], values)
+        assert measured(network, a, b, method="exact")["num_regions"].tolist() == [2**num_layers]
+    with pytest.raises(ValueError, match="num_layers is 0: a tent map has at least 1"):
+        tent_map(0)
+
+
+def tent_case(num_layers):
+    return DegenerateCase(
+        "tent", fractions_of_tents(num_layers), False, [Fraction(0)], [Fraction(1)]
+    ).module()
 
 
 def test_a_sample_is_part_of_all_paths_and_the_same_at_every_epoch(study, detailed, tmp_path, finished):
@@ -235,7 +294,7 @@ def test_a_measure_of_counts_is_one_line_and_walks_nothing(study, finished, exte
 
 def test_a_measure_of_a_path_is_one_file_and_redoes_single_paths_only(study, finished, extended):
     out = command_of(extended, "plan", study, "--results", finished, "--set", "folding.detail=5").stdout
-    columns = "length,reach,chi,peak,null_chi,null_chi_sd"
+    columns = "length,reach,chi,peak,null_chi,null_chi_sd,num_regions,num_evaluated"
     reason = f"columns {columns} → on_in_the_middle,{columns}, code changed"
     assert f"fold 1 of 1 runs, 182 paths: {reason}" in " ".join(out.split())
     command_of(extended, "fold", study, "--results", finished, "--detail", 5)

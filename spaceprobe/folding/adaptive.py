@@ -96,6 +96,7 @@ def sample_adaptively(
     pattern_a, pattern_b = network.patterns(a.value.clone()), network.patterns(b.value.clone())
     capacity = points_per_block(network, a.value[0].numel())
     most_halvings = max(0, math.ceil(math.log2(1 / SHORTEST / (num_points - 1))))
+    num_evaluated = torch.full((len(pattern_a),), num_points, dtype=torch.int64, device=network.device)
     steps: list[Steps] = []
     for grid in grid_intervals(network, a, b, pattern_a, num_points, capacity):
         waiting = [grid]
@@ -116,11 +117,12 @@ def sample_adaptively(
                 )
             )
             several = intervals.take(~is_step & (num_flips > 0))
+            num_evaluated += torch.bincount(several.path, minlength=len(num_evaluated))
             waiting += [
                 several.take(slice(start, start + capacity)).halves(network, a, b)
                 for start in range(0, len(several), capacity)
             ]
-    return history(steps, pattern_a, pattern_b)
+    return history(steps, pattern_a, pattern_b, num_evaluated)
 
 
 def grid_intervals(
@@ -152,7 +154,10 @@ def grid_intervals(
 
 
 def history(
-    parts: list[Steps], pattern_a: Bool[Tensor, "paths padded"], pattern_b: Bool[Tensor, "paths padded"]
+    parts: list[Steps],
+    pattern_a: Bool[Tensor, "paths padded"],
+    pattern_b: Bool[Tensor, "paths padded"],
+    num_evaluated: Int64[Tensor, " paths"],
 ) -> History:
     """Return steps in their order along each path, in rows."""
     path, t, flips, from_a, from_b = (
@@ -179,4 +184,5 @@ def history(
         from_b=away_from_b,
         num_violations=torch.zeros(num_paths, dtype=torch.int64, device=device),
         num_unresolved=num_unresolved,
+        num_evaluated=num_evaluated,
     )

@@ -48,9 +48,12 @@ class AdaptiveFolding(PathFolding):
     Attributes:
         num_unresolved: intervals of 2^-20 of the path, or of a step of a finer grid, in which several bits
             flip; their flips count as one step.
+        num_evaluated: points at which patterns were taken: those that a path starts with, and the middles of
+            intervals.
     """
 
     num_unresolved: Int64[np.ndarray, "paths"]
+    num_evaluated: Int64[np.ndarray, "paths"]
 
 
 @dataclass(frozen=True)

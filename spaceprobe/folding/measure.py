@@ -57,6 +57,7 @@ class History:
         from_b: Hamming distance from the pattern at the end b; 0 in the last row.
         num_violations: intervals that failed the region check (see `PathFolding`).
         num_unresolved: intervals that an adaptive walk left (see `AdaptiveFolding`); None of other walks.
+        num_evaluated: points at which it took patterns; None of other walks.
     """
 
     t: Float64[Tensor, "steps paths"]
@@ -65,6 +66,7 @@ class History:
     from_b: Int32[Tensor, "steps paths"]
     num_violations: Int64[Tensor, " paths"]
     num_unresolved: Int64[Tensor, " paths"] | None = None
+    num_evaluated: Int64[Tensor, " paths"] | None = None
 
 
 def join_histories(histories: list[History]) -> History:
@@ -95,9 +97,9 @@ def fold_history(history: History) -> PathFolding:
     length_from_b = (length[-1] - length).flip(0)
     reach_b, *peak_b = read_from_start(length_from_b, history.from_b.flip(0))
     columns = [length[-1], reach_a, reach_b, *peak_a, *peak_b, history.num_violations]
-    if history.num_unresolved is not None:
-        columns.append(history.num_unresolved)
-    kind = PathFolding if history.num_unresolved is None else AdaptiveFolding
+    of_adaptive = [each for each in (history.num_unresolved, history.num_evaluated) if each is not None]
+    kind = AdaptiveFolding if of_adaptive else PathFolding
+    columns += of_adaptive
     return kind(*torch.stack([column.to(torch.int64) for column in columns]).cpu().numpy())
 
 

@@ -61,11 +61,16 @@ class PathFlips:
         """The number of flips of each path."""
         return np.bincount(self.path, minlength=self.num_paths)
 
-    def reversed(self) -> "PathFlips":
-        """Return the flips of the same paths walked from their ends to their starts."""
+    @property
+    def num_steps(self) -> Int64[np.ndarray, " paths"]:
+        """The number of steps of each path in which something flips."""
         num_steps = np.zeros(self.num_paths, dtype=np.int64)
         np.maximum.at(num_steps, self.path, self.step + 1)
-        step = num_steps[self.path] - 1 - self.step
+        return num_steps
+
+    def reversed(self) -> "PathFlips":
+        """Return the flips of the same paths walked from their ends to their starts."""
+        step = self.num_steps[self.path] - 1 - self.step
         order = np.lexsort((self.unit, step, self.path))
         return PathFlips(
             self.path[order],

@@ -29,15 +29,11 @@ def cluster_errors(results: Results) -> pd.DataFrame:
         the error and its interval lie below the spread, without which it tells no class pairs apart;
         ``note``.
     """
-    every, few = (_chi(results.frames[name]) for name in (PAIRS, CLUSTERS))
-    # What else is swept together with the sources, such as k, does not matter to all pairs.
-    every = every.drop_duplicates(_PAIR)[[*_PAIR, "num_paths", *STATISTICS]]
-    both = few.merge(every, on=_PAIR, suffixes=("", "_all"))
-    both = both.merge(results.frames["runs"][["run", "seed"]], on="run")
-    tables = []
-    for state, rows in by_state(both).items():
-        for statistic in STATISTICS if len(rows) else ():
-            tables.append(_errors(rows, statistic).assign(**{STATE: state, STATISTIC: statistic}))
+    by_network = cluster_networks(results)
+    tables = [
+        _over_seeds(rows).assign(**{STATE: str(state), STATISTIC: str(statistic)})
+        for (state, statistic), rows in by_network.groupby([STATE, STATISTIC], sort=False)
+    ]
     names = [STATE, KIND, STATISTIC, K, "error", "error_low", "error_high", "num_seeds"]
     names += ["spread", "lacking", "cost", "is_below"]
     table = pd.concat(tables, ignore_index=True)[names] if tables else pd.DataFrame(columns=names)
@@ -54,24 +50,54 @@ def cluster_errors(results: Results) -> pd.DataFrame:
     return noted
 
 
+def cluster_networks(results: Results) -> pd.DataFrame:
+    """Return the error of each statistic of χ in each network, with k points of each class.
+
+    Returns:
+        run, seed, state, statistic, kind, k; of class pairs ``error``, the mean of the absolute difference
+        from all pairs of images, ``spread``, the standard deviation of the statistic, and ``lacking``, the
+        share in which only all pairs of images have a value; ``few`` and ``every``, the medians over class
+        pairs with k points and with all images; ``num_paths`` and ``num_all``, the paths of all class pairs.
+    """
+    every, few = (_chi(results.frames[name]) for name in (PAIRS, CLUSTERS))
+    # What else is swept together with the sources, such as k, does not matter to all pairs.
+    every = every.drop_duplicates(_PAIR)[[*_PAIR, "num_paths", *STATISTICS]]
+    both = few.merge(every, on=_PAIR, suffixes=("", "_all"))
+    both = both.merge(results.frames["runs"][["run", "seed"]], on="run")
+    tables = []
+    for state, rows in by_state(both).items():
+        for statistic in STATISTICS if len(rows) else ():
+            tables.append(_of_networks(rows, statistic).assign(**{STATE: state, STATISTIC: statistic}))
+    names = ["run", "seed", STATE, STATISTIC, KIND, K, "error", "spread", "lacking", "few", "every"]
+    names += ["num_paths", "num_all"]
+    return pd.concat(tables, ignore_index=True)[names] if tables else pd.DataFrame(columns=names)
+
+
 def _chi(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.loc[frame["measure"] == "chi"]
 
 
-def _errors(rows: pd.DataFrame, statistic: str) -> pd.DataFrame:
-    """Return the errors of one statistic by kind and k."""
-    first, second = (rows[name].astype(float) for name in (statistic, f"{statistic}_all"))
-    by_network = (
-        rows.assign(error=(first - second).abs(), lacking=(first.isna() & second.notna()).astype(float))
+def _of_networks(rows: pd.DataFrame, statistic: str) -> pd.DataFrame:
+    """Return what one statistic shows in each network, by kind and k."""
+    few, every = (rows[name].astype(float) for name in (statistic, f"{statistic}_all"))
+    return (
+        rows.assign(few=few, every=every, error=(few - every).abs())
+        .assign(lacking=(few.isna() & every.notna()).astype(float), spread=every)
         .groupby(["run", "seed", "epoch", KIND, K], as_index=False)
         .agg(
             error=("error", "mean"),
             lacking=("lacking", "mean"),
             num_paths=("num_paths", "sum"),
             num_all=("num_paths_all", "sum"),
-            spread=(f"{statistic}_all", "std"),
+            spread=("spread", "std"),
+            few=("few", "median"),
+            every=("every", "median"),
         )
     )
+
+
+def _over_seeds(by_network: pd.DataFrame) -> pd.DataFrame:
+    """Return the errors of one statistic by kind and k."""
     by_network = by_network.assign(cost=by_network["num_paths"] / by_network["num_all"])
     means = means_by(by_network, [KIND, K], "error")[[KIND, K, "mean", "low", "high", "num_seeds"]]
     means = means.rename(columns={"mean": "error", "low": "error_low", "high": "error_high"})

@@ -6,6 +6,7 @@ from spaceprobe.stages.fold.path_measures.entry import PathMeasure
 FILES = (
     "space_folding",
     "null_model",
+    "regions",
 )  # fmt: skip
 
 PATH_MEASURES = read_entries(__name__, FILES, PathMeasure)
