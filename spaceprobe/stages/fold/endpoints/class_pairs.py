@@ -69,7 +69,7 @@ def class_members(images: "Split", label: int, per_class: int | None, *, is_draw
         order = np.random.default_rng(label).permutation(len(numbers))[:per_class]
         numbers = numbers[torch.from_numpy(np.sort(order))]
     numbers = numbers[:per_class]
-    return Points(str(label), numbers.numpy(), images.inputs[numbers].double())
+    return Points(str(label), numbers.numpy(), images.inputs[numbers].double(), key=str(label))
 
 
 def images_per_class(sections: Sections) -> int | None:
