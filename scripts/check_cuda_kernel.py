@@ -25,7 +25,7 @@ from torch import nn
 from spaceprobe.folding.cuda import launching, toolchain
 from spaceprobe.folding.cuda.binding import KERNELS, bind
 from spaceprobe.folding.cuda.lanes import LANES
-from spaceprobe.folding.cuda.layout import shared_bytes
+from spaceprobe.folding.cuda.layout import TILE, num_floats, num_integers, shared_bytes
 from spaceprobe.folding.kernel_walk import walk_mlp_paths
 from spaceprobe.folding.layers import mlp_layers
 
@@ -40,29 +40,47 @@ CAPABILITIES = {(7, 5): (64 * 1024, 16), (8, 0): (164 * 1024, 32), (9, 0): (228 
 Specifications per Compute Capability")."""
 
 INSTRUCTIONS = {
-    "paths": 1_000,
-    "layers": 516,
-    "groups of a layer": 166,
-    "knots": 79,
-    "knots with flips": 136,
-    "weights of first slopes": 20,
-    "comparisons of times": 20,
-    "comparisons of places": 17,
-    "four knots carried": 154,
-    "masks of four knots": 104,
-    "sources of four knots": 41,
-    "new knots carried": 40,
-    "steps read": 44,
+    "paths": 1_700,
+    "layers": 520,
+    "groups of a layer": 188,
+    "knots": 56,
+    "knots with flips": 160,
+    "knots from the third layer on": 10,
+    "knots whose jumps are kept": 31,
+    "tiles of the second layer": 146,
+    "tiles of the layers behind it": 164,
+    "masks of a tile": 183,
+    "sources of a tile": 36,
+    "new jumps": 24,
+    "weights of first slopes": 24,
+    "weights of four first slopes": 36,
+    "chunks of flips": 149,
+    "chunks of knots": 129,
+    "comparisons of times": 23,
+    "comparisons of places": 22,
+    "steps read": 40,
 }
-"""Of a warp for each event. Read from the loops of walk_grid for sm_90 with 96 registers (CUDA 13.5,
-nvdisasm 13.1); unrolled loops divided by their factor. Those of paths and layers are what stands outside of
-loops."""
+"""Of a warp for each event. Read from the loops of walk_grid for sm_90 with 96 registers (ptxas 13.0);
+unrolled loops divided by their factor. Those of paths and layers are what stands outside of loops."""
 
 GOALS = {"2x30": 50e6, "2x300": 2e6, "10x60": 1e6}
 """Walks a second on an H100."""
 
-ISSUED_A_SECOND = 132 * 4 * 1.755e9
-"""Instructions of an H100 SXM: 132 multiprocessors with 4 schedulers, at its boost clock."""
+PROCESSORS = 132
+"""Multiprocessors of an H100 SXM."""
+
+READS_A_SECOND = PROCESSORS * 1.755e9
+"""Of shared memory by a warp: one a cycle of the boost clock."""
+
+ISSUED_A_SECOND = 4 * READS_A_SECOND
+"""Instructions, by four schedulers a multiprocessor."""
+
+CYCLES = 10
+"""From one instruction of a warp to the next, on average. Assumed: a dependent one takes 4 at the least, from
+shared memory or in float64 several times that, from global memory up to some hundreds."""
+
+MEMORY_RATE = 3.35e12
+"""Bytes a second of an H100 SXM's memory."""
 
 FEW_PATHS = 10  # whose events are counted; chosen: numpy takes half a second for one of a 10x60
 
@@ -129,8 +147,8 @@ def resources() -> None:
                 facts = f"{taken.registers} registers of at most {limit}, {taken.spilled} bytes spilled"
                 print(f"{kernel} sm_{major}{minor}: {facts}", flush=True)
     for capacity in launching.CAPACITIES:
-        shared = shared_bytes(capacity, LANES)
-        print(f"{capacity} flips, layers of up to 32 units: {shared} bytes of shared memory a warp")
+        shared = shared_bytes(capacity)
+        print(f"{capacity} flips: {shared} bytes of shared memory a warp")
         for (major, minor), (of_processor, most_blocks) in CAPABILITIES.items():
             registers, warps = toolchain.occupancy(shared, of_processor, most_blocks)
             print(f"  sm_{major}{minor}: {warps} warps a multiprocessor, of {registers} registers at most")
@@ -147,14 +165,16 @@ def count_events(network: nn.Module, num_paths: int) -> tuple[Counter[str], int]
             before, inside[0] = inside[0], name
             result = function(*given)
             inside[0] = before
-            _note(events, name, given, result)
+            if not (name == "new_jump" and before == "first_jumps"):
+                _note(events, name, given, result)
             return result
 
         return noted
 
     def bound(kernel: str, primitives: dict[str, Any]) -> Any:
         def lowest(bits: int) -> int:  # once for each unit that is read
-            events[{"carry_jumps": "sources of four knots"}.get(inside[0], "weights of first slopes")] += 1
+            if inside[0] == "sum_jumps":
+                events["sources of a tile"] += 1
             return primitives["lowest"](bits)
 
         return own_bind(kernel, {**primitives, "lowest": lowest}, noting)
@@ -174,29 +194,38 @@ def _note(events: Counter[str], name: str, given: tuple[Any, ...], result: Any) 
     if name == "walk_path":
         events["paths"] += 1
         events["layers"] += given[0].depth - 1
+    elif name == "start_slopes":
+        net, _, layer, a, image = given
+        first = image * net.num_groups
+        states = a.states[first + net.group_start[layer - 1] : first + net.group_start[layer]]
+        num_active = sum(int(bits).bit_count() for bits in states)
+        fours, ones = divmod(int(net.groups[layer]), 4)
+        events["weights of four first slopes"] += num_active * fours
+        events["weights of first slopes"] += num_active * ones
     elif name == "sweep":
-        net, work, layer, _, _, num_knots = given[:6]
+        net, work, layer, num_knots = given[:4]
         num_new, groups = result[0], int(net.groups[layer])
         # flips between the same two knots, in one group, are found at once
-        found = {
-            (int(interval), int(unit) // (4 * LANES))
-            for interval, unit in zip(work.raw_interval[:num_new], work.raw_unit[:num_new], strict=True)
-        }
+        marks = work.integers[work.raw_mark :][: max(num_new, 0)].tolist()
         events["groups of a layer"] += groups
         events["knots"] += groups * (num_knots + 1)
-        events["knots with flips"] += len(found)
-    elif name == "order_flips":
-        events["comparisons of times"] += given[2] * -(-given[2] // LANES)
+        events["knots with flips"] += len({(mark >> 16, (mark & 0xFFFF) >> 2 >> 5) for mark in marks})
+        events["knots from the third layer on"] += groups * num_knots if layer > 1 else 0
+        events["knots whose jumps are kept"] += groups * num_knots if layer + 1 < net.depth else 0
     elif name == "merge_flips":
-        events["comparisons of places"] += given[4] * -(-given[3] // LANES)
-    elif name == "carry_jumps":
-        net, _, layer, _, num_knots, num_new = given
-        fours = int(net.groups[layer]) * -(-num_knots // 4)
-        events["four knots carried"] += fours
-        events["masks of four knots"] += fours * int(net.groups[layer - 1])
-        events["new knots carried"] += int(net.groups[layer]) * num_new
+        _, num_knots, num_new, _ = given
+        of_knots, of_flips = -(-num_knots // LANES), -(-num_new // LANES)
+        events["chunks of knots"] += of_knots
+        events["chunks of flips"] += of_flips
+        events["comparisons of places"] += num_new * of_knots
+        events["comparisons of times"] += num_new * of_flips
+    elif name == "sum_jumps":
+        events["tiles of the layers behind it"] += 1
+        events["masks of a tile"] += int(given[0].groups[given[2] - 1])
     elif name == "read_walk":
-        events["steps read"] += given[2]
+        events["steps read"] += given[1]
+    elif name in ("first_jumps", "new_jump"):
+        events[{"first_jumps": "tiles of the second layer", "new_jump": "new jumps"}[name]] += 1
 
 
 def predict(architecture: str) -> None:
@@ -205,15 +234,29 @@ def predict(architecture: str) -> None:
         events, longest = count_events(make_network(architecture, state), FEW_PATHS)
         parts = {name: number * INSTRUCTIONS[name] / events["paths"] for name, number in events.items()}
         total = sum(parts.values())
-        share = GOALS[architecture] * total / ISSUED_A_SECOND
-        capacity = min(c for c in launching.CAPACITIES if c >= longest) if longest <= 512 else 512
-        shared = shared_bytes(capacity, -(-int(architecture.partition("x")[2]) // LANES) * LANES)
-        registers, warps = toolchain.occupancy(shared, *CAPABILITIES[9, 0])
+        depth, width = map(int, architecture.split("x"))
+        row = -(-width // LANES) * LANES
+        capacity = min((c for c in launching.CAPACITIES if c >= longest), default=launching.CAPACITIES[-1])
+        registers, warps = toolchain.occupancy(shared_bytes(capacity), *CAPABILITIES[9, 0])
+        of_warp = 8 * (num_floats(capacity, row, depth) + num_integers(capacity, row, depth))
+        warps = min(warps, launching.SCRATCH_LIMIT // of_warp // PROCESSORS)
+        most = ISSUED_A_SECOND / total
         print(f"{architecture} {state}: {total:,.0f} instructions a walk, so at most", end=" ")
-        print(f"{ISSUED_A_SECOND / total / 1e6:,.1f} M walks a second on an H100; the goal", end=" ")
-        print(f"{GOALS[architecture] / 1e6:g} M takes {share:.0%}")
-        print(f"  memory for {capacity} flips: {warps} warps of {registers} registers", end=", ")
-        print(f"each with {warps / (4 * share):.1f} cycles for an instruction at that rate")
+        print(f"{most / 1e6:,.1f} M walks a second on an H100; the longest of", end=" ")
+        print(f"{launching.NUM_COMPARED**2} paths has {longest} flips")
+        expected = most * min(1.0, warps / (4 * CYCLES))
+        allowed = warps * most / (4 * GOALS[architecture])
+        print(f"  memory for {capacity} flips: {warps} warps of {registers} registers, so", end=" ")
+        print(f"{expected / 1e6:,.2f} M at {CYCLES} cycles an instruction; the goal", end=" ")
+        print(f"{GOALS[architecture] / 1e6:g} M allows {allowed:.1f}")
+        # each kept jump is written, and read by all groups of the layer below
+        rows = events["knots whose jumps are kept"] + TILE * events["masks of a tile"]
+        num_bytes = 8 * LANES * rows / events["paths"]
+        reads = TILE * events["sources of a tile"] / events["paths"]
+        if num_bytes:
+            print(f"  {num_bytes / 1e3:,.0f} KB of jumps, so at most", end=" ")
+            print(f"{MEMORY_RATE / num_bytes / 1e6:,.1f} M from memory; {reads:,.0f} reads of", end=" ")
+            print(f"shared memory for sums, so at most {READS_A_SECOND / reads / 1e6:,.1f} M")
         for name in sorted(parts, key=lambda name: -parts[name])[:4]:
             each = events[name] / events["paths"]
             print(f"  {parts[name] / total:4.0%}  {name}: {each:,.0f} x {INSTRUCTIONS[name]}", flush=True)

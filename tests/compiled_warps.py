@@ -49,6 +49,11 @@ def _same_kind(first, second):
     return lambda first, second: np.empty(LANES, np.int64)
 
 
+def wide(array):
+    """Return the type of what is computed with an array's entries."""
+    return np.int64 if isinstance(array.dtype, types.Integer) else np.float64
+
+
 def entries(array, index):
     """Return the entries at an index, one for all lanes or one for each."""
     raise NotImplementedError
@@ -58,14 +63,26 @@ def entries(array, index):
 def _entries(array, index):
     if not isinstance(index, types.Array):
         return lambda array, index: array[index]
+    kind = wide(array)
 
     def gathered(array, index):
-        out = np.empty(LANES, array.dtype)
+        out = np.empty(LANES, kind)
         for k in range(LANES):
             out[k] = array[index[k]]
         return out
 
     return gathered
+
+
+def wide_lanes(array):
+    """Return an empty vector for an array's entries."""
+    raise NotImplementedError
+
+
+@overload(wide_lanes)
+def _wide_lanes(array):
+    kind = wide(array)
+    return lambda array: np.empty(LANES, kind)
 
 
 def lane():
@@ -131,7 +148,7 @@ def read(array, index):
 
 
 def get(array, index, condition, other):
-    out = np.empty(LANES, array.dtype)
+    out = wide_lanes(array)
     for k in range(LANES):
         out[k] = array[of_lane(index, k)] if of_lane(condition, k) else other
     return out
@@ -175,6 +192,10 @@ def shared_floats(count):
 
 def shared_integers(count, before):
     return np.zeros(count, np.int32)
+
+
+def shared_shorts(count, before):
+    return np.zeros(count, np.uint16)
 
 
 def absolute(value):

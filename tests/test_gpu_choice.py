@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spaceprobe.folding import block_walker, walk_paths
-from spaceprobe.folding.cuda import capability, launching
+from spaceprobe.folding.cuda import capability, images, launching
 from spaceprobe.folding.cuda.capability import why_cpu
 from spaceprobe.folding.layerwise import walk
 from spaceprobe.machine.cuda_errors import CudaError, told_plainly
@@ -222,6 +222,22 @@ def test_a_large_study_goes_to_the_gpu_by_itself(study, gpu, tmp_path):
         assert table(tmp_path, name) == table(study.parent, name)
     (log,) = (tmp_path / "small/runs").glob("*/run.log")
     assert "the engine cuda-kernel walks paths, on cuda" in log.read_text()
+
+
+def test_each_network_sees_the_images_of_a_class_once(study, gpu, tmp_path, monkeypatch):
+    """However many pairs the class is in: two classes, before and after training."""
+    groups = []
+    see = images.forward_passes
+
+    def noted(layers, group, network):
+        groups.append((float(layers[0][0].sum()), group.numpy().tobytes()))
+        return see(layers, group, network)
+
+    monkeypatch.setattr(images, "forward_passes", noted)
+    pairs = ("--set", "folding.pairs=[3-8, 3-3, 8-8]")
+    assert call("run", study, "--results", tmp_path, *pairs).exit_code == 0
+    assert table(tmp_path, "folding_checks").count("cuda-kernel") == 6
+    assert len(groups) == len({*groups}) == 4
 
 
 def test_a_small_one_does_not(study, gpu, tmp_path, monkeypatch):

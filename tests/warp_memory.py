@@ -41,7 +41,7 @@ class Watched:
             entries, counts = np.unique(index, return_counts=True)
             reader[entries[counts > 1]] = SEVERAL
         read_at[index] = now
-        return self.values[index]
+        return lanes.widened(self.values[index])
 
     def write(self, index: np.ndarray, value: np.ndarray, who: np.ndarray) -> None:
         writer, wrote_at, reader, read_at = self.marks
@@ -80,8 +80,8 @@ class Warps:
             given = plain
             if self._is_watched:
                 primitives |= watching(clock, shared)
-                jumps, gates = (Watched(plain[place], clock) for place in (16, 17))
-                given = [*plain[:16], jumps, gates, *plain[18:]]
+                floats, integers = (Watched(plain[place], clock) for place in (16, 17))
+                given = [*plain[:16], floats, integers, *plain[18:]]
             bind(name, primitives)(*given)
 
 
@@ -100,7 +100,7 @@ def watching(clock: list[int], shared: int) -> dict[str, Any]:
     def get(array: Any, index: Any, condition: Any, other: Any) -> Any:
         index, condition = (np.broadcast_to(x, lanes.LANES) for x in (index, condition))
         assert np.all(index[condition] >= 0)
-        values = np.full(lanes.LANES, other, array.values.dtype)
+        values = np.full(lanes.LANES, other)
         values[condition] = array.read(index[condition], lanes.lane()[condition])
         return values
 
@@ -116,8 +116,12 @@ def watching(clock: list[int], shared: int) -> dict[str, Any]:
         return Watched(np.full(count, np.nan), clock)
 
     def shared_integers(count: int, before: int) -> Watched:
-        assert 8 * before + 4 * count == shared
+        assert before + 4 * count < shared
         return Watched(np.full(count, -(10**6), np.int32), clock)
 
-    made = (sync, read, get, put, shared_floats, shared_integers)
+    def shared_shorts(count: int, before: int) -> Watched:
+        assert before + 2 * count == shared
+        return Watched(np.full(count, 10**4, np.uint16), clock)
+
+    made = (sync, read, get, put, shared_floats, shared_integers, shared_shorts)
     return {function.__name__: function for function in made}

@@ -7,6 +7,7 @@ Neural Networks" (arXiv 2502.09954).
 from spaceprobe.folding.choice import UncountedUnits, engine_for, passed_over
 from spaceprobe.folding.counted import Threshold, Units
 from spaceprobe.folding.counts import AdaptiveFolding, CountedFolding, FoldingCounts, PathFolding, PathTrace
+from spaceprobe.folding.cuda.kept import KeptPasses
 from spaceprobe.folding.engine import fold_grid, fold_matched, trace_path, walk_batch, walk_paths
 from spaceprobe.folding.measure import space_folding
 from spaceprobe.folding.null_model import NullFolding, null_folding
@@ -21,6 +22,7 @@ __all__ = [
     "CountedFolding",
     "Engine",
     "FoldingCounts",
+    "KeptPasses",
     "Method",
     "NullFolding",
     "PathFlips",

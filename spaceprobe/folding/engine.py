@@ -11,6 +11,7 @@ from spaceprobe.folding.block_walker import blocks, join, make_walker
 from spaceprobe.folding.choice import engine_beside_kernel, mlp_for_kernel, passed_over, warn_of_uncounted
 from spaceprobe.folding.counted import Counted, Threshold, Units
 from spaceprobe.folding.counts import CountedFolding, PathFolding, PathTrace
+from spaceprobe.folding.cuda.kept import KeptPasses
 from spaceprobe.folding.guards import check_images, check_same_shape
 from spaceprobe.folding.measure import space_folding
 from spaceprobe.folding.options import DEFAULT_TOLERANCE, Bits, Method, Precision, check_options, check_walk
@@ -163,6 +164,7 @@ def fold_grid(
     threshold: Threshold = 0.0,
     progress: Callable[[int], None] | None = None,
     warn: bool = True,
+    kept: KeptPasses | None = None,
 ) -> CountedFolding:
     """Return the folding of every path between two groups of points, as counts, in both directions.
 
@@ -186,6 +188,8 @@ def fold_grid(
         progress: called, now and then, with how many more directed paths are done.
         warn: whether to warn of functions that are not counted (`UncountedUnits`); False for callers that
             say so otherwise.
+        kept: of the kernel on a GPU; forward passes of points of earlier calls, which are not computed again
+            as long as the caller changes neither those points nor moves them.
 
     Raises:
         ValueError: see `walk_paths`.
@@ -207,7 +211,7 @@ def fold_grid(
             from spaceprobe.folding.cuda import launching
 
             return launching.fold_mlp_grid(
-                *mlp, *ends, device=device, threads=threads, tolerance=tolerance, progress=progress
+                *mlp, *ends, device=device, threads=threads, tolerance=tolerance, progress=progress, kept=kept
             )
         from spaceprobe.folding import kernel_walk
 

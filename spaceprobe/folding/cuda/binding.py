@@ -4,17 +4,18 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spaceprobe.folding.cuda import entry, flips, layout, reading, tally, walk
+from spaceprobe.folding.cuda import entry, flips, layout, reading, slopes, tally, walk
 
 KERNELS = ("walk_matched", "walk_grid")
 
 _FUNCTIONS = (
-    *(layout.lay_out, layout.view_net),
-    *(flips.order_flips, flips.first_flips, flips.merge_flips),
+    *(layout.lay_out, layout.view_net, layout.mark),
+    *(flips.are_apart, flips.merge_flips, flips.first_flips),
+    *(slopes.first_slopes, slopes.start_slopes, slopes.new_jump, slopes.first_jumps),
+    *(slopes.gates_of, slopes.stage_jump, slopes.sum_jumps),
     reading.read_walk,
     *(tally.open_tally, tally.count_in, tally.close_tally),
-    *(walk.jump_at, walk.put_jump, walk.put_gate, walk.starting_slope),
-    *(walk.sweep, walk.carry_jumps, walk.walk_path),
+    *(walk.sweep, walk.walk_path),
 )
 """What the kernels call, each after what it calls itself."""
 

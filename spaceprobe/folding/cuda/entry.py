@@ -22,15 +22,15 @@ from spaceprobe.folding.cuda.walk import walk_path
 def walk_matched(
     weights, weight_start, unit_start, group_start, groups, fan_in,
     a_z, a_states, a_scale, a_margin, b_z, b_states, b_scale, b_margin,
-    capacity, row, jumps, gates, tolerance, first, count, values, left, num_left,
+    capacity, row, floats, integers, tolerance, first, count, values, left, num_left,
 ):  # fmt: skip
     """Walk ``count`` paths from ``first`` on, from an image to that of the same number, into ``values``."""
     net = view_net(weights, weight_start, unit_start, group_start, groups, fan_in)
     a = Points(a_z, a_states, a_scale, a_margin)
     b = Points(b_z, b_states, b_scale, b_margin)
-    work = lay_out(capacity, row, warp_number(), jumps, gates)
+    work = lay_out(capacity, row, net.depth, warp_number(), floats, integers)
     for path in range(warp_number(), count, num_warps()):
-        length, num_back, which = walk_path(net, work, a, first + path, b, first + path, tolerance)
+        length, num_back = walk_path(net, work, a, first + path, b, first + path, tolerance)
         if length < 0:
             append(left, num_left, path)
         else:
@@ -38,8 +38,7 @@ def walk_matched(
             peak_length = 0 * lane()
             peak_reach = 0 * lane()
             if num_back > 0:
-                knots = work.other_knots if which == 1 else work.knots
-                reach, peak_length, peak_reach = read_walk(work, knots, length)
+                reach, peak_length, peak_reach = read_walk(work, length)
             at = path * NUM_VALUES
             put(values, at, length, lane() == 0)
             put(values, at + 1 + lane(), reach, lane() < 2)
@@ -51,7 +50,7 @@ def walk_matched(
 def walk_grid(
     weights, weight_start, unit_start, group_start, groups, fan_in,
     a_z, a_states, a_scale, a_margin, b_z, b_states, b_scale, b_margin,
-    capacity, row, jumps, gates, tolerance, first, count,
+    capacity, row, floats, integers, tolerance, first, count,
     num_sources, num_targets, is_triangle, side, cells, maxima, left, num_left,
 ):  # fmt: skip
     """Count the paths ``first`` to ``first + count`` of a grid, row by row; of a triangle those with i < j.
@@ -63,21 +62,20 @@ def walk_grid(
     net = view_net(weights, weight_start, unit_start, group_start, groups, fan_in)
     a = Points(a_z, a_states, a_scale, a_margin)
     b = Points(b_z, b_states, b_scale, b_margin)
-    work = lay_out(capacity, row, warp_number(), jumps, gates)
+    work = lay_out(capacity, row, net.depth, warp_number(), floats, integers)
     open_tally(work)
     for path in range(warp_number(), count, num_warps()):
         i = (first + path) // num_targets
         j = (first + path) % num_targets
         if is_triangle == 0 or i < j:
-            length, num_back, which = walk_path(net, work, a, i, b, j, tolerance)
+            length, num_back = walk_path(net, work, a, i, b, j, tolerance)
             table = pick(lane() == 0, 0, 2 * side * side)
             if length < 0:
                 append(left, num_left, path)
             elif num_back == 0:
                 count_in(work, cells, table + length * side + length, lane() < 2)
             else:
-                knots = work.other_knots if which == 1 else work.knots
-                reach, peak_length, peak_reach = read_walk(work, knots, length)
+                reach, peak_length, peak_reach = read_walk(work, length)
                 count_in(work, cells, table + length * side + reach, lane() < 2)
                 is_folded = (lane() < 2) & (peak_length > peak_reach)
                 count_in(work, cells, table + (side + peak_length) * side + peak_reach, is_folded)

@@ -22,7 +22,7 @@ EVERY = (1 << LANES) - 1
 PRIMITIVES = (
     "lane", "sync", "ballot", "popcount", "lowest", "without_lowest", "is_set", "ones_below", "pick", "read",
     "get", "put", "add_atomically", "raise_atomically", "append", "warp_number", "num_warps", "shared_floats",
-    "shared_integers",
+    "shared_integers", "shared_shorts",
 )  # fmt: skip
 """The names of the functions here."""
 
@@ -74,14 +74,19 @@ def pick(condition: Any, first: Any, second: Any) -> Any:
     return np.where(condition, first, second)
 
 
+def widened(values: Any) -> Any:
+    """Return what a GPU computes with: whole numbers of 64 bits."""
+    return values.astype(np.int64) if values.dtype.kind in "iu" else values
+
+
 def read(array: Any, index: Any) -> Any:
     """Return the entry at an index, one for all lanes or one for each; it must not be negative."""
-    return array[index]
+    return widened(array[index])
 
 
 def get(array: Any, index: Any, condition: Any, other: Any) -> Any:
     """Return the array's entry at each lane's index where the condition holds, else ``other``."""
-    return np.where(condition, array[np.where(condition, index, 0)], other)
+    return np.where(condition, widened(array[np.where(condition, index, 0)]), other)
 
 
 def put(array: Any, index: Any, value: Any, condition: Any) -> None:
@@ -124,6 +129,12 @@ def shared_floats(count: int) -> Any:
 
 
 def shared_integers(count: int, before: int) -> Any:
-    """Return the warp's shared memory as that many int32, behind so many float64."""
+    """Return the warp's shared memory as that many int32, behind so many bytes."""
     del before
     return np.zeros(count, np.int32)
+
+
+def shared_shorts(count: int, before: int) -> Any:
+    """Return the warp's shared memory as that many uint16, behind so many bytes."""
+    del before
+    return np.zeros(count, np.uint16)

@@ -1,13 +1,13 @@
 """Walks of an MLP on a CUDA device: what `spaceprobe.folding.kernel_walk` gives, by the CUDA kernel.
 
-The images' forward passes are computed once, and stay on the device. The pairs are streamed through it, a
-million at a time, so memory does not grow with their number. Paths of which a warp is not sure, or which have
-more flips than its memory holds, come back as a list, and the CPU walks them. Before anything is counted, a
-few paths of each call are walked by the CPU too, and any difference is an error.
+The images' forward passes are computed once, and stay on the device (`kept`). The pairs are streamed through
+it, a million at a time, so memory does not grow with their number. Paths of which a warp is not sure, or
+which have more flips than its memory holds, come back as a list, and the CPU walks them. Before anything is
+counted, a few paths of each call are walked by the CPU too, and any difference is an error.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,24 +17,30 @@ from torch import Tensor
 
 from spaceprobe.folding import kernel_walk
 from spaceprobe.folding.counts import CountedFolding, PathFolding
-from spaceprobe.folding.cuda.images import BLOCK_BYTES, forward_passes, resident_bytes, unpacked
+from spaceprobe.folding.cuda.images import BLOCK_BYTES, resident_bytes
+from spaceprobe.folding.cuda.kept import KeptPasses
 from spaceprobe.folding.cuda.lanes import LANES
-from spaceprobe.folding.cuda.layout import NUM_VALUES, global_bytes, shared_bytes
+from spaceprobe.folding.cuda.layout import (
+    MOST_UNITS,
+    NUM_VALUES,
+    Points,
+    num_floats,
+    num_integers,
+    shared_bytes,
+)
 from spaceprobe.folding.cuda.toolchain import Gpu
 from spaceprobe.folding.kernel_walk import Layers
-from spaceprobe.folding.kernels.network import Network, pack
+from spaceprobe.folding.kernels.network import Network
 from spaceprobe.folding.options import DEFAULT_TOLERANCE
 from spaceprobe.folding.path_counter import REACH_BITS, PathCounter, TwoWayCounter
 from spaceprobe.machine.cuda_errors import CudaError, told_plainly
 
-CAPACITIES = (64, 96, 128, 192, 256, 384, 512)
-"""Flips that a warp's memory holds: few, which let many warps run, more where paths need it. Chosen."""
+CAPACITIES = (64, 128, 256, 512, 1024)
+"""Flips that a warp's memory holds: few, which take little of it, more where paths need it. Chosen."""
 
-SHARED_LIMIT = 48 * 1024
-"""Bytes of shared memory that a block gets on every device without asking."""
-
-SCRATCH_LIMIT = 1 << 30
-"""Bytes of all warps' global memory. Chosen: a quarter of a small device's."""
+SCRATCH_LIMIT = 3 << 29
+"""Bytes of all warps' global memory. Chosen: enough for all that an H100 runs at a time, through layers of 64
+units and with 512 flips; 4 GB are enough for it and the rest."""
 
 PAIRS_PER_LAUNCH = 1 << 20
 """Chosen: milliseconds of small networks, a second of large ones; the list of paths left has 4 MB."""
@@ -111,8 +117,8 @@ def walk_mlp_paths(
     longest = int(expected[:, 0].max(initial=0))
     with told_plainly(device):
         hidden = kernel_walk.hidden_layers(layers, relu_at_end)
-        walks = _Walks.of(Gpu.of(device), hidden, a, b, tolerance, longest)
-        values = walks.matched(on_cpu)
+        walks = _Walks.of(Gpu.of(device), hidden, a, b, tolerance, KeptPasses())
+        values = walks.enough_for(longest).matched(on_cpu)
     _check_same(int((values[few] != expected).any(axis=1).sum()), len(few))
     return PathFolding(*(np.ascontiguousarray(column) for column in values.T))
 
@@ -127,8 +133,20 @@ def fold_mlp_grid(
     threads: int | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
     progress: Callable[[int], None] | None = None,
+    kept: KeptPasses | None = None,
 ) -> CountedFolding:
     """Return what `kernel_walk.fold_mlp_grid` returns.
+
+    Args:
+        layers: see there, as for what else is not named here.
+        relu_at_end: see there.
+        sources: see there.
+        targets: see there.
+        device: where to walk, such as ``"cuda"``.
+        threads: of the CPU, for paths that are left to it.
+        tolerance: see there.
+        progress: see there.
+        kept: forward passes of earlier calls; None to keep nothing.
 
     Raises:
         ValueError: if shapes do not fit together or a number is not finite.
@@ -138,31 +156,22 @@ def fold_mlp_grid(
     kernel_walk.check_arguments(layers, ends, tolerance, threads)
     hidden = kernel_walk.hidden_layers(layers, relu_at_end)
 
-    def folded(
-        sources: np.ndarray,
-        targets: np.ndarray | None,
-        progress: Callable[[int], None] | None,
-        longest: int | None = None,
-    ) -> CountedFolding:
-        others = sources if targets is None else targets
+    others = sources if targets is None else targets
 
-        def on_cpu(i: np.ndarray, j: np.ndarray) -> PathFolding:
-            return kernel_walk.walk_mlp_paths(
-                layers, relu_at_end, sources[i], others[j], threads=threads, tolerance=tolerance
-            )
-
-        walks = _Walks.of(gpu, hidden, sources, targets, tolerance, longest)
-        return walks.grid(on_cpu, progress)
+    def on_cpu(i: np.ndarray, j: np.ndarray) -> PathFolding:
+        return kernel_walk.walk_mlp_paths(
+            layers, relu_at_end, sources[i], others[j], threads=threads, tolerance=tolerance
+        )
 
     with told_plainly(device):
-        gpu = Gpu.of(device)
-        corner = sources[:NUM_COMPARED], None if targets is None else targets[:NUM_COMPARED]
-        found = folded(*corner, None)
+        walks = _Walks.of(Gpu.of(device), hidden, sources, targets, tolerance, kept or KeptPasses())
+        found = walks.corner(NUM_COMPARED).grid(on_cpu, None)
+    corner = sources[:NUM_COMPARED], None if targets is None else targets[:NUM_COMPARED]
     expected = kernel_walk.fold_mlp_grid(layers, relu_at_end, *corner, threads=threads, tolerance=tolerance)
     _check_same(0 if _is_same(found, expected) else found.num_paths, found.num_paths)
     longest = int(expected.chi.cells[:, 0].max(initial=0))
     with told_plainly(device):
-        return folded(sources, targets, progress, longest)
+        return walks.enough_for(longest).grid(on_cpu, progress)
 
 
 def _check_same(num_different: int, num_compared: int) -> None:
@@ -194,20 +203,18 @@ class _Walks:
     Attributes:
         device: what runs the kernels.
         net: the packed network, as the kernels take it.
-        points: the forward passes of sources and targets, as the kernels take them.
-        num_points: of each.
+        seen: the forward passes of sources and targets.
         is_among: whether the targets are the sources.
         depth: hidden layers.
         row: padded units of the widest layer.
-        capacities: those of `CAPACITIES` that fit, the one in use first.
+        capacities: flips that a warp's memory holds: of `CAPACITIES` the one in use and those after it.
         tolerance: what counts as zero, relative to scale.
         is_settled: whether the memory in use was enough for nearly all paths of the last launch.
     """
 
     device: Device
     net: list[Tensor]
-    points: list[Tensor]
-    num_points: tuple[int, int]
+    seen: tuple[Points, Points]
     is_among: bool
     depth: int
     row: int
@@ -223,9 +230,9 @@ class _Walks:
         a: np.ndarray,
         b: np.ndarray | None,
         tolerance: float,
-        longest: int | None,
+        kept: KeptPasses,
     ) -> "_Walks":
-        """Pack the network and see the images.
+        """Pack the network and see the images, unless that was done before; a warp has the most memory.
 
         Args:
             device: what runs the kernels.
@@ -233,41 +240,47 @@ class _Walks:
             a: sources.
             b: targets; None for the paths among the sources.
             tolerance: what counts as zero, relative to scale.
-            longest: flips of the longest path known; None for as much memory as there may be.
+            kept: what earlier calls left there.
         """
-        network = pack(hidden, LANES, np.float64)
-        row = int(network.groups.max()) * LANES
-        fitting = [capacity for capacity in CAPACITIES if shared_bytes(capacity, row) <= SHARED_LIMIT]
-        if not fitting:
+        if (widest := max(len(bias) for _, bias in hidden)) > MOST_UNITS:
             raise CudaError(
-                f"a hidden layer of {int(network.widths.max())} units is too wide for the CUDA kernel; use "
-                "--device cpu"
+                f"a hidden layer of {widest} units is too wide for the CUDA kernel, which takes "
+                f"{MOST_UNITS}; use --device cpu"
             )
-        enough = [] if longest is None else [capacity for capacity in fitting if capacity >= longest]
-        needed = memory_bytes(network, len(a) + (0 if b is None else len(b)), fitting[-1])
+        network = kept.network(hidden, device.place)
+        needed = memory_bytes(network.packed, len(a) + (0 if b is None else len(b)), CAPACITIES[-1])
         if needed > device.memory:
             raise CudaError(
                 f"{len(a)} and {len(a if b is None else b)} images through this network need "
                 f"{needed / 1e9:.1f} GB on {device.place}, which has {device.memory / 1e9:.1f}: walk fewer "
                 "(folding.per_class), or use --device cpu"
             )
-        layers = unpacked(network, device.place)
-        seen = [
-            forward_passes(layers, torch.from_numpy(np.ascontiguousarray(x)), network)
-            for x in ([a] if b is None else [a, b])
-        ]
-        arrays = (network.weights, *network[2:5], *network[6:8])
+        seen = kept.points(network, [a] if b is None else [a, b], device.memory - needed)
         return cls(
             device=device,
-            net=[torch.from_numpy(np.ascontiguousarray(array)).to(device.place) for array in arrays],
-            points=[column.flatten() for points in (seen[0], seen[-1]) for column in points],
-            num_points=(len(a), len(a) if b is None else len(b)),
+            net=network.arrays,
+            seen=(seen[0], seen[-1]),
             is_among=b is None,
             depth=len(hidden),
-            row=row,
-            capacities=enough or fitting[-1:],
+            row=int(network.packed.groups.max()) * LANES,
+            capacities=[CAPACITIES[-1]],
             tolerance=tolerance,
         )
+
+    @property
+    def num_points(self) -> tuple[int, int]:
+        """The numbers of sources and targets."""
+        return len(self.seen[0].z), len(self.seen[1].z)
+
+    def corner(self, num_points: int) -> "_Walks":
+        """Return the walks between the first sources and the first targets."""
+        first, second = (Points(*(column[:num_points] for column in points)) for points in self.seen)
+        return replace(self, seen=(first, second), capacities=[*self.capacities])
+
+    def enough_for(self, longest: int) -> "_Walks":
+        """Return the same walks with memory for as many flips as the longest known path has."""
+        enough = [capacity for capacity in CAPACITIES if capacity >= longest]
+        return replace(self, capacities=enough or [CAPACITIES[-1]])
 
     def matched(self, on_cpu: OnCpu) -> Int64[np.ndarray, "paths values"]:
         """Return the values of the paths from each source to its own target, and 0 violations."""
@@ -336,18 +349,18 @@ class _Walks:
     def _run(self, name: str, first: int, count: int, own: list[Any]) -> Int64[np.ndarray, " left"]:
         """Walk a stretch of pairs; return those left to the CPU, counted from the first."""
         capacity = self.capacities[0]
-        shared = shared_bytes(capacity, self.row)
-        scratch = global_bytes(capacity, self.row) if self.depth > 2 else 0
-        warps = max(1, min(self.device.num_warps(shared), count, SCRATCH_LIMIT // max(scratch, 1)))
-        kept = warps * capacity if scratch else 0
+        shared = shared_bytes(capacity)
+        sizes = [count_of(capacity, self.row, self.depth) for count_of in (num_floats, num_integers)]
+        warps = max(1, min(self.device.num_warps(shared), count, SCRATCH_LIMIT // (8 * sum(sizes))))
         left, num_left = self._zeros(count, torch.int32), self._zeros(1, torch.int32)
         memory = [
             capacity,
             self.row,
-            self._zeros(max(1, kept * 2 * self.row), torch.float64),
-            self._zeros(max(1, kept * self.row // LANES), torch.int64),
+            self._zeros(warps * sizes[0], torch.float64),
+            self._zeros(warps * sizes[1], torch.int64),
         ]
-        arguments = [*self.net, *self.points, *memory, self.tolerance, first, count, *own, left, num_left]
+        points = [column.flatten() for points in self.seen for column in points]
+        arguments = [*self.net, *points, *memory, self.tolerance, first, count, *own, left, num_left]
         self.device.launch(name, warps, shared, arguments)
         found = np.sort(left[: int(num_left)].cpu().numpy().astype(np.int64))
         self.is_settled = len(found) <= TOO_MANY_LEFT * count or len(self.capacities) == 1

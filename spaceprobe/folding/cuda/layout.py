@@ -2,13 +2,23 @@
 
 from typing import Any, NamedTuple
 
-from spaceprobe.folding.cuda.lanes import LANES, read, shared_floats, shared_integers
+from spaceprobe.folding.cuda.lanes import LANES, read, shared_floats, shared_integers, shared_shorts
 from spaceprobe.folding.cuda.tally import SLOTS
 
 UNSURE = -1  # instead of a number of flips: a tie, a touch or an end on a boundary
 FULL = -2  # the same: more flips than the warp's memory holds
 
 NUM_VALUES = 7  # of a path: length, both reaches, length and reach of both peaks
+
+TILE = 8
+"""Knots whose jumps are summed at a time. They are neighbours in t, and share most active units and the
+reading of their weights. Chosen: 8 sums of a lane are 16 registers."""
+
+STRIDE = TILE + 1
+"""Of the units in a tile's memory: odd, so that the lanes write to 32 different banks."""
+
+MOST_UNITS = (1 << 16) // 4
+"""Of a layer: a flip's unit and where it leads to are kept in 16 bits."""
 
 
 class Net(NamedTuple):
@@ -35,81 +45,84 @@ class Points(NamedTuple):
 
 
 class Work(NamedTuple):
-    """A warp's memory: lists over the flips found so far, in shared memory unless noted.
+    """A warp's memory: what is read at every knot in shared memory, the rest in global memory.
 
-    A flip is a *knot* of the layers below its own, and keeps the number under which it was found.
+    A flip is a *knot* of the layers below its own. What counts is a knot's place in the order of t, which
+    changes from layer to layer as flips are merged.
     """
 
-    capacity: int
-    times: Any  # of the knots, in the order of t
-    other_times: Any  # where the next merge writes to
-    knots: Any  # their numbers in that order
-    other_knots: Any
-    flip_time: Any  # by number
-    flip_speed: Any  # |slope| of the unit where it crosses zero
-    flip_unit: Any  # 4 * unit in its layer, + 2 if it leads away from a, + 1 if it does from b
-    flip_interval: Any  # between which knots of the layers above
-    raw_time: Any  # the same four of the layer being swept, in the order of being found
-    raw_speed: Any
-    raw_unit: Any
-    raw_interval: Any
-    slopes: Any  # two rows of a layer's slopes at t = 0+
+    capacity: int  # flips
     row: int  # padded units of the widest layer
-    jumps: Any  # global, two for each warp: (knot, unit): change of a layer's slopes, active units only
-    first_jump: int  # of this warp
-    gates: Any  # global, for each warp: (position in time, group): states of a layer at a knot
-    first_gate: int
+    # in shared memory
+    times: Any  # by place, and the end of the path behind them
+    tile: Any  # of some knots and 32 units: jumps of the layer above, then those of this layer
+    codes: Any  # by place: 4 * unit in its layer, + 2 if it leads away from a, + 1 if it does from b
+    origins: Any  # by place: place in the layer above; ``capacity`` for flips of that layer
     slot_cell: Any  # of counts: see `tally`
     slot_number: Any
+    # in global memory: one array of all warps, and where lists of this one start
+    floats: Any
+    raw_time: int  # of the flips of a layer, in the order of being found
+    raw_speed: int  # |slope| of the unit where it crosses zero
+    flip_time: int  # of the same flips, by rank in t
+    flip_speed: int
+    speeds: int  # of the same flips, by place
+    slopes: int  # two rows of a layer's slopes at t = 0+
+    jumps: int  # two of (place, unit): changes of a layer's slopes at the knots
+    integers: Any
+    raw_mark: int  # of the same flips: see `mark`
+    gates: int  # two of (place, group): states of a layer at the knots; 0 at the place ``capacity``
 
 
-def num_floats(capacity: int, row: int) -> int:
-    """Return the float64 of a warp's shared memory."""
-    return 2 * (capacity + 1) + 4 * capacity + 2 * row
+def mark(code, interval):
+    """Return a flip's code, and between which places of the layer above it happens, as one number."""
+    return (interval << 16) | code
 
 
-def num_integers(capacity: int) -> int:
-    """Return the int32 behind them."""
-    return 6 * capacity + 4 * SLOTS
-
-
-def shared_bytes(capacity: int, row: int) -> int:
+def shared_bytes(capacity: int) -> int:
     """Return the size of a warp's shared memory."""
-    return 8 * num_floats(capacity, row) + 4 * num_integers(capacity)
+    return 8 * (capacity + 1 + STRIDE * LANES) + 4 * 4 * SLOTS + 2 * 2 * (capacity + TILE)
 
 
-def global_bytes(capacity: int, row: int) -> int:
-    """Return the size of a warp's global memory, needed from three hidden layers on."""
-    return 8 * capacity * (2 * row + row // LANES)
+def num_floats(capacity: int, row: int, depth: int) -> int:
+    """Return the float64 of a warp's global memory; jumps are kept from three hidden layers on."""
+    return 5 * capacity + TILE + 2 * row + (2 * (capacity + 1) * row if depth > 2 else 0)
 
 
-def lay_out(capacity, row, slot, jumps, gates):
+def num_integers(capacity: int, row: int, depth: int) -> int:
+    """Return the int64 of a warp's global memory; they are 0 at first."""
+    return capacity + (2 * (capacity + 1) * (row // LANES) if depth > 2 else 0)
+
+
+def lay_out(capacity, row, depth, slot, floats, integers):
     """Return the memory of a warp; part of a kernel."""
-    floats = shared_floats(2 * (capacity + 1) + 4 * capacity + 2 * row)
-    integers = shared_integers(6 * capacity + 4 * SLOTS, 2 * (capacity + 1) + 4 * capacity + 2 * row)
-    lists = 2 * (capacity + 1)
+    shared = shared_floats(capacity + 1 + STRIDE * LANES)
+    slots = shared_integers(4 * SLOTS, 8 * (capacity + 1 + STRIDE * LANES))
+    shorts = shared_shorts(2 * (capacity + TILE), 8 * (capacity + 1 + STRIDE * LANES) + 4 * 4 * SLOTS)
+    jumps = 2 * (capacity + 1) * row if depth > 2 else 0
+    gates = 2 * (capacity + 1) * (row // LANES) if depth > 2 else 0
+    first = slot * (5 * capacity + TILE + 2 * row + jumps)
+    first_integer = slot * (capacity + gates)
     return Work(
         capacity,
-        floats[: capacity + 1],
-        floats[capacity + 1 : lists],
-        integers[:capacity],
-        integers[capacity : 2 * capacity],
-        floats[lists : lists + capacity],
-        floats[lists + capacity : lists + 2 * capacity],
-        integers[2 * capacity : 3 * capacity],
-        integers[3 * capacity : 4 * capacity],
-        floats[lists + 2 * capacity : lists + 3 * capacity],
-        floats[lists + 3 * capacity : lists + 4 * capacity],
-        integers[4 * capacity : 5 * capacity],
-        integers[5 * capacity : 6 * capacity],
-        floats[lists + 4 * capacity : lists + 4 * capacity + 2 * row],
         row,
-        jumps,
-        slot * 2 * capacity * row,
-        gates,
-        slot * capacity * (row // LANES),
-        integers[6 * capacity : 6 * capacity + 2 * SLOTS],
-        integers[6 * capacity + 2 * SLOTS : 6 * capacity + 4 * SLOTS],
+        shared[: capacity + 1],
+        shared[capacity + 1 : capacity + 1 + STRIDE * LANES],
+        shorts[: capacity + TILE],
+        shorts[capacity + TILE : 2 * (capacity + TILE)],
+        slots[: 2 * SLOTS],
+        slots[2 * SLOTS : 4 * SLOTS],
+        floats,
+        first,
+        first + capacity,
+        first + 2 * capacity,
+        first + 3 * capacity,
+        first + 4 * capacity,
+        first + 5 * capacity + TILE,
+        first + 5 * capacity + TILE + 2 * row,
+        integers,
+        first_integer,
+        first_integer + capacity,
     )
 
 

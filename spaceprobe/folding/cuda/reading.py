@@ -3,7 +3,7 @@
 from spaceprobe.folding.cuda.lanes import lane, pick, read
 
 
-def read_walk(work, knots, num_flips):
+def read_walk(work, num_flips):
     """Return reach, and length and reach of the peak, of a walk in which every step is one flip.
 
     As `spaceprobe.folding.kernels.reading.read_walk`, both directions at once; other lanes repeat these two.
@@ -14,7 +14,7 @@ def read_walk(work, knots, num_flips):
     peak_length = 0 * lane() + 1  # 1 over 1 stands for the empty prefix: χ = 0
     peak_reach = 0 * lane() + 1
     for i in range(num_flips):
-        code = read(work.flip_unit, read(knots, pick(is_back, num_flips - 1 - i, i)))
+        code = read(work.codes, pick(is_back, num_flips - 1 - i, i))
         is_away = pick(is_back, code & 1, (code >> 1) & 1)
         distance = distance + 2 * is_away - 1
         reach = pick(distance > reach, distance, reach)

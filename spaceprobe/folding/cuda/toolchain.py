@@ -21,8 +21,8 @@ from spaceprobe.folding.cuda.binding import bind
 from spaceprobe.machine.cuda_errors import CudaError
 
 FEW_REGISTERS, MANY_REGISTERS = 96, 168
-"""Of a lane, at most. Chosen by what nvJitLink 13.5 says for sm_90: it takes some 180 without a limit, which
-let 11 warps run at a time; 168 let 12, without spills, and 96 let 21, for some 330 bytes of spills."""
+"""Of a lane, at most. Chosen by what nvJitLink 13.5 says for sm_90: it takes some 220 without a limit, which
+let 9 warps run at a time; 168 let 12, for some 90 bytes of spills, and 96 let 21, for some 440."""
 
 REGISTERS = 1 << 16
 """Of a multiprocessor, on every device that numba-cuda knows."""
@@ -55,7 +55,7 @@ def _primitives() -> dict[str, Any]:
 
     @inlined
     def lane() -> Any:
-        return np.int64(cuda.laneid)
+        return np.int64(cuda.laneid & 31)  # so the compiler knows that it is not negative
 
     @inlined
     def sync() -> None:
@@ -71,7 +71,7 @@ def _primitives() -> dict[str, Any]:
 
     @inlined
     def lowest(bits: Any) -> Any:
-        return np.int64(cuda.ffs(np.uint32(bits))) - 1
+        return np.int64(cuda.clz(cuda.brev(np.uint32(bits))) & 31)
 
     @inlined
     def without_lowest(bits: Any) -> Any:
@@ -80,12 +80,12 @@ def _primitives() -> dict[str, Any]:
 
     @inlined
     def is_set(bits: Any) -> Any:
-        return (bits >> np.int64(cuda.laneid)) & 1 == 1
+        return np.uint32(bits) & np.uint32(np.uint32(1) << np.uint32(cuda.laneid & 31)) != 0
 
     @inlined
     def ones_below(bits: Any) -> Any:
-        below = (np.int64(1) << np.int64(cuda.laneid)) - 1
-        return np.int64(cuda.popc(np.uint32(bits & below)))
+        below = np.uint32((np.uint32(1) << np.uint32(cuda.laneid & 31)) - np.uint32(1))
+        return np.int64(cuda.popc(np.uint32(bits) & below))
 
     @inlined
     def pick(condition: Any, first: Any, second: Any) -> Any:
@@ -138,7 +138,11 @@ def _primitives() -> dict[str, Any]:
 
     @returning_arrays
     def shared_integers(count: Any, before: Any) -> Any:
-        return cuda.shared.array(0, np.int32)[2 * before : 2 * before + count]
+        return cuda.shared.array(0, np.int32)[before // 4 : before // 4 + count]
+
+    @returning_arrays
+    def shared_shorts(count: Any, before: Any) -> Any:
+        return cuda.shared.array(0, np.uint16)[before // 2 : before // 2 + count]
 
     made = locals()
     return {name: made[name] for name in lanes.PRIMITIVES}
@@ -171,9 +175,9 @@ def signature(name: str) -> Any:
         return kinds.Array(kind, 1, "C")
 
     integer, real = kinds.int64, kinds.float64
-    net = [flat(real), *[flat(integer)] * 5]
+    net = [flat(real), *[flat(kinds.int32)] * 5]  # products of 32 bits are one instruction, of 64 several
     points = [flat(real), flat(integer), flat(real), flat(real)]
-    memory = [integer, integer, flat(real), flat(integer), real, integer, integer]
+    memory = [kinds.uint32, kinds.uint32, flat(real), flat(integer), real, integer, integer]
     left = [flat(kinds.int32), flat(kinds.int32)]
     own = {
         "walk_matched": [flat(kinds.int32)],

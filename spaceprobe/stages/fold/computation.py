@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from spaceprobe.folding import CountedFolding, Threshold
-    from spaceprobe.stages.fold.endpoints.entry import Ends
+    from spaceprobe.folding import CountedFolding, KeptPasses, Threshold
+    from spaceprobe.stages.fold.endpoints.entry import Ends, Points
     from spaceprobe.stages.fold.path_tables.entry import PathTable
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple[Part, PartContent]]:
     """Yield the counts of each set of paths, epoch by epoch."""
     del write_file
-    from spaceprobe.folding import passed_over
+    from spaceprobe.folding import KeptPasses, passed_over
     from spaceprobe.stages.train.networks import load_data, load_network
 
     settings = folding_of(job.sections)
@@ -41,6 +42,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     data = load_data(data_of(job.sections))
     (trained,) = job.inputs["train"]
     checkpoints = folded_checkpoints(job.sections)
+    known: dict[str, Tensor] = {}
     for epoch, of_epoch in itertools.groupby(job.parts, key=lambda part: part.key["epoch"]):
         network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
         parts = [*of_epoch]
@@ -49,15 +51,19 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         if all(map(is_comparison, parts)):
             continue
         threshold = threshold_of(settings, network, data.train.inputs)
+        kept = KeptPasses()
         tables = [(table, table.observe(network, data.train.inputs)) for table in settings.path_tables]
         for part in itertools.filterfalse(is_comparison, parts):
             ends = source.ends(network, data, part.key, job.sections)
+            if place.device == "cuda":
+                ends = _with_known_values(ends, known)
             directions = source.directions(part.key)
             walk = partial(
                 _walk,
                 *(network, ends, directions, settings, threshold, tables),
                 is_first=part is job.parts[0],
                 is_for_kernel=is_for_kernel,
+                kept=kept,
             )
             engine, folding, detail = place.run(walk, advance)
             record = {
@@ -91,6 +97,7 @@ def _walk(
     *,
     is_first: bool,
     is_for_kernel: bool,
+    kept: "KeptPasses",
 ) -> "tuple[str, CountedFolding, dict[str, np.ndarray]]":
     """Return the engine that walked a set of paths, their folding, and the sample of single paths."""
     import torch
@@ -119,7 +126,8 @@ def _walk(
     engine = engine_for(network, sources, **choice)
     if is_first:
         logger.info("the engine %s walks paths, on %s", engine, device)
-    folding = fold(network, sources, targets, progress=advance, warn=False, **way)
+    of_grid = {"kept": kept} if is_grid else {}
+    folding = fold(network, sources, targets, progress=advance, warn=False, **way, **of_grid)
     detail = {}
     if settings.detail:
         if (
@@ -131,6 +139,21 @@ def _walk(
         )
         advance(settings.detail)
     return engine, folding, detail
+
+
+def _with_known_values(ends: "Ends", known: "dict[str, Tensor]") -> "Ends":
+    """Return ends whose points are the same tensors as those of earlier sets, by which a GPU knows them."""
+
+    def with_known(points: "Points") -> "Points":
+        if points.key is None:
+            return points
+        return replace(points, values=known.setdefault(points.key, points.values))
+
+    return replace(
+        ends,
+        sources=with_known(ends.sources),
+        targets=None if ends.targets is None else with_known(ends.targets),
+    )
 
 
 def _walk_polylines(

@@ -80,7 +80,7 @@ def class_members(
         order = draw.permutation(len(numbers))[:per_class]
         numbers = numbers[torch.from_numpy(np.sort(order))]
     numbers = numbers[:per_class]
-    return Points(str(label), numbers.numpy(), images.inputs[numbers].double())
+    return Points(str(label), numbers.numpy(), images.inputs[numbers].double(), key=str(label))
 
 
 def images_per_class(sections: Sections) -> int | None:

@@ -49,11 +49,14 @@ class Points:
         name: of their numbers in the part's file.
         numbers: for each point the number of the image that it is or was made from; shape ``(points,)``.
         values: the points in float64; shape ``(points, *input shape)``.
+        key: what tells them from all other points of the job, so that what belongs to them is computed once
+            for all sets of paths that they are in; None for points of one set.
     """
 
     name: str
     numbers: "np.ndarray"
     values: "Tensor"
+    key: str | None = None
 
 
 @dataclass(frozen=True)
