@@ -97,8 +97,8 @@ def check_layers(network: nn.Module) -> nn.Sequential:
     is_normed = any(isinstance(layer, nn.BatchNorm1d) for layer in layers)
     if not (isinstance(network, nn.Sequential) and is_linear[-1:] == [True] and is_alternating) or is_normed:
         raise ValueError(
-            "expected an MLP without BatchNorm, linear layers with an activation between each two: soft folding is "
-            f"of no other network; got {type(network).__name__}"
+            "expected an MLP without BatchNorm, linear layers with an activation between each two, got "
+            f"{type(network).__name__}: no other network has soft folding"
         )
     return network
 

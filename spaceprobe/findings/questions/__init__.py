@@ -3,7 +3,7 @@
 from spaceprobe.findings.entry import FindingEntry
 from spaceprobe.registry import read_entries
 
-FILES = ("more_than_flips", "seeds", "depth", "depth_factors", "width")
+FILES = ("more_than_flips", "seeds", "depth", "depth_factors", "width", "regularizer")
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)
 """All findings by name."""

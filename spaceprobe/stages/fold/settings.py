@@ -67,7 +67,7 @@ def parse_pairs(value: object) -> object:
     return tuple(pairs)
 
 
-LATER = ("endpoints", "detail", "by_layer", "distances", "bits", "units", "threshold")
+LATER = ("endpoints", "detail", "by_layer", "distances", "symmetries", "bits", "units", "threshold")
 """Settings that came after the first release."""
 
 _QUANTILE = re.compile(r"quantile-(0?\.\d{1,9})", re.ASCII)
@@ -159,6 +159,9 @@ class FoldingSettings(Settings):
     )
     distances: Annotated[bool, ChoosesCode((False, True))] = Field(
         False, description="whether path_distances.csv lists their lengths in L1 and L2, by layer"
+    )
+    symmetries: Annotated[bool, ChoosesCode((False, True))] = Field(
+        False, description="whether path_symmetries.csv lists how many pairs of their patterns are symmetric"
     )
     patterns: Annotated[int, NOT_IN_KEY] = Field(
         0,

@@ -6,6 +6,7 @@ from spaceprobe.stages.fold.path_tables.entry import PathTable
 FILES = (
     "path_layers",
     "path_distances",
+    "path_symmetries",
 )  # fmt: skip
 
 PATH_TABLES = read_entries(__name__, FILES, PathTable)
