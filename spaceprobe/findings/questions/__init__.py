@@ -3,7 +3,16 @@
 from spaceprobe.findings.entry import FindingEntry
 from spaceprobe.registry import read_entries
 
-FILES = ("more_than_flips", "seeds", "depth", "depth_factors", "width", "regularizer")
+FILES = (
+    "more_than_flips",
+    "seeds",
+    "depth",
+    "depth_factors",
+    "width",
+    "activations",
+    "architectures",
+    "regularizer",
+)
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)
 """All findings by name."""

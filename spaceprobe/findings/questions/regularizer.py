@@ -1,16 +1,18 @@
 """What rewarding or penalising folding in training does to folding, accuracy and the gap."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spaceprobe.analysis.by_seed import means_by
 from spaceprobe.analysis.comparisons import comparison, with_holm
+from spaceprobe.findings.columns import draw_column
 from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
+from spaceprobe.findings.matching import nearest
+from spaceprobe.findings.tables import MEAN_CHI, mean_chi
 from spaceprobe.findings.wording import change_of, row_where
 from spaceprobe.report.drawing.limits import bounds_of, keep_within
 from spaceprobe.report.drawing.marks import Look, grid_figure, legend_above
@@ -18,9 +20,9 @@ from spaceprobe.report.drawing.style import BLUE, MUTED, ORANGE, PAPER
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.results import Results
-from spaceprobe.tables.table import UNBOUNDED, Bounds
+from spaceprobe.tables.table import Bounds
 
-CHI, TEST, TRAIN, GAP, NORM = "mean_chi", "test_accuracy", "train_accuracy", "gap", "weight_norm"
+CHI, TEST, TRAIN, GAP, NORM = MEAN_CHI, "test_accuracy", "train_accuracy", "gap", "weight_norm"
 
 MEASURES = {
     CHI: "mean χ of paths",
@@ -58,21 +60,13 @@ def _keep(results: Results) -> Tables:
     accuracies = frames["training"][["run", "epoch", TRAIN, TEST]]
     norms = frames["complexity"][["run", "epoch", NORM]]
     networks = runs.merge(accuracies, on="run").merge(norms, on=["run", "epoch"])
-    networks = networks.merge(_mean_chi(frames["folding"]), on=["run", "epoch"])
+    networks = networks.merge(mean_chi(frames["folding"], ["run", "epoch"]), on=["run", "epoch"])
     is_last = networks["epoch"] == networks.groupby("run")["epoch"].transform("max")
     is_kept = is_last | ((networks["fold_reward"] == 0) & (networks["epoch"] > 0))
     networks = networks.assign(is_last=is_last, **{GAP: networks[TRAIN] - networks[TEST]})[is_kept]
     names = [_name(*row) for row in networks[["epoch", *SETTINGS]].itertuples(index=False)]
     networks.insert(3, TREATMENT, names)
     return {"networks": networks.drop(columns=[*SETTINGS]).reset_index(drop=True)}
-
-
-def _mean_chi(folding: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean χ over all paths of each network at each epoch, from that of class pairs."""
-    rows = folding[folding["measure"] == "chi"]
-    rows = rows.assign(**{CHI: rows["mean"] * rows["num_paths"]})
-    sums = rows.groupby(["run", "epoch"], as_index=False)[[CHI, "num_paths"]].sum()
-    return sums.assign(**{CHI: sums[CHI] / sums["num_paths"]}).drop(columns="num_paths")
 
 
 def _name(epoch: int, reward: float, reward_epochs: int, decay: float) -> str:
@@ -118,7 +112,7 @@ def matched_table(networks: pd.DataFrame) -> pd.DataFrame:
         )
         controls = networks[is_control & is_alike]
         for matched in (SAME, TEST, TRAIN, NORM):
-            control = _nearest(network, controls, matched)
+            control = _control(network, controls, matched)
             if control is not None:
                 about = {name: network[name] for name in (TREATMENT, "architecture", "seed")}
                 of_control = {"control": control[TREATMENT], "epoch": control["epoch"]}
@@ -138,13 +132,14 @@ def _controls(networks: pd.DataFrame) -> list[str]:
     ]
 
 
-def _nearest(network: dict[str, float], controls: pd.DataFrame, matched: str) -> "pd.Series[float] | None":
+def _control(
+    network: Mapping[Hashable, Any], controls: pd.DataFrame, matched: str
+) -> "pd.Series[float] | None":
     """Return the control that is nearest in a quantity; None where there is none."""
     if matched == SAME:
         same = controls[(controls[TREATMENT] == CONTROL) & controls["is_last"]]
         return None if same.empty else same.iloc[0]
-    distance = (controls[matched] - network[matched]).abs()
-    return None if distance.isna().all() else controls.loc[distance.idxmin()]
+    return nearest(controls, matched, network[matched])
 
 
 def _comparisons(matched: pd.DataFrame) -> Iterator[dict[str, object]]:
@@ -203,36 +198,18 @@ def _draw(tables: Tables) -> Figure:
     for axes, (measure, name) in zip(figure.axes, MEASURES.items(), strict=True):
         for place, treatment in enumerate(treatments):
             treated = last[last[TREATMENT] == treatment]
-            _draw_column(axes, place - 0.22, treated, measure, LOOKS[0])
+            draw_column(axes, place - 0.22, treated, measure, LOOKS[0], BOUNDS[measure])
             keys = ["architecture", "seed", TREATMENT]
             for shift, of, look in ((0.02, TEST, LOOKS[1]), (0.24, NORM, LOOKS[2])):
                 above = matched[(matched["matched"] == of) & (matched[TREATMENT] == treatment)]
                 pairs = treated.merge(above, on=keys, suffixes=("", "_above"))
                 values = pairs.assign(**{measure: pairs[measure] - pairs[f"{measure}_above"]})
-                _draw_column(axes, place + shift, values, measure, look)
+                draw_column(axes, place + shift, values, measure, look, BOUNDS[measure])
         axes.set_xticks(range(len(treatments)), treatments, rotation=30, ha="right", fontsize=7)
         axes.set_ylabel(name)
         keep_within(axes, "y", BOUNDS[measure])
     legend_above(figure, [*LOOKS], has_markers=True)
     return figure
-
-
-def _draw_column(axes: Axes, x: float, rows: pd.DataFrame, measure: str, look: Look) -> None:
-    """Draw networks as dots, and their mean over seeds with its interval."""
-    values = rows[measure].dropna()
-    if values.empty:
-        return
-    axes.plot(
-        [x] * len(values), values, linestyle="none", marker=".", markersize=2.5, color=look.color, alpha=0.4
-    )
-    mean = means_by(rows.assign(all=0), ["all"], measure, BOUNDS.get(measure, UNBOUNDED)).iloc[0]
-    ends: Sequence[Sequence[float]] = np.nan_to_num(
-        [[mean["mean"] - mean["low"]], [mean["high"] - mean["mean"]]]
-    ).tolist()
-    axes.errorbar(
-        [x], [mean["mean"]], ends, color=look.color, linestyle="none", capsize=2.5, elinewidth=1,
-        marker=look.marker, markersize=5, markerfacecolor=look.fill, clip_on=False,
-    )  # fmt: skip
 
 
 ENTRY = FindingEntry(
