@@ -1,5 +1,6 @@
 """Networks that are matched in a quantity, such as the accuracy."""
 
+import numpy as np
 import pandas as pd
 
 
@@ -11,5 +12,5 @@ def nearest(controls: pd.DataFrame, column: str, value: float) -> "pd.Series[flo
         column: a column of numbers.
         value: what it shall be; NaN has no nearest.
     """
-    distance = (controls[column] - value).abs()
-    return None if distance.isna().all() else controls.iloc[int(distance.reset_index(drop=True).idxmin())]
+    distance = np.abs(controls[column].to_numpy(np.float64) - value)
+    return None if np.isnan(distance).all() else controls.iloc[int(np.nanargmin(distance))]
