@@ -131,9 +131,9 @@ def _says(numbers: Numbers) -> list[Markup]:
     def changes(measure: str, method: str) -> Markup:
         return joined([
             sentence(
-                "{} by {}",
-                activation,
+                "by {} with {}",
                 change_of(numbers, {"activation": activation, "measure": measure, "matched": ACCURACY}),
+                activation,
             )
             for activation in OF_METHOD[method]
         ])  # fmt: skip
@@ -141,18 +141,18 @@ def _says(numbers: Numbers) -> list[Markup]:
     return [
         sentence(
             "Walked exactly, the mean χ of paths of trained ReLU networks is {}; against ReLU networks of "
-            "the nearest test accuracy it is changed {}.",
+            "the nearest test accuracy, it changes {}.",
             relu(MEAN_CHI, EXACT),
             changes(MEAN_CHI, EXACT),
         ),
         sentence(
-            "Sampled adaptively, so that lengths are lower bounds, it is {} with ReLUs, and changed {}.",
+            "Sampled adaptively, so that lengths are lower bounds, it is {} with ReLUs, and changes {}.",
             relu(MEAN_CHI, ADAPTIVE),
             changes(MEAN_CHI, ADAPTIVE),
         ),
         sentence(
-            "The share of pairs of patterns on a path that are symmetric is {} with ReLUs, walked exactly, "
-            "and at the nearest accuracy is changed {}, sampled ones {}.",
+            "Of the pairs of patterns on a path, a share of {} is symmetric with ReLUs, walked exactly; at "
+            "the nearest accuracy that changes {}, and sampled {}.",
             relu(SYMMETRIC, EXACT),
             *(changes(SYMMETRIC, method) for method in OF_METHOD),
         ),
