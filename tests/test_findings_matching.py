@@ -78,15 +78,25 @@ def test_relus_beside_other_activations():
         }  # fmt: skip
 
     networks = pd.DataFrame([
-        of("relu", "exact", 0, "untrained", 0.805, 0.9),
+        of("relu", "exact", 0, "untrained", 0.825, 0.9),
         of("relu", "exact", 1, "between", 0.80, 0.1),
         of("relu", "exact", 5, "trained", 0.90, 0.2),
         of("relu", "adaptive", 5, "trained", 0.81, 0.7),
         of("hardtanh", "exact", 0, "untrained", 0.9, 0.9),
         of("hardtanh", "exact", 5, "trained", 0.82, 0.5),
+        of("silu", "adaptive", 0, "untrained", 0.81, 0.9),
+        of("silu", "adaptive", 1, "between", 0.80, 0.8),
+        of("silu", "adaptive", 5, "trained", 0.95, 0.3),
+        of("elu", "jvp", 5, "trained", 0.95, 0.3),  # beside which there is no ReLU
     ])  # fmt: skip
-    table = activations.matched_table(networks).set_index("matched")
-    assert table["epoch"].to_dict() == {"epoch": 5, "test_accuracy": 1}
-    assert table["mean_chi"].tolist() == pytest.approx([0.3, 0.4])
-    assert table["symmetric"].tolist() == pytest.approx([0.15, 0.2])
-    assert table["mismatch"].tolist() == pytest.approx([-0.08, 0.02])
+    table = activations.matched_table(networks).set_index(["activation", "matched"])
+    assert table["epoch"].to_dict() == {
+        ("hardtanh", "epoch"): 5, ("hardtanh", "test_accuracy"): 5,
+        ("silu", "epoch"): 5, ("silu", "test_accuracy"): 1,
+    }  # fmt: skip
+    assert table["epoch_relu"].tolist() == [5, 1, 5, 5]
+    assert table["mean_chi"].tolist() == pytest.approx([0.3, 0.4, -0.4, 0.1])
+    assert table["symmetric"].tolist() == pytest.approx([0.15, 0.2, -0.2, 0.05])
+    assert table["mismatch"].tolist() == pytest.approx([-0.08, 0.02, 0.14, -0.01])
+    without = networks.assign(test_accuracy=np.nan)
+    assert {*activations.matched_table(without)["matched"]} == {"epoch"}

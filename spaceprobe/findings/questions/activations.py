@@ -1,6 +1,7 @@
 """Whether networks with other activations fold as those with ReLUs do, at equal size and accuracy."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,22 +29,18 @@ OF_METHOD = {EXACT: ("leaky-relu", "hardtanh"), ADAPTIVE: ("gelu", "silu", "tanh
 """The other activations, by how their paths are walked: as those of the ReLUs that they are compared with."""
 
 SYMMETRIC = "symmetric"
-MEASURES = {
-    MEAN_CHI: "mean χ of paths",
-    SYMMETRIC: "share of pairs that are symmetric",
-    "test_accuracy": "test accuracy",
-}
+MEASURES = (MEAN_CHI, SYMMETRIC, "test_accuracy")
 BOUNDS = bounds_of("folding", "folded")
 """The range of shares, accuracies and χ alike."""
 
 SAME, ACCURACY = "epoch", "test_accuracy"
-"""In the column ``matched``: a ReLU network of the last epoch, or of the epoch with the nearest accuracy."""
+"""In the column ``matched``: both networks after the last epoch, or at the nearest accuracy."""
 
 FIRST = ["run", "architecture", "activation", "method", "seed", "epoch", "state", "test_accuracy"]
 
 
 def _keep(results: Results) -> Tables:
-    """Return trained and untrained networks, and those with ReLUs at all epochs."""
+    """Return every network at every epoch that was folded."""
     frames = results.frames
     of_network = ["run", "method", "epoch"]
     runs = frames["runs"][["run", "architecture", "activation", "seed"]]
@@ -56,8 +53,7 @@ def _keep(results: Results) -> Tables:
     last = networks.groupby("run")["epoch"].transform("max")
     states = np.select([networks["epoch"] == 0, networks["epoch"] == last], [UNTRAINED, TRAINED], "between")
     networks = networks.assign(state=states)
-    is_kept = (networks["state"] != "between") | (networks["activation"] == RELU)
-    return {"networks": networks.loc[is_kept, [*FIRST, MEAN_CHI, SYMMETRIC]].reset_index(drop=True)}
+    return {"networks": networks[[*FIRST, MEAN_CHI, SYMMETRIC]]}
 
 
 def _derive(tables: Tables) -> Tables:
@@ -73,41 +69,55 @@ def _derive(tables: Tables) -> Tables:
     }
 
 
-MATCHED = ("activation", "method", "architecture", "seed", "matched", "epoch", "mismatch")
+MATCHED = ("activation", "method", "architecture", "seed", "matched", "epoch", "epoch_relu", "mismatch")
 """The columns of `matched_table` before the measures."""
 
 
 def matched_table(networks: pd.DataFrame) -> pd.DataFrame:
-    """Return trained networks with other activations beside ReLU networks of their seed and architecture.
+    """Return networks with other activations beside ReLU networks of their seed and architecture.
+
+    Matched in accuracy, the less accurate one is taken after the last epoch, and the other one after that
+    epoch beyond 0 at which it is nearest to it.
 
     Args:
         networks: see `_keep`.
 
     Returns:
-        A row for each of them and ``matched``: the epoch of the ReLU network, the last (`SAME`) or that of
-        the nearest test accuracy beyond epoch 0 (`ACCURACY`); by how much the network is above it in the
+        A row for each reading of them and ``matched``: both after the last epoch (`SAME`), or of the nearest
+        test accuracy (`ACCURACY`). The epochs of both; by how much the network is above the one with ReLUs in
         accuracy (``mismatch``) and the measures. Paths of both are walked in the same way.
     """
-    relus = networks[(networks["activation"] == RELU) & (networks["epoch"] > 0)]
-    others = networks[(networks["activation"] != RELU) & (networks["state"] == TRAINED)]
     keys = ["architecture", "seed", "method"]
+    trained = networks[networks["epoch"] > 0]
+    is_relu = trained["activation"] == RELU
+    relus = dict([*trained[is_relu].groupby(keys)])
     rows = []
-    for network in others.to_dict("records"):
-        alike = relus[(relus[keys] == [network[key] for key in keys]).all(axis=1)]
-        same = alike[alike["state"] == TRAINED]
-        found = {
-            SAME: None if same.empty else same.iloc[0],
-            ACCURACY: nearest(alike, "test_accuracy", network["test_accuracy"]),
-        }
-        for matched, relu in found.items():
-            if relu is not None:
-                about = {key: network[key] for key in MATCHED[:4]}
-                mismatch = network["test_accuracy"] - relu["test_accuracy"]
-                above = {name: network[name] - relu[name] for name in (MEAN_CHI, SYMMETRIC)}
-                rows.append(
-                    {**about, "matched": matched, "epoch": relu["epoch"], "mismatch": mismatch, **above}
-                )
+    for (activation, *key), epochs in trained[~is_relu].groupby(["activation", *keys], sort=False):
+        if tuple(key) not in relus:
+            continue
+        for matched in (SAME, ACCURACY):
+            pair = _pair(epochs, relus[tuple(key)], matched)
+            if pair is not None:
+                network, relu = pair
+                about = {"activation": activation, "method": key[2], "architecture": key[0], "seed": key[1]}
+                about |= {"matched": matched, "epoch": network["epoch"], "epoch_relu": relu["epoch"]}
+                above = {name: network[name] - relu[name] for name in ("test_accuracy", MEAN_CHI, SYMMETRIC)}
+                rows.append(about | {"mismatch": above.pop("test_accuracy"), **above})
     return pd.DataFrame(rows, columns=[*MATCHED, MEAN_CHI, SYMMETRIC])
+
+
+def _pair(
+    first: pd.DataFrame, second: pd.DataFrame, matched: str
+) -> "tuple[pd.Series[Any], pd.Series[Any]] | None":
+    """Return an epoch of each of two networks; None where one has no accuracy."""
+    last = [rows.sort_values("epoch").iloc[-1] for rows in (first, second)]
+    if matched == SAME:
+        return last[0], last[1]
+    if last[0]["test_accuracy"] < last[1]["test_accuracy"]:
+        found = nearest(second, "test_accuracy", last[0]["test_accuracy"])
+        return None if found is None else (last[0], found)
+    found = nearest(first, "test_accuracy", last[1]["test_accuracy"])
+    return None if found is None else (found, last[1])
 
 
 def _comparisons(matched: pd.DataFrame) -> Iterator[dict[str, object]]:
@@ -159,40 +169,43 @@ def _says(numbers: Numbers) -> list[Markup]:
     ]
 
 
-SAMPLED_LOOK = Look("sampled: right of the dotted line", MUTED, ":", "")
-MATCHED_LOOK = Look("ReLU of the nearest accuracy", GRAY, "none", "x", PAPER)
+PANELS = {
+    MEAN_CHI: "mean χ of paths",
+    "above": "minus ReLU, equal accuracy",
+    SYMMETRIC: "symmetric share of pairs",
+    "test_accuracy": "test accuracy",
+}
+SAMPLED_LOOK = Look("sampled: right of the dotted line", MUTED, ":")
+ABOVE_LOOK = Look("", GRAY, "none", "D", PAPER)
 
 
 def _draw(tables: Tables) -> Figure:
-    networks, matched = tables["networks"], tables["matched"]
-    figure = grid_figure(len(MEASURES), 3, height=3.0)
+    networks = tables["networks"]
+    matched = tables["matched"][tables["matched"]["matched"] == ACCURACY]
+    figure = grid_figure(len(PANELS), 2, height=2.6)
     places = [(activation, method) for method, others in OF_METHOD.items() for activation in (RELU, *others)]
-    for axes, (measure, name) in zip(figure.axes, MEASURES.items(), strict=True):
-        for place, (activation, method) in enumerate(places):
-            is_here = (networks["activation"] == activation) & (networks["method"] == method)
-            for state, look in STATE_LOOKS.items():
+    for axes, (measure, name) in zip(figure.axes, PANELS.items(), strict=True):
+        for place, key in enumerate(places):
+            if measure == "above":
+                rows = matched[(matched[["activation", "method"]] == key).all(axis=1)]
+                draw_column(axes, place, rows, MEAN_CHI, ABOVE_LOOK, BOUNDS.of_difference())
+                continue
+            is_here = (networks[["activation", "method"]] == key).all(axis=1)
+            for state, shift in ((UNTRAINED, -0.15), (TRAINED, 0.15)):
                 rows = networks[is_here & (networks["state"] == state)]
-                draw_column(axes, place + (0.1 if state == TRAINED else -0.15), rows, measure, look, BOUNDS)
-            trained = networks[is_here & (networks["state"] == TRAINED)]
-            relus = _relus_of(trained, matched, measure)
-            draw_column(axes, place + 0.3, relus, measure, MATCHED_LOOK, BOUNDS)
+                draw_column(axes, place + shift, rows, measure, STATE_LOOKS[state], BOUNDS)
+        if measure == "above":
+            axes.axhline(0, color=MUTED, linewidth=0.8, zorder=0)
+        else:
+            keep_within(axes, "y", BOUNDS, low=0)
         axes.axvline(len(OF_METHOD[EXACT]) + 0.5, color=MUTED, linewidth=0.8, linestyle=":")
-        axes.set_xticks(
-            range(len(places)), [activation for activation, _ in places], rotation=45, ha="right", fontsize=7
-        )
+        axes.set_xlim(-0.5, len(places) - 0.5)
+        names = [activation for activation, _ in places]
+        axes.set_xticks(range(len(places)), names, rotation=30, ha="right", fontsize=7)
         axes.set_ylabel(name)
-        keep_within(axes, "y", BOUNDS, low=0)
     looks = [look._replace(line="none") for look in STATE_LOOKS.values()]
-    legend_above(figure, [*looks, MATCHED_LOOK, SAMPLED_LOOK], has_markers=True)
+    legend_above(figure, [*looks, SAMPLED_LOOK], has_markers=True)
     return figure
-
-
-def _relus_of(trained: pd.DataFrame, matched: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Return the measure of the ReLU networks that trained ones are matched with in accuracy."""
-    above = "mismatch" if measure == "test_accuracy" else measure
-    of = matched.loc[matched["matched"] == ACCURACY, [*MATCHED[:4], above]].rename(columns={above: "above"})
-    pairs = trained.merge(of, on=[*MATCHED[:4]])
-    return pairs.assign(**{measure: pairs[measure] - pairs["above"]})
 
 
 ENTRY = FindingEntry(
@@ -204,6 +217,7 @@ ENTRY = FindingEntry(
     derive=_derive,
     says=_says,
     draw=_draw,
-    caption="A dot is a network, a marker the mean over seeds with its interval; Hardtanh has two bits a "
-    "unit; a pair of patterns is symmetric if one between is farther from both than they are from each other",
+    caption="A dot is a network, a marker the mean over seeds with its interval; equal accuracy is the "
+    "nearest that two networks of a seed have at any epoch; Hardtanh has two bits a unit; a pair of patterns "
+    "is symmetric if one between is farther from both than they are from each other",
 )
