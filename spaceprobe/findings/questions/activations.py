@@ -187,10 +187,10 @@ def _draw(tables: Tables) -> Figure:
     for axes, (measure, name) in zip(figure.axes, PANELS.items(), strict=True):
         for place, key in enumerate(places):
             if measure == "above":
-                rows = matched[(matched[["activation", "method"]] == key).all(axis=1)]
+                rows = matched[(matched[["activation", "method"]] == [*key]).all(axis=1)]
                 draw_column(axes, place, rows, MEAN_CHI, ABOVE_LOOK, BOUNDS.of_difference())
                 continue
-            is_here = (networks[["activation", "method"]] == key).all(axis=1)
+            is_here = (networks[["activation", "method"]] == [*key]).all(axis=1)
             for state, shift in ((UNTRAINED, -0.15), (TRAINED, 0.15)):
                 rows = networks[is_here & (networks["state"] == state)]
                 draw_column(axes, place + shift, rows, measure, STATE_LOOKS[state], BOUNDS)
