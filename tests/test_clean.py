@@ -393,7 +393,7 @@ def test_every_setting_that_chooses_code_says_so():
         if any(isinstance(mark, ChoosesCode) for mark in info.metadata)
     }
     assert {("data", "dataset"), ("folding", "detail")} <= choosing
-    of_detail = ("detail", "by_layer", "distances", "images")
+    of_detail = ("detail", "by_layer", "distances", "images", "symmetries")
     assert choosing == {place for place in declared if len(others[place]) > 1 or place[1] in of_detail}
 
 

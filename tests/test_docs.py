@@ -277,12 +277,19 @@ def test_the_page_of_tables_shows_every_column(finished, monkeypatch):
     shown = {table.name: [name for name, *_ in page.columns_of(table)] for _, table in page.tables_by_stage()}
     written = {path.stem: [*pd.read_csv(path)] for path in (finished / "quickstart").glob("*.csv")}
     # Asked for by folding.detail; of networks other than MLPs; of other ends of paths; of stages to be listed
-    of_detail = {"paths", "path_layers", "path_distances", "path_images", "pattern_changes"}
+    of_detail = {
+        "paths",
+        "path_layers",
+        "path_distances",
+        "path_images",
+        "path_symmetries",
+        "pattern_changes",
+    }
     of_detail |= {"folding_null", "folding_null_correlations"}
     others = {table.name for name, tables in SOURCE_TABLES.items() if name != CLASS_PAIRS for table in tables}
     others |= {
         f"{name}_{source.replace('-', '_')}"
-        for name in ("path_layers", "path_distances", "path_images")
+        for name in ("path_layers", "path_distances", "path_images", "path_symmetries")
         for source in SOURCE_TABLES
         if source != CLASS_PAIRS
     }

@@ -97,6 +97,25 @@ def rank_correlation(first: "pd.Series[float]", second: "pd.Series[float]") -> f
     return math.nan if isinstance(found, str) or found.spearman is None else found.spearman
 
 
+MEAN_CHI = "mean_chi"
+"""The column of `mean_chi`."""
+
+
+def mean_chi(folding: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return the mean χ over all paths of each network, from the means of its class pairs.
+
+    The aggregates are medians over class pairs; where paths are few, most pairs have no folded one.
+
+    Args:
+        folding: folding.csv.
+        by: the columns that tell networks, epochs and readings of paths apart.
+    """
+    rows = folding[folding["measure"] == "chi"]
+    rows = rows.assign(**{MEAN_CHI: rows["mean"] * rows["num_paths"]})
+    sums = rows.groupby([*by], as_index=False, sort=False)[[MEAN_CHI, "num_paths"]].sum()
+    return sums.assign(**{MEAN_CHI: sums[MEAN_CHI] / sums["num_paths"]}).drop(columns="num_paths")
+
+
 def seed_differences(first: pd.DataFrame, second: pd.DataFrame, measure: str) -> list[float]:
     """Return the second minus the first, one a seed that both have, in the order of the seeds.
 

@@ -1,6 +1,6 @@
 """Training of small networks with all data in memory: a short loop, everything else in a callback."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, M
 from spaceprobe.networks.differentiation import Targets, differentiator
 from spaceprobe.networks.objective import FullBatch, Inputs, evaluate, full_batch
 from spaceprobe.networks.optimizers import SGD, Adam, FusedOptimizer
+from spaceprobe.networks.soft_folding import check_layers, folding_gradients
 
 
 class DivergenceError(RuntimeError):
@@ -33,6 +34,9 @@ class Recipe:
             of ``milestones``.
         milestones: epochs, for ``step``.
         decay: factor, for ``step``.
+        fold_reward: how much of the `soft_folding` of each batch is taken off the loss that is descended:
+            above 0 folding is rewarded, below it is penalised.
+        fold_reward_epochs: the last epoch in which it is; None for all.
     """
 
     epochs: int
@@ -44,6 +48,13 @@ class Recipe:
     schedule: str = "constant"
     milestones: tuple[int, ...] = ()
     decay: float = 0.1
+    fold_reward: float = 0.0
+    fold_reward_epochs: int | None = None
+
+    def fold_reward_at(self, epoch: int) -> float:
+        """Return the `fold_reward` of an epoch."""
+        is_over = self.fold_reward_epochs is not None and epoch > self.fold_reward_epochs
+        return 0.0 if is_over else self.fold_reward
 
     @property
     def penalty(self) -> float:
@@ -121,11 +132,13 @@ def train(
 
     Raises:
         DivergenceError: after an epoch the loss, its gradient or a weight is not finite.
-        ValueError: the recipe names an unknown optimizer or schedule.
+        ValueError: the recipe names an unknown optimizer or schedule, or rewards folding in a network that
+            `soft_folding` is not for.
     """
     optimizer = _optimizer(network, recipe)
     schedule = _schedule(optimizer, recipe)
     differentiate = differentiator(network)
+    rewarded = check_layers(network) if recipe.fold_reward else None
 
     def measure(epoch: int, learning_rate: float) -> None:
         network.eval()
@@ -153,10 +166,24 @@ def train(
         ):
             inputs = batch[: len(indices)]
             torch.index_select(seen, 0, indices, out=inputs)  # no new memory: 3x an indexing
-            optimizer.step(differentiate(inputs, some_targets, "mean").gradients)
+            gradients = differentiate(inputs, some_targets, "mean").gradients
+            strength = recipe.fold_reward_at(epoch)
+            if rewarded is not None and strength:
+                gradients = _with_reward(gradients, folding_gradients(rewarded, inputs), strength)
+            optimizer.step(gradients)
         if schedule is not None:
             schedule.step()
         measure(epoch, learning_rate)
+
+
+def _with_reward(
+    gradients: Sequence[Tensor | None], pulls: Sequence[Tensor | None], strength: float
+) -> Sequence[Tensor | None]:
+    """Return the gradients of a loss minus a multiple of what has the gradients ``pulls``."""
+    return [
+        gradient if pull is None else (0 if gradient is None else gradient) - strength * pull
+        for gradient, pull in zip(gradients, pulls, strict=True)
+    ]
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> FusedOptimizer:

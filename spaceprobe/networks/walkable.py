@@ -14,6 +14,9 @@ RISING = (
 )  # fmt: skip
 """Smooth activations that only rise."""
 
+BENT_AT_ZERO = ("relu", "leaky-relu", "prelu", "abs", *TURNING, *RISING)
+"""Those whose units have one bit, the sign of the pre-activation, and that draw nothing in training."""
+
 JUMPING = ("hardshrink", "threshold", "sign")
 """Activations that are not continuous; the last one is that of a binary MLP."""
 

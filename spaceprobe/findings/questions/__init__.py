@@ -19,6 +19,9 @@ FILES = (
     "generalization",
     "beyond_bits",
     "where_it_folds",
+    "activations",
+    "architectures",
+    "regularizer",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)

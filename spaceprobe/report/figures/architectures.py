@@ -79,45 +79,55 @@ def folding_by_kind(
     grouped = _drawn(runs, histogram)
     if grouped.rows.empty:
         return empty_figure("no path was measured", *grouped.notes)
+    with styled():
+        return draw_kinds(grouped, units)
+
+
+def draw_kinds(grouped: GroupedRows, units: Mapping[str, int] | None = None) -> Figure:
+    """Draw what `folding_by_kind` does, of rows of `folding_by_network`, one or more.
+
+    Args:
+        grouped: the rows, the names of networks from the top to the bottom, and what stands below.
+        units: as of `folding_by_kind`.
+    """
     rows = grouped.rows
     is_sampled = rows.groupby(LABEL)[WALKED].first() == SAMPLED
     num_exact = sum(not is_sampled[group] for group in grouped.groups)
     gap = GAP if 0 < num_exact < len(grouped.groups) else 0.0
     places = {group: n + (gap if is_sampled[group] else 0.0) for n, group in enumerate(grouped.groups)}
     last = max(places.values())
-    with styled():
-        figure = grid_figure(3, that_fit(3, 2.3), height=0.9 + 0.36 * (last + 1), sharey=True)
-        for axes, (name, column) in zip(figure.axes, PANELS.items(), strict=True):
-            for group, place in places.items():
-                _draw_network(axes, rows[rows[LABEL] == group], column, place)
-            axes.set_xlabel(name)
-            keep_within(axes, "x", SHARE, **({} if column == "test_accuracy" else {"low": 0}))
-            axes.set_ylim(last + 0.6, -0.6)
-            if gap:
-                axes.axhline(num_exact - 0.5 + gap / 2, color=MUTED, linewidth=0.7, linestyle=":")
-        first = figure.axes[0]
+    figure = grid_figure(3, that_fit(3, 2.3), height=0.9 + 0.36 * (last + 1), sharey=True)
+    for axes, (name, column) in zip(figure.axes, PANELS.items(), strict=True):
         for group, place in places.items():
-            if not (rows.loc[rows[LABEL] == group, "folded"] > 0).any():
-                start = (0.02, place)
-                where = ("axes fraction", "data")
-                first.annotate(
-                    "no path folds", start, xycoords=where, fontsize=7, color=MUTED, va="center",
-                    bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
-                )  # fmt: skip
-        first.set_yticks([*places.values()], [_name(rows, group, units) for group in places], fontsize=7)
-        if is_sampled.any():
-            at = num_exact - 0.5 + gap if gap else -0.5
+            _draw_network(axes, rows[rows[LABEL] == group], column, place)
+        axes.set_xlabel(name)
+        keep_within(axes, "x", SHARE, **({} if column == "test_accuracy" else {"low": 0}))
+        axes.set_ylim(last + 0.6, -0.6)
+        if gap:
+            axes.axhline(num_exact - 0.5 + gap / 2, color=MUTED, linewidth=0.7, linestyle=":")
+    first = figure.axes[0]
+    for group, place in places.items():
+        if not (rows.loc[rows[LABEL] == group, "folded"] > 0).any():
+            start = (0.02, place)
+            where = ("axes fraction", "data")
             first.annotate(
-                "sampled: lower bounds", (1, at), xycoords=("axes fraction", "data"), fontsize=7, color=MUTED,
-                ha="right", va="bottom" if not gap else "center",
+                "no path folds", start, xycoords=where, fontsize=7, color=MUTED, va="center",
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
             )  # fmt: skip
-        looks = [look._replace(line="none") for look in STATE_LOOKS.values()]
-        looks += [
-            Look("middle half", INK, "-", width=3.0),
-            Look("middle 80 %", INK, "-", width=1.0),
-        ]
-        legend_above(figure, looks, has_markers=True)
-        name_below(figure, "", grouped.notes)
+    first.set_yticks([*places.values()], [_name(rows, group, units) for group in places], fontsize=7)
+    if is_sampled.any():
+        at = num_exact - 0.5 + gap if gap else -0.5
+        first.annotate(
+            "sampled: lower bounds", (1, at), xycoords=("axes fraction", "data"), fontsize=7, color=MUTED,
+            ha="right", va="bottom" if not gap else "center",
+        )  # fmt: skip
+    looks = [look._replace(line="none") for look in STATE_LOOKS.values()]
+    looks += [
+        Look("middle half", INK, "-", width=3.0),
+        Look("middle 80 %", INK, "-", width=1.0),
+    ]
+    legend_above(figure, looks, has_markers=True)
+    name_below(figure, "", grouped.notes)
     return figure
 
 

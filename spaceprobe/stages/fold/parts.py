@@ -126,7 +126,7 @@ def _check_tables(sections: Sections) -> None:
                 f"folding.{table.setting}: {table.table_name}.csv lists the single paths of folding.detail, "
                 "which is 0; set a number of them, such as folding.detail: 20"
             )
-        if settings.method == "adaptive":
+        if settings.method == "adaptive" and not table.is_of_flips:
             raise SettingsError(
                 f"folding.{table.setting}: {table.table_name}.csv is measured where paths bend, or at evenly "
                 "spaced points, and folding.method is adaptive; set folding.method to exact or sampled"

@@ -73,6 +73,7 @@ LATER = (
     "by_layer",
     "distances",
     "images",
+    "symmetries",
     "bits",
     "units",
     "threshold",
@@ -180,6 +181,9 @@ class FoldingSettings(Settings):
     images: Annotated[bool, ChoosesCode((False, True))] = Field(
         False,
         description="whether path_images.csv lists how long their images are and how many regions they cross",
+    )
+    symmetries: Annotated[bool, ChoosesCode((False, True))] = Field(
+        False, description="whether path_symmetries.csv lists how many pairs of their patterns are symmetric"
     )
     patterns: Annotated[int, NOT_IN_KEY] = Field(
         0,

@@ -2,6 +2,7 @@
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
+from spaceprobe.networks.walkable import BENT_AT_ZERO
 from spaceprobe.stages.stage import GpuWish, Inputs, Part, Sections
 from spaceprobe.stages.train.foreign_entry import FOREIGN_NETWORKS
 from spaceprobe.stages.train.settings import (
@@ -36,6 +37,7 @@ def check(sections: Sections) -> None:
     except ValueError as error:
         raise SettingsError(str(error)) from error
     _check_augmentation(sections)
+    _check_reward(sections)
     num_points = DATASETS[data.dataset].num_training_points(data)
     batch_size = training_of(sections).batch_size
     if network.batch_norm and 1 in (num_points, batch_size, num_points % batch_size):
@@ -59,6 +61,27 @@ def _check_augmentation(sections: Sections) -> None:
         raise SettingsError(
             f"data.augment_shift: {data.augment_shift} pixels may leave nothing of an image whose side has "
             f"{side}; set less than {side}"
+        )
+
+
+def _check_reward(sections: Sections) -> None:
+    """Raise SettingsError where folding is to be rewarded in a network that has no soft folding."""
+    network = network_of(sections)
+    if not training_of(sections).fold_reward:
+        return
+    found = ""
+    if network.model != "mlp":
+        found = f"network.model: {network.model}"
+    elif network.batch_norm:
+        found = "network.batch_norm: true"
+    elif network.activation not in BENT_AT_ZERO:
+        found = f"network.activation: {network.activation}"
+    elif network.weights is not None:
+        found = "network.weights, which are not trained"
+    if found:
+        raise SettingsError(
+            "training.fold_reward is for an mlp that is trained without BatchNorm, with one of the "
+            f"activations {', '.join(BENT_AT_ZERO)}; got {found}; leave it out"
         )
 
 

@@ -182,6 +182,21 @@ class TrainingSettings(Settings):
         (), description="of the step schedule: epochs after which the rate falls"
     )
     decay: float = Field(0.1, gt=0, le=1, description="of the step schedule: by which factor")
+    fold_reward: Annotated[
+        float, AlsoCalled(("folding_reward", "fold_regularizer", "folding_regularizer"))
+    ] = Field(
+        0.0,
+        ge=-1000,
+        le=1000,
+        allow_inf_nan=False,
+        description="how much soft folding counts against the loss: above 0 rewarded, below penalised",
+    )
+    fold_reward_epochs: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_EPOCHS,
+        description="of fold_reward: the last epoch that has it; the default is all",
+    )
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         BeforeValidator(lambda value: "cpu" if value == "auto" else value),
@@ -200,6 +215,19 @@ class TrainingSettings(Settings):
             raise ValueError("schedule: step falls after milestones: name at least one epoch there")
         return self
 
+    def key(self) -> dict[str, Any]:
+        """Return the settings that a number depends on; those of a reward only where there is one.
+
+        So trainings from before it keep their keys.
+        """
+        values = super().key()
+        return values if self.fold_reward else {name: values[name] for name in values if name not in REWARD}
+
+    def identity(self) -> dict[str, Any]:
+        """Return those of them that are not the default."""
+        values = super().identity()
+        return values if self.fold_reward else {name: values[name] for name in values if name not in REWARD}
+
     @property
     def seed_of_weights(self) -> int:
         """What the initial weights are drawn with."""
@@ -215,6 +243,10 @@ class TrainingSettings(Settings):
         """The epochs whose weights are kept, in order, without the first and the last."""
         between = range(1, self.epochs)
         return [*between] if self.snapshots == "all" else sorted({*self.snapshots} & {*between})
+
+
+REWARD = ("fold_reward", "fold_reward_epochs")
+"""The settings of training that reward folding."""
 
 
 TRAINING_ONLY = (

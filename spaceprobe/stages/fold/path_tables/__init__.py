@@ -7,6 +7,7 @@ FILES = (
     "path_layers",
     "path_distances",
     "path_images",
+    "path_symmetries",
 )  # fmt: skip
 
 PATH_TABLES = read_entries(__name__, FILES, PathTable)

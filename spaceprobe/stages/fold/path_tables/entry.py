@@ -36,6 +36,7 @@ class PathTable(Entry):
             called once for each network, before its paths are measured.
         measure: returns the values of all these columns for a batch of walked paths and what was observed,
             an array of shape ``(paths, rows)`` each.
+        is_of_flips: whether it is measured of the flips of a walk alone, and so of adaptive walks as well.
     """
 
     setting: str
@@ -44,6 +45,7 @@ class PathTable(Entry):
     columns: tuple[Column, ...]
     observe: "Callable[[nn.Module, Tensor], Any]" = _observe_nothing
     measure: "Callable[[WalkedPaths, Any], Mapping[str, np.ndarray]]"
+    is_of_flips: bool = False
 
     @property
     def table_name(self) -> str:
