@@ -26,7 +26,7 @@ from spaceprobe.analysis.comparisons import (
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.findings import kept
 from spaceprobe.findings.along import Compared
-from spaceprobe.findings.entry import CI, COMPARISONS
+from spaceprobe.findings.entry import COMPARISONS
 from spaceprobe.findings.kept import FORMS, build_findings, digest_of, keep_study, read_findings
 from spaceprobe.findings.page import findings_page
 from spaceprobe.findings.questions import FINDINGS
@@ -34,7 +34,7 @@ from spaceprobe.findings.tables import seed_differences
 from spaceprobe.report.drawing.style import render, styled
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.results import read_csv
-from spaceprobe.study.config.finding import shipped_configs
+from spaceprobe.study.config.finding import CI, shipped_configs
 from tests.documents import ROOT
 from tests.test_report_numbers import ALLOWED, Page, Tables, is_rounded
 

@@ -11,12 +11,12 @@ import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import file_digest, write_whole
-from spaceprobe.findings.entry import CI, FindingEntry, Tables
+from spaceprobe.findings.entry import FindingEntry, Tables
 from spaceprobe.report.drawing.style import render, styled
 from spaceprobe.results.results import Results, load_results, read_csv
 from spaceprobe.results.started import find_started
 from spaceprobe.study.config import load_study
-from spaceprobe.study.config.finding import shipped_configs
+from spaceprobe.study.config.finding import CI, shipped_configs
 from spaceprobe.study.grid import expand
 from spaceprobe.study.layout import PROVENANCE, table_path
 from spaceprobe.tables.frames import write_csv
