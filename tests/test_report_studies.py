@@ -24,6 +24,7 @@ LACKING = {
             "No correlation of depth and row maxima of χ: 1 of 1 seeds left",
             "Correlations: none could be computed",
             "Singular values, layer by layer: the study leaves lmd out (study.stages).",
+            "Folding beside its null model: the study lists no single paths (folding.detail).",
         ],
     ),
     "one-run": (

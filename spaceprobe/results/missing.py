@@ -18,6 +18,9 @@ PROBES = {
 }
 """Tables that only a probe of the lmd stage fills."""
 
+OF_SINGLE_PATHS = ("folding_null", "folding_null_correlations")
+"""Tables that are computed from paths.csv."""
+
 _HOME = {table.name: stage for stage in STAGES for table in stage.tables}
 
 
@@ -31,6 +34,8 @@ def why_missing(results: Results, *tables: str) -> str | None:
             return f"the study leaves {stage} out (study.stages)"
         if (results.frames["runs"]["status"] != "done").all():
             return "no network was trained to the end"
+        if name in OF_SINGLE_PATHS and results.has("folding") and not results.has("paths"):
+            return "the study lists no single paths (folding.detail)"
         probe = PROBES.get(name)
         if probe is not None and results.has("lmd_layers"):
             return f"the study does not ask for it (lmd.probes: {probe})"

@@ -44,6 +44,9 @@ CELLS = {
 MAX_MAPS = 6
 """Side by side; more groups continue below. Chosen."""
 
+BESIDE_MAPS = 1.5
+"""Inches for the classes and the colour bar beside the maps, so that few maps make a narrow figure. Chosen."""
+
 MAX_CLASSES = 10
 """With a label at an axis. Chosen."""
 
@@ -83,8 +86,9 @@ def class_pair_heat_maps(
     most = that_fit(MAX_MAPS, 1.1)
     blocks = [groups[start : start + most] for start in range(0, len(groups), most)]
     with styled():
-        options = {"height": _height(len(blocks[0])), "sharex": True, "sharey": True}
-        figure = new_figure(len(blocks) * len(columns), len(blocks[0]), **options)
+        height = _height(len(blocks[0]))
+        sizes = {"height": height, "width": len(blocks[0]) * height + BESIDE_MAPS}
+        figure = new_figure(len(blocks) * len(columns), len(blocks[0]), **sizes, sharex=True, sharey=True)
         grid = np.array(figure.axes).reshape(len(blocks), len(columns), -1)
         for place, column in enumerate(columns):
             values = rows.groupby([LABEL, "source_class", "target_class"])[column].mean()
