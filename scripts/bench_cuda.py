@@ -17,7 +17,7 @@ from bench_folding import ends, make_network
 
 from spaceprobe.folding import CountedFolding, fold_grid
 from spaceprobe.folding.cuda.capability import FULL_RATE
-from spaceprobe.folding.cuda.toolchain import numba_cuda
+from spaceprobe.folding.cuda.toolchain import check_compiles_for
 from spaceprobe.machine.cuda_errors import CudaError
 
 NETWORKS = ("2x30", "3x20", "6x10", "2x300", "10x60")
@@ -92,11 +92,11 @@ def main() -> None:
     """Print a line for each network and engine."""
     if not torch.cuda.is_available():
         sys.exit("torch finds no CUDA device, and this measures one; `make bench` measures the CPU")
+    properties = torch.cuda.get_device_properties(0)
     try:
-        numba_cuda()
+        check_compiles_for(properties.name, (properties.major, properties.minor))
     except CudaError as error:
         sys.exit(str(error))
-    properties = torch.cuda.get_device_properties(0)
     speed = rate(properties, max_clock_hz())
     print(f"{properties.name}, sm_{properties.major}{properties.minor}, torch {torch.__version__}")
     print(f"{'network':8}{'state':11}{'engine':11}{'paths':>10}{'different':>11}{'walks/s':>15}{'floor':>15}")

@@ -13,12 +13,13 @@ import argparse
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from bench_folding import ends, make_network
 from torch import nn
 
@@ -65,6 +66,24 @@ unrolled loops divided by their factor. Those of paths and layers are what stand
 
 GOALS = {"2x30": 50e6, "2x300": 2e6, "10x60": 1e6}
 """Walks a second on an H100."""
+
+SWEEP = ("2x30", "3x20", "4x15", "5x12", "6x10")
+"""Networks of the depth sweep, each with `SWEEP_SEEDS`, untrained and trained."""
+
+SWEEP_SEEDS = 5
+
+SWEEP_IMAGES = 1_000
+"""Of a class: the whole test set has about as many of each."""
+
+SWEEP_CLASSES = 10
+
+COMPILING_S = 10.0
+"""Once a process. Assumed: what it takes on a CPU without a device, numba's part and NVVM's."""
+
+SWEEP_GOAL_S = 60.0
+
+PREDICTED = tuple(dict.fromkeys((*SWEEP, *GOALS)))
+"""Networks whose walks are predicted: small ones first."""
 
 PROCESSORS = 132
 """Multiprocessors of an H100 SXM."""
@@ -228,8 +247,9 @@ def _note(events: Counter[str], name: str, given: tuple[Any, ...], result: Any) 
         events[{"first_jumps": "tiles of the second layer", "new_jump": "new jumps"}[name]] += 1
 
 
-def predict(architecture: str) -> None:
-    """Print what a walk takes, and what it comes to a second."""
+def predict(architecture: str) -> list[float]:
+    """Print what a walk takes and return the walks a second that are expected, untrained and trained."""
+    rates = []
     for state in ("untrained", "trained"):
         events, longest = count_events(make_network(architecture, state), FEW_PATHS)
         parts = {name: number * INSTRUCTIONS[name] / events["paths"] for name, number in events.items()}
@@ -245,10 +265,12 @@ def predict(architecture: str) -> None:
         print(f"{most / 1e6:,.1f} M walks a second on an H100; the longest of", end=" ")
         print(f"{launching.NUM_COMPARED**2} paths has {longest} flips")
         expected = most * min(1.0, warps / (4 * CYCLES))
-        allowed = warps * most / (4 * GOALS[architecture])
+        rates.append(expected)
         print(f"  memory for {capacity} flips: {warps} warps of {registers} registers, so", end=" ")
-        print(f"{expected / 1e6:,.2f} M at {CYCLES} cycles an instruction; the goal", end=" ")
-        print(f"{GOALS[architecture] / 1e6:g} M allows {allowed:.1f}")
+        print(f"{expected / 1e6:,.2f} M at {CYCLES} cycles an instruction", end="")
+        if (goal := GOALS.get(architecture)) is not None:
+            print(f"; the goal {goal / 1e6:g} M allows {warps * most / (4 * goal):.1f}", end="")
+        print()
         # each kept jump is written, and read by all groups of the layer below
         rows = events["knots whose jumps are kept"] + TILE * events["masks of a tile"]
         num_bytes = 8 * LANES * rows / events["paths"]
@@ -260,6 +282,26 @@ def predict(architecture: str) -> None:
         for name in sorted(parts, key=lambda name: -parts[name])[:4]:
             each = events[name] / events["paths"]
             print(f"  {parts[name] / total:4.0%}  {name}: {each:,.0f} x {INSTRUCTIONS[name]}", flush=True)
+    return rates
+
+
+def predict_sweep(rates: Iterable[list[float]]) -> None:
+    """Print how long the depth sweep folds the whole test set.
+
+    Args:
+        rates: walks a second through each of `SWEEP`, untrained and trained.
+    """
+    of_seed = [rate for states in rates for rate in states]
+    num_networks = len(of_seed) * SWEEP_SEEDS
+    num_images = SWEEP_CLASSES * SWEEP_IMAGES
+    num_walks = num_images * (num_images - 1) // 2
+    num_calls = num_networks * SWEEP_CLASSES * (SWEEP_CLASSES + 1) // 2  # a call for two classes, or for one
+    walking = SWEEP_SEEDS * sum(num_walks / rate for rate in of_seed)
+    rest = SWEEP_GOAL_S - walking - COMPILING_S
+    print(f"depth sweep, whole test set: {num_networks} networks of {num_walks:,} walks,", end=" ")
+    print(f"{num_networks * num_walks:.2g} in all: {walking:.0f} s of walks,", end=" ")
+    print(f"{COMPILING_S:g} s of compiling; of {SWEEP_GOAL_S:g} s there remain {rest:.0f}, which is", end=" ")
+    print(f"{1e3 * rest / num_calls:.0f} ms for each of {num_calls:,} calls")
 
 
 def main() -> None:
@@ -268,12 +310,15 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=["2x30", "6x10", "2x64", "10x60"])
     parser.add_argument("--paths", type=int, default=5_000)
     parser.add_argument("--resources", action="store_true", help="registers, spills and shared memory")
-    parser.add_argument("--predict", nargs="*", choices=GOALS, help="networks whose events are counted")
+    parser.add_argument("--predict", nargs="*", choices=PREDICTED, help="networks whose events are counted")
     given = parser.parse_args()
+    torch.set_num_threads(1)  # two wait for each other in small networks' training where the machine is busy
     if given.resources:
         resources()
-    for architecture in GOALS if given.predict == [] else given.predict or ():
-        predict(architecture)
+    chosen = PREDICTED if given.predict == [] else given.predict or ()
+    rates = {architecture: predict(architecture) for architecture in chosen}
+    if rates.keys() >= {*SWEEP}:
+        predict_sweep(rates[architecture] for architecture in SWEEP)
     use(CompiledWarps())
     different = compare_with_rationals() if given.networks else 0
     sys.exit(1 if different + sum(compare(name, given.paths) for name in given.networks) else 0)

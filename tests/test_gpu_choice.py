@@ -1,6 +1,8 @@
 """Where paths are walked: by device, network and amount, never by timing; and the CPU where a GPU fails."""
 
 import csv
+import importlib
+import sys
 import types
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 import torch
 
 from spaceprobe.folding import block_walker, walk_paths
-from spaceprobe.folding.cuda import capability, images, launching
+from spaceprobe.folding.cuda import capability, images, launching, toolchain
 from spaceprobe.folding.cuda.capability import why_cpu
 from spaceprobe.folding.layerwise import walk
 from spaceprobe.machine.cuda_errors import CudaError, told_plainly
@@ -29,15 +31,26 @@ from tests.warp_memory import Warps
 LOST = torch.AcceleratorError("CUDA error: unspecified launch failure\nmore")
 
 
-def device_with(monkeypatch, version):
-    """Let torch see a device of a compute capability, and numba-cuda be there."""
+def device_with(monkeypatch, version, lowest=(5, 0)):
+    """Let torch see a device of a compute capability, and numba-cuda be there and compile for the lowest."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA X")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: version)
+    properties = types.SimpleNamespace(
+        name="NVIDIA X",
+        major=version[0],
+        minor=version[1],
+        total_memory=16 * 10**9,
+        multi_processor_count=80,
+        shared_memory_per_multiprocessor=96 * 1024,
+    )
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     monkeypatch.setattr(capability, "numba_cuda", lambda: None)
+    monkeypatch.setattr(toolchain, "numba_cuda", lambda: None)
+    monkeypatch.setattr(toolchain, "lowest_capability", lambda: lowest)
 
 
-@pytest.mark.parametrize("version", [(7, 0), (8, 0), (9, 0), (10, 0)])
+@pytest.mark.parametrize("version", [(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)])
 def test_a_device_fast_in_float64_walks(version, monkeypatch):
     device_with(monkeypatch, version)
     assert why_cpu() is None
@@ -50,6 +63,62 @@ def test_one_slow_in_float64_does_not(version, monkeypatch):
     assert why_cpu() == (
         f"NVIDIA X (compute capability {major}.{minor}) does float64 at 1/32 of float32's rate or less"
     )
+
+
+TOO_OLD = (
+    "NVIDIA X has compute capability {}, and numba-cuda compiles here for 7.5 and higher: install torch and "
+    "numba-cuda for an older CUDA (numba-cuda[cu12]), or use --device cpu"
+)
+
+
+@pytest.mark.parametrize("version", [(6, 0), (7, 0)])
+def test_one_that_numba_cuda_does_not_compile_for_does_not(version, monkeypatch):
+    """Fast in float64, but too old for CUDA 13; a device that is asked for by name gets the same sentence."""
+    device_with(monkeypatch, version, lowest=(7, 5))
+    sentence = TOO_OLD.format(".".join(map(str, version)))
+    assert why_cpu() == sentence
+    with pytest.raises(CudaError, match="numba-cuda compiles here for") as raised:
+        toolchain.Gpu(torch.device("cuda", 0))
+    assert str(raised.value) == sentence
+
+
+@pytest.mark.parametrize("version", [(8, 0), (9, 0), (10, 0)])
+def test_newer_ones_than_the_lowest_walk(version, monkeypatch):
+    device_with(monkeypatch, version, lowest=(7, 5))
+    assert why_cpu() is None
+    assert toolchain.Gpu(torch.device("cuda", 0)).memory == 16 * 10**9
+
+
+def test_the_lowest_that_numba_cuda_compiles_for_is_what_nvrtc_says(monkeypatch):
+    nvrtc = types.SimpleNamespace(get_supported_ccs=lambda: [(9, 0), (7, 5), (12, 1)])
+    monkeypatch.setattr(toolchain, "numba_cuda", lambda: None)
+    monkeypatch.setitem(sys.modules, "numba.cuda.cudadrv.nvrtc", nvrtc)
+    assert toolchain.lowest_capability() == (7, 5)
+
+    def fail():
+        raise RuntimeError("NVRTC_ERROR_INTERNAL_ERROR when calling nvrtcGetSupportedArchs()\nmore")
+
+    monkeypatch.setattr(nvrtc, "get_supported_ccs", fail)
+    told = (
+        r"NVRTC does not say for which devices numba-cuda compiles \(NVRTC_ERROR_INTERNAL_ERROR when calling "
+        r"nvrtcGetSupportedArchs\(\)\): install spaceprobe\[cuda\] again, or use --device cpu$"
+    )
+    with pytest.raises(CudaError, match=told):
+        toolchain.lowest_capability()
+
+
+def test_numba_cuda_refuses_what_is_below_its_lowest():
+    """Its own words for the device that ours keep away from it."""
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    nvrtc = importlib.import_module("numba.cuda.cudadrv.nvrtc")
+    lowest = toolchain.lowest_capability()
+    assert nvrtc.find_closest_arch(lowest) == lowest
+    below = (lowest[0], lowest[1] - 1) if lowest[1] else (lowest[0] - 1, 9)
+    with pytest.raises(RuntimeError, match="is not supported"):
+        nvrtc.find_closest_arch(below)
+    toolchain.check_compiles_for("NVIDIA X", lowest)
+    with pytest.raises(CudaError, match="numba-cuda compiles here for"):
+        toolchain.check_compiles_for("NVIDIA X", below)
 
 
 def test_no_device_no_numba_cuda_and_a_device_that_fails(monkeypatch):
@@ -116,14 +185,14 @@ def test_a_gpu_pays_from_paths_times_units_on():
 class Machine:
     """An executor that has a GPU, and one fast in float64 or a reason why not."""
 
-    def __init__(self, reason=None):
-        self.reason, self.num_asked = reason, 0
+    def __init__(self, reason=None, *, has_gpu=True):
+        self.reason, self.num_asked, self._has_gpu = reason, 0, has_gpu
 
     def check_gpu(self):
         pass
 
     def has_gpu(self):
-        return True
+        return self._has_gpu
 
     def why_no_float64_gpu(self):
         self.num_asked += 1
@@ -140,7 +209,13 @@ def test_jobs_that_go_to_the_gpu(monkeypatch, caplog):
     assert [j.wants_gpu for j in with_gpus(fold.STAGE, jobs, Machine())] == [True, True, True, False]
     slow = Machine("NVIDIA X is slow")
     assert [j.wants_gpu for j in with_gpus(fold.STAGE, jobs, slow)] == [False, True, True, False]
-    assert "fold: exact walks of ReLU MLPs: NVIDIA X is slow" in caplog.text
+    told = "fold: exact walks of ReLU MLPs: NVIDIA X is slow; device is auto, so the CPU walks the paths"
+    assert [r.message for r in caplog.records if r.levelname == "WARNING"] == [told]
+    caplog.clear()
+    without = Machine("torch sees no CUDA device", has_gpu=False)
+    assert [j.wants_gpu for j in with_gpus(fold.STAGE, jobs, without)] == [False, False, True, False]
+    assert "fold: exact walks of ReLU MLPs: torch sees no CUDA device" in caplog.text
+    assert {r.levelname for r in caplog.records} == {"INFO"}  # nothing to tell a user who has none
     assert [j.wants_gpu for j in with_gpus(train.STAGE, [job(100)], Machine())] == [False]
 
 
@@ -245,6 +320,24 @@ def test_a_small_one_does_not(study, gpu, tmp_path, monkeypatch):
     assert call("run", study, "--results", tmp_path, "--verbose").exit_code == 0
     assert engines(tmp_path) == {("kernel", "cpu")}
     assert gpu.launches == []
+
+
+def test_a_gpu_that_numba_cuda_does_not_compile_for_leaves_a_study_to_the_cpu(study, monkeypatch, tmp_path):
+    """With auto the CPU, and a notice; with the kernel asked for there, an error of one sentence."""
+    device_with(monkeypatch, (7, 0), lowest=(7, 5))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(parts, "GPU_PAYS_FROM", 1)
+    outcome = call("run", study, "--results", tmp_path)
+    assert outcome.exit_code == 0
+    told = f"{TOO_OLD.format('7.0')}; device is auto, so the CPU walks the paths"
+    assert " ".join(outcome.stderr.split()).count(told) == 1
+    assert engines(tmp_path) == {("kernel", "cpu")}
+    for name in ("folding", "paths", "folding_histogram"):
+        assert table(tmp_path, name) == table(study.parent, name)
+    by_name = call("fold", study, "--results", tmp_path, "--device", "cuda", "--method", "kernel")
+    assert by_name.exit_code == 1
+    assert TOO_OLD.format("7.0") in " ".join(by_name.stderr.split())
+    assert "Traceback" not in by_name.stderr
 
 
 def test_a_gpu_that_fails_in_the_middle_loses_nothing(study, gpu, tmp_path, monkeypatch):

@@ -2,12 +2,13 @@
 
 import torch
 
-from spaceprobe.folding.cuda.toolchain import numba_cuda
+from spaceprobe.folding.cuda.toolchain import check_compiles_for, numba_cuda
 from spaceprobe.machine.cuda_errors import CudaError, told_plainly
 
 FULL_RATE = frozenset({(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)})
 """Compute capabilities with float64 at half of float32's rate: data-centre cards (CUDA C++ Programming Guide,
-"Arithmetic Instructions"). The others have 1/32 or 1/64, and would be slower than a CPU."""
+"Arithmetic Instructions"). The others have 1/32 or 1/64, and would be slower than a CPU. Not for all
+of these does numba-cuda compile: with CUDA 13 not for 6.0 and 7.0."""
 
 
 def why_cpu(device: str = "cuda") -> str | None:
@@ -18,9 +19,10 @@ def why_cpu(device: str = "cuda") -> str | None:
         numba_cuda()
         with told_plainly(device):
             name, capability = torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)
+        if capability in FULL_RATE:
+            check_compiles_for(name, capability)
+            return None
     except CudaError as error:
         return str(error)
-    if capability not in FULL_RATE:
-        major, minor = capability
-        return f"{name} (compute capability {major}.{minor}) does float64 at 1/32 of float32's rate or less"
-    return None
+    major, minor = capability
+    return f"{name} (compute capability {major}.{minor}) does float64 at 1/32 of float32's rate or less"

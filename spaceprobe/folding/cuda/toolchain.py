@@ -44,6 +44,49 @@ def numba_cuda() -> Any:
     return cuda
 
 
+def lowest_capability() -> tuple[int, int]:
+    """Return the lowest compute capability that numba-cuda compiles for here; needs no device.
+
+    NVRTC says so, by which numba-cuda itself decides: CUDA 13's begins with 7.5, CUDA 12's with 5.0.
+
+    Raises:
+        CudaError: numba-cuda or NVRTC is missing or does not answer.
+    """
+    numba_cuda()
+    try:
+        nvrtc: Any = import_module("numba.cuda.cudadrv.nvrtc")
+        lowest: tuple[int, int] = min(nvrtc.get_supported_ccs())
+    except (ImportError, RuntimeError, ValueError) as error:  # a missing library is a RuntimeError
+        raise CudaError(
+            f"NVRTC does not say for which devices numba-cuda compiles ({_first_line(error)}): install "
+            "spaceprobe[cuda] again, or use --device cpu"
+        ) from error
+    return lowest
+
+
+def check_compiles_for(name: str, capability: tuple[int, int]) -> None:
+    """Raise a CudaError where numba-cuda compiles nothing for a device.
+
+    Args:
+        name: of the device.
+        capability: of the device. numba-cuda takes one higher than it knows for the highest that it knows.
+
+    Raises:
+        CudaError: it does not, or see `lowest_capability`.
+    """
+    lowest = lowest_capability()
+    if capability < lowest:
+        of_device, of_numba = (".".join(map(str, version)) for version in (capability, lowest))
+        raise CudaError(
+            f"{name} has compute capability {of_device}, and numba-cuda compiles here for {of_numba} and "
+            "higher: install torch and numba-cuda for an older CUDA (numba-cuda[cu12]), or use --device cpu"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def _primitives() -> dict[str, Any]:
     """Return the functions of `lanes` for a GPU, where a value of a lane is a scalar."""
     import numpy as np
@@ -260,12 +303,17 @@ class Gpu:
     """
 
     def __init__(self, place: torch.device) -> None:
-        """Take a device that torch has checked."""
+        """Take a device that torch has checked.
+
+        Raises:
+            CudaError: see `numba_cuda` and `check_compiles_for`.
+        """
         self.place = place
         self._cuda = numba_cuda()
         properties = torch.cuda.get_device_properties(place)
         self.memory = int(properties.total_memory)
         self._capability = (properties.major, properties.minor)
+        check_compiles_for(properties.name, self._capability)
         self._num_processors = int(properties.multi_processor_count)
         self._shared_of_processor = int(properties.shared_memory_per_multiprocessor)
 
@@ -274,7 +322,7 @@ class Gpu:
         """Return the device of a name such as ``cuda:1``.
 
         Raises:
-            CudaError: see `numba_cuda`.
+            CudaError: see `numba_cuda` and `check_compiles_for`.
         """
         place = torch.device(device)
         return cls(torch.device("cuda", torch.cuda.current_device() if place.index is None else place.index))

@@ -20,9 +20,14 @@ def with_gpus(stage: RunStage, jobs: Sequence[Job], executor: Executor) -> list[
         taken.add("auto")
     if pays(stage, jobs):
         reason = executor.why_no_float64_gpu()
+        what = f"{stage.name}: exact walks of ReLU MLPs"
         if reason is None:
             taken.add("auto-float64")
-        logger.info("%s: exact walks of ReLU MLPs: %s", stage.name, reason or "on the GPU")
+            logger.info("%s: on the GPU", what)
+        elif executor.has_gpu():
+            logger.warning("%s: %s; device is auto, so the CPU walks the paths", what, reason)
+        else:
+            logger.info("%s: %s", what, reason)
     return [replace(job, wants_gpu=wish in taken) for job, wish in zip(jobs, wishes, strict=True)]
 
 
