@@ -15,7 +15,7 @@ from spaceprobe.stages import STAGES as ALL
 from spaceprobe.study.config import dump_study, load_study, loading, section_models
 from spaceprobe.study.config.document import Document
 from spaceprobe.study.config.explain import allowed
-from spaceprobe.study.config.finding import find_config, shipped_configs
+from spaceprobe.study.config.finding import find_config, shipped_configs, whole_studies
 from spaceprobe.study.config.problems import ConfigError
 from spaceprobe.study.config.scalars import resolve_scalar
 from tests.study_stages import FIT, PROBE, STAGES, ReportSettings, make_stage
@@ -431,7 +431,7 @@ def test_a_config_that_is_not_there(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="found no such file and no shipped study of") as caught:
         find_config(name)
-    first = ", ".join([*shipped_configs()][:3])
+    first = ", ".join(whole_studies(shipped_configs())[:3])
     assert f"a path to a YAML file, a folder of results or one of {first}, " in str(caught.value)
     assert ("did you mean quickstart" in str(caught.value)) == ("uickstart" in name or name[0:1] == "q")
 

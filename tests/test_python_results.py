@@ -76,8 +76,10 @@ def test_what_there_is_is_said(results, run, tmp_path):
         SpaceprobeError, match=f"nope: no study was started there; there are studies in {results}$"
     ):
         spaceprobe.load_run(results.parent / "nope", run)
-    with pytest.raises(SpaceprobeError, match=f"{tmp_path}: no study was started there$"):
-        spaceprobe.load_run(tmp_path, run)
+    alone = tmp_path / "other" / "empty"
+    alone.mkdir(parents=True)
+    with pytest.raises(SpaceprobeError, match=f"{alone}: no study was started there$"):
+        spaceprobe.load_run(alone, run)
     with pytest.raises(SpaceprobeError, match=f"^run: tiny has 2 runs, name one of {run} "):
         spaceprobe.load_run(results)
     with pytest.raises(SpaceprobeError, match=f"^run 2x9: no run of tiny; its runs are {run} "):

@@ -45,7 +45,7 @@ MAX_MAPS = 6
 """Side by side; more groups continue below. Chosen."""
 
 BESIDE_MAPS = 1.5
-"""Inches for the classes and the colour bar beside the maps, so that few maps make a narrow figure. Chosen."""
+"""Inches for the classes and the colour bar beside maps: few maps make a narrow figure. Chosen."""
 
 MAX_CLASSES = 10
 """With a label at an axis. Chosen."""

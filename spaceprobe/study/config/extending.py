@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spaceprobe.study.config.document import Document
-from spaceprobe.study.config.finding import read_text, shipped_configs
+from spaceprobe.study.config.finding import read_text, shipped_configs, whole_studies
 from spaceprobe.study.config.problems import ConfigError, Problem, SourceLocation
 from spaceprobe.study.config.sections import EXTENDS, SWEEP
 from spaceprobe.study.config.wording import KeyPath, describe, did_you_mean, listed, nearest, shorten
@@ -105,7 +105,9 @@ def _find_base(document: Document, paths: Sequence[Path]) -> Path:
         if value in shipped:
             path = shipped[value]
         else:
-            message = f"found {describe(value)}, allowed: a YAML file or one of {listed([*shipped])}"
+            message = (
+                f"found {describe(value)}, allowed: a YAML file or one of {listed(whole_studies(shipped))}"
+            )
             is_beside = os.path.lexists(folder / f"{shorten(value)}.yaml")
             guesses = [f"{value}.yaml"] if is_beside else nearest(value, shipped)
             message += did_you_mean(guesses)

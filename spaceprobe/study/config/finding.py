@@ -3,6 +3,7 @@
 import codecs
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from spaceprobe.reading import kind_of
@@ -56,8 +57,7 @@ def find_config(name: str | None = None) -> Path:
         "found no such file and no shipped study of that name, allowed: a path to a YAML file, a folder "
     )
     message += "of results"
-    whole = [name for name in shipped if not name.endswith(CI)]
-    message += f" or one of {listed(whole)}" if shipped else ""
+    message += f" or one of {listed(whole_studies(shipped))}" if shipped else ""
     message += did_you_mean(nearest(name, shipped))
     raise ConfigError([(SourceLocation(0, 0, 0, name or "CONFIG"), message)])
 
@@ -68,6 +68,15 @@ def study_name(config: str | None = None) -> str:
         return Path(HERE).stem if os.path.lexists(HERE) else FALLBACK
     path = Path(config)
     return path.stem if path.suffix == ".yaml" or os.path.lexists(path) else path.name
+
+
+def whole_studies(names: Iterable[str]) -> list[str]:
+    """Return the studies that are no form for CI of another.
+
+    >>> whole_studies(["width", "width-ci"])
+    ['width']
+    """
+    return [name for name in names if not name.endswith(CI)]
 
 
 def shipped_configs(package: Path | None = None) -> dict[str, Path]:
