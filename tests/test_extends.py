@@ -259,7 +259,7 @@ WRONG = {
     ),
     "a name that is none": (
         {"a": "extends: quikstart\n"},
-        ["a.yaml:1:10: extends: found 'quikstart' (text), allowed: a YAML file or one of activations, adversarial-paths, "],
+        ["a.yaml:1:10: extends: found 'quikstart' (text), allowed: a YAML file or one of activations, "],
     ),
     "the name of the file beside": ({"a": "extends: b\n", "b": BASE}, [", did you mean b.yaml"]),
     "nothing": ({"a": "extends:\nfit: {}\n"}, ["a.yaml:1:9: extends: found nothing (null), allowed"]),

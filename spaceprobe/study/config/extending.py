@@ -105,9 +105,8 @@ def _find_base(document: Document, paths: Sequence[Path]) -> Path:
         if value in shipped:
             path = shipped[value]
         else:
-            message = (
-                f"found {describe(value)}, allowed: a YAML file or one of {listed(whole_studies(shipped))}"
-            )
+            names = listed(whole_studies(shipped))
+            message = f"found {describe(value)}, allowed: a YAML file or one of {names}"
             is_beside = os.path.lexists(folder / f"{shorten(value)}.yaml")
             guesses = [f"{value}.yaml"] if is_beside else nearest(value, shipped)
             message += did_you_mean(guesses)
