@@ -46,7 +46,7 @@ def test_controls_of_a_regulariser():
         row("none", 2, 0.1, 0.79, 0.85, 5.0, is_last=False),
         row("none", 20, 0.2, 0.90, 0.96, 12.0),
         row("weight decay 0.001", 20, 0.3, 0.85, 0.90, 8.5),
-        row("none", 20, 0.9, 0.80, 0.95, 9.0, seed=1),  # another seed is no control
+        row("none", 20, 0.9, 0.80, 0.95, 9.0, seed=1),  # not a control: another seed
         row("none", 20, 0.9, 0.80, 0.95, 9.0, architecture="4x15"),
     ])  # fmt: skip
     table = regularizer.matched_table(networks).set_index("matched")
@@ -87,7 +87,7 @@ def test_relus_beside_other_activations():
         of("silu", "adaptive", 0, "untrained", 0.81, 0.9),
         of("silu", "adaptive", 1, "between", 0.80, 0.8),
         of("silu", "adaptive", 5, "trained", 0.95, 0.3),
-        of("elu", "jvp", 5, "trained", 0.95, 0.3),  # beside which there is no ReLU
+        of("elu", "jvp", 5, "trained", 0.95, 0.3),  # no ReLU to compare it with
     ])  # fmt: skip
     table = activations.matched_table(networks).set_index(["activation", "matched"])
     assert table["epoch"].to_dict() == {
