@@ -111,6 +111,7 @@ def _import(function: UserFunction, path: Path, setting: str) -> Any:
     digests = source_digests(function, setting)
     if _IMPORTED.get(function.module) != (folder, digests):
         _forget_imports()
+    _IMPORTED[function.module] = folder, digests  # also what fails is to be forgotten
     if str(folder) not in sys.path:
         sys.path.append(str(folder))  # at the end: a file here does not take the place of a library
     if _finder not in sys.path_hooks:
@@ -127,12 +128,11 @@ def _import(function: UserFunction, path: Path, setting: str) -> Any:
     module = importlib.import_module(function.module)
     if source_digests(function, setting) != digests:
         raise UserCodeError(f"{setting} was edited while it was imported; start again")
-    _IMPORTED[function.module] = folder, digests
     return module
 
 
 _IMPORTED: dict[str, tuple[Path, dict[str, str]]] = {}
-"""Of each module the folder that it was imported from, and the digests of its sources then."""
+"""Of each module that was asked for, the folder and the digests of its sources then."""
 
 
 def _forget_imports() -> None:

@@ -26,6 +26,15 @@ settings.register_profile("spaceprobe", deadline=None, derandomize=bool(os.envir
 settings.load_profile("spaceprobe")
 
 
+@pytest.fixture(autouse=True)
+def _users_imports():
+    """Forgets the modules in a test's working folder that it imported: the next test's have their names."""
+    from spaceprobe import user_code  # after the hook
+
+    yield
+    user_code._forget_imports()
+
+
 @pytest.fixture
 def unchecked_shapes():
     """As for a user: jaxtyping checks shapes only while tests run."""

@@ -1,14 +1,11 @@
 """Studies of networks that are not our kinds: a user's own module, a library's; given weights; trust."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
 import torch
 
-from spaceprobe import user_code
 from tests.commands import call
 
 STUDY = """\
@@ -47,15 +44,13 @@ def seven():
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    """A working folder and a cache of the test's own; what it imports is forgotten."""
+    """A working folder and a cache of the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(sys, "path", [*sys.path])
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
     (folder / "nets.py").write_text(MODULE)
-    yield folder
-    user_code._forget_imports()
+    return folder
 
 
 def write_study(place, network, **changes):

@@ -217,6 +217,17 @@ def test_code_of_the_users_needs_trust(nets):
             build(parse_model("nets:nothing"))
 
 
+def test_code_that_failed_does_not_hide_that_of_another_folder(nets, tmp_path_factory, monkeypatch):
+    broken = tmp_path_factory.mktemp("broken")
+    (broken / "nets.py").write_text("import nothing_like_this\n")
+    with trusting(["nets"]):
+        monkeypatch.chdir(broken)
+        with pytest.raises(UserCodeError, match="No module named 'nothing_like_this'"):
+            build(parse_model("nets:build"))
+        monkeypatch.chdir(nets)
+        assert build(parse_model("nets:build")) is not None
+
+
 def test_inputs_get_the_shape_that_a_users_network_takes(nets):
     rows = torch.rand(2, 30)
     with trusting(["nets"]):

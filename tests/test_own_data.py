@@ -33,14 +33,12 @@ DEFAULTS = {
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    """A working folder and a cache of the test's own; what it imports is forgotten."""
+    """A working folder and a cache of the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(sys, "path", [*sys.path])
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    yield folder
-    user_code._forget_imports()
+    return folder
 
 
 def load(**options):

@@ -1,13 +1,11 @@
 """Whole studies on digits and on a user's own file, folder and function; what is redone after an edit."""
 
 import json
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from spaceprobe import user_code
 from spaceprobe.data import function_facts
 from tests.commands import call
 from tests.own_data import NAMES, small_arrays, write_file, write_folder
@@ -23,14 +21,12 @@ lmd: {epoch: last, sample: 20, metrics: [identity], probes: [functional-rank]}
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    """A working folder and a cache of the test's own; what it imports is forgotten."""
+    """A working folder and a cache of the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(sys, "path", [*sys.path])
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    yield folder
-    user_code._forget_imports()
+    return folder
 
 
 def write_study(place, data, **settings):
