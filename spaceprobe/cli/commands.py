@@ -236,6 +236,18 @@ def validate(config: str | None, overrides: tuple[str, ...]) -> None:
     notify(f"{study.name}: valid, {num_runs} run{'s' * (num_runs != 1)}")
 
 
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of a study file, by which editors complete and check one.
+
+    Example: spaceprobe schema > study.schema.json
+    """
+    from spaceprobe.study.config.schema import study_schema
+    from spaceprobe.study.config.sections import fixed_sections, section_models
+
+    say_json(study_schema(section_models(STAGES), fixed_sections(STAGES)))
+
+
 @click.command(
     short_help="Walk across CantorNet, whose folding is known.",
     params=[
@@ -284,6 +296,7 @@ main.add_command(report)
 main.add_command(plot)
 main.add_command(compare)
 main.add_command(validate)
+main.add_command(schema)
 main.add_command(path)
 main.add_command(cantor)
 main.add_command(completion)
