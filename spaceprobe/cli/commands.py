@@ -9,6 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from spaceprobe.cli.completion import complete_study
+from spaceprobe.cli.export_command import export
 from spaceprobe.cli.figure_files import check_out, out_parameter
 from spaceprobe.cli.messages import notify, say, say_json, show_messages, stdout_watched
 from spaceprobe.cli.options import (
@@ -295,6 +296,7 @@ main.add_command(clean)
 main.add_command(report)
 main.add_command(plot)
 main.add_command(compare)
+main.add_command(export)
 main.add_command(validate)
 main.add_command(schema)
 main.add_command(path)

@@ -38,11 +38,13 @@ def table_rows(numbers: Numbers, spec: TableSpec, names: RunNames | None = None)
         rows = names.in_sweep_order(rows)
     columns = _columns(frame, rows, spec)
     first_rows = rows.index[:MAX_ROWS]
-    heads = [{"text": name, "kind": _kind(frame, column)} for column, name in columns.items()]
+    heads = [
+        {"text": name, "kind": _kind(frame, column), "column": column} for column, name in columns.items()
+    ]
     cells = [[_cell(numbers, spec, int(row), column) for column in columns] for row in first_rows]
     if names is not None and "run" in columns:
         place = [*columns].index("run")
-        heads.insert(place, {"text": LABEL, "kind": "label"})
+        heads.insert(place, {"text": LABEL, "kind": "label", "column": ""})
         for row, of_row in zip(first_rows, cells, strict=True):
             run = str(frame.at[row, "run"])
             of_row[place : place + 1] = [Markup("{}").format(names.labels.get(run, "–")), names.linked(run)]
@@ -102,11 +104,13 @@ def _cell(numbers: Numbers, spec: TableSpec, row: int, column: str) -> Markup:
     default = "d" if pd.api.types.is_integer_dtype(frame[name]) else _default(frame[name])
     if default != "d" and name not in spec.formats:
         default = "g" if column in _swept(frame, spec) else ".3f" if column in spec.around else default
-    cell = numbers.cell(spec.table, row, name, spec.formats.get(column, default))
+    form = spec.formats.get(column, default)
+    parts = [numbers.cell(spec.table, row, name, form)]
+    if column in spec.spread and not pd.isna(numbers.value_at(spec.table, row, spec.spread[column])):
+        parts.append(Markup("± {}").format(numbers.cell(spec.table, row, spec.spread[column], form)))
     if column in spec.around:
-        interval = numbers.interval(spec.table, row, *spec.around[column])
-        return Markup("{} {}").format(cell, interval) if interval else cell
-    return cell
+        parts.append(numbers.interval(spec.table, row, *spec.around[column]))
+    return Markup(" ").join(filter(None, parts))
 
 
 def _default(values: "pd.Series[Any]") -> str:

@@ -23,6 +23,7 @@ class TableSpec:
         where: the values of other columns in the rows shown.
         formats: how Python formats the numbers of a column; by default ``.3f``, and ``d`` for integers.
         around: columns with an interval beside their value, and the columns of its two ends.
+        spread: columns with a standard deviation beside their value, and its column.
         computed: further columns that are not swept settings, where no stage declares the table.
         numbers_only: columns of which a row has at least one, else it is left out.
         empty: what to say where no row is left.
@@ -35,6 +36,7 @@ class TableSpec:
     where: Mapping[str, Any]
     formats: Mapping[str, str]
     around: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    spread: Mapping[str, str] = field(default_factory=dict)
     computed: Sequence[str] = ()
     numbers_only: Sequence[str] = ()
     empty: str = "no row to show"

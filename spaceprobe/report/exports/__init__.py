@@ -1,0 +1,1 @@
+"""Results in the forms that papers and other tools take: LaTeX, Markdown, Parquet, TensorBoard."""
