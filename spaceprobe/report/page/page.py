@@ -59,6 +59,8 @@ def study_page(
     return render_page(
         "study.html",
         name=results.study.name,
+        tags=results.study.tags,
+        note=results.study.note,
         asked=list(question_sentences(results, numbers)),
         headline=list(headline_numbers(results, numbers)),
         absent=list(missing_sentences(results, numbers)),

@@ -81,6 +81,8 @@ def _phrase(schema: Mapping[str, Any]) -> str:
     ('an integer from 1 to 5', 'all')
     >>> _phrase({"type": "number", "exclusiveMinimum": 0, "maximum": 1})
     'a number above 0 and up to 1'
+    >>> _phrase({"type": "string", "minLength": 1, "maxLength": 5})
+    'text of 1 to 5 characters'
     """
     if members := schema.get("anyOf"):
         # single words last: "an integer from 1 to 10000, or all"
@@ -90,9 +92,13 @@ def _phrase(schema: Mapping[str, Any]) -> str:
         return listed([str(choice) for choice in choices])
     if schema.get("type") == "array":
         length = f" of at least {schema['minItems']}" if "minItems" in schema else ""
+        length += f" of at most {schema['maxItems']}" if "maxItems" in schema else ""
         return f"a list{length}, each item {_phrase(schema['items'])}"
     kind = _KINDS.get(schema.get("format", schema.get("type")), "a value as in the documentation")
     if "minimum" in schema and "maximum" in schema:
         return f"{kind} from {schema['minimum']} to {schema['maximum']}"
+    if "maxLength" in schema:
+        least = f"{schema['minLength']} to " if "minLength" in schema else "at most "
+        return f"{kind} of {least}{schema['maxLength']} characters"
     bounds = " and ".join(f"{word} {schema[name]}" for name, word in _BOUNDS.items() if name in schema)
     return f"{kind} {bounds}".strip()

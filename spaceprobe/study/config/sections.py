@@ -24,6 +24,9 @@ ZIP = "zip"
 EXTENDS = "extends"
 """The key at the top of a file that names the study on which it is built."""
 
+MAX_TAGS, MAX_TAG, MAX_NOTE = 20, 40, 1000
+"""The most tags of a study, and characters of a tag and of the note. Chosen: they fit a page's head."""
+
 Models = Mapping[str, type[Settings]]
 """The model of each section, in the order of the stages."""
 
@@ -110,7 +113,22 @@ def study_model(
                 raise ValueError(f"{name} reads what {missing} writes: list it as well")
         return tuple(name for name in names if name in chosen)
 
+    def check_once(tags: tuple[str, ...]) -> tuple[str, ...]:
+        again = [tag for number, tag in enumerate(tags) if tag in tags[:number]]
+        if again:
+            raise ValueError(f"{again[0]!r} is there twice, allowed: each tag once; remove one")
+        return tags
+
     name_type: Any = Literal[names]
     chosen: Any = Annotated[tuple[name_type, ...], BeforeValidator(split_words), AfterValidator(check_needs)]
-    field = Field(default, min_length=1, description="what `spaceprobe run` does")
-    return create_model("StudySettings", __base__=Settings, stages=(chosen, field))
+    tag_type: Any = Annotated[str, Field(min_length=1, max_length=MAX_TAG)]
+    return create_model(
+        "StudySettings",
+        __base__=Settings,
+        stages=(chosen, Field(default, min_length=1, description="what `spaceprobe run` does")),
+        tags=(
+            Annotated[tuple[tag_type, ...], AfterValidator(check_once)],
+            Field((), max_length=MAX_TAGS, description="words of yours that stand in the report"),
+        ),
+        note=(str, Field("", max_length=MAX_NOTE, description="sentences of yours that stand in the report")),
+    )

@@ -44,6 +44,17 @@ class Study:
         return names
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """Words of the user's on the study."""
+        tags: tuple[str, ...] = self.sections[STUDY].model_dump()["tags"]
+        return tags
+
+    @property
+    def note(self) -> str:
+        """Sentences of the user's on the study."""
+        return str(self.sections[STUDY].model_dump()["note"])
+
+    @property
     def slurm(self) -> SlurmSettings:
         """What a SLURM cluster is asked for."""
         return cast(SlurmSettings, self.sections[SLURM])
