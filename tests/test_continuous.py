@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spaceprobe.data.idx_files import MNIST
 from spaceprobe.data.idx_images import load_split
-from spaceprobe.folding import continuous
+from spaceprobe.folding import continuous, points_on_paths
 from spaceprobe.folding.continuous import (
     NORMS,
     QUANTITIES,
@@ -271,7 +271,7 @@ def test_blocks_do_not_matter(trained, monkeypatch):
     spread = unit_spread(network, images[:300])
     whole = continuous_distances(network, images[:5], images[5:10], spread=spread)
     monkeypatch.setattr(continuous, "MAX_NUMBERS", 18)  # three points of six units
-    monkeypatch.setattr(continuous.layerwise, "paths_per_batch", lambda *_: 2)
+    monkeypatch.setattr(points_on_paths.layerwise, "paths_per_batch", lambda *_: 2)
     parts = continuous_distances(network, images[:5], images[5:10], spread=spread)
     np.testing.assert_allclose(parts.length, whole.length, rtol=ROUNDING)
     np.testing.assert_allclose(parts.reach, whole.reach, rtol=ROUNDING)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from spaceprobe.folding import path_images as module
+from spaceprobe.folding import points_on_paths
 from spaceprobe.folding.by_layer import fold_by_layer
 from spaceprobe.folding.continuous import continuous_distances
 from spaceprobe.folding.path_images import path_images
@@ -115,8 +116,9 @@ def test_points_and_no_paths():
 def test_blocks_do_not_matter(method, monkeypatch):
     network, (a, b) = random_network(9), random_ends(9)
     whole = path_images(network, a, b, method=method)
-    monkeypatch.setattr(module, "MAX_NUMBERS", 60)
-    monkeypatch.setattr(module.layerwise, "paths_per_batch", lambda *_: 2)
+    for home in (module, points_on_paths):
+        monkeypatch.setattr(home, "MAX_NUMBERS", 60)
+    monkeypatch.setattr(points_on_paths.layerwise, "paths_per_batch", lambda *_: 2)
     parts = path_images(network, a, b, method=method)
     np.testing.assert_allclose(parts.image_length, whole.image_length, rtol=AGREEMENT)
     assert (parts.num_regions == whole.num_regions).all()

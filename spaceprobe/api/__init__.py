@@ -54,6 +54,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spaceprobe.api.attributions import Attributions
     from spaceprobe.api.data import load_data
     from spaceprobe.api.folding import Folding, fold
     from spaceprobe.api.matrices import decompose
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from spaceprobe.tables.frames import read_tables
 
 _HOMES = {
+    "Attributions": "spaceprobe.api.attributions",
     "Folding": "spaceprobe.api.folding",
     "TABLES": "spaceprobe.results.declared",
     "Trace": "spaceprobe.api.tracing",
@@ -100,6 +102,7 @@ _HOMES = {
 __all__ = [
     "FORMATS",
     "TABLES",
+    "Attributions",
     "Folding",
     "Trace",
     "activation_dimension",

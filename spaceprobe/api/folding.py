@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import nn
 
+from spaceprobe.api.attributions import Attributions, WalkedPaths
 from spaceprobe.api.display import first_rows, html_page
 from spaceprobe.folding import (
     DEFAULT_TOLERANCE,
@@ -54,6 +55,7 @@ class Folding:
         not_counted: functions of the network that are neither affine nor counted, each with its module.
         null: χ of the same flips in random order (docs/definitions.md, "Null model"); None where it was not
             asked for.
+        walked: the network and the ends, for `integrated_gradients`.
     """
 
     paths: PathFolding
@@ -62,6 +64,7 @@ class Folding:
     num_points: int | None
     not_counted: tuple[str, ...] = ()
     null: NullFolding | None = None
+    walked: WalkedPaths | None = None
 
     @property
     def length(self) -> Counts | int:
@@ -108,6 +111,27 @@ class Folding:
         if self.null is None:
             raise ValueError("the null value was not computed: call fold with null=True")
         return float(self.null.mean[0]) if self.is_single else self.null.mean
+
+    def integrated_gradients(self, output: int) -> Attributions:
+        """Return how much each input adds to the change of an output on the way from a to b.
+
+        Exact where the paths are: a sum over linear regions (docs/definitions.md, "Integrated gradients"). On
+        the CPU, in float64.
+
+        Args:
+            output: which entry of the output of one input, flat: from 0, or from -1 backwards.
+
+        Raises:
+            ValueError: the model was changed since, or see `spaceprobe.folding.integrated_gradients`.
+            TypeError: see there.
+
+        >>> hinge = fold(nn.ReLU(), [-1.0, 2.0], [3.0, 3.0])
+        >>> hinge.integrated_gradients(0).values.tolist()
+        [3.0, 0.0]
+        """
+        if self.walked is None:
+            raise ValueError("this folding does not know its paths: call spaceprobe.fold")
+        return self.walked.attributions(output)
 
     def _counts(self, column: Counts) -> Counts | int:
         return int(column[0]) if self.is_single else column
@@ -227,4 +251,13 @@ def fold(
     )
     not_counted = passed_over(model, starts, units=units, bits=bits)
     warn_of_uncounted(not_counted, units, stacklevel=3)
-    return Folding(paths, single, engine, num_points if engine in SAMPLING else None, not_counted, of_null)
+    is_sampled = engine in SAMPLING
+    walked = WalkedPaths.of(
+        model,
+        starts,
+        ends,
+        {"method": "sampled" if is_sampled else "exact", "num_points": num_points, "tolerance": tolerance},
+        is_joined=False,
+        is_single=single,
+    )
+    return Folding(paths, single, engine, num_points if is_sampled else None, not_counted, of_null, walked)

@@ -9,11 +9,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
+from spaceprobe.api.attributions import Attributions, WalkedPaths
 from spaceprobe.api.display import first_rows, html_page
 from spaceprobe.folding import DEFAULT_TOLERANCE, Bits, Threshold, Units
 from spaceprobe.folding.choice import warn_of_uncounted
 from spaceprobe.folding.events import PathEvents, TraceMethod, trace_events
-from spaceprobe.folding.points import Points
+from spaceprobe.folding.points import Points, read_points
 from spaceprobe.report.drawing.style import render
 from spaceprobe.report.figures.path import path_figure
 from spaceprobe.results.paths import path_frame
@@ -27,11 +28,13 @@ class Trace:
         events: the flips, as arrays.
         num_points: on each segment, where it was sampled; None for all linear regions.
         has_windows: whether windows count, as with ``units="all"``.
+        walked: the network and the segments, for `integrated_gradients`.
     """
 
     events: PathEvents
     num_points: int | None
     has_windows: bool = False
+    walked: WalkedPaths | None = None
 
     @property
     def length(self) -> int:
@@ -47,6 +50,15 @@ class Trace:
     def chi(self) -> float:
         """The space folding χ = 1 - reach / length, in [0, 1); 0 for length 0."""
         return float(self.events.steps.chi[-1])
+
+    def integrated_gradients(self, output: int) -> Attributions:
+        """Return how much each input adds to the change of an output along all segments together.
+
+        See `spaceprobe.Folding.integrated_gradients`.
+        """
+        if self.walked is None:
+            raise ValueError("this trace does not know its path: call spaceprobe.trace")
+        return self.walked.attributions(output)
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -183,4 +195,7 @@ def trace(
         threshold=threshold,
     )
     warn_of_uncounted(events.not_counted, units, stacklevel=3)
-    return Trace(events, num_points if method == "sampled" else None, units == "all")
+    corners = read_points("points", points)
+    way = {"method": method, "num_points": num_points, "tolerance": tolerance}
+    walked = WalkedPaths.of(model, corners[:-1], corners[1:], way, is_joined=True, is_single=True)
+    return Trace(events, num_points if method == "sampled" else None, units == "all", walked)

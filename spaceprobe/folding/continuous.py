@@ -7,40 +7,27 @@ distances"). Their values there are those of a forward pass.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
-from spaceprobe.folding import layerwise
-from spaceprobe.folding.block_walker import blocks
-from spaceprobe.folding.counted import BENDS, Counted
-from spaceprobe.folding.guards import check_images, check_same_shape
 from spaceprobe.folding.layer_values import layer_widths, see_layers
-from spaceprobe.folding.layerwise.knots import order_by
-from spaceprobe.folding.layerwise.lines import line_flips
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, check_options, check_walk
-from spaceprobe.folding.points import Points, read_points
-from spaceprobe.folding.prepared_module import EndValues, PreparedModule, count_bits, prepare
+from spaceprobe.folding.options import DEFAULT_TOLERANCE
+from spaceprobe.folding.points import Points
+from spaceprobe.folding.points_on_paths import MAX_NUMBERS, BlockOfPaths, PathPoints, PointMethod
+from spaceprobe.folding.prepared_module import PreparedModule
 from spaceprobe.folding.spread import UnitSpread
-from spaceprobe.machine.torch_threads import one_thread
 
 QUANTITIES = ("pre-activation", "activation")
 NORMS = ("L1", "L2")
 SCALINGS = ("raw", "standardised")
 
-MAX_NUMBERS = 2**20
-"""Chosen: numbers in the largest tensor of a block of points, 8 MiB."""
-
 ROUNDING = 1e-12
 """Chosen: what is at most this share is rounding, which is some 1e-15 of what is added up. A length is
 compared with the largest norm on the path, and is then 0; the difference of length and reach with the length.
 So what does not change has no length, and a path without a bend has χ = 0."""
-
-DistanceMethod = Literal["exact", "layerwise", "sampled"]
-"""At which t values are taken; see `continuous_distances`."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +76,7 @@ def continuous_distances(
     b: Points,
     *,
     spread: UnitSpread | None = None,
-    method: DistanceMethod = "exact",
+    method: PointMethod = "exact",
     num_points: int = 100,
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
@@ -114,43 +101,17 @@ def continuous_distances(
         ValueError: see `walk_paths`; for an activation that jumps, or a spread of another network.
         TypeError: see `walk_paths`.
     """
-    check_distance_method(method)
-    check_options(method, num_points, tolerance)
-    check_walk(threads, "float64")
-    a, b = read_points("a", a), read_points("b", b)
-    check_images("a", a)
-    check_images("b", b)
-    check_same_shape(("a", "b"), a.shape, b.shape)
-    example = a[:1] if len(a) else a.new_zeros((1, *a.shape[1:]))
-    is_exact = method != "sampled"
-    count, counted = (layerwise.count_bits, Counted("all")) if is_exact else (count_bits, BENDS)
-    prepared = prepare(network, example, torch.device("cpu"), count, counted)
-    widths = layer_widths(prepared, prepared.ends(example).value)
-    scales = _scales(widths, spread)
-    starts, ends = prepared.ends(a), prepared.ends(b)
-    crew = layerwise.Crew(prepared, threads)
-    even = torch.arange(num_points, dtype=torch.float64) / (num_points - 1)
-    size = layerwise.paths_per_batch(prepared, starts.value.shape[1:].numel())
-    lengths, reaches, violations = [], [], np.zeros(len(a), dtype=np.int64)
-    for block in blocks(len(a), size if is_exact else max(1, MAX_NUMBERS // num_points)):
-        own = starts.take(block), ends.take(block)
-        if is_exact:
-            path, t, violations[block] = breakpoints(crew, *own, tolerance)
-        else:
-            path, t = even_points(len(own[0].value), even)
-        with one_thread():
-            length, reach = _along(prepared, *own, path, t, scales, is_continuous=is_exact)
+    points = PathPoints(
+        network, a, b, method=method, num_points=num_points, tolerance=tolerance, threads=threads
+    )
+    scales = _scales(layer_widths(points.network, points.example), spread)
+    lengths, reaches, violations = [], [], np.zeros(len(points.a), dtype=np.int64)
+    for block in points.blocks():
+        violations[block.paths] = block.num_violations
+        length, reach = _along(points.network, block, scales, is_continuous=points.is_exact)
         lengths.append(length)
         reaches.append(reach)
     return PathDistances(np.concatenate(lengths), np.concatenate(reaches), _num_units(scales), violations)
-
-
-def check_distance_method(method: str) -> None:
-    """Raise ValueError unless values along a path can be taken by a method."""
-    if method not in get_args(DistanceMethod):
-        raise ValueError(
-            f"method is {method!r}: distances are measured by one of {', '.join(get_args(DistanceMethod))}"
-        )
 
 
 def _scales(
@@ -182,61 +143,29 @@ def _num_units(scales: list[Tensor]) -> Int64[np.ndarray, "layers 2 scalings"]:
     return torch.cat([by_layer.sum(0, keepdim=True), by_layer]).numpy()
 
 
-def breakpoints(
-    crew: layerwise.Crew, a: EndValues, b: EndValues, tolerance: float
-) -> tuple[Int64[Tensor, " points"], Float64[Tensor, " points"], Int64[Tensor, " paths"]]:
-    """Return path and t of both ends of each path, and of each t between at which something bends.
-
-    And for each path how many of its linear regions failed the region check.
-    """
-    flips, num_violations = line_flips(crew, a, b, tolerance)
-    paths = torch.arange(len(a.value))
-    path = torch.cat([paths, paths, flips.path])
-    zeros = torch.zeros(len(paths), dtype=torch.float64)
-    t = torch.cat([zeros, zeros + 1, flips.t])
-    order = order_by(path, t)
-    path, t = path[order], t[order]
-    is_new = torch.ones_like(path, dtype=torch.bool)
-    is_new[1:] = (path[1:] != path[:-1]) | (t[1:] != t[:-1])
-    return path[is_new], t[is_new], num_violations
-
-
-def even_points(
-    num_paths: int, even: Float64[Tensor, " points"]
-) -> tuple[Int64[Tensor, " points"], Float64[Tensor, " points"]]:
-    """Return path and t of the same points of each path."""
-    return torch.arange(num_paths).repeat_interleave(len(even)), even.repeat(num_paths)
-
-
 def _along(
-    network: PreparedModule,
-    a: EndValues,
-    b: EndValues,
-    path: Int64[Tensor, " points"],
-    t: Float64[Tensor, " points"],
-    scales: list[Tensor],
-    *,
-    is_continuous: bool,
+    network: PreparedModule, paths: BlockOfPaths, scales: list[Tensor], *, is_continuous: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return length and reach of each path, from values at points in the order of paths and of t.
+    """Return length and reach of each path.
 
     The points are run in blocks, and paths may be longer than one: each block has the point before it once
     more, and the start of each of its paths.
     """
-    num_paths, num_scalings = len(a.value), scales[0].shape[1]
+    path, t = paths.path, paths.t
+    num_paths, num_scalings = len(paths.a.value), scales[0].shape[1]
     shape = (num_paths, len(scales) + 1, 2, 2, num_scalings)
     length, reach, size_on_path = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
-    largest = max(*(scale.shape[2] for scale in scales), a.value.shape[1:].numel())
+    largest = max(*(scale.shape[2] for scale in scales), paths.a.value.shape[1:].numel())
     size = max(1, MAX_NUMBERS // largest)
     for first in range(0, len(path), size):
         own = path[first : first + size]
         before = slice(max(first - 1, 0), max(first - 1, 0) + 1)
-        paths, start = own.unique_consecutive(return_inverse=True)
+        met, start = own.unique_consecutive(return_inverse=True)
         # starts of the paths, the point before the block, the block
-        of_point = torch.cat([paths, path[before], own])
-        at = torch.cat([torch.zeros(len(paths), dtype=torch.float64), t[before], t[first : first + size]])
-        points = torch.lerp(a.value[of_point], b.value[of_point], at.view(-1, *[1] * (a.value.ndim - 1)))
-        block = _Block(start, len(paths), own == torch.cat([path[before], own[:-1]]), scales)
+        of_point = torch.cat([met, path[before], own])
+        at = torch.cat([torch.zeros(len(met), dtype=torch.float64), t[before], t[first : first + size]])
+        points = paths.at(of_point, at)
+        block = _Block(start, len(met), own == torch.cat([path[before], own[:-1]]), scales)
         see_layers(network, points, len(scales), block.look, is_continuous=is_continuous)
         steps, distances, sizes = block.norms()
         length.index_add_(0, own, steps)

@@ -14,22 +14,11 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
-from spaceprobe.folding import layerwise
-from spaceprobe.folding.block_walker import blocks
-from spaceprobe.folding.continuous import (
-    MAX_NUMBERS,
-    DistanceMethod,
-    breakpoints,
-    check_distance_method,
-    even_points,
-)
-from spaceprobe.folding.counted import BENDS, Counted
-from spaceprobe.folding.guards import check_images, check_same_shape
 from spaceprobe.folding.layer_values import layer_widths, see_layers
-from spaceprobe.folding.options import DEFAULT_TOLERANCE, check_options, check_walk
-from spaceprobe.folding.points import Points, read_points
-from spaceprobe.folding.prepared_module import EndValues, PreparedModule, count_bits, prepare
-from spaceprobe.machine.torch_threads import one_thread
+from spaceprobe.folding.options import DEFAULT_TOLERANCE
+from spaceprobe.folding.points import Points
+from spaceprobe.folding.points_on_paths import MAX_NUMBERS, BlockOfPaths, PathPoints, PointMethod
+from spaceprobe.folding.prepared_module import PreparedModule
 
 
 @dataclass(frozen=True)
@@ -63,7 +52,7 @@ def path_images(
     a: Points,
     b: Points,
     *,
-    method: DistanceMethod = "exact",
+    method: PointMethod = "exact",
     num_points: int = 100,
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
@@ -87,63 +76,42 @@ def path_images(
     >>> seen.image_length.tolist(), seen.num_regions.tolist(), seen.region_density.tolist()
     ([3.0], [2], [0.5])
     """
-    check_distance_method(method)
-    check_options(method, num_points, tolerance)
-    check_walk(threads, "float64")
-    a, b = read_points("a", a), read_points("b", b)
-    check_images("a", a)
-    check_images("b", b)
-    check_same_shape(("a", "b"), a.shape, b.shape)
-    example = a[:1] if len(a) else a.new_zeros((1, *a.shape[1:]))
-    is_exact = method != "sampled"
-    count, counted = (layerwise.count_bits, Counted("all")) if is_exact else (count_bits, BENDS)
-    prepared = prepare(network, example, torch.device("cpu"), count, counted)
-    if is_exact:
-        _check_continuous(prepared, prepared.ends(example).value)
-    starts, ends = prepared.ends(a), prepared.ends(b)
-    crew = layerwise.Crew(prepared, threads)
-    even = torch.arange(num_points, dtype=torch.float64) / (num_points - 1)
-    size = layerwise.paths_per_batch(prepared, starts.value.shape[1:].numel())
-    lengths, num_regions, violations = [], [], np.zeros(len(a), dtype=np.int64)
-    for block in blocks(len(a), size if is_exact else max(1, MAX_NUMBERS // num_points)):
-        own = starts.take(block), ends.take(block)
-        if is_exact:
-            path, t, violations[block] = breakpoints(crew, *own, tolerance)
-        else:
-            path, t = even_points(len(own[0].value), even)
-        with one_thread():
-            length, num_changes = _along(prepared, *own, path, t, is_exact=is_exact)
+    points = PathPoints(
+        network, a, b, method=method, num_points=num_points, tolerance=tolerance, threads=threads
+    )
+    if points.is_exact:
+        check_continuous(points)
+    lengths, num_regions, violations = [], [], np.zeros(len(points.a), dtype=np.int64)
+    for block in points.blocks():
+        violations[block.paths] = block.num_violations
+        length, num_changes = _along(points.network, block, is_exact=points.is_exact)
         lengths.append(length)
         num_regions.append(num_changes + 1)
-    distance = torch.linalg.vector_norm((b.double() - a.double()).flatten(1), dim=1).numpy()
+    distance = torch.linalg.vector_norm((points.b.double() - points.a.double()).flatten(1), dim=1).numpy()
     return PathImages(np.concatenate(lengths), np.concatenate(num_regions), distance, violations)
 
 
-def _check_continuous(network: PreparedModule, inputs: Tensor) -> None:
-    """Raise ValueError if an activation jumps: the image then has gaps."""
-    see_layers(network, inputs, len(layer_widths(network, inputs)), lambda *_: None, is_continuous=True)
+def check_continuous(points: PathPoints) -> None:
+    """Raise ValueError if an activation jumps: what is summed then has gaps."""
+    inputs = points.example
+    num_layers = len(layer_widths(points.network, inputs))
+    see_layers(points.network, inputs, num_layers, lambda *_: None, is_continuous=True)
 
 
 def _along(
-    network: PreparedModule,
-    a: EndValues,
-    b: EndValues,
-    path: Int64[Tensor, " points"],
-    t: Float64[Tensor, " points"],
-    *,
-    is_exact: bool,
+    network: PreparedModule, paths: BlockOfPaths, *, is_exact: bool
 ) -> tuple[Float64[np.ndarray, " paths"], Int64[np.ndarray, " paths"]]:
-    """Return length and number of changes of each path, from points in the order of paths and of t.
+    """Return length and number of changes of each path.
 
     The points are run in blocks, each with the point before it once more.
     """
-    num_paths = len(a.value)
+    path, t, num_paths = paths.path, paths.t, len(paths.a.value)
     length, changes = torch.zeros(num_paths, dtype=torch.float64), torch.zeros(num_paths, dtype=torch.int64)
-    size = max(1, MAX_NUMBERS // max(a.value.shape[1:].numel(), sum(network.num_units)))
+    size = max(1, MAX_NUMBERS // max(paths.a.value.shape[1:].numel(), sum(network.num_units)))
     for first in range(0, len(path), size):
         rows = slice(max(first - 1, 0), first + size)
         own, at = path[rows], t[rows]
-        points = torch.lerp(a.value[own], b.value[own], at.view(-1, *[1] * (a.value.ndim - 1)))
+        points = paths.at(own, at)
         output = network.body(points)
         if not isinstance(output, Tensor):
             raise TypeError(f"the network returns {type(output).__name__}: an image needs one tensor")
