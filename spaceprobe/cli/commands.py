@@ -237,11 +237,11 @@ def validate(config: str | None, overrides: tuple[str, ...]) -> None:
     notify(f"{study.name}: valid, {num_runs} run{'s' * (num_runs != 1)}")
 
 
-@click.command()
+@click.command(short_help="Print the JSON Schema of a study, for editors.")
 def schema() -> None:
     """Print the JSON Schema of a study file, by which editors complete and check one.
 
-    Example: spaceprobe schema > study.schema.json
+    Example: spaceprobe schema
     """
     from spaceprobe.study.config.schema import study_schema
     from spaceprobe.study.config.sections import fixed_sections, section_models
