@@ -1,4 +1,4 @@
-"""Memories that recall patterns by iterated updates: literal loops, known rest points, attention as torch does it."""
+"""Memories that recall patterns by iterated updates: literal loops, known rest points, and attention."""
 
 import math
 
@@ -27,7 +27,8 @@ def gaussian(*shape, seed=0):
 def literal(similarity, patterns, values, query, sharpness, tolerance, max_steps):
     """One query, in loops: its value, its value after one update, and the updates."""
     state, first = query, None
-    for step in range(1, max_steps + 1):
+    moved, steps = math.inf, 0
+    while moved > tolerance and steps < max_steps:
         scores = [sharpness * similarity(state, pattern) for pattern in patterns]
         powers = [math.exp(score - max(scores)) for score in scores]
         weights = [power / sum(powers) for power in powers]
@@ -36,9 +37,8 @@ def literal(similarity, patterns, values, query, sharpness, tolerance, max_steps
         first = value if first is None else first
         moved = math.dist(updated, state)
         state = updated
-        if moved <= tolerance:
-            break
-    return value, first, step
+        steps += 1
+    return value, first, steps
 
 
 def literal_spread(similarity, patterns):
@@ -49,7 +49,7 @@ def literal_spread(similarity, patterns):
 @pytest.mark.parametrize("beta", [0.5, 3.0, 20.0])
 @pytest.mark.parametrize("num_stored", [5, 9])
 def test_a_latent_memory_is_what_the_paper_reads(num_stored, beta):
-    """Similarity I_dist Vᵀ, softmax, projection U O_dist S′, in plain loops; fewer and more patterns than rank."""
+    """Similarity I_dist Vᵀ, softmax, projection U O_dist S′; fewer and more patterns than rank."""
 
     def metric(U, values, Vh):
         skew = gaussian(len(values), len(values), seed=7)

@@ -305,12 +305,13 @@ def recall(
     copies = torch.bincount(sources, minlength=memory.num_stored)
     right = torch.bincount(sources[is_right], minlength=memory.num_stored)
     variance = float((memory.values - memory.values.mean(dim=0)).square().sum(dim=1).mean())
+    rounding = (4 * torch.finfo(torch.float64).eps) ** 2 * float(memory.values.square().sum(dim=1).mean())
     distances = float((found.values - memory.values[sources]).square().sum(dim=1).mean())
     return Recall(
         accuracy=float(is_right.double().mean()),
         first_accuracy=float((_nearest(memory, found.first_values) == sources).double().mean()),
         num_recalled=int((2 * right > copies).sum()),
-        error=distances / variance if variance > 0 else math.nan,
+        error=distances / variance if variance > rounding else math.nan,
         mean_steps=float(found.num_steps.double().mean()),
         num_moving=int((~found.is_at_rest).sum()),
     )

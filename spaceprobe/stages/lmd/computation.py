@@ -32,7 +32,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         settings,
         has_random_labels=data_of(job.sections).random_labels > 0,
     )
-    # In the stored parts the names of matrices have a place always: part of their bytes since the first of them.
+    # The names of matrices have a place in every stored part, as from the start: its bytes stay the same.
     tables = [table.name for table in TABLES if table is MATRICES or table in asked_tables(job.sections)]
     checkpoints = checkpoints_of(job.sections, settings.epoch)
     for part in job.parts:

@@ -364,8 +364,8 @@ HOPFIELD = Table(
         Column(
             "space",
             "text",
-            "where similarities are taken: pixels (of the whole point), input (of the layer), V (leading right "
-            "singular vectors), a latent metric, or attention",
+            "where similarities are taken: pixels (of the whole point), input (of the layer), V (leading "
+            "right singular vectors), a latent metric, or attention",
         ),
         Column("rank", "integer", "dimension of the space; fewer than all pixels: their principal axes"),
         Column("num_stored", "integer", "stored points, the first test points"),
@@ -399,7 +399,7 @@ HOPFIELD = Table(
             low=0,
         ),
         Column("mean_steps", "number", "updates of a noisy point until it rests, or is left"),
-        Column("num_moving", "integer", "noisy points that do not rest after 100 updates"),
+        Column("num_moving", "integer", "noisy points that do not rest after 50 updates"),
     ),
     meaning="how well noisy points are led back by iterated updates of one memory",
 )
