@@ -82,7 +82,8 @@ class Memory:
         """The states in as few coordinates as there are patterns, where that is fewer; distances are kept."""
         if self.num_stored >= self.states.shape[1]:
             return self.states
-        return torch.linalg.qr(self.states.T, mode="r").R.T
+        triangle: Tensor = torch.linalg.qr(self.states.T, mode="r").R
+        return triangle.T
 
     def spread(self) -> float:
         """Return the unit of 1/β; 1 where all similarities are equal, and β does nothing.

@@ -163,9 +163,9 @@ def _says(numbers: Numbers) -> list[Markup]:
         )
 
     layer = sentence(
-        "After training for {}, the first layer of the MLP leads a share of {} of the noisy images back to "
-        "their own, at the β best on training images, and untrained {}: training changes it by {} ({} after "
-        "training for {}), and the pixels lead back {}, from which the layer differs by {}.",
+        "After training for {}, the first layer of the MLP leads {} of the noisy images back to their own, "
+        "at the β best on training images, and untrained {}, a change of {} (of {} after training for {}); "
+        "the pixels lead back {}, from which the trained layer differs by {}.",
         _epochs(epoch(last), last),
         mean(MLP, LAYERS[0]),
         mean(MLP, LAYERS[0], 0),
@@ -175,28 +175,26 @@ def _says(numbers: Numbers) -> list[Markup]:
         mean(MLP, PIXELS),
         change(LAYERS[0], REFERENCE),
     )
-    own = {"architecture": TRANSFORMER, "place": ATTENTION, "epoch": last, "separation": OWN}
     heads = sentence(
-        "Of the tokens of a transformer trained as long, its heads lead back {} by attention ({} at their "
-        "own β), W_QᵀW_K read as a layer {} and W_O W_V {}; training changes these by {}, {} and {} ({}, {} "
-        "and {} after training for {}), and from {} of the patches themselves they differ by {}, {} and {}.",
-        mean(TRANSFORMER, ATTENTION),
-        _mean(numbers, "beta_means", own),
-        mean(TRANSFORMER, QUERY_KEY),
-        mean(TRANSFORMER, OUTPUT_VALUE),
+        "The heads of a transformer trained as long lead {} of the noisy tokens back by attention and, read "
+        "as layers, {} by W_QᵀW_K and {} by W_O W_V, changes by training of {}, {} and {} (of {}, {} and {} "
+        "after training for {}); the patches themselves lead back {}, from which attention differs by {}.",
+        *(mean(TRANSFORMER, place) for place in HEADS),
         *(change(place, UNTRAINED_ONE) for place in HEADS),
         *(change(place, UNTRAINED_ONE, first) for place in HEADS),
         _epochs(epoch(first), first),
         mean(TRANSFORMER, INPUT),
-        *(change(place, REFERENCE) for place in HEADS),
+        change(ATTENTION, REFERENCE),
     )
+    own = {"architecture": TRANSFORMER, "place": ATTENTION, "epoch": last, "separation": OWN}
     number = sentence(
-        "Iterated until they rest in place of one update, the layer's share changes by {} and that of "
-        "attention by {}, a share of {} of whose tokens does not rest; and of the patterns stored the layer "
-        "recalls {}, a change of {}, and attention {}, a change of {}.",
+        "Iterating until rest in place of one update changes the layer's share by {} and that of attention "
+        "by {}, where {} of the tokens do not come to rest and the heads' own β leads {} back; of the "
+        "patterns stored the layer recalls {}, a change of {}, and attention {}, a change of {}.",
         change(LAYERS[0], ONE_UPDATE),
         change(ATTENTION, ONE_UPDATE),
         mean(TRANSFORMER, ATTENTION, measure="moving"),
+        _mean(numbers, "beta_means", own),
         recalled(MLP, LAYERS[0]),
         change(LAYERS[0], FEWER),
         recalled(TRANSFORMER, ATTENTION),
@@ -258,7 +256,10 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, column: str) -> None:
         place_of = {number: float(places.shifted(float(number), 0.0)) for number in rows[column].unique()}
     for (architecture, place), look in LOOKS.items():
         own = rows[(rows["architecture"] == architecture) & (rows["place"] == place)]
-        for epoch in [None] if column == "epoch" else sorted(own["epoch"].unique()):
+        epochs = sorted(own["epoch"].unique())
+        if place in REFERENCES.values():
+            epochs = epochs[-1:]  # training does not change them
+        for epoch in [None] if column == "epoch" else epochs:
             line = own if epoch is None else own[own["epoch"] == epoch]
             line = line[line[column].isin([*place_of])].sort_values(column, key=lambda c: c.map(place_of))
             axes.errorbar(
