@@ -246,7 +246,8 @@ def _draw(tables: Tables) -> Figure:
 def _draw_panel(axes: Axes, rows: pd.DataFrame, column: str) -> None:
     """Draw the means of each memory along a column, trained and untrained, with intervals."""
     if column == "separation":
-        names = [name for name in dict.fromkeys(rows[column]) if name != OWN]
+        softmaxes = {*rows[column]} - {OWN, LIMIT}
+        names = [*sorted(softmaxes, key=lambda name: float(str(name).split()[-1])), LIMIT]
         place_of = {name: float(place) for place, name in enumerate(names)}
         labels = ["∞" if name == LIMIT else str(name).removeprefix("softmax ") for name in names]
         axes.set_xticks([*place_of.values()], labels)
@@ -262,10 +263,11 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, column: str) -> None:
         for epoch in [None] if column == "epoch" else epochs:
             line = own if epoch is None else own[own["epoch"] == epoch]
             line = line[line[column].isin([*place_of])].sort_values(column, key=lambda c: c.map(place_of))
+            low = line["low"].clip(0)  # shares and numbers are not less, intervals of few seeds may be
             axes.errorbar(
                 line[column].map(place_of).to_numpy(float),
                 line["mean"],
-                yerr=[(line["mean"] - line["low"]).fillna(0), (line["high"] - line["mean"]).fillna(0)],
+                yerr=[(line["mean"] - low).fillna(0), (line["high"] - line["mean"]).fillna(0)],
                 color=look.color, linestyle="--" if epoch == 0 else look.line, linewidth=1,
                 marker=look.marker, markersize=3.5, capsize=1.5, elinewidth=0.7,
                 markerfacecolor=PAPER if epoch == 0 else look.fill,
