@@ -294,7 +294,14 @@ def test_the_page_of_tables_shows_every_column(finished, monkeypatch):
         if source != CLASS_PAIRS
     }
     others |= {table.name for table in SOURCE_LISTINGS.values()}
-    assert {*shown} - {*written} == {*of_detail, "lmd_matrices", "complexity", "gap_ranks", *others}
+    assert {*shown} - {*written} == {
+        *of_detail,
+        "lmd_matrices",
+        "lmd_hopfield",
+        "complexity",
+        "gap_ranks",
+        *others,
+    }
     assert {name: shown[name] for name in written} == written
 
 

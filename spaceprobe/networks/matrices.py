@@ -1,6 +1,6 @@
 """The weight matrices of a network: of linear layers and convolutions, those of attention head by head."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -88,6 +88,58 @@ def weight_matrices(network: nn.Module) -> list[WeightMatrix]:
             which = {"columns": part} if is_output else {"rows": part}
             matrices.append(WeightMatrix(name, layer, head, **which))
     return matrices
+
+
+@dataclass(frozen=True)
+class AttentionHead:
+    """A head of attention: the numbers of its four matrices among the `weight_matrices` of its network.
+
+    Attributes:
+        query: of W_Q, which makes of a token what the head compares.
+        key: of W_K, which makes of a token what that is compared with.
+        value: of W_V, which makes of a token what the head reads.
+        output: of W_O, which writes what was read.
+    """
+
+    query: int
+    key: int
+    value: int
+    output: int
+
+    def products(
+        self, matrices: Sequence[WeightMatrix]
+    ) -> tuple[Float[Tensor, "tokens tokens"], Float[Tensor, "tokens tokens"]]:
+        """Return W_QᵀW_K and W_O W_V, without biases; both are of the size of a token.
+
+        Args:
+            matrices: those of the network.
+        """
+        query, key, value, output = (
+            matrices[number].weight for number in (self.query, self.key, self.value, self.output)
+        )
+        return query.T @ key, output @ value
+
+
+def attention_heads(network: nn.Module) -> list[AttentionHead]:
+    """Return the heads of a network, block by block; none where it has no `Attention`.
+
+    Raises:
+        ValueError: as `weight_matrices`.
+    """
+    numbers = {
+        (id(matrix.layer), matrix.head): number for number, matrix in enumerate(weight_matrices(network))
+    }
+    return [
+        AttentionHead(
+            *(
+                numbers[id(layer), head]
+                for layer in (attention.query, attention.key, attention.value, attention.output)
+            )
+        )
+        for attention in network.modules()
+        if isinstance(attention, Attention)
+        for head in range(attention.num_heads)
+    ]
 
 
 def _check_convolution(name: str, layer: WeightLayer) -> None:

@@ -22,6 +22,7 @@ FILES = (
     "activations",
     "architectures",
     "regularizer",
+    "hopfield",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)

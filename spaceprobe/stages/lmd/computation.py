@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.stages.lmd.settings import lmd_of
-from spaceprobe.stages.lmd.tables import TABLES
+from spaceprobe.stages.lmd.tables import MATRICES, TABLES, asked_tables
 from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
 from spaceprobe.stages.train.settings import INITIAL, checkpoints_of, data_of, network_of
 
@@ -32,13 +32,15 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
         settings,
         has_random_labels=data_of(job.sections).random_labels > 0,
     )
+    # The names of matrices have a place in every stored part, as from the start: its bytes stay the same.
+    tables = [table.name for table in TABLES if table is MATRICES or table in asked_tables(job.sections)]
     checkpoints = checkpoints_of(job.sections, settings.epoch)
     for part in job.parts:
         epoch = part.key["epoch"]
         network = untrained
         if network is None or checkpoints[epoch] != INITIAL:
             network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
-        rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in TABLES}
+        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in tables}
         arrays: dict[str, np.ndarray] = {}
         try:
             for layer, (layer_rows, decomposition) in enumerate(decomposer.layers(network)):

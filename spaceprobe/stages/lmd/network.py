@@ -15,6 +15,7 @@ from spaceprobe.networks.initialization import entry_variance
 from spaceprobe.networks.layers import LayerPass, is_sequence, pass_through
 from spaceprobe.networks.matrices import WeightMatrix, weight_matrices
 from spaceprobe.stages.lmd import probes
+from spaceprobe.stages.lmd.hopfield import HopfieldProbe
 from spaceprobe.stages.lmd.latent_metrics import IDENTITY, layer_metrics
 from spaceprobe.stages.lmd.matrix import Background, Decomposition, Row, Rows, decompose_matrix
 from spaceprobe.stages.lmd.retrieval import RetrievalProbe
@@ -99,6 +100,7 @@ class NetworkDecomposer:
         scored = self._pass("functional-rank", sampled, scored_on.inputs)
         meant = self._pass("semantics", sampled, self._meant.inputs)
         retrieved = self._retrieved(sampled) if "retrieval" in wanted else []
+        recalled = self._recalled(sampled) if "hopfield" in wanted else []
         for number, layer in enumerate(sampled.layers):
             whole = sampled.factors[number]
             prefix = getattr(network, "own_prefix", "")  # of a network that only reshapes its inputs
@@ -120,6 +122,8 @@ class NetworkDecomposer:
             if retrieved:
                 untrained_rows = self._untrained_rows[number] if self._untrained else []
                 rows["lmd_retrieval"] = [self._pixel_row, *retrieved[number], *untrained_rows]
+            if recalled:
+                rows["lmd_hopfield"] = recalled[number]
             decomposition = decompose_matrix(
                 layer.matrix.weight,
                 sampled.metrics[number],
@@ -175,6 +179,14 @@ class NetworkDecomposer:
     @cached_property
     def _untrained_rows(self) -> list[list[Row]]:
         return [] if self._untrained is None else self._retrieved(self._untrained, UNTRAINED_SUFFIX)
+
+    @cached_property
+    def _hopfield(self) -> HopfieldProbe:
+        return HopfieldProbe(self._stored.double(), self._sample, self._settings)
+
+    def _recalled(self, sampled: SampledNetwork) -> list[list[Row]]:
+        """Return the rows of lmd_hopfield of each layer."""
+        return self._hopfield.rows(sampled.network, sampled.layers, sampled.factors, sampled.metrics)
 
     def _retrieved(self, sampled: SampledNetwork, suffix: str = "") -> list[list[Row]]:
         """Return the rows of lmd_retrieval of each layer, for the spaces of a network."""

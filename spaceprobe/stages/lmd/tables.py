@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spaceprobe.stages.lmd.settings import lmd_of
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.stages.train.settings import network_of
 from spaceprobe.stages.train.tables import EPOCH
@@ -348,6 +349,61 @@ SEMANTICS = Table(
     meaning="the class meaning of one latent axis of one layer, on test points",
 )
 
+HOPFIELD = Table(
+    "lmd_hopfield",
+    key=("epoch", "layer", "matrix", "space", "rank", "num_stored", "separation"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column(
+            "matrix",
+            "text",
+            "weight: that of the layer; of a head of attention query-key, output-value or both; none where "
+            "no matrix takes part",
+        ),
+        Column(
+            "space",
+            "text",
+            "where similarities are taken: pixels (of the whole point), input (of the layer), V (leading "
+            "right singular vectors), a latent metric, or attention",
+        ),
+        Column("rank", "integer", "dimension of the space; fewer than all pixels: their principal axes"),
+        Column("num_stored", "integer", "stored points, the first test points"),
+        Column(
+            "separation",
+            "text",
+            "softmax with a β, limit: the most similar pattern alone; own: the softmax of the head",
+        ),
+        Column("beta", "number", "inverse temperature over the similarities' spread; empty for the limit"),
+        Column(
+            "best",
+            "boolean",
+            "whether no smaller β, and no larger one, is more often right for as many training points",
+        ),
+        Column("noise", "number", "standard deviation of the noise added to each pixel"),
+        Column("num_queries", "integer", "noisy points, several for each stored one"),
+        Column(
+            "accuracy",
+            "number",
+            "share, in [0, 1], of noisy points that lead back to their own stored one",
+            low=0,
+            high=1,
+        ),
+        Column("first_accuracy", "number", "the same after one update", low=0, high=1),
+        Column("num_recalled", "integer", "stored points of whose noisy copies more than half lead back"),
+        Column(
+            "error",
+            "number",
+            "mean squared distance of what is retrieved from what is stored, in units of the variance of the "
+            "stored; empty where that is 0",
+            low=0,
+        ),
+        Column("mean_steps", "number", "updates of a noisy point until it rests, or is left"),
+        Column("num_moving", "integer", "noisy points that do not rest after 50 updates"),
+    ),
+    meaning="how well noisy points are led back by iterated updates of one memory",
+)
+
 OF_A_MATRIX = (SPECTRUM, RANKS, LAYERS, TAILS)
 """Those that any weight matrix fills, with or without data."""
 
@@ -402,13 +458,21 @@ MATRICES = Table(
     meaning="which weight matrix of a network has which number; only of networks other than MLPs",
 )
 
-TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, MATRICES)
+TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, HOPFIELD, MATRICES)
 """Those of a study."""
 
 
 def asked_tables(sections: Sections) -> tuple[Table, ...]:
-    """Return the tables that a run fills: without the names of matrices where their numbers tell enough."""
-    return TABLES[:-1] if network_of(sections).entry.has_numbered_layers else TABLES
+    """Return the tables that a run fills.
+
+    The names of matrices are left out where their numbers tell enough, and the table of a probe that came
+    later where it is not asked for: so studies from before have the files that they had.
+    """
+    left_out = {
+        MATRICES.name: network_of(sections).entry.has_numbered_layers,
+        HOPFIELD.name: "hopfield" not in lmd_of(sections).probes,
+    }
+    return tuple(table for table in TABLES if not left_out.get(table.name))
 
 
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
