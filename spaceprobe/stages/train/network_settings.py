@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from spaceprobe.model_sources import ModelSource, ModelSourceError, parse_model
 from spaceprobe.networks.entry import NetworkEntry
 from spaceprobe.networks.models import NETWORKS
+from spaceprobe.networks.ranks import parse_ranks
 from spaceprobe.stages.stage import AlsoCalled, ChoosesCode, Settings
 
 MAX_WIDTH = 10_000
@@ -130,6 +131,16 @@ class NetworkSettings(Settings):
     )
     heads: Annotated[int, AlsoCalled(("num_heads", "n_heads"))] = Field(
         4, ge=1, le=MAX_WIDTH, description="of transformer: heads of its attention"
+    )
+    ranks: Annotated[str, BeforeValidator(as_text), AfterValidator(parse_ranks), AlsoCalled(("rank",))] = (
+        Field(
+            "dimension",
+            description="of factored-mlp and low-rank-mlp: numbers such as 13-9-8, full, or dimension: that "
+            "of what enters each layer before training",
+        )
+    )
+    rank_factor: float = Field(
+        1.0, gt=0, le=1000, allow_inf_nan=False, description="of ranks: dimension: what that is multiplied by"
     )
     initialization: Annotated[
         Literal["torch", "he", "xavier", "orthogonal"],

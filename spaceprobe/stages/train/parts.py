@@ -38,6 +38,7 @@ def check(sections: Sections) -> None:
         raise SettingsError(str(error)) from error
     _check_augmentation(sections)
     _check_reward(sections)
+    _check_rank_drop(sections)
     num_points = DATASETS[data.dataset].num_training_points(data)
     batch_size = training_of(sections).batch_size
     if network.batch_norm and 1 in (num_points, batch_size, num_points % batch_size):
@@ -82,6 +83,26 @@ def _check_reward(sections: Sections) -> None:
         raise SettingsError(
             "training.fold_reward is for an mlp that is trained without BatchNorm, with one of the "
             f"activations {', '.join(BENT_AT_ZERO)}; got {found}; leave it out"
+        )
+
+
+def _check_rank_drop(sections: Sections) -> None:
+    """Raise SettingsError where directions are to be dropped that there are not, or never."""
+    network, training = network_of(sections), training_of(sections)
+    if not training.rank_drop:
+        return
+    if network.model != "factored-mlp" or network.weights is not None:
+        found = f"network.model: {network.model}"
+        if network.weights is not None:
+            found = "network.weights, which are not trained"
+        raise SettingsError(
+            f"training.rank_drop is for a factored-mlp that is trained here; got {found}; leave it out"
+        )
+    late = [epoch for epoch in training.rank_drop_epochs if epoch > training.epochs]
+    if late:
+        raise SettingsError(
+            f"training.rank_drop_epochs: there is no epoch {late[0]} in a training of {training.epochs} "
+            "epochs; name earlier ones"
         )
 
 
