@@ -40,6 +40,8 @@ MODELS = {
     "mlp": {"architecture": "5-3", "batch_norm": True},
     "binary-mlp": {"architecture": "5-3"},
     "residual-mlp": {"architecture": "5-3"},
+    "factored-mlp": {"architecture": "5-3", "ranks": "4-2-3"},
+    "low-rank-mlp": {"architecture": "5-3", "ranks": "4-2-3", "batch_norm": True},
     "cnn": {"architecture": "2-3-2-2", "batch_norm": True},
     "resnet": {"architecture": "2-3", "batch_norm": True},
     "transformer": {"architecture": "6-5", "patch": 3, "embedding": 8, "heads": 2},
