@@ -204,8 +204,7 @@ def leading_svd(weight: Float[Tensor, "outputs inputs"], rank: int) -> tuple[Ten
     largest = Vh.gather(1, Vh.abs().argmax(dim=1, keepdim=True))
     sign = torch.where(largest < 0, -1.0, 1.0).to(torch.float64)
     U, Vh = U * sign.T, Vh * sign
-    kept = U[:, :rank].contiguous(), values[:rank], Vh[:rank]
-    return tuple(part.to(weight) for part in kept)  # type: ignore[return-value]  # three of them
+    return U[:, :rank].contiguous().to(weight), values[:rank].to(weight), Vh[:rank].to(weight)
 
 
 def with_products(network: nn.Sequential, kind: type[ProductLinear], ranks: Sequence[int]) -> nn.Sequential:
