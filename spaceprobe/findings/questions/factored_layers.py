@@ -3,7 +3,8 @@
 The LMD paper proposes them (arXiv 2309.05968).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,9 @@ WIDTHS = {
 }  # fmt: skip
 """Plain networks with about as many parameters as `FIVE` and as `TWICE`."""
 
+FACTORED = {(1.0, False): FIVE, (0.5, False): HALF, (2.0, False): TWICE, (2.0, True): ADAPTING}
+"""Networks of five factors, by what the dimension is multiplied by, and whether directions are dropped."""
+
 DATASETS = ("mnist", "digits")
 
 LOOKS = {
@@ -79,7 +83,7 @@ FIRST, LAST = "first", "last"
 def _keep(results: Results) -> Tables:
     runs = results.runs
     columns = ["run", DATASET, "seed"]
-    named = runs.assign(**{LAYERS: [_layers_of(row) for _, row in runs.iterrows()]})
+    named = runs.assign(**{LAYERS: [_layers_of(dict(row)) for _, row in runs.iterrows()]})
     timings = read_csv(table_path(results.folder, "timings"))
     times = timings[timings["stage"] == "train"].groupby("run")["duration_s"].sum()
     networks = named[[*columns, LAYERS, PARAMETERS, ACCURACY]].assign(**{TIME: named["run"].map(times)})
@@ -95,22 +99,22 @@ def _keep(results: Results) -> Tables:
     }
 
 
-def _layers_of(run: "pd.Series[object]") -> str:
+def _layers_of(run: Mapping[str, Any]) -> str:
     """Return what a network's layers are called.
+
+    Args:
+        run: a row of runs.csv.
 
     Raises:
         ValueError: it is none of those that the study sweeps.
     """
     model, architecture = run["model"], run["architecture"]
-    factor, drops = run["rank_factor"], run["rank_drop"] != 0
     if model == "mlp":
-        name = PLAIN if architecture == "2x64" else WIDTHS.get((str(run[DATASET]), str(architecture)))
+        name = PLAIN if architecture == "2x64" else WIDTHS.get((run[DATASET], architecture))
     elif model == "low-rank-mlp":
         name = TWO
     else:
-        name = {(1, False): FIVE, (0.5, False): HALF, (2, False): TWICE, (2, True): ADAPTING}.get(
-            (factor, drops)  # type: ignore[call-overload]  # numbers of a table
-        )
+        name = FACTORED.get((float(run["rank_factor"]), run["rank_drop"] != 0))
     if name is None:
         raise ValueError(f"{run['run']}: is none of the networks that this finding is about")
     return name
@@ -188,11 +192,10 @@ class _Cells:
 
     def epoch(self, which: str) -> Markup:
         """Return the number of the first or the last epoch that is compared."""
-        of = "min" if which == FIRST else "max"
-        return self._numbers.statistic(of, COMPARISONS, EPOCH)
+        return self._numbers.statistic("min" if which == FIRST else "max", COMPARISONS, EPOCH)
 
 
-def _mean(numbers: Numbers, table: str, where: dict[str, object], spec: str = ".3f") -> Markup:
+def _mean(numbers: Numbers, table: str, where: Mapping[str, object], spec: str = ".3f") -> Markup:
     """Return a mean with its interval; none where no seed has a number."""
     frame = numbers.frames[table]
     is_there = np.all([frame[name] == value for name, value in where.items()], axis=0).any()
