@@ -91,7 +91,7 @@ def test_the_sentences_say_what_was_planted():
     made = derived(tables())
     says = [part.striptags() for part in finding.ENTRY.says(Numbers(None, made))]
     assert len(says) == 3
-    assert says[0].startswith("After epoch 4 layers of five factors")
+    assert says[0].startswith("After epoch 4, over seeds 0 to 4, layers of five factors")
     assert "on MNIST with n′ = 9.0, 8.0, 7.0 by layer and 1,234" in says[0]
     assert "inconclusive) from two factors" in says[0]
     assert says[2].startswith("After epoch 1, on MNIST the differences")
