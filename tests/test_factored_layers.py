@@ -19,7 +19,13 @@ from spaceprobe.networks.initialization import entry_variance
 from spaceprobe.networks.layers import is_sequence, pass_through
 from spaceprobe.networks.matrices import weight_matrices
 from spaceprobe.networks.mlp import count_parameters, mlp
-from spaceprobe.networks.product_layers import FactoredLinear, LowRankLinear, leading_svd, with_products
+from spaceprobe.networks.product_layers import (
+    FactoredLinear,
+    LowRankLinear,
+    leading_svd,
+    state_with_products,
+    with_products,
+)
 from spaceprobe.networks.training import Recipe, train
 from spaceprobe.stages.train.data_ranks import SAMPLE, ranks_by_dimension
 from spaceprobe.stages.train.network_settings import NetworkSettings
@@ -276,6 +282,18 @@ def test_paths_fold_as_in_the_plain_network_of_the_products(model):
         assert getattr(found, name).tolist() == getattr(expected, name).tolist()
     assert not found.num_violations.any()
     assert found.length.sum() > 100
+
+
+@pytest.mark.parametrize("model", KINDS)
+def test_the_state_with_products_is_that_of_a_plain_network(model):
+    options = NetworkSettings(model=model, architecture="9-6", ranks="4-3-2", batch_norm=True)
+    ours = options.entry.build(options, (8, 8), 10, seeded(3)).double().eval()
+    plain = mlp([64, 9, 6, 10], seeded(), batch_norm=True).double().eval()
+    plain.load_state_dict(state_with_products(ours))
+    inputs = normal(7, 64)
+    torch.testing.assert_close(plain(inputs), ours(inputs), atol=EXACT, rtol=EXACT)
+    assert {*state_with_products(ours[0])} == {"weight", "bias"}
+    assert "0.weight" not in ours.state_dict()  # which is left as it is
 
 
 def test_layers_pass_a_sample_through():

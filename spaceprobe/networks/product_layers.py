@@ -232,3 +232,21 @@ def with_products(network: nn.Sequential, kind: type[ProductLinear], ranks: Sequ
             for module in network
         )
     )
+
+
+@torch.no_grad()
+def state_with_products(network: nn.Module) -> dict[str, Tensor]:
+    """Return the state of a network, with the product of each layer of factors in their place.
+
+    That is the state of the network of linear layers that computes the same, up to rounding.
+    """
+    state: dict[str, Tensor] = network.state_dict()
+    for name, module in network.named_modules():
+        if not isinstance(module, ProductLinear):
+            continue
+        prefix = f"{name}." if name else ""
+        for factor, _ in module.named_parameters():
+            if factor != "bias":
+                del state[prefix + factor]
+        state[f"{prefix}weight"] = module.weight
+    return state
