@@ -30,7 +30,7 @@ from spaceprobe.networks.training import Recipe, train
 from spaceprobe.stages.train.data_ranks import SAMPLE, ranks_by_dimension
 from spaceprobe.stages.train.network_settings import NetworkSettings
 from spaceprobe.stages.train.networks import build_network, load_data, rank_drop_of
-from spaceprobe.stages.train.parts import check, plan
+from spaceprobe.stages.train.parts import check, plan, sources
 from spaceprobe.stages.train.settings import DataSettings, TrainingSettings
 
 EXACT = 1e-12
@@ -337,6 +337,13 @@ def test_too_few_points_have_no_dimension():
         SpaceprobeError, match=r"network\.ranks: what enters weight matrix 0 has no dimension"
     ):
         ranks_by_dimension(mlp([12, 9, 4], seeded()), plane(5, 3))
+
+
+def test_the_code_that_estimates_ranks_counts_where_they_are_estimated():
+    module = "spaceprobe.stages.train.data_ranks"
+    assert module in sources(sections())
+    assert module not in sources(sections(ranks="4-3-2"))
+    assert module not in sources(sections(model="mlp"))
 
 
 def test_the_ranks_of_a_run_do_not_depend_on_its_training():

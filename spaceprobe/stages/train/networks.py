@@ -19,9 +19,7 @@ from spaceprobe.data.value_range import value_range
 from spaceprobe.networks.checkpoints import load_into, read_verified
 from spaceprobe.networks.matrices import WeightMatrix, weight_matrices
 from spaceprobe.networks.product_layers import FactoredLinear
-from spaceprobe.networks.ranks import BY_DIMENSION
 from spaceprobe.stages.stage import FinishedPart, Sections
-from spaceprobe.stages.train.data_ranks import ranks_by_dimension
 from spaceprobe.stages.train.settings import (
     AUGMENTATION,
     DataSettings,
@@ -109,11 +107,7 @@ def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Module, torc
     weights = torch.Generator().manual_seed(2 * training.seed_of_weights)
     batches = torch.Generator().manual_seed(2 * training.seed_of_order + 1)
     built = network.entry.build(network, data_layout(sections).input_shape, dataset.num_outputs, weights)
-    built.eval()
-    if network.entry.with_ranks is not None and network.ranks == BY_DIMENSION:
-        ranks = ranks_by_dimension(built, dataset.train.inputs, network.rank_factor)
-        built = network.entry.with_ranks(built, ranks).eval()
-    return built, batches
+    return network.fit_ranks(built.eval(), dataset.train.inputs), batches
 
 
 def rank_drop_of(sections: Sections, network: nn.Module) -> Callable[[int], bool] | None:

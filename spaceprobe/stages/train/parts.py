@@ -5,6 +5,7 @@ from spaceprobe.errors import SettingsError
 from spaceprobe.networks.walkable import BENT_AT_ZERO
 from spaceprobe.stages.stage import GpuWish, Inputs, Part, Sections
 from spaceprobe.stages.train.foreign_entry import FOREIGN_NETWORKS
+from spaceprobe.stages.train.network_settings import DATA_RANKS
 from spaceprobe.stages.train.settings import (
     data_key,
     data_layout,
@@ -130,7 +131,8 @@ def sources(sections: Sections) -> tuple[str, ...]:
     """Return the modules of the chosen dataset and kind of network: their code counts as well."""
     network = network_of(sections)
     loading = [] if network.weights is None else [FOREIGN_NETWORKS]
-    return DATASETS[data_of(sections).dataset].module, network.entry.module, *loading
+    fitting = [DATA_RANKS] if network.has_data_ranks else []
+    return DATASETS[data_of(sections).dataset].module, network.entry.module, *loading, *fitting
 
 
 def check_trust(sections: Sections) -> None:
