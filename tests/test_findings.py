@@ -205,6 +205,7 @@ KEYS = (
     *("layer", "quantity", "norm", "scaling", "first_class", "second_class"),
     *("attack", "paths", "transform", "step", *SETTINGS),
     *("place", "separation", "rank", "num_stored"),
+    *("dataset", "layers"),
 )
 """The columns that tell the rows of a seed apart."""
 

@@ -34,6 +34,8 @@ NETWORK = {
     "mlp": "{architecture: 9-6, batch_norm: true}",
     "binary-mlp": "{model: binary-mlp, architecture: 9-6}",
     "residual-mlp": "{model: residual-mlp, architecture: 9-6}",
+    "factored-mlp": "{model: factored-mlp, architecture: 9-6}",
+    "low-rank-mlp": "{model: low-rank-mlp, architecture: 9-6, ranks: 8-5-4}",
     "cnn": "{model: cnn, architecture: 2-3, initialization: he}",
     "resnet": "{model: resnet, architecture: 2-3, batch_norm: true}",
     "transformer": "{model: transformer, architecture: 2x6, embedding: 8, heads: 2, initialization: xavier}",
@@ -42,10 +44,15 @@ METHOD = {
     "mlp": "jvp",
     "binary-mlp": "exact",
     "residual-mlp": "exact",
+    "factored-mlp": "exact",
+    "low-rank-mlp": "exact",
     "cnn": "exact",
     "resnet": "exact",
     "transformer": "sampled",
 }
+
+NUMBERED = ("mlp", "binary-mlp", "factored-mlp", "low-rank-mlp")
+"""Kinds whose weight matrices have no names beside their numbers."""
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,14 @@ def table(finished, name):
 def matrices(model, weights):
     """Return the weight matrices of a checkpoint, cut by hand."""
     found = []
+    if model == "factored-mlp":
+        parts = ("U", "O_dist", "S_prime", "I_dist", "Vh")
+        layers = [[weights[f"{n}.{part}"].double().numpy() for part in parts] for n in (0, 2, 4)]
+        products = [U @ O_dist @ np.diag(S) @ I_dist @ Vh for U, O_dist, S, I_dist, Vh in layers]
+        return [(n, None, W) for n, W in enumerate(products)]
+    if model == "low-rank-mlp":
+        layers = [[weights[f"{n}.{part}"].double().numpy() for part in ("left", "right")] for n in (0, 2, 4)]
+        return [(n, None, left @ right) for n, (left, right) in enumerate(layers)]
     for name, tensor in weights.items():
         values = tensor.double().numpy()
         layer = name.removesuffix(".weight")
@@ -99,7 +114,7 @@ def test_every_kind_is_tried_here():
 def test_spectra_are_those_of_numpy(finished):
     model, _, run = finished
     spectra = table(finished, "lmd_spectrum").query("basis == 'svd'")
-    names = table(finished, "lmd_matrices") if model not in ("mlp", "binary-mlp") else None
+    names = table(finished, "lmd_matrices") if model not in NUMBERED else None
     for epoch, file in ((0, "model-epoch0"), (1, "model")):
         own = matrices(model, load_file(run / f"{file}.safetensors"))
         here = spectra[spectra["epoch"] == epoch]
@@ -135,7 +150,7 @@ def test_every_measure_has_its_rows(finished):
 
 def test_rows_of_the_sample_are_points_patches_or_tokens(finished):
     model, folder, _ = finished
-    if model in ("mlp", "binary-mlp"):
+    if model in NUMBERED:
         assert not (folder / "lmd_matrices.csv").exists()
         return
     rows = table(finished, "lmd_matrices").query("epoch == 1").set_index("name")["num_rows"]
@@ -149,7 +164,7 @@ def test_the_score_of_all_components_is_that_of_the_network(finished):
     scores = table(finished, "lmd_functional").query("epoch == 1")
     full = scores.loc[scores.groupby("layer")["rank"].idxmax(), "score"]
     assert full.nunique() == 1
-    num_scored = 130 if model in ("mlp", "binary-mlp") else 60
+    num_scored = 130 if model in NUMBERED else 60
     assert full.iloc[0] * num_scored == pytest.approx(round(full.iloc[0] * num_scored))
     if num_scored == 130:
         assert full.iloc[0] == pytest.approx(table(finished, "runs")["test_accuracy"].iloc[0])
@@ -185,6 +200,8 @@ def test_runs_tell_what_the_network_is(finished):
         "mlp": (2, 9, "relu"),
         "binary-mlp": (2, 9, "sign"),
         "residual-mlp": (2, 9, "relu"),
+        "factored-mlp": (2, 9, "relu"),
+        "low-rank-mlp": (2, 9, "relu"),
         "cnn": (2, 2 * 784, "relu"),
         "resnet": (5, 2 * 196, "relu"),
         "transformer": (2, 16 * 6, "relu"),

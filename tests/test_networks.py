@@ -23,6 +23,7 @@ from spaceprobe.networks.matrices import weight_matrices
 from spaceprobe.networks.mlp import binary_mlp, mlp
 from spaceprobe.networks.models import NETWORKS
 from spaceprobe.networks.positions import draw_positions
+from spaceprobe.networks.product_layers import ProductLinear
 from spaceprobe.networks.sign import Sign
 from spaceprobe.networks.training import Recipe, train
 from spaceprobe.networks.transformer import Attention
@@ -40,6 +41,8 @@ MODELS = {
     "mlp": {"architecture": "5-3", "batch_norm": True},
     "binary-mlp": {"architecture": "5-3"},
     "residual-mlp": {"architecture": "5-3"},
+    "factored-mlp": {"architecture": "5-3", "ranks": "4-2-3", "batch_norm": True},
+    "low-rank-mlp": {"architecture": "5-3", "ranks": "4-2-3", "batch_norm": True},
     "cnn": {"architecture": "2-3-2-2", "batch_norm": True},
     "resnet": {"architecture": "2-3", "batch_norm": True},
     "transformer": {"architecture": "6-5", "patch": 3, "embedding": 8, "heads": 2},
@@ -349,8 +352,11 @@ def test_outputs_with_a_matrix_are_those_of_the_network_with_it(model):
         torch.testing.assert_close(layer.outputs_with(layer.matrix.weight.clone()), own)
         zeroed = layer.outputs_with(torch.zeros_like(layer.matrix.weight))
         state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        matrix = state[f"{layer.matrix.name}.weight"].flatten(1)
-        matrix[layer.matrix.rows or slice(None), layer.matrix.columns or slice(None)] = 0
+        if isinstance(layer.matrix.layer, ProductLinear):
+            state[f"{layer.matrix.name}.{'S_prime' if model == 'factored-mlp' else 'left'}"].zero_()
+        else:
+            matrix = state[f"{layer.matrix.name}.weight"].flatten(1)
+            matrix[layer.matrix.rows or slice(None), layer.matrix.columns or slice(None)] = 0
         _, other = build(model)
         other = other.double()
         other.load_state_dict(state)

@@ -61,6 +61,14 @@ class NetworkOptions(Protocol):
         """The heads of a transformer's attention."""
 
     @property
+    def ranks(self) -> str:
+        """The ranks of layers made of factors: numbers, or where they come from."""
+
+    @property
+    def rank_factor(self) -> float:
+        """By which ranks that come from the data are multiplied."""
+
+    @property
     def initialization(self) -> str:
         """How the initial weights are drawn."""
 
@@ -96,6 +104,8 @@ class NetworkEntry(Entry):
             begins with the setting's name.
         has_numbered_layers: whether the number of a weight matrix says which it is, as in an MLP. Otherwise
             lmd_matrices.csv names them.
+        with_ranks: of layers made of factors: returns the untrained network cut to a rank for each weight
+            matrix, where the data give these; None for every other kind.
     """
 
     build: "Callable[[NetworkOptions, Sequence[int], int, torch.Generator], nn.Module]"
@@ -107,3 +117,4 @@ class NetworkEntry(Entry):
     settings: tuple[str, ...] = ("activation",)
     check: Callable[[NetworkOptions, Sequence[int]], None] = _check_nothing
     has_numbered_layers: bool = False
+    with_ranks: "Callable[[nn.Module, Sequence[int]], nn.Module] | None" = None

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from spaceprobe.networks.activations import seed_activations
+from spaceprobe.networks.product_layers import ProductLinear
 
 WeightLayer = nn.Linear | nn.Conv2d
 """A layer that has a weight matrix; that of a convolution is outputs × (inputs · height · width)."""
@@ -37,12 +38,16 @@ def fans(layer: WeightLayer) -> tuple[int, int]:
 def entry_variance(layer: WeightLayer, initialization: str, scale: float) -> float | None:
     """Return the variance of the initial entries of a weight; None where they are not independent.
 
+    Those of a product of factors are not.
+
     Args:
         layer: whose weight it is.
         initialization: a name of `INITIALIZATIONS`.
         scale: see `initialize`.
     """
-    return None if initialization == ORTHOGONAL else scale**2 * VARIANCES[initialization](*fans(layer))
+    if initialization == ORTHOGONAL or isinstance(layer, ProductLinear):
+        return None
+    return scale**2 * VARIANCES[initialization](*fans(layer))
 
 
 @torch.no_grad()

@@ -73,5 +73,6 @@ def _layers(widths: Sequence[int], activation: Callable[[], nn.Module], *, batch
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Return the number of weights and biases."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    """Return the number of weights and biases, without those of directions that were dropped."""
+    idle = sum(getattr(module, "num_idle_parameters", 0) for module in network.modules())
+    return sum(parameter.numel() for parameter in network.parameters()) - idle

@@ -51,6 +51,10 @@ class FusedOptimizer(Optimizer, ABC):
         return float(self.param_groups[0]["lr"])
 
     @abstractmethod
+    def forget(self) -> None:
+        """Forget what earlier gradients were, as where the parameters stand for something else now."""
+
+    @abstractmethod
     def step(self, gradients: Sequence[Tensor | None]) -> None:  # type: ignore[override]  # torch's finds them
         """Change the parameters.
 
@@ -72,6 +76,11 @@ class Adam(FusedOptimizer):
             torch.zeros((), dtype=torch.float32, device=parameter.device) for parameter in self._parameters
         ]
         self._move = torch._fused_adamw_ if decoupled else torch._fused_adam_
+
+    def forget(self) -> None:
+        """Begin anew with means, squares and steps of 0."""
+        for state in (*self._means, *self._squares, *self._steps):
+            state.zero_()
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor | None]) -> None:  # type: ignore[override]  # see above
@@ -106,6 +115,10 @@ class SGD(FusedOptimizer):
         super().__init__(parameters, lr, weight_decay)
         self._momentum = momentum
         self._velocities: dict[int, Tensor] = {}
+
+    def forget(self) -> None:
+        """Begin anew without velocities."""
+        self._velocities = {}
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor | None]) -> None:  # type: ignore[override]  # see above

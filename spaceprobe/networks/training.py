@@ -110,6 +110,7 @@ def train(
     generator: torch.Generator,
     on_epoch: Callable[[Epoch], None],
     augment: Callable[[Inputs, int], Inputs] | None = None,
+    adapt: Callable[[int], bool] | None = None,
 ) -> None:
     """Train a network in place: cross-entropy for classes, squared error for values.
 
@@ -129,6 +130,8 @@ def train(
         on_epoch: called before training and after each epoch.
         augment: returns the training inputs as an epoch sees them, given them and its number; the network is
             measured on them as they are. None to train on them as they are.
+        adapt: may change the network's parameters in place behind the steps of an epoch, given its number,
+            before the network is measured; returns whether it did, and the optimizer then begins anew.
 
     Raises:
         DivergenceError: after an epoch the loss, its gradient or a weight is not finite.
@@ -173,6 +176,8 @@ def train(
             optimizer.step(gradients)
         if schedule is not None:
             schedule.step()
+        if adapt is not None and adapt(epoch):
+            optimizer.forget()
         measure(epoch, learning_rate)
 
 

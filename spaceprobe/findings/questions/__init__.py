@@ -23,6 +23,7 @@ FILES = (
     "architectures",
     "regularizer",
     "hopfield",
+    "factored_layers",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)

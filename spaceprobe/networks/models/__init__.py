@@ -7,6 +7,8 @@ FILES = (
     "mlp",
     "binary_mlp",
     "residual_mlp",
+    "factored_mlp",
+    "low_rank_mlp",
     "cnn",
     "resnet",
     "transformer",

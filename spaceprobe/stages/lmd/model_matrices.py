@@ -11,6 +11,7 @@ from torch import nn
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.files import file_digest
+from spaceprobe.networks.product_layers import state_with_products
 from spaceprobe.weights.files import WeightSource, natural_key, ordered
 from spaceprobe.weights.hints import check_patterns
 from spaceprobe.weights.layouts.layout import HintError, Hints
@@ -169,7 +170,8 @@ class NetworkMatrices(ModelMatrices):
 
     def __init__(self, name: str, network: nn.Module, hints: Hints) -> None:
         self._name = name
-        self._state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+        state = state_with_products(network)
+        self._state = {name: tensor.detach().cpu() for name, tensor in state.items()}
         tensors = ordered({name: Declared(tuple(t.shape), t.dtype) for name, t in self._state.items()})
         source = WeightSource(tensors, "", lambda names: {name: self._state[name] for name in names})
         homes = dict.fromkeys(tensors, name)

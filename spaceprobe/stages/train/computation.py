@@ -81,6 +81,7 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 recipe=recipe,
                 generator=batches,
                 augment=networks.augmentation_of(job.sections, dataset),
+                adapt=networks.rank_drop_of(job.sections, network),
                 on_epoch=on_epoch,
             )
         digests[FINAL] = write_file(FINAL, to_bytes(network))

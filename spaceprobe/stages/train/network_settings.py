@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from spaceprobe.model_sources import ModelSource, ModelSourceError, parse_model
 from spaceprobe.networks.entry import NetworkEntry
 from spaceprobe.networks.models import NETWORKS
+from spaceprobe.networks.ranks import BY_DIMENSION, parse_ranks
 from spaceprobe.stages.stage import AlsoCalled, ChoosesCode, Settings
 
 MAX_WIDTH = 10_000
@@ -18,7 +19,7 @@ MAX_DEPTH = 100
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from torch import nn
+    from torch import Tensor, nn
 
     NetworkName = str
 else:  # of the registry, so that a new entry is a choice without a word here
@@ -86,6 +87,10 @@ ActivationName = Literal[
 """The names in `spaceprobe.networks.activations.ACTIVATIONS`."""
 
 
+DATA_RANKS = "spaceprobe.stages.train.data_ranks"
+"""The module that gives layers ranks from the data: part of the version of the code of such networks."""
+
+
 class NetworkSettings(Settings):
     """The network, such as an MLP with an activation after each hidden layer and a linear readout."""
 
@@ -130,6 +135,16 @@ class NetworkSettings(Settings):
     )
     heads: Annotated[int, AlsoCalled(("num_heads", "n_heads"))] = Field(
         4, ge=1, le=MAX_WIDTH, description="of transformer: heads of its attention"
+    )
+    ranks: Annotated[str, BeforeValidator(as_text), AfterValidator(parse_ranks), AlsoCalled(("rank",))] = (
+        Field(
+            "dimension",
+            description="of factored-mlp and low-rank-mlp: numbers such as 13-9-8, full, or dimension: that "
+            "of what enters each layer before training",
+        )
+    )
+    rank_factor: float = Field(
+        1.0, gt=0, le=1000, allow_inf_nan=False, description="of ranks: dimension: what that is multiplied by"
     )
     initialization: Annotated[
         Literal["torch", "he", "xavier", "orthogonal"],
@@ -182,6 +197,23 @@ class NetworkSettings(Settings):
         from spaceprobe.stages.train.foreign_networks import load_given_weights
 
         return load_given_weights(network, Path(str(self.weights)))
+
+    @property
+    def has_data_ranks(self) -> bool:
+        """Whether the ranks of its layers come from the data."""
+        return self.entry.with_ranks is not None and self.ranks == BY_DIMENSION
+
+    def fit_ranks(self, network: "nn.Module", inputs: "Tensor") -> "nn.Module":
+        """Return an untrained network with the ranks that training inputs give, where they do.
+
+        Raises:
+            SpaceprobeError: the inputs are too few to have a dimension.
+        """
+        if self.entry.with_ranks is None or not self.has_data_ranks:
+            return network
+        from spaceprobe.stages.train.data_ranks import ranks_by_dimension
+
+        return self.entry.with_ranks(network, ranks_by_dimension(network, inputs, self.rank_factor)).eval()
 
     def seeded(self, seed: int) -> "AbstractContextManager[None]":
         """Return a context in which what a network that is not one of our kinds draws depends on the seed.

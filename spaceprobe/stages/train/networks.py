@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from spaceprobe.data.sets import DATASETS
 from spaceprobe.data.value_range import value_range
 from spaceprobe.networks.checkpoints import load_into, read_verified
 from spaceprobe.networks.matrices import WeightMatrix, weight_matrices
+from spaceprobe.networks.product_layers import FactoredLinear
 from spaceprobe.stages.stage import FinishedPart, Sections
 from spaceprobe.stages.train.settings import (
     AUGMENTATION,
@@ -105,7 +107,23 @@ def build_network(sections: Sections, dataset: Dataset) -> tuple[nn.Module, torc
     weights = torch.Generator().manual_seed(2 * training.seed_of_weights)
     batches = torch.Generator().manual_seed(2 * training.seed_of_order + 1)
     built = network.entry.build(network, data_layout(sections).input_shape, dataset.num_outputs, weights)
-    return built.eval(), batches
+    return network.fit_ranks(built.eval(), dataset.train.inputs), batches
+
+
+def rank_drop_of(sections: Sections, network: nn.Module) -> Callable[[int], bool] | None:
+    """Return what drops directions of a run's network behind some epochs; None where nothing is to be."""
+    training = training_of(sections)
+    if not training.rank_drop:
+        return None
+    layers = [module for module in network.modules() if isinstance(module, FactoredLinear)]
+
+    def drop(epoch: int) -> bool:
+        if epoch not in training.rank_drop_epochs:
+            return False
+        has_dropped = [layer.keep_largest(training.rank_drop) for layer in layers]
+        return any(has_dropped)
+
+    return drop
 
 
 def followed_matrices(network: nn.Module) -> list[WeightMatrix]:

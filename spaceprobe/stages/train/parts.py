@@ -5,6 +5,7 @@ from spaceprobe.errors import SettingsError
 from spaceprobe.networks.walkable import BENT_AT_ZERO
 from spaceprobe.stages.stage import GpuWish, Inputs, Part, Sections
 from spaceprobe.stages.train.foreign_entry import FOREIGN_NETWORKS
+from spaceprobe.stages.train.network_settings import DATA_RANKS
 from spaceprobe.stages.train.settings import (
     data_key,
     data_layout,
@@ -38,6 +39,7 @@ def check(sections: Sections) -> None:
         raise SettingsError(str(error)) from error
     _check_augmentation(sections)
     _check_reward(sections)
+    _check_rank_drop(sections)
     num_points = DATASETS[data.dataset].num_training_points(data)
     batch_size = training_of(sections).batch_size
     if network.batch_norm and 1 in (num_points, batch_size, num_points % batch_size):
@@ -85,6 +87,26 @@ def _check_reward(sections: Sections) -> None:
         )
 
 
+def _check_rank_drop(sections: Sections) -> None:
+    """Raise SettingsError where directions are to be dropped that there are not, or never."""
+    network, training = network_of(sections), training_of(sections)
+    if not training.rank_drop:
+        return
+    if network.model != "factored-mlp" or network.weights is not None:
+        found = f"network.model: {network.model}"
+        if network.weights is not None:
+            found = "network.weights, which are not trained"
+        raise SettingsError(
+            f"training.rank_drop is for a factored-mlp that is trained here; got {found}; leave it out"
+        )
+    late = [epoch for epoch in training.rank_drop_epochs if epoch > training.epochs]
+    if late:
+        raise SettingsError(
+            f"training.rank_drop_epochs: there is no epoch {late[0]} in a training of {training.epochs} "
+            "epochs; name earlier ones"
+        )
+
+
 def asks_gpu(sections: Sections) -> GpuWish:
     """Return which device the settings ask for."""
     return training_of(sections).device
@@ -109,7 +131,8 @@ def sources(sections: Sections) -> tuple[str, ...]:
     """Return the modules of the chosen dataset and kind of network: their code counts as well."""
     network = network_of(sections)
     loading = [] if network.weights is None else [FOREIGN_NETWORKS]
-    return DATASETS[data_of(sections).dataset].module, network.entry.module, *loading
+    fitting = [DATA_RANKS] if network.has_data_ranks else []
+    return DATASETS[data_of(sections).dataset].module, network.entry.module, *loading, *fitting
 
 
 def check_trust(sections: Sections) -> None:

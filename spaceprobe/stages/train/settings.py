@@ -197,6 +197,17 @@ class TrainingSettings(Settings):
         le=MAX_EPOCHS,
         description="of fold_reward: the last epoch that has it; the default is all",
     )
+    rank_drop: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        allow_inf_nan=False,
+        description="of factored-mlp: directions with less than this share of the sum of squares of S′ are "
+        "dropped after rank_drop_epochs",
+    )
+    rank_drop_epochs: Annotated[Epochs, BeforeValidator(_read_epochs)] = Field(
+        (), description="of rank_drop: after which epochs"
+    )
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         BeforeValidator(lambda value: "cpu" if value == "auto" else value),
@@ -213,20 +224,24 @@ class TrainingSettings(Settings):
             raise ValueError(f"snapshots: there is no epoch {late[0]} in a training of {self.epochs} epochs")
         if self.schedule == "step" and not self.milestones:
             raise ValueError("schedule: step falls after milestones: name at least one epoch there")
+        if self.rank_drop and not self.rank_drop_epochs:
+            raise ValueError("rank_drop: name at least one epoch in rank_drop_epochs")
         return self
 
     def key(self) -> dict[str, Any]:
-        """Return the settings that a number depends on; those of a reward only where there is one.
+        """Return the settings that a number depends on; later ones only where they do something.
 
-        So trainings from before it keep their keys.
+        So trainings from before a reward of folding, or ranks that are dropped, keep their keys.
         """
-        values = super().key()
-        return values if self.fold_reward else {name: values[name] for name in values if name not in REWARD}
+        return self._in_use(super().key())
 
     def identity(self) -> dict[str, Any]:
         """Return those of them that are not the default."""
-        values = super().identity()
-        return values if self.fold_reward else {name: values[name] for name in values if name not in REWARD}
+        return self._in_use(super().identity())
+
+    def _in_use(self, values: dict[str, Any]) -> dict[str, Any]:
+        idle = (*(() if self.fold_reward else REWARD), *(() if self.rank_drop else RANK_DROP))
+        return {name: value for name, value in values.items() if name not in idle}
 
     @property
     def seed_of_weights(self) -> int:
@@ -247,6 +262,9 @@ class TrainingSettings(Settings):
 
 REWARD = ("fold_reward", "fold_reward_epochs")
 """The settings of training that reward folding."""
+
+RANK_DROP = ("rank_drop", "rank_drop_epochs")
+"""The settings of training that drop directions of layers made of the five factors."""
 
 
 TRAINING_ONLY = (
