@@ -2,10 +2,10 @@
 
 Each STUDY is one that `spaceprobe run` took to its end, such as width or width-ci: the rows of its tables
 that findings are computed from are copied below ``docs/findings/<study>/full`` or ``…/ci``, with where they
-come from. Then, also without any STUDY, all tables of means and comparisons, all figures and the page are
-made again from what is kept.
+come from. Then, also without any STUDY, tables of means and comparisons, figures and the page are made from
+what is kept, where they do not say so already; after a change of how something is drawn, with --anew.
 
-Run: python scripts/findings.py [STUDY...] [--results results]
+Run: python scripts/findings.py [STUDY...] [--results results] [--anew]
 """
 
 import argparse
@@ -25,12 +25,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("studies", nargs="*", metavar="STUDY")
     parser.add_argument("--results", type=Path, default=Path("results"), help="the folder of results")
+    parser.add_argument("--anew", action="store_true", help="write every table and figure again")
     options = parser.parse_args()
     entries = [*FINDINGS.values()]
     try:
         for study in options.studies:
             print(keep_study(study, options.results, DOCS / "findings", entries))
-        built = build_findings(DOCS / "findings", entries)
+        built = build_findings(DOCS / "findings", entries, anew=options.anew)
     except SpaceprobeError as error:
         raise SystemExit(f"Error: {error}") from None
     page = DOCS / "findings.md"

@@ -1,12 +1,14 @@
 """What is committed of a study's results: the tables of its findings, and where they come from."""
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
@@ -29,6 +31,11 @@ LAST_TABLES = {"summarize": ("aggregates", "correlations"), "gap": ("gap_ranks",
 
 DRAWN_FROM = "<!-- drawn from tables with the SHA-256 {} -->\n"
 """A line of a figure's file, so that an old figure beside new tables is noticed."""
+
+
+SAME_TO = 1e-9
+"""Relative and absolute. Means of twenty numbers and p values of a t test differ by less between machines and
+versions of scipy."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +147,16 @@ def essentials(results: Results) -> dict[str, Any]:
     }
 
 
-def build_findings(home: Path, findings: Sequence[FindingEntry]) -> list[KeptFinding]:
+def build_findings(home: Path, findings: Sequence[FindingEntry], *, anew: bool = False) -> list[KeptFinding]:
     """Derive the tables and draw the figures of all that is kept, and return it.
+
+    What says the same up to rounding, which differs between machines, is left as it is; so is a figure that
+    was drawn from these tables.
 
     Args:
         home: the folder of what is committed.
         findings: all of them.
+        anew: whether all of it is written again.
 
     Raises:
         SpaceprobeError: nothing is kept of a finding, or a table of it cannot be read.
@@ -153,15 +164,39 @@ def build_findings(home: Path, findings: Sequence[FindingEntry]) -> list[KeptFin
     for entry, _, folder in _folders(home, findings):
         kept = {table: read_csv(table_path(folder, table)) for table in entry.kept}
         for table, frame in entry.derive(kept).items():
-            write_csv(table_path(folder, table), frame)
+            path = table_path(folder, table)
+            if anew or not (path.is_file() and _says_the_same(read_csv(path), frame)):
+                write_csv(path, frame)
     built = read_findings(home, findings)
     for finding in built:
+        if not anew and _is_drawn(finding):
+            continue
         with styled():
             image = render(finding.entry.draw(finding.tables), "svg").decode()
         head, svg, rest = image.partition("<svg ")
         text = head + DRAWN_FROM.format(digest_of(finding.folder)) + svg + rest
         write_whole(finding.figure, text.encode())
     return built
+
+
+def _says_the_same(old: pd.DataFrame, new: pd.DataFrame) -> bool:
+    """Return whether two tables differ by no more than rounding; the old one is as its CSV is read."""
+    new = pd.read_csv(io.StringIO(new.to_csv(index=False)), keep_default_na=False, na_values=[""])
+    if [*old.columns] != [*new.columns] or len(old) != len(new):
+        return False
+    return all(_are_equal(old[name], new[name]) for name in old.columns)
+
+
+def _are_equal(old: "pd.Series[Any]", new: "pd.Series[Any]") -> bool:
+    if old.dtype.kind == new.dtype.kind == "f":
+        return np.allclose(old, new, rtol=SAME_TO, atol=SAME_TO, equal_nan=True)
+    return old.equals(new)
+
+
+def _is_drawn(finding: KeptFinding) -> bool:
+    """Return whether the figure was drawn from the tables as they are."""
+    line = DRAWN_FROM.format(digest_of(finding.folder))
+    return finding.figure.is_file() and line in finding.figure.read_text(encoding="utf-8")
 
 
 def read_findings(home: Path, findings: Sequence[FindingEntry]) -> list[KeptFinding]:
