@@ -12,6 +12,7 @@ FILES = (
     "torus",
     "noise",
     "digits",
+    "patches",
     "cifar10",
     "cifar100",
     "emnist_balanced",

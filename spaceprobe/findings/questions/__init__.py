@@ -22,6 +22,8 @@ FILES = (
     "activations",
     "architectures",
     "regularizer",
+    "manifolds",
+    "metric_sensitivity",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)

@@ -44,7 +44,7 @@ class DataSettings(Settings):
 
     dataset: Annotated[DatasetName, ChoosesCode()] = Field(
         "mnist",
-        description="the dataset; mnist is in the package, digits in scikit-learn, points are drawn",
+        description="the dataset; mnist is in the package, digits and patches in scikit-learn",
     )
     file: Path | None = Field(
         None, strict=False, description="your own .npz file: x_train, y_train, x_test, y_test, class_names"
