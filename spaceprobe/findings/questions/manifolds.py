@@ -84,7 +84,7 @@ def _keep(results: Results) -> Tables:
     separations = separations.merge(components, on=[*AT, "neighbours"], how="left").drop(columns="neighbours")
     return {
         "layers": runs.merge(layers, on="run").drop(columns="run"),
-        "separations": runs.merge(separations, on="run").drop(columns="run").round({"num_components": 0}),
+        "separations": runs.merge(separations, on="run").drop(columns="run"),
     }
 
 

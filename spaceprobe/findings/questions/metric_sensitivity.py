@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from spaceprobe.analysis.by_seed import means_by
 from spaceprobe.analysis.comparisons import comparison, with_holm
 from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
-from spaceprobe.findings.wording import change_of, mean_of, row_where
+from spaceprobe.findings.wording import change_of, mean_of, with_interval
 from spaceprobe.lmd.spectrum import participation_ratio
 from spaceprobe.report.drawing.marks import Look, grid_figure, legend_above
 from spaceprobe.report.drawing.style import BLUE, GRAY, ORANGE, PAPER
@@ -95,7 +95,7 @@ def _num_holes(dataset: str, points_seed: int, num_points: int, sample: int, nei
 def _derive(tables: Tables) -> Tables:
     separations, graphs = tables["separations"], tables["graphs"]
     changes = _changes(separations)
-    by = ["epoch", "factor", "value", "measure"]
+    by = ["epoch", "factor", "base", "value", "measure"]
     topology = [
         means_by(graphs, ["dataset", "known_holes", "neighbours", "sample"], name).assign(quantity=name)
         for name in ("num_components", "num_holes")
@@ -122,8 +122,9 @@ def _changes(separations: pd.DataFrame) -> pd.DataFrame:
             ratio = own[measure] / base[measure].reindex(own.index) - 1
             found = own.assign(change=ratio).reset_index().rename(columns={factor: "value"})
             means = found.groupby(["epoch", "value", "seed"], as_index=False)["change"].mean()
-            rows.append(means.assign(factor=factor, measure=measure, value=means["value"].astype(float)))
-    columns = ["epoch", "factor", "value", "measure", "seed", "change"]
+            about = {"factor": factor, "base": float(bases[factor]), "measure": measure}
+            rows.append(means.assign(**about, value=means["value"].astype(float)))
+    columns = ["epoch", "factor", "base", "value", "measure", "seed", "change"]
     return pd.concat(rows, ignore_index=True)[columns]
 
 
@@ -142,20 +143,25 @@ def _says(numbers: Numbers) -> list[Markup]:
     def epoch(at: int) -> Markup:
         return numbers.cell("change_means", int(means[means["epoch"] == at].index[0]), "epoch", "d")
 
-    def changed(factor: str, measure: str) -> Markup:
-        rows = means[(means["epoch"] == last) & (means["factor"] == factor) & (means["measure"] == measure)]
+    def bases() -> Markup:
+        rows = [int(means[means["factor"] == factor].index[0]) for factor in FACTORS]
+        values = (numbers.cell("change_means", row, "base", "g") for row in rows)
+        return sentence("k = {}, ρ = {} and {} points", *values)
+
+    def changes(measure: str, at: int) -> Markup:
+        rows = means[(means["epoch"] == at) & (means["measure"] == measure)]
         parts = []
-        for value in sorted(rows["value"]):
+        for row in rows.sort_values("value").sort_values("factor", key=_place, kind="stable").index:
+            factor, value = rows["factor"][row], rows["value"][row]
             where = {"factor": factor, "value": value, "measure": measure}
-            row = row_where(means, {**where, "epoch": last})
-            earlier = mean_of(numbers, "change_means", {**where, "epoch": early}, "+.3f")
-            shown = numbers.cell("change_means", row, "value", "g")
-            parts.append(sentence("{} at {} (then {})", change_of(numbers, where), shown, earlier))
-        return sentence(" and ".join(["{}"] * len(parts)), *parts)
+            shown = change_of(numbers, where) if at == last else _of_row(numbers, int(row))
+            cell = numbers.cell("change_means", int(row), "value", "g")
+            parts.append(sentence("{} with " + SETTINGS[factor], shown, cell))
+        return sentence(", ".join(["{}"] * (len(parts) - 1)) + " and {}", *parts)
 
     def of_graph(quantity: str, dataset: str, neighbours: int) -> Markup:
-        sample = int(topology["sample"][topology["sample"] >= SPOKEN_SAMPLE].min())
-        where = {"quantity": quantity, "dataset": dataset, "neighbours": neighbours, "sample": sample}
+        where = {"quantity": quantity, "dataset": dataset, "neighbours": neighbours}
+        where |= {"sample": _spoken_sample(topology)}
         return mean_of(numbers, "topology", where, ".1f")
 
     def of_surfaces(quantity: str, neighbours: int) -> Markup:
@@ -165,33 +171,48 @@ def _says(numbers: Numbers) -> list[Markup]:
         rows = [int(topology[topology["dataset"] == name].index[0]) for name in KNOWN_HOLES]
         return sentence("{}, {} and {}", *(numbers.cell("topology", row, column, "d") for row in rows))
 
-    base = topology[topology["neighbours"] == BASE["neighbours"]].index[0]
-    most = topology["neighbours"].idxmax()
+    spoken = topology[topology["sample"] == _spoken_sample(topology)]
+    base = spoken[spoken["neighbours"] == BASE["neighbours"]].index[0]
+    most = spoken["neighbours"].idxmax()
     few, many = (int(topology["neighbours"][row]) for row in (base, most))
     return [
         sentence(
-            "The largest S′ of the second layer, at epoch {}, changes relative to that of k = {} by {} "
-            "neighbours, the number in brackets being that at epoch {}; by ridge it changes by {}; by sample "
-            "by {}.",
-            epoch(last), numbers.cell("topology", int(base), "neighbours", "d"),
-            changed("neighbours", "largest"), epoch(early), changed("laplacian_ridge", "largest"),
-            changed("sample", "largest"),
+            "The largest S′ of the second layer, averaged over the surfaces, changes at epoch {}, relative "
+            "to that at {}, by a share of {}; at epoch {} by {}.",
+            epoch(last), bases(), changes("largest", last), epoch(early), changes("largest", early),
         ),
         sentence(
-            "The number of directions of S′, its participation ratio, changes at the same epochs by {} "
-            "neighbours, by {} in the ridge, and by {} points.",
-            *(changed(factor, "directions") for factor in FACTORS),
+            "The number of directions of S′, its participation ratio, changes at epoch {} by a share of {}; "
+            "at epoch {} by {}.",
+            epoch(last), changes("directions", last), epoch(early), changes("directions", early),
         ),
         sentence(
-            "The graph of {} neighbours of Swiss roll, sphere and torus has {} components, where each "
-            "surface has one, and {} holes, where they have {}; with {} neighbours it has {} components and "
-            "{} holes.",
+            "The graph of {} neighbours of {} points has {} components on the Swiss roll, the sphere and the "
+            "torus, where each surface has one, and {} holes, where they have {}; with {} neighbours it has "
+            "{} components and {} holes.",
             numbers.cell("topology", int(base), "neighbours", "d"),
+            numbers.cell("topology", int(base), "sample", "d"),
             of_surfaces("num_components", few), of_surfaces("num_holes", few), known("known_holes"),
             numbers.cell("topology", int(most), "neighbours", "d"),
             of_surfaces("num_components", many), of_surfaces("num_holes", many),
         ),
     ]  # fmt: skip
+
+
+SETTINGS = {"neighbours": "k = {}", "laplacian_ridge": "ρ = {}", "sample": "{} points"}
+"""How a sentence names a value of each factor."""
+
+
+def _spoken_sample(topology: pd.DataFrame) -> int:
+    return int(topology["sample"][topology["sample"] >= SPOKEN_SAMPLE].min())
+
+
+def _place(factors: "pd.Series[str]") -> "pd.Series[int]":
+    return factors.map(FACTORS.index)
+
+
+def _of_row(numbers: Numbers, row: int) -> Markup:
+    return with_interval(numbers, "change_means", row, "mean", "+.3f")
 
 
 SPOKEN_SAMPLE = 500
@@ -215,22 +236,28 @@ def _draw(tables: Tables) -> Figure:
     last = means[means["epoch"] == means["epoch"].max()]
     for axes, factor in zip(figure.axes, FACTORS, strict=False):
         for measure, look in MEASURE_LOOKS.items():
-            rows = last[(last["factor"] == factor) & (last["measure"] == measure)].sort_values("value")
+            rows = last[(last["factor"] == factor) & (last["measure"] == measure)]
+            base = rows[:1].assign(value=rows["base"], mean=0.0, low=0.0, high=0.0)
+            rows = pd.concat([rows, base]).sort_values("value")
             _line(axes, rows, [*rows["value"]], look)
         axes.axhline(0, color="0.7", linewidth=0.8)
         axes.set_xscale("log")
-        ticks = sorted(last.loc[last["factor"] == factor, "value"])
+        of_factor = last[last["factor"] == factor]
+        ticks = sorted({*of_factor["value"], *of_factor["base"]})
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.set_xlabel(LABELS[factor])
         axes.set_ylabel("relative change")
     axes = figure.axes[-1]
-    sample = topology["sample"][topology["sample"] >= SPOKEN_SAMPLE].min()
-    of_sample = topology[(topology["sample"] == sample) & (topology["quantity"] == "num_holes")]
+    of_sample = topology[
+        (topology["sample"] == _spoken_sample(topology)) & (topology["quantity"] == "num_holes")
+    ]
     for name, look in SURFACE_LOOKS.items():
         rows = of_sample[of_sample["dataset"] == name].sort_values("neighbours")
         _line(axes, rows, [*rows["neighbours"]], look)
     axes.set_yscale("symlog", linthresh=1)
+    ticks = sorted(of_sample["neighbours"].unique())
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set_xlabel(LABELS["neighbours"])
     axes.set_ylabel("holes of the graph")
     legend_above(figure, [*MEASURE_LOOKS.values(), *SURFACE_LOOKS.values()], has_markers=True)
