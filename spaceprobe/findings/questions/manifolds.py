@@ -42,6 +42,8 @@ OF_LAYERS = ("dimension_in", "dimension_out", "functional", "decay", "beyond")
 of its singular values, and the share of their energy beyond the functional rank."""
 
 NOISE = "noise"
+"""It has no functional rank to compare: its test points are named at chance, whatever is kept of a layer."""
+
 SPOKEN = ("swiss-roll", "mnist", NOISE)
 
 
@@ -53,7 +55,7 @@ def _keep(results: Results) -> Tables:
     once = {name: frames[name][frames[name]["neighbours"] == few] for name in ("lmd_dimension", "lmd_ranks")}
     dimensions = once["lmd_dimension"][once["lmd_dimension"]["estimator"] == "twonn"]
     spaces = dimensions.pivot_table(index=AT, columns="space", values="dimension")
-    functional = once["lmd_ranks"][once["lmd_ranks"]["rule"] == "functional"].set_index(AT)["rank"]
+    functional = once["lmd_ranks"][once["lmd_ranks"]["rule"] == "functional"].set_index(AT)["rank"].to_dict()
     spectra = frames["lmd_spectrum"]
     values = {
         key: rows.sort_values("index")["value"].to_numpy(float)
@@ -120,7 +122,8 @@ def _correlations(layers: pd.DataFrame, separations: pd.DataFrame) -> pd.DataFra
     data = layers[layers["layer"] == 0].set_index(NETWORK)["dimension_in"]
     hidden = layers[layers["layer"] == HIDDEN].set_index(NETWORK)
     of_hidden = separations[separations["layer"] == HIDDEN]
-    measured = {name: hidden[name] for name in ("functional", "decay", "dimension_out")}
+    measured = {name: hidden[name] for name in ("decay", "dimension_out")}
+    measured["functional"] = hidden["functional"].drop(NOISE, level="dataset")
     for metric in (DATA, NEAREST, FULL):
         measured[metric] = of_hidden[of_hidden["metric"] == metric].set_index(NETWORK)["directions"]
     rows = []
@@ -143,12 +146,11 @@ def _comparisons(
     inputs = layers[(layers["epoch"] == last) & (layers["layer"] == 0)]
     of_noise = at_last[at_last["dataset"] == NOISE]
     for name, rows in at_last.groupby("dataset", sort=False):
-        data = inputs[inputs["dataset"] == name].assign(functional=lambda rows: rows["dimension_in"])
-        about = {"measure": "functional", "dataset": name}
-        yield (
-            {"about": "rank minus dimension"} | about | comparison(seed_differences(data, rows, "functional"))
-        )
         if name != NOISE:
+            data = inputs[inputs["dataset"] == name].assign(functional=lambda rows: rows["dimension_in"])
+            differences = seed_differences(data, rows, "functional")
+            about = {"measure": "functional", "dataset": name}
+            yield {"about": "rank minus dimension"} | about | comparison(differences)
             about = {"measure": "decay", "dataset": name}
             yield {"about": "minus noise"} | about | comparison(seed_differences(of_noise, rows, "decay"))
         here = rows_where(separations, {"epoch": last, "layer": HIDDEN, "dataset": name})
@@ -166,8 +168,8 @@ def _says(numbers: Numbers) -> list[Markup]:
         where = {"epoch": value, "measure": "functional", "layer": 0, "dataset": NOISE}
         return numbers.cell("means", row_where(means, where), "epoch", "d")
 
-    def mean(measure: str, dataset: str, layer: int, spec: str = ".1f") -> Markup:
-        where = {"epoch": last, "measure": measure, "layer": layer, "dataset": dataset}
+    def mean(measure: str, dataset: str, layer: int, spec: str = ".1f", at: int = last) -> Markup:
+        where = {"epoch": at, "measure": measure, "layer": layer, "dataset": dataset}
         return mean_of(numbers, "means", where, spec)
 
     def correlation(measure: str, at: int) -> Markup:
@@ -182,7 +184,7 @@ def _says(numbers: Numbers) -> list[Markup]:
         parts = [
             sentence("{} ({})", change_of(numbers, {"about": about, "dataset": name}), name) for name in names
         ]
-        return sentence(" and ".join(["{}"] * len(parts)), *parts)
+        return sentence(", ".join(["{}"] * (len(parts) - 1)) + " and {}", *parts)
 
     def way(dataset: str) -> Markup:
         return sentence(
@@ -195,10 +197,10 @@ def _says(numbers: Numbers) -> list[Markup]:
     others = [name for name in SPOKEN if name != NOISE]
     return [
         sentence(
-            "Over the data sets, the dimension of the data (TwoNN) and the functional rank of the second "
-            "layer have Spearman's ρ = {} at epoch {} and {} at epoch {}; the number of directions of S′ "
-            "(its participation ratio) has ρ = {} with the data metric and {} on the graph of nearest "
-            "neighbours at epoch {}, and {} and {} at epoch {}.",
+            "Over the data sets but noise, the dimension of the data (TwoNN) and the functional rank of the "
+            "second layer have Spearman's ρ = {} at epoch {} and {} at epoch {}; over all of them, the "
+            "number of directions of S′ (its participation ratio) has ρ = {} with the data metric and {} on "
+            "the graph of nearest neighbours at epoch {}, and {} and {} at epoch {}.",
             correlation("functional", last), epoch(last), correlation("functional", early), epoch(early),
             correlation(DATA, last), correlation(NEAREST, last), epoch(last),
             correlation(DATA, early), correlation(NEAREST, early), epoch(early),
@@ -206,13 +208,15 @@ def _says(numbers: Numbers) -> list[Markup]:
         sentence(
             "Layer by layer at epoch {}, the dimension is {}; {}; {}; the functional rank of the second "
             "layer minus the dimension of the data is {}.",
-            epoch(last), *map(way, SPOKEN), each("rank minus dimension", SPOKEN),
+            epoch(last), *map(way, SPOKEN), each("rank minus dimension", others),
         ),
         sentence(
             "Its singular values fall as a power of their number with an exponent of {} for noise at epoch "
-            "{}, a smaller one being the sign of failure, and the exponent minus that of noise is {}; a full "
-            "graph in place of the nearest neighbours changes the directions of S′ by {}.",
+            "{}, a smaller one being the sign of failure, and the exponent minus that of noise is {} (the "
+            "exponents being {}, {} and {} at epoch {}); a full graph in place of the nearest neighbours "
+            "changes the directions of S′ by {}.",
             mean("decay", NOISE, HIDDEN, ".3f"), epoch(last), each("minus noise", others),
+            *(mean("decay", name, HIDDEN, ".3f", early) for name in SPOKEN), epoch(early),
             each("full minus nearest", SPOKEN),
         ),
     ]  # fmt: skip
@@ -241,7 +245,8 @@ def _draw(tables: Tables) -> Figure:
         outputs = here[here["measure"] == "dimension_out"].sort_values("layer")
         _line(dimensions, pd.concat([inputs, outputs]), [*range(1 + len(outputs))], look)
         of_metric = rows_where(separations, {"dataset": name, "epoch": last, "layer": HIDDEN})
-        rank = here[(here["measure"] == "functional") & (here["layer"] == HIDDEN)]
+        is_rank = (here["measure"] == "functional") & (here["layer"] == HIDDEN)
+        rank = here[is_rank & (here["dataset"] != NOISE)]
         if len(inputs):
             x = float(inputs["mean"].iloc[0])
             _line(scatter, rank, [x] * len(rank), look._replace(line="none"))
@@ -251,17 +256,27 @@ def _draw(tables: Tables) -> Figure:
         _line(decay, rows, [*range(len(rows))], look)
     dimensions.set_xticks(range(len(PLACES)), PLACES)
     dimensions.set_ylabel("dimension (TwoNN)")
-    dimensions.set_yscale("log")
+    _log_axis(dimensions, "y", 2.2 * means.loc[means["measure"] == "dimension_in", "mean"].max())
     scatter.set_xlabel("dimension of the data")
-    scatter.set_ylabel("second layer: rank, directions of S′ (×)")
-    scatter.set_xscale("log")
-    scatter.set_yscale("log")
+    scatter.set_ylabel("rank of layer 1, directions of S′ (×)")
+    for side in ("x", "y"):
+        _log_axis(scatter, side, 2.2 * means.loc[means["measure"] == "dimension_in", "mean"].max())
     epochs = sorted(means["epoch"].unique())
     decay.set_xticks(range(len(epochs)), [str(epoch) for epoch in epochs])
     decay.set_xlabel("epoch")
     decay.set_ylabel("exponent of singular values")
     legend_above(figure, [*LOOKS.values()], has_markers=True)
     return figure
+
+
+def _log_axis(axes: Axes, side: str, largest: float) -> None:
+    """Make an axis logarithmic, from 0.8 on, with ticks at 1, 2, 5, 10 and so on."""
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50) if tick <= largest]
+    axes.set(**{f"{side}scale": "log"})
+    axes.set(**{f"{side}lim": (0.8, largest)})
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    axis.set_ticks(ticks, [str(tick) for tick in ticks])
+    axis.set_ticks([], minor=True)
 
 
 def _line(axes: Axes, rows: pd.DataFrame, x: Sequence[float], look: Look) -> None:

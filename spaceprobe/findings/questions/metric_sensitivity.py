@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from spaceprobe.analysis.by_seed import means_by
 from spaceprobe.analysis.comparisons import comparison, with_holm
 from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
-from spaceprobe.findings.wording import change_of, mean_of, with_interval
+from spaceprobe.findings.wording import change_of, mean_of, row_where, with_interval
 from spaceprobe.lmd.spectrum import participation_ratio
 from spaceprobe.report.drawing.marks import Look, grid_figure, legend_above
 from spaceprobe.report.drawing.style import BLUE, GRAY, ORANGE, PAPER
@@ -70,8 +70,9 @@ def _keep(results: Results) -> Tables:
 def _one_at_a_time(rows: pd.DataFrame) -> "pd.Series[bool]":
     """Return whether at most one of the factors is not at its base."""
     bases = {**BASE, "sample": rows["sample"].max()}
-    num_changed = sum((rows[name] != base).astype(int) for name, base in bases.items())
-    return num_changed <= 1
+    is_changed = pd.DataFrame({name: rows[name] != base for name, base in bases.items()})
+    is_one: pd.Series[bool] = is_changed.sum(axis=1) <= 1
+    return is_one
 
 
 def _data_of(results: Results) -> Any:
@@ -125,7 +126,7 @@ def _changes(separations: pd.DataFrame) -> pd.DataFrame:
             about = {"factor": factor, "base": float(bases[factor]), "measure": measure}
             rows.append(means.assign(**about, value=means["value"].astype(float)))
     columns = ["epoch", "factor", "base", "value", "measure", "seed", "change"]
-    return pd.concat(rows, ignore_index=True)[columns]
+    return pd.concat(rows, ignore_index=True).reindex(columns=columns)
 
 
 def _comparisons(changes: pd.DataFrame) -> Iterator[dict[str, object]]:
@@ -151,11 +152,13 @@ def _says(numbers: Numbers) -> list[Markup]:
     def changes(measure: str, at: int) -> Markup:
         rows = means[(means["epoch"] == at) & (means["measure"] == measure)]
         parts = []
-        for row in rows.sort_values("value").sort_values("factor", key=_place, kind="stable").index:
-            factor, value = rows["factor"][row], rows["value"][row]
+        for factor, value in sorted(zip(rows["factor"], rows["value"], strict=True), key=_place):
             where = {"factor": factor, "value": value, "measure": measure}
-            shown = change_of(numbers, where) if at == last else _of_row(numbers, int(row))
-            cell = numbers.cell("change_means", int(row), "value", "g")
+            row = row_where(means, {**where, "epoch": at})
+            shown = with_interval(numbers, "change_means", row, "mean", "+.3f")
+            if at == last:
+                shown = change_of(numbers, where)
+            cell = numbers.cell("change_means", row, "value", "g")
             parts.append(sentence("{} with " + SETTINGS[factor], shown, cell))
         return sentence(", ".join(["{}"] * (len(parts) - 1)) + " and {}", *parts)
 
@@ -207,12 +210,10 @@ def _spoken_sample(topology: pd.DataFrame) -> int:
     return int(topology["sample"][topology["sample"] >= SPOKEN_SAMPLE].min())
 
 
-def _place(factors: "pd.Series[str]") -> "pd.Series[int]":
-    return factors.map(FACTORS.index)
-
-
-def _of_row(numbers: Numbers, row: int) -> Markup:
-    return with_interval(numbers, "change_means", row, "mean", "+.3f")
+def _place(of: tuple[str, float]) -> tuple[int, float]:
+    """Return where a value of a factor stands among those that are named."""
+    factor, value = of
+    return FACTORS.index(factor), value
 
 
 SPOKEN_SAMPLE = 500
