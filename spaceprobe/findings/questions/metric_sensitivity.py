@@ -126,7 +126,8 @@ def _changes(separations: pd.DataFrame) -> pd.DataFrame:
             about = {"factor": factor, "base": float(bases[factor]), "measure": measure}
             rows.append(means.assign(**about, value=means["value"].astype(float)))
     columns = ["epoch", "factor", "base", "value", "measure", "seed", "change"]
-    return pd.concat(rows, ignore_index=True).reindex(columns=columns)
+    table: pd.DataFrame = pd.concat(rows, ignore_index=True)[columns]
+    return table
 
 
 def _comparisons(changes: pd.DataFrame) -> Iterator[dict[str, object]]:
@@ -175,9 +176,8 @@ def _says(numbers: Numbers) -> list[Markup]:
         return sentence("{}, {} and {}", *(numbers.cell("topology", row, column, "d") for row in rows))
 
     spoken = topology[topology["sample"] == _spoken_sample(topology)]
-    base = spoken[spoken["neighbours"] == BASE["neighbours"]].index[0]
-    most = spoken["neighbours"].idxmax()
-    few, many = (int(topology["neighbours"][row]) for row in (base, most))
+    few, many = int(BASE["neighbours"]), int(spoken["neighbours"].max())
+    base, most = (int(spoken[spoken["neighbours"] == number].index[0]) for number in (few, many))
     return [
         sentence(
             "The largest S′ of the second layer, averaged over the surfaces, changes at epoch {}, relative "
@@ -193,10 +193,10 @@ def _says(numbers: Numbers) -> list[Markup]:
             "The graph of {} neighbours of {} points has {} components on the Swiss roll, the sphere and the "
             "torus, where each surface has one, and {} holes, where they have {}; with {} neighbours it has "
             "{} components and {} holes.",
-            numbers.cell("topology", int(base), "neighbours", "d"),
-            numbers.cell("topology", int(base), "sample", "d"),
+            numbers.cell("topology", base, "neighbours", "d"),
+            numbers.cell("topology", base, "sample", "d"),
             of_surfaces("num_components", few), of_surfaces("num_holes", few), known("known_holes"),
-            numbers.cell("topology", int(most), "neighbours", "d"),
+            numbers.cell("topology", most, "neighbours", "d"),
             of_surfaces("num_components", many), of_surfaces("num_holes", many),
         ),
     ]  # fmt: skip
