@@ -198,7 +198,7 @@ def two_seeds(table):
     return table[table["seed"] < 2].reset_index(drop=True)
 
 
-SETTINGS = ("min_accuracy", "radius", "amount", "augment_share")
+SETTINGS = ("min_accuracy", "radius", "amount", "augment_share", "laplacian_ridge")
 """Columns of numbers that are not measured."""
 
 KEYS = (
@@ -206,7 +206,7 @@ KEYS = (
     *("layer", "quantity", "norm", "scaling", "first_class", "second_class"),
     *("attack", "paths", "transform", "step", *SETTINGS),
     *("place", "separation", "rank", "num_stored"),
-    *("dataset", "layers"),
+    *("dataset", "layers", "metric", "neighbours", "sample"),
 )
 """The columns that tell the rows of a seed apart."""
 

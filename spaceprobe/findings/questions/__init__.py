@@ -24,6 +24,8 @@ FILES = (
     "regularizer",
     "hopfield",
     "factored_layers",
+    "manifolds",
+    "metric_sensitivity",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)
