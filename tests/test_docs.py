@@ -294,6 +294,7 @@ def test_the_page_of_tables_shows_every_column(finished, monkeypatch):
         if source != CLASS_PAIRS
     }
     others |= {table.name for table in SOURCE_LISTINGS.values()}
+    others |= {"complexity_regions"}
     assert {*shown} - {*written} == {*of_detail, "lmd_matrices", "complexity", "gap_ranks", *others}
     assert {name: shown[name] for name in written} == written
 

@@ -73,6 +73,13 @@ class DataSettings(Settings):
     task: Literal["classification", "regression"] = Field(
         "classification", description="classes, or (swiss-roll) the two coordinates on the roll"
     )
+    target_frequency: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        allow_inf_nan=False,
+        description="of a regression: above 0 its targets y become sin(k y), standardised, with this k",
+    )
     points: int = Field(2000, ge=10, le=100_000, description="training points of swiss-roll")
     noise: float = Field(
         0.0, ge=0, le=100, allow_inf_nan=False, description="of swiss-roll: standard deviation off the roll"
@@ -113,6 +120,10 @@ class DataSettings(Settings):
             raise ValueError(f"{self.dataset} has classes only: {self.task} goes with dataset: {others}")
         if self.task == "regression" and self.random_labels:
             raise ValueError("a regression has no labels: random_labels goes with task: classification")
+        if self.task == "classification" and self.target_frequency:
+            raise ValueError(
+                f"{TARGET_FREQUENCY} is of the targets of a regression: set task: regression, or leave it out"
+            )
         for name, field in type(self).model_fields.items():
             is_idle = name in _SOME_DATASETS - {*entry.settings}
             if is_idle and getattr(self, name) != field.default:
@@ -124,6 +135,9 @@ class DataSettings(Settings):
             )
         return self
 
+
+TARGET_FREQUENCY = "target_frequency"
+"""The setting of data that makes sines of the targets of a regression; 0 for targets as they are."""
 
 AUGMENTATION = ("augment_rotation", "augment_shift", "augment_noise")
 """The settings of data that change training points in each epoch; they came after the first release."""
@@ -308,6 +322,8 @@ def data_key(sections: Sections) -> dict[str, Any]:
             key.pop(name)
     if key[AUGMENT_SHARE] == 1:
         key.pop(AUGMENT_SHARE)
+    if not key[TARGET_FREQUENCY]:
+        key.pop(TARGET_FREQUENCY)
     entry = DATASETS[data.dataset]
     digest = entry.digest(data)
     entry.check(data)
