@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceprobe.analysis.crossing import AT_LEAST, AT_MOST, BETWEEN, crossing
+from spaceprobe.analysis.crossing import AT_LEAST, AT_MOST, BETWEEN, UNKNOWN, crossing
 
 ROUNDING = 1e-9
 
@@ -25,8 +25,8 @@ def test_halfway_between_is_the_geometric_mean():
         ([1.0, 1.0, 0.99], (8, AT_LEAST)),
         ([0.99, 0.98, 1.0], (2, BETWEEN)),  # the last one is good again and does not count
         ([1.0, -math.inf, 1.0], (2, BETWEEN)),
-        ([math.nan, 1.0, 0.0], (math.nan, BETWEEN)),
-        ([1.0, 1.0, math.nan], (math.nan, BETWEEN)),
+        ([math.nan, 1.0, 0.0], (math.nan, UNKNOWN)),
+        ([1.0, 1.0, math.nan], (math.nan, UNKNOWN)),
     ],
 )
 def test_where_values_say_no_more(values, expected):

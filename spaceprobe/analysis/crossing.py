@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-AT_MOST, AT_LEAST, BETWEEN = "at most", "at least", ""
+AT_MOST, AT_LEAST, BETWEEN, UNKNOWN = "at most", "at least", "between", "unknown"
 
 
 class Crossing(NamedTuple):
@@ -15,7 +15,7 @@ class Crossing(NamedTuple):
     Attributes:
         place: above 0; NaN where it is not known.
         bound: `AT_MOST` where already the first place is on the bad side, `AT_LEAST` where none is, and the
-            place is then that one; `BETWEEN` where it was interpolated, or is not known.
+            place is then that one; `BETWEEN` where it was interpolated; else `UNKNOWN`.
     """
 
     place: float
@@ -53,7 +53,7 @@ def crossing(places: Sequence[float], values: Sequence[float], threshold: float,
     good = margin >= 0
     first = len(x) if good.all() else int(np.argmin(good))
     if first < len(x) and math.isnan(margin[first]):
-        return Crossing(math.nan, BETWEEN)
+        return Crossing(math.nan, UNKNOWN)
     if first == 0:
         return Crossing(float(x[0]), AT_MOST)
     if first == len(x):

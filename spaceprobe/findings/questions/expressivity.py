@@ -19,7 +19,7 @@ from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
 from spaceprobe.findings.tables import rank_correlation, seed_differences
 from spaceprobe.findings.wording import change_of, mean_of, row_where
 from spaceprobe.report.drawing.marks import STATE_LOOKS, Look, grid_figure, legend_above, log_scale
-from spaceprobe.report.drawing.style import BLUE, GREEN, ORANGE, PAPER
+from spaceprobe.report.drawing.style import BLUE, GRAY, ORANGE, PAPER
 from spaceprobe.report.entry import joined, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.results import Results
@@ -227,10 +227,8 @@ def _says(numbers: Numbers) -> list[Markup]:
 
     def degrees() -> Markup:
         table = frames["degrees"]
-        rows = [row_where(table, {"measure": CAPACITY, "epoch": last, "degree": int(name[-1])})
-                for name in higher if ((table["measure"] == CAPACITY) & (table["epoch"] == last)
-                                       & (table["degree"] == int(name[-1]))).any()]  # fmt: skip
-        return joined([numbers.cell("degrees", row, "degree", "d") for row in rows], " and ")
+        rows = table.index[(table["measure"] == CAPACITY) & (table["epoch"] == last) & (table["degree"] > 1)]
+        return joined([numbers.cell("degrees", int(row), "degree", "d") for row in rows], " and ")
 
     def of_first(measure: str) -> Markup:
         return mean_of(numbers, "degrees", {"measure": measure, "epoch": last, "degree": 1}, ".3g")
@@ -275,11 +273,7 @@ def _says(numbers: Numbers) -> list[Markup]:
 
 def _interpolated(numbers: Numbers, measure: str, epoch: int) -> Markup:
     """Return how many capacities or reaches are numbers between two that were measured."""
-    bounds = numbers.frames["networks"][f"{measure}_bound"]
-    empty = "" if (bounds == BETWEEN).any() else np.nan  # as it is derived, or as it is read
-    return numbers.statistic(
-        "count", "networks", None, {"epoch": epoch, f"{measure}_bound": empty}
-    )
+    return numbers.statistic("count", "networks", None, {"epoch": epoch, f"{measure}_bound": BETWEEN})
 
 
 def _best(numbers: Numbers, last: int, earlier: list[int]) -> Markup:
@@ -325,7 +319,7 @@ def _best(numbers: Numbers, last: int, earlier: list[int]) -> Markup:
     )
 
 
-DEGREE_COLORS = {1: BLUE, 2: ORANGE, 3: GREEN}
+DEGREE_COLORS = {1: BLUE, 2: ORANGE, 3: GRAY}
 
 
 def _draw(tables: Tables) -> Figure:
