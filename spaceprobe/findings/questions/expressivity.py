@@ -3,6 +3,7 @@
 The first open question of arXiv 2309.05968; the words are defined in docs/definitions.md.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -16,9 +17,9 @@ from spaceprobe.analysis.comparisons import DIFFERS, UNTESTED, comparison, with_
 from spaceprobe.analysis.crossing import BETWEEN, crossing
 from spaceprobe.findings.columns import draw_column
 from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
-from spaceprobe.findings.tables import rank_correlation, seed_differences
+from spaceprobe.findings.tables import seed_differences
 from spaceprobe.findings.wording import change_of, mean_of, row_where
-from spaceprobe.report.drawing.marks import STATE_LOOKS, Look, grid_figure, legend_above, log_scale
+from spaceprobe.report.drawing.marks import STATE_LOOKS, grid_figure, log_scale
 from spaceprobe.report.drawing.style import BLUE, GRAY, ORANGE, PAPER
 from spaceprobe.report.entry import joined, sentence
 from spaceprobe.report.numbers import Numbers
@@ -111,31 +112,44 @@ def networks_table(fits: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
 
 
 def trades_table(networks: pd.DataFrame) -> pd.DataFrame:
-    """Return Spearman's correlation of capacity and reach over the networks of a manifold, seed and epoch.
+    """Return how capacity and reach go together where networks differ in degree alone.
 
-    That of ``all`` is its mean over the manifolds.
+    Returns:
+        For each epoch, seed and ``dataset`` Kendall's τ_b of both over the degrees, a mean over the widths
+        that have one: NaN where no width has, such as where all are bounds; and its mean over the surfaces,
+        as that of ``all``.
     """
     rows = []
     for (epoch, seed), of_seed in networks.groupby(["epoch", "seed"], sort=False):
-        about = {"epoch": epoch, "seed": seed}
-        found = [
-            {"dataset": dataset, TRADE: rank_correlation(own[CAPACITY], own[REACH])}
-            for dataset, own in of_seed.groupby("dataset", sort=False)
+        found: dict[object, float] = {}
+        for dataset, own in of_seed.groupby("dataset", sort=False):
+            by_width = [_tau(rows[CAPACITY], rows[REACH]) for _, rows in own.groupby("architecture")]
+            found[dataset] = float(pd.Series(by_width, dtype=float).mean())
+        found[ALL] = float(pd.Series([*found.values()], dtype=float).mean())
+        rows += [
+            {"epoch": epoch, "seed": seed, "dataset": dataset, TRADE: tau} for dataset, tau in found.items()
         ]
-        mean = float(pd.Series([row[TRADE] for row in found], dtype=float).mean())
-        rows += [{**about, **row} for row in [*found, {"dataset": ALL, TRADE: mean}]]
     return pd.DataFrame(rows)
 
 
-def best_table(networks: pd.DataFrame) -> pd.DataFrame:
-    """Return, for each manifold and epoch, the setting that keeps most of both at once.
+def _tau(first: "pd.Series[float]", second: "pd.Series[float]") -> float:
+    """Return Kendall's τ_b; NaN where one is constant or a number is missing."""
+    from scipy import stats  # here: it takes half a second, and few that import this module need it
 
-    Of each setting the means over seeds are divided by the largest of the manifold; that whose lesser share is
+    if first.nunique() < 2 or second.nunique() < 2 or first.isna().any() or second.isna().any():
+        return math.nan
+    return float(stats.kendalltau(first, second).statistic)
+
+
+def best_table(networks: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each surface and epoch, the setting that keeps most of both at once.
+
+    Of each setting the means over seeds are divided by the largest of the surface; that whose lesser share is
     the largest is the best of both.
 
     Returns:
         ``epoch``, ``dataset``, ``degree``, ``architecture``, the shares ``capacity`` and ``reach``, and
-        ``is_as_last``, whether it is the setting of the last epoch. Nothing of manifolds without numbers.
+        ``is_as_last``, whether it is the setting of the last epoch. Nothing of surfaces without numbers.
     """
     rows = []
     for (epoch, dataset), own in networks.groupby(["epoch", "dataset"], sort=False):
@@ -238,7 +252,7 @@ def _says(numbers: Numbers) -> list[Markup]:
 
     capacity = sentence(
         "After {} epochs a ReLU network fits the random labels of {} points but for one in a hundred, its "
-        "capacity, on average over manifolds and widths; polynomials of degree {} change that by {} "
+        "capacity, on average over surfaces and widths; polynomials of degree {} change that by {} "
         "doublings and the width from `{}` to `{}` by {}{}; {} of {} networks of random labels had stably "
         "converged, and {} of {} capacities were interpolated, the others being bounds.",
         number_of_epoch(last),
@@ -310,8 +324,9 @@ def _best(numbers: Numbers, last: int, earlier: list[int]) -> Markup:
         if (best["epoch"] == epoch).any()
     ]
     return sentence(
-        "Over the networks of a seed Spearman's correlation of capacity and reach is {} on average over "
-        "manifolds, {}; most of both at once, as shares of the largest capacity and reach, is kept {}{}.",
+        "Where networks differ in degree alone, Kendall's τ of capacity and reach is {} on average over widths "
+        "and surfaces, {}; most of both at once, as shares of the largest capacity and of the largest reach, "
+        "is kept {}{}.",
         change_of(numbers, where),
         words,
         joined(named) if named else "by none",
@@ -325,7 +340,7 @@ DEGREE_COLORS = {1: BLUE, 2: ORANGE, 3: GRAY}
 def _draw(tables: Tables) -> Figure:
     networks, regions = tables["networks"], tables["regions"]
     datasets = [*dict.fromkeys(networks["dataset"])]
-    figure = grid_figure(len(datasets) + 1, 3, height=2.7)
+    figure = grid_figure(len(datasets) + 1, 2, height=2.7)
     last = networks["epoch"].max()
     architectures = sorted({*networks["architecture"]}, key=lambda name: int(name.split("x")[1]))
     for axes, dataset in zip(figure.axes, datasets, strict=False):
@@ -336,12 +351,15 @@ def _draw(tables: Tables) -> Figure:
         axes.set_xlim(*_room(networks.loc[networks["epoch"] == last, CAPACITY]))
         axes.set_ylim(*_room(networks.loc[networks["epoch"] == last, REACH]))
     _draw_regions(figure.axes[-1], regions, datasets, architectures)
-    looks = [
-        Look(f"degree {degree}, {architecture}", color, "none", _marker(n), _fill(color, n))
+    handles = [
+        figure.axes[0].plot(
+            [], [], color=color, linestyle="none", marker=_marker(n), markerfacecolor=_fill(color, n),
+            label=f"degree {degree}, {architecture}",
+        )[0]
         for degree, color in DEGREE_COLORS.items()
         for n, architecture in enumerate(architectures)
-    ]
-    legend_above(figure, looks, has_markers=True)
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(DEGREE_COLORS), fontsize=7.5)
     return figure
 
 
@@ -393,7 +411,7 @@ def _ends(mean: "pd.Series[float]") -> list[list[float]]:
 def _draw_regions(
     axes: Axes, regions: pd.DataFrame, datasets: list[str], architectures: list[str]
 ) -> None:
-    """Draw regions per unit of length: a column for each manifold and width, untrained and trained."""
+    """Draw regions per unit of length: a column for each surface and width, untrained and trained."""
     epochs = {UNTRAINED: regions["epoch"].min(), TRAINED: regions["epoch"].max()}
     labels = []
     for place, (dataset, architecture) in enumerate((d, a) for d in datasets for a in architectures):
@@ -403,7 +421,7 @@ def _draw_regions(
             draw_column(axes, place + shift, rows, REGIONS, STATE_LOOKS[state], POSITIVE)
         labels.append(f"{dataset}, {architecture}")
     axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", fontsize=6.5)
-    axes.set_ylabel("ReLU: regions per unit of length")
+    axes.set_ylabel("regions per unit of length")
     axes.set_ylim(bottom=0)
 
 
