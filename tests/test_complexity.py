@@ -289,7 +289,9 @@ def test_regions_are_those_that_many_points_see():
 @pytest.mark.parametrize("activation", ["polynomial-3", "tanh", "hardshrink", "threshold"])
 def test_what_has_no_regions(activation):
     sections = {"network": NetworkSettings(activation=activation, architecture="2x4")}
-    assert region_counts(sections, drawn([3, 4, 4, 2], activation=activation), swiss_roll(9, 8).test, 2) is None
+    assert (
+        region_counts(sections, drawn([3, 4, 4, 2], activation=activation), swiss_roll(9, 8).test, 2) is None
+    )
 
 
 def test_points_in_one_place_have_no_path():

@@ -57,7 +57,9 @@ def test_it_is_the_last_point_of_a_fine_grid_before_which_all_is_good(values, th
 def test_a_share_that_falls_is_an_error_that_grows(values, threshold):
     places = [1.0 + k for k in range(len(values))]
     errors = [-value for value in values]
-    assert crossing(places, values, threshold, falls=True) == crossing(places, errors, -threshold, falls=False)
+    assert crossing(places, values, threshold, falls=True) == crossing(
+        places, errors, -threshold, falls=False
+    )
 
 
 @pytest.mark.parametrize(

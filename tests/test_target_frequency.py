@@ -29,9 +29,7 @@ def test_targets_are_the_sines_of_the_coordinates(frequency):
         column = [math.sin(frequency * float(y)) for y in roll.train.targets[:, output]]
         mean, deviation = np.mean(column), np.std(column)
         for own, split in ((made.train, roll.train), (made.test, roll.test)):
-            expected = [
-                (math.sin(frequency * float(y)) - mean) / deviation for y in split.targets[:, output]
-            ]
+            expected = [(math.sin(frequency * float(y)) - mean) / deviation for y in split.targets[:, output]]
             assert own.targets[:, output].tolist() == pytest.approx(expected, abs=FLOAT32)
 
 

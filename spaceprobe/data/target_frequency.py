@@ -1,4 +1,4 @@
-"""Targets of a chosen frequency: sines of the coordinates of a regression, for which expressivity is asked."""
+"""Targets of a chosen frequency: sines of those of a regression, by which expressivity is measured."""
 
 import torch
 from jaxtyping import Float32

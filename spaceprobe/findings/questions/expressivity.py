@@ -252,11 +252,12 @@ def _says(numbers: Numbers) -> list[Markup]:
 
     capacity = sentence(
         "After {} epochs a ReLU network fits the random labels of {} points but for one in a hundred, its "
-        "capacity, on average over surfaces and widths; polynomials of degree {} change that by {} "
-        "doublings and the width from `{}` to `{}` by {}{}; {} of {} networks of random labels had stably "
+        "capacity, on average over surfaces, widths and {} seeds; polynomials of degree {} change that by "
+        "{} doublings and the width from `{}` to `{}` by {}{}; {} of {} networks of random labels had stably "
         "converged, and {} of {} capacities were interpolated, the others being bounds.",
         number_of_epoch(last),
         of_first(CAPACITY),
+        numbers.statistic("distinct", "fits", "seed"),
         degrees(),
         changes(CAPACITY, last, higher),
         *(narrow, wide),
@@ -268,18 +269,18 @@ def _says(numbers: Numbers) -> list[Markup]:
         counts("networks"),
     )
     reach = sentence(
-        "They meet targets on held-out points up to a frequency of {}, their reach, beyond which more than "
-        "half of the variance is missed; polynomials change that by {} doublings and width by {}{}; {} of {} "
-        "were interpolated, and ReLU networks of these targets cross {} linear regions per unit of length "
-        "as `{}`, which width changes by {} doublings.",
+        "ReLU networks meet targets on held-out points up to a frequency of {}, their reach, beyond which "
+        "more than half of the variance is missed; polynomials change that by {} doublings and width by {}"
+        "{}; of the reaches of all networks {} of {} were interpolated, and the ReLU networks of `{}` cross {} "
+        "linear regions per unit of length, which width changes by {} doublings.",
         of_first(REACH),
         changes(REACH, last, higher),
         changes(REACH, last, [wide]),
         before(REACH, [*higher, wide]),
         _interpolated(numbers, REACH, last),
         counts("networks"),
-        mean_of(numbers, "widths", {"epoch": last, "architecture": narrow}, ".3g"),
         narrow,
+        mean_of(numbers, "widths", {"epoch": last, "architecture": narrow}, ".3g"),
         changes(REGIONS, last, [wide]),
     )
     return [capacity, reach, _best(numbers, last, earlier)]
@@ -324,9 +325,9 @@ def _best(numbers: Numbers, last: int, earlier: list[int]) -> Markup:
         if (best["epoch"] == epoch).any()
     ]
     return sentence(
-        "Where networks differ in degree alone, Kendall's τ of capacity and reach is {} on average over widths "
-        "and surfaces, {}; most of both at once, as shares of the largest capacity and of the largest reach, "
-        "is kept {}{}.",
+        "Where networks differ in degree alone, Kendall's τ of capacity and reach is {} on average over "
+        "widths and surfaces, {}; most of both at once, as shares of the largest capacity and of the largest "
+        "reach, is kept {}{}.",
         change_of(numbers, where),
         words,
         joined(named) if named else "by none",
@@ -408,9 +409,7 @@ def _ends(mean: "pd.Series[float]") -> list[list[float]]:
     return [[mean["mean"] - low], [high - mean["mean"]]]
 
 
-def _draw_regions(
-    axes: Axes, regions: pd.DataFrame, datasets: list[str], architectures: list[str]
-) -> None:
+def _draw_regions(axes: Axes, regions: pd.DataFrame, datasets: list[str], architectures: list[str]) -> None:
     """Draw regions per unit of length: a column for each surface and width, untrained and trained."""
     epochs = {UNTRAINED: regions["epoch"].min(), TRAINED: regions["epoch"].max()}
     labels = []
@@ -427,8 +426,8 @@ def _draw_regions(
 
 ENTRY = FindingEntry(
     title="Capacity against expressivity",
-    question="Do networks that fit more random labels meet higher frequencies on held-out points, or is there "
-    "a trade, and which degree and width keep most of both?",
+    question="Do networks that fit more random labels meet higher frequencies on held-out points, or is "
+    "there a trade, and which degree and width keep most of both?",
     study="lmd-expressivity",
     kept=("fits", "errors", "regions"),
     keep=_keep,
@@ -436,6 +435,7 @@ ENTRY = FindingEntry(
     says=_says,
     draw=_draw,
     caption="The highest frequency that is met on held-out points against the number of points whose random "
-    "labels are fitted, after the last epoch: a dot is a seed, a marker the mean over seeds with its intervals; at "
-    "the end the linear regions per unit of length of ReLU networks, untrained (open) and trained (filled)",
+    "labels are fitted, after the last epoch: a dot is a seed, a marker the mean over seeds with its "
+    "intervals; at the end the linear regions per unit of length of ReLU networks, untrained (open) and "
+    "trained (filled)",
 )

@@ -1,4 +1,4 @@
-"""Count the linear regions of a network on straight paths between test points, whatever it was trained for."""
+"""The linear regions of a network on straight paths between test points, classes or not."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,9 @@ def region_counts(
         num_paths: how many paths; where the points are fewer than twice as many, as many as they make pairs.
 
     Returns:
-        ``num_paths``, ``length``, the L2 length of all of them in input space, ``num_regions``, their regions,
-        each path counted by itself, and ``region_density``, the latter over the former; None of a network that
-        is not continuous and piecewise linear, and of paths without length.
+        ``num_paths``; ``length``, the L2 length of all of them in input space; ``num_regions``, what they
+        cross, each path counted by itself; ``region_density``, the latter over the former. None of a network
+        that is not continuous and piecewise linear, and of paths without length.
     """
     import torch
 
