@@ -270,8 +270,8 @@ def _says(numbers: Numbers) -> list[Markup]:
     )
     reach = sentence(
         "ReLU networks meet targets on held-out points up to a frequency of {}, their reach, beyond which "
-        "more than half of the variance is missed; polynomials change that by {} doublings and width by {}"
-        "{}; of the reaches of all networks {} of {} were interpolated, and the ReLU networks of `{}` cross {} "
+        "more than half of the variance is missed; polynomials change that by {} doublings and width by "
+        "{}{}; {} of {} reaches of all networks were interpolated, and the ReLU networks of `{}` cross {} "
         "linear regions per unit of length, which width changes by {} doublings.",
         of_first(REACH),
         changes(REACH, last, higher),
