@@ -419,6 +419,7 @@ def _draw_regions(axes: Axes, regions: pd.DataFrame, datasets: list[str], archit
             rows = own[own["epoch"] == epoch]
             draw_column(axes, place + shift, rows, REGIONS, STATE_LOOKS[state], POSITIVE)
         labels.append(f"{dataset}, {architecture}")
+    axes.set_xlim(-0.6, len(labels) - 0.4)
     axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", fontsize=6.5)
     axes.set_ylabel("regions per unit of length")
     axes.set_ylim(bottom=0)
