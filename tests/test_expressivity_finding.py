@@ -146,7 +146,7 @@ def test_widths_are_ordered_as_numbers():
 def test_epochs_and_rest_are_said():
     capacity, _, best = (part.striptags() for part in FINDING.says(Numbers(None, finished(**OF_WIDTH))))
     assert capacity.startswith("After 300 epochs a ReLU network")
-    assert "after 100 epochs by" in capacity
+    assert "after 100 epochs these were" in capacity
     assert "108 of 108 networks of random labels had stably converged" in capacity
     assert "after 100 epochs it was the same on 2 of 2" in best
 

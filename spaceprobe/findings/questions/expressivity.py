@@ -225,19 +225,24 @@ def _says(numbers: Numbers) -> list[Markup]:
     higher = [f"degree {degree}" for degree in sorted({*frames["networks"]["degree"]} - {1})]
 
     def changes(measure: str, epoch: int, of: list[str]) -> Markup:
-        return joined([
-            change_of(numbers, {"measure": measure, "of": name, "epoch": epoch}) for name in of
-        ])  # fmt: skip
+        found = [change_of(numbers, {"measure": measure, "of": name, "epoch": epoch}) for name in of]
+        return joined(found, " and ")
 
     def number_of_epoch(epoch: int) -> Markup:
         row = int(compared.index[compared["epoch"] == epoch][0])
         return numbers.cell(COMPARISONS, row, "epoch", "d")
 
-    def before(measure: str, of: list[str]) -> Markup:
-        return joined([
-            sentence("; after {} epochs by {}", number_of_epoch(epoch), changes(measure, epoch, of))
+    def before(measure: str) -> Markup:
+        every = [
+            sentence(
+                "; after {} epochs these were {}, and {}",
+                number_of_epoch(epoch),
+                changes(measure, epoch, higher),
+                changes(measure, epoch, [wide]),
+            )
             for epoch in earlier
-        ], "")  # fmt: skip
+        ]
+        return joined(every, "")
 
     def degrees() -> Markup:
         table = frames["degrees"]
@@ -262,7 +267,7 @@ def _says(numbers: Numbers) -> list[Markup]:
         changes(CAPACITY, last, higher),
         *(narrow, wide),
         changes(CAPACITY, last, [wide]),
-        before(CAPACITY, [*higher, wide]),
+        before(CAPACITY),
         counts("fits", converged=True),
         counts("fits"),
         _interpolated(numbers, CAPACITY, last),
@@ -276,7 +281,7 @@ def _says(numbers: Numbers) -> list[Markup]:
         of_first(REACH),
         changes(REACH, last, higher),
         changes(REACH, last, [wide]),
-        before(REACH, [*higher, wide]),
+        before(REACH),
         _interpolated(numbers, REACH, last),
         counts("networks"),
         narrow,
