@@ -62,7 +62,7 @@ def _keep(results: Results) -> Tables:
     return {
         "fits": fits[[*NETWORK, "num_points", "fitted", "converged"]].reset_index(drop=True),
         "errors": errors[[*NETWORK, "target_frequency", "error", "converged"]].reset_index(drop=True),
-        "regions": of_targets.groupby([*NETWORK], as_index=False, sort=False)[REGIONS].mean(),
+        "regions": of_targets.groupby([*NETWORK], as_index=False, sort=False)[[REGIONS]].mean(),
     }
 
 
@@ -157,9 +157,10 @@ def best_table(networks: pd.DataFrame) -> pd.DataFrame:
         if means.empty:
             continue
         shares = means / means.max()
-        degree, architecture = shares.min(axis=1).idxmax()
+        chosen = int(shares.min(axis=1).to_numpy().argmax())
+        degree, architecture = shares.index.to_list()[chosen]
         about = {"epoch": epoch, "dataset": dataset, "degree": degree, "architecture": architecture}
-        rows.append(about | shares.loc[(degree, architecture)].to_dict())
+        rows.append(about | shares.iloc[chosen].to_dict())
     table = pd.DataFrame(rows, columns=["epoch", *OF_SETTING, CAPACITY, REACH])
     last = table[table["epoch"] == table["epoch"].max()].set_index("dataset")
     is_as_last = [
@@ -204,10 +205,10 @@ def _change(
     rows: pd.DataFrame, axis: str, first: object, second: object, measure: str
 ) -> Mapping[str, object]:
     """Return the comparison of two values of an axis: means over all else, seed by seed."""
-    sides = [
-        rows[rows[axis] == value].groupby("seed")[measure].mean().reset_index() for value in (first, second)
-    ]
-    return comparison(seed_differences(*sides, measure))
+    before, after = (
+        rows[rows[axis] == value].groupby("seed")[[measure]].mean().reset_index() for value in (first, second)
+    )
+    return comparison(seed_differences(before, after, measure))
 
 
 def narrow_and_wide(rows: pd.DataFrame) -> tuple[str, str]:
@@ -301,7 +302,7 @@ def _best(numbers: Numbers, last: int, earlier: list[int]) -> Markup:
     compared, best = numbers.frames[COMPARISONS], numbers.frames["best"]
     where = {"measure": TRADE, "of": ALL, "epoch": last}
     row = row_where(compared, where)
-    verdict, together = compared.at[row, "verdict"], compared.at[row, "difference"]
+    verdict, together = compared.at[row, "verdict"], float(str(compared.at[row, "difference"]))
     words = "so whether there is a trade is open"
     if verdict == DIFFERS:
         words = "so they rise together" if together > 0 else "so there is a trade"
