@@ -9,9 +9,15 @@ import pytest
 import torch
 from torch import nn
 
+from spaceprobe.data.dataset import Split
+from spaceprobe.data.swiss_roll import swiss_roll
 from spaceprobe.networks.mlp import binary_mlp, mlp
 from spaceprobe.networks.path_norm import affine_maps, frobenius_product, path_norm, spectral_product
 from spaceprobe.networks.sharpness import output_margins, outputs_of, sharpness
+from spaceprobe.stages.complexity.regions import ENDS_SEED, region_counts
+from spaceprobe.stages.complexity.settings import ComplexitySettings
+from spaceprobe.stages.complexity.tables import asked_tables
+from spaceprobe.stages.train.network_settings import NetworkSettings
 from tests.commands import call
 
 ROUNDING = 1e-12
@@ -234,3 +240,67 @@ def test_a_study_has_it_only_where_it_lists_it(tmp_path):
     assert call("train", file, "--results", tmp_path).exit_code == 0
     assert call("complexity", file, "--results", tmp_path).exit_code == 0
     assert len(pd.read_csv(tmp_path / "plain" / "complexity.csv")) == 2
+
+
+REGIONS_STUDY = """\
+study: {stages: [train, complexity]}
+data: {dataset: swiss-roll, task: regression, points: 60}
+network: {architecture: 2x4}
+training: {epochs: 2, snapshots: [1]}
+complexity: {draws: 1, paths: 7}
+sweep:
+  network.activation: [relu, polynomial-2]
+"""
+
+
+def patterns_on(network, start, end, num_steps=20_000):
+    """Return the number of different activation patterns in a row at many even points of a segment."""
+    t = torch.linspace(0, 1, num_steps, dtype=torch.float64)[:, None]
+    values, signs = torch.lerp(start, end, t), []
+    for module in network:
+        values = module(values)
+        signs += [values > 0] if isinstance(module, nn.ReLU) else []
+    return 1 + int((torch.cat(signs, 1).diff(dim=0) != 0).any(1).sum())
+
+
+def test_regions_between_test_points(tmp_path):
+    run(tmp_path, REGIONS_STUDY)
+    table = pd.read_csv(tmp_path / "measured" / "complexity_regions.csv")
+    runs = pd.read_csv(tmp_path / "measured" / "runs.csv").set_index("run")
+    assert {*runs.loc[table["run"], "activation"]} == {"relu"}  # a polynomial has no linear regions
+    assert table["epoch"].tolist() == [0, 1, 2]
+    assert (table["num_paths"] == 7).all()
+    assert table["length"].nunique() == 1
+    assert (table["region_density"] - table["num_regions"] / table["length"]).abs().max() < ROUNDING
+
+
+def test_regions_are_those_that_many_points_see():
+    sections = {"network": NetworkSettings(architecture="2x4")}
+    network, points = drawn([3, 4, 4, 2]), swiss_roll(9, 21)
+    found = region_counts(sections, network, points.test, 100)
+    order = torch.randperm(21, generator=torch.Generator().manual_seed(ENDS_SEED))
+    pairs = [(order[k], order[k + 1]) for k in range(0, 20, 2)]
+    ends = [(points.test.inputs[i].double(), points.test.inputs[j].double()) for i, j in pairs]
+    assert found["num_paths"] == 10  # of 21 points
+    assert found["num_regions"] == sum(patterns_on(network, *each) for each in ends)
+    assert found["length"] == pytest.approx(sum(float((b - a).norm()) for a, b in ends), rel=ROUNDING)
+
+
+@pytest.mark.parametrize("activation", ["polynomial-3", "tanh", "hardshrink", "threshold"])
+def test_what_has_no_regions(activation):
+    sections = {"network": NetworkSettings(activation=activation, architecture="2x4")}
+    assert (
+        region_counts(sections, drawn([3, 4, 4, 2], activation=activation), swiss_roll(9, 8).test, 2) is None
+    )
+
+
+def test_points_in_one_place_have_no_path():
+    sections = {"network": NetworkSettings(architecture="2x4")}
+    points = Split(torch.ones(4, 3), torch.ones(4, 1))
+    assert region_counts(sections, drawn([3, 4, 4, 2]), points, 2) is None
+
+
+def test_measurements_without_paths_keep_their_keys():
+    assert "paths" not in ComplexitySettings().key()
+    assert ComplexitySettings(paths=3).key() == {**ComplexitySettings().key(), "paths": 3}
+    assert [table.name for table in asked_tables({"complexity": ComplexitySettings()})] == ["complexity"]

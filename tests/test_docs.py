@@ -299,6 +299,7 @@ def test_the_page_of_tables_shows_every_column(finished, monkeypatch):
         "lmd_matrices",
         "lmd_hopfield",
         "complexity",
+        "complexity_regions",
         "gap_ranks",
         *others,
     }

@@ -198,12 +198,13 @@ def two_seeds(table):
     return table[table["seed"] < 2].reset_index(drop=True)
 
 
-SETTINGS = ("min_accuracy", "radius", "amount", "augment_share", "laplacian_ridge")
+SETTINGS = ("min_accuracy", "radius", "amount", "augment_share", "laplacian_ridge", "target_frequency")
 """Columns of numbers that are not measured."""
 
 KEYS = (
     *("architecture", "response", "state", "given", "measure", "epoch", "is_last", "axis"),
     *("layer", "quantity", "norm", "scaling", "first_class", "second_class"),
+    *("dataset", "degree", "num_points"),
     *("attack", "paths", "transform", "step", *SETTINGS),
     *("place", "separation", "rank", "num_stored"),
     *("dataset", "layers", "metric", "neighbours", "sample"),

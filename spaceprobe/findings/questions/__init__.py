@@ -26,6 +26,7 @@ FILES = (
     "factored_layers",
     "manifolds",
     "metric_sensitivity",
+    "expressivity",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)

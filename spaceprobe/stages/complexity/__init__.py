@@ -4,7 +4,7 @@ from spaceprobe.stages.complexity.computation import compute
 from spaceprobe.stages.complexity.parts import plan
 from spaceprobe.stages.complexity.settings import ComplexitySettings
 from spaceprobe.stages.complexity.summary import present
-from spaceprobe.stages.complexity.tables import TABLES, tabulate
+from spaceprobe.stages.complexity.tables import TABLES, asked_tables, tabulate
 from spaceprobe.stages.stage import RunStage
 from spaceprobe.stages.train.parts import check_trust, sources
 
@@ -14,6 +14,7 @@ STAGE = RunStage(
     example="spaceprobe complexity quickstart",
     sections={"complexity": ComplexitySettings},
     tables=TABLES,
+    asked_tables=asked_tables,
     needs=("train",),
     is_optional=True,
     unit="epoch",

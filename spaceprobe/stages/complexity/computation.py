@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from spaceprobe.stages.complexity.regions import region_counts
 from spaceprobe.stages.complexity.settings import ComplexitySettings, complexity_of
-from spaceprobe.stages.complexity.tables import MEASURES
+from spaceprobe.stages.complexity.tables import MEASURES, REGIONS
 from spaceprobe.stages.stage import Advance, Job, Part, PartContent, WriteFile
 from spaceprobe.stages.train.settings import INITIAL, checkpoints_of
 
@@ -28,7 +29,8 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
 
     settings = complexity_of(job.sections)
     (trained,) = job.inputs["train"]
-    points = load_training_data(job.sections, job.folder, trained).train.first(settings.sample)
+    data = load_training_data(job.sections, job.folder, trained)
+    points = data.train.first(settings.sample)
     untrained = None  # of given weights
     if INITIAL in trained.files:
         untrained = load_network(job.sections, job.folder, trained, INITIAL).double()
@@ -36,7 +38,10 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
     for part in job.parts:
         epoch = part.key["epoch"]
         network = load_network(job.sections, job.folder, trained, checkpoints[epoch]).double()
-        yield part, PartContent({"epoch": epoch, **_measures(network, untrained, points, settings)})
+        record = {"epoch": epoch, **_measures(network, untrained, points, settings)}
+        if settings.paths:
+            record[REGIONS.name] = region_counts(job.sections, network, data.test, settings.paths)
+        yield part, PartContent(record)
         advance(1)
 
 

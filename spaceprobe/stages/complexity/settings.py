@@ -1,6 +1,6 @@
 """The settings of the complexity measures."""
 
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from pydantic import Field
 
@@ -22,6 +22,20 @@ class ComplexitySettings(Settings):
         description="of the sharpness: standard deviation of the change relative to each weight",
     )
     draws: int = Field(20, ge=1, le=1000, description="of this noise")
+    paths: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="paths between test points whose linear regions complexity_regions.csv counts",
+    )
+
+    def key(self) -> dict[str, Any]:
+        """Return the settings that a number depends on; paths only where there are some.
+
+        So measurements from before them keep their keys.
+        """
+        values = super().key()
+        return values if self.paths else {name: value for name, value in values.items() if name != "paths"}
 
 
 def complexity_of(sections: Sections) -> ComplexitySettings:

@@ -1,7 +1,8 @@
-"""The table of complexity measures."""
+"""The tables of complexity measures."""
 
 from collections.abc import Sequence
 
+from spaceprobe.stages.complexity.settings import complexity_of
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.stages.train.tables import EPOCH
 from spaceprobe.tables.table import Column, Table
@@ -53,10 +54,37 @@ COMPLEXITY = Table(
 MEASURES = tuple(name for name in COMPLEXITY.names if name not in ("epoch", "note"))
 """The columns that are measures."""
 
-TABLES = (COMPLEXITY,)
+REGIONS = Table(
+    "complexity_regions",
+    key=("epoch",),
+    columns=(
+        EPOCH,
+        Column("num_paths", "integer", "straight paths between drawn test points, no point twice"),
+        Column("length", "number", "L2 length of all of them together, in input space", low=0),
+        Column("num_regions", "integer", "linear regions that they cross, each path counted by itself"),
+        Column("region_density", "number", "num_regions / length", low=0),
+    ),
+    meaning="one continuous piecewise-linear network at one epoch: its linear regions between test points",
+)
+
+TABLES = (COMPLEXITY, REGIONS)
+
+
+def asked_tables(sections: Sections) -> tuple[Table, ...]:
+    """Return the tables that the settings ask for: that of regions where there are paths."""
+    return TABLES if complexity_of(sections).paths else (COMPLEXITY,)
 
 
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
-    """Return the rows of the table from the finished parts of a run."""
-    del sections
-    return {COMPLEXITY.name: [content.record for _, content in parts]}
+    """Return the rows of each table from the finished parts of a run."""
+    records = [content.record for _, content in parts]
+    rows = {
+        COMPLEXITY.name: [
+            {name: value for name, value in record.items() if name != REGIONS.name} for record in records
+        ]
+    }
+    if complexity_of(sections).paths:
+        rows[REGIONS.name] = [
+            {"epoch": record["epoch"], **record[REGIONS.name]} for record in records if record[REGIONS.name]
+        ]
+    return rows

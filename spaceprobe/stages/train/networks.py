@@ -15,6 +15,7 @@ from spaceprobe.data.augmentation import Augmentation
 from spaceprobe.data.dataset import Dataset
 from spaceprobe.data.random_labels import randomize_labels
 from spaceprobe.data.sets import DATASETS
+from spaceprobe.data.target_frequency import with_target_frequency
 from spaceprobe.data.value_range import value_range
 from spaceprobe.networks.checkpoints import load_into, read_verified
 from spaceprobe.networks.matrices import WeightMatrix, weight_matrices
@@ -38,6 +39,8 @@ RANDOM_LABELS = "random_labels.npy"
 def load_data(settings: DataSettings) -> Dataset:
     """Return the dataset of a run, its training points cut to those asked for, with the true labels.
 
+    With ``data.target_frequency`` the targets of a regression are the sines that it asks for.
+
     Raises:
         DataError: a file is missing or unreadable, or cannot be downloaded.
     """
@@ -48,7 +51,10 @@ def load_data(settings: DataSettings) -> Dataset:
 @lru_cache(maxsize=2)  # the runs of a study share their data
 def _load_data(settings: DataSettings, digest: str, folder: Path) -> Dataset:
     del digest, folder  # they tell one state of the files, and one place that paths begin at, from another
-    return DATASETS[settings.dataset].load(settings)
+    dataset = DATASETS[settings.dataset].load(settings)
+    if settings.target_frequency:
+        return with_target_frequency(dataset, settings.target_frequency)
+    return dataset
 
 
 def draw_labels(sections: Sections, dataset: Dataset) -> bytes:

@@ -44,7 +44,7 @@ class DataSettings(Settings):
 
     dataset: Annotated[DatasetName, ChoosesCode()] = Field(
         "mnist",
-        description="the dataset; mnist is in the package, digits and patches in scikit-learn",
+        description="the dataset; mnist is in the package, digits and patches in scikit-learn; points are drawn",
     )
     file: Path | None = Field(
         None, strict=False, description="your own .npz file: x_train, y_train, x_test, y_test, class_names"
@@ -87,6 +87,13 @@ class DataSettings(Settings):
         description="of drawn points: standard deviation off the surface",
     )
     points_seed: int = Field(0, ge=0, le=2**31 - 1, description="of the points that are drawn")
+    target_frequency: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        allow_inf_nan=False,
+        description="of a regression: above 0 its targets y become sin(k y), standardised, with this k",
+    )
     augment_rotation: float = Field(
         0.0, ge=0, le=180, description="degrees: in each epoch a training image is turned by up to so many"
     )
@@ -122,6 +129,10 @@ class DataSettings(Settings):
             raise ValueError(f"{self.dataset} has classes only: {self.task} goes with dataset: {others}")
         if self.task == "regression" and self.random_labels:
             raise ValueError("a regression has no labels: random_labels goes with task: classification")
+        if self.task == "classification" and self.target_frequency:
+            raise ValueError(
+                f"{TARGET_FREQUENCY} is of the targets of a regression: set task: regression, or leave it out"
+            )
         for name, field in type(self).model_fields.items():
             is_idle = name in _SOME_DATASETS - {*entry.settings}
             if is_idle and getattr(self, name) != field.default:
@@ -133,6 +144,9 @@ class DataSettings(Settings):
             )
         return self
 
+
+TARGET_FREQUENCY = "target_frequency"
+"""The setting of data that makes sines of the targets of a regression; 0 for targets as they are."""
 
 AUGMENTATION = ("augment_rotation", "augment_shift", "augment_noise")
 """The settings of data that change training points in each epoch; they came after the first release."""
@@ -335,6 +349,8 @@ def data_key(sections: Sections) -> dict[str, Any]:
             key.pop(name)
     if key[AUGMENT_SHARE] == 1:
         key.pop(AUGMENT_SHARE)
+    if not key[TARGET_FREQUENCY]:
+        key.pop(TARGET_FREQUENCY)
     entry = DATASETS[data.dataset]
     digest = entry.digest(data)
     entry.check(data)
