@@ -348,6 +348,27 @@ SEMANTICS = Table(
     meaning="the class meaning of one latent axis of one layer, on test points",
 )
 
+SPAN = Table(
+    "lmd_span",
+    key=("epoch", "layer", "space"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column("space", "text", "input: what enters the layer; output: its pre-activations"),
+        Column("rank", "integer", "principal components of the points that are above rounding"),
+        Column("rank99", "integer", "the fewest of them that hold 99 % of the variance"),
+        Column(
+            "participation",
+            "number",
+            "participation ratio of their variances, from 1; 0 where all points are equal",
+            low=0,
+        ),
+        Column("num_points", "integer", "points"),
+        Column("num_features", "integer", "of a point: inputs or outputs of the layer"),
+    ),
+    meaning="the linear dimension of the points at one layer",
+)
+
 OF_A_MATRIX = (SPECTRUM, RANKS, LAYERS, TAILS)
 """Those that any weight matrix fills, with or without data."""
 
@@ -402,7 +423,7 @@ MATRICES = Table(
     meaning="which weight matrix of a network has which number; only of networks other than MLPs",
 )
 
-TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, MATRICES)
+TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, SPAN, MATRICES)
 """Those of a study."""
 
 
