@@ -54,8 +54,7 @@ DETERMINISM: Mapping[str, Any] = {
         "batches in every epoch, s for which labels are drawn at random and what they become",
         "training.initialization_seed, training.order_seed": "the first or the second of these generators "
         "alone, in place of training.seed",
-        "data.points_seed": "the points of a drawn set (swiss-roll): training and test from streams of their "
-        "own",
+        "data.points_seed": "the points of a drawn set: training and test from streams of their own",
         "folding.images_seed": "which test images of a class are the ends of paths: drawn by the seed "
         "and the class; by default the first ones, or drawn with a fixed seed where their number is left "
         "open",

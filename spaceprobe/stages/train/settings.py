@@ -44,7 +44,7 @@ class DataSettings(Settings):
 
     dataset: Annotated[DatasetName, ChoosesCode()] = Field(
         "mnist",
-        description="the dataset; mnist is in the package, digits in scikit-learn, swiss-roll is drawn",
+        description="the dataset; mnist is in the package, digits in scikit-learn, points are drawn",
     )
     file: Path | None = Field(
         None, strict=False, description="your own .npz file: x_train, y_train, x_test, y_test, class_names"
@@ -71,13 +71,22 @@ class DataSettings(Settings):
         0.0, ge=0, le=1, description="share of training labels that are drawn at random"
     )
     task: Literal["classification", "regression"] = Field(
-        "classification", description="classes, or (swiss-roll) the two coordinates on the roll"
+        "classification", description="classes, or (drawn points) where they lie on the surface"
     )
-    points: int = Field(2000, ge=10, le=100_000, description="training points of swiss-roll")
+    points: int = Field(
+        2000,
+        ge=10,
+        le=100_000,
+        description="training points that are drawn: swiss-roll, sphere, torus, noise",
+    )
     noise: float = Field(
-        0.0, ge=0, le=100, allow_inf_nan=False, description="of swiss-roll: standard deviation off the roll"
+        0.0,
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+        description="of drawn points: standard deviation off the surface",
     )
-    points_seed: int = Field(0, ge=0, le=2**31 - 1, description="of the points that are drawn: swiss-roll")
+    points_seed: int = Field(0, ge=0, le=2**31 - 1, description="of the points that are drawn")
     augment_rotation: float = Field(
         0.0, ge=0, le=180, description="degrees: in each epoch a training image is turned by up to so many"
     )

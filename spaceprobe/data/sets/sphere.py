@@ -1,0 +1,24 @@
+"""The unit sphere in three dimensions: points that are drawn, in four classes or with two harmonics."""
+
+from typing import TYPE_CHECKING
+
+from spaceprobe.data.drawn import NUM_CLASSES, drawn_entry
+from spaceprobe.data.entry import DataOptions
+
+if TYPE_CHECKING:
+    from spaceprobe.data.dataset import Dataset
+
+
+def _load(options: DataOptions) -> "Dataset":
+    from spaceprobe.data.manifolds import sphere
+
+    return sphere(
+        options.points,
+        noise=options.noise,
+        seed=options.points_seed,
+        task=options.task,
+        num_classes=NUM_CLASSES,
+    )
+
+
+ENTRY = drawn_entry("sphere", _load, recipe=1, num_features=3)
