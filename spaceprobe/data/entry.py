@@ -70,6 +70,10 @@ class DataOptions(Protocol):
         """The standard deviation of the noise of drawn points."""
 
     @property
+    def dimension(self) -> int:
+        """The dimension of drawn points that have none of their own."""
+
+    @property
     def points_seed(self) -> int:
         """The seed of drawn points."""
 

@@ -11,6 +11,7 @@ FILES = (
     "sphere",
     "torus",
     "noise",
+    "cube",
     "digits",
     "cifar10",
     "cifar100",

@@ -77,7 +77,7 @@ class DataSettings(Settings):
         2000,
         ge=10,
         le=100_000,
-        description="training points that are drawn: swiss-roll, sphere, torus, noise",
+        description="training points that are drawn: swiss-roll, sphere, torus, noise, cube",
     )
     noise: float = Field(
         0.0,
@@ -86,6 +86,7 @@ class DataSettings(Settings):
         allow_inf_nan=False,
         description="of drawn points: standard deviation off the surface",
     )
+    dimension: int = Field(2, ge=1, le=16, description="of the points of cube")
     points_seed: int = Field(0, ge=0, le=2**31 - 1, description="of the points that are drawn")
     augment_rotation: float = Field(
         0.0, ge=0, le=180, description="degrees: in each epoch a training image is turned by up to so many"
@@ -139,6 +140,9 @@ AUGMENTATION = ("augment_rotation", "augment_shift", "augment_noise")
 
 AUGMENT_SHARE = "augment_share"
 """How many of them are changed: of no account where nothing changes them."""
+
+DIMENSION = "dimension"
+"""A later setting of data, of no account where the dataset has a dimension of its own."""
 
 
 Epochs = tuple[Annotated[int, Field(ge=1, le=MAX_EPOCHS)], ...]
@@ -318,6 +322,8 @@ def data_key(sections: Sections) -> dict[str, Any]:
     if key[AUGMENT_SHARE] == 1:
         key.pop(AUGMENT_SHARE)
     entry = DATASETS[data.dataset]
+    if DIMENSION not in entry.settings:  # likewise
+        key.pop(DIMENSION)
     digest = entry.digest(data)
     entry.check(data)
     return {"data": key, "data_digest": digest}
