@@ -120,7 +120,6 @@ def test_noise_moves_the_points_and_not_the_targets(name):
     assert deviation == pytest.approx([0.3] * 3, rel=0.1)
 
 
-
 @pytest.mark.parametrize("dimension", [1, 3, 16])
 def test_a_cube_has_the_dimension_that_is_asked_for(dimension):
     data = cube(3000, 10, dimension=dimension, seed=4).train
@@ -148,8 +147,8 @@ def test_a_cube_of_no_dimension_is_refused():
     for dimension in (0, 17):
         with pytest.raises(ValueError, match=f"dimension is {dimension}: expected 1 to 16"):
             cube(dimension=dimension)
-    with pytest.raises(ValueError, match="dimension does nothing with dataset: sphere; leave it out"):
-        DataSettings(dataset="sphere", dimension=3)
+    with pytest.raises(ValueError, match="cube_dimension does nothing with dataset: sphere; leave it out"):
+        DataSettings(dataset="sphere", cube_dimension=3)
 
 
 @settings(max_examples=10)

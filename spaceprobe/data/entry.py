@@ -70,8 +70,8 @@ class DataOptions(Protocol):
         """The standard deviation of the noise of drawn points."""
 
     @property
-    def dimension(self) -> int:
-        """The dimension of drawn points that have none of their own."""
+    def cube_dimension(self) -> int:
+        """The dimension of the points of a cube."""
 
     @property
     def points_seed(self) -> int:

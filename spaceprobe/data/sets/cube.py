@@ -18,10 +18,10 @@ def _load(options: DataOptions) -> "Dataset":
         seed=options.points_seed,
         task=options.task,
         num_classes=NUM_CLASSES,
-        dimension=options.dimension,
+        dimension=options.cube_dimension,
     )
 
 
 ENTRY = drawn_entry(
-    "cube", _load, recipe=1, num_features=16, settings=("points", "noise", "points_seed", "dimension")
+    "cube", _load, recipe=1, num_features=16, settings=("points", "noise", "points_seed", "cube_dimension")
 )

@@ -22,6 +22,7 @@ FILES = (
     "activations",
     "architectures",
     "regularizer",
+    "degree",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)

@@ -86,7 +86,7 @@ class DataSettings(Settings):
         allow_inf_nan=False,
         description="of drawn points: standard deviation off the surface",
     )
-    dimension: int = Field(2, ge=1, le=16, description="of the points of cube")
+    cube_dimension: int = Field(2, ge=1, le=16, description="of cube: the dimension of its points")
     points_seed: int = Field(0, ge=0, le=2**31 - 1, description="of the points that are drawn")
     augment_rotation: float = Field(
         0.0, ge=0, le=180, description="degrees: in each epoch a training image is turned by up to so many"
@@ -141,7 +141,7 @@ AUGMENTATION = ("augment_rotation", "augment_shift", "augment_noise")
 AUGMENT_SHARE = "augment_share"
 """How many of them are changed: of no account where nothing changes them."""
 
-DIMENSION = "dimension"
+CUBE_DIMENSION = "cube_dimension"
 """A later setting of data, of no account where the dataset has a dimension of its own."""
 
 
@@ -322,8 +322,8 @@ def data_key(sections: Sections) -> dict[str, Any]:
     if key[AUGMENT_SHARE] == 1:
         key.pop(AUGMENT_SHARE)
     entry = DATASETS[data.dataset]
-    if DIMENSION not in entry.settings:  # likewise
-        key.pop(DIMENSION)
+    if CUBE_DIMENSION not in entry.settings:  # likewise
+        key.pop(CUBE_DIMENSION)
     digest = entry.digest(data)
     entry.check(data)
     return {"data": key, "data_digest": digest}
