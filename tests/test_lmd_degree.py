@@ -20,7 +20,7 @@ from spaceprobe.lmd.span import span
 from spaceprobe.networks.activations import ACTIVATIONS
 
 RTOL = 1e-9
-"""A participation ratio is a ratio of sums of squares of singular values, whose rounding is 1e-15 of the largest."""
+"""A participation ratio is one of sums of squares of singular values, whose rounding is 1e-15 of the largest."""
 
 
 def normal(*shape, seed=0):

@@ -138,7 +138,7 @@ def test_the_target_of_a_cube_is_a_wave_along_its_diagonal():
     x = data.inputs.double().numpy() @ np.linalg.svd(data.inputs.double().numpy())[2][0]
     x *= math.sqrt(3) / np.abs(x).max()
     wave = math.sqrt(2) * np.sin(math.pi / math.sqrt(3) * x)
-    # The ends of the draw lie a share of some 1/4000 within those of the line, and the mean is off by 1/√4000.
+    # The ends of a draw lie some 1/4000 of the line within its ends, and the mean is off by 1/√4000.
     difference = min(np.abs(sign * wave - data.targets[:, 0].double().numpy()).max() for sign in (1, -1))
     assert difference < 0.2
 

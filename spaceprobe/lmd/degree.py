@@ -18,7 +18,7 @@ LARGEST_DEGREE = 100_000
 
 
 ROUNDING = 1e-9
-"""Chosen: relative, far above the rounding of a product of factors, and below one coefficient of any data set."""
+"""Chosen: relative, far above the rounding of a product, and below one coefficient of any data set."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A flat cube of a chosen dimension in 16 dimensions: points that are drawn, in four classes or with a wave."""
+"""A flat cube of a chosen dimension in 16 dimensions: drawn points, in four classes or with a wave."""
 
 from typing import TYPE_CHECKING
 

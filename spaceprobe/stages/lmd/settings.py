@@ -51,7 +51,7 @@ class LmdSettings(Settings):
         NOT_IN_KEY,
     ] = Field(
         ("functional-rank",),
-        description="what else is measured: some of functional-rank, dimension, retrieval, semantics and span",
+        description="what else is measured: some of functional-rank, dimension, retrieval, semantics, span",
     )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     sample: int = Field(
