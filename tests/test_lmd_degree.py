@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spaceprobe.data.manifolds import cube, sphere
 from spaceprobe.data.swiss_roll import swiss_roll
 from spaceprobe.lmd.degree import (
     activation_degree,
@@ -20,7 +21,7 @@ from spaceprobe.lmd.span import span
 from spaceprobe.networks.activations import ACTIVATIONS
 
 RTOL = 1e-9
-"""A participation ratio is one of sums of squares of singular values, whose rounding is 1e-15 of the largest."""
+"""Sums of squares of singular values, whose rounding is 1e-15 of the largest, have a smaller error."""
 
 
 def normal(*shape, seed=0):
@@ -83,10 +84,27 @@ def test_no_span_of_what_is_no_point():
 def test_a_polynomial_activation_spans_all_monomials_and_no_more(dimension, degree):
     """The known answer behind docs/definitions.md, "Degree and dimension": C(d + n, n) - 1, or the width."""
     width = 40
-    z = normal(400, dimension) @ normal(dimension, width, seed=1) + normal(width, seed=2)
+    # Pre-activations of about 1, as those of networks: far smaller ones hide high powers behind rounding.
+    z = (normal(400, dimension) @ normal(dimension, width, seed=1)) / 2 + normal(width, seed=2)
     activations = ACTIVATIONS[f"polynomial-{degree}"]()(torch.from_numpy(z))
     assert span(activations).rank == min(width, math.comb(dimension + degree, degree) - 1)
     assert span(torch.from_numpy(z)).rank == dimension
+
+
+@pytest.mark.parametrize("dimension", [1, 4])
+def test_points_in_float32_have_the_rank_that_they_had_before_rounding(dimension):
+    points = cube(500, 1, dimension=dimension).train.inputs
+    assert points.dtype == torch.float32
+    assert span(points.double()).rank == dimension
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_on_a_sphere_monomials_depend_on_each_other(degree):
+    """Polynomials on a sphere are sums of harmonics: (n + 1)² of degree up to n, the constant among them."""
+    points = sphere(600, 1).train.inputs.double().numpy()
+    z = points @ normal(3, 40, seed=1) / 2
+    activations = ACTIVATIONS[f"polynomial-{degree}"]()(torch.from_numpy(z))
+    assert span(activations).rank == (degree + 1) ** 2 - 1
 
 
 # degree

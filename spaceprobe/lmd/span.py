@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from spaceprobe.lmd.graph import Points, as_points
-from spaceprobe.lmd.rounding import SUM_ROUNDING
+from spaceprobe.lmd.rounding import FLOAT32_EPSILON, SUM_ROUNDING
 
 SHARE = 0.99
 """Of the variance, behind `Span.rank99`: that of the rank rule ``data99``."""
@@ -21,7 +21,7 @@ class Span:
     """The linear dimension of points, by three counts of their principal components; 0 where all are equal.
 
     Attributes:
-        rank: components whose deviation is above rounding.
+        rank: components whose root mean square is above 2^-23 of that of the points, the rounding of float32.
         rank99: the fewest components that hold 99 % of the variance.
         participation: (Σλ)² / Σλ² of the variances λ of the components, from 1.
         num_points: how many points there are; ``rank`` is at most one less.
@@ -48,8 +48,8 @@ def span(points: Points) -> Span:
     """
     X = as_points(points)
     centred = X - X.mean(axis=0)
-    # Rounding of the sums that made a coordinate, and of the mean that was taken off.
-    rounding = max(X.shape) * np.finfo(np.float64).eps * float(np.linalg.norm(X))
+    # Data are stored in float32, whose rounding is no direction: 1e-8 of the norm in 16 features.
+    rounding = FLOAT32_EPSILON * float(np.linalg.norm(X))
     deviations = np.linalg.svd(centred, compute_uv=False)
     deviations = deviations[deviations > rounding]
     if not len(deviations):

@@ -355,7 +355,9 @@ SPAN = Table(
         EPOCH,
         LAYER,
         Column("space", "text", "input: what enters the layer; output: its pre-activations"),
-        Column("rank", "integer", "principal components of the points that are above rounding"),
+        Column(
+            "rank", "integer", "principal components of the points that are above the rounding of float32"
+        ),
         Column("rank99", "integer", "the fewest of them that hold 99 % of the variance"),
         Column(
             "participation",
