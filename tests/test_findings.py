@@ -204,6 +204,7 @@ KEYS = (
     *("architecture", "response", "state", "given", "measure", "epoch", "is_last", "axis"),
     *("layer", "quantity", "norm", "scaling", "first_class", "second_class"),
     *("attack", "paths", "transform", "step", *SETTINGS),
+    *("set", "points", "activation"),
 )
 """The columns that tell the rows of a seed apart."""
 

@@ -40,7 +40,9 @@ def draw_degrees(tables: Tables) -> Figure:
     _draw_dimensions(dimension, last)
     _draw_errors(error, tables["error_means"])
     _draw_choices(choice, tables["choices"])
-    estimates = [Look(f"estimated {name}", *look) for name, look in zip(ESTIMATES.values(), OF_ESTIMATE)]
+    estimates = [
+        Look(f"estimated {name}", *look) for name, look in zip(ESTIMATES.values(), OF_ESTIMATE, strict=True)
+    ]
     legend_above(figure, [*LOOKS.values(), *estimates], has_markers=True)
     return figure
 
@@ -111,7 +113,7 @@ OF_ESTIMATE = ((BLUE, "none", "P", BLUE), (ORANGE, "none", "v", PAPER))
 def _draw_choices(axes: Axes, choices: pd.DataFrame) -> None:
     """Draw the best degree against the estimated one; the area of a mark is the number of cases."""
     last = choices[choices["epoch"] == choices["epoch"].max()]
-    for shift, estimate, (color, _, marker, fill) in zip((-0.12, 0.12), ESTIMATES, OF_ESTIMATE):
+    for shift, estimate, (color, _, marker, fill) in zip((-0.12, 0.12), ESTIMATES, OF_ESTIMATE, strict=True):
         counts = last.groupby([estimate, BEST]).size().reset_index(name="count")
         axes.scatter(
             counts[estimate] + shift, counts[BEST], s=6 * counts["count"] + 6, marker=marker,

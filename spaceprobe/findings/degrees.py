@@ -56,7 +56,7 @@ def with_powers(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def choices_table(tables: Tables) -> pd.DataFrame:
-    """Return for each data set, number of points, seed and epoch which degree is best, and which is estimated.
+    """Return for each data set, number of points, seed and epoch the best degree, and the estimated ones.
 
     Args:
         tables: ``errors``, the logarithm of the error on held-out points; and ``data``.

@@ -73,7 +73,7 @@ def _set_name(dataset: str, dimension: int) -> str:
 
 
 def _layers(frames: Mapping[str, pd.DataFrame], runs: pd.DataFrame) -> pd.DataFrame:
-    """Return what the activation of each hidden layer does: a row for each network, epoch and layer from 1."""
+    """Return what the activation of a hidden layer does: a row for each network, epoch and layer from 1."""
     key = ["run", "epoch", "layer"]
     linear = frames["lmd_span"][[*key, "space", "rank", "rank99"]]
     dimension = frames["lmd_dimension"].query("estimator == 'twonn'")[[*key, "space", "dimension"]]
@@ -185,11 +185,11 @@ def _says(numbers: Numbers) -> list[Markup]:
         return sentence(", ".join(["{}"] * (len(values) - 1)) + " and {}", *values)
 
     linear = sentence(
-        "At epoch {}, activations of degree {} turn the linear dimension of the first layer's pre-activations, "
-        "{} in the mean over data, into {}; the power of this minus the degree, zero if a dimension d became "
-        "d to the degree, is {}, for the components that hold nearly all of the variance {} (at epoch {} "
-        "their power itself is {}), and the rank is that of all monomials, or the width, in a share of {} of "
-        "networks.",
+        "At epoch {}, activations of degree {} turn the rank of the first layer's pre-activations, {} in the "
+        "mean over data, into {}; the power to which this raises it minus the degree, zero if a dimension "
+        "d became d to the degree, is {}, and counted in components that hold nearly all of the variance {} "
+        "(at epoch {} that power itself is {}), while the rank is that of all monomials, or the width, in a "
+        "share of {} of networks.",
         epoch(last),
         each([degree(name) for name in BENT]),
         mean("rank_before", BENT[0]),
@@ -201,9 +201,9 @@ def _says(numbers: Numbers) -> list[Markup]:
         each([mean(ALL_MONOMIALS, name) for name in BENT]),
     )
     intrinsic = sentence(
-        "The dimension by nearest neighbours changes from these pre-activations to the activations by {} with "
-        "the same degrees and by {} with a ReLU (at epoch {} by {}), and the participation ratio of S′ of the "
-        "next matrix is above that behind the identity by {}.",
+        "The dimension by nearest neighbours changes from these pre-activations to the activations by {} "
+        "with the same degrees and by {} with a ReLU (at epoch {} by {}), and the participation ratio of S′ "
+        "of the next matrix, minus that behind the identity, is {}.",
         each([change(INTRINSIC, name) for name in BENT]),
         change(INTRINSIC, RELU),
         epoch(other),
@@ -269,9 +269,9 @@ ENTRY = FindingEntry(
     derive=_derive,
     says=_says,
     draw=draw_degrees,
-    caption="Of the first hidden layer at the last epoch, a mark for each network: linear dimension behind the "
-    "activation against that before it, with the number of monomials (lines) and the power that the paper "
-    "names (dotted), both up to the width; the same of the dimension by nearest neighbours; the held-out error "
-    "on each kind of data with most points, means over seeds with intervals; and the best degree against both "
+    caption="Of the first hidden layer at the last epoch, a mark for each network: rank behind the activation "
+    "against that before it, with the number of monomials (lines) and the power that the paper names "
+    "(dotted), both up to the width; the same of the dimension by nearest neighbours; the held-out error on "
+    "each kind of data with most points, means over seeds with intervals; and the best degree against both "
     "estimates, larger marks for more cases",
 )
