@@ -1,4 +1,4 @@
-"""The tables behind the finding on degree and dimension, against answers by hand; and the plan of its study."""
+"""The tables of the finding on degree and dimension, against answers by hand; the plan of its study."""
 
 import math
 
@@ -20,6 +20,7 @@ from spaceprobe.findings.degrees import (
 )
 from spaceprobe.study.config import load_study
 from spaceprobe.study.config.finding import find_config
+from spaceprobe.study.grid import expand
 
 LAYERS = pd.DataFrame(
     [
@@ -108,7 +109,7 @@ def test_the_form_for_ci_is_a_part_of_the_full_one():
                 *(getattr(run.sections["data"], n) for n in names),
                 run.sections["training"].seed,
             )
-            for run in study.runs
+            for run in expand(study)
         }
 
     assert networks(part) < networks(whole)
