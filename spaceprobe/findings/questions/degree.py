@@ -270,8 +270,8 @@ ENTRY = FindingEntry(
     says=_says,
     draw=draw_degrees,
     caption="Of the first hidden layer at the last epoch, a mark for each network: rank behind the "
-    "activation against that before it, with the number of monomials (lines) and the power that the paper names "
-    "(dotted), both up to the width; the same of the dimension by nearest neighbours; the held-out error on "
-    "each kind of data with most points, means over seeds with intervals; and the best degree against both "
-    "estimates, larger marks for more cases",
+    "activation against that before it, with the number of monomials (lines) and the power that the paper "
+    "names (dotted), both up to the width; the same of the dimension by nearest neighbours; the held-out "
+    "error on each kind of data with most points, means over seeds with intervals; and the best degree "
+    "against both estimates, larger marks for more cases",
 )
