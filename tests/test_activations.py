@@ -45,7 +45,7 @@ def trained(name, digits, seed=0):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_each_learns(name, digits):
-    assert trained(name, digits)[1] > 0.4  # ten classes: .1 by chance
+    assert trained(name, digits)[1] > 0.3  # ten classes: .1 by chance
 
 
 def test_a_large_threshold_does_not(digits, monkeypatch):

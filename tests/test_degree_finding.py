@@ -27,7 +27,7 @@ LAYERS = pd.DataFrame(
         # activation, width, rank before and after, the same of rank99, dimension before and after
         ("polynomial-2", 48, 3, 9, 3, 6, 2.0, 2.1),  # 9 = C(5, 2) - 1 = 3²
         ("polynomial-2", 48, 3, 8, 2, 8, 2.0, 1.9),  # on a sphere
-        ("polynomial-3", 20, 4, 20, 4, 16, 4.0, 4.0),  # C(7, 3) - 1 = 34 above the width
+        ("polynomial-3", 20, 4, 20, 4, 16, 4.0, 4.0),  # C(7, 3) - 1 = 34 above the width: no power
         ("polynomial-4", 48, 1, 4, 1, 2, 1.0, np.nan),  # one direction has no power
         ("relu", 48, 3, 40, 3, 9, 2.0, 2.0),
     ],
@@ -40,7 +40,7 @@ LAYERS = pd.DataFrame(
 
 def test_powers_are_those_of_the_ranks():
     found = with_powers(LAYERS)
-    expected = [2, math.log(8) / math.log(3), math.log(20) / math.log(4), np.nan, math.log(40) / math.log(3)]
+    expected = [2, math.log(8) / math.log(3), np.nan, np.nan, math.log(40) / math.log(3)]
     np.testing.assert_allclose(found[POWER], expected)
     np.testing.assert_allclose(found[POWER99], [math.log(6) / math.log(3), 3, 2, np.nan, 2])
     np.testing.assert_allclose(found[INTRINSIC], [0.1, -0.1, 0, np.nan, 0], atol=1e-12)

@@ -56,7 +56,7 @@ def _dots(axes: Axes, x: Any, y: Any, look: Look) -> None:
 
 def _draw_ranks(axes: Axes, layers: pd.DataFrame) -> None:
     """Draw the linear dimension behind the activation against that before it, with those of all monomials."""
-    x = np.unique(layers["rank_before"])
+    x = np.arange(max(1, layers["rank_before"].min()), layers["rank_before"].max() + 1)
     width = layers["width"].max()
     for name, look in LOOKS.items():
         rows = layers[layers["activation"] == name]
@@ -121,6 +121,8 @@ def _draw_choices(axes: Axes, choices: pd.DataFrame) -> None:
         )  # fmt: skip
     ends = [min(DEGREES.values()), max(DEGREES.values())]
     axes.plot(ends, ends, color=MUTED, linewidth=0.8)
+    axes.set_xlim(ends[0] - 0.5, ends[1] + 0.5)
+    axes.set_ylim(ends[0] - 0.5, ends[1] + 0.5)
     axes.set_xticks([*DEGREES.values()])
     axes.set_yticks([*DEGREES.values()])
     axes.set_xlabel("estimated degree")

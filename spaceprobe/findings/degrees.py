@@ -29,7 +29,8 @@ BEST, ERROR = "best", "log_error"
 def with_powers(layers: pd.DataFrame) -> pd.DataFrame:
     """Return layers with the powers to which linear dimensions are raised, and by how much the other rises.
 
-    The power is log(after) / log(before), NaN where one direction or none comes in. `ALL_MONOMIALS` is 1
+    The power is log(after) / log(before), NaN where one direction or none comes in, and where the activations
+    take all directions that the width has, so that more could not be seen. `ALL_MONOMIALS` is 1
     where the rank is that of all monomials of the degree without the constant one, or the width where there
     are more of them, and else 0; NaN for what is not a polynomial.
 
@@ -37,12 +38,11 @@ def with_powers(layers: pd.DataFrame) -> pd.DataFrame:
         layers: rows with ``activation``, ``width``, ``rank_before``, ``rank_after``, the same of ``rank99``
             and of ``dimension``.
     """
-    powers = {}
+    powers: "dict[str, pd.Series[float]]" = {}
     for name, rank in ((POWER, "rank"), (POWER99, "rank99")):
-        before = np.log(layers[f"{rank}_before"].where(layers[f"{rank}_before"] > 1).astype(float))
-        powers[name] = (
-            np.log(layers[f"{rank}_after"].where(layers[f"{rank}_after"] > 0).astype(float)) / before
-        )
+        before, after = (layers[f"{rank}_{side}"].astype(float) for side in ("before", "after"))
+        is_free = (after > 0) & (after < layers["width"])
+        powers[name] = np.log(after.where(is_free)) / np.log(before.where(before > 1))
     is_all = [
         float(after == min(width, round(num_monomials(before, DEGREES[name])) - 1))
         if name in DEGREES
@@ -52,7 +52,7 @@ def with_powers(layers: pd.DataFrame) -> pd.DataFrame:
         ].itertuples(index=False)
     ]
     added = layers["dimension_after"] - layers["dimension_before"]
-    return layers.assign(**powers, **{INTRINSIC: added, ALL_MONOMIALS: is_all})
+    return layers.assign(**powers).assign(**{INTRINSIC: added, ALL_MONOMIALS: is_all})
 
 
 def choices_table(tables: Tables) -> pd.DataFrame:

@@ -97,7 +97,8 @@ def activation_degree(dimension: float, num_needed: float, num_layers: int) -> i
     if num_layers < 1:
         raise ValueError(f"num_layers: {num_layers}, at least 1 is needed")
     whole = smallest_degree(dimension, num_needed)
-    degree = max(1, math.floor(whole ** (1 / num_layers)) - 1)  # a root may be rounded to either side
+    root: float = whole ** (1 / num_layers)
+    degree = max(1, int(root) - 1)  # a root may be rounded to either side
     while degree**num_layers < whole:
         degree += 1
     return degree

@@ -136,17 +136,18 @@ def _comparisons(layers: pd.DataFrame, choices: pd.DataFrame) -> Iterator[dict[s
     for name in BENT:
         degree = DEGREES[name]
         about = {"of": name, "degree": degree}
-        for measure in (POWER, POWER99):
-            values = of[name].groupby("seed")[measure].mean() - degree
-            yield about | {"measure": measure, "against": "the degree"} | comparison([*values])
+        values = of[name].groupby("seed")[POWER99].mean() - degree
+        yield about | {"measure": POWER99, "against": "the degree"} | comparison([*values])
     for name in (*BENT, RELU):
         about = {"of": name, "degree": DEGREES.get(name, 1)}
         values = of[name].groupby("seed")[INTRINSIC].mean()
         yield about | {"measure": INTRINSIC, "against": "zero"} | comparison([*values])
     for name in BENT:
         about = {"of": name, "degree": DEGREES[name]}
-        sides = (of[side].groupby("seed", as_index=False)[SEPARATION].mean() for side in (IDENTITY, name))
-        differences = seed_differences(*sides, SEPARATION)
+        behind = {
+            side: of[side].groupby("seed", as_index=False)[SEPARATION].mean() for side in (IDENTITY, name)
+        }
+        differences = seed_differences(behind[IDENTITY], behind[name], SEPARATION)
         yield about | {"measure": SEPARATION, "against": IDENTITY} | comparison(differences)
     ends = choices[choices["epoch"] == choices["epoch"].max()]
     for estimate in ESTIMATES:
@@ -177,7 +178,7 @@ def _says(numbers: Numbers) -> list[Markup]:
         return mean_of(numbers, "means", where, spec) if len(row) else Markup("unknown")
 
     def degree(of: str) -> Markup:
-        where = {"measure": POWER, "of": of}
+        where = {"measure": POWER99, "of": of}
         return numbers.cell(COMPARISONS, row_where(numbers.frames[COMPARISONS], where), "degree", "d")
 
     def each(part: Mapping[str, Markup] | list[Markup]) -> Markup:
@@ -186,15 +187,15 @@ def _says(numbers: Numbers) -> list[Markup]:
 
     linear = sentence(
         "At epoch {}, activations of degree {} turn the rank of the first layer's pre-activations, {} in the "
-        "mean over data, into {}; the power to which this raises it minus the degree, zero if a dimension "
-        "d became d to the degree, is {}, and counted in components that hold nearly all of the variance {} "
-        "(at epoch {} that power itself is {}), while the rank is that of all monomials, or the width, in a "
-        "share of {} of networks.",
+        "mean over data, into {}: where the width leaves room this raises it to the power {}; counted in "
+        "components that hold nearly all of the variance, the power minus the degree, zero if a dimension d "
+        "became d to the degree, is {} (at epoch {} that power itself is {}), and the rank is that of all "
+        "monomials, or the width, in a share of {} of networks.",
         epoch(last),
         each([degree(name) for name in BENT]),
         mean("rank_before", BENT[0]),
         each([mean("rank_after", name) for name in BENT]),
-        each([change(POWER, name) for name in BENT]),
+        each([mean(POWER, name) for name in BENT]),
         each([change(POWER99, name) for name in BENT]),
         epoch(other),
         each([mean(POWER99, name, other) for name in BENT]),
