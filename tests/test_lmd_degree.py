@@ -19,6 +19,10 @@ from spaceprobe.lmd.degree import (
 )
 from spaceprobe.lmd.span import span
 from spaceprobe.networks.activations import ACTIVATIONS
+from spaceprobe.networks.layers import pass_through
+from spaceprobe.networks.mlp import mlp
+from spaceprobe.stages.lmd.probes import span_rows
+from spaceprobe.stages.lmd.tables import SPAN
 
 RTOL = 1e-9
 """Sums of squares of singular values, whose rounding is 1e-15 of the largest, have a smaller error."""
@@ -105,6 +109,18 @@ def test_on_a_sphere_monomials_depend_on_each_other(degree):
     z = points @ normal(3, 40, seed=1) / 2
     activations = ACTIVATIONS[f"polynomial-{degree}"]()(torch.from_numpy(z))
     assert span(activations).rank == (degree + 1) ** 2 - 1
+
+
+def test_rows_of_a_layer_are_of_what_enters_and_of_what_leaves_before_the_activation():
+    network = mlp([5, 7, 3], torch.Generator().manual_seed(0), "polynomial-2").double()
+    points = torch.from_numpy(normal(60, 2) @ normal(2, 5, seed=1))
+    first, second = (span_rows(layer) for layer in pass_through(network, points))
+    assert [(row["space"], row["rank"], row["num_features"]) for row in first] == [
+        ("input", 2, 5),
+        ("output", 2, 7),
+    ]
+    assert [(row["space"], row["rank"]) for row in second] == [("input", 5), ("output", 3)]
+    assert {*first[0]} == {column.name for column in SPAN.columns} - {"epoch", "layer"}
 
 
 # degree

@@ -69,8 +69,10 @@ def _draw_ranks(axes: Axes, layers: pd.DataFrame) -> None:
             )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:g}")
+    seen = np.unique(layers["rank_before"])
+    axes.set_xticks(seen, [f"{rank:g}" for rank in seen])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("rank of pre-activations")
     axes.set_ylabel("rank of activations")
 

@@ -1,5 +1,6 @@
 """What polynomial activations do to the points of a layer, and which degree suits data, as tables."""
 
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -38,21 +39,22 @@ def with_powers(layers: pd.DataFrame) -> pd.DataFrame:
         layers: rows with ``activation``, ``width``, ``rank_before``, ``rank_after``, the same of ``rank99``
             and of ``dimension``.
     """
-    powers: "dict[str, pd.Series[float]]" = {}
+    found: dict[str, Any] = {}
     for name, rank in ((POWER, "rank"), (POWER99, "rank99")):
         before, after = (layers[f"{rank}_{side}"].astype(float) for side in ("before", "after"))
         is_free = (after > 0) & (after < layers["width"])
-        powers[name] = np.log(after.where(is_free)) / np.log(before.where(before > 1))
-    is_all = [
-        float(after == min(width, round(num_monomials(before, DEGREES[name])) - 1))
-        if name in DEGREES
-        else np.nan
-        for name, width, before, after in layers[
-            ["activation", "width", "rank_before", "rank_after"]
-        ].itertuples(index=False)
-    ]
-    added = layers["dimension_after"] - layers["dimension_before"]
-    return layers.assign(**powers).assign(**{INTRINSIC: added, ALL_MONOMIALS: is_all})
+        found[name] = np.log(after.where(is_free)) / np.log(before.where(before > 1))
+    ranks = layers[["activation", "width", "rank_before", "rank_after"]]
+    found[ALL_MONOMIALS] = [_has_all_monomials(*row) for row in ranks.itertuples(index=False)]
+    found[INTRINSIC] = layers["dimension_after"] - layers["dimension_before"]
+    return layers.assign(**found)
+
+
+def _has_all_monomials(name: str, width: int, before: float, after: float) -> float:
+    """Return 1 if the rank is the number of monomials less the constant one, or the width; else 0."""
+    if name not in DEGREES or not before >= 0:
+        return math.nan
+    return float(after == min(width, round(num_monomials(before, DEGREES[name])) - 1))
 
 
 def choices_table(tables: Tables) -> pd.DataFrame:

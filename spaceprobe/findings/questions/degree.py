@@ -75,7 +75,7 @@ def _set_name(dataset: str, dimension: int) -> str:
 def _layers(frames: Mapping[str, pd.DataFrame], runs: pd.DataFrame) -> pd.DataFrame:
     """Return what the activation of a hidden layer does: a row for each network, epoch and layer from 1."""
     key = ["run", "epoch", "layer"]
-    linear = frames["lmd_span"][[*key, "space", "rank", "rank99"]]
+    linear = frames["lmd_span"][[*key, "space", "rank", "rank99"]].astype({"rank": float, "rank99": float})
     dimension = frames["lmd_dimension"].query("estimator == 'twonn'")[[*key, "space", "dimension"]]
     points = linear.merge(dimension, on=[*key, "space"])
     before = points[points["space"] == "output"].assign(layer=points["layer"] + 1)
