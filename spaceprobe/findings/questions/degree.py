@@ -40,6 +40,9 @@ from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.results import Results
 from spaceprobe.tables.table import Bounds
 
+CONVERGED = "has_converged"
+"""Whether all matrices of a network have stably converged."""
+
 BY_LAYER = {
     POWER: Bounds(0, None),
     POWER99: Bounds(0, None),
@@ -59,6 +62,8 @@ def _keep(results: Results) -> Tables:
     runs = named[["run", SET, "points", "activation", "seed"]]
     of_training = frames["training"].merge(frames["lmd_span"][["run", "epoch"]].drop_duplicates())
     errors = of_training.assign(**{ERROR: np.log10(of_training["test_loss"])})[["run", "epoch", ERROR]]
+    converged = frames["lmd_convergence"].groupby(["run", "epoch"])["converged"].all().astype(float)
+    errors = errors.merge(converged.rename(CONVERGED).reset_index(), on=["run", "epoch"])
     layers = _layers(frames, named)
     most = runs["points"].max()
     return {
@@ -119,6 +124,8 @@ def _derive(tables: Tables) -> Tables:
         means_by(choices, ["epoch"], measure).assign(measure=measure)
         for measure in (BEST, *ESTIMATES, *(f"{BEST}_minus_{name}" for name in ESTIMATES))
     ]
+    converged = means_by(tables["errors"], ["epoch"], CONVERGED, Bounds(0, 1))
+    choice_means.append(converged.assign(measure=CONVERGED))
     return {
         "means": pd.concat(means, ignore_index=True),
         "set_means": pd.concat(by_set, ignore_index=True),
@@ -185,13 +192,17 @@ def _says(numbers: Numbers) -> list[Markup]:
         values = [*part.values()] if isinstance(part, Mapping) else part
         return sentence(", ".join(["{}"] * (len(values) - 1)) + " and {}", *values)
 
+    first = row_where(numbers.frames[COMPARISONS], {"measure": POWER99, "of": BENT[0]})
+    num_seeds = numbers.cell(COMPARISONS, first, "num_seeds", "d")
     linear = sentence(
-        "At epoch {}, activations of degree {} turn the rank of the first layer's pre-activations, {} in the "
+        "At epoch {}, over {} seeds, activations of degree {} turn the rank of the first layer's "
+        "pre-activations, {} in the "
         "mean over data, into {}: where the width leaves room this raises it to the power {}; counted in "
         "components that hold nearly all of the variance, the power minus the degree, zero if a dimension d "
         "became d to the degree, is {} (at epoch {} that power itself is {}), and the rank is that of all "
         "monomials, or the width, in a share of {} of networks.",
         epoch(last),
+        num_seeds,
         each([degree(name) for name in BENT]),
         mean("rank_before", BENT[0]),
         each([mean("rank_after", name) for name in BENT]),
@@ -250,10 +261,11 @@ def _says_of_choice(numbers: Numbers, last: int, other: int, epoch: Any) -> Mark
         for estimate, name in ESTIMATES.items()
     ]
     return sentence(
-        "The degree with the smallest error on held-out points is {} in the mean at epoch {} and {} at epoch "
-        "{}: {}; {}.",
+        "The degree with the smallest error on held-out points is {} in the mean at epoch {}, by which a "
+        "share of {} of networks has stably converged, and {} at epoch {}: {}; {}.",
         chosen(BEST, last),
         epoch(last),
+        chosen(CONVERGED, last),
         chosen(BEST, other),
         epoch(other),
         *parts,
