@@ -56,6 +56,7 @@ TABLES = {
     "lmd_retrieval": "run,epoch,layer,space,rank,num_stored,noise,num_queries,accuracy",
     "lmd_semantics": "run,epoch,layer,axis,share,shuffled_mean,shuffled_sd,shuffled_q95,shuffled_max,p_value,"
     "class_variance,variance",
+    "lmd_span": "run,epoch,layer,space,rank,rank99,participation,num_points,num_features",
     "folding_histogram": "run,epoch,measure,method,num_points,low,high,num_paths",
     "aggregates": "run,architecture,depth,width,activation,dataset,seed,num_parameters,state,test_accuracy,"
     "accuracy_of,method,num_points,num_pairs,num_sources,num_targets,chi_zero_length,chi_folded,"

@@ -37,7 +37,8 @@ STUDY = """\
 data: {train_images: 200}
 training: {epochs: 1}
 folding: {per_class: 2, pairs: [1-7]}
-lmd: {metrics: [identity, data], probes: [functional-rank, dimension, retrieval, semantics], sample: 100}
+lmd:
+  {metrics: [identity, data], probes: [functional-rank, dimension, retrieval, semantics, span], sample: 100}
 """
 
 

@@ -208,6 +208,7 @@ KEYS = (
     *("attack", "paths", "transform", "step", *SETTINGS),
     *("place", "separation", "rank", "num_stored"),
     *("dataset", "layers", "metric", "neighbours", "sample"),
+    *("set", "points", "activation"),
 )
 """The columns that tell the rows of a seed apart."""
 

@@ -9,14 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaceprobe.data.manifolds import gaussian_noise, sphere, torus
+from spaceprobe.data.manifolds import cube, gaussian_noise, sphere, torus
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.lmd.dimension import estimate_dimension
 from spaceprobe.stages.train.settings import DataSettings
 
 FLOAT32_TOLERANCE = 3e-6  # inputs and targets up to 4 in size, a few roundings of 6e-8 each
 ANGLE_TOLERANCE = 2e-5  # an angle from cosine and sine in float32, over the smallest derivative
-SETS = {"sphere": sphere, "torus": torus, "noise": gaussian_noise}
+SETS = {"sphere": sphere, "torus": torus, "noise": gaussian_noise, "cube": cube}
 
 
 def torus_angles(targets):
@@ -118,6 +118,37 @@ def test_noise_moves_the_points_and_not_the_targets(name):
     # Without noise the mean square coordinate is 1/3 of the sphere's 1, or of the torus's 6.
     deviation = residual.std(0) * math.sqrt({"sphere": 1, "torus": 6}[name] / 3)
     assert deviation == pytest.approx([0.3] * 3, rel=0.1)
+
+
+@pytest.mark.parametrize("dimension", [1, 3, 16])
+def test_a_cube_has_the_dimension_that_is_asked_for(dimension):
+    data = cube(3000, 10, dimension=dimension, seed=4).train
+    deviations = torch.linalg.svdvals(data.inputs.double() - data.inputs.double().mean(0))
+    assert int((deviations > 1e-4 * deviations[0]).sum()) == dimension  # beyond it is the rounding of float32
+    # Axes of equal variance: no direction of a cube is shorter than another, but for the draw.
+    assert deviations[dimension - 1] / deviations[0] > 0.85
+    assert data.inputs.shape == (3000, 16)
+    deviation = float(data.targets.double().std())
+    assert deviation == pytest.approx(1, abs=5 / math.sqrt(2 * 3000))
+
+
+def test_the_target_of_a_cube_is_a_wave_along_its_diagonal():
+    data = cube(4000, 10, dimension=1, seed=4).train
+    # On a line the inputs tell the coordinate but for its sign: the frame's largest entry is that of an axis.
+    x = data.inputs.double().numpy() @ np.linalg.svd(data.inputs.double().numpy())[2][0]
+    x *= math.sqrt(3) / np.abs(x).max()
+    wave = math.sqrt(2) * np.sin(math.pi / math.sqrt(3) * x)
+    # The ends of a draw lie some 1/4000 of the line within its ends, and the mean is off by 1/√4000.
+    difference = min(np.abs(sign * wave - data.targets[:, 0].double().numpy()).max() for sign in (1, -1))
+    assert difference < 0.2
+
+
+def test_a_cube_of_no_dimension_is_refused():
+    for dimension in (0, 17):
+        with pytest.raises(ValueError, match=f"dimension is {dimension}: expected 1 to 16"):
+            cube(dimension=dimension)
+    with pytest.raises(ValueError, match="cube_dimension does nothing with dataset: sphere; leave it out"):
+        DataSettings(dataset="sphere", cube_dimension=3)
 
 
 @settings(max_examples=10)

@@ -70,6 +70,10 @@ class DataOptions(Protocol):
         """The standard deviation of the noise of drawn points."""
 
     @property
+    def cube_dimension(self) -> int:
+        """The dimension of the points of a cube."""
+
+    @property
     def points_seed(self) -> int:
         """The seed of drawn points."""
 

@@ -15,6 +15,8 @@ RADIUS, TUBE = 2.0, 1.0
 """Of the torus: from its centre to the middle of the tube, and of the tube; chosen."""
 NOISE_FEATURES = 64
 """Chosen: as many as a digit of 8 × 8 pixels has."""
+CUBE_FEATURES = 16
+"""Chosen: in how many a cube lies; linear layers of a few dozen units can still span its squares."""
 NUM_TARGETS = 2
 """Of noise; as many as the Swiss roll has."""
 MAX_NOISE = 1000.0  # chosen: nothing is left of a surface of radius 1 or 3
@@ -114,6 +116,65 @@ def gaussian_noise(
         ValueError: an argument is out of range.
     """
     return _dataset(_off_manifold, num_points, num_test_points, 0.0, seed, task, num_classes)
+
+
+def cube(
+    num_points: int = 2000,
+    num_test_points: int = 1000,
+    noise: float = 0.0,
+    seed: int = 0,
+    task: str = "regression",
+    num_classes: int = 4,
+    dimension: int = 2,
+) -> Dataset:
+    """Return points of a flat cube of some dimension, uniform on it, in 16 dimensions.
+
+    The cube [-√3, √3]^d, whose coordinates have variance 1, is turned into 16 dimensions by orthonormal
+    columns that are drawn with the seed: points, their dimension and that of the flat that they span are
+    known, and d can be chosen.
+
+    Args:
+        num_points: as of `sphere`, like ``num_test_points``, ``seed`` and ``num_classes``.
+        num_test_points: test points.
+        noise: standard deviation of the noise of each of the 16 coordinates, before scaling, 0 to 1000.
+        seed: of everything drawn.
+        task: ``regression``: the target is sin(π s/√3) without noise, over its standard deviation, of
+            s = (x_1 + … + x_d) / √d, which has variance 1 in every dimension: a wave along the diagonal.
+            ``classification``: intervals of the first coordinate of equal length.
+        num_classes: of a classification.
+        dimension: d, from 1 to 16.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    if not 1 <= dimension <= CUBE_FEATURES:
+        raise ValueError(f"dimension is {dimension}: expected 1 to {CUBE_FEATURES}")
+    # A stream beside the two of the points, which are those that spawn(2) gives.
+    columns = RandomState(np.random.MT19937(np.random.SeedSequence(max(seed, 0)).spawn(3)[2]))
+    frame, _ = np.linalg.qr(columns.standard_normal((CUBE_FEATURES, dimension)))
+
+    def draw(
+        num_points: int, random: RandomState
+    ) -> tuple[Float64[np.ndarray, "points features"], Float64[np.ndarray, "points 1"], Shares]:
+        coordinates = random.uniform(-math.sqrt(3), math.sqrt(3), (num_points, dimension))
+        wave = np.sin(WAVE * coordinates.sum(1) / math.sqrt(dimension)) / _wave_deviation(dimension)
+        return coordinates @ frame.T, wave[:, None], (coordinates[:, 0] / math.sqrt(3) + 1) / 2
+
+    return _dataset(draw, num_points, num_test_points, noise, seed, task, num_classes)
+
+
+WAVE = math.pi / math.sqrt(3)
+"""Of the cube's target: one whole wave along an edge; chosen."""
+
+
+def _wave_deviation(dimension: int) -> float:
+    """Return the standard deviation of sin(WAVE · s) over the cube.
+
+    sin² = (1 - cos 2·)/2, and the mean cosine of a sum of independent symmetric numbers is the product of
+    theirs, each sin(a)/a with a = 2π/√d.
+    """
+    a = 2 * math.pi / math.sqrt(dimension)
+    return math.sqrt((1 - (math.sin(a) / a) ** dimension) / 2)
 
 
 def _on_sphere(

@@ -109,7 +109,9 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanhshrink": nn.Tanhshrink,
     "log-sigmoid": nn.LogSigmoid,
     "hardswish": nn.Hardswish,
+    "polynomial-1": lambda: ExponentialPolynomial(1),
     "polynomial-2": lambda: ExponentialPolynomial(2),
     "polynomial-3": lambda: ExponentialPolynomial(3),
+    "polynomial-4": lambda: ExponentialPolynomial(4),
 }
 """Makes the module of an activation, by its name in a study."""

@@ -16,6 +16,7 @@ PROBES = {
     "lmd_retrieval": "retrieval",
     "lmd_semantics": "semantics",
     "lmd_hopfield": "hopfield",
+    "lmd_span": "span",
 }
 """Tables that only a probe of the lmd stage fills."""
 

@@ -11,6 +11,7 @@ FILES = (
     "sphere",
     "torus",
     "noise",
+    "cube",
     "digits",
     "patches",
     "cifar10",

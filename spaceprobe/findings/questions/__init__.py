@@ -27,6 +27,7 @@ FILES = (
     "manifolds",
     "metric_sensitivity",
     "expressivity",
+    "degree",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)

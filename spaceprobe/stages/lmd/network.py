@@ -115,6 +115,8 @@ class NetworkDecomposer:
                 ]
             if "dimension" in wanted:
                 rows["lmd_dimension"] = probes.dimension_rows(layer, self._settings)
+            if "span" in wanted:
+                rows["lmd_span"] = probes.span_rows(layer)
             if meant:
                 rows["lmd_semantics"] = probes.semantics_rows(
                     meant[number], whole, self._meant.targets, self._settings

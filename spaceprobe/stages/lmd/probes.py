@@ -1,4 +1,6 @@
-"""Probes of one layer with data: functional rank, dimension, and class meaning of its latent axes."""
+"""Probes of one layer with data: functional rank, dimensions, and class meaning of its latent axes."""
+
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -8,6 +10,7 @@ from spaceprobe.lmd.dimension import dimension_table
 from spaceprobe.lmd.factors import Factors
 from spaceprobe.lmd.functional import FunctionalRank, functional_rank, functional_rank_of_weight
 from spaceprobe.lmd.semantics import class_variance_share, semantics_table
+from spaceprobe.lmd.span import span
 from spaceprobe.networks.layers import LayerPass
 from spaceprobe.stages.lmd.matrix import Row, json_rows
 from spaceprobe.stages.lmd.settings import LmdSettings
@@ -56,6 +59,12 @@ def dimension_rows(layer: LayerPass, settings: LmdSettings) -> list[Row]:
         for space, points in (("input", layer.inputs), ("output", layer.outputs))
         for row in json_rows(dimension_table(points, num_subsamples=settings.subsamples, seed=SEED))
     ]
+
+
+def span_rows(layer: LayerPass) -> list[Row]:
+    """Return the linear dimension of a layer's inputs and of its pre-activations."""
+    spaces = {"input": layer.inputs, "output": layer.outputs}
+    return [{"space": space, **asdict(span(points))} for space, points in spaces.items()]
 
 
 def semantics_rows(layer: LayerPass, whole: Factors, targets: Tensor, settings: LmdSettings) -> list[Row]:

@@ -8,7 +8,7 @@ from spaceprobe.stages.stage import NOT_IN_KEY, Flag, Sections, Settings
 from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice
 
 MetricName = Literal["identity", "data", "laplacian"]
-ProbeName = Literal["functional-rank", "dimension", "retrieval", "semantics", "hopfield"]
+ProbeName = Literal["functional-rank", "dimension", "retrieval", "semantics", "hopfield", "span"]
 
 
 def _split_words(value: object) -> object:
@@ -51,8 +51,8 @@ class LmdSettings(Settings):
         NOT_IN_KEY,
     ] = Field(
         ("functional-rank",),
-        description="what else is measured: some of functional-rank, dimension, retrieval, semantics and "
-        "hopfield",
+        description="what else is measured: some of functional-rank, dimension, retrieval, semantics, "
+        "hopfield, span",
     )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     sample: int = Field(

@@ -404,6 +404,29 @@ HOPFIELD = Table(
     meaning="how well noisy points are led back by iterated updates of one memory",
 )
 
+SPAN = Table(
+    "lmd_span",
+    key=("epoch", "layer", "space"),
+    columns=(
+        EPOCH,
+        LAYER,
+        Column("space", "text", "input: what enters the layer; output: its pre-activations"),
+        Column(
+            "rank", "integer", "principal components of the points that are above the rounding of float32"
+        ),
+        Column("rank99", "integer", "the fewest of them that hold 99 % of the variance"),
+        Column(
+            "participation",
+            "number",
+            "participation ratio of their variances, from 1; 0 where all points are equal",
+            low=0,
+        ),
+        Column("num_points", "integer", "points"),
+        Column("num_features", "integer", "of a point: inputs or outputs of the layer"),
+    ),
+    meaning="the linear dimension of the points at one layer",
+)
+
 OF_A_MATRIX = (SPECTRUM, RANKS, LAYERS, TAILS)
 """Those that any weight matrix fills, with or without data."""
 
@@ -458,21 +481,24 @@ MATRICES = Table(
     meaning="which weight matrix of a network has which number; only of networks other than MLPs",
 )
 
-TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, HOPFIELD, MATRICES)
+OF_LATER_PROBES = {"hopfield": HOPFIELD, "span": SPAN}
+"""Tables by the probe that fills them: left out where it is not asked for, so that studies from before have
+the files that they had."""
+
+TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, *OF_LATER_PROBES.values(), MATRICES)
 """Those of a study."""
 
 
 def asked_tables(sections: Sections) -> tuple[Table, ...]:
     """Return the tables that a run fills.
 
-    The names of matrices are left out where their numbers tell enough, and the table of a probe that came
-    later where it is not asked for: so studies from before have the files that they had.
+    The names of matrices are left out where their numbers tell enough; see also `OF_LATER_PROBES`.
     """
-    left_out = {
-        MATRICES.name: network_of(sections).entry.has_numbered_layers,
-        HOPFIELD.name: "hopfield" not in lmd_of(sections).probes,
-    }
-    return tuple(table for table in TABLES if not left_out.get(table.name))
+    probes = lmd_of(sections).probes
+    left_out = {table.name for probe, table in OF_LATER_PROBES.items() if probe not in probes}
+    if network_of(sections).entry.has_numbered_layers:
+        left_out.add(MATRICES.name)
+    return tuple(table for table in TABLES if table.name not in left_out)
 
 
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:

@@ -82,7 +82,8 @@ def _is_count(word: str) -> bool:
 ActivationName = Literal[
     "relu", "leaky-relu", "prelu", "rrelu", "relu6", "hardtanh", "hardsigmoid", "softshrink", "hardshrink",
     "threshold", "abs", "sigmoid", "tanh", "gelu", "elu", "celu", "selu", "silu", "mish", "softplus",
-    "softsign", "tanhshrink", "log-sigmoid", "hardswish", "polynomial-2", "polynomial-3",
+    "softsign", "tanhshrink", "log-sigmoid", "hardswish", "polynomial-1", "polynomial-2", "polynomial-3",
+    "polynomial-4",
 ]  # fmt: skip
 """The names in `spaceprobe.networks.activations.ACTIVATIONS`."""
 

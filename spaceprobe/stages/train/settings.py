@@ -44,7 +44,7 @@ class DataSettings(Settings):
 
     dataset: Annotated[DatasetName, ChoosesCode()] = Field(
         "mnist",
-        description="the dataset; mnist is in the package, digits and patches in scikit-learn; points are drawn",
+        description="mnist is in the package, digits and patches in scikit-learn; points are drawn",
     )
     file: Path | None = Field(
         None, strict=False, description="your own .npz file: x_train, y_train, x_test, y_test, class_names"
@@ -77,7 +77,7 @@ class DataSettings(Settings):
         2000,
         ge=10,
         le=100_000,
-        description="training points that are drawn: swiss-roll, sphere, torus, noise",
+        description="training points that are drawn: swiss-roll, sphere, torus, noise, cube",
     )
     noise: float = Field(
         0.0,
@@ -86,6 +86,7 @@ class DataSettings(Settings):
         allow_inf_nan=False,
         description="of drawn points: standard deviation off the surface",
     )
+    cube_dimension: int = Field(2, ge=1, le=16, description="of cube: the dimension of its points")
     points_seed: int = Field(0, ge=0, le=2**31 - 1, description="of the points that are drawn")
     target_frequency: float = Field(
         0.0,
@@ -153,6 +154,9 @@ AUGMENTATION = ("augment_rotation", "augment_shift", "augment_noise")
 
 AUGMENT_SHARE = "augment_share"
 """How many of them are changed: of no account where nothing changes them."""
+
+CUBE_DIMENSION = "cube_dimension"
+"""A later setting of data, of no account where the dataset has a dimension of its own."""
 
 
 Epochs = tuple[Annotated[int, Field(ge=1, le=MAX_EPOCHS)], ...]
@@ -352,6 +356,8 @@ def data_key(sections: Sections) -> dict[str, Any]:
     if not key[TARGET_FREQUENCY]:
         key.pop(TARGET_FREQUENCY)
     entry = DATASETS[data.dataset]
+    if CUBE_DIMENSION not in entry.settings:  # likewise
+        key.pop(CUBE_DIMENSION)
     digest = entry.digest(data)
     entry.check(data)
     return {"data": key, "data_digest": digest}
