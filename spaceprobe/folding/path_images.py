@@ -99,7 +99,7 @@ def path_images(
     count, counted = (layerwise.count_bits, Counted("all")) if is_exact else (count_bits, BENDS)
     prepared = prepare(network, example, torch.device("cpu"), count, counted)
     if is_exact:
-        _check_continuous(prepared, prepared.ends(example).value)
+        check_continuous(prepared, prepared.ends(example).value)
     starts, ends = prepared.ends(a), prepared.ends(b)
     crew = layerwise.Crew(prepared, threads)
     even = torch.arange(num_points, dtype=torch.float64) / (num_points - 1)
@@ -119,7 +119,7 @@ def path_images(
     return PathImages(np.concatenate(lengths), np.concatenate(num_regions), distance, violations)
 
 
-def _check_continuous(network: PreparedModule, inputs: Tensor) -> None:
+def check_continuous(network: PreparedModule, inputs: Tensor) -> None:
     """Raise ValueError if an activation jumps: the image then has gaps."""
     see_layers(network, inputs, len(layer_widths(network, inputs)), lambda *_: None, is_continuous=True)
 

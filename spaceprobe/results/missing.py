@@ -15,6 +15,7 @@ PROBES = {
     "lmd_dimension": "dimension",
     "lmd_retrieval": "retrieval",
     "lmd_semantics": "semantics",
+    "lmd_continuity": "continuity",
 }
 """Tables that only a probe of the lmd stage fills."""
 

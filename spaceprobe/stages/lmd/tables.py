@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spaceprobe.stages.lmd.settings import lmd_of
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.stages.train.settings import network_of
 from spaceprobe.stages.train.tables import EPOCH
@@ -402,13 +403,82 @@ MATRICES = Table(
     meaning="which weight matrix of a network has which number; only of networks other than MLPs",
 )
 
-TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, MATRICES)
+CONTINUITY = Table(
+    "lmd_continuity",
+    key=("epoch",),
+    columns=(
+        EPOCH,
+        Column("num_points", "integer", "training points behind the encoding margin"),
+        Column("margin_q50", "number", "median of their errors: 1 - probability of the right class, or distance"),
+        Column("margin_max", "number", "the encoding margin ε: the largest of these errors"),
+        Column(
+            "output_slope",
+            "number",
+            "largest slope from outputs to what ε is of: 1/2 of softmax, 1 of a regression",
+        ),
+        Column(
+            "slope_bound",
+            "number",
+            "product of spectral norms, an upper bound of the Lipschitz constant of the outputs; empty without one",
+        ),
+        Column(
+            "largest_slope",
+            "number",
+            "largest operator norm of the Jacobian over the linear regions that the paths cross, a lower bound of "
+            "that constant; empty where the network is not a piecewise-linear MLP",
+        ),
+        Column(
+            "largest_path_slope", "number", "largest slope along the paths, at most largest_slope; empty as it"
+        ),
+        Column("num_paths", "integer", "paths between training points; empty as largest_slope"),
+        Column("num_regions", "integer", "linear regions that they cross together; empty as largest_slope"),
+        Column("num_violations", "integer", "regions that failed the region check; empty as largest_slope"),
+        Column(
+            "largest_jump",
+            "number",
+            "largest jump between two of these regions, in units of ε: L2 of probabilities, or of outputs; 0 of "
+            "continuous activations; empty as largest_slope",
+        ),
+        Column(
+            "jumping",
+            "number",
+            "share, in [0, 1], of the paths with a jump larger than ε; empty as largest_slope",
+            low=0,
+            high=1,
+        ),
+        Column("delta_bound", "number", "δ(ε) = ε / (output_slope · slope_bound); empty without a bound"),
+        Column(
+            "delta",
+            "number",
+            "ε / (output_slope · largest_slope), the most that δ(ε) can be on these paths; 0 where a jump exceeds "
+            "ε; empty where a network that jumps does not, or no slope is above 0",
+        ),
+        Column(
+            "nearest_other",
+            "number",
+            "smallest L2 distance between sampled training points of different classes; empty for a regression",
+        ),
+        Column("note", "text", "why there is no bound or no slope; empty where there are"),
+    ),
+    meaning="how continuous one network is, beside how closely it fits its training points",
+)
+
+TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, CONTINUITY, MATRICES)
 """Those of a study."""
 
 
 def asked_tables(sections: Sections) -> tuple[Table, ...]:
-    """Return the tables that a run fills: without the names of matrices where their numbers tell enough."""
-    return TABLES[:-1] if network_of(sections).entry.has_numbered_layers else TABLES
+    """Return the tables that a run fills.
+
+    Without the names of matrices where their numbers tell enough, and without continuity, which came later, where
+    nobody asks for it.
+    """
+    left_out = set()
+    if network_of(sections).entry.has_numbered_layers:
+        left_out.add(MATRICES.name)
+    if "continuity" not in lmd_of(sections).probes:
+        left_out.add(CONTINUITY.name)
+    return tuple(table for table in TABLES if table.name not in left_out)
 
 
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
