@@ -1,10 +1,11 @@
 """The slope of an MLP in every linear region that a path crosses, and its jumps between them.
 
 In a region an MLP of piecewise-linear activations is affine, x → A x + c, and A is the product of its weight
-matrices with the slopes of the activations between them. The largest singular value of A is how far the outputs
-move at most for a step of length 1 inside the region, in any direction; ‖A d‖ is how far they move along the
-path, d being its direction. The largest over regions is a lower bound of the Lipschitz constant, and exact for
-the regions that were crossed; the product of spectral norms is an upper one (docs/definitions.md, "Continuity").
+matrices with the slopes of the activations between them. The largest singular value of A is how far the
+outputs move at most for a step of length 1 inside the region, in any direction; ‖A d‖ is how far they move
+along the path, d being its direction. The largest over regions is a lower bound of the Lipschitz constant,
+and exact for the regions that were crossed; the product of spectral norms is an upper one
+(docs/definitions.md, "Continuity").
 """
 
 from collections.abc import Iterator
@@ -27,8 +28,8 @@ from spaceprobe.machine.torch_modules import copy_of
 from spaceprobe.machine.torch_threads import one_thread
 
 MAX_NUMBERS = 2**21
-"""Chosen: numbers in the matrices of the regions that are taken at a time, 16 MiB. A constant, as blocks decide
-the last bits."""
+"""Chosen: numbers in the matrices of the regions that are taken at a time, 16 MiB. A constant, as blocks
+decide the last bits."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class RegionSlopes:
         jump_path: the path of each breakpoint between two regions.
         before: the network's outputs at the breakpoint, as the region before it has them.
         after: the same of the region behind it. The two differ by rounding unless an activation jumps.
-        is_continuous: whether no activation jumps; then ``before`` and ``after`` are equal in exact arithmetic.
+        is_continuous: whether no activation jumps; then ``before`` and ``after`` are equal in exact
+            arithmetic.
         num_violations: linear regions of each path that failed the region check (see `PathFolding`).
     """
 
@@ -66,11 +68,11 @@ def region_slopes(
     tolerance: float = DEFAULT_TOLERANCE,
     threads: int | None = None,
 ) -> RegionSlopes:
-    """Return the slopes of an MLP in the linear regions that the straight paths from a to b cross; on the CPU.
+    """Return the slopes of an MLP in the linear regions that straight paths cross; on the CPU.
 
     Args:
-        network: an `nn.Sequential` of linear layers, BatchNorms and activations that act on single entries and
-            are piecewise linear; it is left as it is.
+        network: an `nn.Sequential` of linear layers, BatchNorms and activations that act on single entries
+            and are piecewise linear; it is left as it is.
         a: starts, of shape ``(num_paths, inputs)``, at least one.
         b: ends, of the same shape.
         tolerance: see `walk_paths`.
@@ -125,7 +127,9 @@ def _layers(network: nn.Module) -> list[nn.Module]:
         TypeError: it is not one; the message names what is not.
     """
     if not isinstance(network, nn.Sequential):
-        raise TypeError(f"{type(network).__name__}: expected an nn.Sequential of linear layers and activations")
+        raise TypeError(
+            f"{type(network).__name__}: expected an nn.Sequential of linear layers and activations"
+        )
     for layer in network:
         has_children = any(True for _ in layer.children())
         is_other = any(True for _ in layer.parameters()) and not isinstance(
@@ -133,8 +137,8 @@ def _layers(network: nn.Module) -> list[nn.Module]:
         )
         if has_children or is_other or isinstance(layer, NOT_BY_ENTRY):
             raise TypeError(
-                f"{type(layer).__name__}: expected linear layers, BatchNorms and activations that act on single "
-                "entries; slopes of regions are measured in MLPs only"
+                f"{type(layer).__name__}: expected linear layers, BatchNorms and activations that act on "
+                "single entries; slopes of regions are measured in MLPs only"
             )
     if not any(isinstance(layer, nn.Linear) for layer in network):
         raise TypeError("no linear layer: slopes of regions are measured in MLPs only")
@@ -195,7 +199,7 @@ def _of_regions(
 def _affine_at(
     layers: list[nn.Module], points: Float64[Tensor, "points inputs"]
 ) -> tuple[Float64[Tensor, "points outputs"], Float64[Tensor, "points outputs inputs"]]:
-    """Return outputs and Jacobian of an MLP: from the slope of each activation, the matrices multiplied back."""
+    """Return outputs and Jacobian of an MLP: its matrices and the slopes of its activations, multiplied."""
     value, factors = points, []
     for layer in layers:
         if isinstance(layer, nn.Linear):

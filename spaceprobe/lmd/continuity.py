@@ -1,9 +1,9 @@
 """How close two inputs have to be for a network to keep its encoding margin: δ(ε).
 
 The Layer Matrix Decomposition (arXiv 2309.05968) says that a stably converged network encodes a uniformly
-continuous function within ε of its data. Uniformly continuous means that for every ε > 0 there is one δ > 0 for
-all inputs: what is less than δ apart has outputs less than ε apart. Of a function with the Lipschitz constant L,
-δ(ε) = ε / L will do. A function that jumps by more than ε has no such δ.
+continuous function within ε of its data. Uniformly continuous means that for every ε > 0 there is one δ > 0
+for all inputs: what is less than δ apart has outputs less than ε apart. Of a function with the Lipschitz
+constant L, δ(ε) = ε / L will do. A function that jumps by more than ε has no such δ.
 """
 
 import math
@@ -38,9 +38,7 @@ def continuity_radius(margin: float, slope: float) -> float | None:
     return margin / slope if slope > 0 else None
 
 
-def nearest_other(
-    points: Float64[Tensor, "points features"], labels: Tensor
-) -> float | None:
+def nearest_other(points: Float64[Tensor, "points features"], labels: Tensor) -> float | None:
     """Return the smallest L2 distance between two points of different classes; None with a single class.
 
     A network that encodes its labels within ε < 1/2 has to change from one to the other on this way, so it is

@@ -37,9 +37,9 @@ JUMPS = (Sign, nn.Hardshrink, nn.Threshold)
 def lipschitz_bound(network: nn.Module) -> float | str:
     """Return a bound of the Lipschitz constant in L2, ≥ 0; or in words why there is none.
 
-    The product of the spectral norms of the layers, each with the BatchNorm behind it, and of the largest slopes
-    of the activations between them (Szegedy et al., "Intriguing properties of neural networks", ICLR 2014,
-    section 4.3). It holds on the whole input space, and is mostly far above the constant itself.
+    The product of the spectral norms of the layers, each with the BatchNorm behind it, and of the largest
+    slopes of the activations between them (Szegedy et al., "Intriguing properties of neural networks", ICLR
+    2014, section 4.3). It holds on the whole input space, and is mostly far above the constant itself.
 
     Args:
         network: in evaluation mode; an MLP, see `affine_maps`.

@@ -57,8 +57,8 @@ def check(sections: Sections) -> None:
     num_points = min(settings.sample, DATASETS[data.dataset].num_training_points(data))
     if "continuity" in settings.probes and num_points < 2:
         raise SettingsError(
-            "lmd.probes: continuity is measured between two training points, and there is 1; leave it out, or give "
-            "more of them"
+            "lmd.probes: continuity is measured between two training points, and there is 1; leave it out, "
+            "or give more of them"
         )
     if "laplacian" in settings.metrics and num_points <= settings.neighbours:
         raise SettingsError(

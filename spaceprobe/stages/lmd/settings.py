@@ -75,7 +75,10 @@ class LmdSettings(Settings):
     retrieval_rank: int = Field(20, ge=1, le=10_000, description="kept components, at most all")
     shuffles: int = Field(200, ge=2, le=100_000, description="of the labels, the control of semantics")
     continuity_paths: int = Field(
-        100, ge=1, le=30_000, description="between training points, at most half as many, whose slopes are read"
+        100,
+        ge=1,
+        le=30_000,
+        description="between training points, at most half as many, whose slopes are read",
     )
 
     def measurement(self) -> dict[str, Any]:

@@ -409,7 +409,9 @@ CONTINUITY = Table(
     columns=(
         EPOCH,
         Column("num_points", "integer", "training points behind the encoding margin"),
-        Column("margin_q50", "number", "median of their errors: 1 - probability of the right class, or distance"),
+        Column(
+            "margin_q50", "number", "median of their errors: 1 - probability of the right class, or distance"
+        ),
         Column("margin_max", "number", "the encoding margin ε: the largest of these errors"),
         Column(
             "output_slope",
@@ -419,16 +421,19 @@ CONTINUITY = Table(
         Column(
             "slope_bound",
             "number",
-            "product of spectral norms, an upper bound of the Lipschitz constant of the outputs; empty without one",
+            "product of spectral norms, an upper bound of the Lipschitz constant of the outputs; empty "
+            "without one",
         ),
         Column(
             "largest_slope",
             "number",
-            "largest operator norm of the Jacobian over the linear regions that the paths cross, a lower bound of "
-            "that constant; empty where the network is not a piecewise-linear MLP",
+            "largest operator norm of the Jacobian over the linear regions that the paths cross, a lower "
+            "bound of that constant; empty where the network is not a piecewise-linear MLP",
         ),
         Column(
-            "largest_path_slope", "number", "largest slope along the paths, at most largest_slope; empty as it"
+            "largest_path_slope",
+            "number",
+            "largest slope along the paths, at most largest_slope; empty as it",
         ),
         Column("num_paths", "integer", "paths between training points; empty as largest_slope"),
         Column("num_regions", "integer", "linear regions that they cross together; empty as largest_slope"),
@@ -436,8 +441,8 @@ CONTINUITY = Table(
         Column(
             "largest_jump",
             "number",
-            "largest jump between two of these regions, in units of ε: L2 of probabilities, or of outputs; 0 of "
-            "continuous activations; empty as largest_slope",
+            "largest jump between two of these regions, in units of ε: L2 of probabilities, or of outputs; "
+            "0 of continuous activations; empty as largest_slope",
         ),
         Column(
             "jumping",
@@ -450,13 +455,13 @@ CONTINUITY = Table(
         Column(
             "delta",
             "number",
-            "ε / (output_slope · largest_slope), the most that δ(ε) can be on these paths; 0 where a jump exceeds "
-            "ε; empty where a network that jumps does not, or no slope is above 0",
+            "ε / (output_slope · largest_slope), δ(ε) in these regions; 0 where a jump exceeds ε; empty "
+            "where jumps do not exceed it, and where no slope is above 0",
         ),
         Column(
             "nearest_other",
             "number",
-            "smallest L2 distance between sampled training points of different classes; empty for a regression",
+            "smallest L2 distance of sampled training points of different classes; empty for a regression",
         ),
         Column("note", "text", "why there is no bound or no slope; empty where there are"),
     ),
@@ -470,8 +475,8 @@ TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, CONTINUITY,
 def asked_tables(sections: Sections) -> tuple[Table, ...]:
     """Return the tables that a run fills.
 
-    Without the names of matrices where their numbers tell enough, and without continuity, which came later, where
-    nobody asks for it.
+    Without the names of matrices where their numbers tell enough, and without continuity, which came later,
+    where nobody asks for it.
     """
     left_out = set()
     if network_of(sections).entry.has_numbered_layers:
