@@ -3,17 +3,26 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from spaceprobe.findings.questions import lmd_continuity
 from spaceprobe.folding.region_slopes import operator_norms, region_slopes
 from spaceprobe.lmd.continuity import SOFTMAX_SLOPE, continuity_radius, nearest_other
 from spaceprobe.networks.activations import ACTIVATIONS
 from spaceprobe.networks.lipschitz import STEEPEST, lipschitz_bound
 from spaceprobe.networks.mlp import binary_mlp, mlp
+from spaceprobe.stages.lmd.settings import LmdSettings
+from spaceprobe.stages.lmd.tables import CONTINUITY, asked_tables
+from spaceprobe.stages.train.network_settings import NetworkSettings
+from spaceprobe.study.config import load_study
+from spaceprobe.study.config.finding import shipped_configs
+from spaceprobe.study.grid import expand
+from tests.commands import call
 
 RTOL = 1e-10
 """Products of a few small matrices in float64 in another order, and a square root of a Gram matrix."""
@@ -281,3 +290,95 @@ def test_the_nearest_other_point_is_that_of_all_pairs(seed, num_classes):
 def test_labels_without_points_are_an_error():
     with pytest.raises(ValueError, match="of 2 points, 3 points"):
         nearest_other(torch.zeros(3, 1, dtype=torch.float64), torch.zeros(2, dtype=torch.int64))
+
+
+# the probe
+
+SMALL = """\
+data: {dataset: digits, train_images: 60}
+network: {architecture: 2x6}
+training: {epochs: 2, snapshots: [1]}
+lmd: {epoch: all, probes: [continuity], continuity_paths: 5}
+study: {stages: [train, lmd]}
+sweep:
+  zip:
+    network.model: [mlp, binary-mlp, mlp]
+    network.activation: [relu, relu, sigmoid]
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("continuity")
+    (folder / "small.yaml").write_text(SMALL)
+    result = call("run", folder / "small.yaml", "--results", folder, "--jobs", 1)
+    assert result.exit_code == 0
+    assert "encoding margin, slopes and jumps of the networks" in result.stdout
+    return folder / "small"
+
+
+def rows_of(study, model, activation):
+    frames = {name: pd.read_csv(study / f"{name}.csv") for name in ("runs", "lmd_continuity")}
+    runs = frames["runs"].query(f"model == {model!r} and activation == {activation!r}")
+    rows = frames["lmd_continuity"].merge(runs[["run"]]).fillna({"note": ""})
+    assert rows["epoch"].tolist() == [0, 1, 2]
+    return rows
+
+
+def test_the_table_holds_for_each_epoch_what_norms_and_regions_say(study):
+    rows = rows_of(study, "mlp", "relu")
+    assert (rows["num_points"] == 60).all()
+    assert (rows["num_paths"] == 5).all()
+    assert (rows["largest_path_slope"] <= rows["largest_slope"]).all()
+    assert (rows["largest_slope"] <= rows["slope_bound"]).all()
+    np.testing.assert_allclose(rows["delta_bound"], rows["margin_max"] / rows["slope_bound"] / SOFTMAX_SLOPE)
+    np.testing.assert_allclose(rows["delta"], rows["margin_max"] / rows["largest_slope"] / SOFTMAX_SLOPE)
+    assert not rows["largest_jump"].any()
+    assert (rows["note"] == "").all()
+
+
+def test_its_margin_is_that_of_the_training(study):
+    rows = rows_of(study, "mlp", "relu")
+    trained = pd.read_csv(study / "lmd_convergence.csv").query("layer == 0").drop(columns="layer")
+    merged = rows.merge(trained, on=["run", "epoch"], suffixes=("", "_then"))
+    assert len(merged) == 3
+    for name in ("margin_q50", "margin_max"):
+        np.testing.assert_allclose(merged[name], merged[f"{name}_then"], rtol=1e-4)  # float32 then
+
+
+def test_signs_have_jumps_but_no_slope_and_smooth_activations_a_bound_but_no_regions(study):
+    signs = rows_of(study, "binary-mlp", "sign")
+    assert signs["slope_bound"].isna().all()
+    assert signs["note"].str.contains("jumps").all()
+    assert (signs["largest_jump"] > 0).all()
+    expected = np.where(signs["largest_jump"] > signs["margin_max"], 0.0, np.nan)
+    np.testing.assert_array_equal(signs["delta"], expected)
+    assert ((signs["jumping"] > 0) == (signs["largest_jump"] > signs["margin_max"])).all()
+    smooth = rows_of(study, "mlp", "sigmoid")
+    assert smooth["slope_bound"].gt(0).all()
+    assert smooth[["largest_slope", "delta", "largest_jump", "num_regions"]].isna().all(axis=None)
+    assert smooth["note"].str.contains("not known to be piecewise affine").all()
+
+
+def test_a_study_that_does_not_ask_has_neither_the_table_nor_another_key():
+    sections = {"lmd": LmdSettings(), "network": NetworkSettings()}
+    assert CONTINUITY not in asked_tables(sections)
+    assert CONTINUITY in asked_tables({**sections, "lmd": LmdSettings(probes=("continuity",))})
+    assert "continuity_paths" not in LmdSettings().measurement()
+    assert LmdSettings(continuity_paths=7).measurement()["continuity_paths"] == 7
+
+
+def test_one_training_point_is_no_path(tmp_path):
+    path = tmp_path / "one.yaml"
+    path.write_text("data: {dataset: digits, train_images: 1}\nlmd: {probes: [continuity]}\n")
+    result = call("validate", path)
+    assert result.exit_code == 2
+    assert "continuity is measured between two training points" in result.stderr
+
+
+def test_the_shipped_study_compares_the_epoch_that_its_sentences_speak_of():
+    for name in ("lmd-continuity", "lmd-continuity-ci"):
+        study = load_study(shipped_configs()[name])
+        runs = expand(study)
+        assert {run.sections["network"].model for run in runs} == {*lmd_continuity.NETWORKS}
+        assert all(lmd_continuity.STOPPED in run.sections["training"].snapshots for run in runs)

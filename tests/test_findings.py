@@ -201,7 +201,7 @@ SETTINGS = ("min_accuracy", "radius", "amount", "augment_share")
 """Columns of numbers that are not measured."""
 
 KEYS = (
-    *("architecture", "response", "state", "given", "measure", "epoch", "is_last", "axis"),
+    *("architecture", "response", "state", "given", "measure", "epoch", "is_last", "axis", "network"),
     *("layer", "quantity", "norm", "scaling", "first_class", "second_class"),
     *("attack", "paths", "transform", "step", *SETTINGS),
 )

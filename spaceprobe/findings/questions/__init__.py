@@ -22,6 +22,7 @@ FILES = (
     "activations",
     "architectures",
     "regularizer",
+    "lmd_continuity",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)

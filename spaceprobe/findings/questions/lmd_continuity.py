@@ -1,0 +1,313 @@
+"""How closely networks encode their data, and whether what they encode is continuous."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from spaceprobe.analysis.by_seed import means_by
+from spaceprobe.analysis.comparisons import DIFFERS, comparison, with_holm
+from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
+from spaceprobe.findings.tables import seed_differences
+from spaceprobe.findings.wording import change_of, mean_of, row_where
+from spaceprobe.report.drawing.marks import Look, epoch_axis, grid_figure
+from spaceprobe.report.drawing.style import BLUE, GRAY, INK, ORANGE, PAPER
+from spaceprobe.report.entry import sentence
+from spaceprobe.report.numbers import Numbers
+from spaceprobe.results.results import Results
+from spaceprobe.tables.table import Bounds
+
+RELU, SIGN = "ReLU", "sign"
+NETWORKS = {"mlp": RELU, "binary-mlp": SIGN}
+"""What the kinds of networks are called, by the setting network.model."""
+
+STOPPED = 30
+"""The epoch whose networks are held against those of the last one: most points are fitted, and nothing rests
+yet."""
+
+HIDDEN = 1
+"""The number of the weight matrix between the hidden layers, whose rank and dimension are spoken of."""
+
+MARGIN, SLOPE, BOUND, DELTA, JUMP = "margin_max", "largest_slope", "slope_bound", "delta", "largest_jump"
+
+CONTINUITY = (MARGIN, "margin_q50", BOUND, SLOPE, "largest_path_slope", "looseness", JUMP, "excess")
+CONTINUITY += ("delta_bound", DELTA, "nearest_other")
+"""Measures of a network: columns of lmd_continuity.csv, and two that follow from them."""
+
+LAYER = ("rank", "dimension", "separation")
+"""Measures of a weight matrix."""
+
+LAYER_NAMES = {"rank": "rank", "dimension": "dimension", "separation": "participation ratio of S'"}
+
+OF_NETWORK = ("seed", "network", "epoch", "is_last", "converged")
+POSITIVE = Bounds(0)
+BOUNDS = {MARGIN: Bounds(0, 1), "margin_q50": Bounds(0, 1), "excess": Bounds(-1, 2)}
+
+
+def _keep(results: Results) -> Tables:
+    frames, runs = results.frames, results.runs
+    networks = runs[["run", "seed"]].assign(network=results.runs["model"].map(NETWORKS))
+    rests = frames["lmd_convergence"].groupby(["run", "epoch"])["converged"].all().reset_index()
+    rows = frames["lmd_continuity"].merge(networks, on="run").merge(rests, on=["run", "epoch"])
+    rows["is_last"] = rows["epoch"] == rows["epoch"].max()
+    rows["looseness"] = rows[BOUND] / rows[SLOPE]
+    rows["excess"] = rows[JUMP] - rows[MARGIN]
+    layers = _layers(results).merge(rows[["run", *OF_NETWORK]], on=["run", "epoch"])
+    return {
+        "networks": rows[[*OF_NETWORK, *CONTINUITY]].reset_index(drop=True),
+        "layers": layers[[*OF_NETWORK, "layer", *LAYER]].reset_index(drop=True),
+    }
+
+
+def _layers(results: Results) -> pd.DataFrame:
+    """Return by layer the default rank, the dimension of outputs, and the participation ratio of S'."""
+    frames, where = results.frames, ["run", "epoch", "layer"]
+    layers = frames["lmd_layers"]
+    ranks = layers[layers["metric"] == "data"][[*where, "rank"]].astype({"rank": float})
+    dimension = frames["lmd_dimension"]
+    is_of = (dimension["space"] == "output") & (dimension["estimator"] == "mle")
+    spectrum = frames["lmd_spectrum"]
+    separation = spectrum[spectrum["basis"] == "data"]
+    ratio = 1 / separation.assign(square=separation["energy"] ** 2).groupby(where)["square"].sum()
+    return ranks.merge(dimension[is_of][[*where, "dimension"]], how="left").merge(
+        ratio.rename("separation").reset_index(), how="left"
+    )
+
+
+def _derive(tables: Tables) -> Tables:
+    networks, layers = tables["networks"], tables["layers"]
+    return {
+        "means": _means(networks, ["network", "epoch", "is_last"], CONTINUITY),
+        "layer_means": _means(layers, ["network", "epoch", "is_last", "layer"], LAYER),
+        COMPARISONS: with_holm([*_comparisons(networks, layers)]),
+    }
+
+
+def _means(table: pd.DataFrame, by: list[str], measures: Sequence[str]) -> pd.DataFrame:
+    means = []
+    for measure in measures:
+        of_measure = means_by(table, by, measure, BOUNDS.get(measure, POSITIVE))
+        of_measure.insert(0, "measure", measure)
+        means.append(of_measure)
+    return pd.concat(means, ignore_index=True)
+
+
+def _comparisons(networks: pd.DataFrame, layers: pd.DataFrame) -> Iterator[dict[str, object]]:
+    """Yield what changes from the epoch `STOPPED` to the last, and how far jumps exceed ε at both.
+
+    ε, slopes and δ are compared by their decimal logarithms: the change is in orders of magnitude.
+    """
+    between = layers[layers["layer"] == HIDDEN]
+    for network, measures in {RELU: (MARGIN, BOUND, SLOPE, DELTA), SIGN: (MARGIN,)}.items():
+        own = networks[networks["network"] == network]
+        for measure in measures:
+            yield _about(network, measure, _change(own.assign(**{measure: _decades(own[measure])}), measure))
+        for measure in LAYER:
+            yield _about(network, measure, _change(between[between["network"] == network], measure))
+    signs = networks[networks["network"] == SIGN]
+    for is_last in (True, False):
+        rows = signs[signs["is_last"] == is_last]
+        rows = rows if is_last else rows[rows["epoch"] == STOPPED]
+        yield _about(SIGN, "excess", [*rows["excess"].astype(float)], "last" if is_last else "stopped")
+
+
+def _about(network: str, measure: str, differences: Sequence[float], at: str = "change") -> dict[str, object]:
+    return {"network": network, "measure": measure, "at": at, "since": STOPPED} | comparison(differences)
+
+
+def _decades(values: "pd.Series[float]") -> "pd.Series[float]":
+    """Return decimal logarithms; NaN of what is not above 0."""
+    positive = values.astype(float).where(values > 0)
+    decades: pd.Series[float] = np.log10(positive)
+    return decades
+
+
+def _change(rows: pd.DataFrame, measure: str) -> list[float]:
+    """Return the last epoch minus the earlier one, a seed each."""
+    return seed_differences(rows[rows["epoch"] == STOPPED], rows[rows["is_last"]], measure)
+
+
+def _says(numbers: Numbers) -> list[Markup]:
+    return [_margins(numbers), _slopes(numbers), _controls(numbers)]
+
+
+def _mean(numbers: Numbers, measure: str, network: str = RELU, spec: str = ".3g", **where: object) -> Markup:
+    """Return a mean over seeds, after the last epoch unless it says otherwise."""
+    about = {"measure": measure, "network": network, **(where or {"is_last": True})}
+    return mean_of(numbers, "means", about, spec)
+
+
+def _changed(numbers: Numbers, measure: str, network: str = RELU, at: str = "change") -> Markup:
+    return change_of(numbers, {"network": network, "measure": measure, "at": at})
+
+
+def _epoch(numbers: Numbers, epoch: int | None = None) -> Markup:
+    """Return a number of epochs; by default that of the last one."""
+    frame = numbers.frames["networks"]
+    chosen = frame["is_last"] if epoch is None else frame["epoch"] == epoch
+    return numbers.cell("networks", int(frame.index[chosen][0]), "epoch", "d")
+
+
+def _rest(numbers: Numbers, network: str, **where: object) -> Markup:
+    """Return how many networks of how many have stably converged."""
+    about = {"network": network, **(where or {"is_last": True})}
+    return sentence(
+        "{} of {}",
+        numbers.statistic("count", "networks", None, {**about, "converged": True}),
+        numbers.statistic("count", "networks", None, about),
+    )
+
+
+def _margins(numbers: Numbers) -> Markup:
+    epochs = sorted(numbers.frames["networks"]["epoch"].unique())
+    earlier = [int(epoch) for epoch in epochs if epoch not in (0, STOPPED, epochs[-1])]
+    return sentence(
+        "After {} epochs, when {} ReLU networks have stably converged, the encoding margin ε, the largest "
+        "error of a training point, is {}; after {} epochs, when {} have, it is {}, and the change from "
+        "there to the end is {} orders of magnitude ({}).",
+        _epoch(numbers),
+        _rest(numbers, RELU),
+        _mean(numbers, MARGIN),
+        _epoch(numbers, STOPPED),
+        _rest(numbers, RELU, epoch=STOPPED),
+        _mean(numbers, MARGIN, epoch=STOPPED),
+        _changed(numbers, MARGIN),
+        Markup("; ").join(
+            sentence("{} at epoch {}", _mean(numbers, MARGIN, epoch=epoch), _epoch(numbers, epoch))
+            for epoch in earlier
+        ),
+    )
+
+
+def _slopes(numbers: Numbers) -> Markup:
+    return sentence(
+        "At the end norms bound the slope of their outputs by {}, {} times the largest slope over the linear "
+        "regions of paths between training points, {}, so that δ(ε) is {} by the bound and {} by these "
+        "regions, where training points of different classes are {} apart or more; from epoch {} to the end "
+        "that slope changes by {} orders of magnitude, and δ(ε) by these regions by {}.",
+        _mean(numbers, BOUND),
+        _mean(numbers, "looseness"),
+        _mean(numbers, SLOPE),
+        _mean(numbers, "delta_bound"),
+        _mean(numbers, DELTA),
+        _mean(numbers, "nearest_other"),
+        _epoch(numbers, STOPPED),
+        _changed(numbers, SLOPE),
+        _changed(numbers, DELTA),
+    )
+
+
+def _controls(numbers: Numbers) -> Markup:
+    layers = Markup(", ").join(
+        sentence("{} {}", name, _changed(numbers, measure)) for measure, name in LAYER_NAMES.items()
+    )
+    return sentence(
+        "Between these epochs the matrix between the hidden layers of ReLU networks changes in {}; sign "
+        "networks, of which {} have stably converged at the end, jump by at most {} in their probabilities, "
+        "which minus their ε is {}{} and was {} at epoch {}, where a network whose jump is larger than ε "
+        "has no δ(ε): {} of {} at the end.",
+        layers,
+        _rest(numbers, SIGN),
+        _mean(numbers, JUMP, SIGN),
+        _changed(numbers, "excess", SIGN, "last"),
+        _reading(numbers),
+        _changed(numbers, "excess", SIGN, "stopped"),
+        _epoch(numbers, STOPPED),
+        numbers.statistic("count", "networks", None, {"network": SIGN, "is_last": True, DELTA: 0.0}),
+        numbers.statistic("count", "networks", None, {"network": SIGN, "is_last": True}),
+    )
+
+
+def _reading(numbers: Numbers) -> str:
+    """Return what the difference of jump and ε says at the end; nothing where it is not decided."""
+    row = row_where(numbers.frames[COMPARISONS], {"network": SIGN, "measure": "excess", "at": "last"})
+    compared = numbers.frames[COMPARISONS].loc[row]
+    if compared["verdict"] != DIFFERS:
+        return ""
+    return ", larger than ε," if compared["difference"] > 0 else ", smaller than ε,"
+
+
+LOOKS = {
+    RELU: Look("ReLU", BLUE, "-", "o", BLUE),
+    SIGN: Look("sign", ORANGE, "--", "s", PAPER),
+    BOUND: Look("by norms", GRAY, "--", "^", PAPER),
+    SLOPE: Look("over regions", BLUE, "-", "o", BLUE),
+    "largest_path_slope": Look("along paths", BLUE, ":", "v", PAPER),
+    JUMP: Look("largest jump, sign", ORANGE, ":", "v", PAPER),
+    "nearest_other": Look("nearest other class", INK, "-."),
+}
+
+
+def _draw(tables: Tables) -> Figure:
+    figure = grid_figure(4, 2, height=2.6)
+    means, layers = tables["means"], tables["layer_means"]
+    margin, slope, delta, layer = figure.axes
+    for network in (RELU, SIGN):
+        _line(margin, _rows(means, MARGIN, network), LOOKS[network], f"ε, {network}")
+    _line(margin, _rows(means, JUMP, SIGN), LOOKS[JUMP])
+    for measure in (BOUND, SLOPE, "largest_path_slope"):
+        _line(slope, _rows(means, measure, RELU), LOOKS[measure])
+    for measure, look in (("delta_bound", BOUND), (DELTA, SLOPE), ("nearest_other", "nearest_other")):
+        _line(delta, _rows(means, measure, RELU), LOOKS[look])
+    looks = {"rank": ("-", "o"), "dimension": ("--", "s"), "separation": (":", "^")}
+    for network, color in ((RELU, BLUE), (SIGN, ORANGE)):
+        for measure, (line, marker) in looks.items():
+            rows = _rows(layers[layers["layer"] == HIDDEN], measure, network)
+            fill = color if network == RELU else PAPER
+            name = f"{SHORT[measure]}, {network}"
+            _line(layer, rows, Look(name, color, line, marker, fill))
+    for axes, name in (
+        (margin, "ε and jumps of probabilities"),
+        (slope, "slope of outputs, ReLU"),
+        (delta, "δ(ε) and distance, ReLU"),
+    ):
+        axes.set_yscale("log")
+        axes.set_ylabel(name)
+    layer.set_ylabel("matrix between hidden layers")
+    layer.set_ylim(bottom=0)
+    last = float(means["epoch"].max())
+    for axes in figure.axes:
+        axes.set_xlabel("epoch")
+        epoch_axis(axes, last)
+        columns = 2 if axes is layer else 1
+        axes.legend(fontsize=6, ncols=columns, loc="best")
+    return figure
+
+
+SHORT = {"rank": "rank", "dimension": "dimension", "separation": "S'"}
+
+
+def _rows(means: pd.DataFrame, measure: str, network: str) -> pd.DataFrame:
+    is_of = (means["measure"] == measure) & (means["network"] == network)
+    return means[is_of].sort_values("epoch")
+
+
+def _line(axes: Axes, rows: pd.DataFrame, look: Look, name: str = "") -> None:
+    """Draw means over seeds by epoch, with their intervals."""
+    ends = np.nan_to_num(np.abs([rows["low"] - rows["mean"], rows["high"] - rows["mean"]]))
+    axes.errorbar(
+        rows["epoch"], rows["mean"], yerr=ends, color=look.color, linestyle=look.line, marker=look.marker,
+        markersize=3, markerfacecolor=look.fill, capsize=1.5, elinewidth=0.7, linewidth=1.1,
+        label=name or look.name,
+    )  # fmt: skip
+
+
+ENTRY = FindingEntry(
+    title="Encoding margin and continuity",
+    question="How closely do networks encode their data, how close do inputs have to be for their outputs to "
+    "stay as close, and does either need stable convergence or an activation that is continuous?",
+    study="lmd-continuity",
+    kept=("networks", "layers"),
+    keep=_keep,
+    derive=_derive,
+    says=_says,
+    draw=_draw,
+    caption="Means over seeds with their intervals, by epoch: the encoding margin ε and the largest jump of "
+    "the probabilities of sign networks; the slope of the outputs of ReLU networks by the product of norms, "
+    "over the linear regions of paths, and along these paths; δ(ε) by the first two, beside the distance of "
+    "the nearest training points of different classes; and of the matrix between the hidden layers the rank "
+    "by its default rule, the dimension of what leaves it and the participation ratio of S'",
+)
