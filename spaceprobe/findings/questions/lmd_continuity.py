@@ -42,7 +42,9 @@ LAYER = ("rank", "dimension", "separation")
 
 LAYER_NAMES = {"rank": "rank", "dimension": "dimension", "separation": "participation ratio of S'"}
 
-OF_NETWORK = ("seed", "network", "epoch", "is_last", "converged")
+OF_NETWORK = ("seed", "network", "epoch", "is_last", "converged", "has_converged")
+"""What tells rows apart, and whether the network is stably converged at the epoch, or was at one by then."""
+
 POSITIVE = Bounds(0)
 BOUNDS = {MARGIN: Bounds(0, 1), "margin_q50": Bounds(0, 1), "excess": Bounds(-1, 2)}
 
@@ -51,6 +53,7 @@ def _keep(results: Results) -> Tables:
     frames, runs = results.frames, results.runs
     networks = runs[["run", "seed"]].assign(network=results.runs["model"].map(NETWORKS))
     rests = frames["lmd_convergence"].groupby(["run", "epoch"])["converged"].all().reset_index()
+    rests["has_converged"] = rests.groupby("run")["converged"].cummax()
     rows = frames["lmd_continuity"].merge(networks, on="run").merge(rests, on=["run", "epoch"])
     rows["is_last"] = rows["epoch"] == rows["epoch"].max()
     rows["looseness"] = rows[BOUND] / rows[SLOPE]
@@ -152,24 +155,29 @@ def _epoch(numbers: Numbers, epoch: int | None = None) -> Markup:
 
 
 def _rest(numbers: Numbers, network: str, **where: object) -> Markup:
-    """Return how many networks of how many have stably converged."""
+    """Return how many networks of how many are stably converged, and how many were at some epoch by then."""
     about = {"network": network, **(where or {"is_last": True})}
+
+    def count(**more: object) -> Markup:
+        return numbers.statistic("count", "networks", None, {**about, **more})
+
     return sentence(
-        "{} of {}",
-        numbers.statistic("count", "networks", None, {**about, "converged": True}),
-        numbers.statistic("count", "networks", None, about),
+        "{} of {} are stably converged ({} were at some epoch by then)",
+        count(converged=True),
+        count(),
+        count(has_converged=True),
     )
 
 
 def _margins(numbers: Numbers) -> Markup:
     epochs = sorted(numbers.frames["networks"]["epoch"].unique())
-    earlier = [int(epoch) for epoch in epochs if epoch not in (0, STOPPED, epochs[-1])]
+    others = [int(epoch) for epoch in epochs if epoch not in (0, STOPPED, epochs[-1])]
     return sentence(
-        "After {} epochs, when {} ReLU networks have stably converged, the encoding margin ε, the largest "
-        "error of a training point, is {}; after {} epochs, when {} have, it is {}, and the change from "
-        "there to the end is {} orders of magnitude ({}).",
-        _epoch(numbers),
+        "Of the ReLU networks {} after {} epochs, and their encoding margin ε, the largest error of a "
+        "training point, is {}; after {} epochs {}, ε is {}, and it changes from there to the end by {} "
+        "orders of magnitude ({}).",
         _rest(numbers, RELU),
+        _epoch(numbers),
         _mean(numbers, MARGIN),
         _epoch(numbers, STOPPED),
         _rest(numbers, RELU, epoch=STOPPED),
@@ -177,7 +185,7 @@ def _margins(numbers: Numbers) -> Markup:
         _changed(numbers, MARGIN),
         Markup("; ").join(
             sentence("{} at epoch {}", _mean(numbers, MARGIN, epoch=epoch), _epoch(numbers, epoch))
-            for epoch in earlier
+            for epoch in others
         ),
     )
 
@@ -185,9 +193,10 @@ def _margins(numbers: Numbers) -> Markup:
 def _slopes(numbers: Numbers) -> Markup:
     return sentence(
         "At the end norms bound the slope of their outputs by {}, {} times the largest slope over the linear "
-        "regions of paths between training points, {}, so that δ(ε) is {} by the bound and {} by these "
-        "regions, where training points of different classes are {} apart or more; from epoch {} to the end "
-        "that slope changes by {} orders of magnitude, and δ(ε) by these regions by {}.",
+        "regions of paths between training points, {}, so that δ(ε) is {} by the bound and {} by the "
+        "regions, while training points of different classes are {} apart or more; from epoch {} to the end "
+        "that slope changes by {} orders of magnitude and this δ(ε) by {}, and untrained networks, which "
+        "are continuous as well, have one of {}.",
         _mean(numbers, BOUND),
         _mean(numbers, "looseness"),
         _mean(numbers, SLOPE),
@@ -197,37 +206,40 @@ def _slopes(numbers: Numbers) -> Markup:
         _epoch(numbers, STOPPED),
         _changed(numbers, SLOPE),
         _changed(numbers, DELTA),
+        _mean(numbers, DELTA, epoch=0),
     )
 
 
 def _controls(numbers: Numbers) -> Markup:
     layers = Markup(", ").join(
-        sentence("{} {}", name, _changed(numbers, measure)) for measure, name in LAYER_NAMES.items()
+        sentence("the {} by {}", name, _changed(numbers, measure)) for measure, name in LAYER_NAMES.items()
     )
+    signs = {"network": SIGN, "is_last": True}
     return sentence(
-        "Between these epochs the matrix between the hidden layers of ReLU networks changes in {}; sign "
-        "networks, of which {} have stably converged at the end, jump by at most {} in their probabilities, "
-        "which minus their ε is {}{} and was {} at epoch {}, where a network whose jump is larger than ε "
-        "has no δ(ε): {} of {} at the end.",
+        "Of the matrix between the hidden layers of ReLU networks {} changes from epoch {} to the end; of "
+        "the sign networks {} at the end, and the largest jump of their probabilities, {}, is {} (the "
+        "difference is {}; at epoch {} it was {}): {} of {} jump by more than ε at the end, and so have no "
+        "δ(ε).",
         layers,
+        _epoch(numbers, STOPPED),
         _rest(numbers, SIGN),
         _mean(numbers, JUMP, SIGN),
-        _changed(numbers, "excess", SIGN, "last"),
         _reading(numbers),
-        _changed(numbers, "excess", SIGN, "stopped"),
+        _changed(numbers, "excess", SIGN, "last"),
         _epoch(numbers, STOPPED),
-        numbers.statistic("count", "networks", None, {"network": SIGN, "is_last": True, DELTA: 0.0}),
-        numbers.statistic("count", "networks", None, {"network": SIGN, "is_last": True}),
+        _changed(numbers, "excess", SIGN, "stopped"),
+        numbers.statistic("count", "networks", None, {**signs, DELTA: 0.0}),
+        numbers.statistic("count", "networks", None, signs),
     )
 
 
 def _reading(numbers: Numbers) -> str:
-    """Return what the difference of jump and ε says at the end; nothing where it is not decided."""
-    row = row_where(numbers.frames[COMPARISONS], {"network": SIGN, "measure": "excess", "at": "last"})
-    compared = numbers.frames[COMPARISONS].loc[row]
-    if compared["verdict"] != DIFFERS:
-        return ""
-    return ", larger than ε," if compared["difference"] > 0 else ", smaller than ε,"
+    """Return how the largest jump stands to ε at the end."""
+    compared = numbers.frames[COMPARISONS]
+    row = row_where(compared, {"network": SIGN, "measure": "excess", "at": "last"})
+    if compared.at[row, "verdict"] != DIFFERS:
+        return "not told apart from their ε"
+    return "larger than their ε" if compared.at[row, "difference"] > 0 else "smaller than their ε"
 
 
 LOOKS = {
