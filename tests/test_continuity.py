@@ -147,6 +147,16 @@ def test_a_bound_of_a_batch_norm_is_that_of_the_layers_with_it():
     assert region_slopes(network, *ends()).slope.max() <= lipschitz_bound(network)
 
 
+def test_an_activation_may_stand_at_several_places():
+    network = steep_mlp()
+    shared = nn.Sequential(*network)
+    shared[3] = shared[1]
+    for found, want in zip(
+        *(vars(region_slopes(net, *ends())).values() for net in (shared, network)), strict=True
+    ):
+        np.testing.assert_array_equal(found, want)
+
+
 def test_jumps_of_signs_are_differences_of_outputs_on_both_sides():
     network, (a, b) = binary_mlp(WIDTHS, generator()).double().eval(), ends(num_paths=3)
     seen = region_slopes(network, a, b)

@@ -10,6 +10,7 @@ and exact for the regions that were crossed; the product of spectral norms is an
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -142,7 +143,8 @@ def _layers(network: nn.Module) -> list[nn.Module]:
             )
     if not any(isinstance(layer, nn.Linear) for layer in network):
         raise TypeError("no linear layer: slopes of regions are measured in MLPs only")
-    return [*copy_of(network).eval().requires_grad_(False).double()]
+    # Not its children: an activation that stands there twice is one of these.
+    return [*cast(nn.Sequential, copy_of(network).eval().requires_grad_(False).double())]
 
 
 NOT_BY_ENTRY = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.GLU, nn.Flatten, nn.Unflatten, nn.Dropout)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spaceprobe.analysis.by_seed import means_by
+from spaceprobe.analysis.by_seed import MEAN_COLUMNS, means_by
 from spaceprobe.analysis.comparisons import DIFFERS, comparison, with_holm
 from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
 from spaceprobe.findings.tables import seed_differences
@@ -33,8 +33,10 @@ HIDDEN = 1
 
 MARGIN, SLOPE, BOUND, DELTA, JUMP = "margin_max", "largest_slope", "slope_bound", "delta", "largest_jump"
 
-CONTINUITY = (MARGIN, "margin_q50", BOUND, SLOPE, "largest_path_slope", "looseness", JUMP, "excess")
-CONTINUITY += ("delta_bound", DELTA, "nearest_other")
+IN_DECADES = (BOUND, SLOPE, "largest_path_slope", "delta_bound", DELTA)
+"""Measures that change by orders of magnitude: their means over seeds are geometric ones."""
+
+CONTINUITY = (MARGIN, *IN_DECADES, "margin_q50", "looseness", JUMP, "excess", "nearest_other")
 """Measures of a network: columns of lmd_continuity.csv, and two that follow from them."""
 
 LAYER = ("rank", "dimension", "separation")
@@ -45,8 +47,8 @@ LAYER_NAMES = {"rank": "rank", "dimension": "dimension", "separation": "particip
 OF_NETWORK = ("seed", "network", "epoch", "is_last", "converged", "has_converged")
 """What tells rows apart, and whether the network is stably converged at the epoch, or was at one by then."""
 
-POSITIVE = Bounds(0)
-BOUNDS = {MARGIN: Bounds(0, 1), "margin_q50": Bounds(0, 1), "excess": Bounds(-1, 2)}
+BOUNDS = {MARGIN: Bounds(0, 1), "margin_q50": Bounds(0, 1), "excess": Bounds()}
+"""Of measures, where they are not only at least 0."""
 
 
 def _keep(results: Results) -> Tables:
@@ -90,42 +92,44 @@ def _derive(tables: Tables) -> Tables:
 
 
 def _means(table: pd.DataFrame, by: list[str], measures: Sequence[str]) -> pd.DataFrame:
+    """Return means over seeds; of `IN_DECADES` geometric ones, whose intervals are of the logarithms."""
     means = []
     for measure in measures:
-        of_measure = means_by(table, by, measure, BOUNDS.get(measure, POSITIVE))
+        if measure in IN_DECADES:
+            of_measure = means_by(_with_decades(table, measure), by, measure)
+            ends = [name for name in MEAN_COLUMNS if not name.startswith("num_")]
+            of_measure[ends] = 10.0 ** of_measure[ends]
+        else:
+            of_measure = means_by(table, by, measure, BOUNDS.get(measure, Bounds(0)))
         of_measure.insert(0, "measure", measure)
         means.append(of_measure)
     return pd.concat(means, ignore_index=True)
 
 
+def _with_decades(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return the table with decimal logarithms of a measure; NaN of what is not above 0."""
+    values = table[measure].astype(float)
+    return table.assign(**{measure: np.log10(values.where(values > 0))})
+
+
 def _comparisons(networks: pd.DataFrame, layers: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Yield what changes from the epoch `STOPPED` to the last, and how far jumps exceed ε at both.
+    """Yield what changes in ReLU networks from the epoch `STOPPED` to the last, and how far jumps exceed ε.
 
     ε, slopes and δ are compared by their decimal logarithms: the change is in orders of magnitude.
     """
-    between = layers[layers["layer"] == HIDDEN]
-    for network, measures in {RELU: (MARGIN, BOUND, SLOPE, DELTA), SIGN: (MARGIN,)}.items():
-        own = networks[networks["network"] == network]
-        for measure in measures:
-            yield _about(network, measure, _change(own.assign(**{measure: _decades(own[measure])}), measure))
-        for measure in LAYER:
-            yield _about(network, measure, _change(between[between["network"] == network], measure))
+    own = networks[networks["network"] == RELU]
+    for measure in (MARGIN, SLOPE, DELTA):
+        yield _about(RELU, measure, _change(_with_decades(own, measure), measure))
+    between = layers[(layers["layer"] == HIDDEN) & (layers["network"] == RELU)]
+    for measure in LAYER:
+        yield _about(RELU, measure, _change(between, measure))
     signs = networks[networks["network"] == SIGN]
-    for is_last in (True, False):
-        rows = signs[signs["is_last"] == is_last]
-        rows = rows if is_last else rows[rows["epoch"] == STOPPED]
-        yield _about(SIGN, "excess", [*rows["excess"].astype(float)], "last" if is_last else "stopped")
+    for at, is_then in {"last": signs["is_last"], "stopped": signs["epoch"] == STOPPED}.items():
+        yield _about(SIGN, "excess", [*signs.loc[is_then, "excess"].astype(float)], at)
 
 
 def _about(network: str, measure: str, differences: Sequence[float], at: str = "change") -> dict[str, object]:
     return {"network": network, "measure": measure, "at": at, "since": STOPPED} | comparison(differences)
-
-
-def _decades(values: "pd.Series[float]") -> "pd.Series[float]":
-    """Return decimal logarithms; NaN of what is not above 0."""
-    positive = values.astype(float).where(values > 0)
-    decades: pd.Series[float] = np.log10(positive)
-    return decades
 
 
 def _change(rows: pd.DataFrame, measure: str) -> list[float]:
@@ -212,16 +216,16 @@ def _slopes(numbers: Numbers) -> Markup:
 
 def _controls(numbers: Numbers) -> Markup:
     layers = Markup(", ").join(
-        sentence("the {} by {}", name, _changed(numbers, measure)) for measure, name in LAYER_NAMES.items()
+        sentence("its {} by {}", name, _changed(numbers, measure)) for measure, name in LAYER_NAMES.items()
     )
     signs = {"network": SIGN, "is_last": True}
     return sentence(
-        "Of the matrix between the hidden layers of ReLU networks {} changes from epoch {} to the end; of "
-        "the sign networks {} at the end, and the largest jump of their probabilities, {}, is {} (the "
+        "From epoch {} to the end the matrix between the hidden layers of ReLU networks changes {}; of the "
+        "sign networks {} at the end, and the largest jump of their probabilities, {}, is {} (the "
         "difference is {}; at epoch {} it was {}): {} of {} jump by more than ε at the end, and so have no "
         "δ(ε).",
-        layers,
         _epoch(numbers, STOPPED),
+        layers,
         _rest(numbers, SIGN),
         _mean(numbers, JUMP, SIGN),
         _reading(numbers),
@@ -317,9 +321,10 @@ ENTRY = FindingEntry(
     derive=_derive,
     says=_says,
     draw=_draw,
-    caption="Means over seeds with their intervals, by epoch: the encoding margin ε and the largest jump of "
-    "the probabilities of sign networks; the slope of the outputs of ReLU networks by the product of norms, "
-    "over the linear regions of paths, and along these paths; δ(ε) by the first two, beside the distance of "
-    "the nearest training points of different classes; and of the matrix between the hidden layers the rank "
-    "by its default rule, the dimension of what leaves it and the participation ratio of S'",
+    caption="Means over seeds with their intervals (geometric ones of slopes and δ), by epoch: the encoding "
+    "margin ε and the largest jump of the probabilities of sign networks; the slope of the outputs of ReLU "
+    "networks by the product of norms, over the linear regions of paths, and along these paths; δ(ε) by the "
+    "first two, beside the distance of the nearest training points of different classes; and of the matrix "
+    "between the hidden layers the rank by its default rule, the dimension of what leaves it and the "
+    "participation ratio of S'",
 )
