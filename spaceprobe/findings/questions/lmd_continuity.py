@@ -243,7 +243,8 @@ def _reading(numbers: Numbers) -> str:
     row = row_where(compared, {"network": SIGN, "measure": "excess", "at": "last"})
     if compared.at[row, "verdict"] != DIFFERS:
         return "not told apart from their ε"
-    return "larger than their ε" if compared.at[row, "difference"] > 0 else "smaller than their ε"
+    is_larger = float(numbers.value_at(COMPARISONS, row, "difference")) > 0
+    return "larger than their ε" if is_larger else "smaller than their ε"
 
 
 LOOKS = {
