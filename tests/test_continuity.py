@@ -347,6 +347,12 @@ def test_the_table_holds_for_each_epoch_what_norms_and_regions_say(study):
     assert (rows["note"] == "").all()
 
 
+def test_every_column_is_filled_for_some_network(study):
+    table = pd.read_csv(study / "lmd_continuity.csv")
+    assert [*table.columns.drop(["run", "model", "activation"], errors="ignore")] == [*CONTINUITY.names]
+    assert table.notna().any().all()
+
+
 def test_its_margin_is_that_of_the_training(study):
     rows = rows_of(study, "mlp", "relu")
     trained = pd.read_csv(study / "lmd_convergence.csv").query("layer == 0").drop(columns="layer")
