@@ -325,7 +325,7 @@ RUN_AND_TRACE = """
         compute(traced, **run, folding={**few, "method": "exact"})
     stage, ran["lmd"] = "lmd", set()
     metrics = ("identity", "data", "laplacian")
-    probes = ("functional-rank", "dimension", "retrieval", "semantics", "span")
+    probes = ("functional-rank", "dimension", "retrieval", "semantics", "span", "continuity")
     compute(**run, lmd={"epoch": "last", "sample": 60, "metrics": metrics, "probes": probes})
     # A part of the runs' settings and data that the run above has no use for.
     stage, inputs, run["data"] = "train", {}, {"dataset": "swiss-roll", "points": 40, "random_labels": 0.5}

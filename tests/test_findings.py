@@ -202,7 +202,7 @@ SETTINGS = ("min_accuracy", "radius", "amount", "augment_share", "laplacian_ridg
 """Columns of numbers that are not measured."""
 
 KEYS = (
-    *("architecture", "response", "state", "given", "measure", "epoch", "is_last", "axis"),
+    *("architecture", "response", "state", "given", "measure", "epoch", "is_last", "axis", "network"),
     *("layer", "quantity", "norm", "scaling", "first_class", "second_class"),
     *("dataset", "degree", "num_points"),
     *("attack", "paths", "transform", "step", *SETTINGS),

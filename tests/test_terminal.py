@@ -203,7 +203,11 @@ def lmd_frames(architectures, samples=(), seeds=(0, 1, 2)):
     rng = np.random.default_rng(2)
     runs, _ = make_study(len(seeds), architectures)
     rows = {
-        name: [] for name in ("lmd_layers", "lmd_ranks", "lmd_dimension", "lmd_retrieval", "lmd_semantics")
+        name: []
+        for name in (
+            *("lmd_layers", "lmd_ranks", "lmd_dimension", "lmd_retrieval", "lmd_semantics"),
+            "lmd_continuity",
+        )
     }
     spaces = [
         "pixels",

@@ -79,7 +79,7 @@ def integrated_gradients(
         network, a, b, method=method, num_points=num_points, tolerance=tolerance, threads=threads
     )
     if points.is_exact:
-        check_continuous(points)
+        check_continuous(points.network, points.example)
     number = _number_of(points, output)
     shape = points.a.shape
     attributions = np.zeros((len(points.a), *shape[1:]))

@@ -80,7 +80,7 @@ def path_images(
         network, a, b, method=method, num_points=num_points, tolerance=tolerance, threads=threads
     )
     if points.is_exact:
-        check_continuous(points)
+        check_continuous(points.network, points.example)
     lengths, num_regions, violations = [], [], np.zeros(len(points.a), dtype=np.int64)
     for block in points.blocks():
         violations[block.paths] = block.num_violations
@@ -91,11 +91,9 @@ def path_images(
     return PathImages(np.concatenate(lengths), np.concatenate(num_regions), distance, violations)
 
 
-def check_continuous(points: PathPoints) -> None:
+def check_continuous(network: PreparedModule, inputs: Tensor) -> None:
     """Raise ValueError if an activation jumps: what is summed then has gaps."""
-    inputs = points.example
-    num_layers = len(layer_widths(points.network, inputs))
-    see_layers(points.network, inputs, num_layers, lambda *_: None, is_continuous=True)
+    see_layers(network, inputs, len(layer_widths(network, inputs)), lambda *_: None, is_continuous=True)
 
 
 def _along(

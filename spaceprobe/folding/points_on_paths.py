@@ -121,7 +121,7 @@ class PathPoints:
         for block in blocks(len(self.a), size):
             a, b = starts.take(block), ends.take(block)
             if self.is_exact:
-                path, t, num_violations = _breakpoints(crew, a, b, self._tolerance)
+                path, t, num_violations = breakpoints(crew, a, b, self._tolerance)
             else:
                 num_paths = len(a.value)
                 path = torch.arange(num_paths).repeat_interleave(len(self._even))
@@ -131,7 +131,7 @@ class PathPoints:
                 yield BlockOfPaths(block, a, b, path, t, num_violations)
 
 
-def _breakpoints(
+def breakpoints(
     crew: layerwise.Crew, a: EndValues, b: EndValues, tolerance: float
 ) -> tuple[Int64[Tensor, " points"], Float64[Tensor, " points"], Int64[Tensor, " paths"]]:
     """Return path and t of both ends of each path, and of each t between at which something bends.

@@ -17,6 +17,7 @@ PROBES = {
     "lmd_semantics": "semantics",
     "lmd_hopfield": "hopfield",
     "lmd_span": "span",
+    "lmd_continuity": "continuity",
 }
 """Tables that only a probe of the lmd stage fills."""
 

@@ -28,6 +28,7 @@ FILES = (
     "metric_sensitivity",
     "expressivity",
     "degree",
+    "lmd_continuity",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)

@@ -47,6 +47,8 @@ def compute(job: Job, advance: Advance, write_file: WriteFile) -> Iterator[tuple
                 for table, table_rows in layer_rows.items():
                     rows[table].extend({"epoch": epoch, "layer": layer, **row} for row in table_rows)
                 arrays |= factor_arrays(f"layer{layer}", decomposition)
+            for table, table_rows in decomposer.whole_network(network).items():
+                rows[table].extend({"epoch": epoch, **row} for row in table_rows)
         except ValueError as error:  # what no check foresaw of these data, such as a singular metric
             raise SpaceprobeError(f"epoch {epoch}: {error}") from error
         yield part, PartContent(rows, arrays)

@@ -15,12 +15,13 @@ from spaceprobe.networks.initialization import entry_variance
 from spaceprobe.networks.layers import LayerPass, is_sequence, pass_through
 from spaceprobe.networks.matrices import WeightMatrix, weight_matrices
 from spaceprobe.stages.lmd import probes
+from spaceprobe.stages.lmd.continuity import continuity_row
 from spaceprobe.stages.lmd.hopfield import HopfieldProbe
 from spaceprobe.stages.lmd.latent_metrics import IDENTITY, layer_metrics
 from spaceprobe.stages.lmd.matrix import Background, Decomposition, Row, Rows, decompose_matrix
 from spaceprobe.stages.lmd.retrieval import RetrievalProbe
 from spaceprobe.stages.lmd.settings import LmdSettings
-from spaceprobe.stages.lmd.tables import MATRICES
+from spaceprobe.stages.lmd.tables import CONTINUITY, MATRICES
 from spaceprobe.tables.states import UNTRAINED
 
 UNTRAINED_SUFFIX = f" {UNTRAINED}"
@@ -76,6 +77,7 @@ class NetworkDecomposer:
         self._untrained_network = untrained
         self._options = options
         self._settings = settings
+        self._train = dataset.train
         self._sample = dataset.train.first(settings.sample).inputs.double()
         self._meant = dataset.test.first(settings.sample)
         self._scored = dataset.train.first(len(dataset.test.inputs)) if has_random_labels else dataset.test
@@ -133,6 +135,19 @@ class NetworkDecomposer:
                 whole,
             )
             yield rows | decomposition.rows, decomposition
+
+    def whole_network(self, network: nn.Module) -> Rows:
+        """Return the rows of each table that are of no single layer.
+
+        Args:
+            network: in float64.
+
+        Raises:
+            ValueError: a number that is needed cannot be computed; the message says why.
+        """
+        if "continuity" not in self._settings.probes:
+            return {}
+        return {CONTINUITY.name: [continuity_row(network, self._train, self._settings)]}
 
     def _background(self, number: int, layer: LayerPass, functional: RankEstimate | None) -> Background:
         """Return what a layer's data and its initial weight tell of it."""

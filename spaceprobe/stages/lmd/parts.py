@@ -55,6 +55,11 @@ def check(sections: Sections) -> None:
             "lmd.probes: semantics asks what classes explain, and a regression has none; leave it out"
         )
     num_points = min(settings.sample, DATASETS[data.dataset].num_training_points(data))
+    if "continuity" in settings.probes and num_points < 2:
+        raise SettingsError(
+            "lmd.probes: continuity is measured between two training points, and there is 1; leave it out, "
+            "or give more of them"
+        )
     if "laplacian" in settings.metrics and num_points <= settings.neighbours:
         raise SettingsError(
             f"lmd.neighbours: {settings.neighbours} of each point are more than {num_points} points have; "

@@ -8,7 +8,9 @@ from spaceprobe.stages.stage import NOT_IN_KEY, Flag, Sections, Settings
 from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice
 
 MetricName = Literal["identity", "data", "laplacian"]
-ProbeName = Literal["functional-rank", "dimension", "retrieval", "semantics", "hopfield", "span"]
+ProbeName = Literal[
+    "functional-rank", "dimension", "retrieval", "semantics", "hopfield", "span", "continuity"
+]
 
 
 def _split_words(value: object) -> object:
@@ -52,7 +54,7 @@ class LmdSettings(Settings):
     ] = Field(
         ("functional-rank",),
         description="what else is measured: some of functional-rank, dimension, retrieval, semantics, "
-        "hopfield, span",
+        "hopfield, span, continuity",
     )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     sample: int = Field(
@@ -74,17 +76,29 @@ class LmdSettings(Settings):
     )
     retrieval_rank: int = Field(20, ge=1, le=10_000, description="kept components, at most all")
     shuffles: int = Field(200, ge=2, le=100_000, description="of the labels, the control of semantics")
+    continuity_paths: int = Field(
+        100,
+        ge=1,
+        le=30_000,
+        description="between training points, at most half as many, whose slopes are read",
+    )
 
     def measurement(self) -> dict[str, Any]:
         """Return the settings that a number depends on.
 
-        ``positions``, which came later, counts only where it is not the default: decompositions from before
-        keep their keys.
+        Those that came later count only where they are not the default: decompositions from before keep their
+        keys.
         """
-        key = self.key()
-        if self.positions == type(self).model_fields["positions"].default:
-            del key["positions"]
-        return key
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in self.key().items()
+            if name not in _LATER or value != fields[name].default
+        }
+
+
+_LATER = ("positions", "continuity_paths")
+"""Settings that came after the first releases."""
 
 
 def lmd_of(sections: Sections) -> LmdSettings:

@@ -18,6 +18,9 @@ REACHED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 MAX_IN_FULL = 1e5
 """Chosen: what is larger, such as the loss of a network on its way to divergence, is abbreviated."""
 
+CONTINUITY_SHOWN = ("margin_max", "slope_bound", "largest_slope", "largest_jump", "delta_bound", "delta")
+"""Columns of lmd_continuity.csv that are shown; the table has all."""
+
 NUM_AXES = 5
 """Chosen: the leading axes whose class meaning is shown; the table has all."""
 
@@ -44,6 +47,14 @@ def _lines(tables: Frames) -> Iterator[str]:
         by_run = runs[["run", *settings]].merge(_ends(values), on="run").drop(columns="run")
         yield from fill(title)
         yield from _means(by_run, [*settings, *probed, *WHERE], digits=2)
+    if not tables["lmd_continuity"].empty:
+        rows = _ends(tables["lmd_continuity"])[["run", *probed, "epoch", *CONTINUITY_SHOWN]]
+        yield from fill("encoding margin, slopes and jumps of the networks, and how close inputs have to be")
+        yield from _means(
+            runs[["run", *settings]].merge(rows, on="run").drop(columns="run"),
+            [*settings, *probed, "epoch"],
+            digits=4,
+        )
     yield from _notes(tables)
 
 

@@ -481,7 +481,72 @@ MATRICES = Table(
     meaning="which weight matrix of a network has which number; only of networks other than MLPs",
 )
 
-OF_LATER_PROBES = {"hopfield": HOPFIELD, "span": SPAN}
+CONTINUITY = Table(
+    "lmd_continuity",
+    key=("epoch",),
+    columns=(
+        EPOCH,
+        Column("num_points", "integer", "training points behind the encoding margin"),
+        Column(
+            "margin_q50", "number", "median of their errors: 1 - probability of the right class, or distance"
+        ),
+        Column("margin_max", "number", "the encoding margin ε: the largest of these errors"),
+        Column(
+            "output_slope",
+            "number",
+            "largest slope from outputs to what ε is of: 1/2 of softmax, 1 of a regression",
+        ),
+        Column(
+            "slope_bound",
+            "number",
+            "product of spectral norms, an upper bound of the Lipschitz constant of the outputs; empty "
+            "without one",
+        ),
+        Column(
+            "largest_slope",
+            "number",
+            "largest operator norm of the Jacobian over the linear regions that the paths cross, a lower "
+            "bound of that constant; empty where the network is not a piecewise-linear MLP",
+        ),
+        Column(
+            "largest_path_slope",
+            "number",
+            "largest slope along the paths, at most largest_slope; empty as it",
+        ),
+        Column("num_paths", "integer", "paths between training points; empty as largest_slope"),
+        Column("num_regions", "integer", "linear regions that they cross together; empty as largest_slope"),
+        Column("num_violations", "integer", "regions that failed the region check; empty as largest_slope"),
+        Column(
+            "largest_jump",
+            "number",
+            "largest jump between two of these regions, in units of ε: L2 of probabilities, or of outputs; "
+            "0 of continuous activations; empty as largest_slope",
+        ),
+        Column(
+            "jumping",
+            "number",
+            "share, in [0, 1], of the paths with a jump larger than ε; empty as largest_slope",
+            low=0,
+            high=1,
+        ),
+        Column("delta_bound", "number", "δ(ε) = ε / (output_slope · slope_bound); empty without a bound"),
+        Column(
+            "delta",
+            "number",
+            "ε / (output_slope · largest_slope), δ(ε) in these regions; 0 where a jump exceeds ε; empty "
+            "where jumps do not exceed it, and where no slope is above 0",
+        ),
+        Column(
+            "nearest_other",
+            "number",
+            "smallest L2 distance of sampled training points of different classes; empty for a regression",
+        ),
+        Column("note", "text", "why there is no bound or no slope; empty where there are"),
+    ),
+    meaning="how continuous one network is, beside how closely it fits its training points",
+)
+
+OF_LATER_PROBES = {"hopfield": HOPFIELD, "span": SPAN, "continuity": CONTINUITY}
 """Tables by the probe that fills them: left out where it is not asked for, so that studies from before have
 the files that they had."""
 
