@@ -22,6 +22,8 @@ FILES = (
     "activations",
     "architectures",
     "regularizer",
+    "lmd_cost",
+    "lmd_folding",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)

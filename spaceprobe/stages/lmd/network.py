@@ -15,6 +15,7 @@ from spaceprobe.networks.initialization import entry_variance
 from spaceprobe.networks.layers import LayerPass, is_sequence, pass_through
 from spaceprobe.networks.matrices import WeightMatrix, weight_matrices
 from spaceprobe.stages.lmd import probes
+from spaceprobe.stages.lmd.cost import cost_rows
 from spaceprobe.stages.lmd.latent_metrics import IDENTITY, layer_metrics
 from spaceprobe.stages.lmd.matrix import Background, Decomposition, Row, Rows, decompose_matrix
 from spaceprobe.stages.lmd.retrieval import RetrievalProbe
@@ -120,6 +121,8 @@ class NetworkDecomposer:
             if retrieved:
                 untrained_rows = self._untrained_rows[number] if self._untrained else []
                 rows["lmd_retrieval"] = [self._pixel_row, *retrieved[number], *untrained_rows]
+            if "cost" in wanted:
+                rows |= cost_rows(number, layer, self._settings)
             decomposition = decompose_matrix(
                 layer.matrix.weight,
                 sampled.metrics[number],

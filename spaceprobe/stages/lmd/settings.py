@@ -8,7 +8,7 @@ from spaceprobe.stages.stage import NOT_IN_KEY, Flag, Sections, Settings
 from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice
 
 MetricName = Literal["identity", "data", "laplacian"]
-ProbeName = Literal["functional-rank", "dimension", "retrieval", "semantics"]
+ProbeName = Literal["functional-rank", "dimension", "retrieval", "semantics", "cost"]
 
 
 def _split_words(value: object) -> object:
@@ -51,7 +51,7 @@ class LmdSettings(Settings):
         NOT_IN_KEY,
     ] = Field(
         ("functional-rank",),
-        description="what else is measured: some of functional-rank, dimension, retrieval and semantics",
+        description="some of functional-rank, dimension, retrieval, semantics and cost (how long it takes)",
     )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     sample: int = Field(

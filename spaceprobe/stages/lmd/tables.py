@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spaceprobe.stages.lmd.settings import lmd_of
 from spaceprobe.stages.stage import Part, PartContent, Rows, Sections
 from spaceprobe.stages.train.settings import network_of
 from spaceprobe.stages.train.tables import EPOCH
@@ -402,13 +403,73 @@ MATRICES = Table(
     meaning="which weight matrix of a network has which number; only of networks other than MLPs",
 )
 
-TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, MATRICES)
+_OUTPUTS = Column("num_outputs", "integer", "rows of the matrix")
+_INPUTS = Column("num_inputs", "integer", "columns of the matrix")
+
+TIMES = Table(
+    "lmd_times",
+    key=("epoch", "layer", "step", "num_points"),
+    columns=(
+        EPOCH,
+        LAYER,
+        _OUTPUTS,
+        _INPUTS,
+        Column(
+            "step",
+            "text",
+            "svd: all values and vectors; leading: the leading ones, as of a large matrix; certificate; "
+            "data or laplacian: that metric and the factors with it",
+        ),
+        Column("num_points", "integer", "points that the step reads; 0 for one that reads none"),
+        Column("num_rounds", "integer", "how often the step was timed", rerun_rtol=math.inf),
+        Column(
+            "duration_s",
+            "number",
+            "CPU time of the fastest round on one thread, in seconds: of this machine, another one each time",
+            rerun_rtol=math.inf,
+            low=0,
+        ),
+    ),
+    meaning="how long one step of the decomposition of one weight matrix takes",
+)
+
+LEADING = Table(
+    "lmd_leading",
+    key=("epoch", "layer"),
+    columns=(
+        EPOCH,
+        LAYER,
+        _OUTPUTS,
+        _INPUTS,
+        Column("num_values", "integer", "leading singular values that were sought"),
+        Column("krylov_dim", "integer", "dimension of the space searched; the shorter side where is_full"),
+        Column("is_full", "boolean", "whether the matrix was decomposed in full, being too small to gain"),
+        Column("stated_error", "number", "largest residual ‖W v - σ u‖ / σ₁ of a triplet", low=0),
+        Column("stated_error_median", "number", "median over triplets", low=0),
+        Column("true_error", "number", "largest |σ - σ of the full decomposition| / σ₁ of a value", low=0),
+        Column("true_error_median", "number", "median over values", low=0),
+    ),
+    meaning="how exact the leading singular values of one weight matrix are, found as those of a large one",
+)
+
+OF_COST = (TIMES, LEADING)
+"""Those of the probe cost."""
+
+ALWAYS = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS)
+"""Those of every study with this stage."""
+
+TABLES = (*ALWAYS, MATRICES, *OF_COST)
 """Those of a study."""
 
 
 def asked_tables(sections: Sections) -> tuple[Table, ...]:
-    """Return the tables that a run fills: without the names of matrices where their numbers tell enough."""
-    return TABLES[:-1] if network_of(sections).entry.has_numbered_layers else TABLES
+    """Return the tables that a run fills.
+
+    Without the names of matrices where their numbers tell enough, and with those of `OF_COST` where they are
+    asked for.
+    """
+    named = () if network_of(sections).entry.has_numbered_layers else (MATRICES,)
+    return (*ALWAYS, *named, *(OF_COST if "cost" in lmd_of(sections).probes else ()))
 
 
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
