@@ -203,7 +203,7 @@ SETTINGS = ("min_accuracy", "radius", "amount", "augment_share")
 KEYS = (
     *("architecture", "response", "state", "given", "measure", "epoch", "is_last", "axis"),
     *("layer", "quantity", "norm", "scaling", "first_class", "second_class"),
-    *("attack", "paths", "transform", "step", *SETTINGS),
+    *("attack", "paths", "transform", "step", "size", *SETTINGS),
 )
 """The columns that tell the rows of a seed apart."""
 
