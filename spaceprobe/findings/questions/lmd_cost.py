@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from spaceprobe.analysis.by_seed import means_by
 from spaceprobe.analysis.comparisons import DIFFERS, UNTESTED, comparison, with_holm
@@ -23,8 +24,8 @@ from spaceprobe.tables.frames import Frames
 SQUARE, ROWS, COLUMNS, SAMPLE = "side", "rows", "columns", "sample"
 AXES = {
     SQUARE: "side of a square matrix",
-    ROWS: "rows, at fixed columns",
-    COLUMNS: "columns, at fixed rows",
+    ROWS: "rows at fixed columns",
+    COLUMNS: "columns at fixed rows",
     SAMPLE: "points of the sample",
 }
 """What a time is fitted against, and what readers call it."""
@@ -81,7 +82,7 @@ def times_table(frames: Frames) -> pd.DataFrame:
     """
     is_full = frames["lmd_leading"][["run", "epoch", "layer", "is_full"]]
     times = _by_axis(frames, "lmd_times").merge(is_full, on=["run", "epoch", "layer"])
-    is_fitted = [pair in EXPECTED for pair in zip(times["step"], times["axis"], strict=True)]
+    is_fitted = np.array([pair in EXPECTED for pair in zip(times["step"], times["axis"], strict=True)])
     times = times[is_fitted & ~(times["is_full"].astype(bool) & (times["step"] == LEADING))]
     columns = ["architecture", "seed", *WHEN, "axis", "step", "size", "duration_s"]
     return times[columns].reset_index(drop=True)
@@ -199,7 +200,9 @@ def _says(numbers: Numbers) -> list[Markup]:
         row = row_where(numbers.frames[COMPARISONS], {"measure": EXPONENT, "step": step, "axis": axis})
         where = {"is_last": True, "axis": axis, "step": step, "of": EXPONENT}
         expected = numbers.cell(COMPARISONS, row, "expected", "d")
-        return sentence("{}{} for {}", _shown(numbers, where), _against(numbers, row, expected), AXES[axis])
+        return sentence(
+            "{}{} in the {}", _shown(numbers, where), _against(numbers, row, expected), AXES[axis]
+        )
 
     def powers(step: str, *axes: str) -> Markup:
         return joined([power(step, axis) for axis in axes])
@@ -208,8 +211,8 @@ def _says(numbers: Numbers) -> list[Markup]:
     return [
         sentence(
             "The exponent of the time of a singular value decomposition is {}, and that of the certificate "
-            "{} (in brackets beside the interval what counts of operations give for large sizes); of "
-            "untrained weights, that of a square decomposition would have come out as {}.",
+            "{} (in brackets what counts of operations give for large sizes); of untrained weights, that "
+            "of a square matrix would have come out as {}.",
             powers(SVD, SQUARE, ROWS, COLUMNS),
             powers(CERTIFICATE, SQUARE, ROWS, COLUMNS),
             _shown(numbers, untrained),
@@ -289,6 +292,9 @@ LOOKS = {
     LAPLACIAN: Look(STEPS[LAPLACIAN], ORANGE, "-", "v", ORANGE),
 }
 
+MOST_TICKS = 4
+"""Chosen: sizes that a panel names."""
+
 ERROR_LOOKS = {STATED: Look("stated", INK, "-", "o", INK), TRUE: Look("true", INK, "--", "s", PAPER)}
 
 
@@ -297,13 +303,13 @@ def _draw(tables: Tables) -> Figure:
     figure = grid_figure(len(AXES) + 1, 3, height=2.5)
     for axes, (axis, name) in zip(figure.axes, AXES.items(), strict=False):
         of_axis = times[(times["axis"] == axis) & (times["duration_s"] > 0)]
-        log_scale(axes, "x", "y")
+        _log_axes(axes, of_axis["size"])
         for step, look in LOOKS.items():
             _curve(axes, of_axis[of_axis["step"] == step], "duration_s", look)
         axes.set_xlabel(name)
         axes.set_ylabel("seconds")
     axes = figure.axes[-1]
-    log_scale(axes, "x", "y")
+    _log_axes(axes, errors["size"])
     for column, look in ERROR_LOOKS.items():
         _curve(axes, errors[errors[column] > 0], column, look)
         axes.plot(
@@ -320,6 +326,13 @@ def _draw(tables: Tables) -> Figure:
     axes.set_ylabel("largest error / σ₁")
     legend_above(figure, [*LOOKS.values()], has_markers=True)
     return figure
+
+
+def _log_axes(axes: Axes, sizes: "pd.Series[int]") -> None:
+    """Make both axes logarithmic, with ticks at the sizes, every other one where they are many."""
+    log_scale(axes, "x", "y")
+    ticks = sorted({*sizes})
+    axes.xaxis.set_major_locator(FixedLocator(ticks[:: 1 if len(ticks) <= MOST_TICKS else 2]))
 
 
 def _curve(axes: Axes, rows: pd.DataFrame, column: str, look: Look) -> None:
@@ -346,7 +359,8 @@ ENTRY = FindingEntry(
     derive=_derive,
     says=_says,
     draw=_draw,
-    caption="CPU time of one thread of the machine named below, after the last epoch: a dot is a matrix of "
-    "one seed, lines join geometric means over seeds; the last panel has the largest error of the leading "
-    "values over the largest singular value, stated and against the full decomposition",
+    caption="CPU time of one thread of the machine that provenance.json names, after the last epoch: a dot "
+    "is a matrix of one seed, seeds being repetitions; lines join geometric means over seeds; the last panel "
+    "has the largest error of the leading values over the largest singular value, stated and against the "
+    "full decomposition",
 )

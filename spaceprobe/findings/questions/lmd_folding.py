@@ -32,14 +32,17 @@ SHARE = "chi_folded_mean"
 RESPONSES = (FOLDS, SHARE)
 
 PREDICTORS = {
-    "rank": "rank, by the variance of Wx",
-    "rank_share": "rank as a share of the shorter side",
+    "rank": "rank (data)",
+    "rank_share": "rank over the shorter side",
     "participation": "participation ratio of σ",
     "spread": "participation ratio of S′ (data)",
     "stretch": "largest S′ (laplacian)",
     "dimension": "dimension of pre-activations",
 }
-"""What the decomposition says of a network: the mean over its hidden layers, and what readers call it."""
+"""What the decomposition says of a network, and what readers call it: each the mean over its hidden layers.
+
+The rank is that of the rule ``data99``; S' is of the matrix cut to it.
+"""
 
 ACCURACY, WIDTH, NOTHING = "test_accuracy", "width", "none"
 GIVENS = (NOTHING, ACCURACY, WIDTH)
@@ -163,9 +166,7 @@ def _means(every: pd.DataFrame) -> pd.DataFrame:
     for key, group in every.dropna(subset="spearman").groupby([*WAY], sort=False):
         values = group["spearman"].to_numpy(np.float64)
         mean = float(np.mean(values))
-        low, high = (math.nan, math.nan) if abs(mean) == 1 else t_interval(values, CORRELATION) or (
-            math.nan, math.nan,
-        )  # fmt: skip
+        low, high = t_interval(values, CORRELATION) or (math.nan, math.nan)
         cells = (mean, low, high, len(values), float(values.min()), float(values.max()), len(values))
         rows.append({**dict(zip(WAY, key, strict=True)), **dict(zip(MEAN_COLUMNS, cells, strict=True))})
     means = pd.DataFrame(rows, columns=[*WAY, *MEAN_COLUMNS])
@@ -224,7 +225,8 @@ def _at_the_end(numbers: Numbers, over: str) -> Markup:
     ]
     epoch = numbers.cell(COMPARISONS, int(rows.index[0]), "epoch", "d")
     return sentence(
-        "{}, Spearman's correlation of the row maxima of χ after {} epochs, at a fixed test accuracy, is {}.",
+        "{}, Spearman's correlation of the row maxima of χ with a mean over hidden layers, after {} epochs "
+        "and at a fixed test accuracy, is {}.",
         LEAD[over],
         epoch,
         joined(parts, "; "),
@@ -295,10 +297,10 @@ def _forest(axes: Axes, every: pd.DataFrame, means: pd.DataFrame) -> None:
                 marker=look.marker, markersize=4.5, markerfacecolor=look.fill,
             )  # fmt: skip
     axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
-    axes.set_yticks(range(len(PREDICTORS)), [name.replace(" (", "\n(") for name in PREDICTORS.values()])
+    axes.set_yticks(range(len(PREDICTORS)), [*PREDICTORS.values()], fontsize=7.5)
     axes.set_ylim(len(PREDICTORS) - 0.5, -0.5)
     axes.set_xlim(-1.04, 1.04)
-    axes.set_xlabel("Spearman's correlation with row maxima of χ")
+    axes.set_xlabel("Spearman's ρ with row maxima of χ")
 
 
 ENTRY = FindingEntry(
