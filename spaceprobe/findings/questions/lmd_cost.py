@@ -249,9 +249,8 @@ def _large(numbers: Numbers) -> Markup:
     compared = frames[COMPARISONS]
 
     def gain(row: int) -> Markup:
-        size = int(speedups.at[row, "size"])
-        where = {"measure": "log10_ratio", "size": size}
-        verdict = compared.at[row_where(compared, where), "verdict"]
+        where = {"measure": "log10_ratio", "size": speedups.at[row, "size"]}
+        verdict = str(compared.at[row_where(compared, where), "verdict"])
         ratio = with_interval(numbers, SPEEDUPS, row, "mean", ".2f")
         side = numbers.cell(SPEEDUPS, row, "size", "d")
         return sentence("{} at a side of {}{}", ratio, side, "" if verdict == DIFFERS else f" ({verdict})")

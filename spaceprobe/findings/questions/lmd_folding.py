@@ -156,8 +156,9 @@ def _spearman(networks: pd.DataFrame, predictor: str, response: str, given: str)
     columns = [predictor, response, *([] if given == NOTHING else [given])]
     known = networks[columns].dropna().to_numpy(np.float64)
     found = associate(*known.T) if len(known) else "no networks"
-    has_none = isinstance(found, str) or found.spearman is None
-    return len(known), math.nan if has_none else found.spearman
+    if isinstance(found, str) or found.spearman is None:
+        return len(known), math.nan
+    return len(known), found.spearman
 
 
 def _means(every: pd.DataFrame) -> pd.DataFrame:
@@ -241,7 +242,7 @@ def _earlier(numbers: Numbers) -> Markup:
     def at_epochs(predictor: str) -> Markup:
         where = {"over": ARCHITECTURES, "predictor": predictor, "response": FOLDS}
         untrained = {**where, "given": NOTHING, "epoch": 0}
-        verdict = compared.at[row_where(compared, untrained), "verdict"]
+        verdict = str(compared.at[row_where(compared, untrained), "verdict"])
         told = "" if verdict == DIFFERS else f" ({verdict})"
         before = sentence("{}{} untrained", _shown(numbers, untrained), told)
         later = [_shown(numbers, {**where, "given": ACCURACY, "epoch": epoch}) for epoch in epochs]
