@@ -93,9 +93,9 @@ def test_what_has_no_meaning_is_not_asked():
     table = correlations(networks(5, 5))
     assert not ((table["given"] == WIDTH) & (table["over"] == SEEDS)).any()
     assert not ((table["given"] == ACCURACY) & (table["epoch"] == 0)).any()
-    assert len(table) == 5 * 6 * 2 * (
-        (2 + 3 + 3) + (1 + 2 + 2)
-    )  # units, predictors, responses, given by epoch
+    assert not ((table["predictor"] == "rank_share") & (table["over"] == SEEDS)).any()
+    over_architectures, over_seeds = 6 * (2 + 3 + 3), 5 * (1 + 2 + 2)  # predictors, what is given by epoch
+    assert len(table) == 5 * 2 * (over_architectures + over_seeds)  # units, responses
 
 
 def test_a_number_that_is_missing_leaves_its_network_out():

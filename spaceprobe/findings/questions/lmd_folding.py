@@ -142,13 +142,18 @@ def correlations(networks: pd.DataFrame) -> pd.DataFrame:
             for given in GIVENS:
                 if (given == ACCURACY and epoch == 0) or (given == WIDTH and over == SEEDS):
                     continue
-                for predictor in PREDICTORS:
+                for predictor in predictors_over(over):
                     for response in RESPONSES:
                         count, found = _spearman(group, predictor, response, given)
                         way = (over, predictor, response, given, epoch, is_last)
                         cells = {"unit": str(unit), "num_networks": count, "spearman": found}
                         rows.append({**dict(zip(WAY, way, strict=True)), **cells})
     return pd.DataFrame(rows)
+
+
+def predictors_over(over: str) -> list[str]:
+    """Return what folding is set against: within an architecture the shorter sides are the same for all."""
+    return [name for name in PREDICTORS if over == ARCHITECTURES or name != "rank_share"]
 
 
 def _spearman(networks: pd.DataFrame, predictor: str, response: str, given: str) -> tuple[int, float]:
@@ -178,7 +183,10 @@ def _comparisons(every: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Yield the correlations with `FOLDS` against 0, untrained and after the last epoch."""
     tested = every[(every["response"] == FOLDS) & (every["is_last"] | (every["epoch"] == 0))]
     for key, group in tested.groupby([*WAY], sort=False):
-        yield dict(zip(WAY, key, strict=True)) | comparison([*group["spearman"]])
+        way = dict(zip(WAY, key, strict=True))
+        found = comparison([*group["spearman"]])
+        note = str(found["note"])
+        yield way | found | {"note": note.replace("seed", "architecture") if way["over"] == SEEDS else note}
 
 
 def _says(numbers: Numbers) -> list[Markup]:
