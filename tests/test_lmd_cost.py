@@ -35,7 +35,7 @@ def clock_of(*durations):
 
 
 def test_the_fastest_of_the_rounds_until_they_are_long_enough():
-    assert fewest_seconds(lambda: "made", clock_of(0.2, 0.1, 0.25, 0.01)) == (0.1, 3, "made")
+    assert fewest_seconds(lambda: "made", clock_of(0.02, 0.01, 0.025, 0.001)) == (0.01, 3, "made")
     assert fewest_seconds(lambda: 1, clock_of(ENOUGH_S, 0.1)) == (ENOUGH_S, 1, 1)
     assert fewest_seconds(lambda: 1, clock_of(*[1e-3] * 100)) == (1e-3, MAX_ROUNDS, 1)
 

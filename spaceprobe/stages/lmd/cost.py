@@ -7,6 +7,8 @@ that holds them is not the same twice.
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -28,7 +30,7 @@ NUM_LEADING = 64
 SAMPLE_SHARES = (8, 4, 2, 1)
 """Chosen: the sample is divided by these, for the first matrix alone: for all it would take twice as long."""
 
-ENOUGH_S = 0.5
+ENOUGH_S = 0.05
 """Chosen: a step is repeated until it has taken so many seconds together."""
 
 MAX_ROUNDS = 20
@@ -56,32 +58,21 @@ def cost_rows(number: int, layer: LayerPass, settings: LmdSettings) -> Rows:
     weight = layer.matrix.weight.detach().double()
     times: list[Row] = []
 
-    def note(step: str, num_points: int, duration_s: float, num_rounds: int) -> None:
-        times.append(
-            {
-                **_shape(weight),
-                "step": step,
-                "num_points": num_points,
-                "num_rounds": num_rounds,
-                "duration_s": duration_s,
-            }
-        )
+    def timed(step: str, compute: Callable[[], Result], num_points: int = 0) -> Result:
+        duration_s, num_rounds, result = fewest_seconds(compute)
+        about = {**_shape(weight), "step": step, "num_points": num_points}
+        times.append({**about, "num_rounds": num_rounds, "duration_s": duration_s})
+        return result
 
-    *svd, whole = fewest_seconds(lambda: decompose(weight))
-    note("svd", 0, *svd)
     num_values = min(NUM_LEADING, *weight.shape)
-    *leading, triplets = fewest_seconds(lambda: leading_triplets(weight, num_values))
-    note("leading", 0, *leading)
-    *certificate, _ = fewest_seconds(lambda: certify(weight, whole))
-    note("certificate", 0, *certificate)
+    whole = timed("svd", lambda: decompose(weight))
+    triplets = timed("leading", lambda: leading_triplets(weight, num_values))
+    timed("certificate", lambda: certify(weight, whole))
     for points in _samples(number, layer, settings):
         for step in OF_METRICS:
             asked = settings.model_copy(update={"metrics": (step,)})
-            try:
-                *metric, _ = fewest_seconds(lambda asked=asked, points=points: _factors(points, asked, whole))
-            except ConstantPointsError:
-                continue  # as in lmd_layers: no such metric for a layer that is constant
-            note(step, len(points.inputs), *metric)
+            with suppress(ConstantPointsError):  # as in lmd_layers: a constant layer has no such metric
+                timed(step, partial(_factors, points, asked, whole), len(points.inputs))
     error = (triplets.singular_values - whole.singular_values[:num_values]).abs()
     largest = float(whole.singular_values[0])
     return {
