@@ -205,7 +205,7 @@ KEYS = (
     *("architecture", "response", "state", "given", "measure", "epoch", "is_last", "axis", "network"),
     *("layer", "quantity", "norm", "scaling", "first_class", "second_class"),
     *("dataset", "degree", "num_points"),
-    *("attack", "paths", "transform", "step", *SETTINGS),
+    *("attack", "paths", "transform", "step", "size", *SETTINGS),
     *("place", "separation", "rank", "num_stored"),
     *("dataset", "layers", "metric", "neighbours", "sample"),
     *("set", "points", "activation"),

@@ -20,7 +20,7 @@ network: {architecture: 9-6}
 training: {epochs: 3, snapshots: [1]}
 lmd:
   metrics: [identity, data, laplacian]
-  probes: [functional-rank, dimension, retrieval, semantics]
+  probes: [functional-rank, dimension, retrieval, semantics, cost]
   epoch: all
   sample: 200
   retrieval_images: 20
@@ -63,7 +63,7 @@ def network_at(finished, run, epoch):
 
 
 def test_every_layer_of_every_snapshot_has_its_rows(tables):
-    assert len(tables) == 9
+    assert len(tables) == 11
     for name, table in tables.items():
         epochs = [0, 1, 2, 3] if name == "lmd_convergence" else EPOCHS
         found = set(zip(table["run"], table["epoch"], table["layer"], strict=True))
@@ -334,7 +334,7 @@ def test_fold_says_what_it_cannot_fold(tmp_path, setting, message):
         ("network.architecture=3x", "write hidden layers x units, such as 2x30, or each layer's units"),
         ("network.architecture=30-0", "units from 1 to 10000"),
         ("lmd.metrics=[data,data]", "expected each name once, got data, data"),
-        ("lmd.probes=colour", "functional-rank, dimension, retrieval or semantics"),
+        ("lmd.probes=colour", "functional-rank, dimension, retrieval, semantics or cost"),
         ("folding.pairs=3-11", "folding.pairs: 3-11: the dataset has classes 0 to 9"),
         ("network.activation=polynomial-3", "polynomial-3 bends nowhere and has no bits to fold by"),
     ],

@@ -65,7 +65,7 @@ DETERMINISM: Mapping[str, Any] = {
         "summarize": "the bootstrap over seeds comes from a fixed seed in the code",
     },
     "guaranteed": "equal study, data, code and versions give the same bytes in every table but timings.csv "
-    "on the same machine, whatever the number of jobs and in whatever order they end",
+    "and lmd_times.csv on the same machine, whatever the number of jobs and in whatever order they end",
     "not guaranteed": "the same bytes on another model of CPU, on a GPU, or with another version of torch, "
     "numpy or numba: last bits of sums differ there, and training makes them grow",
 }

@@ -29,6 +29,8 @@ FILES = (
     "expressivity",
     "degree",
     "lmd_continuity",
+    "lmd_cost",
+    "lmd_folding",
 )
 
 FINDINGS = read_entries(__name__, FILES, FindingEntry)

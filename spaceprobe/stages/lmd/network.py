@@ -16,6 +16,7 @@ from spaceprobe.networks.layers import LayerPass, is_sequence, pass_through
 from spaceprobe.networks.matrices import WeightMatrix, weight_matrices
 from spaceprobe.stages.lmd import probes
 from spaceprobe.stages.lmd.continuity import continuity_row
+from spaceprobe.stages.lmd.cost import cost_rows
 from spaceprobe.stages.lmd.hopfield import HopfieldProbe
 from spaceprobe.stages.lmd.latent_metrics import IDENTITY, layer_metrics
 from spaceprobe.stages.lmd.matrix import Background, Decomposition, Row, Rows, decompose_matrix
@@ -128,6 +129,8 @@ class NetworkDecomposer:
                 rows["lmd_retrieval"] = [self._pixel_row, *retrieved[number], *untrained_rows]
             if recalled:
                 rows["lmd_hopfield"] = recalled[number]
+            if "cost" in wanted:
+                rows |= cost_rows(number, layer, self._settings)
             decomposition = decompose_matrix(
                 layer.matrix.weight,
                 sampled.metrics[number],

@@ -9,7 +9,7 @@ from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice
 
 MetricName = Literal["identity", "data", "laplacian"]
 ProbeName = Literal[
-    "functional-rank", "dimension", "retrieval", "semantics", "hopfield", "span", "continuity"
+    "functional-rank", "dimension", "retrieval", "semantics", "hopfield", "span", "continuity", "cost"
 ]
 
 
@@ -54,7 +54,7 @@ class LmdSettings(Settings):
     ] = Field(
         ("functional-rank",),
         description="what else is measured: some of functional-rank, dimension, retrieval, semantics, "
-        "hopfield, span, continuity",
+        "hopfield, span, continuity and cost (how long it takes)",
     )
     epoch: Annotated[EpochChoice, Flag("--epoch"), NOT_IN_KEY] = Field("both", description=EPOCH_CHOICE)
     sample: int = Field(

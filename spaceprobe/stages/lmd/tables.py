@@ -546,24 +546,79 @@ CONTINUITY = Table(
     meaning="how continuous one network is, beside how closely it fits its training points",
 )
 
-OF_LATER_PROBES = {"hopfield": HOPFIELD, "span": SPAN, "continuity": CONTINUITY}
-"""Tables by the probe that fills them: left out where it is not asked for, so that studies from before have
-the files that they had."""
+_OUTPUTS = Column("num_outputs", "integer", "rows of the matrix")
+_INPUTS = Column("num_inputs", "integer", "columns of the matrix")
 
-TABLES = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS, *OF_LATER_PROBES.values(), MATRICES)
+TIMES = Table(
+    "lmd_times",
+    key=("epoch", "layer", "step", "num_points"),
+    columns=(
+        EPOCH,
+        LAYER,
+        _OUTPUTS,
+        _INPUTS,
+        Column(
+            "step",
+            "text",
+            "svd: all values and vectors; leading: the leading ones, as of a large matrix; certificate; "
+            "data or laplacian: that metric and the factors with it",
+        ),
+        Column("num_points", "integer", "points that the step reads; 0 for one that reads none"),
+        Column("num_rounds", "integer", "how often the step was timed", rerun_rtol=math.inf),
+        Column(
+            "duration_s",
+            "number",
+            "CPU time of the fastest round on one thread, in seconds: of this machine, another one each time",
+            rerun_rtol=math.inf,
+            low=0,
+        ),
+    ),
+    meaning="how long one step of the decomposition of one weight matrix takes",
+)
+
+LEADING = Table(
+    "lmd_leading",
+    key=("epoch", "layer"),
+    columns=(
+        EPOCH,
+        LAYER,
+        _OUTPUTS,
+        _INPUTS,
+        Column("num_values", "integer", "leading singular values that were sought"),
+        Column("krylov_dim", "integer", "dimension of the space searched; the shorter side where is_full"),
+        Column("is_full", "boolean", "whether the matrix was decomposed in full, being too small to gain"),
+        Column("stated_error", "number", "largest residual ‖W v - σ u‖ / σ₁ of a triplet", low=0),
+        Column("stated_error_median", "number", "median over triplets", low=0),
+        Column("true_error", "number", "largest |σ - σ of the full decomposition| / σ₁ of a value", low=0),
+        Column("true_error_median", "number", "median over values", low=0),
+    ),
+    meaning="how exact the leading singular values of one weight matrix are, found as those of a large one",
+)
+
+ALWAYS = (*OF_A_MATRIX, FUNCTIONAL, DIMENSION, RETRIEVAL, SEMANTICS)
+"""Those of every study with this stage."""
+
+OF_LATER_PROBES = {
+    "hopfield": (HOPFIELD,),
+    "span": (SPAN,),
+    "continuity": (CONTINUITY,),
+    "cost": (TIMES, LEADING),
+}
+"""Those that a probe fills, only where it is asked for: so studies from before have the files that they had."""
+
+TABLES = (*ALWAYS, *(table for tables in OF_LATER_PROBES.values() for table in tables), MATRICES)
 """Those of a study."""
 
 
 def asked_tables(sections: Sections) -> tuple[Table, ...]:
     """Return the tables that a run fills.
 
-    The names of matrices are left out where their numbers tell enough; see also `OF_LATER_PROBES`.
+    Without the names of matrices where their numbers tell enough; see also `OF_LATER_PROBES`.
     """
     probes = lmd_of(sections).probes
-    left_out = {table.name for probe, table in OF_LATER_PROBES.items() if probe not in probes}
-    if network_of(sections).entry.has_numbered_layers:
-        left_out.add(MATRICES.name)
-    return tuple(table for table in TABLES if table.name not in left_out)
+    later = [table for probe, tables in OF_LATER_PROBES.items() if probe in probes for table in tables]
+    named = () if network_of(sections).entry.has_numbered_layers else (MATRICES,)
+    return (*ALWAYS, *later, *named)
 
 
 def tabulate(sections: Sections, parts: Sequence[tuple[Part, PartContent]]) -> Rows:
