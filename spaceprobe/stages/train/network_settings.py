@@ -93,8 +93,8 @@ class NetworkSettings(Settings):
         NetworkName | Annotated[str, AfterValidator(parse_foreign)], ChoosesCode((*NETWORKS, "own:network"))
     ] = Field(
         "mlp",
-        description="the kind of network, torchvision:NAME, timm:NAME, or your own package.module:function, "
-        "which needs --trust",
+        description="the kind of network, torchvision:NAME, timm:NAME, a FILE.onnx, or your own "
+        "package.module:function, which needs --trust",
     )
     weights: Path | None = Field(
         None,
@@ -140,6 +140,14 @@ class NetworkSettings(Settings):
             1.0, gt=0, le=1000, allow_inf_nan=False, description="by which the initial weights are multiplied"
         )
     )
+
+    @model_validator(mode="after")
+    def _check_onnx(self) -> "NetworkSettings":
+        if self.source is not None and self.source.kind == "onnx" and self.weights is None:
+            raise ValueError(
+                f"model: {self.model} is measured as it is, and not trained; say so with weights: {self.model}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_idle(self) -> "NetworkSettings":
@@ -198,10 +206,11 @@ class NetworkSettings(Settings):
         """Return the settings that a number depends on.
 
         Those that came after the first releases count only where they are not the default: networks from
-        before keep their keys. Where given weights lie changes nothing: their digest says what they are.
+        before keep their keys. Where given weights or an ONNX file lie changes nothing: their digest says what
+        they are.
         """
         if self.source is not None:
-            return {"model": self.model}
+            return {"model": "onnx" if self.source.kind == "onnx" else self.model}
         identity = self.identity()
         return {
             name: value
