@@ -14,7 +14,11 @@ from spaceprobe.model_sources.onnx_graphs.operators.call import Call, Made
 from spaceprobe.model_sources.onnx_graphs.operators.layers import linear
 from spaceprobe.model_sources.onnx_graphs.refusal import OnnxRefusal
 from spaceprobe.model_sources.onnx_graphs.sequences import as_sequence
-from spaceprobe.model_sources.onnx_graphs.tensors import MAX_ELEMENTS
+
+FEW_NUMBERS = 2**22
+GROWTH = 4
+"""Chosen: numbers that constants may be made into, and how many more for each that the file holds: exporters
+turn weights around and join them, a few times."""
 
 
 def build_network(graph: Graph) -> nn.Module:
@@ -36,7 +40,7 @@ def build_network(graph: Graph) -> nn.Module:
 def _made(graph: Graph) -> tuple[list[tuple[Node, Made, str]], dict[str, Tensor]]:
     """Return what each node is, with the value that it makes, and all constants."""
     constants = _of_one_type(dict(graph.constants))
-    num_elements = sum(value.numel() for value in constants.values())
+    left = FEW_NUMBERS + GROWTH * sum(value.numel() for value in constants.values())
     made: list[tuple[Node, Made, str]] = []
     for node in graph.nodes:
         call = Call(node, graph.opset, constants, graph.input_shape[0])
@@ -49,14 +53,12 @@ def _made(graph: Graph) -> tuple[list[tuple[Node, Made, str]], dict[str, Tensor]
             if any(name not in constants for name in one.inputs):
                 made.append((node, one, output))
                 continue
-            value = tried(one.run, [constants[name] for name in one.inputs], one.weights, one.reads, str(node))
-            constants[output] = value
-            num_elements += value.numel()
-            if num_elements > 2 * MAX_ELEMENTS:
-                raise OnnxRefusal(f"{node} makes the constants larger than {2 * MAX_ELEMENTS:,} numbers")
-    taken = {name for _, one, _ in made for name in one.inputs}
+            taken = [constants[name] for name in one.inputs]
+            constants[output] = tried(one.run, taken, one.weights, one.reads, str(node), left)
+            left -= constants[output].numel()
+    asked = {name for _, one, _ in made for name in one.inputs}
     several = {name: node for node in graph.nodes for name in node.outputs[1:]}
-    for name in taken & {*several}:
+    for name in asked & {*several}:
         raise OnnxRefusal(f"{several[name]} is asked for more than its first output, which is not supported")
     if graph.output not in {output for _, _, output in made}:
         raise OnnxRefusal("has an output that does not depend on its input; export the network again")

@@ -144,7 +144,12 @@ class OnnxNetwork(nn.Module):
 
 
 def tried(
-    run: Run, taken: Sequence[Tensor], weights: Sequence[Tensor], reads: frozenset[int], label: str
+    run: Run,
+    taken: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    reads: frozenset[int],
+    label: str,
+    most: int = MAX_NUMBERS,
 ) -> Tensor:
     """Return what a step makes: sizes alone where it depends on the input, else numbers.
 
@@ -154,6 +159,7 @@ def tried(
         weights: of its layer.
         reads: see `Step`.
         label: see `Step`.
+        most: numbers that it may make; for each input where it depends on that.
 
     Raises:
         OnnxRefusal: it does not take these, or makes too much of them.
@@ -168,7 +174,7 @@ def tried(
     try:
         with torch.no_grad():
             result = run(*arguments)
-            check_size(result, label)
+            check_size(result, label, most * (1 if is_known else TRIED_BATCH))
             if is_known and result.is_meta:
                 result = run(*taken, *weights)
     except OnnxRefusal:
@@ -179,19 +185,17 @@ def tried(
     return result
 
 
-def check_size(value: Tensor, label: str) -> None:
-    """Check how large a value is for each input.
+def check_size(value: Tensor, label: str, most: int) -> None:
+    """Check how large a value is.
 
     Raises:
         OnnxRefusal: it is too large, or not a value.
     """
     if not isinstance(value, Tensor):
         raise OnnxRefusal(f"{label} makes {type(value).__name__}: expected a tensor")
-    most = MAX_NUMBERS * (TRIED_BATCH if value.is_meta else 1)
     if math.prod(value.shape) > most:
         raise OnnxRefusal(
-            f"{label} makes a value of shape {_text(tuple(value.shape))}: at most {MAX_NUMBERS:,} numbers an "
-            "input are computed"
+            f"{label} makes a value of shape {_text(tuple(value.shape))}: at most {most:,} numbers are computed"
         )
 
 
