@@ -1,4 +1,4 @@
-"""ONNX files for the tests: what torch's exporters write, and hand-made ones; and what onnxruntime computes."""
+"""ONNX files for the tests: of torch's exporters, and hand-made ones; and what onnxruntime computes."""
 
 import warnings
 from pathlib import Path
@@ -112,6 +112,13 @@ class Scaled(nn.Module):
         return 2 * (F.adaptive_avg_pool2d(x, 2).flatten(1) @ self.weight) - 1
 
 
+class Sign(nn.Module):
+    """Signs."""
+
+    def forward(self, x):
+        return torch.sign(x - 0.05)
+
+
 def deep(*layers):
     return nn.Sequential(*layers)
 
@@ -121,23 +128,60 @@ def modules():
     with torch.random.fork_rng():
         torch.manual_seed(3)
         made = {
-            "mlp": (deep(nn.Linear(6, 7), nn.ReLU(), deep(nn.Linear(7, 5), nn.ReLU()), nn.Linear(5, 3)), (6,)),
+            "mlp": (
+                deep(nn.Linear(6, 7), nn.ReLU(), deep(nn.Linear(7, 5), nn.ReLU()), nn.Linear(5, 3)),
+                (6,),
+            ),
             "slopes": (
-                deep(nn.Linear(6, 7), nn.BatchNorm1d(7), nn.PReLU(7), nn.Linear(7, 5), nn.LeakyReLU(0.1),
-                     nn.Linear(5, 5), nn.PReLU(), nn.Linear(5, 3)),
+                deep(
+                    nn.Linear(6, 7),
+                    nn.BatchNorm1d(7),
+                    nn.PReLU(7),
+                    nn.Linear(7, 5),
+                    nn.LeakyReLU(0.1),
+                    nn.Linear(5, 5),
+                    nn.PReLU(),
+                    nn.Linear(5, 3),
+                ),
                 (6,),
             ),
             "convolutions": (
-                deep(nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
-                     nn.BatchNorm2d(4), nn.Conv2d(4, 4, 2, groups=2), nn.PReLU(4), nn.Flatten(),
-                     nn.Dropout(), nn.Linear(16, 3)),
+                deep(
+                    nn.Conv2d(2, 4, 3, padding=1),
+                    nn.BatchNorm2d(4),
+                    nn.ReLU(),
+                    nn.MaxPool2d(2),
+                    nn.BatchNorm2d(4),
+                    nn.Conv2d(4, 4, 2, groups=2),
+                    nn.PReLU(4),
+                    nn.Flatten(),
+                    nn.Dropout(),
+                    nn.Linear(16, 3),
+                ),
                 (2, 6, 6),
             ),
-            "signs": (deep(nn.Linear(6, 7, bias=False), nn.Hardsigmoid(), nn.Linear(7, 5), nn.Softshrink(0.05),
-                           nn.Linear(5, 3)), (6,)),
+            "signs": (
+                deep(
+                    nn.Linear(6, 7, bias=False),
+                    nn.Hardsigmoid(),
+                    nn.Linear(7, 5),
+                    nn.ReLU6(),
+                    Sign(),
+                    nn.Linear(5, 3),
+                ),
+                (6,),
+            ),
             "pools": (
-                deep(nn.Conv2d(1, 4, 3, stride=2), nn.ReLU(), nn.AvgPool2d(2, 1, 1), nn.ReLU(),
-                     nn.MaxPool2d(2, ceil_mode=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+                deep(
+                    nn.Conv2d(1, 4, 3, stride=2),
+                    nn.ReLU(),
+                    nn.AvgPool2d(2, 1, 1),
+                    nn.ReLU(),
+                    nn.MaxPool2d(2, ceil_mode=True),
+                    nn.AdaptiveAvgPool2d(1),
+                    nn.Flatten(),
+                    nn.Linear(4, 3),
+                ),
                 (1, 11, 9),
             ),
             "maxima": (Maxima(), (6,)),
@@ -146,11 +190,22 @@ def modules():
             "rows": (Rows(), (3, 12)),
             "scaled": (Scaled(), (2, 4, 6)),
             "curved": (
-                deep(nn.Linear(6, 8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 5),
-                     nn.Tanh(), nn.Linear(5, 5), nn.SELU(), nn.Softmax(-1), nn.Linear(5, 3)),
+                deep(
+                    nn.Linear(6, 8),
+                    nn.GELU(),
+                    nn.LayerNorm(8),
+                    nn.Linear(8, 8),
+                    nn.Sigmoid(),
+                    nn.Linear(8, 5),
+                    nn.Tanh(),
+                    nn.Linear(5, 5),
+                    nn.SELU(),
+                    nn.Softmax(-1),
+                    nn.Linear(5, 3),
+                ),
                 (6,),
             ),
-        }  # fmt: skip
+        }
         for network, _ in made.values():
             for layer in network.modules():
                 if isinstance(layer, nn.modules.batchnorm._BatchNorm):
@@ -173,7 +228,9 @@ def node(operator, inputs, outputs, **attributes):
     return helper.make_node(operator, inputs.split(), outputs.split(), **attributes)
 
 
-def model(nodes, constants=(), *, shape=("n", 4), outputs=("y",), inputs=None, opset=20, kind=TensorProto.FLOAT):
+def model(
+    nodes, constants=(), *, shape=("n", 4), outputs=("y",), inputs=None, opset=20, kind=TensorProto.FLOAT
+):
     """Return a model of nodes from x to y, unchecked."""
     values = inputs or [helper.make_tensor_value_info("x", kind, shape)]
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
@@ -197,6 +254,10 @@ def changed(made, change):
 def small_mlp():
     """Return a model of one hidden layer."""
     return model(
-        [node("Gemm", "x w b", "h", transB=1, name="first"), node("Relu", "h", "r"), node("Gemm", "r v", "y")],
+        [
+            node("Gemm", "x w b", "h", transB=1, name="first"),
+            node("Relu", "h", "r"),
+            node("Gemm", "r v", "y"),
+        ],
         [floats("w", 5, 4), floats("b", 5), floats("v", 5, 3)],
     )

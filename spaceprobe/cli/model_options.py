@@ -40,7 +40,8 @@ def model_parameters(data_help: str = DATA) -> list[click.Option]:
             ["--model"],
             metavar="MODEL",
             help="Take this network instead of a study: widths such as 784-30-30-10, mlp, cnn and the other "
-            "kinds, torchvision:NAME, timm:NAME, a FILE.onnx, or package.module:function of yours (with --trust).",
+            "kinds, torchvision:NAME, timm:NAME, an .onnx file, or package.module:function of yours "
+            "(with --trust).",
         ),
         click.Option(
             ["--data"],

@@ -26,7 +26,7 @@ MAX_PARAMETERS = 2**29
 
 _WAYS = (
     "write widths such as 784-30-30-10, one of "
-    f"{', '.join(NETWORKS)}, torchvision:NAME, timm:NAME, a FILE.onnx, or package.module:function of your own"
+    f"{', '.join(NETWORKS)}, torchvision:NAME, timm:NAME, an .onnx file, or package.module:function of yours"
 )
 _LIBRARY_NAME = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)?", re.ASCII)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spaceprobe.model_sources.onnx_graphs.graph import Graph, Node
 from spaceprobe.model_sources.onnx_graphs.names import free_name, layer_name, put
-from spaceprobe.model_sources.onnx_graphs.network import Constant, Operation, OnnxNetwork, Step, tried
+from spaceprobe.model_sources.onnx_graphs.network import Constant, OnnxNetwork, Operation, Step, tried
 from spaceprobe.model_sources.onnx_graphs.operators import OPERATORS
 from spaceprobe.model_sources.onnx_graphs.operators.call import Call, Made
 from spaceprobe.model_sources.onnx_graphs.operators.layers import linear
@@ -22,7 +22,7 @@ turn weights around and join them, a few times."""
 
 
 def build_network(graph: Graph) -> nn.Module:
-    """Return the network of a graph: an `nn.Sequential` where it is an MLP, so that the fastest walk takes it.
+    """Return the network of a graph; of an MLP as an `nn.Sequential`, which the fastest walk takes.
 
     Raises:
         OnnxRefusal: a node does not take what it gets, or makes too much of it.
@@ -111,7 +111,7 @@ def _network(graph: Graph, made: list[tuple[Node, Made, str]], constants: dict[s
     for node, one, _ in made:
         key = _identity(node, one)
         if one.layer is not None and key not in layers:
-            put(network, layer_name(*one.sources, node.scope), one.layer)
+            put(network, layer_name(*one.sources, node.scope, {*dict(network.named_modules())}), one.layer)
             layers[key] = one.layer
     for node, one, output in made:
         module = layers.get(_identity(node, one))
@@ -130,7 +130,7 @@ def _identity(node: Node, one: Made) -> object:
     if one.layer is None:
         return None
     attributes = sorted((name, str(value)) for name, value in node.attributes.items())
-    return node.operator, one.sources, str(attributes)
+    return node.operator, one.sources, node.scope, str(attributes)
 
 
 def _own_tensors(module: nn.Module) -> list[tuple[str, Tensor]]:

@@ -2,7 +2,7 @@
 
 import re
 from ast import literal_eval
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from torch import nn
 
@@ -45,17 +45,24 @@ def scope_of(name: str, notes: Mapping[str, str]) -> str:
     return ".".join(scope)
 
 
-def layer_name(weight: str, bias: str, scope: str) -> str:
+def layer_name(weight: str, bias: str, scope: str, taken: Container[str] = ()) -> str:
     """Return the name of a layer: by its weight, or else by where it came from, or else by its bias.
 
     >>> layer_name("blocks.0.weight", "", ""), layer_name("val_20", "embed.bias", ""), layer_name("W", "", "")
     ('blocks.0', 'embed', 'W')
+
+    Args:
+        weight: the name of its weight.
+        bias: that of its bias; empty for none.
+        scope: the module that it came from; empty where that is not known.
+        taken: names that others have: exporters store equal weights once.
     """
     of_weight, of_bias = (
         name.removesuffix(ending) if name.endswith(ending) else ""
         for name, ending in ((weight, ".weight"), (bias, ".bias"))
     )
-    return of_weight or scope or of_bias or weight
+    names = [name for name in (of_weight, scope, of_bias, weight) if name]
+    return next((name for name in names if name not in taken), names[0])
 
 
 def parts_of(name: str) -> list[str]:
@@ -65,7 +72,9 @@ def parts_of(name: str) -> list[str]:
     (['blocks', '0', 'first'], ['onnx_Conv_81'])
     """
     is_of_torch = re.fullmatch(r"[\w.]+", name, re.ASCII) is not None  # else dots are no modules
-    parts = [re.sub(r"\W+", "_", part, flags=re.ASCII) for part in (name.split(".") if is_of_torch else [name])]
+    parts = [
+        re.sub(r"\W+", "_", part, flags=re.ASCII) for part in (name.split(".") if is_of_torch else [name])
+    ]
     parts = [part for part in parts if part]
     if not parts or len(parts) > MAX_PARTS or len(name) > MAX_LENGTH:
         return ["value"]

@@ -137,8 +137,8 @@ class OnnxNetwork(nn.Module):
         sizes = tuple(values[self.output].shape)
         if sizes[:1] != (TRIED_BATCH,):
             raise ValueError(
-                f"gives {_text(sizes)} for {TRIED_BATCH} inputs: the batch is not its first dimension, or the "
-                "file was made for one batch; export it with dynamic_shapes, or dynamic_axes, of the batch"
+                f"gives {_text(sizes)} for {TRIED_BATCH} inputs: the batch is not its first dimension, or "
+                "the file was made for one batch; export it with dynamic_shapes or dynamic_axes of the batch"
             )
         self._tried.add(tuple(shape))
 
@@ -195,7 +195,8 @@ def check_size(value: Tensor, label: str, most: int) -> None:
         raise OnnxRefusal(f"{label} makes {type(value).__name__}: expected a tensor")
     if math.prod(value.shape) > most:
         raise OnnxRefusal(
-            f"{label} makes a value of shape {_text(tuple(value.shape))}: at most {most:,} numbers are computed"
+            f"{label} makes a value of shape {_text(tuple(value.shape))}: at most {most:,} numbers are "
+            "computed"
         )
 
 

@@ -64,7 +64,8 @@ def _read(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise OnnxRefusal(
-            f"cannot be read ({error.strerror or type(error).__name__}); give a file that torch.onnx.export wrote"
+            f"cannot be read ({error.strerror or type(error).__name__}); give a file that torch.onnx.export "
+            "wrote"
         ) from error
 
 
@@ -79,7 +80,9 @@ def _parse(data: bytes) -> "ModelProto":
     except DecodeError as error:
         raise OnnxRefusal(TRUNCATED) from error
     if model.functions:
-        raise OnnxRefusal("defines operators of its own, which are not supported; export it without functions")
+        raise OnnxRefusal(
+            "defines operators of its own, which are not supported; export it without functions"
+        )
     if model.graph.sparse_initializer:
         raise OnnxRefusal("holds sparse constants, which are not supported; export it with dense ones")
     return model
@@ -180,7 +183,8 @@ def _in_order(graph: "GraphProto", given: set[str], output: str) -> list["NodePr
 
 
 def _label(node: "NodeProto") -> str:
-    return f"node {quote(node.name or (node.output[0] if node.output else ''))} ({quote_if_needed(node.op_type)})"
+    name = node.name or (node.output[0] if node.output else "")
+    return f"node {quote(name)} ({quote_if_needed(node.op_type)})"
 
 
 def _node(node: "NodeProto", opset: int, allowed: set[str]) -> Node:

@@ -56,8 +56,9 @@ def read_tensor(tensor: "TensorProto", what: str) -> Tensor:
         raise OnnxRefusal(f"{what} is one segment of several, which are not read")
     sizes = [*tensor.dims]
     if len(sizes) > MAX_DIMENSIONS or any(size < 0 for size in sizes):
-        raise OnnxRefusal(f"{what} has the sizes {sizes[:MAX_DIMENSIONS]}: expected at most "
-                          f"{MAX_DIMENSIONS}, none below 0")
+        raise OnnxRefusal(
+            f"{what} has the sizes {sizes[:MAX_DIMENSIONS]}: expected at most {MAX_DIMENSIONS}, none below 0"
+        )
     count = math.prod(sizes)
     if count > MAX_ELEMENTS:
         raise OnnxRefusal(f"{what} has {count:,} numbers, at most {MAX_ELEMENTS:,} are read")

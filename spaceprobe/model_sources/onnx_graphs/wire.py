@@ -55,7 +55,9 @@ def check_counts(data: bytes) -> None:
     count = _Count()
     _scan(data, 0, len(data), "model", count)
     if count.graphs != 1:
-        raise OnnxRefusal("holds no graph of operators, or several, so it is not an ONNX model; export it again")
+        raise OnnxRefusal(
+            "holds no graph of operators, or several, so it is not an ONNX model; export it again"
+        )
 
 
 def _scan(data: bytes, begin: int, end: int, kind: str, count: _Count) -> None:

@@ -93,7 +93,7 @@ class NetworkSettings(Settings):
         NetworkName | Annotated[str, AfterValidator(parse_foreign)], ChoosesCode((*NETWORKS, "own:network"))
     ] = Field(
         "mlp",
-        description="the kind of network, torchvision:NAME, timm:NAME, a FILE.onnx, or your own "
+        description="the kind of network, torchvision:NAME, timm:NAME, an .onnx file, or your own "
         "package.module:function, which needs --trust",
     )
     weights: Path | None = Field(
@@ -145,7 +145,8 @@ class NetworkSettings(Settings):
     def _check_onnx(self) -> "NetworkSettings":
         if self.source is not None and self.source.kind == "onnx" and self.weights is None:
             raise ValueError(
-                f"model: {self.model} is measured as it is, and not trained; say so with weights: {self.model}"
+                f"model: {self.model} is measured as it is, and not trained; say so with "
+                f"weights: {self.model}"
             )
         return self
 
@@ -206,8 +207,8 @@ class NetworkSettings(Settings):
         """Return the settings that a number depends on.
 
         Those that came after the first releases count only where they are not the default: networks from
-        before keep their keys. Where given weights or an ONNX file lie changes nothing: their digest says what
-        they are.
+        before keep their keys. Where given weights or an ONNX file lie changes nothing: their digest says
+        what they are.
         """
         if self.source is not None:
             return {"model": "onnx" if self.source.kind == "onnx" else self.model}

@@ -59,7 +59,9 @@ def reduced(function: Callable[..., Tensor]) -> Operator:
         if not axes:
             if call.attribute("noop_with_empty_axes", 0):
                 return call.made(lambda x: x)
-            raise call.refuse("is over all dimensions, so over the batch as well: expected some of the others")
+            raise call.refuse(
+                "is over all dimensions, so over the batch as well: expected some of the others"
+            )
         return call.made(lambda x: function(x, dim=axes, keepdim=keeps))
 
     return operator

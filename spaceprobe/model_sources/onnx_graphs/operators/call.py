@@ -81,7 +81,7 @@ class Call:
         return self.node.attributes.get(name, default)
 
     def whole_numbers(self, attribute: str, place: int | None = None) -> list[int] | None:
-        """Return whole numbers of an attribute, or, from a later opset on, of a constant input; None for none.
+        """Return whole numbers of an attribute, or, in a later opset, of a constant input; None for none.
 
         Raises:
             OnnxRefusal: the input is not constant, or not of whole numbers.

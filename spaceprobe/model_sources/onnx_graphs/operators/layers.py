@@ -96,7 +96,9 @@ def convolution(call: Call) -> list[tuple[Made, str]]:
         raise call.refuse(f"has weights of shape {tuple(weight.shape)}: expected 3 to 5 sizes, from 1")
     groups = call.attribute("group", 1)
     if groups < 1 or len(weight) % groups:
-        raise call.refuse(f"has {groups} groups for {len(weight)} outputs: expected a number that divides them")
+        raise call.refuse(
+            f"has {groups} groups for {len(weight)} outputs: expected a number that divides them"
+        )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise call.refuse(f"has biases of shape {tuple(bias.shape)}: expected ({len(weight)},)")
     kernel = call.whole_numbers("kernel_shape") or [*weight.shape[2:]]
@@ -132,7 +134,9 @@ def batch_norm(call: Call) -> Made:
     weights = tuple(call.needed(place, "statistics") for place in range(1, 5))
     if len({tensor.shape for tensor in weights}) != 1 or weights[0].ndim != 1:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in weights)
-        raise call.refuse(f"has scale, bias, mean and variance of shapes {shapes}: expected one number a channel")
+        raise call.refuse(
+            f"has scale, bias, mean and variance of shapes {shapes}: expected one number a channel"
+        )
     if not bool((weights[3] >= 0).all()):
         raise call.refuse("has a variance below 0")
     epsilon = call.attribute("epsilon", 1e-5)
@@ -158,7 +162,9 @@ def layer_norm(call: Call) -> Made:
 
     def run(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if (axis if axis < 0 else axis - x.ndim) != -weight.ndim:
-            raise ValueError(f"normalises from dimension {axis} on, and has scales of {weight.ndim} dimensions")
+            raise ValueError(
+                f"normalises from dimension {axis} on, and has scales of {weight.ndim} dimensions"
+            )
         return F.layer_norm(x, weight.shape, weight, bias, epsilon)
 
     return Made(run, (call.name(0),), layer, weights, (call.name(1), call.name(2)))

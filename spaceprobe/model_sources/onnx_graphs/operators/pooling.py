@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812, the name that every torch user kn
 from torch import Tensor
 
 from spaceprobe.model_sources.onnx_graphs.operators.call import Call, Made, Operator
-from spaceprobe.model_sources.onnx_graphs.operators.windows import read_windows
+from spaceprobe.model_sources.onnx_graphs.operators.windows import Windows, read_windows
 
 LARGEST: dict[int, Callable[..., Any]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 MEAN: dict[int, Callable[..., Any]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -24,15 +24,20 @@ def max_pool(call: Call) -> Made:
     pool = LARGEST[len(kernel)]
 
     def run(x: Tensor) -> Tensor:
-        padding = windows.even
-        if padding is None:
-            pairs = windows.padding(x.shape[2:])
-            if any(before != behind for before, behind in pairs):
-                raise ValueError(f"pads {pairs}, before and behind: expected the same on both sides")
-            padding = [before for before, _ in pairs]
-        pooled: Tensor = pool(
-            x, tuple(kernel), tuple(windows.strides), tuple(padding), tuple(windows.dilations), ceil_mode
-        )
+        begin, end = zip(*windows.padding(x.shape[2:]), strict=True)
+        options = tuple(kernel), tuple(windows.strides), begin, tuple(windows.dilations)
+        if begin == end:
+            pooled: Tensor = pool(x, *options, ceil_mode)
+            return pooled
+        # torch pads both sides alike: more behind is a last window that begins inside of the image
+        pooled = pool(x, *options, True)
+        for axis, count in enumerate(windows.counts(x.shape[2:], is_up=ceil_mode), start=2):
+            if pooled.shape[axis] < count:
+                raise ValueError(
+                    f"pads {begin} before and {end} behind: expected windows that touch the image"
+                )
+            if pooled.shape[axis] > count:
+                pooled = pooled.narrow(axis, 0, count)
         return pooled
 
     return call.made(run)
@@ -48,21 +53,18 @@ def average_pool(call: Call) -> Made:
     pool = MEAN[len(kernel)]
 
     def run(x: Tensor) -> Tensor:
-        padding = windows.even
-        if padding is None:
-            pairs = windows.padding(x.shape[2:])
-            if any(before != behind for before, behind in pairs):
-                raise ValueError(f"pads {pairs}, before and behind: expected the same on both sides")
-            padding = [before for before, _ in pairs]
-        pooled: Tensor = pool(
-            x, tuple(kernel), tuple(windows.strides), tuple(padding), ceil_mode, counts_padding
-        )
+        begin, end = zip(*windows.padding(x.shape[2:]), strict=True)
+        if begin != end:
+            if ceil_mode or not counts_padding:
+                raise ValueError(f"pads {begin} before and {end} behind: expected the same on both sides")
+            x, begin = F.pad(x, windows.around(x.shape[2:])), (0,) * len(kernel)
+        pooled: Tensor = pool(x, tuple(kernel), tuple(windows.strides), begin, ceil_mode, counts_padding)
         return pooled
 
     return call.made(run)
 
 
-def _windows(call: Call) -> Any:
+def _windows(call: Call) -> tuple[list[int], Windows]:
     kernel = call.whole_numbers("kernel_shape") or []
     if len(kernel) not in LARGEST:
         raise call.refuse(f"has a kernel of {len(kernel)} dimensions: expected 1 to 3")

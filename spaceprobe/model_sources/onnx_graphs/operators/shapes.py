@@ -62,8 +62,10 @@ def reshape(call: Call) -> Made:
     known = call.constant(1)
     if known is not None:
         if known.is_floating_point() or known.ndim != 1 or len(known) > MAX_SIZES:
-            raise call.refuse(f"takes a shape of {known.dtype} and of sizes {tuple(known.shape)}: expected "
-                              f"up to {MAX_SIZES} whole numbers")
+            raise call.refuse(
+                f"takes a shape of {known.dtype} and of sizes {tuple(known.shape)}: expected "
+                f"up to {MAX_SIZES} whole numbers"
+            )
         fixed = known.tolist()
 
     def run(x: Tensor, shape: Tensor | None = None) -> Tensor:
@@ -127,7 +129,9 @@ def squeeze(call: Call) -> Made:
 
     def run(x: Tensor) -> Tensor:
         if any(x.shape[axis] != 1 for axis in axes):
-            raise ValueError(f"removes dimensions {axes} of a value of sizes {tuple(x.shape)}: expected 1 there")
+            raise ValueError(
+                f"removes dimensions {axes} of a value of sizes {tuple(x.shape)}: expected 1 there"
+            )
         return x.squeeze(tuple(axes)) if len(axes) != 1 else x.squeeze(axes[0])
 
     return call.made(run)
@@ -213,13 +217,16 @@ def cut(call: Call) -> Made:
         ends = from_attributes["ends"] or given.get(2, [])
         axes = from_attributes["axes"] or given.get(3) or [*range(len(starts))]
         steps = given.get(4) or [1] * len(starts)
-        if not len(starts) == len(ends) == len(axes) == len(steps) or min(steps, default=1) < 1:
-            raise ValueError(f"cuts from {starts} to {ends} by {steps}: expected as many, and steps from 1")
+        if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+            raise ValueError(f"cuts from {starts} to {ends} by {steps}: expected as many, and no step of 0")
         slices = [slice(None)] * x.ndim
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
             size = x.shape[axis]
-            is_whole = start in (0, -size) and (end >= size) and step == 1
-            slices[axis] = slice(None) if is_whole else slice(start, min(end, LARGEST_PLACE), step)
+            if step < 0:
+                places_taken = range(size)[start : None if end < -size else end : step]
+                x = x.index_select(axis, torch.tensor([*places_taken], device=x.device))
+            elif not (start in (0, -size) and end >= size and step == 1):
+                slices[axis] = slice(start, min(end, LARGEST_PLACE), step)
         return x[tuple(slices)]
 
     return call.made(run, 0, *places, reads=range(1, len(places) + 1))
@@ -231,7 +238,12 @@ def expand(call: Call) -> Made:
 
     def run(x: Tensor, shape: Tensor) -> Tensor:
         sizes = _numbers(shape)
-        if known is not None and call.batch is not None and len(sizes) == x.ndim and sizes[:1] == [call.batch]:
+        if (
+            known is not None
+            and call.batch is not None
+            and len(sizes) == x.ndim
+            and sizes[:1] == [call.batch]
+        ):
             sizes[0] = x.shape[0]
         return x.expand(torch.broadcast_shapes(x.shape, sizes))
 

@@ -49,6 +49,20 @@ class Windows:
         """Return the padding as `torch.nn.functional.pad` takes it: the last dimension first."""
         return [number for pair in reversed(self.padding(sizes)) for number in pair]
 
+    def counts(self, sizes: Sequence[int], *, is_up: bool) -> list[int]:
+        """Return how many windows each dimension of an image of these sizes has.
+
+        Args:
+            sizes: of the image.
+            is_up: whether a window that is not whole counts.
+        """
+        counts = []
+        for place, (size, (before, behind)) in enumerate(zip(sizes, self.padding(sizes), strict=True)):
+            reach = (self.kernel[place] - 1) * self.dilations[place] + 1
+            span = size + before + behind - reach
+            counts.append((-(-span // self.strides[place]) if is_up else span // self.strides[place]) + 1)
+        return counts
+
 
 def read_windows(call: Call, kernel: list[int]) -> Windows:
     """Return the windows of a node.
