@@ -55,9 +55,10 @@ class Maxima(nn.Module):
 class Branches(nn.Module):
     """Two branches side by side, one of them pooled, and a mean over the image."""
 
-    def __init__(self):
+    def __init__(self, num_channels=2):
         super().__init__()
-        self.narrow, self.wide = nn.Conv2d(2, 3, 1), nn.Conv2d(2, 4, 3, padding=1, bias=False)
+        self.narrow = nn.Conv2d(num_channels, 3, 1)
+        self.wide = nn.Conv2d(num_channels, 4, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(7)
         self.readout = nn.Linear(7, 3)
 

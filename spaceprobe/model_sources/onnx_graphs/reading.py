@@ -98,7 +98,7 @@ def _opset(model: "ModelProto") -> int:
             f"is of opset {has}: expected one of {MIN_OPSET} to {onnx_opset_version()}; export it with "
             "opset_version=20"
         )
-    return versions[0]
+    return int(versions[0])
 
 
 def _constants(graph: "GraphProto") -> dict[str, Tensor]:
@@ -123,7 +123,8 @@ def _only_input(graph: "GraphProto", constants: Mapping[str, Tensor]) -> "ValueI
             f"has {len(inputs)} inputs ({names}): expected one, between whose points paths run; export the "
             "network with one"
         )
-    return inputs[0]
+    only: ValueInfoProto = inputs[0]
+    return only
 
 
 def _input_shape(value: "ValueInfoProto") -> tuple[int | None, ...]:
@@ -204,7 +205,7 @@ def _node(node: "NodeProto", opset: int, allowed: set[str]) -> Node:
     if node.op_type not in allowed:
         raise OnnxRefusal(f"{label} is an operator that is not supported{_hint(node.op_type)}")
     try:
-        schema = get_schema(node.op_type, opset, "")
+        schema: Any = get_schema(node.op_type, opset, "")
     except Exception as error:  # onnx's own, for an operator that this opset does not have
         raise OnnxRefusal(f"{label} is not in opset {opset}; export it again") from error
     for what, number, least, most in (
@@ -250,7 +251,7 @@ def _hint(operator: str) -> str:
 def _value(item: "AttributeProto", label: str) -> Any:
     from onnx import AttributeProto
 
-    kinds = AttributeProto.AttributeType
+    kinds: Any = AttributeProto.AttributeType
     if item.type == AttributeProto.TENSOR:
         return read_tensor(item.t, f"{label}: its attribute {item.name}")
     if item.type == AttributeProto.STRING:
