@@ -18,7 +18,6 @@ from spaceprobe.networks.mlp import mlp
 from tests.commands import call
 from tests.onnx_files import Branches, export, model, modules, node, write
 
-
 SIZES = {"train": 40, "test": 20}
 
 
@@ -130,7 +129,7 @@ study: {stages: [train, fold, lmd]}
 data: {file: data.npz}
 network: {model: net.onnx, weights: net.onnx}
 folding: {pairs: 0-1, per_class: 3}
-lmd: {points: 10}
+lmd: {sample: 20, metrics: [identity], probes: []}
 """
 
 
@@ -156,7 +155,8 @@ def test_a_study_measures_a_file(folder):
         outputs = network(torch.from_numpy(images["test"]).permute(0, 3, 1, 2))
     accuracy = float((outputs.argmax(1).numpy() == classes["test"]).mean())
     assert runs["test_accuracy"].tolist() == pytest.approx([accuracy])
-    assert pd.read_csv(results / "folding_pairs.csv")["max_chi"].notna().all()
+    folding = pd.read_csv(results / "folding.csv")
+    assert folding.query("measure == 'length'")["max"].min() > 10
     assert pd.read_csv(results / "lmd_matrices.csv")["name"].tolist() == ["narrow", "wide", "readout"]
 
     Path("elsewhere").mkdir()

@@ -1,6 +1,6 @@
 """Read an ONNX file: its sizes first, then its graph, whose nodes and constants are checked; nothing runs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -256,7 +256,7 @@ def _value(item: "AttributeProto", label: str) -> Any:
         return read_tensor(item.t, f"{label}: its attribute {item.name}")
     if item.type == AttributeProto.STRING:
         return item.s.decode("utf-8", "replace")
-    simple = {
+    simple: dict[int, Callable[[], Any]] = {
         AttributeProto.INT: lambda: int(item.i),
         AttributeProto.FLOAT: lambda: float(item.f),
         AttributeProto.INTS: lambda: [*item.ints],

@@ -43,8 +43,8 @@ def extreme(function: Binary, is_largest: bool) -> Operator:
             bound = numbers[of_one[0]].item()
             other = next(place for place in places if place not in of_one)
             # a number, not a tensor, so that it is seen as an activation that bends there
-            side = {"min": bound} if is_largest else {"max": bound}
-            return call.made(lambda x: torch.clamp(x, **side), other)
+            low, high = (bound, None) if is_largest else (None, bound)
+            return call.made(lambda x: torch.clamp(x, low, high), other)
         return call.made(lambda *values: reduce(function, values), *places)
 
     return operator
