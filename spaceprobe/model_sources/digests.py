@@ -34,7 +34,7 @@ def digests(source: ModelSource, weights: Path | None = None, *, setting: str = 
     elif source.kind in LIBRARIES:
         result = {f"the version of {source.kind}": library_version(source, where)}
     elif source.kind == "onnx":
-        result = {"the network": _digest_of_onnx(source.path, where)}
+        result = {f"the network {source.path.name}": _digest_of_onnx(source.path, where)}
     if weights is not None and weights.suffix.lower() == ".onnx":
         result[f"the weights {weights.name}"] = _digest_of_onnx(weights, f"--weights {path_text(weights)}")
     elif weights is not None:

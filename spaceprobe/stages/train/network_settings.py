@@ -207,11 +207,10 @@ class NetworkSettings(Settings):
         """Return the settings that a number depends on.
 
         Those that came after the first releases count only where they are not the default: networks from
-        before keep their keys. Where given weights or an ONNX file lie changes nothing: their digest says
-        what they are.
+        before keep their keys. Where given weights lie changes nothing: their digest says what they are.
         """
         if self.source is not None:
-            return {"model": "onnx" if self.source.kind == "onnx" else self.model}
+            return {"model": self.model}
         identity = self.identity()
         return {
             name: value
