@@ -460,7 +460,7 @@ def test_a_bad_file_of_points_is_one_sentence_and_nothing_runs(folder, name):
     ("words", "reason"),
     [
         (["--model", "net.pt2"], "runs pickles and eval"),
-        (["--model", "net.onnx"], "ONNX is not supported yet"),
+        (["--model", "net.onnx"], "cannot be read (No such file or directory)"),
         (["--model", "hf-hub:a/b"], "networks from elsewhere are not downloaded"),
         (["--model", "6-5-4-3", "--weights", "net.pt2"], "runs pickles and eval"),
         (["--model", "6-5-4-3", "--from", "missing.npy"], "--from missing.npy: cannot be read (No such file"),

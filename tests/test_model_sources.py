@@ -74,7 +74,6 @@ def test_parse_says_where_a_network_comes_from(text, kind):
     [
         ("model.pt2", r"runs pickles and eval; save its state dict with safetensors .*--weights FILE"),
         ("model.torchscript", r"TorchScript .* holds code .*--weights FILE"),
-        ("model.onnx", r"ONNX is not supported yet; export the weights to safetensors"),
         ("runs/model.pt", r"whole pickled module runs code .*--weights FILE"),
         ("model.pkl", r"whole pickled module runs code"),
         ("w.safetensors", r"name the architecture, and give the file with --weights FILE"),
@@ -311,7 +310,7 @@ def test_files_with_code_are_refused_and_nothing_runs(tmp_path, monkeypatch):
         "bomb.pt": "holds code to run",
         "script.pt": "is a TorchScript archive",
         "program.pt2": "runs pickles and eval",
-        "net.onnx": "ONNX is not supported yet",
+        "net.onnx": "is truncated, or is not an ONNX file",
         "missing.safetensors": "cannot be read",
     }.items():
         with pytest.raises(SpaceprobeError, match=reason):

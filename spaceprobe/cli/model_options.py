@@ -40,7 +40,8 @@ def model_parameters(data_help: str = DATA) -> list[click.Option]:
             ["--model"],
             metavar="MODEL",
             help="Take this network instead of a study: widths such as 784-30-30-10, mlp, cnn and the other "
-            "kinds, torchvision:NAME, timm:NAME, or package.module:function of yours (with --trust).",
+            "kinds, torchvision:NAME, timm:NAME, an .onnx file, or package.module:function of yours "
+            "(with --trust).",
         ),
         click.Option(
             ["--data"],
@@ -191,6 +192,8 @@ class ModelCall:
             raise click.UsageError("--outputs: the last width says how many outputs the network has")
         if source.kind == "function" and num_outputs is not None:
             raise click.UsageError("--outputs: your function says how many outputs the network has")
+        if source.kind == "onnx" and num_outputs is not None:
+            raise click.UsageError("--outputs: the ONNX file says how many outputs the network has")
         if source.kind == "network" and input_shape is None:
             raise SettingsError(f"{self.where}: needs the shape of an input; name its data, with --data DATA")
         if source.kind == "network" and num_outputs is None and self.data is not None:
@@ -215,6 +218,8 @@ class ModelCall:
 
     def describe_weights(self) -> str:
         """Return where the weights come from, in words."""
+        if self.weights is None and self.source.kind == "onnx":
+            return f"weights of {self.model} itself"
         if self.weights is None:
             return f"random weights, seed {self.seed}"
         return f"weights of {self.weights}: no forward pass is stored with them, so there is none to compare"

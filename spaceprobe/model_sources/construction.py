@@ -47,7 +47,8 @@ def build(
 
     Args:
         source: what names it.
-        weights: a file of its weights, or a folder or index of several; None for random ones.
+        weights: a file of its weights, or a folder or index of several; None for random ones, or for those of
+            an ONNX file.
         seed: of the random weights; the random numbers of torch, numpy and Python are as before afterwards.
         input_shape: of one input; needed by an entry of `NETWORKS`.
         num_outputs: of an entry of `NETWORKS` or of a library's constructor; None for `NUM_OUTPUTS`, and for
@@ -58,7 +59,7 @@ def build(
 
     Raises:
         ModelSourceError: the library is missing or has no such network, or it or the user's function fails,
-            or returns something else; or the weights do not fit.
+            or returns something else; or an ONNX file holds what is not supported; or the weights do not fit.
         UserCodeError: see `spaceprobe.user_code.call_function`.
         SpaceprobeError: the file of weights cannot be read.
     """
@@ -109,6 +110,10 @@ def _construct(
         except ValueError as error:
             raise ModelSourceError(f"{where}: {error}") from error
         return entry.build(options, input_shape, num_outputs or NUM_OUTPUTS, generator)
+    if source.kind == "onnx":
+        from spaceprobe.model_sources.onnx_graphs.loading import load_onnx
+
+        return load_onnx(source.path, where)
     if source.kind == "function":
         returned = call_function(source.function, where)
         if not isinstance(returned, nn.Module):

@@ -1,6 +1,6 @@
 """Load weights of a user's file into a network: by name and shape, and no code in the file is run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from spaceprobe.model_sources.source import ModelSourceError
 from spaceprobe.weights.quoting import path_text, quote_if_needed
+from spaceprobe.weights.torch_files import Declared
 from spaceprobe.weights.whole_models import open_model
 
 MAX_LISTED = 5
@@ -24,7 +25,7 @@ def load_given(network: nn.Module, path: Path, where: str, key: str | None = Non
 
     Args:
         network: gives the expected names and shapes; changed only when everything agrees.
-        path: as `spaceprobe.weights.whole_models.open_model` takes it.
+        path: as `spaceprobe.weights.whole_models.open_model` takes it, or an ONNX file.
         where: what names the network, to begin a message with.
         key: of the state dict, where the file has several.
 
@@ -38,13 +39,9 @@ def load_given(network: nn.Module, path: Path, where: str, key: str | None = Non
             f"--weights {path_text(path)}: a program of torch.export, whose loading runs pickles and eval; "
             "save its state dict with safetensors"
         )
-    if path.suffix.lower() == ".onnx":
-        raise ModelSourceError(
-            f"--weights {path_text(path)}: ONNX is not supported yet; export the weights to safetensors"
-        )
-    model = open_model(path, key=key)
+    tensors, blocks = _of_onnx(path, key) if path.suffix.lower() == ".onnx" else _of_files(path, key)
     state = network.state_dict(keep_vars=True)
-    shapes = {name: tensor.shape for name, tensor in model.tensors.items()}
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
     missing = _missing(state, shapes)
     surplus = [name for name in shapes if name not in state]
     wrong = [
@@ -62,12 +59,29 @@ def load_given(network: nn.Module, path: Path, where: str, key: str | None = Non
             f"--weights {path_text(path)} does not fit {where}: {'; '.join(problems)}; "
             + _way_out(missing, surplus)
         )
-    if any(tensor.dtype == torch.float64 for tensor in model.tensors.values()):
+    if any(tensor.dtype == torch.float64 for tensor in tensors.values()):
         network = network.double()
         state = network.state_dict(keep_vars=True)
-    for block in model.blocks:
-        _copy(model.read(block), state, path)
+    for block in blocks:
+        _copy(block, state, path)
     return network
+
+
+def _of_files(path: Path, key: str | None) -> tuple[Mapping[str, Declared], Iterable[Mapping[str, Tensor]]]:
+    """Return what tensors a model has, and then these, a block at a time."""
+    model = open_model(path, key=key)
+    return model.tensors, (model.read(block) for block in model.blocks)
+
+
+def _of_onnx(path: Path, key: str | None) -> tuple[Mapping[str, Tensor], Iterable[Mapping[str, Tensor]]]:
+    """Return the weights of the network of an ONNX file, twice: as what there is, and as a block."""
+    from spaceprobe.model_sources.onnx_graphs.loading import load_onnx
+
+    where = f"--weights {path_text(path)}"
+    if key is not None:
+        raise ModelSourceError(f"{where}: --key belongs to one file of torch.save; leave it out")
+    weights = load_onnx(path, where).state_dict()
+    return weights, [weights]
 
 
 def _copy(weights: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:

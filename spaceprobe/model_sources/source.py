@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from spaceprobe.errors import SettingsError
@@ -11,9 +12,9 @@ from spaceprobe.networks.models import NETWORKS
 from spaceprobe.user_sources import UserFunction, parse_function
 from spaceprobe.weights.quoting import quote, quote_if_needed
 
-Kind = Literal["widths", "network", "torchvision", "timm", "function"]
+Kind = Literal["widths", "network", "torchvision", "timm", "onnx", "function"]
 """Where a network comes from: an MLP by its widths, an entry of `NETWORKS`, a constructor of one of two
-libraries, or a function of the user's."""
+libraries, an ONNX file, or a function of the user's."""
 
 LIBRARIES: tuple[Kind, ...] = ("torchvision", "timm")
 
@@ -25,7 +26,7 @@ MAX_PARAMETERS = 2**29
 
 _WAYS = (
     "write widths such as 784-30-30-10, one of "
-    f"{', '.join(NETWORKS)}, torchvision:NAME, timm:NAME, or package.module:function of your own"
+    f"{', '.join(NETWORKS)}, torchvision:NAME, timm:NAME, an .onnx file, or package.module:function of yours"
 )
 _LIBRARY_NAME = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)?", re.ASCII)
 
@@ -61,13 +62,18 @@ class ModelSource:
         return [int(word) for word in self.text.split("-")]
 
     @property
+    def path(self) -> Path:
+        """The ONNX file."""
+        return Path(self.text)
+
+    @property
     def function(self) -> UserFunction:
         """The user's function."""
         return parse_function(self.text)
 
 
 def parse_model(text: str) -> ModelSource:
-    """Return what a text names, in this order: widths, our networks, libraries, the user's own function.
+    """Return what a text names, in this order: widths, our networks, libraries, ONNX files, own functions.
 
     Nothing is imported or run, and no file is opened.
 
@@ -92,6 +98,10 @@ def parse_model(text: str) -> ModelSource:
             if not _LIBRARY_NAME.fullmatch(name):
                 raise ModelSourceError(f"{quote_if_needed(text)}: write {kind}:NAME, such as {kind}:resnet18")
             return ModelSource(kind, text)
+    if text.lower().endswith(".onnx"):
+        if not text.isprintable():
+            raise ModelSourceError(f"{quote(text)}: expected the name of a file without control characters")
+        return ModelSource("onnx", text)
     try:
         parse_function(text)
     except ValueError as error:
@@ -123,7 +133,8 @@ def _is_remote(text: str) -> bool:
     head, _, rest = text.partition(":")
     place = rest if head in LIBRARIES else text
     is_hub = re.match(r"(hf[-_]hub|hf|huggingface|hub|local-dir|file|https?|s3|gs|git\+\w+):", place, re.I)
-    return bool(is_hub) or bool(re.fullmatch(r"[\w.-]+/[\w.-]+", place))
+    is_file = place.lower().endswith(".onnx")
+    return bool(is_hub) or (not is_file and bool(re.fullmatch(r"[\w.-]+/[\w.-]+", place)))
 
 
 _REFUSED: tuple[tuple[Callable[[str], bool], str], ...] = (
@@ -136,11 +147,6 @@ _REFUSED: tuple[tuple[Callable[[str], bool], str], ...] = (
         _ends(".torchscript", ".ptl", ".ts"),
         "a TorchScript archive, which holds code that loading it runs; save its state dict with "
         "safetensors and name the architecture, with --weights FILE",
-    ),
-    (
-        _ends(".onnx"),
-        "ONNX is not supported yet; export the weights to safetensors and name the architecture, with "
-        "--weights FILE",
     ),
     (
         _ends(".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"),

@@ -604,7 +604,7 @@ OF_LATER_PROBES = {
     "continuity": (CONTINUITY,),
     "cost": (TIMES, LEADING),
 }
-"""Those that a probe fills, only where it is asked for: so studies from before have the files that they had."""
+"""Those that a probe fills, where it is asked for: so studies from before have the files that they had."""
 
 TABLES = (*ALWAYS, *(table for tables in OF_LATER_PROBES.values() for table in tables), MATRICES)
 """Those of a study."""

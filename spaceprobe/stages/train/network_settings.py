@@ -99,8 +99,8 @@ class NetworkSettings(Settings):
         NetworkName | Annotated[str, AfterValidator(parse_foreign)], ChoosesCode((*NETWORKS, "own:network"))
     ] = Field(
         "mlp",
-        description="the kind of network, torchvision:NAME, timm:NAME, or your own package.module:function, "
-        "which needs --trust",
+        description="the kind of network, torchvision:NAME, timm:NAME, an .onnx file, or your own "
+        "package.module:function, which needs --trust",
     )
     weights: Path | None = Field(
         None,
@@ -156,6 +156,15 @@ class NetworkSettings(Settings):
             1.0, gt=0, le=1000, allow_inf_nan=False, description="by which the initial weights are multiplied"
         )
     )
+
+    @model_validator(mode="after")
+    def _check_onnx(self) -> "NetworkSettings":
+        if self.source is not None and self.source.kind == "onnx" and self.weights is None:
+            raise ValueError(
+                f"model: {self.model} is measured as it is, and not trained; say so with "
+                f"weights: {self.model}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_idle(self) -> "NetworkSettings":
