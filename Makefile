@@ -8,7 +8,7 @@ SMALL_STUDIES := $(patsubst configs/%.yaml,%,$(wildcard configs/*-ci.yaml))
 # The CPUs that this process may use. -I: what lies beside the script must not hide Python's own modules.
 JOBS ?= $(shell $(PYTHON) -I spaceprobe/machine/cpus.py)
 
-.PHONY: quickstart test lint format docs bench bench-cuda depth-sweep depth-sweep-full studies report gallery clean
+.PHONY: quickstart test lint format docs bench bench-cuda depth-sweep depth-sweep-full studies report gallery package clean
 
 quickstart: $(VENV)/installed  ## train, fold, decompose and summarize three small networks on MNIST
 	$(BIN)/spaceprobe run quickstart --results $(RESULTS) --jobs $(JOBS)
@@ -38,6 +38,10 @@ lint: $(VENV)/installed-dev  ## formatting, style, types, and the direction of i
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+
+package: $(VENV)/installed-dev  ## sdist and wheel, tried in a fresh environment outside of the checkout
+	$(BIN)/python scripts/try_package.py
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
