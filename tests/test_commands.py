@@ -56,7 +56,6 @@ TABLES = {
     "lmd_retrieval": "run,epoch,layer,space,rank,num_stored,noise,num_queries,accuracy",
     "lmd_semantics": "run,epoch,layer,axis,share,shuffled_mean,shuffled_sd,shuffled_q95,shuffled_max,p_value,"
     "class_variance,variance",
-    "lmd_span": "run,epoch,layer,space,rank,rank99,participation,num_points,num_features",
     "folding_histogram": "run,epoch,measure,method,num_points,low,high,num_paths",
     "aggregates": "run,architecture,depth,width,activation,dataset,seed,num_parameters,state,test_accuracy,"
     "accuracy_of,method,num_points,num_pairs,num_sources,num_targets,chi_zero_length,chi_folded,"
@@ -302,6 +301,13 @@ def test_a_damaged_part_is_redone(study, copied, finished):
     assert tables(copied) == tables(finished)
 
 
+def parsed(data):
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
+
+
 def test_every_flipped_bit_of_a_part_is_found(finished):
     """A digest over the whole part is checked before anything of it is parsed."""
     for name in ("epoch0-3-8.npz", "train.json"):
@@ -317,7 +323,9 @@ def test_every_flipped_bit_of_a_part_is_found(finished):
                 (Path(folder) / name).write_bytes(bad)
                 found = read_part(Path(folder), part, None)
                 assert isinstance(found, StalePart)
-                assert "is damaged" in found.reason, position
+                # the 17th digit of a number may say the same number
+                is_harmless = name.endswith(".json") and parsed(bad) == json.loads(data)
+                assert ("is damaged" in found.reason) is not is_harmless, position
 
 
 def test_a_full_disk_stops_the_study(study, tmp_path):

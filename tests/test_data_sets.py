@@ -200,7 +200,7 @@ def test_missing_files_are_named_with_their_place(tmp_path, cache, images, folde
 
 def test_unknown_names():
     with pytest.raises(
-        ValidationError, match="Input should be 'mnist', 'fashion-mnist', 'kmnist', 'swiss-roll', 'digits',"
+        ValidationError, match="Input should be 'mnist', 'fashion-mnist', 'kmnist', 'swiss-roll', 'sphere',"
     ):
         DataSettings(dataset="cifar")
 

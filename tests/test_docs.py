@@ -271,7 +271,7 @@ def test_sections_that_the_code_refers_to_exist():
 # the tables
 
 NOT_OF_QUICKSTART = (
-    *("lmd_matrices", "lmd_continuity", "lmd_hopfield", "lmd_span", "lmd_times", "lmd_leading"),
+    *("lmd_matrices", "lmd_continuity", "lmd_hopfield", "lmd_times", "lmd_leading"),
     *("complexity", "complexity_regions", "gap_ranks"),
 )
 """Tables of networks other than MLPs, of a probe and of stages that a study has to ask for."""

@@ -214,7 +214,9 @@ KEYS = (
 
 
 def all_seeds_equal(table):
-    about = [name for name in KEYS if name in table]
+    # a rank or a number of points may be what was measured
+    measured = {*table.select_dtypes("float")} - {*SETTINGS}
+    about = [name for name in KEYS if name in table and name not in measured]
     numbers = table.select_dtypes("float").columns.difference(about)
     first = table.groupby(about, sort=False)[[*numbers]].transform("first")
     return table.assign(**{name: first[name] for name in numbers})

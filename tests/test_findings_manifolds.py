@@ -40,7 +40,7 @@ def test_the_full_graph_joins_all_sampled_points(form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_base_is_among_what_is_swept(form):
-    loaded = study(f"lmd-metric-sensitivity{form}")
+    loaded = study(f"lmd-sensitivity{form}")
     for name, base in metric_sensitivity.BASE.items():
         assert base in loaded.axes[f"lmd.{name}"]
         assert type(loaded.sections["lmd"]).model_fields[name].default == base

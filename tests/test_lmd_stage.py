@@ -29,6 +29,9 @@ lmd:
 study: {stages: [train, lmd]}
 sweep: {network.activation: [relu, sigmoid]}
 """
+NOT_ASKED_FOR = (lmd_tables.MATRICES, lmd_tables.HOPFIELD, lmd_tables.SPAN, lmd_tables.CONTINUITY)
+"""Tables of networks other than MLPs, and of probes that have files of tests of their own."""
+
 EPOCHS, LAYERS = [0, 1, 3], [0, 1, 2]
 SHAPES = {0: (9, 784), 1: (6, 9), 2: (10, 6)}
 
@@ -130,24 +133,24 @@ def test_data99_is_the_default_and_counts_principal_components(tables):
 
 def test_rows_and_tables_have_the_same_columns(finished):
     """A column that nothing fills, or a number that no table shows, is a slip of the pen."""
-    from spaceprobe.stages.lmd.tables import CONTINUITY, TABLES, tabulate_records
+    from spaceprobe.stages.lmd.tables import TABLES, tabulate_records
 
     path = next((finished / "runs").rglob("lmd_factors*.npz"))
     record = json.loads(np.load(path)["part.json"].tobytes())["record"]
     left_empty = {"lmd_spectrum": {"error"}}  # of approximate values only
     for table in TABLES:
-        if table is CONTINUITY:  # of a probe that this study does not ask for: test_continuity.py
+        if table in NOT_ASKED_FOR:
             continue
         keys = {key for row in tabulate_records([record], TABLES)[table.name] for key in row}
         assert keys == {*table.names} - left_empty.get(table.name, set()), table.name
 
 
 def test_cells_are_what_the_declarations_tell(tables):
-    from spaceprobe.stages.lmd.tables import CONTINUITY, MATRICES, TABLES
+    from spaceprobe.stages.lmd.tables import TABLES
 
     kinds = {"integer": "if", "number": "if", "boolean": "b", "text": "O"}  # a float beside empty cells
     for table in TABLES:
-        if table in (MATRICES, CONTINUITY):  # of networks other than MLPs; of a probe that is not asked for
+        if table in NOT_ASKED_FOR:
             assert table.name not in tables
             continue
         frame = tables[table.name]
@@ -334,7 +337,10 @@ def test_fold_says_what_it_cannot_fold(tmp_path, setting, message):
         ("network.architecture=3x", "write hidden layers x units, such as 2x30, or each layer's units"),
         ("network.architecture=30-0", "units from 1 to 10000"),
         ("lmd.metrics=[data,data]", "expected each name once, got data, data"),
-        ("lmd.probes=colour", "functional-rank, dimension, retrieval, semantics or cost"),
+        (
+            "lmd.probes=colour",
+            "functional-rank, dimension, retrieval, semantics, hopfield, span, continuity or cost",
+        ),
         ("folding.pairs=3-11", "folding.pairs: 3-11: the dataset has classes 0 to 9"),
         ("network.activation=polynomial-3", "polynomial-3 bends nowhere and has no bits to fold by"),
     ],

@@ -279,7 +279,7 @@ def _line(axes: Axes, rows: pd.DataFrame, x: list[float], look: Look) -> None:
 ENTRY = FindingEntry(
     title="Sensitivity of S′",
     question="How far does S′ depend on neighbours, ridge and sample, and does the graph fit the data?",
-    study="lmd-metric-sensitivity",
+    study="lmd-sensitivity",
     kept=("separations", "graphs"),
     keep=_keep,
     derive=_derive,

@@ -2,13 +2,13 @@
 
 from spaceprobe.stages.lmd.computation import compute
 from spaceprobe.stages.lmd.file_summary import present_file
-from spaceprobe.stages.lmd.parts import check, plan
+from spaceprobe.stages.lmd.parts import check, plan, sources
 from spaceprobe.stages.lmd.settings import LmdSettings
 from spaceprobe.stages.lmd.summary import present, warn
 from spaceprobe.stages.lmd.tables import TABLES, asked_tables, tabulate, tabulate_records
 from spaceprobe.stages.lmd.weight_steps import open_file_or_steps
 from spaceprobe.stages.stage import FileInput, FileOption, RunStage
-from spaceprobe.stages.train.parts import check_trust, sources
+from spaceprobe.stages.train.parts import check_trust
 
 STAGE = RunStage(
     name="lmd",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
+from importlib import import_module
 
 import numpy as np
 from torch import Tensor, nn
@@ -15,13 +16,12 @@ from spaceprobe.networks.initialization import entry_variance
 from spaceprobe.networks.layers import LayerPass, is_sequence, pass_through
 from spaceprobe.networks.matrices import WeightMatrix, weight_matrices
 from spaceprobe.stages.lmd import probes
-from spaceprobe.stages.lmd.continuity import continuity_row
 from spaceprobe.stages.lmd.cost import cost_rows
 from spaceprobe.stages.lmd.hopfield import HopfieldProbe
 from spaceprobe.stages.lmd.latent_metrics import IDENTITY, layer_metrics
 from spaceprobe.stages.lmd.matrix import Background, Decomposition, Row, Rows, decompose_matrix
 from spaceprobe.stages.lmd.retrieval import RetrievalProbe
-from spaceprobe.stages.lmd.settings import LmdSettings
+from spaceprobe.stages.lmd.settings import CONTINUITY_CODE, LmdSettings
 from spaceprobe.stages.lmd.tables import CONTINUITY, MATRICES
 from spaceprobe.tables.states import UNTRAINED
 
@@ -150,7 +150,10 @@ class NetworkDecomposer:
         """
         if "continuity" not in self._settings.probes:
             return {}
-        return {CONTINUITY.name: [continuity_row(network, self._train, self._settings)]}
+        probe = import_module(
+            CONTINUITY_CODE
+        )  # by name: only what asks for it depends on the code of folding
+        return {CONTINUITY.name: [probe.continuity_row(network, self._train, self._settings)]}
 
     def _background(self, number: int, layer: LayerPass, functional: RankEstimate | None) -> Background:
         """Return what a layer's data and its initial weight tell of it."""

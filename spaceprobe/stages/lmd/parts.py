@@ -5,8 +5,9 @@ import json
 
 from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
-from spaceprobe.stages.lmd.settings import lmd_of
+from spaceprobe.stages.lmd.settings import CONTINUITY_CODE, lmd_of
 from spaceprobe.stages.stage import Inputs, Part, Sections
+from spaceprobe.stages.train import parts as train_parts
 from spaceprobe.stages.train.settings import FINAL, INITIAL, checkpoints_of, data_key, data_of, network_key
 
 
@@ -41,6 +42,12 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
         )
         for epoch, checkpoint in checkpoints_of(sections, settings.epoch).items()
     ]
+
+
+def sources(sections: Sections) -> tuple[str, ...]:
+    """Return the modules of the chosen data, network and probe: their code counts as well."""
+    walking = [CONTINUITY_CODE] if "continuity" in lmd_of(sections).probes else []
+    return (*train_parts.sources(sections), *walking)
 
 
 def check(sections: Sections) -> None:

@@ -13,6 +13,10 @@ ProbeName = Literal[
 ]
 
 
+CONTINUITY_CODE = "spaceprobe.stages.lmd.continuity"
+"""The module of the probe that walks paths, whose code counts only where it is asked for."""
+
+
 def _split_words(value: object) -> object:
     """Return the words of a list, or of a text such as ``identity,data``."""
     if isinstance(value, str):
