@@ -1,7 +1,9 @@
 """The notebooks of docs/ run from a fresh kernel, their results show themselves, their numbers are right."""
 
+import importlib
 import json
 import math
+import re
 
 import nbformat
 import numpy as np
@@ -83,6 +85,15 @@ def test_links_of_a_notebook_lead_to_sections(path, tmp_path):
     assert {name for name, _ in links} >= {"definitions.md"}
     for name, section in links:
         assert not section or section in map(anchor, headings(ROOT / "docs" / name)), f"{name}#{section}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_page_of_a_notebook_on_the_site_has_all_its_cells(path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    page = importlib.import_module("notebooks").as_markdown(path.read_text(encoding="utf-8"))
+    code = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+    assert re.findall(r"^```python\n(.*?)\n```$", page, re.DOTALL | re.MULTILINE) == code
+    assert page.startswith("# ")
 
 
 def test_the_tutorial(tmp_path, monkeypatch):
