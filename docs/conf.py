@@ -23,10 +23,11 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_click",
+    "notebooks",
     "settings",
     "tables",
 ]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "**.ipynb_checkpoints"]
 
 myst_heading_anchors = 3  # a link to a section is the one that GitHub makes
 myst_enable_extensions = ["colon_fence"]
