@@ -97,7 +97,7 @@ def test_a_study_takes_one_of_each(site, finished, tmp_path):
     assert {row["num_paths"] for row in folding} == {"3"}
     assert all(float(row["mean_length"]) >= 0 for row in folding)
     ranks = [row for row in rows(finished, "lmd_ranks") if row["rule"] == "above_mean"]
-    assert [row["matrix"] for row in ranks] == ["0", "1", "2"]
+    assert len(ranks) == 3
     assert all(0 < int(row["rank"]) < 8 for row in ranks)
     command(site, finished, "plot", "small.yaml", "losses", "--out", tmp_path / "losses.svg")
     assert (tmp_path / "losses.svg").read_text().startswith("<?xml")
