@@ -22,12 +22,9 @@ from types import CodeType
 from typing import Any
 
 from spaceprobe.errors import SpaceprobeError
-from spaceprobe.user_sources import UserCodeError, UserFunction, file_of, shown, source_digests
+from spaceprobe.user_sources import INSTALLED, UserCodeError, UserFunction, file_of, shown, source_digests
 
 logger = logging.getLogger(__name__)
-
-INSTALLED = {"site-packages", "dist-packages"}
-"""The folders of installed packages, which may lie below the working folder."""
 
 _trusted: frozenset[str] = frozenset()
 """The modules that may run in this process."""

@@ -11,6 +11,9 @@ from typing import NamedTuple
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.reading import read_regular
 
+INSTALLED = {"site-packages", "dist-packages"}
+"""The folders of installed packages, which may lie below the working folder."""
+
 _NAME = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.ASCII)
 
 

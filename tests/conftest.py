@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from tests import shape_checks
 
+collect_ignore = ["plugin"]  # a package of its own, which test_plugins installs
+
 # One thread: 1 and 2 threads give different last bits, and the suite runs on all cores already.
 torch.set_num_threads(1)
 

@@ -1,12 +1,13 @@
 """The measures of many paths that follow from their counts: each a function and a column of folding.csv.
 
-A new one is a line of `MEASURES`. Without numpy, since tables are declared with it.
+A new one is a line of `MEASURES`, or a plug-in. Without numpy, since tables are declared with it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from spaceprobe.plugins import load_plugins
 from spaceprobe.tables.table import Column
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ _SIZES = (
 )
 """They have a value without paths, too."""
 
-MEASURES: tuple[Measure, ...] = (
+_OWN: tuple[Measure, ...] = (
     *_SIZES,
     Measure(_share("zero_length", "share of paths of length 0; empty without paths"), _zero_length),
     Measure(
@@ -87,6 +88,30 @@ MEASURES: tuple[Measure, ...] = (
         needs_grid=True,
     ),
 )
+
+OTHER_COLUMNS = frozenset(
+    {"run", "epoch", "seed", "measure", "method", "num_points", "source", "target", "class"}
+    | {"label", "from", "to", "kind", "depth", "width"}
+)
+"""Names that other columns of the tables of folding have, or may have."""
+
+
+def _refuse(name: str, measure: Any) -> str | None:
+    """Return what is wrong with the measure that a plug-in gives a name."""
+    if not isinstance(measure, Measure):
+        return f"expected a Measure, got {type(measure).__name__}"
+    if measure.column.name != name:
+        return f"its column is {measure.column.name}: expected the name of the entry point"
+    return "another column has its name" if name in OTHER_COLUMNS else None
+
+
+def _of_plugins() -> tuple[Measure, ...]:
+    taken = {measure.column.name: f"spaceprobe's own {measure.column.name} ({__name__})" for measure in _OWN}
+    return tuple(measure for _, measure in load_plugins("measures", taken, _refuse))
+
+
+MEASURES: tuple[Measure, ...] = (*_OWN, *_of_plugins())
+"""All measures, in the order of their columns."""
 
 
 def measures_of(*, is_grid: bool) -> tuple[Measure, ...]:

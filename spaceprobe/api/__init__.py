@@ -50,8 +50,11 @@ the same table. A table that lacks what a figure is about gives a figure that sa
 b'<?xml'
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from spaceprobe.plugins import untold_problems
 
 if TYPE_CHECKING:
     from spaceprobe.api.attributions import Attributions
@@ -83,6 +86,8 @@ if TYPE_CHECKING:
     from spaceprobe.report.figures.training import training_curves
     from spaceprobe.results.declared import TABLES
     from spaceprobe.tables.frames import read_tables
+
+logger = logging.getLogger(__name__)
 
 _HOMES = {
     "Attributions": "spaceprobe.api.attributions",
@@ -139,7 +144,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES.get(name, "spaceprobe.report.figures")), name)
+    value = getattr(import_module(_HOMES.get(name, "spaceprobe.report.figures")), name)
+    for problem in untold_problems():
+        logger.warning("%s", problem)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -36,6 +36,7 @@ from spaceprobe.cli.user_paths import UserStudy
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.machine.ending import TerminatedError, ended_by_signals, last_words
 from spaceprobe.machine.limits import check_threads, limits_explained
+from spaceprobe.plugins import untold_problems
 from spaceprobe.stages import STAGES
 from spaceprobe.study.config.finding import HERE
 from spaceprobe.study.shipped_studies import study_lines
@@ -43,6 +44,13 @@ from spaceprobe.study.shipped_studies import study_lines
 
 class _Commands(click.Group):
     """Shows an error that a user can cause as one sentence, without a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Say which plug-ins are left out, also beside `--help`, and run a command."""
+        if "_SPACEPROBE_COMPLETE" not in os.environ:  # else a shell completes a word
+            for problem in untold_problems():
+                notify(f"warning: {problem}")
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; see the class."""

@@ -90,11 +90,13 @@ class StudyCall:
 
         Raises:
             click.UsageError: it is a folder of results, and another one is given.
-            SpaceprobeError: it cannot be read.
+            SpaceprobeError: it cannot be read, or a name in a registry has two meanings.
         """
+        from spaceprobe.plugins import check_names
         from spaceprobe.results.started import kept_folder, load_kept, refuse_folder
         from spaceprobe.study.config import load_study
 
+        check_names()
         folder = kept_folder(self.config, self.results)
         if folder is None:
             refuse_folder(self.config, self.results)

@@ -22,6 +22,7 @@ from jaxtyping import Float64
 from spaceprobe.lmd.noise import gavish_donoho_factor, marchenko_pastur_edge
 from spaceprobe.lmd.rounding import SUM_ROUNDING
 from spaceprobe.lmd.spectrum import Spectrum
+from spaceprobe.plugins import load_plugins
 
 MIN_VALUES_FOR_NOISE = 10
 """Chosen: the median of fewer singular values says little about a noise level."""
@@ -180,7 +181,18 @@ RULES: dict[str, Callable[[Spectrum], RankEstimate]] = {
     "gavish_donoho": gavish_donoho,
     "numerical": numerical,
 }
-"""Every rule that reads a spectrum, by its name in lmd_ranks.csv."""
+"""Every rule that reads a spectrum, by its name in lmd_ranks.csv; those of plug-ins last."""
+
+
+def _refuse(_: str, rule: object) -> str | None:
+    """Return what is wrong with the rule of a plug-in."""
+    return None if callable(rule) else f"expected a function of a Spectrum, got {type(rule).__name__}"
+
+
+_TAKEN = {name: f"spaceprobe's own {name} ({__name__})" for name in (*RULES, "functional")}
+RULES |= {
+    plugin.name: rule for plugin, rule in load_plugins("rank_rules", _TAKEN, _refuse, is_first_use=True)
+}
 
 
 def _exp_entropy(shares: Float64[np.ndarray, "values"]) -> float:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spaceprobe.plugins import plugin_modules
+from spaceprobe.study.code_version import source_version
 from spaceprobe.study.events import job_states
 from spaceprobe.study.layout import PROVENANCE, REPORT, STUDY_FILE
 from spaceprobe.study.storage.part_store import PartStore, stamp_of
@@ -58,4 +60,6 @@ def _code() -> str:
     contents = [
         [str(path.relative_to(package)), path.read_bytes().hex()] for path in paths if path.suffix != ".pyc"
     ]
+    figures = plugin_modules("figures")
+    contents += [["plug-ins", source_version(*figures)]] if figures else []
     return hashlib.sha256(json.dumps(contents).encode()).hexdigest()

@@ -10,6 +10,10 @@ These never count, nor what they import:
 - the modules of `DECLARATIONS`, which say what is asked for and shown, not what a number is;
 - a package's ``__init__.py``. A name that is imported from one counts as the module where that file imports
   it from; a name that the file defines, such as a registry, counts as nothing: an entry counts by `sources`.
+
+The modules of a plug-in (`spaceprobe.plugins`) count in the same way, with those of its own package that they
+import, every ``__init__.py`` included; other installed packages do not. What depends on all plug-ins of a
+group, as ranks do on the rules, is computed by all of them.
 """
 
 import ast
@@ -17,14 +21,16 @@ import hashlib
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
-from importlib.util import resolve_name
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 from spaceprobe.errors import SpaceprobeError
+from spaceprobe.plugins import GROUPS, READERS, plugin_modules
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.stage import RunStage, Sections
 
@@ -32,7 +38,7 @@ _PARSING = Lock()
 """One thread parses at a time: several upset Python 3.11's count of the recursion depth (a SystemError)."""
 
 DECLARATIONS = re.compile(
-    r"spaceprobe\.(errors|files|machine(\..+)?|reading|registry|tables(\..+)?|(data|networks|stages\.\w+\.\w+)\.entry"
+    r"spaceprobe\.(errors|files|machine(\..+)?|plugins|reading|registry|tables(\..+)?|(data|networks|stages\.\w+\.\w+)\.entry"
     r"|stages\.(stage|\w+\.((\w+_)?settings|tables|parts|summary)))"
 )
 """Modules that are not part of the version of a stage's code."""
@@ -41,6 +47,9 @@ BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
 """The fields of a statement that hold statements, or what holds statements itself."""
 
 PACKAGE = Path(__file__).parents[1]
+
+_MISSING = -1, -1
+"""The stamp of a file that is not there."""
 
 
 def code_version(stage: RunStage, sections: Sections | None = None) -> str:
@@ -81,7 +90,8 @@ def _is_loaded(*modules: str) -> bool:
     imported = _SOURCES.imported_by(modules)
     try:
         for module in imported:
-            import_module(module)
+            with suppress(*((Exception, SystemExit) if is_of_plugin(module) else ())):  # it is left out then
+                import_module(module)
     except SyntaxError:  # half saved
         return False
     return not _SOURCES.is_edited(imported)
@@ -90,6 +100,17 @@ def _is_loaded(*modules: str) -> bool:
 def is_edited() -> bool:
     """Return whether a file of the package was written since this process read it."""
     return _SOURCES.is_edited()
+
+
+def is_of_plugin(module: str) -> bool:
+    """Return whether a module is of the package of a plug-in."""
+    return module.partition(".")[0] in _plugin_packages()
+
+
+@cache
+def _plugin_packages() -> frozenset[str]:
+    names = {module.partition(".")[0] for group in GROUPS for module in plugin_modules(group)}
+    return frozenset(names - {PACKAGE.name})
 
 
 def _modules(stage: RunStage, sections: Sections | None) -> list[str]:
@@ -134,16 +155,21 @@ class Sources:
         seen = set(waiting)
         while waiting:
             name, attribute = waiting.pop()
-            if f"{name}.{attribute}" in self._files:
+            if self._has(f"{name}.{attribute}"):
                 name, attribute = f"{name}.{attribute}", None
             if ignored is not None and ignored.fullmatch(name):
                 continue
             imports = self._imported(name)
-            if self._file(name).path.name != "__init__.py":
+            if self._file(name).path.name != "__init__.py" or is_of_plugin(name):
                 reached.add(name)
             elif attribute not in (None, "*"):
                 imports = [item for item in imports if item.bound == attribute]
-            targets = {(item.module, item.attribute) for item in imports} - seen
+            targets = {(item.module, item.attribute) for item in imports}
+            if is_of_plugin(name):  # they run before it
+                targets |= {(package, None) for package in _packages_of(name)}
+            if name in READERS:
+                targets |= {(module, None) for module in plugin_modules(READERS[name])}
+            targets -= seen
             waiting += targets
             seen |= targets
         return sorted(reached)
@@ -153,7 +179,15 @@ class Sources:
         names = self._files if modules is None else modules
         return any(_stamp(self._file(name).path) != self._file(name).stamp for name in names)
 
+    def _has(self, module: str) -> bool:
+        """Return whether there is a file of a module, of the package or of a plug-in."""
+        if module not in self._files and is_of_plugin(module) and (path := _plugin_file(module)) is not None:
+            self._files[module] = _read(path)
+        return module in self._files
+
     def _file(self, module: str) -> _Source:
+        if not self._has(module) and is_of_plugin(module):  # it has no such file, or not as Python
+            self._files[module] = _Source(Path(module), b"", _MISSING)
         if module not in self._files:  # a stage of another package
             self._files[module] = _read(Path(str(sys.modules[module].__file__)))
         return self._files[module]
@@ -165,11 +199,39 @@ class Sources:
             try:
                 with _PARSING:
                     tree = ast.parse(file.text)
-            except SyntaxError as error:
+            except (SyntaxError, ValueError) as error:
+                if is_of_plugin(module):  # it cannot be imported: the plug-in is left out
+                    return []
+                if not isinstance(error, SyntaxError):
+                    raise
                 place = f"{file.path}:{error.lineno}"
                 raise SpaceprobeError(f"{place}: syntax error ({error.msg}); fix it") from error
-            self._imports[module] = [item for item in _imports(tree, package) if item.module in self._files]
+            self._imports[module] = [item for item in _imports(tree, package) if self._has(item.module)]
         return self._imports[module]
+
+
+def _packages_of(module: str) -> Iterator[str]:
+    """Yield the packages that a module lies in."""
+    while "." in module:
+        module = module.rpartition(".")[0]
+        yield module
+
+
+@cache
+def _plugin_file(module: str) -> Path | None:
+    """Return the source file of a module of a plug-in's package, without importing anything."""
+    top, *rest = module.split(".")
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    places = [Path(place).joinpath(*rest) for place in spec.submodule_search_locations or ()]
+    files = [file for place in places for file in (place / "__init__.py", place.with_suffix(".py"))]
+    if not rest and spec.origin is not None:
+        files.insert(0, Path(spec.origin))
+    return next((file for file in files if file.suffix == ".py" and file.is_file()), None)
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[_Import]:
@@ -212,8 +274,9 @@ def _stamp(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except OSError:
-        return -1, -1  # removed
+        return _MISSING
     return status.st_mtime_ns, status.st_size
 
 
 _SOURCES = Sources(PACKAGE)  # read here, early: what a process imports later has to be what was read
+_SOURCES.imported_by([module for group in GROUPS for module in plugin_modules(group)], ignored=None)

@@ -1,7 +1,9 @@
 """The datasets: each a file of this package that defines an ``ENTRY``, and a line here."""
 
+from collections.abc import Mapping
+
 from spaceprobe.data.entry import DatasetEntry
-from spaceprobe.registry import read_entries
+from spaceprobe.registry import read_entries, refuse_settings
 
 FILES = (
     "mnist",
@@ -31,5 +33,10 @@ FILES = (
     "function",
 )
 
-DATASETS = read_entries(__name__, FILES, DatasetEntry)
+
+def _refuse(entry: DatasetEntry, others: Mapping[str, DatasetEntry]) -> str | None:
+    return refuse_settings(entry.settings, {name for other in others.values() for name in other.settings})
+
+
+DATASETS = read_entries(__name__, FILES, DatasetEntry, "datasets", _refuse)
 """All datasets by name."""

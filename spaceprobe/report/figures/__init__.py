@@ -4,7 +4,7 @@ A function takes tables as pandas reads them. A table that lacks what a figure i
 says so. `render` gives a figure as a file of one of `FORMATS`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import signature
 from typing import Any
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.registry import read_entries
 from spaceprobe.report.drawing.style import FORMATS, render
-from spaceprobe.report.entry import FigureEntry
+from spaceprobe.report.entry import SECTIONS, FigureEntry
 from spaceprobe.results.readings import DECLARED
 
 FILES = (
@@ -44,8 +44,19 @@ FILES = (
     "training",
 )
 
-FIGURES = read_entries(__name__, FILES, FigureEntry)
-"""All figures by name, in the order of the page."""
+
+def _refuse(entry: FigureEntry, others: Mapping[str, FigureEntry]) -> str | None:
+    if entry.section not in SECTIONS:
+        return f"section {entry.section!r}: expected one of {', '.join(SECTIONS)}"
+    unknown = {*entry.tables, *entry.needs} - {
+        *DECLARED,
+        *(n for other in others.values() for n in other.tables),
+    }
+    return f"tables {', '.join(sorted(unknown))}: no stage writes such a one" if unknown else None
+
+
+FIGURES = read_entries(__name__, FILES, FigureEntry, "figures", _refuse, is_first_use=True)
+"""All figures by name, in the order of the page, those of plug-ins last."""
 
 
 def _checked(entry: FigureEntry) -> Callable[..., Figure]:
@@ -80,8 +91,9 @@ def _checked(entry: FigureEntry) -> Callable[..., Figure]:
     return draw
 
 
-FUNCTIONS = {entry.function.__name__: _checked(entry) for entry in FIGURES.values()}
-"""The functions that draw them, by name: attributes of this module as well."""
+_OWN = [FIGURES[file.replace("_", "-")] for file in FILES]
+FUNCTIONS = {entry.function.__name__: _checked(entry) for entry in _OWN}
+"""The functions that draw them, by name: attributes of this module as well. Those of plug-ins are not."""
 
 __all__ = ["FORMATS", "render", *FUNCTIONS]
 

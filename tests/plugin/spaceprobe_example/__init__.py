@@ -1,0 +1,1 @@
+"""Plug-ins of spaceprobe, one of each kind."""
