@@ -102,7 +102,7 @@ def latent_memory(stored: Float64[Tensor, "stored features"], factors: Factors) 
         factors: of the matrix, cut to the rank of the memory.
 
     Raises:
-        ValueError: there is no pattern, one is not finite or has another number of features than the matrix.
+        ValueError: there are no patterns, or one is not finite or has the wrong number of features.
     """
     _check_patterns("stored", stored, factors.Vh.shape[1])
     projection = factors.I_dist @ factors.Vh
@@ -188,7 +188,7 @@ def retrieve(
         max_steps: of updates, ≥ 1.
 
     Raises:
-        ValueError: there is no query, one is not finite or has another number of features, or beta or
+        ValueError: there are no queries, one is not finite or has the wrong number of features, or beta or
             max_steps is out of range.
     """
     num_features = memory.states.shape[1] if memory.projection is None else memory.projection.shape[1]

@@ -19,7 +19,7 @@ from spaceprobe.findings.tables import rank_correlation, seed_differences
 from spaceprobe.findings.wording import change_of, mean_of, row_where
 from spaceprobe.lmd.decay import decay_exponent, energy_beyond
 from spaceprobe.lmd.spectrum import participation_ratio
-from spaceprobe.report.drawing.marks import Look, grid_figure, legend_above
+from spaceprobe.report.drawing.marks import Look, draw_means, grid_figure, legend_above
 from spaceprobe.report.drawing.style import BLUE, GRAY, ORANGE, PAPER
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers, rows_where
@@ -243,17 +243,17 @@ def _draw(tables: Tables) -> Figure:
         here = means[(means["dataset"] == name) & (means["epoch"] == last)]
         inputs = here[(here["measure"] == "dimension_in") & (here["layer"] == 0)]
         outputs = here[here["measure"] == "dimension_out"].sort_values("layer")
-        _line(dimensions, pd.concat([inputs, outputs]), [*range(1 + len(outputs))], look)
+        draw_means(dimensions, pd.concat([inputs, outputs]), [*range(1 + len(outputs))], look)
         of_metric = rows_where(separations, {"dataset": name, "epoch": last, "layer": HIDDEN})
         is_rank = (here["measure"] == "functional") & (here["layer"] == HIDDEN)
         rank = here[is_rank & (here["dataset"] != NOISE)]
         if len(inputs):
             x = float(inputs["mean"].iloc[0])
-            _line(scatter, rank, [x] * len(rank), look._replace(line="none"))
+            draw_means(scatter, rank, [x] * len(rank), look._replace(line="none"))
             few = of_metric[of_metric["metric"] == NEAREST]
-            _line(scatter, few, [x] * len(few), look._replace(line="none", marker="x"))
+            draw_means(scatter, few, [x] * len(few), look._replace(line="none", marker="x"))
         rows = rows_where(means, {"dataset": name, "measure": "decay", "layer": HIDDEN}).sort_values("epoch")
-        _line(decay, rows, [*range(len(rows))], look)
+        draw_means(decay, rows, [*range(len(rows))], look)
     dimensions.set_xticks(range(len(PLACES)), PLACES)
     dimensions.set_ylabel("dimension (TwoNN)")
     _log_axis(dimensions, "y", 2.2 * means.loc[means["measure"] == "dimension_in", "mean"].max())
@@ -277,17 +277,6 @@ def _log_axis(axes: Axes, side: str, largest: float) -> None:
     axis = axes.xaxis if side == "x" else axes.yaxis
     axis.set_ticks(ticks, [str(tick) for tick in ticks])
     axis.set_ticks([], minor=True)
-
-
-def _line(axes: Axes, rows: pd.DataFrame, x: Sequence[float], look: Look) -> None:
-    """Draw means with their intervals."""
-    if rows.empty:  # an errorbar of nothing has a place in the layout: the figure's corner
-        return
-    ends = np.nan_to_num(np.abs([rows["low"] - rows["mean"], rows["high"] - rows["mean"]]))
-    axes.errorbar(
-        x, rows["mean"], ends, color=look.color, linestyle=look.line, capsize=2, elinewidth=0.8, linewidth=1,
-        marker=look.marker, markersize=4, markerfacecolor=look.fill,
-    )  # fmt: skip
 
 
 ENTRY = FindingEntry(

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spaceprobe.analysis.by_seed import means_by
@@ -17,7 +16,7 @@ from spaceprobe.analysis.comparisons import comparison, with_holm
 from spaceprobe.findings.entry import COMPARISONS, FindingEntry, Tables
 from spaceprobe.findings.wording import change_of, mean_of, row_where, with_interval
 from spaceprobe.lmd.spectrum import participation_ratio
-from spaceprobe.report.drawing.marks import Look, grid_figure, legend_above
+from spaceprobe.report.drawing.marks import Look, draw_means, grid_figure, legend_above
 from spaceprobe.report.drawing.style import BLUE, GRAY, ORANGE, PAPER
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers
@@ -240,7 +239,7 @@ def _draw(tables: Tables) -> Figure:
             rows = last[(last["factor"] == factor) & (last["measure"] == measure)]
             base = rows[:1].assign(value=rows["base"], mean=0.0, low=0.0, high=0.0)
             rows = pd.concat([rows, base]).sort_values("value")
-            _line(axes, rows, [*rows["value"]], look)
+            draw_means(axes, rows, [*rows["value"]], look)
         axes.axhline(0, color="0.7", linewidth=0.8)
         axes.set_xscale("log")
         of_factor = last[last["factor"] == factor]
@@ -255,7 +254,7 @@ def _draw(tables: Tables) -> Figure:
     ]
     for name, look in SURFACE_LOOKS.items():
         rows = of_sample[of_sample["dataset"] == name].sort_values("neighbours")
-        _line(axes, rows, [*rows["neighbours"]], look)
+        draw_means(axes, rows, [*rows["neighbours"]], look)
     axes.set_yscale("symlog", linthresh=1)
     ticks = sorted(of_sample["neighbours"].unique())
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -263,17 +262,6 @@ def _draw(tables: Tables) -> Figure:
     axes.set_ylabel("holes of the graph")
     legend_above(figure, [*MEASURE_LOOKS.values(), *SURFACE_LOOKS.values()], has_markers=True)
     return figure
-
-
-def _line(axes: Axes, rows: pd.DataFrame, x: list[float], look: Look) -> None:
-    """Draw means with their intervals."""
-    if rows.empty:  # an errorbar of nothing has a place in the layout: the figure's corner
-        return
-    ends = np.nan_to_num(np.abs([rows["low"] - rows["mean"], rows["high"] - rows["mean"]]))
-    axes.errorbar(
-        x, rows["mean"], ends, color=look.color, linestyle=look.line, capsize=2, elinewidth=0.8, linewidth=1,
-        marker=look.marker, markersize=4, markerfacecolor=look.fill,
-    )  # fmt: skip
 
 
 ENTRY = FindingEntry(

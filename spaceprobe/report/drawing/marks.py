@@ -173,6 +173,24 @@ def _make_room(figure: Figure, num_lines: int) -> None:
     figure.set_figheight(figure.get_figheight() + LINE_HEIGHT * max(0, num_lines - 2))
 
 
+def draw_means(axes: Axes, rows: pd.DataFrame, x: Sequence[float], look: Look) -> None:
+    """Draw means with their intervals as a line.
+
+    Args:
+        axes: where to draw.
+        rows: columns mean, low and high.
+        x: where each row is.
+        look: of the line.
+    """
+    if rows.empty:  # an errorbar of nothing has a place in the layout: the figure's corner
+        return
+    ends = np.nan_to_num(np.abs([rows["low"] - rows["mean"], rows["high"] - rows["mean"]]))
+    axes.errorbar(
+        x, rows["mean"], ends, color=look.color, linestyle=look.line, capsize=2, elinewidth=0.8, linewidth=1,
+        marker=look.marker, markersize=4, markerfacecolor=look.fill,
+    )  # fmt: skip
+
+
 def draw_runs(
     axes: Axes, runs: Sequence[tuple[pd.Series, pd.Series]], look: Look, *, width: float, alpha: float = 1.0
 ) -> None:

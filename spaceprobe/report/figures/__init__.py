@@ -52,7 +52,7 @@ def _refuse(entry: FigureEntry, others: Mapping[str, FigureEntry]) -> str | None
         *DECLARED,
         *(n for other in others.values() for n in other.tables),
     }
-    return f"tables {', '.join(sorted(unknown))}: no stage writes such a one" if unknown else None
+    return f"tables {', '.join(sorted(unknown))}: no stage writes that" if unknown else None
 
 
 FIGURES = read_entries(__name__, FILES, FigureEntry, "figures", _refuse, is_first_use=True)

@@ -18,7 +18,7 @@ WHOLE_TYPES = (2, 3, 5, 6, 7, 9, 12, 13)
 """Numbers of types in ONNX (TensorProto.DataType)."""
 
 LARGEST_PLACE = 2**62
-"""What exporters write for «to the end» is larger."""
+"""Exporters write a larger number for "to the end"."""
 
 
 def identity(call: Call) -> Made:
