@@ -31,6 +31,7 @@ from spaceprobe.findings.kept import FORMS, build_findings, digest_of, keep_stud
 from spaceprobe.findings.page import findings_page
 from spaceprobe.findings.questions import FINDINGS
 from spaceprobe.findings.tables import seed_differences
+from spaceprobe.findings.wording import with_interval
 from spaceprobe.report.drawing.style import render, styled
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.results import read_csv
@@ -542,3 +543,14 @@ def test_architectures_are_compared_seed_by_seed():
     assert Compared("chi_max", "difference", "2x9", "2x9").differences(NETWORKS) == [0.04, 0.08]
     with pytest.raises(ValueError, match="2x3 is compared with itself, expected the state difference"):
         Compared("chi_max", "trained", "2x3", "2x3").differences(NETWORKS)
+
+
+def test_an_interval_has_the_decimals_that_tell_its_ends_apart():
+    frame = pd.DataFrame(
+        {"mean": [-0.00058, 0.25, 0.1], "low": [-0.00077, 0.1, np.nan], "high": [-0.00039, 0.4, np.nan]}
+    )
+    numbers = Numbers(None, {"means": frame})
+
+    shown = [re.sub("<[^>]*>", "", with_interval(numbers, "means", row, "mean", "+.3f")) for row in range(3)]
+
+    assert shown == ["−0.00058 [−0.00077, −0.00039]", "+0.250 [+0.100, +0.400]", "+0.100"]

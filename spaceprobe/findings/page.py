@@ -16,9 +16,9 @@ from spaceprobe.study.layout import PROVENANCE, table_path
 HEAD = """\
 # Findings
 
-What shipped studies say about questions that the papers on folding leave open, a section each: a figure and
-three sentences. "Inconclusive" is an answer, too. What χ, row maxima and the other quantities are, is said in
-[Definitions](definitions.md).
+What shipped studies say about questions that the papers on folding and on the Layer Matrix Decomposition
+leave open, a section each: a figure and three sentences. "Inconclusive" is an answer, too. What χ, row
+maxima, S′ and the other quantities are, is said in [Definitions](definitions.md).
 
 - This page is written by `scripts/findings.py` from the tables in the folder `findings` beside it. Each
   number names its cell in one of them (in the HTML); none is typed by hand. Intervals are 95 % t intervals

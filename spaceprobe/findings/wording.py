@@ -1,6 +1,9 @@
 """How sentences of findings show numbers: each from a cell of a table, with its interval."""
 
+import math
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -9,6 +12,8 @@ from spaceprobe.analysis.comparisons import DIFFERS, UNTESTED
 from spaceprobe.findings.entry import COMPARISONS
 from spaceprobe.report.entry import sentence
 from spaceprobe.report.numbers import Numbers, rows_where
+
+MOST_DECIMALS = 6  # that a number of a sentence has
 
 
 def row_where(frame: pd.DataFrame, where: Mapping[str, object]) -> int:
@@ -41,7 +46,23 @@ def change_of(numbers: Numbers, where: Mapping[str, object]) -> Markup:
 
 
 def with_interval(numbers: Numbers, table: str, row: int, column: str, spec: str) -> Markup:
-    """Return a cell and, where the row has them, the ends ``low`` and ``high`` of its interval."""
+    """Return a cell and, where the row has them, the ends ``low`` and ``high`` of its interval.
+
+    All three have as many decimals as `spec` says, or more where its ends would look alike.
+    """
+    spec = _fine_enough(spec, numbers.frames[table].loc[row])
     interval = numbers.interval(table, row, "low", "high", spec)
     value = numbers.cell(table, row, column, spec)
     return sentence("{} {}", value, interval) if interval else value
+
+
+def _fine_enough(spec: str, row: "pd.Series[Any]") -> str:
+    """Return a fixed format in which the width of the row's interval has two digits."""
+    found = re.fullmatch(r"(\+?)\.(\d)f", spec)
+    if found is None or not {"low", "high"} <= set(row.index):
+        return spec
+    width = float(row["high"]) - float(row["low"])
+    if not (math.isfinite(width) and width > 0):
+        return spec
+    decimals = max(int(found[2]), min(1 - math.floor(math.log10(width)), MOST_DECIMALS))
+    return f"{found[1]}.{decimals}f"
