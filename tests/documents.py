@@ -45,6 +45,7 @@ def command_lines(path):
     text = path.read_text()
     quoted = re.findall(r"`(spaceprobe [^`]+)`", text)
     for block in [*blocks(path, ""), *blocks(path, "sh")]:
+        block = block.replace("\\\n", " ")  # a line that goes on
         quoted += re.findall(r"^(?:\$ )?(spaceprobe .*)$", block, re.MULTILINE)
         quoted += re.findall(r"\$\((spaceprobe [^)]*)\)", block)
     return [shlex.split(line, comments=True)[1:] for line in quoted]
