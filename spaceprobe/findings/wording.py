@@ -1,13 +1,13 @@
 """How sentences of findings show numbers: each from a cell of a table, with its interval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from markupsafe import Markup
 
 from spaceprobe.analysis.comparisons import DIFFERS, UNTESTED
 from spaceprobe.findings.entry import COMPARISONS
-from spaceprobe.report.entry import sentence
+from spaceprobe.report.entry import joined, sentence
 from spaceprobe.report.numbers import Numbers, rows_where
 
 
@@ -45,3 +45,14 @@ def with_interval(numbers: Numbers, table: str, row: int, column: str, spec: str
     interval = numbers.interval(table, row, "low", "high", spec)
     value = numbers.cell(table, row, column, spec)
     return sentence("{} {}", value, interval) if interval else value
+
+
+def listed(parts: Sequence[Markup]) -> Markup:
+    """Return parts as a list in a sentence.
+
+    >>> listed([Markup("0"), Markup("2"), Markup("6")]), listed([Markup("2")])
+    (Markup('0, 2 and 6'), Markup('2'))
+    """
+    if len(parts) < 2:
+        return joined(parts)
+    return sentence("{} and {}", joined(parts[:-1]), parts[-1])
