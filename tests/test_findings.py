@@ -27,6 +27,7 @@ from spaceprobe.errors import SpaceprobeError
 from spaceprobe.findings import kept
 from spaceprobe.findings.along import Compared
 from spaceprobe.findings.entry import COMPARISONS
+from spaceprobe.findings.epochs import when_measured
 from spaceprobe.findings.kept import FORMS, build_findings, digest_of, keep_study, read_findings
 from spaceprobe.findings.page import findings_page
 from spaceprobe.findings.questions import FINDINGS
@@ -35,6 +36,7 @@ from spaceprobe.findings.wording import with_interval
 from spaceprobe.report.drawing.style import render, styled
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.results.results import read_csv
+from spaceprobe.study.config import load_study
 from spaceprobe.study.config.finding import CI, shipped_configs
 from tests.documents import ROOT
 from tests.test_report_numbers import ALLOWED, Page, Tables, is_rounded
@@ -140,7 +142,8 @@ def number_faults(text, folder):
     for data in root.all("data"):
         place, value = data.attributes, float(data.attributes["value"])
         if "data-file" in place:
-            if json.loads((folder / place["data-file"]).read_text())[place["data-key"]] != value:
+            found = json.loads((folder / place["data-file"]).read_text())[place["data-key"]]
+            if (found[int(place["data-index"])] if "data-index" in place else found) != value:
                 yield f"is not in the provenance: {place}"
         elif not tables.holds(place, value):
             yield f"is not in the tables: {place}"
@@ -303,6 +306,52 @@ def test_a_damaged_provenance(tmp_path, text):
         read_findings(tmp_path / "findings", ENTRIES)
 
 
+def test_a_provenance_without_epochs(tmp_path):
+    shutil.copytree(HOME, tmp_path / "findings")
+    for path in (tmp_path / "findings").rglob("provenance.json"):
+        facts = json.loads(path.read_text())
+        path.write_text(json.dumps({key: facts[key] for key in facts if key not in ("epochs", "seeds")}))
+    with pytest.raises(SpaceprobeError, match=r"provenance.json: lacks epochs, seeds; keep the study again"):
+        read_findings(tmp_path / "findings", ENTRIES)
+
+
+@pytest.mark.parametrize("finding", COMMITTED, ids=named)
+def test_epochs_and_seeds_are_those_of_the_tables(finding):
+    facts = finding.provenance
+    assert len(facts["seeds"]) == facts["num_seeds"]
+    for frame in finding.tables.values():
+        if "epoch" in frame:
+            assert {*frame["epoch"].dropna()} <= {*facts["epochs"]}
+        if "seed" in frame:
+            assert {*frame["seed"].dropna()} <= {*facts["seeds"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "seeds"),
+    [
+        ("lmd-folding", [0, 1, 5, 20], [*range(10)]),  # with snapshots
+        ("depth-factors-ci", [0, 1, 20], [0, 1, 2]),  # trainings of different lengths
+        ("sampling-points-ci", [3], [0, 1, 2]),  # the last one alone
+    ],
+)
+def test_epochs_and_seeds_of_shipped_studies(name, epochs, seeds):
+    assert when_measured(load_study(shipped_configs()[name])) == {"epochs": epochs, "seeds": seeds}
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        ({"epochs": [0, 30], "seeds": [*range(10)]}, "(0 to 9), measured untrained and after epoch 30;"),
+        ({"epochs": [0, 2, 6], "seeds": [3, 5]}, "(3 and 5), measured untrained and after epochs 2 and 6;"),
+        ({"epochs": [3], "seeds": [0]}, "(0), measured after epoch 3;"),
+        ({"epochs": [0], "seeds": [0, 1, 7]}, "(0, 1 and 7), measured untrained;"),
+    ],
+)
+def test_a_section_says_when_it_was_measured(facts, text):
+    finding = replace(COMMITTED[0], provenance={**COMMITTED[0].provenance, **facts})
+    assert text in re.sub("<[^>]*>", "", findings_page([finding], DOCS))
+
+
 # what is kept of a study
 
 
@@ -339,6 +388,7 @@ def test_a_study_is_kept_whole(tiny, finished, tmp_path):
     assert frame.equals(aggregates[["run", "seed", "state", "chi_max"]])
     facts = json.loads((folder / "provenance.json").read_text())
     assert (facts["study"], facts["num_runs"], facts["num_seeds"]) == ("tiny", 1, 1)
+    assert (facts["epochs"], facts["seeds"]) == ([0, 1], [0])  # untrained, and its one epoch
     timings = read_csv(finished / "tiny" / "timings.csv")
     assert math.isclose(facts["steps_s"], timings["duration_s"].sum(), abs_tol=0.051)  # rounded to a tenth
     assert "hostname" not in json.dumps(facts)

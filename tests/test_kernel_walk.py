@@ -301,7 +301,9 @@ def _doubled(number):  # numba infers its types
     return 2 * number
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "empty", "pipe", "device", "another's"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "changed", "empty", "pipe", "device", "dangling link", "another's"]
+)
 def test_damaged_compiled_code_is_compiled_again(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -322,12 +324,49 @@ def test_damaged_compiled_code_is_compiled_again(
         case "device":
             path.unlink()
             path.symlink_to("/dev/zero")
+        case "dangling link":
+            path.unlink()
+            path.symlink_to("nowhere")
     again, path = _kept_code(tmp_path, monkeypatch)
-    assert str(path) in caplog.text
+    assert str(path) in caplog.text or damage == "dangling link"  # which is no file: nothing to tell
     assert sum(again.stats.cache_hits.values()) == 0
     assert path.is_file()
     third, _ = _kept_code(tmp_path, monkeypatch)
     assert sum(third.stats.cache_hits.values()) == 1
+
+
+def _place(kind: str, path: Path) -> None:
+    """Put something that is not a file in the place of one."""
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "directory":
+            path.mkdir()
+        case "dangling link":
+            path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "directory", "dangling link"])
+def test_the_files_of_numbas_own_cache_are_not_opened(kind: str, tmp_path: Path) -> None:
+    """In a process of its own, with a limit: opening a pipe waits for its other end."""
+    (tmp_path / "kept.py").write_text(KEPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": str(tmp_path)}
+    names = "import kept; print(kept.doubled._cache._impl.filename_base)"
+    for odd in (False, True):
+        done = subprocess.run(
+            [sys.executable, "-c", names, "digest"],
+            **{"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 120},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        number, num_hits, base = done.stdout.split()
+        assert (number, num_hits) == ("42", str(int(odd)))
+        if not odd:  # the index and the first code that numba would open
+            (kept,) = tmp_path.rglob("*.code")
+            _place(kind, kept.with_name(f"{base}.nbi"))
+            _place(kind, kept.with_name(f"{base}.1.nbc"))
 
 
 def test_a_folder_in_the_place_of_compiled_code_is_left_alone(

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from matplotlib.font_manager import FontManager
 
 from spaceprobe.cli import messages
 from spaceprobe.data import mapped
@@ -304,6 +305,54 @@ def test_a_pipe_in_the_place_of_decoded_images_is_replaced(tmp_path, monkeypatch
     assert np.array_equal(first, again)
     assert path.is_file()
     assert caplog.messages == [f"{path} is damaged; it is decoded again"]
+
+
+DRAWING = """
+from spaceprobe.{module}
+import matplotlib.font_manager
+print("drawn", matplotlib.get_cachedir())
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [
+        *(
+            ("report.figures.path import path_figure", kind)
+            for kind in ("device", "directory", "dangling link")
+        ),
+        *((module, "pipe") for module in ("report.figures.path import path_figure", "api import trace")),
+    ],
+)
+def test_what_lies_where_matplotlib_keeps_its_fonts(module, kind, tmp_path):
+    """In a process of its own, with a limit: matplotlib opens a pipe and waits for its other end."""
+    place = tmp_path / "matplotlib" / f"fontlist-v{FontManager.__version__}.json"
+    place.parent.mkdir()
+    match kind:
+        case "pipe":
+            os.mkfifo(place)
+        case "device":
+            place.symlink_to("/dev/zero")
+        case "directory":
+            place.mkdir()
+        case "dangling link":
+            place.symlink_to("nowhere")
+    environment = {name: value for name, value in os.environ.items() if name != "MPLCONFIGDIR"}
+    done = subprocess.run(
+        [sys.executable, "-c", DRAWING.format(module=module)],
+        env={**environment, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+        **{"capture_output": True, "text": True, "timeout": 240},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "drawn" in done.stdout
+    if kind in ("pipe", "device"):
+        told = f"{place} is a {kind}, not a file: matplotlib makes its list of fonts again at every start"
+        assert done.stderr.count(told) == 1
+        assert str(tmp_path / "matplotlib") not in done.stdout
+    else:
+        assert "matplotlib makes its list of fonts again" not in done.stderr
+        assert str(tmp_path / "matplotlib") in done.stdout
 
 
 @pytest.mark.parametrize("name", ["events.jsonl", "provenance.json", "study.yaml", "folding.csv", "runs/log"])

@@ -54,6 +54,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import spaceprobe.report  # noqa: F401 - before matplotlib, whose list of fonts it looks at
 from spaceprobe.plugins import untold_problems
 
 if TYPE_CHECKING:

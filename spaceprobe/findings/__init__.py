@@ -4,3 +4,5 @@ A finding is a file of `spaceprobe.findings.questions`. The results that its pag
 repository, below ``docs/findings``, not in the package; ``scripts/findings.py`` keeps them and writes the
 page.
 """
+
+import spaceprobe.report  # noqa: F401 - before matplotlib, whose list of fonts it looks at

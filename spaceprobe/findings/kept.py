@@ -14,6 +14,7 @@ import pandas as pd
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import file_digest, write_whole
 from spaceprobe.findings.entry import FindingEntry, Tables
+from spaceprobe.findings.epochs import when_measured
 from spaceprobe.report.drawing.style import render, styled
 from spaceprobe.results.results import Results, load_results, read_csv
 from spaceprobe.results.started import find_started
@@ -28,6 +29,9 @@ FORMS = ("full", "ci")
 
 LAST_TABLES = {"summarize": ("aggregates", "correlations"), "gap": ("gap_ranks",)}
 """What the stages that come last have written when a study is at its end, by stage."""
+
+SHOWN = ("study", "started", "num_runs", "num_seeds", "epochs", "seeds", "steps_s")
+"""Of the provenance, what a page cannot do without."""
 
 DRAWN_FROM = "<!-- drawn from tables with the SHA-256 {} -->\n"
 """A line of a figure's file, so that an old figure beside new tables is noticed."""
@@ -130,7 +134,8 @@ def _check_whole(results: Results, name: str) -> None:
 def essentials(results: Results) -> dict[str, Any]:
     """Return where results come from: as much of their provenance as a page of findings shows.
 
-    ``steps_s`` is the time of all steps, one after the other, in seconds.
+    ``steps_s`` is the time of all steps, one after the other, in seconds; ``epochs`` and ``seeds`` are those
+    of `when_measured`.
     """
     facts = results.provenance
     machine = facts.get("machine", {})
@@ -143,6 +148,7 @@ def essentials(results: Results) -> dict[str, Any]:
         "cores": machine.get("cores"),
         "num_runs": len(results.runs),
         "num_seeds": int(results.runs["seed"].nunique()),
+        **when_measured(results.study),
         "steps_s": round(float(read_csv(table_path(results.folder, "timings"))["duration_s"].sum()), 1),
     }
 
@@ -237,6 +243,8 @@ def _read(entry: FindingEntry, form: str, folder: Path) -> KeptFinding:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SpaceprobeError(f"{path}: cannot be read ({error}); keep the study again") from None
+    if lacking := [key for key in SHOWN if key not in facts]:
+        raise SpaceprobeError(f"{path}: lacks {', '.join(lacking)}; keep the study again")
     return KeptFinding(entry, form, folder, tables, facts)
 
 

@@ -1,6 +1,6 @@
 """The page of all findings, in Markdown: written from what is committed, with no number of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ from markupsafe import Markup
 from spaceprobe.analysis.comparisons import DIFFERS, INCONCLUSIVE, LEVEL, UNTESTED
 from spaceprobe.findings.entry import COMPARISONS
 from spaceprobe.findings.kept import FORMS, KeptFinding
-from spaceprobe.report.entry import counted, sentence
+from spaceprobe.findings.wording import listed
+from spaceprobe.report.entry import counted, joined, sentence
 from spaceprobe.report.numbers import Numbers
 from spaceprobe.study.layout import PROVENANCE, table_path
 
@@ -25,6 +26,10 @@ maxima, S′ and the other quantities are, is said in [Definitions](definitions.
   over seeds where a section does not say otherwise.
 - A section says whether it shows the **full form** of its study or the **form for CI**, which takes minutes:
   fewer seeds, networks and images, and hardly any training. That one checks the chain; it is not an answer.
+- A section ends with the epochs at which its networks were measured, and their seeds. "Trained" means after
+  the last of these where a sentence names no epoch. At epochs that are not listed nothing was measured, and
+  what would have come out there is open. The two forms of a study differ in epochs, seeds and images; where
+  both were run, the section ends with what the other one says.
 - The comparisons of a section are corrected together (Holm's method), and each p value is the corrected one;
   where it is not below {level}, the comparison is inconclusive.
 - `make studies` runs all forms for CI again and replaces their tables;
@@ -61,9 +66,18 @@ def _section(forms: Sequence[KeptFinding], beside: Path) -> str:
         *map(str, entry.says(numbers)),
         str(_compared(numbers)),
         f"**The {NAMES[finding.form]}**: {_origin(finding, beside)}. Tables: {links}.",
-        *(f"Not shown, the {NAMES[other.form]}: {_origin(other, beside)}." for other in others),
+        *(str(_elsewhere(other, beside)) for other in others),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _elsewhere(other: KeptFinding, beside: Path) -> Markup:
+    """Return where a form comes from that is not shown, and what it says: mostly it is of another epoch."""
+    numbers = Numbers(None, other.tables, elsewhere=other.folder.relative_to(beside))
+    return sentence(
+        "Not shown, the {}: {}. It says: {}",
+        *(NAMES[other.form], _origin(other, beside), joined([*other.entry.says(numbers)], " ")),
+    )
 
 
 def _compared(numbers: Numbers) -> Markup:
@@ -95,13 +109,36 @@ def _origin(finding: KeptFinding, beside: Path) -> Markup:
         element = Markup('<data value="{}" data-file="{}" data-key="{}">{}</data>')
         return element.format(facts[key], place, key, text)
 
+    def item(key: str, index: int) -> Markup:
+        element = Markup('<data value="{0}" data-file="{1}" data-key="{2}" data-index="{3}">{0}</data>')
+        return element.format(facts[key][index], place, key, index)
+
     return sentence(
-        "`spaceprobe run {}`, {} networks of {} seeds, {} minutes of steps; commit `{}`{}, `{}`",
+        "`spaceprobe run {}`, {} networks of {} seeds ({}), measured {}; {} minutes of steps; commit `{}`{}, "
+        "`{}`",
         str(facts["study"]),
         fact("num_runs", f"{facts['num_runs']:d}"),
         fact("num_seeds", f"{facts['num_seeds']:d}"),
+        _seeds(facts["seeds"], item),
+        _epochs(facts["epochs"], item),
         fact("steps_s", f"{facts['steps_s'] / 60:.1f}"),
         str(code.get("commit") or "unknown")[:10],
         " with changes" if code.get("dirty") else "",
         str(facts.get("started"))[:10],
     )
+
+
+def _seeds(seeds: Sequence[int], item: Callable[[str, int], Markup]) -> Markup:
+    """Return seeds as a range where they are one."""
+    if len(seeds) > 2 and [*seeds] == [*range(seeds[0], seeds[-1] + 1)]:
+        return sentence("{} to {}", item("seeds", 0), item("seeds", len(seeds) - 1))
+    return listed([item("seeds", index) for index in range(len(seeds))])
+
+
+def _epochs(epochs: Sequence[int], item: Callable[[str, int], Markup]) -> Markup:
+    """Return when networks were measured, such as "untrained and after epochs 2 and 6"."""
+    trained = [item("epochs", index) for index, epoch in enumerate(epochs) if epoch > 0]
+    parts = [Markup("untrained")] if 0 in epochs else []
+    if trained:
+        parts.append(sentence("after epoch{} {}", "s" * (len(trained) > 1), listed(trained)))
+    return listed(parts)

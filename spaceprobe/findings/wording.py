@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from spaceprobe.analysis.comparisons import DIFFERS, UNTESTED
 from spaceprobe.findings.entry import COMPARISONS
-from spaceprobe.report.entry import sentence
+from spaceprobe.report.entry import joined, sentence
 from spaceprobe.report.numbers import Numbers, rows_where
 
 MOST_DECIMALS = 6  # that a number of a sentence has
@@ -66,3 +66,14 @@ def _fine_enough(spec: str, row: "pd.Series[Any]") -> str:
         return spec
     decimals = max(int(found[2]), min(1 - math.floor(math.log10(width)), MOST_DECIMALS))
     return f"{found[1]}.{decimals}f"
+
+
+def listed(parts: Sequence[Markup]) -> Markup:
+    """Return parts as a list in a sentence.
+
+    >>> listed([Markup("0"), Markup("2"), Markup("6")]), listed([Markup("2")])
+    (Markup('0, 2 and 6'), Markup('2'))
+    """
+    if len(parts) < 2:
+        return joined(parts)
+    return sentence("{} and {}", joined(parts[:-1]), parts[-1])
