@@ -1,11 +1,14 @@
 """What a torch module runs when it is called, and copies of it."""
 
 import copy
+from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
+from torch.nn.utils.prune import BasePruningMethod
 
 _TORCH = str(Path(torch.__file__).parent / "nn")
 
@@ -29,10 +32,42 @@ def copy_of(module: nn.Module) -> nn.Module:
 
     Such are the weights of pruned layers, and what a module puts aside of its last input.
     """
-    kept = {
+    return copy.deepcopy(module, _detached(module))
+
+
+def copy_without_hooks(module: nn.Module) -> tuple[nn.Module, list[str]]:
+    """Return a copy as `copy_of` makes it, without hooks on its passes, and the modules that had some.
+
+    Hooks of torch itself stay, which compute weights: those of pruning, spectral and weight norms. A module's
+    name is that of `named_modules`, with its class where it has none.
+    """
+    memo: dict[int, Any] = _detached(module)
+    names = []
+    for name, part in module.named_modules():
+        has_others = False
+        for kind in _HOOKS:
+            hooks = getattr(part, kind)
+            kept = OrderedDict((key, hook) for key, hook in hooks.items() if _computes_weights(hook))
+            has_others = has_others or len(kept) < len(hooks)
+            memo[id(hooks)] = kept
+        if has_others:
+            names.append(name or type(part).__name__)
+    return copy.deepcopy(module, memo), names
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _computes_weights(hook: object) -> bool:
+    home = getattr(hook, "__module__", None) or type(hook).__module__
+    return isinstance(hook, BasePruningMethod) or home.startswith("torch.nn.utils.")
+
+
+def _detached(module: nn.Module) -> dict[int, Any]:
+    """Return what `copy.deepcopy` takes in place of the tensors that it refuses, by their identity."""
+    return {
         id(value): value.detach()
         for part in module.modules()
         for value in vars(part).values()
         if isinstance(value, Tensor) and not value.is_leaf
     }
-    return copy.deepcopy(module, kept)
