@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from spaceprobe.errors import SettingsError
 from spaceprobe.recording.recorder import Recorder
+from tests.documents import ROOT, blocks
 
 lightning = pytest.importorskip("lightning.pytorch", reason="needs the extra lightning")
 
@@ -34,7 +35,7 @@ class Classifier(lightning.LightningModule):
     def forward(self, inputs):
         return self.network(inputs)
 
-    def training_step(self, batch, batch_idx):
+    def training_step(self, batch, batch_idx):  # noqa: ARG002  # Lightning passes it by name
         inputs, labels = batch
         return nn.functional.cross_entropy(self(inputs), labels)
 
@@ -146,3 +147,12 @@ def test_without_lightning_one_sentence_says_how_to_get_it():
         "ModuleNotFoundError: spaceprobe.lightning needs Lightning: install it with: "
         "pip install 'spaceprobe[lightning]'"
     )
+
+
+def test_the_example_of_the_page_trains(tmp_path, monkeypatch):
+    """The last block of docs/training.md, after the first: those between are run by test_recorder."""
+    monkeypatch.chdir(tmp_path)
+    first, *_, last = blocks(ROOT / "docs" / "training.md", "python")
+    exec(compile(f"{first}\n{last}", "docs/training.md", "exec"), {})
+    rows = pd.read_csv(tmp_path / "runs" / "lit" / "recording.csv")
+    assert rows["step"].tolist() == [0, 10, 20, 30]

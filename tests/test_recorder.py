@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,7 @@ from spaceprobe.results.recordings import load_recording
 from spaceprobe.stages.fold.model_paths import MODEL_PATHS
 from spaceprobe.stages.lmd.tables import OF_STEPS
 from tests.commands import call
+from tests.documents import ROOT, blocks
 from tests.test_report_numbers import faults
 
 IMAGES = torch.rand(24, 6, generator=torch.Generator().manual_seed(1))
@@ -632,3 +635,61 @@ def test_the_module_itself_is_not_in_the_copy(tmp_path):
     for one, two in zip(network.parameters(), twin.parameters(), strict=True):
         assert one.dtype == torch.float32
         assert torch.equal(one, two)
+
+
+# docs/training.md
+
+
+def test_the_examples_of_the_page_run_and_trackers_get_numbers(tmp_path, monkeypatch):
+    """TensorBoard is real; the others are stand-ins with the signatures of wandb 0.31 and mlflow 3.18."""
+    logged = {}
+
+    class Run:
+        def log(self, data, step=None, commit=None):  # noqa: ARG002  # a signature
+            logged["wandb"] = (data, step)
+
+    @contextmanager
+    def init(project=None):
+        yield Run()
+
+    @contextmanager
+    def start_run(run_id=None):
+        yield
+
+    def log_metrics(metrics, step=None, synchronous=None, run_id=None, timestamp=None):
+        logged["mlflow"] = (metrics, step)
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(start_run=start_run, log_metrics=log_metrics))
+    monkeypatch.chdir(tmp_path)
+    *examples, of_lightning = blocks(ROOT / "docs" / "training.md", "python")
+    assert "import lightning" in of_lightning
+    namespace = {}
+    exec(compile("\n".join(examples), "docs/training.md", "exec"), namespace)
+    frame = load_recording(tmp_path / "runs" / "mine").frames["recording"]
+    assert frame["step"].tolist() == [0, 10, 15, 20, 30]
+    for tracker, step in (("wandb", 20), ("mlflow", 30)):
+        values, at = logged[tracker]
+        assert at == step
+        assert values["spaceprobe/chi"] == frame.set_index("step")["chi"][step]
+        assert {type(value) for value in values.values()} == {float, int}
+    assert in_tensorboard(tmp_path / "runs" / "tensorboard")["spaceprobe/length"] == (
+        15,
+        pytest.approx(frame["length"][2], rel=1e-6),  # which stores float32
+    )
+
+
+def in_tensorboard(folder):
+    """Return step and value of each scalar, as TensorBoard reads them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    scalars = {name: events.Scalars(name) for name in events.Tags()["scalars"]}
+    return {name: (points[0].step, points[0].value) for name, points in scalars.items()}
+
+
+def test_the_page_has_every_column():
+    text = (ROOT / "docs" / "training.md").read_text()
+    for column in RECORDING.columns:
+        assert f"| `{column.name}` | {column.meaning} |" in text

@@ -2,7 +2,7 @@
 
 Tables are appended to, so that a long recording does not write its beginning again and again; recording.csv,
 which is small, is written last and whole. A step counts once it is in recording.csv: what a killed process
-left of others is passed over by readers, and cut off by whoever goes on.
+left of others is passed over by readers, and cut off when the recording goes on.
 """
 
 import io
