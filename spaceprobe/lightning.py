@@ -74,14 +74,16 @@ class RecorderCallback(Callback):
         Raises:
             SettingsError: the LightningModule has none of that name.
         """
+        network: nn.Module = module
         if self._network is None:
-            return module
+            return network
         if not isinstance(self._network, str):
             return self._network(module)
         try:
-            return module.get_submodule(self._network)
+            network = module.get_submodule(self._network)
         except AttributeError as error:
             names = ", ".join(name for name, _ in module.named_children()) or "none"
             raise SettingsError(
                 f"RecorderCallback: {type(module).__name__} has no module {self._network!r}; it has {names}"
             ) from error
+        return network

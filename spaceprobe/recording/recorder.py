@@ -3,6 +3,7 @@
 import logging
 import operator
 from collections.abc import Collection, Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -16,6 +17,7 @@ from spaceprobe.recording.ends import draw_paths
 from spaceprobe.recording.folder import RecordingFolder
 from spaceprobe.recording.isolation import isolated, network_copy
 from spaceprobe.recording.measuring import (
+    LONG_PATH_S,
     LONG_S,
     MeasurementCost,
     decompose_network,
@@ -194,7 +196,7 @@ class Recorder:
     def predict(self, model: nn.Module) -> MeasurementCost:
         """Return the seconds that a measurement is expected to take, and write nothing.
 
-        The paths are walked once where that takes a few seconds, else one of them; matrices are decomposed.
+        Some of the paths are walked, all where that takes a few seconds; matrices are decomposed once.
 
         Raises:
             SpaceprobeError: see `measure`.
@@ -256,24 +258,20 @@ class Recorder:
         return decompose_network(network, self._where, self._folder.name, step, self._leading)
 
     def _tell(self, cost: Cost) -> None:
-        """Tell what a measurement costs, before the first one is through."""
-        if not self._folder.steps:
-            seconds = cost.path_s * self.num_paths
-            level = logging.WARNING if seconds > LONG_S else logging.INFO
-            logger.log(
-                level,
-                "%s: a path takes %s, the %d of a measurement about %s; paths=N walks fewer",
+        """Tell what a long measurement costs, before the first one is through."""
+        seconds = cost.path_s * self.num_paths
+        if not self._folder.steps and cost.path_s > LONG_PATH_S and seconds > LONG_S:
+            logger.warning(
+                "%s: a path takes %s, the %d of a measurement up to %s; paths=N walks fewer",
                 *(self._where, duration(cost.path_s), self.num_paths, duration(seconds)),
             )
 
     def _known_facts(self) -> dict[str, Any]:
         """Return what has to stay the same while a recording goes on, apart from the network."""
-        from spaceprobe import __version__
-
         names = ("method", "units", "bits", "threshold", "precision")
         way = {name: getattr(self._settings, name) for name in names}
         return {
-            "spaceprobe": __version__,
+            "spaceprobe": version("spaceprobe"),
             "paths": self.num_paths,
             "paths_sha256": self._paths.digest,
             **way,

@@ -22,6 +22,9 @@ from spaceprobe.results.recordings import Recording
 from spaceprobe.stages.fold.model_paths import MODEL_PATHS
 from spaceprobe.study.layout import REPORT
 
+TABLES: tuple[str, ...] = (RECORDING.name, MODEL_PATHS.name)
+"""Those that figures of paths are drawn from."""
+
 
 def make_recording_report(recording: Recording) -> Report:
     """Write the report of a recording, and return what was made.
@@ -129,7 +132,7 @@ def _drawing(recording: Recording, numbers: Numbers, name: str, title: str, svg:
     """Return what the template needs of a figure."""
     weights = recording.weights
     if name in FIGURES:
-        caption, tables = FIGURES[name].caption(numbers), (RECORDING.name, MODEL_PATHS.name)
+        caption, tables = FIGURES[name].caption(numbers), TABLES
     elif weights is None:
         raise ValueError(f"{name}: the recording has no decompositions")
     else:
