@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ import spaceprobe
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.files import ResultsError
 from spaceprobe.model_sources.source import ModelSourceError
+from spaceprobe.recording import measuring
+from spaceprobe.recording import recorder as recording_recorder
 from spaceprobe.recording.folder import RecordingFolder
 from spaceprobe.recording.recorder import Recorder
 from spaceprobe.recording.tables import RECORDING
@@ -282,6 +285,47 @@ def test_a_prediction_writes_nothing(tmp_path):
     assert cost.lmd_s > 0
     assert cost.seconds == cost.fold_s + cost.lmd_s
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("every_walk_s", "path_s", "expected_s", "num_walked"),
+    [
+        (0.001, 0.001, 0.101, [1, 1, 100]),  # short: all are walked
+        (0.5, 0.01, 1.5, [1, 1, 8]),  # what every walk takes counts once
+        (0.0, 2.0, 200.0, [1, 1]),  # long paths: one says enough
+    ],
+)
+def test_a_prediction_is_of_all_paths(every_walk_s, path_s, expected_s, num_walked, tmp_path, monkeypatch):
+    clock, walked = [0.0], []
+
+    def walk(network, paths, *rest):
+        walked.append(len(paths))
+        clock[0] += every_walk_s + path_s * len(paths)
+
+    monkeypatch.setattr(measuring, "_walked", walk)
+    monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    cost = recorder(tmp_path / "mine", paths=100).predict(mlp())
+    assert cost.fold_s == pytest.approx(expected_s, rel=1e-9)
+    assert cost.lmd_s == 0
+    assert walked == num_walked
+
+
+def test_a_long_measurement_is_told_once_beforehand(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(recording_recorder, "LONG_S", 0.0)
+    monkeypatch.setattr(recording_recorder, "LONG_PATH_S", 0.0)
+    mine, network = recorder(tmp_path / "mine"), mlp()
+    for step in range(2):
+        mine.step(network, step)
+    assert (
+        len(re.findall(r"a path takes .*, the 6 of a measurement up to .*; paths=N walks fewer", caplog.text))
+        == 1
+    )
+
+
+def test_wrappers_for_several_devices_are_taken_off(tmp_path):
+    network = mlp()
+    wrapped = recorder(tmp_path / "a").step(nn.DataParallel(network), 0)
+    assert wrapped["spaceprobe/length"] == recorder(tmp_path / "b").step(network, 0)["spaceprobe/length"]
 
 
 # arguments
