@@ -21,6 +21,7 @@ from torch import nn
 import spaceprobe
 from spaceprobe.errors import SettingsError, SpaceprobeError
 from spaceprobe.files import ResultsError
+from spaceprobe.machine.torch_modules import cpu_copy_without_hooks
 from spaceprobe.model_sources.source import ModelSourceError
 from spaceprobe.recording import measuring
 from spaceprobe.recording import recorder as recording_recorder
@@ -320,6 +321,20 @@ def test_a_long_measurement_is_told_once_beforehand(tmp_path, monkeypatch, caplo
         len(re.findall(r"a path takes .*, the 6 of a measurement up to .*; paths=N walks fewer", caplog.text))
         == 1
     )
+
+
+def test_tied_weights_stay_tied_in_the_copy_which_shares_nothing():
+    network = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 4))
+    network[3].weight = network[0].weight
+    network[2].seen = network[0].weight * 2  # kept of a run with gradients
+    copied, _ = cpu_copy_without_hooks(network)
+    assert copied[3].weight is copied[0].weight
+    assert copied[0].weight is copied._modules["0"]._parameters["weight"]
+    assert not copied[2].seen.requires_grad
+    for name, tensor in network.state_dict().items():
+        of_copy = copied.state_dict()[name]
+        assert torch.equal(of_copy, tensor)
+        assert of_copy.data_ptr() != tensor.data_ptr()
 
 
 def test_wrappers_for_several_devices_are_taken_off(tmp_path):

@@ -32,16 +32,29 @@ def copy_of(module: nn.Module) -> nn.Module:
 
     Such are the weights of pruned layers, and what a module puts aside of its last input.
     """
-    return copy.deepcopy(module, _detached(module))
+    kept = {
+        id(value): value.detach()
+        for part in module.modules()
+        for value in vars(part).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    return copy.deepcopy(module, kept)
 
 
-def copy_without_hooks(module: nn.Module) -> tuple[nn.Module, list[str]]:
-    """Return a copy as `copy_of` makes it, without hooks on its passes, and the modules that had some.
+def cpu_copy_without_hooks(module: nn.Module) -> tuple[nn.Module, list[str]]:
+    """Return a copy on the CPU without hooks on its passes, and the modules that had some.
 
-    Hooks of torch itself stay, which compute weights: those of pruning, spectral and weight norms. A module's
-    name is that of `named_modules`, with its class where it has none.
+    Nothing is copied on a GPU, whose memory a training may need. Hooks of torch itself stay, which compute
+    weights: those of pruning, spectral and weight norms. A module's name is that of `named_modules`, its
+    class where it has none.
     """
-    memo: dict[int, Any] = _detached(module)
+    memo: dict[int, Any] = {}
+    for part in module.modules():
+        for value in (*part._parameters.values(), *part._buffers.values(), *vars(part).values()):
+            if type(value) in (Tensor, nn.Parameter) and not value.is_meta:
+                tensor = value.detach().to("cpu", copy=True)
+                is_parameter = type(value) is nn.Parameter
+                memo[id(value)] = nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor
     names = []
     for name, part in module.named_modules():
         has_others = False
@@ -61,13 +74,3 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 def _computes_weights(hook: object) -> bool:
     home = getattr(hook, "__module__", None) or type(hook).__module__
     return isinstance(hook, BasePruningMethod) or home.startswith("torch.nn.utils.")
-
-
-def _detached(module: nn.Module) -> dict[int, Any]:
-    """Return what `copy.deepcopy` takes in place of the tensors that it refuses, by their identity."""
-    return {
-        id(value): value.detach()
-        for part in module.modules()
-        for value in vars(part).values()
-        if isinstance(value, Tensor) and not value.is_leaf
-    }

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from spaceprobe.machine.module_forms import original_of
-from spaceprobe.machine.torch_modules import copy_without_hooks
+from spaceprobe.machine.torch_modules import cpu_copy_without_hooks
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def network_copy(model: nn.Module) -> tuple[nn.Module, list[str]]:
     network = original_of(model)
     if isinstance(network, nn.parallel.DistributedDataParallel | nn.DataParallel):
         network = original_of(network.module)
-    copied, names = copy_without_hooks(network)
+    copied, names = cpu_copy_without_hooks(network)
     return copied.cpu().eval().requires_grad_(requires_grad=False), names
 
 

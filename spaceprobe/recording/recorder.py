@@ -216,12 +216,12 @@ class Recorder:
         """Return a copy of the network, and the modules whose hooks it lacks, which is told once."""
         network, hooked = network_copy(model)
         if hooked and not self._is_told:
+            self._is_told = True
             logger.warning(
                 "%s: forward hooks are left out of what is measured, so that they see nothing of it: %s",
                 self._where,
                 ", ".join(hooked),
             )
-        self._is_told = True
         return network, hooked
 
     def _measured(
