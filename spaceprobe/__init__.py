@@ -10,7 +10,8 @@ The public face, imported where it is first used, since torch takes seconds:
 - `load_run`: the trained network of a run of a study;
 - `load_data`: a data set by its name, or from a file or folder of your own;
 - `read_tables`: the tables of a study as DataFrames;
-- `TABLES`: what each table declares, and the types of its columns for pandas and polars.
+- `TABLES`: what each table declares, and the types of its columns for pandas and polars;
+- `Recorder`: folding and decomposition at chosen steps of any training loop.
 
 `spaceprobe.api` describes them with examples, and has the functions that draw the tables of a study as well.
 """
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spaceprobe.api import (
         TABLES,
+        Recorder,
         decompose,
         fold,
         load_data,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TABLES",
+    "Recorder",
     "__version__",
     "decompose",
     "fold",

@@ -90,7 +90,7 @@ def test_examples_from_python_run_one_after_the_other(in_results):
 
 def test_no_other_page_has_python_that_is_not_run():
     with_code = [page for page in PAGES if blocks(page, "python")]
-    others = [ROOT / "docs" / name for name in ("extending.md", "python.md")]
+    others = [ROOT / "docs" / name for name in ("extending.md", "python.md", "training.md")]
     assert sorted(with_code) == sorted([*EXAMPLES, *others])
 
 

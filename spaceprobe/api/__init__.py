@@ -40,6 +40,8 @@ declares, and the types of its columns for pandas and for polars, which is not i
 >>> TABLES["folding"].pandas_dtypes()["num_points"], TABLES["folding"].polars_schema()["num_points"]
 ('Int64', <class 'int'>)
 
+`Recorder` measures folding and decomposition at chosen steps of a training loop (docs/training.md).
+
 Figures: functions from such tables to a matplotlib Figure, which `render` gives as a file: the same bytes for
 the same table. A table that lacks what a figure is about gives a figure that says so:
 
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from spaceprobe.api.runs import load_run
     from spaceprobe.api.tracing import Trace, trace
     from spaceprobe.folding import space_folding, walk_paths
+    from spaceprobe.recording.recorder import Recorder
     from spaceprobe.report.drawing.style import FORMATS, render
     from spaceprobe.report.figures.architectures import folding_by_kind
     from spaceprobe.report.figures.class_pairs import class_pair_heat_maps
@@ -93,6 +96,7 @@ logger = logging.getLogger(__name__)
 _HOMES = {
     "Attributions": "spaceprobe.api.attributions",
     "Folding": "spaceprobe.api.folding",
+    "Recorder": "spaceprobe.recording.recorder",
     "TABLES": "spaceprobe.results.declared",
     "Trace": "spaceprobe.api.tracing",
     "decompose": "spaceprobe.api.matrices",
@@ -110,6 +114,7 @@ __all__ = [
     "TABLES",
     "Attributions",
     "Folding",
+    "Recorder",
     "Trace",
     "activation_dimension",
     "axis_semantics",

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from spaceprobe.model_sources import ModelSource
-from spaceprobe.tables.text import TextColumn, count, fill, text_table
+from spaceprobe.tables.text import TextColumn, count, duration, fill, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,23 +29,6 @@ def cost_text(cost: "Cost") -> str:
     """Return what the paths that are left are expected to take, as a notice."""
     rest = f"the other {cost.num_left:,}" if cost.num_left > 1 else "the other one"
     return f"fold: a path takes {duration(cost.path_s)}; {rest} about {duration(cost.left_s)} (Ctrl-C stops)"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it.
-
-    >>> duration(0.0123), duration(0.2), duration(9.87), duration(200), duration(9000)
-    ('12 ms', '200 ms', '9.9 s', '3.3 min', '2.5 h')
-    """
-    if seconds < 1:
-        number, unit = 1000 * seconds, "ms"
-    elif seconds < 120:
-        number, unit = seconds, "s"
-    elif seconds < 7200:
-        number, unit = seconds / 60, "min"
-    else:
-        number, unit = seconds / 3600, "h"
-    return f"{float(f'{number:.2g}'):,g} {unit}"
 
 
 def summary_text(

@@ -18,8 +18,16 @@ from spaceprobe.cli.options import (
     show_chosen_messages,
     trust_parameter,
 )
+from spaceprobe.cli.recording_commands import (
+    compare_recordings,
+    plot_recording,
+    recording_figures,
+    recordings_agreement,
+    report_recording,
+)
 from spaceprobe.cli.user_paths import UserPath, UserStudy
 from spaceprobe.errors import SettingsError
+from spaceprobe.results.recording_folders import find_recording
 from spaceprobe.results.started import find_started
 from spaceprobe.results.weight_folders import find_weights
 from spaceprobe.tables.text import fill
@@ -35,7 +43,7 @@ def report(
 ) -> None:
     """Make the page of a study, and its figures as SVG and PNG.
 
-    CONFIG may also be results of lmd --weights.
+    CONFIG may also be results of lmd --weights, or the folder of a recorder.
 
     Example: spaceprobe report quickstart
     """
@@ -45,6 +53,10 @@ def report(
         from spaceprobe.report.weights.making import make_weight_report
 
         _print_made(make_weight_report(of_weights), is_quiet=is_quiet)
+        return
+    recording = find_recording(config, results)
+    if recording is not None:
+        _print_made(report_recording(recording), is_quiet=is_quiet)
         return
     study, folder = find_started(config, results)
     if not is_quiet:
@@ -92,6 +104,13 @@ def plot(
     of_weights = find_weights(config, results)
     if of_weights is not None:
         _plot_weights(of_weights, kind, out, inches)
+        return
+    recording = find_recording(config, results)
+    if recording is not None:
+        if kind is None:
+            say(_figure_list(recording_figures(recording)))
+        else:
+            plot_recording(recording, kind, out, inches)
         return
     study, folder = find_started(config, results)
     notify_changes(folder)
@@ -157,13 +176,20 @@ def compare(
     """Put two studies side by side: differences with their intervals, and the figures of both.
 
     STUDY_A and STUDY_B are names of studies, or folders of results. Both may be results of lmd --weights:
-    then the matrices of two files are compared by name.
+    then the matrices of two files are compared by name. Or both are folders of recorders, compared by step.
 
     Example: spaceprobe compare quickstart depth-sweep
 
     Example: spaceprobe compare quickstart /from/elsewhere/quickstart --same
     """
     _check_compare(out, rtol, is_same_asked=is_same_asked)
+    recordings = [find_recording(config, results) for config in (first, second)]
+    if any(recordings):
+        if is_same_asked:
+            _print_agreement(recordings_agreement([first, second], recordings, rtol))
+        else:
+            compare_recordings([first, second], recordings, results, out)
+        return
     of_weights = [find_weights(config, results) for config in (first, second)]
     if any(of_weights):
         _compare_weights([first, second], of_weights, results, out, rtol, is_same_asked=is_same_asked)

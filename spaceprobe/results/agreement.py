@@ -11,6 +11,8 @@ import pandas as pd
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.reading import read_regular
+from spaceprobe.recording.folder import read_committed, read_recorded
+from spaceprobe.recording.tables import STEP, recorded_tables
 from spaceprobe.results.cells import TableAgreement, compare_cells
 from spaceprobe.results.declared import TABLES
 from spaceprobe.results.settings_differences import DATA_ROOT, SettingDifference, key_differences
@@ -155,6 +157,40 @@ def compare_weight_results(a: Path, b: Path, rtol: float | None = None) -> Agree
         of_one_run = second.assign(run=first["run"].iloc[0]) if len(first) else second
         tables.append(compare_cells(table, first, of_one_run, (), rtol))
     return Agreement(names=(str(a), str(b)), tables=tables, origins=_origins(a, b), rtol=rtol)
+
+
+def compare_recorded_results(a: Path, b: Path, rtol: float | None = None) -> Agreement:
+    """Return how far two recordings agree; the names of their folders do not matter.
+
+    Args:
+        a: the folder of the first.
+        b: the folder of the second.
+        rtol: a relative tolerance for all numbers, in place of those that columns declare.
+
+    Raises:
+        SpaceprobeError: a table cannot be read.
+    """
+    sides = []
+    for folder in (a, b):
+        steps = [int(step) for step in read_committed(folder)[STEP.name]]
+        names = [table.name for table in recorded_tables(has_lmd=True)]
+        there = [name for name in names if os.path.lexists(table_path(folder, name))]
+        sides.append({name: read_recorded(folder, name, steps, as_text=True) for name in there})
+    lone = [[name for name in one if name not in other] for one, other in (sides, sides[::-1])]
+    tables = []
+    for table in recorded_tables(has_lmd=True):
+        if all(table.name in side for side in sides):
+            first, second = (side[table.name].reset_index(drop=True) for side in sides)
+            named = "run" in first and "run" in second and len(first) > 0
+            second = second.assign(run=first["run"].iloc[0]) if named else second
+            tables.append(compare_cells(table, first, second, (), rtol))
+    return Agreement(
+        names=(str(a), str(b)),
+        lone_tables=(lone[0], lone[1]),
+        tables=tables,
+        origins=_origins(a, b),
+        rtol=rtol,
+    )
 
 
 def _table_lines(table: TableAgreement) -> Iterator[str]:

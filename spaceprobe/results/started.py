@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spaceprobe.errors import SettingsError, SpaceprobeError
+from spaceprobe.results.recording_folders import find_recording
 from spaceprobe.results.weight_folders import find_weights
 from spaceprobe.study.config import Study, load_study
 from spaceprobe.study.config.finding import check_name, find_config, study_name
@@ -43,7 +44,7 @@ def find_started(config: str | None, results: Path) -> tuple[Study, Path]:
 
 
 def refuse_weights(config: str | None, results: Path) -> None:
-    """Refuse a folder of `spaceprobe lmd --weights` where a study is needed.
+    """Refuse a folder of `spaceprobe lmd --weights`, or of a recorder, where a study is needed.
 
     Raises:
         SettingsError: naming the commands that take it.
@@ -53,6 +54,12 @@ def refuse_weights(config: str | None, results: Path) -> None:
         raise SettingsError(
             f"{of_weights}: has the matrices of a file of weights, not a study; `spaceprobe report`, `plot` "
             "and `compare` take it"
+        )
+    recording = find_recording(config, results)
+    if recording is not None:
+        raise SettingsError(
+            f"{recording}: has what a recorder measured, not a study; `spaceprobe report`, `plot` and "
+            "`compare` take it"
         )
 
 

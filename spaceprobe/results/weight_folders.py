@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from spaceprobe.results.recording_folders import is_recording
 from spaceprobe.study.layout import STUDY_FILE, table_path
 
 LAYERS = "lmd_layers"
@@ -29,7 +30,7 @@ def find_weights(config: str | None, results: Path) -> Path | None:
 
 def _is_of_weights(folder: Path) -> bool:
     path = table_path(folder, LAYERS)
-    if os.path.lexists(folder / STUDY_FILE) or not path.is_file():
+    if os.path.lexists(folder / STUDY_FILE) or is_recording(folder) or not path.is_file():
         return False
     try:
         with path.open(encoding="utf-8", errors="replace") as file:

@@ -157,6 +157,23 @@ def pad(text: str, width: int, *, is_right: bool = False) -> str:
     return blanks + text if is_right else text + blanks
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it.
+
+    >>> duration(0.0123), duration(0.2), duration(9.87), duration(200), duration(9000)
+    ('12 ms', '200 ms', '9.9 s', '3.3 min', '2.5 h')
+    """
+    if seconds < 1:
+        number, unit = 1000 * seconds, "ms"
+    elif seconds < 120:
+        number, unit = seconds, "s"
+    elif seconds < 7200:
+        number, unit = seconds / 60, "min"
+    else:
+        number, unit = seconds / 3600, "h"
+    return f"{float(f'{number:.2g}'):,g} {unit}"
+
+
 def count(number: int, noun: str) -> str:
     """Return a number with what it counts.
 

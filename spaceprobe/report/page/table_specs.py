@@ -300,3 +300,49 @@ MATRICES = TableSpec(
         "stable_rank_difference": "+.3g",
     },
 )
+
+RECORDED_STEPS = TableSpec(
+    table="recording",
+    title="Steps",
+    columns={
+        "step": "step",
+        "num_paths": "paths",
+        "chi": "χ",
+        "null_chi": "null χ",
+        "peak": "peak folding",
+        "folded": "share that folds",
+        "length": "length",
+        "reach": "reach",
+        "num_matrices": "matrices",
+        "fold_s": "seconds of paths",
+        "lmd_s": "seconds of matrices",
+        "reason": "reason",
+    },
+    where={},
+    formats={"length": ".1f", "reach": ".1f", "fold_s": ".2f", "lmd_s": ".2f", "num_matrices": "d"},
+)
+"""Of a recording; means over its paths."""
+
+RECORDED_DIFFERENCES = TableSpec(
+    table="recorded_differences",
+    title="Steps, B minus A",
+    columns={
+        "step": "step",
+        "chi_a": "χ, A",
+        "chi_b": "χ, B",
+        "chi_difference": "difference of χ",
+        "null_chi_a": "null χ, A",
+        "null_chi_b": "null χ, B",
+        "length_a": "length, A",
+        "length_b": "length, B",
+        "length_difference": "difference of length",
+        "note": "note",
+    },
+    where={},
+    formats={
+        "chi_difference": "+.3f",
+        "length_a": ".1f",
+        "length_b": ".1f",
+        "length_difference": "+.1f",
+    },
+)

@@ -210,7 +210,7 @@ def of_class_pairs(
     folding_of(sections).source.check(sections, num_classes)
     images = load_data(data_of(sections)).test
     if folding_of(sections).pairs == "all":
-        return _of_all_pairs(images, num_classes, per_class, num_asked, seed)
+        return of_all_pairs(images.inputs, images.targets, num_classes, per_class, num_asked, seed)
     pairs = [*_once(directed_pairs(sections, num_classes))]
     labels = dict.fromkeys(label for pair in pairs for label in pair)
     members = {label: _members(images, label, per_class, sections) for label in labels}
@@ -233,15 +233,28 @@ def of_class_pairs(
     return ChosenPaths(images.inputs, images.inputs, source, target, number, columns, int(first[-1]))
 
 
-def _of_all_pairs(
-    images: Split, num_classes: int, per_class: int | None, num_asked: int | None, seed: int
+def of_all_pairs(
+    points: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    per_class: int | None,
+    num_asked: int | None,
+    seed: int,
 ) -> ChosenPaths:
     """Return paths between all classes, without a list of pairs: thousands of classes have millions.
 
     They are numbered as a list of them would: (0, 0), (0, 1) and so on, of two classes the smaller one first.
+
+    Args:
+        points: of shape ``(points, *input shape)``.
+        labels: the class of each, from 0.
+        num_classes: how many classes there are.
+        per_class: how many points of each class, the first ones; None for all.
+        num_asked: see `draw`.
+        seed: see `draw`.
     """
-    order = np.argsort(images.targets.numpy(), kind="stable")
-    begins = np.searchsorted(images.targets.numpy()[order], np.arange(num_classes + 1))
+    order = np.argsort(labels.numpy(), kind="stable")
+    begins = np.searchsorted(labels.numpy()[order], np.arange(num_classes + 1))
     sizes = np.diff(begins) if per_class is None else np.minimum(np.diff(begins), per_class)
     up_to = np.concatenate([[0], np.cumsum(sizes)])  # images of the classes before each
     within = sizes * (sizes - 1) // 2
@@ -262,7 +275,7 @@ def _of_all_pairs(
     i[~is_same], j[~is_same] = np.divmod(inside, sizes[of_target])
     source, target = order[begins[source_class] + i], order[begins[target_class] + j]
     columns = {"source_class": source_class, "target_class": target_class}
-    return ChosenPaths(images.inputs, images.inputs, source, target, number, columns, int(first[-1]))
+    return ChosenPaths(points, points, source, target, number, columns, int(first[-1]))
 
 
 def _once(pairs: Sequence[ClassPair]) -> Iterator[ClassPair]:
