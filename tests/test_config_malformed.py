@@ -91,7 +91,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
             ("3:3: fit.epoch", "no such setting"),
             ("6:17: probe.method", "found 'fast' (text)"),
             ("6:17: sweep.probe.method[1]", "found 'fast' (text)"),
-            ("7:9: sweep.probe.method", "set to one value, in line 6"),
+            ("7:9: sweep.probe.method", "set to one value in line 6"),
         ],
     ),
     "duplicate in a template": (
@@ -213,7 +213,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     ),
     "zipped and set": (
         "fit: {seed: 3}\nsweep:\n  zip: {fit.seed: [1, 2], fit.rate: [0.1, 0.2]}\n",
-        [("3:9: sweep.zip.fit.seed", "set to one value, in line 1", "one of them; remove one")],
+        [("3:9: sweep.zip.fit.seed", "set to one value in line 1", "one of the two; remove one")],
     ),
     "zipped twice": (
         "sweep: {zip: {fit.seed: [1, 2], fit.seed: [1, 2]}}\n",

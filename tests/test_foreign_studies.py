@@ -41,6 +41,16 @@ def seven():
     return nn.Sequential(nn.Linear(64, 7))
 """
 
+POINTS = """\
+from torch import nn
+
+def small():
+    return nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2))
+
+def large():
+    return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+"""
+
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
@@ -160,6 +170,35 @@ def test_an_edit_of_the_sources_is_named_and_redone(place):
     assert {*lengths(place)} == {*flips}
     assert lengths(place) != flips
     assert planned()["fold"] == "up to date"
+
+
+def test_the_page_of_own_networks_and_own_data_names_both(place):
+    rng = np.random.default_rng(0)
+    points, classes = rng.normal(size=(60, 2)), np.arange(60) % 2
+    arrays = {"x_train": points, "y_train": classes, "x_test": points[:20], "y_test": classes[:20]}
+    np.savez(place / "mine.npz", **arrays)
+    (place / "nets.py").write_text(POINTS)
+    (place / "own.yaml").write_text(
+        "data: {file: mine.npz}\ntraining: {epochs: 1}\nfolding: {per_class: 2, threads: 1, device: cpu}\n"
+        "study: {stages: [train, fold, summarize]}\n"
+        "sweep: {network.model: ['nets:small', 'nets:large'], training.seed: [0, 1]}\n"
+    )
+    run("--trust", "nets", with_report=True)
+    folder = place / "results" / "own"
+    page = (folder / "report.html").read_text()
+    assert "Trained on <code>mine.npz</code> for" in page
+    assert "nets:large" in page
+    assert "nets:large · nets:large" not in page
+    assert "0 units" not in page
+    answer = pd.read_csv(folder / "figures" / "answer_architectures.csv")
+    assert {*answer["network"]} == {"nets:small", "nets:large"}
+    assert answer["units"].isna().all()
+    outcome = call("export", "own.yaml", "--to", "latex")
+    assert outcome.exit_code == 0, outcome.output
+    assert outcome.stdout.splitlines() == ["results/own/latex/architectures.tex"]
+    assert "correlations: none could be computed" in outcome.stderr
+    heads = (folder / "latex" / "architectures.tex").read_text().splitlines()[4]
+    assert heads.startswith("state & architecture & test accuracy &")
 
 
 def test_given_weights_are_one_state(place):

@@ -204,6 +204,14 @@ def test_labels_of_groups_in_figures():
     assert labels == ["mlp · 1x8 · relu", "mlp · 1x8 · abs", "mlp · 4x2 · relu", "cnn · 1x8 · relu"]
 
 
+def test_a_network_of_ones_own_has_its_name_once():
+    runs = pd.DataFrame({
+        "architecture": ["nets:small", "nets:large", "2x3"], "activation": ["own", "own", "relu"],
+        "dataset": "file", "seed": 0, "model": ["nets:small", "nets:large", "mlp"],
+    })  # fmt: skip
+    assert with_groups(runs)[LABEL].tolist() == ["nets:small", "nets:large", "mlp · 2x3"]
+
+
 def test_labels_of_a_product_name_every_setting():
     runs = pd.DataFrame({
         "architecture": ["2x3", "2x3", "4x5", "4x5"], "activation": "relu", "dataset": "mnist", "seed": 0,

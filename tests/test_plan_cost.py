@@ -121,7 +121,7 @@ def test_shipped_studies_leave_nothing_open(name):
     ("network", "engine", "num_timed", "seconds"),
     [
         # 2 epochs of 2 · 2 walks
-        (CNN, "layerwise", 1, 0.5 * 8),
+        (CNN, "layerwise", 6, 0.5 / 6 * 8),  # as many as take 3.2 s one by one
         # digits has 297 test images: 296 paths from each to the next
         (NetworkSettings(architecture="1x3"), "kernel", 296, 0.5 / 296 * 8),
     ],
@@ -139,6 +139,22 @@ def test_quick_paths_are_timed_together(monkeypatch):
     predicted = cost.predict_cost(sections(CNN, pairs=("3-8",), per_class=2))
     assert predicted.seconds == pytest.approx(0.05 / 32 * 8)
     assert predicted.timed.startswith("32 paths")
+
+
+def test_slow_paths_are_timed_alone(monkeypatch):
+    monkeypatch.setattr(cost, "_timed", lambda call: call() or 2.0)
+    predicted = cost.predict_cost(sections(CNN, pairs=("3-8",), per_class=2))
+    assert predicted.seconds == pytest.approx(2.0 * 8)
+    assert predicted.timed.startswith("1 path ")
+
+
+def test_one_path_that_was_held_up_does_not_stand_for_all(monkeypatch):
+    times = iter([5.0, 0.2, 0.05])  # the second one while something else was at work
+    monkeypatch.setattr(cost, "QUICK_S", 10.0)
+    monkeypatch.setattr(cost, "_timed", lambda call: call() or next(times))
+    predicted = cost.predict_cost(sections(CNN, pairs=("3-8",), per_class=2))
+    assert predicted.seconds == pytest.approx(0.05 / 16 * 8)
+    assert predicted.timed.startswith("16 paths")
 
 
 def test_a_path_that_takes_too_long_is_given_up(monkeypatch):
@@ -160,16 +176,16 @@ def test_plan_prints_the_cost_where_it_is_asked_for(tmp_path, monkeypatch):
     words = ("plan", study, "--results", tmp_path / "results")
     output = " ".join(call(*words).stdout.split())
     assert "961 paths at an epoch" in output
-    assert "fold may take long: `spaceprobe plan --cost` times a path of each architecture" in output
+    assert "fold may take long: `spaceprobe plan CONFIG --cost` times a path of each architecture" in output
     assert "timed" not in output
     output = " ".join(call(*words, "--cost").stdout.split())
-    # 2 runs of 2 epochs of 961 paths of half a second
+    # 2 runs of 2 epochs of 961 paths, six of which take half a second
     assert (
-        "2 of cnn with relu, 1,922 paths by layerwise (1 path timed in 0.5 s), 2 runs: about 32 min" in output
+        "2 of cnn with relu, 1,922 paths by layerwise (6 paths timed in 0.5 s), 2 runs: about 5 min" in output
     )
     assert "may take long" not in output
     (facts,) = json.loads(call(*words, "--cost", "--json").stdout)["costs"]
-    assert (facts["stage"], facts["num_runs"], facts["seconds_a_run"]) == ("fold", 2, 961.0)
+    assert (facts["stage"], facts["num_runs"], facts["seconds_a_run"]) == ("fold", 2, pytest.approx(961 / 6))
     assert not (tmp_path / "results").exists()
 
 

@@ -20,6 +20,8 @@ from spaceprobe.plugins import (
     untold_problems,
 )
 from spaceprobe.registry import read_entries
+from spaceprobe.results.results import load_results
+from spaceprobe.results.started import find_started
 from spaceprobe.stages import STAGES
 from spaceprobe.stages.fold.endpoints import ENDPOINTS, TAKEN_SECTIONS, TAKEN_TABLES
 from spaceprobe.stages.fold.endpoints import _refuse as refuse_endpoints
@@ -27,6 +29,7 @@ from spaceprobe.stages.fold.tables import SOURCE_TABLES
 from spaceprobe.study import code_version
 from spaceprobe.study.code_version import PACKAGE, Sources
 from spaceprobe.study.config.sections import section_models
+from tests.commands import call
 from tests.documents import ROOT
 
 STUDY = """
@@ -360,3 +363,22 @@ def test_commands_work_beside_a_plugin_that_is_broken_and_one_whose_name_is_take
     done = command(place, work, "plan", "quickstart", exit_code=2)
     assert "Error: taken 1.0 " in done.stderr
     assert "has the name of spaceprobe's own mnist (spaceprobe.data.sets.mnist)" in done.stderr
+
+
+def test_results_with_a_column_of_a_plugin_that_is_gone_are_read_without_it(tmp_path):
+    study = tmp_path / "small.yaml"
+    study.write_text(
+        "data: {dataset: digits, train_images: 100}\ntraining: {epochs: 1}\n"
+        "network: {architecture: 1x3}\nfolding: {pairs: [3-8], per_class: 2, threads: 1}\n"
+        "study: {stages: [train, fold, summarize]}\nsweep: {training.seed: [0, 1]}\n"
+    )
+    results = tmp_path / "results"
+    assert call("run", study, "--results", results).exit_code == 0
+    path = results / "small" / "folding.csv"
+    whole = load_results(*find_started(str(study), results))
+    with_it = whole.frames["folding"].assign(of_a_plugin=range(len(whole.frames["folding"])))
+    with_it.to_csv(path, index=False)
+    found = load_results(*find_started(str(study), results))
+    assert [*found.frames["folding"].columns] == [*whole.frames["folding"].columns]
+    (notice,) = [text for text in found.warnings if "of_a_plugin" in text]
+    assert notice.startswith(f"{path}: without of_a_plugin, which no setting of the study")

@@ -23,8 +23,16 @@ from spaceprobe.results.questions import (
     scored_points,
 )
 from spaceprobe.results.results import Results
-from spaceprobe.study.grid import label_of, members_of
+from spaceprobe.stages.train.settings import OWN
+from spaceprobe.study.config import Study
+from spaceprobe.study.grid import label_of, members_of, value_of
 from spaceprobe.tables.states import TRAINED, UNTRAINED
+
+UNKNOWN = "unknown"
+"""What stands for a fact that provenance.json does not have."""
+
+DATASET = "data.dataset"
+"""The setting that names the data, but those of a user's own."""
 
 MAX_SHOWN = 4
 """Values of what else is swept that have a number each on the first screen; of more there is the pooled one.
@@ -69,7 +77,7 @@ def question_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
     )
     if "train" in stages:
         yield Markup("Trained on {} for {} by {} at learning rate {}.").format(
-            numbers.setting("data.dataset"),
+            numbers.setting(_data_key(study)),
             counted(numbers.setting("training.epochs"), "epoch"),
             numbers.setting("training.optimizer"),
             numbers.setting("training.learning_rate"),
@@ -83,6 +91,13 @@ def question_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
         yield Markup("What the weight matrices hold: metrics {}, probes {}, epochs {}.").format(
             *(numbers.setting(f"lmd.{key}") for key in ("metrics", "probes", "epoch"))
         )
+
+
+def _data_key(study: Study) -> str:
+    """Return the setting that names the data: the file, folder or function of one's own, or the data set."""
+    dataset = value_of(study.sections, DATASET)
+    is_own = DATASET not in study.axes and dataset in OWN
+    return f"data.{dataset}" if is_own else DATASET
 
 
 def headline_numbers(results: Results, numbers: Numbers) -> Iterator[HeadlineNumber]:
@@ -261,15 +276,21 @@ def run_sentences(results: Results, numbers: Numbers) -> Iterator[Markup]:
 def program_sentences(facts: Mapping[str, Any]) -> Iterator[Markup]:
     """Yield sentences on program and machine, given the facts of provenance.json; none where it is empty."""
     if facts:
-        yield Markup("spaceprobe <code>{}</code> at commit <code>{}</code>{}, torch <code>{}</code>.").format(
-            _fact(facts, "spaceprobe", "version"),
-            str(_fact(facts, "spaceprobe", "commit"))[:10],
-            ", edited since" if _fact(facts, "spaceprobe", "dirty") else "",
-            _fact(facts, "versions", "torch"),
+        yield Markup("spaceprobe <code>{}</code>{}, torch <code>{}</code>.").format(
+            _fact(facts, "spaceprobe", "version"), _commit(facts), _fact(facts, "versions", "torch")
         )
         yield Markup("Last started <code>{}</code> on <code>{}</code> with <code>{}</code> cores.").format(
             _fact(facts, "started"), _fact(facts, "machine", "cpu"), _fact(facts, "machine", "cores")
         )
+
+
+def _commit(facts: Mapping[str, Any]) -> Markup:
+    """Return the commit of the program with a space before it; nothing where none is known, as of a wheel."""
+    commit = _fact(facts, "spaceprobe", "commit")
+    if commit == UNKNOWN:
+        return Markup()
+    edited = ", edited since" if _fact(facts, "spaceprobe", "dirty") is True else ""
+    return Markup(" at commit <code>{}</code>{}").format(str(commit)[:10], edited)
 
 
 def _plainly(name: str) -> str:
@@ -282,7 +303,7 @@ def _fact(facts: Mapping[str, Any], *names: str) -> Any:
     fact: Any = facts
     for name in names:
         fact = fact.get(name) if isinstance(fact, Mapping) else None
-    return "unknown" if fact is None else fact
+    return UNKNOWN if fact is None else fact
 
 
 def failures(results: Results) -> list[dict[str, str]]:

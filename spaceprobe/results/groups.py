@@ -1,6 +1,6 @@
 """Groups of runs that figures compare: architectures, and every other setting that a sweep varies."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -118,7 +118,8 @@ def with_groups(runs: pd.DataFrame) -> pd.DataFrame:
     """Return runs.csv with the column ``group``, such as ``2x30 · lr 0.003``: what varies but the seed.
 
     A setting that has one value wherever those before it are the same, as zipped ones often have, is left
-    out. The kind of network, where it varies, goes before the architecture: it says what that means.
+    out. The kind of network, where it varies, goes before the architecture: it says what that means. Networks
+    that are not of our own kinds have one name for both, which is written once.
     """
     others = _others(runs)
     names = ["model", "architecture"] if "model" in others else ["architecture"]
@@ -126,7 +127,13 @@ def with_groups(runs: pd.DataFrame) -> pd.DataFrame:
     cells = {name: [str(value_label(name, value)) for value in runs[name]] for name in every}
     rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
     kept = telling_apart(rows, every, always=names)
-    return runs.assign(**{LABEL: [" · ".join(row[name] for name in kept) for row in rows]})
+    return runs.assign(**{LABEL: [" · ".join(_written_once(row, kept)) for row in rows]})
+
+
+def _written_once(row: Mapping[str, str], names: Sequence[str]) -> list[str]:
+    """Return the values of a label, without an architecture that is called what the kind of network is."""
+    has_one_name = "model" in names and row["architecture"] == row["model"]
+    return [row[name] for name in names if not (has_one_name and name == "architecture")]
 
 
 def value_label(name: str, value: object) -> str:

@@ -21,7 +21,7 @@ from spaceprobe.study.grid import expand
 from spaceprobe.study.layout import PROVENANCE, STUDY_FILE
 from spaceprobe.study.provenance import read_provenance
 from spaceprobe.study.storage.part_store import PartStore
-from spaceprobe.tables.frames import Frames
+from spaceprobe.tables.frames import Frames, column_name
 from spaceprobe.tables.states import STATES
 from spaceprobe.tables.table import Table
 
@@ -100,7 +100,7 @@ def load_results(study: Study, folder: Path) -> Results:
         NoRunsError: it has no run yet.
         SpaceprobeError: a table is another version's, or does not belong to the study as it is.
     """
-    frames = _read_frames(folder)
+    frames, notices = _without_unknown_columns(_read_frames(folder), study, folder)
     if "runs" not in frames or frames["runs"].empty:
         raise NoRunsError(f"{folder / 'runs.csv'}: contains no run yet; `spaceprobe run` comes first")
     _check_runs(study, folder, frames["runs"])
@@ -108,6 +108,7 @@ def load_results(study: Study, folder: Path) -> Results:
     memos = [store.memo(stage.name) for stage in STAGES]
     provenance, set_aside = read_provenance(folder / PROVENANCE)
     warnings = change_notices(folder) + ([] if set_aside is None else [set_aside])
+    warnings += notices
     warnings += [warning for memo in memos if memo is not None for warning in memo["warnings"]]
     return Results(
         study=study,
@@ -118,6 +119,23 @@ def load_results(study: Study, folder: Path) -> Results:
         states=run_states(study, folder),
         warnings=[*dict.fromkeys(warnings)],
     )
+
+
+def _without_unknown_columns(frames: Frames, study: Study, folder: Path) -> tuple[Frames, list[str]]:
+    """Return tables without columns that are neither declared nor swept, and a notice of each that had some.
+
+    They are of a plug-in that is not installed here; left in, they would count as swept settings.
+    """
+    swept = {column_name(key) for key in study.axes}
+    known, notices = dict(frames), []
+    for name, frame in frames.items():
+        if unknown := [column for column in DECLARED[name].settings(frame) if column not in swept]:
+            known[name] = frame.drop(columns=unknown)
+            notices.append(
+                f"{folder / name}.csv: without {', '.join(unknown)}, which no setting of the study and no "
+                "column of this spaceprobe is called; install the plug-in that it comes from to have it"
+            )
+    return Frames(known, DECLARED.values()), notices
 
 
 def _check_runs(study: Study, folder: Path, runs: pd.DataFrame) -> None:

@@ -22,15 +22,21 @@ def _says(numbers: Numbers, table: str) -> Markup:
     frame = numbers.frames[table]
     state = TRAINED if (frame[STATE] == TRAINED).any() else UNTRAINED
     parts = [_extremes(numbers, table, state, walked) for walked in (EXACTLY, SAMPLED)]
-    units = [numbers.statistic(of, table, "units") for of in ("min", "max")]
-    parts += [
-        sentence(
-            "They have {} counted units.",
-            units[0] if frame["units"].nunique() == 1 else sentence("{} to {}", *units),
-        ),
-        _single_layers(numbers, table, state),
-    ]
+    parts += [_counted(numbers, table), _single_layers(numbers, table, state)]
     return joined([part for part in parts if part], " ")
+
+
+def _counted(numbers: Numbers, table: str) -> Markup:
+    """Describe how many units are counted, of the networks of which that is known."""
+    units = numbers.frames[table]["units"]
+    if units.isna().all():
+        return Markup()
+    ends = [numbers.statistic(of, table, "units") for of in ("min", "max")]
+    return sentence(
+        "They have {} counted units{}.",
+        ends[0] if units.nunique() == 1 else sentence("{} to {}", *ends),
+        ", those of your own left out" if units.isna().any() else "",
+    )
 
 
 def _extremes(numbers: Numbers, table: str, state: str, walked: str) -> Markup:

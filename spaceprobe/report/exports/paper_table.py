@@ -68,6 +68,9 @@ def paper_tables(results: Results) -> tuple[list[PaperTable], list[str]]:
             missing.append(f"{spec.table}: {reason}")
             continue
         shown = table_rows(numbers, spec)
+        if not shown["num_rows"]:
+            missing.append(f"{spec.table}: {spec.empty}")
+            continue
         if shown["num_shown"] < shown["num_rows"]:
             raise SpaceprobeError(
                 f"{results.study.name}: {spec.table}.csv has {shown['num_rows']:,} rows to show, allowed: "

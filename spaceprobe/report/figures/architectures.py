@@ -74,7 +74,7 @@ def folding_by_kind(
     Args:
         runs: runs.csv.
         histogram: folding_histogram.csv.
-        units: the number of counted units by run, for the names of networks.
+        units: the number of counted units by run, for the names of networks; without those of the user's own.
     """
     grouped = _drawn(runs, histogram)
     if grouped.rows.empty:
@@ -151,11 +151,11 @@ def _draw_network(axes: Axes, rows: pd.DataFrame, column: str, place: float) -> 
 
 
 def _name(rows: pd.DataFrame, group: str, units: Mapping[str, int] | None) -> str:
-    """Return what stands beside a row: the network and its counted units."""
+    """Return what stands beside a row: the network and, where they are known, its counted units."""
     name = short(group, letters(34), 1)
-    if units is None:
-        return name
     run = rows.loc[rows[LABEL] == group, "run"].iloc[0]
+    if units is None or run not in units:
+        return name
     return plain(f"{name}\n{units[run]:,} units")
 
 

@@ -74,6 +74,8 @@ def _columns(frame: pd.DataFrame, rows: pd.DataFrame, spec: TableSpec) -> dict[s
             continue  # an empty column takes room from the numbers
         elif column in frame or f"{column}_mean" in frame:
             columns[column] = name
+    if {"architecture", "model"} <= columns.keys() and (rows["architecture"] == rows["model"]).all():
+        del columns["model"]  # of networks that are not of our own kinds, whose name stands in both
     return columns
 
 

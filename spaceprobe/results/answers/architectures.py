@@ -68,11 +68,15 @@ def folding_by_network(runs: pd.DataFrame, histogram: pd.DataFrame) -> pd.DataFr
 
 
 def counted_units(results: Results) -> dict[str, int]:
-    """Return the number of counted units of each run of a study, of all hidden layers, by its name."""
+    """Return the number of counted units of each run of a study, of all hidden layers, by its name.
+
+    Networks that are not of our own kinds are left out: their units are known only once they are constructed.
+    """
     return {
         run.name: sum(network.entry.hidden_widths(network, data_layout(run.sections).input_shape))
         for run in expand(results.study)
         for network in [network_of(run.sections)]
+        if not network.is_foreign
     }
 
 
@@ -86,9 +90,10 @@ def architecture_folding(results: Results) -> pd.DataFrame:
     """
     runs = results.runs
     by_run = folding_by_network(runs, results.frames["folding_histogram"])
-    by_run = by_run.rename(columns={LABEL: NETWORK}).assign(units=by_run["run"].map(counted_units(results)))
+    units = pd.Series(counted_units(results), dtype="Int64")
+    by_run = by_run.rename(columns={LABEL: NETWORK}).assign(units=by_run["run"].map(units))
     by = [NETWORK, WALKED, STATE, "units", "depth"]
-    table = by_run.groupby(by, sort=False, as_index=False)["num_paths"].sum()
+    table = by_run.groupby(by, sort=False, as_index=False, dropna=False)["num_paths"].sum()
     for name in (*_WITH_INTERVAL, *QUANTILES, "largest"):
         names = {"mean": name}
         if name in _WITH_INTERVAL:

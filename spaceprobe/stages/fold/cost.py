@@ -21,11 +21,11 @@ LIMIT_S = 10.0
 QUICK_S = 1.0
 """Chosen: where the first path takes less, a second one is timed."""
 
-TOGETHER_S = 0.1
-"""Chosen: where a path takes less, several are timed together, as most are walked."""
+TOGETHER_S = 3.2
+"""Chosen: so many paths are timed together, as most are walked, as take no longer one by one."""
 
 NUM_TOGETHER = 32
-"""Chosen: how many."""
+"""Chosen: at most how many."""
 
 NUM_TIMED = 400
 """Chosen: paths that the kernel walks while it is timed, some tenths of a second; for others see above."""
@@ -83,9 +83,9 @@ def predict_cost(sections: Sections) -> Cost:
                 number, seconds = 1, _timed(lambda: walk(0, 1))
                 if seconds < QUICK_S:  # the first one also sets up what the others find ready
                     seconds = _timed(lambda: walk(1, 2))
-                if seconds < TOGETHER_S:
-                    number = min(NUM_TOGETHER, len(sources))
-                    seconds = _timed(lambda: walk(0, number))
+                together = min(NUM_TOGETHER, len(sources), int(TOGETHER_S / seconds))
+                if together > 1:  # one alone measures mostly what they share, and what else runs here
+                    number, seconds = together, _timed(lambda: walk(0, together))
     except _TooLongError:
         return Cost(work, f"one path takes more than {LIMIT_S:g} s", None, at_least_s=LIMIT_S * total)
     except ValueError as error:  # what cannot be walked says so

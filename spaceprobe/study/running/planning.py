@@ -17,7 +17,9 @@ from spaceprobe.user_code import trusted_modules
 
 FORCED = "--force"
 
-ASK_FOR_COST = "may take long: `spaceprobe plan --cost` times a path of each architecture and predicts all"
+ASK_FOR_COST = (
+    "may take long: `spaceprobe plan CONFIG --cost` times a path of each architecture and predicts all"
+)
 
 MAX_REASONS = 4
 """Chosen: how many reasons are reported for a stage."""
