@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FOLDING_SETTINGS = (
     *("pairs", "per_class", "method", "num_points", "bits", "units", "threshold"),
-    *("threads", "precision", "device"),
+    *("threads", "precision", "device", "decisions"),
 )
 """The settings of the section ``folding`` that say how a network without a study is folded."""
 
