@@ -27,7 +27,7 @@ from spaceprobe.stages.fold.settings import FoldingSettings
 from tests.commands import call
 from tests.degenerate_networks import KINDS, DegenerateCase, cases_of, draw_layer
 from tests.rational_oracle import between, breakpoints, pre_activations
-from tests.test_endpoints import sections
+from tests.test_endpoints import planned, sections
 from tests.test_integrated_gradients import images_of_mnist, small_cnn
 from tests.test_path_images import random_ends, random_network
 
@@ -566,9 +566,8 @@ def test_they_are_in_the_key_only_where_asked_for():
     plain, asked = FoldingSettings(detail=3), FoldingSettings(detail=3, decisions=True)
     assert "decisions" not in plain.measurement(plain.key())
     assert asked.measurement(asked.key())["decisions"] is True
-    module = "spaceprobe.stages.fold.path_measures.decisions"
-    assert module not in fold.STAGE.sources(sections(detail=3))
-    assert module in fold.STAGE.sources(sections(detail=3, decisions=True))
+    before, after = (planned(pairs=("3-8",), detail=3, decisions=value)[0].key for value in (False, True))
+    assert after["columns"] == [*before["columns"], *COLUMNS]
 
 
 @pytest.mark.parametrize(

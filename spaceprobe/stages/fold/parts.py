@@ -9,6 +9,7 @@ from spaceprobe.data.sets import DATASETS
 from spaceprobe.errors import SettingsError
 from spaceprobe.networks.entry import Engine
 from spaceprobe.networks.walkable import JUMPING, RISING
+from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.settings import (
     folding_of,
     is_left_open,
@@ -259,7 +260,7 @@ def is_comparison(part: Part) -> bool:
 def sources(sections: Sections) -> tuple[str, ...]:
     """Return the modules of the chosen data, network, endpoints, and measures and tables of single paths."""
     settings = folding_of(sections)
-    measures = [measure.module for measure in settings.path_measures] if settings.detail else []
+    measures = [measure.module for measure in PATH_MEASURES.values()] if settings.detail else []
     measures += [table.module for table in settings.path_tables]
     return (*train_sources(sections), settings.source.module, *measures)
 

@@ -188,7 +188,7 @@ class FoldingSettings(Settings):
     symmetries: Annotated[bool, ChoosesCode((False, True))] = Field(
         False, description="whether path_symmetries.csv lists how many pairs of their patterns are symmetric"
     )
-    decisions: Annotated[bool, ChoosesCode((False, True))] = Field(
+    decisions: bool = Field(
         False, description="whether paths.csv says where along these paths the largest output changes"
     )
     patterns: Annotated[int, NOT_IN_KEY] = Field(
