@@ -309,12 +309,12 @@ def test_flips_by_hand(network, points, expected):
 
 
 def test_ties_are_told_from_rounding():
-    """Two sums that are equal, in another order: their floats differ, and the first is named."""
+    """0.3 x and 0.1 x + 0.2 x, whose floats differ: the first is named."""
     network = nn.Sequential(nn.Linear(1, 3), nn.ReLU(), nn.Linear(3, 2)).double()
     network.load_state_dict(
         {
             "0.weight": torch.tensor([[0.1], [0.2], [0.3]], dtype=torch.float64), "0.bias": torch.zeros(3),
-            "2.weight": torch.tensor([[1.0, 1, 0], [0, 0, 1]]), "2.bias": torch.zeros(2),
+            "2.weight": torch.tensor([[0, 0, 1.0], [1, 1, 0]]), "2.bias": torch.zeros(2),
         }
     )  # fmt: skip
     with torch.no_grad():
