@@ -171,7 +171,7 @@ def test_the_code_of_a_choice_counts():
     assert "spaceprobe.stages.fold.endpoints.class_pairs" in modules
     assert not any("path_measures" in module for module in modules)
     detailed = fold.STAGE.sources(sections(detail=3))
-    names = ("space_folding", "null_model", "regions")
+    names = ("space_folding", "null_model", "regions", "decisions")
     measures = {f"spaceprobe.stages.fold.path_measures.{name}" for name in names}
     assert {*detailed} - {*modules} == measures
 

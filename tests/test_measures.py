@@ -64,7 +64,7 @@ def test_single_paths_change_no_other_table(detailed):
 def test_all_single_paths_have_the_measures_of_the_counts(detailed):
     folder, _ = detailed
     paths = pd.read_csv(folder / "paths.csv")
-    assert [*paths.columns] == ["run", *PATHS.names]
+    assert [*paths.columns] == ["run", *PATHS.plain_names]
     table = pd.read_csv(folder / "folding.csv")
     grouped = paths.groupby(KEY)
     assert not paths.duplicated([*KEY, "source", "target"]).any()
@@ -299,7 +299,7 @@ def test_a_measure_of_a_path_is_one_file_and_redoes_single_paths_only(study, fin
     assert f"fold 1 of 1 runs, 182 paths: {reason}" in " ".join(out.split())
     command_of(extended, "fold", study, "--results", finished, "--detail", 5)
     paths = pd.read_csv(finished / "small" / "paths.csv")
-    names, at = PATHS.names, PATHS.names.index("length")
+    names, at = PATHS.plain_names, PATHS.plain_names.index("length")
     assert [*paths.columns] == ["run", *names[:at], "on_in_the_middle", *names[at:]]
     assert paths["on_in_the_middle"].between(0, 10).all()
     assert paths["on_in_the_middle"].nunique() > 1

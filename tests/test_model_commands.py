@@ -77,7 +77,7 @@ def test_paths_between_files_are_those_of_walk_paths(folder):
     done = fold("--model", "6-5-4-3", "--from", "a.npy", "--to", "b.npy", "--seed", "3", "--out", "p.csv")
     assert done.exit_code == 0, done.output
     frame = pd.read_csv("p.csv")
-    assert [*frame.columns] == [name for name in MODEL_PATHS.names if name not in (*CLASSES, "step")]
+    assert [*frame.columns] == [name for name in MODEL_PATHS.plain_names if name not in (*CLASSES, "step")]
     network = build(parse_model("6-5-4-3"), seed=3).double()
     a, b = (torch.from_numpy(np.load(name)).double() for name in ("a.npy", "b.npy"))
     expected = walk_paths(network, a, b, method="jvp")
@@ -150,7 +150,7 @@ def test_paths_between_classes(folder):
     done = fold(*words, "--out", "p.csv")
     assert done.exit_code == 0, done.output
     frame = pd.read_csv("p.csv")
-    assert [*frame.columns] == [name for name in MODEL_PATHS.names if name != "step"]
+    assert [*frame.columns] == [name for name in MODEL_PATHS.plain_names if name != "step"]
     pairs = frame.groupby(["source_class", "target_class"]).size()
     assert pairs.to_dict() == {(3, 8): 4 * 4, (5, 5): 4 * 3 // 2}  # 8-3 is 3-8 read back
     from spaceprobe.data.sets import DATASETS
@@ -618,7 +618,7 @@ def test_a_folder_of_checkpoints_is_steps(folder):
         assert done.exit_code == 0, done.output
     assert (folder / "run.csv").read_bytes() == (folder / "files.csv").read_bytes()
     frame = pd.read_csv("run.csv")
-    assert [*frame.columns] == [name for name in MODEL_PATHS.names if name not in CLASSES]
+    assert [*frame.columns] == [name for name in MODEL_PATHS.plain_names if name not in CLASSES]
     for step in (20, 100):
         done = fold(*words, "--seed", step, "--out", "one.csv")
         alone = frame[frame["step"] == step].drop(columns="step").reset_index(drop=True)

@@ -58,7 +58,7 @@ def test_runs_and_settings_are_in_the_order_that_is_given():
 def test_what_varies_within_a_run_is_a_key_column():
     rows = [{**row, "per_class": count} for count in (9, 3) for row in ROWS]
     frame = build_frame(PATHS, rows, key_columns=["per_class", "method"])
-    assert [*frame.columns] == ["run", "per_class", *PATHS.names]
+    assert [*frame.columns] == ["run", "per_class", *PATHS.plain_names]
     assert frame["per_class"].tolist() == [3, 9, 3, 3, 9, 9]
 
 

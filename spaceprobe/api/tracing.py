@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -13,6 +14,7 @@ from spaceprobe.api.attributions import Attributions, WalkedPaths
 from spaceprobe.api.display import first_rows, html_page
 from spaceprobe.folding import DEFAULT_TOLERANCE, Bits, Threshold, Units
 from spaceprobe.folding.choice import warn_of_uncounted
+from spaceprobe.folding.decisions import PathDecisions, polyline_decisions
 from spaceprobe.folding.events import PathEvents, TraceMethod, trace_events
 from spaceprobe.folding.points import Points, read_points
 from spaceprobe.report.drawing.style import render
@@ -29,12 +31,14 @@ class Trace:
         num_points: on each segment, where it was sampled; None for all linear regions.
         has_windows: whether windows count, as with ``units="all"``.
         walked: the network and the segments, for `integrated_gradients`.
+        decisions: the flips of the decision, as arrays; None where they were not asked for.
     """
 
     events: PathEvents
     num_points: int | None
     has_windows: bool = False
     walked: WalkedPaths | None = None
+    decisions: PathDecisions | None = None
 
     @property
     def length(self) -> int:
@@ -61,13 +65,13 @@ class Trace:
         return self.walked.attributions(output)
 
     def __len__(self) -> int:
-        """Return the number of events."""
+        """Return the number of flips of units."""
         return self.length
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row for each flip, in order.
+        """Return a row for each flip, in order; with ``decisions=True`` also for each flip of the decision.
 
-        Columns, of which the last three are those just after all flips at this t:
+        Columns, of which distance, flips and chi are those just after all flips at this t:
 
         - ``t``: segments passed and the share of the next one: from 0 to the number of segments.
         - ``module``: in whose forward method the activation is called, named as in ``named_modules()``:
@@ -83,6 +87,15 @@ class Trace:
         - ``distance``: Hamming distance of the activation pattern from that at the first point.
         - ``flips``: flips so far.
         - ``chi``: χ of the path so far.
+
+        Only with ``decisions=True``; all but ``kind`` are missing where a unit flips:
+
+        - ``kind``: ``unit`` or ``decision``; of a decision all columns that tell of a unit are missing.
+        - ``class_before``: the class that the network names before it: the number of the output.
+        - ``class_after``: the class that it names behind it.
+        - ``margin``: the largest margin, the largest output minus the second largest, from there to the next
+            flip of the decision, or to the end.
+        - ``slope``: how fast the margin grows just behind it, per unit of t; missing of sampled paths.
         """
         return self._frame.copy()
 
@@ -97,7 +110,7 @@ class Trace:
                 "is_on": symbols["is_on"].astype("boolean").mask(is_window),
                 "winner": pd.Series(events.symbol, dtype="Int64").where(is_window),
             }
-        return pd.DataFrame(
+        frame = pd.DataFrame(
             {
                 "t": events.t,
                 "module": pd.Series([bit.activation.module for bit in bits], dtype=object),
@@ -110,15 +123,24 @@ class Trace:
                 "flips": events.length,
                 "chi": events.chi,
             }
-        ).rename_axis(index="event")
+        )
+        if self.decisions is not None:
+            frame = _with_decisions(frame, self.decisions, self.steps())
+        return frame.rename_axis(index="event")
 
     def steps(self) -> pd.DataFrame:
         """Return t, distance, flips and chi: a row for the start, and one for each t at which units flip."""
         return path_frame(self.events.steps)
 
     def plot(self) -> Figure:
-        """Draw distance from the start, flips and χ so far, as `spaceprobe.api.path_figure` does."""
-        return path_figure(self.steps(), num_segments=self.events.num_segments)
+        """Draw distance from the start, flips and χ so far, as `spaceprobe.api.path_figure` does.
+
+        With ``decisions=True`` also where the decision flips, and what it is between.
+        """
+        named = None
+        if self.decisions is not None:
+            named = pd.DataFrame({"t": [0.0, *self.decisions.t], "class": _classes(self.decisions)})
+        return path_figure(self.steps(), num_segments=self.events.num_segments, decisions=named)
 
     def describe(self) -> str:
         """Return what was seen, in one or a few lines."""
@@ -129,6 +151,8 @@ class Trace:
             f"Trace of {segments} ({way})",
             f"length {self.length}, reach {self.reach}, χ {self.chi:.4f}",
         ]
+        if self.decisions is not None:
+            lines.append(_describe(self.decisions))
         if events.not_counted:
             lines.append(f"not counted: {', '.join(events.not_counted)}")
         if events.num_violations:
@@ -136,13 +160,63 @@ class Trace:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"{self.describe()}\n{first_rows(self._frame)}" if self.length else self.describe()
+        return f"{self.describe()}\n{first_rows(self._frame)}" if len(self._frame) else self.describe()
 
     def _repr_html_(self) -> str:
         return html_page(self.describe(), self._frame, self._repr_png_())
 
     def _repr_png_(self) -> bytes:
         return render(self.plot(), "png")
+
+
+MAX_CLASSES = 8
+"""Chosen: of more classes, one after the other, a description says the first ones."""
+
+
+def _classes(decisions: PathDecisions) -> list[int]:
+    """Return the classes that a network names on a path, one after the other."""
+    return [int(decisions.start[0]), *decisions.after.tolist()]
+
+
+def _describe(decisions: PathDecisions) -> str:
+    """Return what the decision does on a path, in one line."""
+    classes = _classes(decisions)
+    if len(classes) == 1:
+        return f"decision {classes[0]} throughout, smallest margin {decisions.smallest_margin[0]:.4g}"
+    number = len(classes) - 1
+    shown = " → ".join([*map(str, classes[:MAX_CLASSES]), *["…"] * (len(classes) > MAX_CLASSES)])
+    return f"decision {shown}: {number:,} flip{'s' * (number != 1)}, the first at t = {decisions.t[0]:.4f}"
+
+
+def _with_decisions(frame: pd.DataFrame, decisions: PathDecisions, steps: pd.DataFrame) -> pd.DataFrame:
+    """Return the flips of units and of the decision in the order of t, those of units first at one t.
+
+    Args:
+        frame: of the flips of units.
+        decisions: of one path.
+        steps: of the path, from its start.
+    """
+    step = np.searchsorted(steps["t"], decisions.t, side="right") - 1
+    flips = pd.DataFrame(
+        {
+            "t": decisions.t,
+            "kind": "decision",
+            **{name: steps[name].to_numpy()[step] for name in ("distance", "flips", "chi")},
+            "class_before": pd.array(decisions.before, dtype="Int64"),
+            "class_after": pd.array(decisions.after, dtype="Int64"),
+            "margin": decisions.margin,
+            "slope": decisions.slope,
+        }
+    )
+    units = frame.assign(
+        kind="unit", is_on=frame["is_on"].astype("boolean"), call=frame["call"].astype("Int64")
+    )
+    names = [*frame.columns[:1], "kind", *frame.columns[1:], *flips.columns[-4:]]
+    dtypes = {**units.dtypes, **flips.dtypes}
+    both = [
+        part.reindex(columns=names).astype({name: dtypes[name] for name in names}) for part in (units, flips)
+    ]
+    return pd.concat(both).sort_values("t", kind="stable", ignore_index=True)
 
 
 def trace(
@@ -156,6 +230,7 @@ def trace(
     bits: Bits = "sign",
     units: Units = "activations",
     threshold: Threshold = 0.0,
+    decisions: bool = False,
 ) -> Trace:
     """Return every flip of a unit along the straight line between two points, or along a polyline.
 
@@ -175,6 +250,9 @@ def trace(
         bits: see `spaceprobe.walk_paths`.
         units: see `spaceprobe.walk_paths`.
         threshold: see `spaceprobe.walk_paths`.
+        decisions: whether to tell flips of the decision as well: of the number of the largest output, or of a
+            single output whether it is above 0 (docs/definitions.md, "Decisions along a path"). On the CPU.
+            An exact walk then needs a model that is piecewise linear to its outputs and does not jump.
 
     Raises:
         ValueError: the arguments do not fit together or to the model, or it has no unit that counts.
@@ -196,6 +274,9 @@ def trace(
     )
     warn_of_uncounted(events.not_counted, units, stacklevel=3)
     corners = read_points("points", points)
-    way = {"method": method, "num_points": num_points, "tolerance": tolerance}
+    way: dict[str, Any] = {"method": method, "num_points": num_points, "tolerance": tolerance}
     walked = WalkedPaths.of(model, corners[:-1], corners[1:], way, is_joined=True, is_single=True)
-    return Trace(events, num_points if method == "sampled" else None, units == "all", walked)
+    named = None
+    if decisions:
+        named = polyline_decisions(model, corners, **way)
+    return Trace(events, num_points if method == "sampled" else None, units == "all", walked, named)

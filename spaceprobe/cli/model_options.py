@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 FOLDING_SETTINGS = (
-    *("pairs", "per_class", "method", "num_points", "bits", "units", "threshold"),
+    *("pairs", "per_class", "method", "num_points", "bits", "units", "threshold", "decisions"),
     *("threads", "precision", "device"),
 )
 """The settings of the section ``folding`` that say how a network without a study is folded."""

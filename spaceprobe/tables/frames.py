@@ -90,7 +90,8 @@ def build_frame(
 
     Args:
         table: its key and columns.
-        rows: in any order; what a row lacks becomes an empty cell.
+        rows: in any order; what a row lacks becomes an empty cell. A column that is there only where it is
+            asked for is left out if no row has it.
         key_columns: further columns of its key, after the run.
         settings: a run's swept settings, which some tables show.
         orders: the values of columns of its key in their order, such as the runs as the sweep has them; the
@@ -98,7 +99,12 @@ def build_frame(
     """
     import pandas as pd
 
-    names = ["run", *(name for name in key_columns if name not in table.names), *table.names]
+    own = [
+        column.name
+        for column in table.columns
+        if not column.is_asked or any(column.name in row for row in rows)
+    ]
+    names = ["run", *(name for name in key_columns if name not in table.names), *own]
     if table.settings_after is not None:
         place = names.index(table.settings_after) + 1
         names[place:place] = [name for name in settings if name not in names]

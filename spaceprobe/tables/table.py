@@ -73,6 +73,7 @@ class Column:
         earlier_name: what an earlier version called it; None where it always had its name.
         earlier_suffix: how values end that only an earlier version wrote; None where there are none.
         is_later: whether an earlier version's table lacks it; such a table is read with empty cells in it.
+        is_asked: whether a table has it only where the settings of a run of its study ask for it.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Column:
     earlier_name: str | None = None
     earlier_suffix: str | None = None
     is_later: bool = False
+    is_asked: bool = False
 
     @property
     def bounds(self) -> Bounds:
@@ -129,6 +131,11 @@ class Table:
         """The names of the columns."""
         return tuple(column.name for column in self.columns)
 
+    @cached_property
+    def plain_names(self) -> tuple[str, ...]:
+        """The names of the columns that are there whatever the settings ask for."""
+        return tuple(column.name for column in self.columns if not column.is_asked)
+
     def column(self, name: str) -> Column:
         """Return the column of that name."""
         return next(column for column in self.columns if column.name == name)
@@ -149,7 +156,8 @@ class Table:
 
     def lacking(self, frame: "pd.DataFrame") -> list[str]:
         """Return the columns that a frame of this table has to have and lacks."""
-        return [column.name for column in self.columns if column.name not in frame and not column.is_later]
+        later = {column.name for column in self.columns if column.is_later}
+        return [name for name in self.plain_names if name not in frame and name not in later]
 
     def with_later_columns(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return a frame of this table with empty cells where an earlier version had no column."""

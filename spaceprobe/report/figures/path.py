@@ -1,5 +1,7 @@
 """One path: flips, χ so far, and the images along it."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -14,6 +16,7 @@ from spaceprobe.report.drawing.limits import COUNTED, bounds_of, keep_within
 from spaceprobe.report.drawing.style import (
     BLUE,
     GRAY,
+    INK,
     MUTED,
     ORANGE,
     WIDTH,
@@ -36,6 +39,12 @@ IMAGE_HEIGHT = 42.0
 MAX_SEGMENTS = 50
 """Chosen: of more segments the corners would hide the path."""
 
+DECISION_LINE = (0, (7, 2, 1.5, 2))
+"""Dashes and dots, where the corners of a polyline are dotted."""
+
+ROOM_FOR_CLASS = 0.03
+"""Chosen: the share of a path that the number of a class needs beside others."""
+
 CHI = bounds_of("folding", "max")
 """The range of χ."""
 
@@ -44,7 +53,12 @@ Images = Float[np.ndarray, "images height width"] | Float[np.ndarray, "images he
 """Grey images, or images in colour; pixels in [0, 1]."""
 
 
-def path_figure(path: pd.DataFrame, images: Images | None = None, num_segments: int = 1) -> Figure:
+def path_figure(
+    path: pd.DataFrame,
+    images: Images | None = None,
+    num_segments: int = 1,
+    decisions: pd.DataFrame | None = None,
+) -> Figure:
     """Draw one path: how far it is from its start in flips, how much it has flipped, and χ so far.
 
     The dashed line is the path unfolded: were no unit to flip back, the distance from the start would be the
@@ -56,6 +70,8 @@ def path_figure(path: pd.DataFrame, images: Images | None = None, num_segments: 
         images: evenly spaced along the path, to be drawn below it; None where its points are not images.
         num_segments: of a path with corners, whose t goes from 0 to this number. Corners are dotted lines, up
             to `MAX_SEGMENTS`.
+        decisions: columns t and class: where the network begins to name which class, a row for each stretch
+            with one; the first begins at 0.
     """
     heights = HEIGHTS if images is not None else HEIGHTS[:2]
     with styled():
@@ -68,6 +84,8 @@ def path_figure(path: pd.DataFrame, images: Images | None = None, num_segments: 
         for axes in (above, below):
             for corner in range(1, num_segments if num_segments <= MAX_SEGMENTS else 1):
                 axes.axvline(corner, color=MUTED, linestyle=":", linewidth=0.7)
+        if decisions is not None:
+            _draw_decisions(above, below, decisions, num_segments)
         above.tick_params(labelbottom=False)
         handles, labels = above.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=that_fit(2, 2.4), fontsize=7.5)
@@ -119,6 +137,25 @@ def _draw_chi(axes: Axes, path: pd.DataFrame, end: float) -> None:
         "t, from the start" if end == 1 else "t: segments passed, and the share of the next; from the start"
     )
     axes.set_xlabel(f"{what} (0) to the end ({end:g})")
+
+
+def _draw_decisions(above: Axes, below: Axes, decisions: pd.DataFrame, end: float) -> None:
+    """Draw a line where the decision flips, and write the class between two lines where there is room."""
+    t, classes = decisions["t"].to_numpy(float), decisions["class"].tolist()
+    for axes in (above, below):
+        for place, flip in enumerate(t[1:]):
+            label = "flip of the decision" if axes is above and place == 0 else None
+            axes.axvline(flip, color=INK, linestyle=DECISION_LINE, linewidth=0.7, label=label, zorder=2)
+    text: dict[str, Any] = {
+        "va": "bottom",
+        "transform": below.get_xaxis_transform(),
+        "fontsize": 7,
+        "color": MUTED,
+    }
+    below.text(-0.01 * end, 1, "class", ha="right", **text)
+    for begin, after, name in zip(t, [*t[1:], end], classes, strict=True):
+        if after - begin >= ROOM_FOR_CLASS * end:
+            below.text((begin + after) / 2, 1, str(name), ha="center", **text)
 
 
 def _draw_images(axes: Axes, images: Images) -> None:

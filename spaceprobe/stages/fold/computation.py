@@ -135,7 +135,14 @@ def _walk(
         ):  # which does not tell flips; of a few paths the CPU does, as it always would
             way |= {"method": settings.method, "device": "cpu"}
         detail = sample_detail(
-            network, ends, directions, settings.detail, is_grid=is_grid, way=way, tables=tables
+            network,
+            ends,
+            directions,
+            settings.detail,
+            is_grid=is_grid,
+            way=way,
+            measures=settings.path_measures,
+            tables=tables,
         )
         advance(settings.detail)
     return engine, folding, detail

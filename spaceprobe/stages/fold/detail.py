@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
-from spaceprobe.stages.fold.path_measures.entry import WalkedPaths
+from spaceprobe.stages.fold.path_measures.entry import PathMeasure, WalkedPaths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,6 +29,7 @@ def sample_detail(
     *,
     is_grid: bool,
     way: Mapping[str, Any],
+    measures: Sequence[PathMeasure] | None = None,
     tables: "Sequence[tuple[PathTable, Any]]" = (),
 ) -> dict[str, np.ndarray]:
     """Return the columns of a sample of single paths, drawn without replacement from both directions.
@@ -43,11 +44,12 @@ def sample_detail(
         num_asked: how many paths; where there are fewer, all are kept.
         is_grid: whether paths lead from every source to every target.
         way: how paths are walked, as `spaceprobe.folding.walk_with_flips` takes it.
+        measures: of a single path; None for those that every path has.
         tables: those with several rows of a path that are asked for, and what each observed of the network.
 
     Returns:
         ``direction`` (0 from sources to targets, 1 back), ``source`` and ``target`` (numbers of the images at
-        start and end), ``distance`` (L2, in input space) and the columns of `PATH_MEASURES`; and of tables
+        start and end), ``distance`` (L2, in input space) and the columns of the measures; and of tables
         with several rows of a path, columns such as ``path_layers.length``, of shape ``(paths, rows)``.
     """
     targets = ends.targets or ends.sources
@@ -72,7 +74,7 @@ def sample_detail(
         a, b = ends.sources.values[i[batch]], targets.values[j[batch]]
         swap = torch.from_numpy(is_back[batch]).view(-1, *[1] * (a.ndim - 1))
         walked = walk_ends(network, torch.where(swap, b, a), torch.where(swap, a, b), way)
-        batches.append(measure_paths(walked, tables))
+        batches.append(measure_paths(walked, measures, tables))
     return columns | {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
@@ -84,11 +86,21 @@ def walk_ends(network: "nn.Module", a: "Tensor", b: "Tensor", way: Mapping[str, 
 
 
 def measure_paths(
-    paths: WalkedPaths, tables: "Sequence[tuple[PathTable, Any]]" = ()
+    paths: WalkedPaths,
+    measures: Sequence[PathMeasure] | None = None,
+    tables: "Sequence[tuple[PathTable, Any]]" = (),
 ) -> dict[str, np.ndarray]:
-    """Return the distance of the ends of a batch of paths, and what the measures of a path give."""
+    """Return the distance of the ends of a batch of paths, and what the measures of a path give.
+
+    Args:
+        paths: that were walked.
+        measures: of a single path; None for those that every path has.
+        tables: see `sample_detail`.
+    """
+    if measures is None:
+        measures = [measure for measure in PATH_MEASURES.values() if measure.setting is None]
     columns = {"distance": torch.linalg.vector_norm((paths.ends - paths.starts).flatten(1), dim=1).numpy()}
-    for measure in PATH_MEASURES.values():
+    for measure in measures:
         columns |= measure.measure(paths)
     for table, observed in tables:
         for name, values in table.measure(paths, observed).items():

@@ -31,6 +31,7 @@ from spaceprobe.stages.fold.detail import measure_paths, walk_ends
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
 from spaceprobe.stages.fold.model_ends import ChosenPaths
 from spaceprobe.stages.fold.path_measures import PATH_MEASURES
+from spaceprobe.stages.fold.path_measures.entry import PathMeasure
 from spaceprobe.stages.fold.settings import FoldingSettings
 from spaceprobe.stages.fold.tables import CLASS_PAIRS, METHOD, NUM_POINTS
 from spaceprobe.tables.table import Column, Table
@@ -99,6 +100,7 @@ class Prepared:
         not_counted: functions that are neither affine nor counted.
         check: what the comparison of the engine with the network gave, as a sentence.
         is_auto: whether nobody asked for the GPU by name, so that the CPU will do.
+        measures: of each path.
     """
 
     network: nn.Module
@@ -107,6 +109,7 @@ class Prepared:
     not_counted: tuple[str, ...]
     check: str
     is_auto: bool = False
+    measures: tuple[PathMeasure, ...] = ()
 
     def run(self, walk: Callable[[], Walked]) -> Walked:
         """Return what a walk returns that reads ``way``; on the CPU where ``auto`` meets a failing GPU.
@@ -211,7 +214,8 @@ def prepare_network(
         **choice,
         **{"num_points": settings.num_points, "threads": settings.threads, "bits": settings.bits},
     }
-    return Prepared(network, engine, way, not_counted, sentence, is_auto=settings.device == "auto")
+    is_auto = settings.device == "auto"
+    return Prepared(network, engine, way, not_counted, sentence, is_auto, settings.path_measures)
 
 
 @contextmanager
@@ -293,7 +297,7 @@ def _measure(prepared: Prepared, a: Tensor, b: Tensor) -> Mapping[str, np.ndarra
     walked = walk_ends(prepared.network, a, b, prepared.way)
     folding = walked.folding
     return {
-        **measure_paths(walked),
+        **measure_paths(walked, prepared.measures),
         "reach_back": folding.reach_from_b,
         "chi_back": space_folding(folding.length, folding.reach_from_b),
         "peak_back": space_folding(folding.peak_length_from_b, folding.peak_reach_from_b),

@@ -58,6 +58,7 @@ def check(sections: Sections) -> None:
     _check_bits(sections)
     _check_units(sections, engines)
     _check_tables(sections)
+    _check_measures(sections)
     if not DATASETS[dataset].is_walkable:
         raise SettingsError(
             f"data.dataset: {dataset} has no classes of images to walk between; "
@@ -145,6 +146,35 @@ def _check_tables(sections: Sections) -> None:
             )
 
 
+def _check_measures(sections: Sections) -> None:
+    """Check that the measures of single paths that are asked for go with the paths and the network.
+
+    Raises:
+        SettingsError: they do not.
+    """
+    settings, network = folding_of(sections), network_of(sections)
+    for measure in settings.path_measures:
+        if measure.setting is not None and settings.detail == 0:
+            raise SettingsError(
+                f"folding.{measure.setting}: adds columns to paths.csv, which lists the single paths of "
+                "folding.detail, which is 0; set a number of them, such as folding.detail: 20"
+            )
+    if not settings.decisions:
+        return
+    if settings.method == "adaptive":
+        raise SettingsError(
+            "folding.decisions: the decision is read in every linear region, or at evenly spaced points, and "
+            "folding.method is adaptive; set folding.method to exact or sampled"
+        )
+    activation = network.entry.activation(network)
+    if activation in JUMPING and not settings.is_sampled:
+        raise SettingsError(
+            f"folding.decisions: {activation} jumps (network.activation, network.model), so outputs at "
+            "breakpoints do not tell where the decision flips; set folding.method: sampled, or leave "
+            "folding.decisions out"
+        )
+
+
 GPU_PAYS_FROM = 3 * 10**10
 """Paths times counted units from which a study of ReLU MLPs goes to a GPU that is fast in float64. Chosen: 16
 cores walk that in the ten seconds that a process takes to compile the CUDA kernel (2x30: 60 units, 3 million
@@ -186,7 +216,7 @@ def plan(sections: Sections, inputs: Inputs) -> list[Part]:
         identity |= {name: sections[name].identity()}
         key |= {name: sections[name].key()}
     if settings.detail:  # a new measure of a path concerns these parts only
-        key |= {"columns": [column.name for measure in PATH_MEASURES.values() for column in measure.columns]}
+        key |= {"columns": [column.name for measure in settings.path_measures for column in measure.columns]}
         key |= {table.table_name: [*table.names] for table in settings.path_tables}
     # A folder for each way of measuring: trying another one loses nothing.
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field, model_validator
 
 from spaceprobe.stages.fold.endpoints import ENDPOINTS
+from spaceprobe.stages.fold.path_measures import PATH_MEASURES
 from spaceprobe.stages.fold.path_tables import PATH_TABLES
 from spaceprobe.stages.stage import (
     NOT_IN_KEY,
@@ -22,6 +23,7 @@ from spaceprobe.stages.train.settings import EPOCH_CHOICE, EpochChoice, data_lay
 
 if TYPE_CHECKING:
     from spaceprobe.stages.fold.endpoints.entry import EndpointsEntry, PathSet
+    from spaceprobe.stages.fold.path_measures.entry import PathMeasure
     from spaceprobe.stages.fold.path_tables.entry import PathTable
 
     EndpointsName = str
@@ -74,6 +76,7 @@ LATER = (
     "distances",
     "images",
     "symmetries",
+    "decisions",
     "bits",
     "units",
     "threshold",
@@ -185,6 +188,9 @@ class FoldingSettings(Settings):
     symmetries: Annotated[bool, ChoosesCode((False, True))] = Field(
         False, description="whether path_symmetries.csv lists how many pairs of their patterns are symmetric"
     )
+    decisions: bool = Field(
+        False, description="whether paths.csv says where along these paths the largest output changes"
+    )
     patterns: Annotated[int, NOT_IN_KEY] = Field(
         0,
         ge=0,
@@ -237,6 +243,15 @@ class FoldingSettings(Settings):
     def path_tables(self) -> "tuple[PathTable, ...]":
         """The tables with several rows of a single path that are asked for."""
         return tuple(table for table in PATH_TABLES.values() if getattr(self, table.setting))
+
+    @property
+    def path_measures(self) -> "tuple[PathMeasure, ...]":
+        """The measures of a single path: those of every path, and those that are asked for."""
+        return tuple(
+            measure
+            for measure in PATH_MEASURES.values()
+            if measure.setting is None or getattr(self, measure.setting)
+        )
 
     @property
     def source(self) -> "EndpointsEntry":

@@ -7,6 +7,7 @@ FILES = (
     "space_folding",
     "null_model",
     "regions",
+    "decisions",
 )  # fmt: skip
 
 PATH_MEASURES = read_entries(__name__, FILES, PathMeasure)

@@ -43,7 +43,9 @@ class PathMeasure(Entry):
     Attributes:
         columns: its columns of paths.csv.
         measure: returns the values of each column for a batch of paths, an array of shape ``(paths,)``.
+        setting: the setting of ``folding`` that asks for it, false by default; None for every path.
     """
 
     columns: tuple[Column, ...]
     measure: "Callable[[WalkedPaths], Mapping[str, np.ndarray]]"
+    setting: str | None = None
