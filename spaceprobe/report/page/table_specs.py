@@ -296,8 +296,8 @@ MATRICES = TableSpec(
     where={},
     formats={
         "rank_difference": "+.0f",
-        "spectral_norm_difference": "+.3g",
-        "stable_rank_difference": "+.3g",
+        "spectral_norm_difference": "+.3f",
+        "stable_rank_difference": "+.3f",
     },
 )
 
