@@ -50,7 +50,7 @@ def with_interval(numbers: Numbers, table: str, row: int, column: str, spec: str
 
     All three have as many decimals as `spec` says, or more where its ends would look alike.
     """
-    spec = _fine_enough(spec, numbers.frames[table].loc[row])
+    spec = _fine_enough(spec, numbers.frames[table].loc[[row]].iloc[0])
     interval = numbers.interval(table, row, "low", "high", spec)
     value = numbers.cell(table, row, column, spec)
     return sentence("{} {}", value, interval) if interval else value
