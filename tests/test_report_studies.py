@@ -111,6 +111,9 @@ def test_what_is_missing_is_named(name, tmp_path):
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert list(faults(page, folder)) == []
     assert "<h3>Not here</h3>" in page
+    sections = re.findall(r'<section id="section-.*?</section>', page, re.DOTALL)
+    are_there = ["<figure" in section or "<table" in section for section in sections]
+    assert are_there == sorted(are_there, reverse=True)  # what is there comes first
 
 
 def test_failed_runs_are_named_with_their_cause(tmp_path_factory):

@@ -56,6 +56,7 @@ def study_page(
         _section(name, title, results, numbers, drawings, missing, names, panels)
         for name, title in SECTIONS.items()
     ]
+    sections.sort(key=lambda each: not (each["figures"] or each["tables"]))  # what is there goes first
     return render_page(
         "study.html",
         name=results.study.name,
