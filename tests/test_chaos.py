@@ -69,10 +69,10 @@ def test_lost_and_duplicate_rows_are_counted(found, lost, twice):
 
 def test_a_process_is_found_by_its_mark(tmp_path):
     """Also one that its parent left behind, in a session of its own."""
-    code = "import subprocess, sys; subprocess.Popen(['sleep', '60'], start_new_session=True)"
+    code = "import subprocess, sys; subprocess.Popen(['sleep', '600'], start_new_session=True)"
     program = marked_processes.Program([sys.executable, "-c", code], tmp_path)
     program.process.wait()
-    assert [*marked_processes.marked(program.mark).values()] == ["sleep 60"]
+    assert [*marked_processes.marked(program.mark).values()] == ["sleep 600"]
     program.kill_all()
     assert marked_processes.marked(program.mark) == {}
 

@@ -292,7 +292,7 @@ MALFORMED: dict[str, tuple[str | bytes, list[tuple[str, ...]]]] = {
     ),
     "set and swept": (
         "fit: {seed: 3}\nsweep: {fit.seed: [1, 2]}\n",
-        [("2:9: sweep.fit.seed", "in line 1", "one of them; remove one")],
+        [("2:9: sweep.fit.seed", "in line 1", "one of the two; remove one")],
     ),
     "axis that changes nothing": (
         "sweep: {probe.epoch: [0, last]}\n",

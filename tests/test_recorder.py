@@ -203,7 +203,7 @@ def test_its_tables_have_the_columns_of_the_commands(recorded, tmp_path):
         at_first = of_recorder[of_recorder["step"] == 0].drop(columns="step").reset_index(drop=True)
         assert [*at_first] == [*of_command]
         assert set(of_recorder["run"]) == {"one"}
-    assert [*pd.read_csv(recorded[0] / "model_paths.csv", nrows=1)] == [*MODEL_PATHS.names]
+    assert [*pd.read_csv(recorded[0] / "model_paths.csv", nrows=1)] == [*MODEL_PATHS.plain_names]
     assert [*pd.read_csv(recorded[0] / "recording.csv")] == [*RECORDING.names]
 
 

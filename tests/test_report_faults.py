@@ -105,7 +105,7 @@ def test_damaged_files_are_named_with_the_way_out(copied, monkeypatch, name, spo
 
 
 @pytest.mark.parametrize(
-    ("name", "column", "value"), [("folding.csv", "max", "many"), ("runs.csv", "other", "1")]
+    ("name", "column", "value"), [("folding.csv", "max", "many"), ("runs.csv", "test_accuracy", "many")]
 )
 @pytest.mark.usefixtures("quick_drawings")
 def test_a_table_that_was_edited_is_blamed_and_run_writes_it_again(copied, study, name, column, value):

@@ -250,11 +250,12 @@ def _check_axis(document: Document, models: Models, fixed: Collection[str], key:
 def _on_both(axis: SourceLocation, single: SourceLocation, section: str, name: str) -> str:
     """Return the message on a setting that is swept and set to one value."""
     if axis.rank == single.rank or not single.line:
-        return f"swept here and set to one value in line {single.line}, allowed: one of the two; remove one"
+        where = f"line {single.line}"
+        return f"found swept here and set to one value in {where}, allowed: one of the two; remove one"
     way_out = f"write `{name}: null` below `{section}:` in {axis.source} to take that away"
     if single.rank > axis.rank:
         way_out = f"remove that, or write in {single.source} a `{SWEEP}:` of its own"
-    return f"swept here and set to one value in {single}, allowed: one of the two; {way_out}"
+    return f"found swept here and set to one value in {single}, allowed: one of the two; {way_out}"
 
 
 def _check_points(
