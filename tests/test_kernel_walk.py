@@ -328,7 +328,7 @@ def test_damaged_compiled_code_is_compiled_again(
             path.unlink()
             path.symlink_to("nowhere")
     again, path = _kept_code(tmp_path, monkeypatch)
-    assert str(path) in caplog.text or damage == "dangling link"  # which is no file: nothing to tell
+    assert str(path) in caplog.text or damage == "dangling link"  # not a file, so nothing is said
     assert sum(again.stats.cache_hits.values()) == 0
     assert path.is_file()
     third, _ = _kept_code(tmp_path, monkeypatch)

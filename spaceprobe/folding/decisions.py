@@ -365,5 +365,5 @@ def _classes(outputs: object) -> Float64[Tensor, "points classes"]:
             f"the network's output has the shape {tuple(outputs.shape[1:])}: expected one number or more"
         )
     if not values.isfinite().all():
-        raise ValueError("an output of the network is not finite on the path, so there is no largest one")
+        raise ValueError("an output of the network is not finite on the path, so it has no decision there")
     return torch.cat([torch.zeros_like(values), values], dim=1) if values.shape[1] == 1 else values
