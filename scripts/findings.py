@@ -13,7 +13,7 @@ from pathlib import Path
 
 from spaceprobe.errors import SpaceprobeError
 from spaceprobe.files import write_whole
-from spaceprobe.findings.kept import build_findings, keep_study
+from spaceprobe.findings.kept import build_findings, keep_studies
 from spaceprobe.findings.page import findings_page
 from spaceprobe.findings.questions import FINDINGS
 
@@ -29,8 +29,8 @@ def main() -> None:
     options = parser.parse_args()
     entries = [*FINDINGS.values()]
     try:
-        for study in options.studies:
-            print(keep_study(study, options.results, DOCS / "findings", entries))
+        for folder in keep_studies(options.studies, options.results, DOCS / "findings", entries):
+            print(folder)
         built = build_findings(DOCS / "findings", entries, anew=options.anew)
     except SpaceprobeError as error:
         raise SystemExit(f"Error: {error}") from None

@@ -28,7 +28,7 @@ from spaceprobe.findings import kept
 from spaceprobe.findings.along import Compared
 from spaceprobe.findings.entry import COMPARISONS
 from spaceprobe.findings.epochs import when_measured
-from spaceprobe.findings.kept import FORMS, build_findings, digest_of, keep_study, read_findings
+from spaceprobe.findings.kept import FORMS, build_findings, digest_of, keep_studies, read_findings
 from spaceprobe.findings.page import findings_page
 from spaceprobe.findings.questions import FINDINGS
 from spaceprobe.findings.tables import seed_differences
@@ -379,7 +379,7 @@ def test_a_study_is_kept_whole(tiny, finished, tmp_path):
     (tmp_path / "tiny" / "full" / "old" / "old.csv").write_text("a\n")
     (tmp_path / "tiny" / "ci").mkdir()
     (tmp_path / "tiny" / "ci" / "other.csv").write_text("a\n")
-    folder = keep_study("tiny", finished, tmp_path, [tiny])
+    (folder,) = keep_studies(["tiny"], finished, tmp_path, [tiny])
     assert folder == tmp_path / "tiny" / "full"
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
     assert files == {"tiny/full/provenance.json", "tiny/full/tiny/networks.csv", "tiny/ci/other.csv"}
@@ -395,16 +395,27 @@ def test_a_study_is_kept_whole(tiny, finished, tmp_path):
 
 
 def test_a_stop_in_the_middle_leaves_nothing_that_counts(tiny, finished, tmp_path, monkeypatch):
-    keep_study("tiny", finished, tmp_path, [tiny])
+    keep_studies(["tiny"], finished, tmp_path, [tiny])
 
     def stop(path, frame):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(kept, "write_csv", stop)
     with pytest.raises(KeyboardInterrupt):
-        keep_study("tiny", finished, tmp_path, [tiny])
+        keep_studies(["tiny"], finished, tmp_path, [tiny])
     with pytest.raises(SpaceprobeError, match="nothing is kept of the finding tiny"):
         read_findings(tmp_path, [tiny])
+
+
+def test_a_study_that_is_not_kept_leaves_those_before_it(tiny, finished, tmp_path):
+    (folder,) = keep_studies(["tiny"], finished, tmp_path, [tiny])
+    committed = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    drawn = folder / "tiny" / "means.csv"
+    drawn.write_text("a\n")  # derived, which writing would remove
+    with pytest.raises(SpaceprobeError, match="quickstart: no finding is of this study"):
+        keep_studies(["tiny", "quickstart"], finished, tmp_path, [tiny])
+    assert {path: path.read_bytes() for path in folder.rglob("*.*") if path != drawn} == committed
+    assert drawn.exists()
 
 
 def test_a_study_with_other_settings_is_not_kept(tiny, finished, tmp_path, study, monkeypatch):
@@ -412,7 +423,7 @@ def test_a_study_with_other_settings_is_not_kept(tiny, finished, tmp_path, study
     other.write_text(study.read_text().replace("epochs: 1", "epochs: 2"))
     monkeypatch.setattr(kept, "shipped_configs", lambda: {"tiny": other})
     with pytest.raises(SpaceprobeError, match="was run with other settings than the shipped tiny has"):
-        keep_study("tiny", finished, tmp_path, [tiny])
+        keep_studies(["tiny"], finished, tmp_path, [tiny])
     assert not (tmp_path / "tiny").exists()
 
 
@@ -429,7 +440,7 @@ def test_a_study_with_other_settings_is_not_kept(tiny, finished, tmp_path, study
 def test_a_study_that_did_not_end_is_not_kept(tiny, copied, tmp_path, change, message):
     change(copied / "tiny")
     with pytest.raises(SpaceprobeError, match=message):
-        keep_study("tiny", copied, tmp_path, [tiny])
+        keep_studies(["tiny"], copied, tmp_path, [tiny])
     assert not (tmp_path / "tiny").exists()
 
 
@@ -442,17 +453,17 @@ def edit(path, old, new):
 @pytest.mark.parametrize("name", ["quickstart", "nope", "tiny-ci-ci", ""])
 def test_a_study_without_a_finding(tiny, finished, tmp_path, name):
     with pytest.raises(SpaceprobeError, match=rf"^{re.escape(name)}: no finding is of this study"):
-        keep_study(name, finished, tmp_path, [tiny])
+        keep_studies([name], finished, tmp_path, [tiny])
 
 
 def test_a_study_that_was_not_started(tiny, tmp_path):
     with pytest.raises(SpaceprobeError, match="so no study was started there"):
-        keep_study("tiny", tmp_path, tmp_path, [tiny])
+        keep_studies(["tiny"], tmp_path, tmp_path, [tiny])
 
 
 def test_a_declaration_that_keeps_something_else(tiny, finished, tmp_path):
     with pytest.raises(ValueError, match=r"keeps \['networks'\], but declares \['other'\]"):
-        keep_study("tiny", finished, tmp_path, [replace(tiny, kept=("other",))])
+        keep_studies(["tiny"], finished, tmp_path, [replace(tiny, kept=("other",))])
 
 
 # comparisons

@@ -11,6 +11,9 @@ from spaceprobe.analysis.comparisons import UNTESTED
 from spaceprobe.analysis.variance_components import variance_components
 from spaceprobe.findings.questions import FINDINGS, seed_sources, seeds
 from spaceprobe.report.numbers import Numbers
+from spaceprobe.results.results import load_results
+from spaceprobe.results.started import find_started
+from tests.commands import call
 
 SOURCES = FINDINGS["seed-sources"]
 DEPTHS = {"2x30": 2, "3x20": 3, "4x15": 4, "5x12": 5, "6x10": 6}
@@ -147,3 +150,22 @@ def test_exact_and_sampled_paths_between_the_same_images_are_compared(per_class)
     text = entry.says(Numbers(None, tables | derived))[2].striptags()
     assert "between 20 images a class r of row maxima is" in text
     assert "sampled at 100 points a path, in atanh a difference of −0.135 [" in text
+
+
+def test_what_is_kept_of_a_study_of_exact_and_sampled_paths(tmp_path):
+    study = tmp_path / "small.yaml"
+    study.write_text(
+        "data: {dataset: digits, train_images: 100}\ntraining: {epochs: 1}\n"
+        "folding: {pairs: [3-8], num_points: 30, threads: 1}\n"
+        "study: {stages: [train, fold, summarize]}\n"
+        "sweep:\n  network.architecture: [1x12, 2x6, 3x4]\n  training.seed: [0, 1]\n"
+        "  zip: {folding.method: [exact, sampled], folding.per_class: [2, 2]}\n"
+    )
+    assert call("run", study, "--results", tmp_path).exit_code == 0
+    results = load_results(*find_started(str(study), tmp_path))
+    assert results.warnings == []
+    table = FINDINGS["seeds"].keep(results)["correlations"]
+    points = table.groupby("method")["num_points"].agg(lambda column: {*column.dropna()})
+    assert points.to_dict() == {"exact": set(), "sampled": {30}}
+    assert {*table["per_class"]} == {2}
+    assert {*table["seed"]} == {0, 1}

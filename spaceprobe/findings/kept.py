@@ -66,21 +66,58 @@ class KeptFinding:
         return self.folder / f"{self.entry.name}.svg"
 
 
-def keep_study(name: str, results: Path, home: Path, findings: Sequence[FindingEntry]) -> Path:
-    """Write what findings need of a study's results, and remove what was kept of it before.
+@dataclass(frozen=True)
+class _StudyToKeep:
+    """What findings need of a study's results, read and not yet written.
+
+    Attributes:
+        folder: where it goes: that of the study in this form.
+        frames: tables by the file that each goes to.
+        facts: where the results come from: the text of the file of the provenance.
+    """
+
+    folder: Path
+    frames: Mapping[Path, pd.DataFrame]
+    facts: str
+
+    def write(self) -> None:
+        """Write it, and remove what was kept of the study in this form before."""
+        (self.folder / PROVENANCE).unlink(missing_ok=True)  # written last: without it, nothing counts as kept
+        for path, frame in self.frames.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_csv(path, frame)
+        for old in [path for path in self.folder.rglob("*") if path.suffix in (".csv", ".svg")]:
+            if old not in self.frames:
+                old.unlink()
+        write_whole(self.folder / PROVENANCE, self.facts.encode())
+
+
+def keep_studies(
+    names: Sequence[str], results: Path, home: Path, findings: Sequence[FindingEntry]
+) -> list[Path]:
+    """Write what findings need of studies' results, and remove what was kept of these before.
+
+    All are read before any is written.
 
     Args:
-        name: the study; one that ends in `CI` is the form for CI of another.
+        names: the studies; one that ends in `CI` is the form for CI of another.
         results: the folder of results.
         home: the folder of what is committed.
         findings: all of them.
 
     Returns:
-        The folder that was written.
+        The folders that were written.
 
     Raises:
-        SpaceprobeError: no finding asks for the study, or it was not run to its end as it is shipped.
+        SpaceprobeError: no finding asks for a study, or one was not run to its end as it is shipped.
     """
+    studies = [_study_to_keep(name, results, home, findings) for name in names]
+    for study in studies:
+        study.write()
+    return [study.folder for study in studies]
+
+
+def _study_to_keep(name: str, results: Path, home: Path, findings: Sequence[FindingEntry]) -> _StudyToKeep:
     study, form = (name.removesuffix(CI), "ci") if name.endswith(CI) else (name, "full")
     entries = [entry for entry in findings if entry.study == study]
     if not entries:
@@ -89,22 +126,14 @@ def keep_study(name: str, results: Path, home: Path, findings: Sequence[FindingE
     loaded = load_results(*find_started(name, results))
     _check_whole(loaded, name)
     folder = home / study / form
-    written: dict[Path, pd.DataFrame] = {}
+    frames: dict[Path, pd.DataFrame] = {}
     for entry in entries:
         tables = entry.keep(loaded)
         if {*tables} != {*entry.kept}:
             raise ValueError(f"{entry.module}: keeps {[*tables]}, but declares {[*entry.kept]}")
-        written |= {table_path(folder / entry.name, table): frame for table, frame in tables.items()}
+        frames |= {table_path(folder / entry.name, table): frame for table, frame in tables.items()}
     facts = json.dumps(essentials(loaded), indent=1, ensure_ascii=False) + "\n"
-    (folder / PROVENANCE).unlink(missing_ok=True)  # written last: without it, nothing counts as kept
-    for path, frame in written.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_csv(path, frame)
-    for old in [path for path in folder.rglob("*") if path.suffix in (".csv", ".svg")]:
-        if old not in written:
-            old.unlink()
-    write_whole(folder / PROVENANCE, facts.encode())
-    return folder
+    return _StudyToKeep(folder, frames, facts)
 
 
 def _check_whole(results: Results, name: str) -> None:

@@ -124,12 +124,14 @@ def load_results(study: Study, folder: Path) -> Results:
 def _without_unknown_columns(frames: Frames, study: Study, folder: Path) -> tuple[Frames, list[str]]:
     """Return tables without columns that are neither declared nor swept, and a notice of each that had some.
 
-    They are of a plug-in that is not installed here; left in, they would count as swept settings.
+    They are of a plug-in that is not installed here; left in, they would count as swept settings. A summary
+    may name a reading by a column of the table that it summarizes, such as num_points.
     """
-    swept = {column_name(key) for key in study.axes}
+    expected = {column_name(key) for key in study.axes}
+    expected |= {name for table in DECLARED.values() for name in table.names}
     known, notices = dict(frames), []
     for name, frame in frames.items():
-        if unknown := [column for column in DECLARED[name].settings(frame) if column not in swept]:
+        if unknown := [column for column in DECLARED[name].settings(frame) if column not in expected]:
             known[name] = frame.drop(columns=unknown)
             notices.append(
                 f"{folder / name}.csv: without {', '.join(unknown)}, which no setting of the study and no "
