@@ -42,7 +42,7 @@ CONTINUITY = (MARGIN, *IN_DECADES, "margin_q50", "looseness", JUMP, "excess", "n
 LAYER = ("rank", "dimension", "separation")
 """Measures of a weight matrix."""
 
-LAYER_NAMES = {"rank": "rank", "dimension": "dimension", "separation": "participation ratio of S'"}
+LAYER_NAMES = {"rank": "rank", "dimension": "dimension", "separation": "participation ratio of S′"}
 
 OF_NETWORK = ("seed", "network", "epoch", "is_last", "converged", "has_converged")
 """What tells rows apart, and whether the network is stably converged at the epoch, or was at one by then."""
@@ -294,7 +294,7 @@ def _draw(tables: Tables) -> Figure:
     return figure
 
 
-SHORT = {"rank": "rank", "dimension": "dimension", "separation": "S'"}
+SHORT = {"rank": "rank", "dimension": "dimension", "separation": "S′"}
 
 
 def _rows(means: pd.DataFrame, measure: str, network: str) -> pd.DataFrame:
@@ -327,5 +327,5 @@ ENTRY = FindingEntry(
     "networks by the product of norms, over the linear regions of paths, and along these paths; δ(ε) by the "
     "first two, beside the distance of the nearest training points of different classes; and of the matrix "
     "between the hidden layers the rank by its default rule, the dimension of what leaves it and the "
-    "participation ratio of S'",
+    "participation ratio of S′",
 )
