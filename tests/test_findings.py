@@ -102,7 +102,7 @@ def test_a_figure_has_the_same_bytes_each_time(finding):
 
 @pytest.mark.parametrize("finding", COMMITTED, ids=named)
 def test_what_is_committed_is_small_and_says_where_it_comes_from(finding):
-    assert sum(path.stat().st_size for path in finding.folder.iterdir()) < 400_000
+    assert sum(path.stat().st_size for path in finding.folder.iterdir()) < 600_000
     assert finding.provenance["study"] == finding.entry.study_of(finding.form)
     assert re.fullmatch("[0-9a-f]{40}", finding.provenance["spaceprobe"]["commit"])
     assert finding.provenance["spaceprobe"]["dirty"] is False

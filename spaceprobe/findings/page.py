@@ -1,8 +1,8 @@
 """The page of all findings, in Markdown: written from what is committed, with no number of its own."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
@@ -49,8 +49,36 @@ def findings_page(findings: Sequence[KeptFinding], beside: Path) -> str:
     """
     names = dict.fromkeys(each.entry.name for each in findings)
     ordered = sorted(findings, key=lambda each: FORMS.index(each.form))
-    sections = [_section([each for each in ordered if each.entry.name == name], beside) for name in names]
-    return "\n".join([HEAD.format(level=f"{LEVEL:g}"), *sections])
+    forms = [[each for each in ordered if each.entry.name == name] for name in names]
+    contents = _contents([finding for finding, *_ in forms], beside)
+    return "\n".join([HEAD.format(level=f"{LEVEL:g}"), contents, *(_section(each, beside) for each in forms)])
+
+
+def _contents(shown: Sequence[KeptFinding], beside: Path) -> str:
+    """Return a table of the sections: what each asks, in which form, and how many comparisons differ."""
+    rows = []
+    for finding in shown:
+        title = finding.entry.title
+        numbers = Numbers(None, finding.tables, elsewhere=finding.folder.relative_to(beside))
+        anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        rows.append(
+            f"| [{title}](#{anchor}) | {finding.entry.question} | {NAMES[finding.form]} | {_share(numbers)} |"
+        )
+    head = ["| section | asks | shown | comparisons with a difference |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _share(numbers: Numbers) -> Markup:
+    """Return how many comparisons of a section have a difference, such as "7 of 16"."""
+    if COMPARISONS not in numbers.frames:
+        return Markup("none made")
+    return sentence("{} of {}", _count(numbers, DIFFERS), _count(numbers))
+
+
+def _count(numbers: Numbers, verdict: str | None = None) -> Markup:
+    """Return the number of a section's comparisons, or of those with a verdict."""
+    where = None if verdict is None else {"verdict": verdict}
+    return numbers.statistic("count", COMPARISONS, None, where)
 
 
 def _section(forms: Sequence[KeptFinding], beside: Path) -> str:
@@ -85,16 +113,13 @@ def _compared(numbers: Numbers) -> Markup:
     if COMPARISONS not in numbers.frames:
         return Markup()
 
-    def count(where: dict[str, Any] | None = None) -> Markup:
-        return numbers.statistic("count", COMPARISONS, None, where)
-
-    untested = count({"verdict": UNTESTED})
+    untested = _count(numbers, UNTESTED)
     rest = sentence(", {} could not be tested", untested) if untested.striptags() != "0" else Markup()
     return sentence(
         "{}, corrected together: {} with a difference, {} inconclusive{}.",
-        counted(count(), "comparison"),
-        count({"verdict": DIFFERS}),
-        count({"verdict": INCONCLUSIVE}),
+        counted(_count(numbers), "comparison"),
+        _count(numbers, DIFFERS),
+        _count(numbers, INCONCLUSIVE),
         rest,
     )
 
